@@ -1,0 +1,143 @@
+"""`Endpoint` and `Field`: an API call as the rest of the program knows it, whatever the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from batch_updater.model import Value
+
+
+class Location(StrEnum):
+    """Where a field travels in the request."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+
+
+class Kind(StrEnum):
+    """What a field's value is."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedNames:
+    """The field holds a name out of a list that only the API knows, and that an error answer gives."""
+
+    list_name: str
+    """Which property of the error answer holds the list of objects."""
+    name_key: str
+    """Which property of an object of the list holds the name."""
+    id_key: str | None
+    """Which property of an object of the list holds the id that the answer reports; None if there is none."""
+    depends_on: tuple[str, ...]
+    """Names of the fields that the list depends on, such as the language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of a number, or of a text's length in characters; None means unlimited."""
+
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    exclusive_minimum: Decimal | None = None
+    exclusive_maximum: Decimal | None = None
+    multiple_of: Decimal | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    """A regular expression that must be found in a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One parameter or body field of the call."""
+
+    name: str
+    """As in the description; also the name on the wire."""
+    location: Location
+    kind: Kind
+    required: bool
+    title: str
+    """What a person calls it, such as `stage`; the name if the description has no title."""
+    description: str
+    aliases: tuple[str, ...]
+    """Further headers under which a sheet may have it; matched without regard to case."""
+    enum: tuple[Value, ...]
+    """The values it may have; empty if it is free."""
+    bounds: Bounds
+    nullable: bool
+    """Whether the clear marker may be used, which sends null. Body fields only."""
+    date_format: str
+    """How a date is written on the wire, for `date.strftime`."""
+    example: str
+    """An example as a person would type it; '' if there is none."""
+    default: str | None
+    """What the API takes when the field is not sent, as text; None if the description does not say."""
+    selects_record: bool
+    """Whether the field is part of the target: two rows with the same of these update the same record."""
+    reported_as: str | None
+    """Under which name the answer reports the value; None if it does not."""
+    reported_id_as: str | None
+    """Under which name the answer reports the id that stands for the name; None if it does not."""
+    allowed: AllowedNames | None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One operation of an API."""
+
+    name: str
+    """How the configuration calls it: `nexus-opportunity`, or the operation's id."""
+    api_name: str
+    """What a person calls the API, such as `Nexus` (the description's `info.title`)."""
+    record_name: str
+    """What a person calls one record, such as `opportunity`."""
+    method: str
+    path: str
+    """With a leading slash and `{name}` for each path field."""
+    fields: tuple[Field, ...]
+    """Path, query, body, in the order of the description."""
+    idempotent: bool
+    """Whether a request that may have been applied may be repeated (RFC 9110, section 9.2.2)."""
+    record_statuses: Mapping[int, bool]
+    """2xx statuses that the description lists -> whether their answer holds the record."""
+    record_properties: frozenset[str]
+    """Names of the properties of the record that a 2xx answer holds; empty if none is described."""
+    error_message_keys: tuple[str, ...]
+    """Properties of an error answer that hold its message, the best first."""
+    quota_message: str | None
+    """The message of a 429 that means that the quota is used up; None if the description does not say."""
+
+    def field(self, name: str) -> Field:
+        """Return the field of that exact name. Raises KeyError if there is none."""
+        return self.by_name[name]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Field]:
+        """Every field under its exact name."""
+        return {field.name: field for field in self.fields}
+
+    @cached_property
+    def body_fields(self) -> tuple[Field, ...]:
+        """The fields that travel in the body."""
+        return tuple(field for field in self.fields if field.location is Location.BODY)
+
+    def expects_record(self, status: int) -> bool:
+        """Whether a 2xx answer of that status must hold the record for the row to count as confirmed.
+
+        A 2xx status that the description does not list is held to the strictest that it does list.
+        """
+        return self.record_statuses.get(status, any(self.record_statuses.values()))

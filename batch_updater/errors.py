@@ -1,0 +1,67 @@
+"""Exceptions that end a command, and the exit codes they become in `cli.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller; of several that apply, 70 before 3 before 1 before 0."""
+
+    OK = 0
+    NEEDS_PERSON = 1
+    NOTHING_SENT = 2
+    RUN_AGAIN = 3
+    LOCKED = 4
+    FAULT = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fault stands; None where it is unknown or does not apply."""
+
+    file: str | None = None
+    sheet: str | None = None
+    cell: str | None = None
+
+
+class BatchUpdaterError(Exception):
+    """The program cannot go on, and nothing was sent. Ends the command with `ExitCode.NOTHING_SENT`.
+
+    `message` is one plain sentence, `remedy` says what to do, `place` where the fault stands.
+    """
+
+    exit_code = ExitCode.NOTHING_SENT
+
+    def __init__(self, message: str, *, remedy: str = "", place: Place | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.place = place or Place()
+
+
+class UsageError(BatchUpdaterError):
+    """The command line is wrong, or a question was declined."""
+
+
+class ConfigError(BatchUpdaterError):
+    """The configuration, or something it refers to, is wrong."""
+
+
+class EndpointError(BatchUpdaterError):
+    """The description of the endpoint is wrong, or uses what is not supported."""
+
+
+class InputError(BatchUpdaterError):
+    """The file cannot be read, or its header row does not fit the endpoint."""
+
+
+class ResultsError(BatchUpdaterError):
+    """A file cannot be written where it was asked for."""
+
+
+class LockedError(BatchUpdaterError):
+    """Another run holds the lock."""
+
+    exit_code = ExitCode.LOCKED

@@ -1,0 +1,1 @@
+"""File -> rows -> jobs and problems. No network."""

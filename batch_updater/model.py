@@ -1,0 +1,193 @@
+"""The records that travel between the stages: all frozen, none of them knows a stage.
+
+A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the program cannot go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class CellFault:
+    """A cell that shows no value of its own: an error literal, or a formula that was saved without its result."""
+
+    code: str
+    """`error-cell` or `formula-without-value`."""
+    text: str
+    """What the cell shows: `#N/A`, `=A1+B1`."""
+
+
+Cell: TypeAlias = None | str | int | Decimal | bool | date | datetime | time | timedelta | CellFault
+"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the shortest digits
+that stand for the file's number; CSV knows only text and blank."""
+
+Value: TypeAlias = str | int | Decimal | bool | date | None
+"""A field's value as it is sent. None clears the field (JSON null); a field that is not sent has no value at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One data row of the file, unchanged."""
+
+    number: int
+    """The row's number as Excel shows it, from 1."""
+    cells: tuple[Cell, ...]
+    """As many cells as the header row has, the first one in column `Columns.first_column`."""
+
+
+def column_letters(index: int) -> str:
+    """Return the letters of a 0-based column as Excel shows them: 0 is A, 26 is AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the header row says: which column holds which field."""
+
+    headers: tuple[str, ...]
+    """The headers as they stand in the file, one for each cell of a `Row`; a blank header is ''."""
+    first_column: int
+    """0-based column of the sheet where `headers[0]` stands; 0 unless the sheet does not start at A."""
+    of_field: Mapping[str, int]
+    """Field name -> position in `headers`. Fields that a constant fills are absent."""
+    not_sent: tuple[str, ...]
+    """Headers of the columns that are carried into the results but not sent."""
+
+    def address(self, row: int, position: int) -> str:
+        """Return the address of a cell as Excel shows it, such as `F14`."""
+        return f"{column_letters(self.first_column + position)}{row}"
+
+    def address_of(self, problem: Problem) -> str | None:
+        """Return the address of the cell that the problem is about; None if it is about no single cell."""
+        position = self.of_field.get(problem.field or "")
+        return None if position is None else self.address(problem.row, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row cannot be sent, or why the API refused it, as far as one cell (or the row) is to blame."""
+
+    row: int
+    field: str | None
+    """Name of the field whose cell is wrong; None if the whole row is."""
+    code: str
+    """A short name of the kind of problem in lower-case words: `not-a-number`, `name-not-accepted`."""
+    value: str
+    """What the cell shows, shortened for reading; '' if there is no cell."""
+    reason: str
+    """A sentence that says what is wrong, with the value: "'Propsal' is not a stage that Nexus accepts."."""
+    remedy: str
+    """A sentence that says what to do: "Did you mean 'Proposal'?"."""
+
+    @property
+    def cause(self) -> str:
+        """Under which name problems of the same kind are counted together."""
+        words = self.code.replace("-", " ")
+        return f"{self.field}: {words}" if self.field else words
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One good row, ready to be sent."""
+
+    row: int
+    target: str
+    """Which record the row updates, the same text for the same record, such as `OpportunityId=123&opportunityType=Pre`."""
+    values: Mapping[str, Value]
+    """Field name -> value, for the fields that are sent: route, query and body alike."""
+
+
+class OutcomeKind(StrEnum):
+    """What became of a row: exactly one of these for every data row."""
+
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DIFFERS = "differs"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    NOT_SENT = "not_sent"
+    PLANNED = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row."""
+
+    row: int
+    kind: OutcomeKind
+    message: str = ""
+    """What is wrong, in whole sentences; '' where nothing is."""
+    advice: str = ""
+    """What to do about it; '' where nothing is to be done."""
+    cause: str = ""
+    """Under which name rows with the same trouble are counted together; '' where nothing is wrong.
+    Not used if there are `problems`, which carry their own."""
+    problems: tuple[Problem, ...] = ()
+    """The cells to blame, where they are known."""
+    status: int | None = None
+    """HTTP status of the last answer; None if there was none."""
+    attempts: int = 0
+    """Requests that went out for this row."""
+    sent_at: datetime | None = None
+    """When the first request went out, UTC."""
+    seconds: float | None = None
+    """From the first request to the last answer."""
+
+
+class StopReason(StrEnum):
+    """Why a run ended before every row had its turn."""
+
+    CREDENTIALS = "credentials"
+    QUOTA = "quota"
+    ALL_ALIKE = "all_alike"
+    FAILURES = "failures"
+    SERVICE_DOWN = "service_down"
+    MAX_WAIT = "max_wait"
+    INTERRUPTED = "interrupted"
+    LIMIT = "limit"
+    WAITING = "waiting"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ended before every row had its turn, in words."""
+
+    reason: StopReason
+    message: str
+    """One sentence that says what happened."""
+    advice: str
+    """One sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedValue:
+    """One name that the API accepts for a field, and the id it reports for it (None if unknown)."""
+
+    name: str
+    id: int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedList:
+    """The valid names of one field, as an answer of the API listed them."""
+
+    field: str
+    depends_on: tuple[tuple[str, str], ...]
+    """What the list depends on: (field name, value as text), such as (("LanguageId", "1"),)."""
+    values: tuple[AllowedValue, ...]

@@ -1,0 +1,1 @@
+"""Jobs -> outcomes: the asynchronous part."""

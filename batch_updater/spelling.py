@@ -1,0 +1,19 @@
+"""The nearest valid spelling of something that was typed wrong."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(typed: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the valid spelling that is closest to what was typed, ignoring case; None if none is close.
+
+    `cutoff` is the least similarity (0 to 1, as `difflib.SequenceMatcher.ratio` counts it).
+    """
+    by_folded = {name.casefold(): name for name in valid}
+    matches = get_close_matches(typed.strip().casefold(), by_folded, n=1, cutoff=cutoff)
+    return by_folded[matches[0]] if matches else None
