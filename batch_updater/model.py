@@ -25,12 +25,12 @@ class CellFault:
     """What the cell shows: `#N/A`, `=A1+B1`."""
 
 
-Cell: TypeAlias = None | str | int | Decimal | bool | date | datetime | time | timedelta | CellFault
+Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | CellFault | None
 """A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the shortest digits
 that stand for the file's number; CSV knows only text and blank."""
 
 Value: TypeAlias = str | int | Decimal | bool | date | None
-"""A field's value as it is sent. None clears the field (JSON null); a field that is not sent has no value at all."""
+"""A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Job:
 
     row: int
     target: str
-    """Which record the row updates, the same text for the same record, such as `OpportunityId=123&opportunityType=Pre`."""
+    """Which record the row updates, the same text for the same record: `OpportunityId=123&opportunityType=Pre`."""
     values: Mapping[str, Value]
     """Field name -> value, for the fields that are sent: route, query and body alike."""
 
@@ -191,3 +191,43 @@ class AllowedList:
     depends_on: tuple[tuple[str, str], ...]
     """What the list depends on: (field name, value as text), such as (("LanguageId", "1"),)."""
     values: tuple[AllowedValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A row and what became of it: what the reporter receives, in file order."""
+
+    row: Row
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the `Settings` sheet."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a workbook says about the run besides its rows."""
+
+    command: str
+    """`run` or `check`."""
+    input_path: str
+    input_sha256: str
+    sheet: str | None
+    endpoint: str
+    base_url: str | None
+    run_folder: str | None
+    started_at: datetime
+    """UTC."""
+    finished_at: datetime
+    """UTC."""
+    requests: int
+    retries: int
+    stop: Stop | None
+    allowed: tuple[AllowedList, ...]
+    settings: tuple[Setting, ...]
+    """The configuration without secrets, who ran it, on which machine."""

@@ -1,0 +1,148 @@
+"""Outcomes -> counts, causes ranked, verdict and exit code: what every report of a run says first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import ExitCode
+from batch_updater.model import OutcomeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_updater.model import Columns, Outcome
+
+NEEDS_NOTHING = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.PLANNED})
+NEEDS_PERSON = frozenset({OutcomeKind.INVALID, OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
+RUN_AGAIN = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.NOT_SENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Rows with the same trouble."""
+
+    text: str
+    kind: OutcomeKind
+    count: int
+    """Rows that have it."""
+    example_row: int
+    """The first of them."""
+    example_cell: str | None
+    """Its faulty cell as Excel shows it; None if no cell is to blame."""
+    example: str
+    """What is wrong there, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of all rows."""
+
+    rows: int
+    counts: Mapping[OutcomeKind, int]
+    """Every outcome, those with no row too."""
+    causes: tuple[Cause, ...]
+    """The commonest first."""
+
+    def __getitem__(self, kind: OutcomeKind) -> int:
+        return self.counts[kind]
+
+    def total(self, kinds: frozenset[OutcomeKind]) -> int:
+        """Return how many rows have one of these outcomes."""
+        return sum(self.counts[kind] for kind in kinds)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the outcomes alone say: run again before needs a person before fine."""
+        if self.total(RUN_AGAIN):
+            return ExitCode.RUN_AGAIN
+        return ExitCode.NEEDS_PERSON if self.total(NEEDS_PERSON) else ExitCode.OK
+
+    @property
+    def verdict(self) -> str:
+        """One or two plain sentences: how many rows are done, how many need somebody."""
+        if not self.rows:
+            return "There was nothing to do: the file has no data rows."
+        if self.counts[OutcomeKind.PLANNED] or not self.total(NEEDS_NOTHING | RUN_AGAIN):
+            return self._verdict_of_check()
+        parts = [_sentence(self.counts[OutcomeKind.UPDATED], self.rows, "updated")]
+        if unchanged := self.counts[OutcomeKind.UNCHANGED]:
+            parts.append(f"{unchanged:,} {_were(unchanged)} so already.")
+        if person := self.total(NEEDS_PERSON):
+            parts.append(f"{person:,} {_need(person)} you.")
+        if again := self.total(RUN_AGAIN):
+            parts.append(f"{again:,} {_are(again)} not done: run again.")
+        return " ".join(parts)
+
+    def _verdict_of_check(self) -> str:
+        planned, wrong = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON)
+        if not planned:
+            return f"None of the {self.rows:,} rows can be sent." if self.rows > 1 else "The row cannot be sent."
+        if not wrong:
+            return f"All {self.rows:,} rows are good." if self.rows > 1 else "The row is good."
+        return f"{planned:,} of {self.rows:,} rows are good. {wrong:,} {_need(wrong)} you."
+
+
+def _sentence(count: int, rows: int, done: str) -> str:
+    if count == rows:
+        return f"All {rows:,} rows were {done}." if rows > 1 else f"The row was {done}."
+    return f"{count:,} of {rows:,} rows {_were(count)} {done}."
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _need(count: int) -> str:
+    return "needs" if count == 1 else "need"
+
+
+class Tally:
+    """Counts outcomes one by one; holds no row."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._counts: Counter[OutcomeKind] = Counter()
+        self._causes: dict[tuple[str, OutcomeKind], Cause] = {}
+        self._cause_counts: Counter[tuple[str, OutcomeKind]] = Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one row's outcome."""
+        self._counts[outcome.kind] += 1
+        if outcome.problems:
+            for problem in {problem.cause: problem for problem in reversed(outcome.problems)}.values():
+                cell = self._columns.address_of(problem)
+                self._add_cause(outcome, problem.cause, cell, f"{problem.reason} {problem.remedy}".strip())
+        elif outcome.cause:
+            self._add_cause(outcome, outcome.cause, None, outcome.message)
+
+    def _add_cause(self, outcome: Outcome, text: str, cell: str | None, example: str) -> None:
+        key = (text, outcome.kind)
+        self._cause_counts[key] += 1
+        if key not in self._causes:
+            self._causes[key] = Cause(text, outcome.kind, 0, outcome.row, cell, example)
+
+    def summary(self) -> Summary:
+        """Return what was counted so far."""
+        ranked = (
+            Cause(
+                cause.text,
+                cause.kind,
+                self._cause_counts[key],
+                cause.example_row,
+                cause.example_cell,
+                cause.example,
+            )
+            for key, cause in self._causes.items()
+        )
+        counts = {kind: self._counts[kind] for kind in OutcomeKind}
+        return Summary(
+            sum(counts.values()),
+            counts,
+            tuple(sorted(ranked, key=lambda cause: (-cause.count, cause.example_row))),
+        )
