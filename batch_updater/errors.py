@@ -65,3 +65,7 @@ class LockedError(BatchUpdaterError):
     """Another run holds the lock."""
 
     exit_code = ExitCode.LOCKED
+
+
+class JournalError(Exception):
+    """The journal cannot be written: nothing more may be sent. Not a `BatchUpdaterError`: rows may be in flight."""
