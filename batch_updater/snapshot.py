@@ -7,16 +7,19 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 from batch_updater.errors import InputError, Place
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import pandas as pd
+
+Source: TypeAlias = Union[Path, BinaryIO, "pd.DataFrame"]
+"""A file, a stream of CSV bytes, or a DataFrame of pandas."""
 _CHUNK_BYTES = 1 << 20
 _STEM_CHARACTERS = 60
-STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,40 @@ def safe_stem(name: str) -> str:
     return stem[:_STEM_CHARACTERS].rstrip("._") or "input"
 
 
-def take_snapshot(source: Path, folder: Path) -> Snapshot:
+def take(source: Source, folder: Path) -> Snapshot:
+    """Copy the input into the folder: a file as it is, standard input and a DataFrame as CSV.
+
+    Raises InputError if a file cannot be read, or if it changed while it was read.
+    """
+    if isinstance(source, Path):
+        return _take_file(source, folder)
+    if _is_frame(source):
+        return _take_frame(source, folder)
+    copy = folder / "input.csv"
+    return Snapshot(copy, "standard input", "stdin", _copy(cast("BinaryIO", source), copy))
+
+
+def stem_of(source: Source) -> str:
+    """Return the name that a run's folder and workbook carry for the input."""
+    if isinstance(source, Path):
+        return safe_stem(source.name)
+    return "dataframe" if _is_frame(source) else "stdin"
+
+
+def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
+    """Tell a DataFrame without importing pandas, which takes longer than a small run."""
+    return hasattr(source, "to_csv")
+
+
+def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
+    """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
+    copy = folder / "input.csv"
+    with _create(copy) as writer:
+        frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    return Snapshot(copy, "DataFrame", "dataframe", hashlib.sha256(copy.read_bytes()).hexdigest())
+
+
+def _take_file(source: Path, folder: Path) -> Snapshot:
     """Copy the file into the folder as `input.<ext>`.
 
     Raises InputError if it cannot be read, or if it changed while it was read.
@@ -60,19 +96,17 @@ def take_snapshot(source: Path, folder: Path) -> Snapshot:
     return Snapshot(copy, str(source), safe_stem(source.name), sha256)
 
 
-def take_stdin(stream: BinaryIO, folder: Path) -> Snapshot:
-    """Copy CSV from standard input into the folder as `input.csv`."""
-    copy = folder / "input.csv"
-    return Snapshot(copy, "standard input", "stdin", _copy(stream, copy))
-
-
 def _copy(reader: BinaryIO, target: Path) -> str:
     digest = hashlib.sha256()
-    with target.open("xb") as writer:
+    with _create(target) as writer:
         while chunk := reader.read(_CHUNK_BYTES):
             digest.update(chunk)
             writer.write(chunk)
     return digest.hexdigest()
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _unreadable(source: Path, error: OSError) -> InputError:
@@ -93,18 +127,14 @@ def run_name(started_at: datetime, stem: str) -> str:
     return f"{started_at:%Y%m%d-%H%M%S}-{stem}"
 
 
-def claim_folder(staging: Path, folder: Path) -> Path:
-    """Give the staging folder its final name, or that name with `-2`, `-3` ... if it is taken. Returns it."""
-    taken, candidate = 1, folder
+def claim_folder(parent: Path, name: str) -> Path:
+    """Make a new private folder of that name, or of that name with `-2`, `-3` ... if it is taken. Returns it."""
+    taken, folder = 1, parent / name
     while True:
         try:
-            # rename() replaces an empty folder silently, so the name is claimed by making it first.
-            candidate.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700)
         except FileExistsError:
             taken += 1
-            candidate = folder.with_name(f"{folder.name}-{taken}")
-            continue
-        for path in staging.iterdir():
-            path.rename(candidate / path.name)
-        staging.rmdir()
-        return candidate
+            folder = parent / f"{name}-{taken}"
+        else:
+            return folder

@@ -1,0 +1,62 @@
+"""run.log: one line of JSON for every attempt and every decision, enough to explain any outcome afterwards.
+
+Modules log through `logging` with `extra={"event": ..., ...}`; only the names below are written, so that neither a
+cell of the customer's nor a token can get into the file by way of a message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
+_ROOT = "batch_updater"
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        facts = {name: getattr(record, name) for name in LOGGED if getattr(record, name, None) is not None}
+        return json.dumps({"at": at, "level": record.levelname.lower(), **facts})
+
+
+class _ForPeople(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone()
+        facts = (f"{name} {getattr(record, name)}" for name in LOGGED[1:] if getattr(record, name, None) is not None)
+        return f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}"
+
+
+def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
+    logger = logging.getLogger(_ROOT)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Write what is logged to the file, readable by its owner alone, until the block ends."""
+    stream = open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    with stream:
+        yield from _attached(logging.StreamHandler(stream), _JsonLines())
+
+
+@contextmanager
+def logged_to_terminal() -> Iterator[None]:
+    """Write what is logged to stderr, for people, until the block ends."""
+    yield from _attached(logging.StreamHandler(), _ForPeople())
