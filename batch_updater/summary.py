@@ -64,7 +64,7 @@ class Summary:
         """One or two plain sentences: how many rows are done, how many need somebody."""
         if not self.rows:
             return "There was nothing to do: the file has no data rows."
-        if self.counts[OutcomeKind.PLANNED] or not self.total(NEEDS_NOTHING | RUN_AGAIN):
+        if self.counts[OutcomeKind.PLANNED] or self.counts[OutcomeKind.INVALID] == self.rows:
             return self._verdict_of_check()
         parts = [_sentence(self.counts[OutcomeKind.UPDATED], self.rows, "updated")]
         if unchanged := self.counts[OutcomeKind.UNCHANGED]:
@@ -87,6 +87,8 @@ class Summary:
 def _sentence(count: int, rows: int, done: str) -> str:
     if count == rows:
         return f"All {rows:,} rows were {done}." if rows > 1 else f"The row was {done}."
+    if not count:
+        return f"None of the {rows:,} rows was {done}." if rows > 1 else f"The row was not {done}."
     return f"{count:,} of {rows:,} rows {_were(count)} {done}."
 
 

@@ -166,7 +166,44 @@ class Run:
         """
         results = self._options.results or self._folder / self._workbook_name()
         check_replaceable(results)
-        sender = Sender(self._plan.endpoint, self._plan.config, self._environ)
+        sent = _NOTHING_SENT
+        with logged_to(self._folder / "run.log"), Journal(self._folder / _JOURNAL) as journal:
+            journal.note(_opening_facts(self._plan, self._started_at))
+            if self._plan.review.good:
+                sent = asyncio.run(self._send(journal, progress, interrupts))
+            finished = self._report(results, journal, sent)
+            journal.note(_closing_facts(finished))
+        return finished
+
+    async def _send(self, journal: Journal, progress: Progress | None, interrupts: Interrupts | None) -> SendResult:
+        async def settled(outcome: Outcome) -> None:
+            await journal.settle(outcome)
+            if progress:
+                progress.settled(outcome)
+
+        sender = Sender(
+            self._plan.endpoint,
+            self._plan.config,
+            Hooks(before_send=journal.will_send, on_outcome=settled),
+            environ=self._environ,
+            rows=self._plan.review.rows,
+            keep_going=self._options.keep_going,
+        )
+        if interrupts:
+            interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
+        try:
+            return await sender.send(self._jobs())
+        finally:
+            if interrupts:
+                interrupts.sent()
+
+    def _jobs(self) -> Iterator[Job]:
+        """Yield the jobs that are to be sent, in file order."""
+        jobs = (judged.job for judged in self._judged() if judged.job and judged.waits_for is None)
+        return itertools.islice(jobs, self._options.limit)
+
+    def _judged(self) -> Iterator[JudgedRow]:
+        return self._plan.table.judged(self._plan.review)
 
     def _workbook_name(self) -> str:
         return f"{self._plan.snapshot.stem}-results-{self._started_at:%Y%m%d-%H%M%S}.xlsx"

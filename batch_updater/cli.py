@@ -1,0 +1,174 @@
+"""The command line: parses, asks, prints; the one place where exceptions become messages and exit codes.
+
+Whatever costs start-up time is imported by the command that needs it: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from batch_updater.config import Config
+    from batch_updater.snapshot import Source
+
+PROGRAM = "batch-updater"
+REPORT_FAULTS_TO = "the person who installed batch-updater for you, with the lines above"
+DEFAULT_CONFIG = Path("config.yaml")
+STDIN = "-"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as any other error, so that `--json` holds for it too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", remedy=f"See {self.prog} --help.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; never raises."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    as_json = "--json" in arguments
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.command(options)
+    except BatchUpdaterError as error:
+        _report_error(error, as_json=as_json)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; run again to go on.", file=sys.stderr)
+        code = ExitCode.RUN_AGAIN
+    except BrokenPipeError:
+        # Whoever read our output has gone; what remains in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.FAULT
+    except Exception:  # noqa: BLE001  (the one boundary)
+        traceback.print_exc()
+        print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
+        code = ExitCode.FAULT
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.",
+        epilog=f"Example: {PROGRAM} check changes.xlsx, then {PROGRAM} run changes.xlsx",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_check(commands)
+    _add_template(commands)
+    _add_demo(commands)
+    _add_sandbox(commands)
+    return parser
+
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[_Parser]  # noqa: SLF001  (argparse has no public name for it)
+
+
+def _add_run(commands: _Commands) -> None:
+    parser = _add(
+        commands, "run", _run, "send every good row of a file, and write one workbook that says what became of every row",
+        "run changes.xlsx --config nexus.yaml",
+    )  # fmt: skip
+    _add_input_options(parser)
+    parser.add_argument("--limit", type=_count, metavar="N", help="send only the first N good rows: a trial")
+    parser.add_argument("--keep-going", action="store_true", help="go on although the first rows were all refused alike")
+    parser.add_argument("--yes", action="store_true", help="do not ask before sending")
+
+
+def _add_check(commands: _Commands) -> None:
+    parser = _add(
+        commands, "check", _check, "do everything but sending: say what is wrong with which cell", "check changes.xlsx"
+    )
+    _add_input_options(parser)
+
+
+def _add_template(commands: _Commands) -> None:
+    parser = _add(
+        commands, "template", _template, "write an empty workbook (.xlsx) or CSV file to fill in", "template changes.xlsx"
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="the file to write; one that exists is never replaced")
+    _add_config_option(parser)
+
+
+def _add_demo(commands: _Commands) -> None:
+    _add(commands, "demo", _demo, "the whole job on sample data against the built-in sandbox: no account needed", "demo")
+
+
+def _add_sandbox(commands: _Commands) -> None:
+    parser = _add(
+        commands, "sandbox", _sandbox, "serve a stand-in for Nexus on this machine, with faults on demand",
+        "sandbox --port 8099 --rate 100 --fault status-503=0.05",
+    )  # fmt: skip
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the records and of the faults by chance (default: 1)")
+    parser.add_argument("--rate", type=float, metavar="N", help="requests a second that the account may send")
+    parser.add_argument("--burst", type=int, metavar="N", help="requests that it may send at once on top")
+    parser.add_argument("--quota", type=int, metavar="N", help="requests that it may send in all")
+    parser.add_argument("--latency-ms", type=float, default=0, metavar="MS", help="how long every answer takes")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="NAME=P", type=_fault, help="play a fault with probability P"
+    )
+
+
+def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
+    parser = commands.add_parser(
+        name, help=what, description=f"{what[:1].upper()}{what[1:]}.", epilog=f"Example: {PROGRAM} {example}"
+    )
+    parser.set_defaults(command=command)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
+    parser.add_argument("--verbose", action="store_true", help="show every attempt and decision on standard error")
+    return parser
+
+
+def _add_config_option(parser: _Parser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration (default: config.yaml if there)")
+
+
+def _add_input_options(parser: _Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the spreadsheet; - reads CSV from standard input")
+    _add_config_option(parser)
+    parser.add_argument("--sheet", metavar="NAME", help="the sheet to read")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="constants", metavar="FIELD=VALUE", type=_constant,
+        help="a constant for every row; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _constant(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals or not field:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form FIELD=VALUE")
+    return field, value
+
+
+def _fault(text: str) -> tuple[str, float]:
+    name, _, chance = text.partition("=")
+    try:
+        return name, float(chance)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=P with P from 0 to 1") from None
