@@ -8,21 +8,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
+import tempfile
 import traceback
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, JournalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO, NoReturn
 
     from batch_updater.config import Config
-    from batch_updater.snapshot import Source
+    from batch_updater.pipeline import Finished, Plan, Run
 
 PROGRAM = "batch-updater"
 REPORT_FAULTS_TO = "the person who installed batch-updater for you, with the lines above"
@@ -48,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BatchUpdaterError as error:
         _report_error(error, as_json=as_json)
         code = error.exit_code
+    except JournalError as error:
+        print(f"{PROGRAM}: {error} Free some space, then run again.", file=sys.stderr)
+        code = ExitCode.RUN_AGAIN
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; run again to go on.", file=sys.stderr)
         code = ExitCode.RUN_AGAIN
@@ -65,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=PROGRAM,
+        allow_abbrev=False,
         description="Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.",
         epilog=f"Example: {PROGRAM} check changes.xlsx, then {PROGRAM} run changes.xlsx",
     )
@@ -89,7 +96,9 @@ def _add_run(commands: _Commands) -> None:
     )  # fmt: skip
     _add_input_options(parser)
     parser.add_argument("--limit", type=_count, metavar="N", help="send only the first N good rows: a trial")
-    parser.add_argument("--keep-going", action="store_true", help="go on although the first rows were all refused alike")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on although the first rows were all refused alike"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
 
 
@@ -102,14 +111,20 @@ def _add_check(commands: _Commands) -> None:
 
 def _add_template(commands: _Commands) -> None:
     parser = _add(
-        commands, "template", _template, "write an empty workbook (.xlsx) or CSV file to fill in", "template changes.xlsx"
+        commands,
+        "template",
+        _template,
+        "write an empty workbook (.xlsx) or CSV file to fill in",
+        "template changes.xlsx",
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the file to write; one that exists is never replaced")
     _add_config_option(parser)
 
 
 def _add_demo(commands: _Commands) -> None:
-    _add(commands, "demo", _demo, "the whole job on sample data against the built-in sandbox: no account needed", "demo")
+    _add(
+        commands, "demo", _demo, "the whole job on sample data against the built-in sandbox: no account needed", "demo"
+    )
 
 
 def _add_sandbox(commands: _Commands) -> None:
@@ -118,7 +133,9 @@ def _add_sandbox(commands: _Commands) -> None:
         "sandbox --port 8099 --rate 100 --fault status-503=0.05",
     )  # fmt: skip
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the records and of the faults by chance (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the records and of the faults by chance (default: 1)"
+    )
     parser.add_argument("--rate", type=float, metavar="N", help="requests a second that the account may send")
     parser.add_argument("--burst", type=int, metavar="N", help="requests that it may send at once on top")
     parser.add_argument("--quota", type=int, metavar="N", help="requests that it may send in all")
@@ -130,7 +147,11 @@ def _add_sandbox(commands: _Commands) -> None:
 
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
     parser = commands.add_parser(
-        name, help=what, description=f"{what[:1].upper()}{what[1:]}.", epilog=f"Example: {PROGRAM} {example}"
+        name,
+        allow_abbrev=False,
+        help=what,
+        description=f"{what[:1].upper()}{what[1:]}.",
+        epilog=f"Example: {PROGRAM} {example}",
     )
     parser.set_defaults(command=command)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
@@ -172,3 +193,149 @@ def _fault(text: str) -> tuple[str, float]:
         return name, float(chance)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=P with P from 0 to 1") from None
+
+
+def _run(options: argparse.Namespace) -> int:
+    from batch_updater import pipeline, terminal
+
+    config = _config(options)
+    _require_sendable(config)
+    source, asking = _source(options.file), _on_terminal() and not options.yes
+    if options.file == STDIN and _on_terminal() and not options.yes:
+        raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
+    results = options.results.resolve() if options.results else None
+    with _logging(options), pipeline.run_folder(source, config) as folder:
+        plan = pipeline.prepare(source, config, folder)
+        run = pipeline.Run(plan, folder, pipeline.Options(results, options.limit, options.keep_going), os.environ)
+        if plan.review.good and not options.json:
+            terminal.print_preview(plan, sys.stderr, options.limit)
+        if plan.review.good and asking and not terminal.confirmed(plan, options.limit):
+            raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
+        finished = _execute(run, plan, options)
+    return _end(finished, options)
+
+
+def _execute(run: Run, plan: Plan, options: argparse.Namespace) -> Finished:
+    from batch_updater.interrupts import Interrupts
+    from batch_updater.terminal import Bar, PlainLines
+
+    total = plan.review.good if options.limit is None else min(options.limit, plan.review.good)
+    with Interrupts() as interrupts, Bar(total) if sys.stderr.isatty() else PlainLines(total, sys.stderr) as progress:
+        return run.execute(progress, interrupts)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from batch_updater import pipeline
+
+    config = _config(options)
+    source = _source(options.file)
+    stem = Path(options.file).stem if options.file != STDIN else "stdin"
+    beside = Path(options.file).parent if options.file != STDIN else Path()
+    results = (options.results or beside / f"{stem}-check.xlsx").resolve()
+    with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
+        finished = pipeline.check(pipeline.prepare(source, config, Path(folder)), results)
+        return _end(finished, options)
+
+
+def _end(finished: Finished, options: argparse.Namespace) -> int:
+    from batch_updater import terminal
+
+    if options.json:
+        print(terminal.result_object(finished))
+    else:
+        terminal.print_end(finished, _next_command(finished, options), sys.stdout)
+    return finished.exit_code
+
+
+def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
+    """What to type next: the repaired workbook, or after a good check the file itself."""
+    from batch_updater.terminal import is_done
+
+    config = ("--config", str(options.config)) if options.config else ()
+    if finished.folder is None and is_done(finished.summary) and finished.summary.rows:
+        return shlex.join((PROGRAM, "run", options.file, *config))
+    if finished.results is None or is_done(finished.summary):
+        return None
+    command = shlex.join((PROGRAM, "run", str(finished.results), *config))
+    return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
+
+
+def _template(options: argparse.Namespace) -> int:
+    from batch_updater.config import load_config
+    from batch_updater.endpoint.openapi import load_endpoint
+    from batch_updater.reporter.template import write_template
+
+    endpoint = load_endpoint(load_config(_config_path(options), os.environ).api.endpoint)
+    write_template(options.file, endpoint)
+    if options.json:
+        print(json.dumps({"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}))
+    else:
+        print(f"Template: {options.file}")
+        print(
+            f"Next:     fill it in, save it, then type\n          {shlex.join((PROGRAM, 'check', str(options.file)))}"
+        )
+    return ExitCode.OK
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    from batch_updater.sandbox.server import SandboxSettings, serve
+
+    ...
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    if options.config is not None:
+        return Path(options.config)
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """Load the configuration, with what the command line says on top."""
+    from batch_updater.config import load_config
+
+    config = load_config(_config_path(options), os.environ)
+    fields: dict[str, object] = {"constants": {**config.input.constants, **dict(options.constants)}}
+    if options.sheet is not None:
+        fields["sheet"] = options.sheet
+    return config.model_copy(update={"input": config.input.model_copy(update=fields)})
+
+
+def _require_sendable(config: Config) -> None:
+    if config.api.base_url is None:
+        raise ConfigError(
+            "The configuration does not say which API to send to.",
+            remedy="Set api.base_url in config.yaml, or the variable BATCH_UPDATER_API__BASE_URL.",
+        )
+
+
+def _source(file: str) -> Path | BinaryIO:
+    return sys.stdin.buffer if file == STDIN else Path(file)
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@contextmanager
+def _logging(options: argparse.Namespace) -> Iterator[None]:
+    if not options.verbose:
+        yield
+        return
+    from batch_updater.run_log import logged_to_terminal
+
+    with logged_to_terminal():
+        yield
+
+
+def _report_error(error: BatchUpdaterError, *, as_json: bool) -> None:
+    if as_json:
+        place = error.place
+        fault = {
+            "message": error.message, "file": place.file, "sheet": place.sheet, "cell": place.cell,
+            "remedy": error.remedy or None,
+        }  # fmt: skip
+        print(json.dumps({"exit_code": int(error.exit_code), "error": fault}))
+        return
+    print(f"{PROGRAM}: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(error.remedy, file=sys.stderr)

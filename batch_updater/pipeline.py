@@ -6,14 +6,14 @@ It goes over its own copy of the input three times, so that nobody holds all the
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import shutil
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import settings_of
@@ -27,21 +27,21 @@ from batch_updater.model import Outcome, OutcomeKind, ReportRow, RunFacts, Stop,
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import logged_to
 from batch_updater.sender.pool import Hooks, Sender, SendResult
-from batch_updater.summary import RUN_AGAIN, Summary
+from batch_updater.summary import RUN_AGAIN, Summary, Tally
 from batch_updater.whereabouts import whereabouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pandas as pd
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from batch_updater.config import Config
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.interrupts import Interrupts
     from batch_updater.loader.loader import JudgedRow, Review, Table
-    from batch_updater.snapshot import Snapshot
+    from batch_updater.model import Columns, Job
+    from batch_updater.snapshot import Snapshot, Source
 
-Source = "Path | BinaryIO | pd.DataFrame"
+_JOURNAL = "journal.sqlite"
 
 
 class Progress(Protocol):
@@ -79,17 +79,19 @@ class Finished:
     """How a run or a check ended."""
 
     plan: Plan
-    folder: Path | None
-    """The run's folder; None for a check."""
+    rows: Callable[[], Iterator[ReportRow]]
+    """Goes over every row and its outcome once more, in file order."""
     results: Path | None
     """The workbook; None if it was not written."""
-    results_fault: str | None
-    """Why it was not; None if it was."""
     summary: Summary
-    requests: int
-    retries: int
     elapsed_s: float
-    stop: Stop | None
+    folder: Path | None = None
+    """The run's folder; None for a check."""
+    results_fault: str | None = None
+    """Why there is no workbook; None if there is one, or if none was asked for."""
+    requests: int = 0
+    retries: int = 0
+    stop: Stop | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -136,14 +138,27 @@ def prepare(source: Source, config: Config, folder: Path) -> Plan:
     return Plan(config, endpoint, snapshot, table, table.review())
 
 
-def check(plan: Plan, results: Path) -> Finished:
-    """Write the workbook of every row's judgement; send nothing. Raises ResultsError if its place is taken."""
-    check_replaceable(results)
+def check(plan: Plan, results: Path | None) -> Finished:
+    """Judge every row and write the workbook, if it is given a place; send nothing.
+
+    Raises ResultsError if the place is taken or cannot be written.
+    """
     started_at, clock = datetime.now(UTC), time.monotonic()
-    facts = _facts(plan, "check", None, started_at, _NOTHING_SENT)
-    written = write_results(results, facts, plan.table.columns, plan.endpoint, _planned_rows(plan))
-    _require_sum(plan, written.summary)
-    return Finished(plan, None, written.path, None, written.summary, 0, 0, time.monotonic() - clock, None)
+    rows = functools.partial(_planned_rows, plan)
+    written = None
+    if results is not None:
+        check_replaceable(results)
+        facts = _facts(plan, "check", None, started_at, None)
+        written = write_results(results, facts, plan.table.columns, plan.endpoint, rows())
+    summary = written.summary if written else _counted(rows(), plan.table.columns)
+    _require_sum(plan, summary)
+    return Finished(
+        plan=plan,
+        rows=rows,
+        results=written.path if written else None,
+        summary=summary,
+        elapsed_s=time.monotonic() - clock,
+    )
 
 
 class Run:
@@ -207,3 +222,150 @@ class Run:
 
     def _workbook_name(self) -> str:
         return f"{self._plan.snapshot.stem}-results-{self._started_at:%Y%m%d-%H%M%S}.xlsx"
+
+    def _report(self, results: Path, journal: Journal, sent: SendResult) -> Finished:
+        """Write the workbook. A fault of the disk is reported, not raised: the outcomes are known all the same."""
+        stop = sent.stop or self._limit_stop()
+        rows = functools.partial(self._settled_rows, journal, stop)
+        written, fault = None, None
+        if not sent.aborted:
+            facts = _facts(self._plan, "run", self._folder, self._started_at, sent)
+            try:
+                written = write_results(results, facts, self._plan.table.columns, self._plan.endpoint, rows())
+            except (OSError, ResultsError) as error:
+                fault = f"The workbook {results} could not be written: {error}."
+        summary = written.summary if written else _counted(rows(), self._plan.table.columns)
+        _require_sum(self._plan, summary)
+        return Finished(
+            plan=self._plan,
+            rows=rows,
+            results=written.path if written else None,
+            summary=summary,
+            elapsed_s=time.monotonic() - self._clock,
+            folder=self._folder,
+            results_fault=fault,
+            requests=sent.requests,
+            retries=sent.retries,
+            stop=_lasting(stop, summary),
+        )
+
+    def _settled_rows(self, journal: Journal, stop: Stop | None) -> Iterator[ReportRow]:
+        """Yield every row with its one outcome: its problems, what the journal holds, or that it had no turn."""
+        known = journal.outcomes()
+        settled = next(known, None)
+        for judged in self._judged():
+            if settled is not None and settled.row == judged.row.number:
+                yield ReportRow(judged.row, settled)
+                settled = next(known, None)
+            else:
+                yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))
+        if settled is not None:
+            raise RuntimeError(f"the journal holds row {settled.row}, which the input does not have as a good row")
+
+    def _limit_stop(self) -> Stop | None:
+        limit = self._options.limit
+        if limit is None or self._plan.review.good <= limit:
+            return None
+        return Stop(
+            StopReason.LIMIT,
+            f"Only the first {limit:,} good rows were sent, as --limit asked.",
+            "If they are as you want them, run again without --limit.",
+        )
+
+
+def _counted(rows: Iterator[ReportRow], columns: Columns) -> Summary:
+    tally = Tally(columns)
+    for row in rows:
+        tally.add(row.outcome)
+    return tally.summary()
+
+
+def _invalid(judged: JudgedRow) -> Outcome:
+    return Outcome(judged.row.number, OutcomeKind.INVALID, problems=judged.problems)
+
+
+def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
+    row = judged.row.number
+    if judged.waits_for is not None:
+        return Outcome(
+            row,
+            OutcomeKind.NOT_SENT,
+            f"Row {judged.waits_for} updates the same record and has to be done first.",
+            f"Repair row {judged.waits_for}, then run again.",
+            "waits for an earlier row of the same record",
+        )
+    why = stop.message if stop else "The run ended early."
+    return Outcome(
+        row,
+        OutcomeKind.NOT_SENT,
+        f"The run ended before this row's turn. {why}",
+        "Run again.",
+        "no turn before the end",
+    )
+
+
+def _planned_rows(plan: Plan) -> Iterator[ReportRow]:
+    for judged in plan.table.judged(plan.review):
+        planned = judged.job is not None
+        yield ReportRow(judged.row, Outcome(judged.row.number, OutcomeKind.PLANNED) if planned else _invalid(judged))
+
+
+def _lasting(stop: Stop | None, summary: Summary) -> Stop | None:
+    """What the run is said to have been stopped by: nothing if every row came to its end all the same."""
+    if not summary.total(RUN_AGAIN):
+        return None
+    if stop is None and summary[OutcomeKind.NOT_SENT]:
+        return Stop(
+            StopReason.WAITING,
+            f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",
+            "Repair the earlier rows, then run again.",
+        )
+    return stop
+
+
+def _require_sum(plan: Plan, summary: Summary) -> None:
+    """Every data row has exactly one outcome, or the program itself is wrong and says so."""
+    if summary.rows != plan.review.rows:
+        raise RuntimeError(f"{plan.review.rows} rows went in, but {summary.rows} outcomes came out")
+
+
+def _facts(plan: Plan, command: str, folder: Path | None, started_at: datetime, sent: SendResult | None) -> RunFacts:
+    return RunFacts(
+        command=command,
+        input_path=plan.snapshot.name,
+        input_sha256=plan.snapshot.sha256,
+        sheet=plan.table.sheet,
+        endpoint=plan.endpoint.name,
+        base_url=plan.config.api.base_url,
+        run_folder=str(folder) if folder else None,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        requests=sent.requests if sent else 0,
+        retries=sent.retries if sent else 0,
+        stop=sent.stop if sent else None,
+        allowed=sent.allowed.lists if sent else (),
+        settings=(*settings_of(plan.config), *whereabouts()),
+    )
+
+
+def _opening_facts(plan: Plan, started_at: datetime) -> dict[str, object]:
+    return {
+        "input": plan.snapshot.name,
+        "sha256": plan.snapshot.sha256,
+        "sheet": plan.table.sheet,
+        "endpoint": plan.endpoint.name,
+        "base_url": plan.config.api.base_url,
+        "settings": {setting.name: setting.value for setting in settings_of(plan.config)},
+        "started_at": started_at.isoformat(),
+    }
+
+
+def _closing_facts(finished: Finished) -> dict[str, object]:
+    return {
+        "ended_at": datetime.now(UTC).isoformat(),
+        "outcomes": dict(finished.summary.counts),
+        "requests": finished.requests,
+        "retries": finished.retries,
+        "stopped": finished.stop.reason if finished.stop else None,
+        "results": str(finished.results) if finished.results else None,
+    }

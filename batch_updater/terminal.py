@@ -1,29 +1,31 @@
-"""What a run says on a terminal: the preview before it, the progress during it, the end after it."""
+"""What a command says to people: the preview before a run, the progress during it, the end after it."""
 
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
-from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.model import OutcomeKind
 from batch_updater.summary import NEEDS_NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
-    from typing import Self
 
-    from batch_updater.model import Outcome, Problem
-    from batch_updater.run import Finished, Plan
+    from tqdm import tqdm
+
+    from batch_updater.model import Outcome
+    from batch_updater.pipeline import Finished, Plan
+    from batch_updater.summary import Cause, Summary
 
 _REFRESH_S = 0.5
 _PLAIN_LINE_EVERY_S = 5.0
 _CAUSES_SHOWN = 5
-_SAMPLE_CHARACTERS = 600
+_SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 9
 
 
@@ -43,36 +45,192 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def at(problem_or_row: int, cell: str | None, field: str | None) -> str:
-    """Return where something is wrong, as people find it: `Row 14, StageName (F14)`."""
-    where = f"Row {problem_or_row}"
-    if field:
-        where += f", {field}"
-    return f"{where} ({cell})" if cell else where
-
-
-def print_preview(plan: Plan, stream: TextIO) -> None:
+def print_preview(plan: Plan, stream: TextIO, limit: int | None = None) -> None:
     """Show what will happen, before anybody is asked."""
-    for label, text in _preview_lines(plan):
+    for label, text in _preview_lines(plan, limit):
         print(f"{label:<{_LABEL_WIDTH}} {text}", file=stream)
 
 
-def _preview_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+def _preview_lines(plan: Plan, limit: int | None) -> Iterator[tuple[str, str]]:
     review, table = plan.review, plan.table
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}"
     bad = review.rows - review.good
-    yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems{' (not sent)' if bad else ''}"
-    yield from _labelled("Problems", (_cause_line(cause) for cause in review.causes[:_CAUSES_SHOWN]))
+    yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
+    yield from _labelled("Problems", map(_cause_line, review.causes[:_CAUSES_SHOWN]))
     yield from _labelled("Fields", _field_lines(plan))
-    yield from _labelled("Note", iter(table.notes))
+    yield from _labelled("Note", table.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
+    sent = review.good if limit is None else min(limit, review.good)
     rate = plan.config.sending.rate_per_s
-    yield "Time", f"about {duration(review.good / rate)} at {rate:g} requests a second"
-    yield from _labelled("First", iter(_sample_lines(plan)))
+    yield "Time", f"about {duration(sent / rate)} at {rate:g} requests a second"
+    yield from _labelled("First", _sample_lines(plan))
 
 
-def _labelled(label: str, lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         yield label, line
         label = ""
+
+
+def _field_lines(plan: Plan) -> Iterator[str]:
+    for field in plan.endpoint.body_fields:
+        if sent := plan.review.sent.get(field.name, 0):
+            cleared = plan.review.cleared.get(field.name, 0)
+            yield f"{field.name} in {rows(sent)}" + (f", cleared in {cleared:,} of them" if cleared else "")
+
+
+def _sample_lines(plan: Plan) -> Iterator[str]:
+    if plan.review.first_job is None:
+        return
+    request = RequestBuilder(plan.endpoint).build(plan.review.first_job)
+    query = f"?{request.query}" if request.query else ""
+    yield f"{request.method} {plan.config.api.base_url}{request.path}{query}   (row {plan.review.first_job.row})"
+    body = request.body.decode()
+    yield body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+
+
+def _cause_line(cause: Cause) -> str:
+    where = f"row {cause.example_row}" + (f" ({cause.example_cell})" if cause.example_cell else "")
+    return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
+
+
+def confirmed(plan: Plan, limit: int | None) -> bool:
+    """Ask on stderr whether to send; anything but yes is no."""
+    sent = plan.review.good if limit is None else min(limit, plan.review.good)
+    print(
+        f"\nSend {sent:,} update{'s' if sent != 1 else ''} to {plan.config.api.base_url}? [y/N] ",
+        end="",
+        file=sys.stderr,
+    )
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return False
+
+
+class Bar:
+    """A progress bar on a terminal, with rate, time left and counts by outcome."""
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm  # noqa: PLC0415  (only where a terminal shows it)
+
+        self._counts: Counter[OutcomeKind] = Counter()
+        self._bar: tqdm[None] = tqdm(
+            total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1
+        )
+        self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.set_postfix_str(_in_words(self._counts), refresh=False)
+        self._bar.close()
+
+    def settled(self, outcome: Outcome) -> None:
+        """Take note of one more row that has its outcome."""
+        self._counts[outcome.kind] += 1
+        now = time.monotonic()
+        if now - self._shown_at >= _REFRESH_S:  # set_postfix costs a hundred times what update does
+            self._shown_at = now
+            self._bar.set_postfix_str(_in_words(self._counts), refresh=False)
+        self._bar.update()
+
+
+class PlainLines:
+    """A line every few seconds, for a log that nobody watches."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        self._total = total
+        self._stream = stream
+        self._counts: Counter[OutcomeKind] = Counter()
+        self._done = 0
+        self._started_at = self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing behind: the end is said elsewhere."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """Take note of one more row that has its outcome."""
+        self._counts[outcome.kind] += 1
+        self._done += 1
+        now = time.monotonic()
+        if now - self._shown_at >= _PLAIN_LINE_EVERY_S:
+            self._shown_at = now
+            rate = self._done / (now - self._started_at)
+            left = duration((self._total - self._done) / rate)
+            print(
+                f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s, {left} left",
+                file=self._stream, flush=True,
+            )  # fmt: skip
+
+
+def _in_words(counts: Counter[OutcomeKind]) -> str:
+    return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
+
+
+def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> None:
+    """Say what became of the rows, why the run ended early, where the workbook is and what to type next."""
+    summary = finished.summary
+    print(summary.verdict, file=stream)
+    if finished.stop:
+        print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
+    _print_counts(summary, stream)
+    if summary.causes:
+        print("\nCommonest causes:", file=stream)
+        for cause in summary.causes[:_CAUSES_SHOWN]:
+            print(f"  {_cause_line(cause)}", file=stream)
+    if finished.results_fault:
+        print(f"\n{finished.results_fault}", file=stream)
+    if finished.results:
+        print(f"\nResults: {finished.results}", file=stream)
+    if next_command:
+        print(f"Next:    {next_command}", file=stream)
+
+
+def _print_counts(summary: Summary, stream: TextIO) -> None:
+    if not summary.rows:
+        return
+    width = len(f"{summary.rows:,}")
+    print(file=stream)
+    for kind in OutcomeKind:
+        if count := summary[kind]:
+            print(f"  {count:>{width},}  {kind.value}", file=stream)
+    print(f"  {summary.rows:>{width},}  rows", file=stream)
+
+
+def result_object(finished: Finished) -> str:
+    """Return what `--json` prints: one object on one line."""
+    plan, summary = finished.plan, finished.summary
+    return json.dumps(
+        {
+            "run": str(finished.folder) if finished.folder else None,
+            "input": plan.snapshot.name,
+            "sheet": plan.table.sheet,
+            "results": str(finished.results) if finished.results else None,
+            "endpoint": plan.endpoint.name,
+            "rows": summary.rows,
+            "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
+            "requests": finished.requests,
+            "retries": finished.retries,
+            "elapsed_s": round(finished.elapsed_s, 3),
+            "rate_per_s": round(finished.rate_per_s, 3),
+            "exit_code": int(finished.exit_code),
+            "stopped": finished.stop.reason.value if finished.stop else None,
+        }
+    )
+
+
+def is_done(summary: Summary) -> bool:
+    """Whether no row needs anything more."""
+    return summary.total(NEEDS_NOTHING) == summary.rows

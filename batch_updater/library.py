@@ -1,0 +1,149 @@
+"""The program as a library: `run` and `check` on a file or a DataFrame of pandas.
+
+from batch_updater import check, run
+
+run = run("changes.xlsx", "config.yaml")
+run.outcomes["updated"], run.frame()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
+
+from batch_updater import pipeline
+from batch_updater.config import Config, config_from, load_config
+from batch_updater.model import CellFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from batch_updater.model import Cell, OutcomeKind
+    from batch_updater.pipeline import Finished
+    from batch_updater.summary import Cause
+
+_T = TypeVar("_T")
+Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
+"""A spreadsheet's path, or a DataFrame whose columns are the headers."""
+Configuration: TypeAlias = Union[Config, "Mapping[str, object]", str, "os.PathLike[str]", None]
+"""A `Config`, the same as nested mappings, the path of a config.yaml, or None for the environment alone."""
+
+_OUTCOME_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
+
+
+class Run:
+    """How a run or a check ended."""
+
+    def __init__(self, finished: Finished, scratch: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self._finished = finished
+        self._scratch = scratch  # a check's copy of the input lives as long as this object
+
+    @property
+    def outcomes(self) -> Mapping[OutcomeKind, int]:
+        """Every outcome -> how many rows have it; an outcome's name as text is a key too."""
+        return self._finished.summary.counts
+
+    @property
+    def verdict(self) -> str:
+        """One or two plain sentences: how many rows are done, how many need somebody."""
+        return self._finished.summary.verdict
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What was wrong, the commonest first."""
+        return self._finished.summary.causes
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line would have ended with."""
+        return int(self._finished.exit_code)
+
+    @property
+    def stopped(self) -> str | None:
+        """Which stop rule ended the run; None if none did."""
+        return self._finished.stop.reason.value if self._finished.stop else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder; None for a check."""
+        return self._finished.folder
+
+    @property
+    def results(self) -> Path | None:
+        """The results workbook; None if none was written."""
+        return self._finished.results
+
+    def frame(self) -> pd.DataFrame:
+        """Return every row with its outcome, in the columns of the workbook's sheet `All rows`.
+
+        Cells stay what they are in the file (text, int, Decimal, date ...); blank is None. Holds all rows in memory.
+        """
+        import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
+
+        records = [
+            (
+                row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
+                row.outcome.message, row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
+            )
+            for row in self._finished.rows()
+        ]  # fmt: skip
+        headers = ("Row", *self._finished.plan.table.columns.headers, *_OUTCOME_COLUMNS)
+        return pd.DataFrame(records, columns=headers, dtype=object)
+
+
+def run(source: Source, config: Configuration = None, *, results: str | os.PathLike[str] | None = None) -> Run:
+    """Send every good row of a file or DataFrame; asks nothing.
+
+    Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError) if nothing was sent.
+    """
+    configuration = _config(config)
+    options = pipeline.Options(results=Path(results).resolve() if results else None)
+
+    def execute() -> Run:
+        with pipeline.run_folder(_source(source), configuration) as folder:
+            plan = pipeline.prepare(_source(source), configuration, folder)
+            return Run(pipeline.Run(plan, folder, options, os.environ).execute())
+
+    return _outside_any_loop(execute)
+
+
+def check(source: Source, config: Configuration = None, *, results: str | os.PathLike[str] | None = None) -> Run:
+    """Judge every row of a file or DataFrame and send nothing; a workbook is written only to `results`.
+
+    Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError).
+    """
+    scratch = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
+    plan = pipeline.prepare(_source(source), _config(config), Path(scratch.name))
+    return Run(pipeline.check(plan, Path(results).resolve() if results else None), scratch)
+
+
+def _source(source: Source) -> Path | pd.DataFrame:
+    return Path(source) if isinstance(source, (str, os.PathLike)) else source
+
+
+def _config(config: Configuration) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is None or isinstance(config, (str, os.PathLike)):
+        return load_config(Path(config) if config is not None else None, os.environ)
+    return config_from(config, os.environ)
+
+
+def _outside_any_loop(work: Callable[[], _T]) -> _T:
+    """Do the work in a thread of its own if this one already runs an event loop, as a notebook's does."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def _shown(cell: Cell) -> Cell:
+    return cell.text if isinstance(cell, CellFault) else cell
