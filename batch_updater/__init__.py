@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batch_updater.library import Run, check, run
 
+__version__ = "0.1.0"
 __all__ = ["Run", "check", "run"]
 
 

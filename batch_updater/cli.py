@@ -14,10 +14,10 @@ import sys
 import tempfile
 import traceback
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_updater import __version__
 from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code; never raises."""
+    """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     as_json = "--json" in arguments
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.",
         epilog=f"Example: {PROGRAM} check changes.xlsx, then {PROGRAM} run changes.xlsx",
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_check(commands)

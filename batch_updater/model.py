@@ -105,7 +105,7 @@ class Job:
 
     row: int
     target: str
-    """Which record the row updates, the same text for the same record: `OpportunityId=123&opportunityType=Pre`."""
+    """Which record the row updates, the same text for the same record: `itemId=123&kind=A`."""
     values: Mapping[str, Value]
     """Field name -> value, for the fields that are sent: route, query and body alike."""
 
@@ -189,7 +189,7 @@ class AllowedList:
 
     field: str
     depends_on: tuple[tuple[str, str], ...]
-    """What the list depends on: (field name, value as text), such as (("LanguageId", "1"),)."""
+    """What the list depends on: (field name, value as text), such as (("language", "1"),)."""
     values: tuple[AllowedValue, ...]
 
 

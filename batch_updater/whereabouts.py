@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import getpass
 import platform
-from importlib.metadata import version
 
+from batch_updater import __version__
 from batch_updater.model import Setting
 
 
 def whereabouts() -> tuple[Setting, ...]:
     """Return version, user and machine."""
     return (
-        Setting("batch-updater", version("batch-updater")),
+        Setting("batch-updater", __version__),
         Setting("run by", _user()),
         Setting("on machine", platform.node() or "unknown"),
         Setting("Python", f"{platform.python_version()} on {platform.system()}"),

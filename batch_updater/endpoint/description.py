@@ -66,7 +66,9 @@ class Field:
     """One parameter or body field of the call."""
 
     name: str
-    """As in the description; also the name on the wire."""
+    """Unique within the endpoint; also the header that a template has."""
+    wire_name: str
+    """The name of the parameter or property in the request."""
     location: Location
     kind: Kind
     required: bool
@@ -107,13 +109,17 @@ class Endpoint:
     """What a person calls one record, such as `opportunity`."""
     method: str
     path: str
-    """With a leading slash and `{name}` for each path field."""
+    """With a leading slash and `{wire_name}` for each path field."""
+    content_type: str
+    """Of the request's body."""
     fields: tuple[Field, ...]
     """Path, query, body, in the order of the description."""
     idempotent: bool
     """Whether a request that may have been applied may be repeated (RFC 9110, section 9.2.2)."""
     record_statuses: Mapping[int, bool]
     """2xx statuses that the description lists -> whether their answer holds the record."""
+    default_expects_record: bool
+    """The same for the 2xx statuses that it does not list."""
     record_properties: frozenset[str]
     """Names of the properties of the record that a 2xx answer holds; empty if none is described."""
     error_message_keys: tuple[str, ...]
@@ -136,8 +142,5 @@ class Endpoint:
         return tuple(field for field in self.fields if field.location is Location.BODY)
 
     def expects_record(self, status: int) -> bool:
-        """Whether a 2xx answer of that status must hold the record for the row to count as confirmed.
-
-        A 2xx status that the description does not list is held to the strictest that it does list.
-        """
-        return self.record_statuses.get(status, any(self.record_statuses.values()))
+        """Whether a 2xx answer of that status must hold the record for the row to count as confirmed."""
+        return self.record_statuses.get(status, self.default_expects_record)

@@ -1,0 +1,131 @@
+"""Valid names learned from the API's answers, and jobs judged by them.
+
+A name is never corrected for the user, not even its case, and a name that differs from a valid one in nothing but
+case and surrounding blanks is left to the API to judge: the result may not depend on which row came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.model import AllowedList, AllowedValue, Problem
+from batch_updater.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batch_updater.endpoint.description import AllowedNames, Endpoint, Field
+    from batch_updater.model import Job
+
+_Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+_NAMES_IN_A_REMEDY = 12
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """One list, indexed."""
+
+    list: AllowedList
+    folded: frozenset[str]
+    ids: Mapping[str, int | str]
+
+
+def _known(allowed: AllowedList) -> _Known:
+    ids = {value.name: value.id for value in allowed.values if value.id is not None}
+    return _Known(allowed, frozenset(_folded(value.name) for value in allowed.values), ids)
+
+
+@dataclass(frozen=True)
+class AllowedValues:
+    """The valid names known so far, keyed by field and by what the list depends on. Immutable."""
+
+    endpoint: Endpoint
+    _lists: Mapping[_Key, _Known] = dataclass_field(default_factory=dict)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, lists: Iterable[AllowedList]) -> AllowedValues:
+        """Return what is known if these lists are."""
+        return cls(endpoint, {(names.field, names.depends_on): _known(names) for names in lists})
+
+    @property
+    def lists(self) -> tuple[AllowedList, ...]:
+        """Every list, in the order in which they were learned."""
+        return tuple(known.list for known in self._lists.values())
+
+    def learn(self, job: Job, answer: object) -> AllowedValues:
+        """Return what is known after this error answer to this job; an empty or missing list teaches nothing.
+
+        `answer` is the parsed JSON, whatever it is.
+        """
+        if not isinstance(answer, Mapping):
+            return self
+        learned = {}
+        for described in self.endpoint.fields:
+            if described.allowed and (values := _values(described.allowed, answer)):
+                key = self._key(described, job)
+                learned[key] = _known(AllowedList(described.name, key[1], values))
+        return AllowedValues(self.endpoint, {**self._lists, **learned}) if learned else self
+
+    def judge(self, job: Job) -> tuple[Problem, ...]:
+        """Return a problem for each name of the job that the API is known not to accept."""
+        if not self._lists:
+            return ()
+        problems = []
+        for described in self.endpoint.fields:
+            name = job.values.get(described.name)
+            if described.allowed is None or not isinstance(name, str):
+                continue
+            known = self._lists.get(self._key(described, job))
+            if known and _folded(name) not in known.folded:
+                problems.append(self._problem(described, job.row, name, known))
+        return tuple(problems)
+
+    def id_of(self, described: Field, job: Job) -> int | str | None:
+        """Return the id that stands for the job's name in that field; None if it is not known."""
+        name, known = job.values.get(described.name), self._lists.get(self._key(described, job))
+        return known.ids.get(name) if known and isinstance(name, str) else None
+
+    def _key(self, described: Field, job: Job) -> _Key:
+        """Which list holds for the field in this job; a field that is not sent counts as the API's default."""
+        depends_on = described.allowed.depends_on if described.allowed else ()
+        return described.name, tuple((name, self._text(name, job)) for name in depends_on)
+
+    def _text(self, name: str, job: Job) -> str:
+        value = job.values.get(name)
+        if value is None and name in self.endpoint.by_name:
+            value = self.endpoint.by_name[name].default
+        return "" if value is None else str(value)
+
+    def _problem(self, described: Field, row: int, name: str, known: _Known) -> Problem:
+        valid = [value.name for value in known.list.values]
+        close = nearest(name, valid)
+        shown = ", ".join(valid[:_NAMES_IN_A_REMEDY]) + (" ..." if len(valid) > _NAMES_IN_A_REMEDY else "")
+        article = "an" if described.title[:1].lower() in "aeiou" else "a"
+        return Problem(
+            row=row,
+            field=described.name,
+            code="name-not-accepted",
+            value=name,
+            reason=f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts.",
+            remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
+        )
+
+
+def _values(allowed: AllowedNames, answer: Mapping[object, object]) -> tuple[AllowedValue, ...]:
+    listed = answer.get(allowed.list_name)
+    if not isinstance(listed, list):
+        return ()
+    values = []
+    for item in listed:
+        if isinstance(item, Mapping) and isinstance(name := item.get(allowed.name_key), str) and name:
+            identity = item.get(allowed.id_key) if allowed.id_key else None
+            usable = isinstance(identity, (int, str)) and not isinstance(identity, bool)
+            values.append(AllowedValue(name, identity if usable else None))
+    return tuple(values)

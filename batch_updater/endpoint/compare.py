@@ -1,0 +1,116 @@
+"""What was asked for and what the API reports -> the differences between them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.request import written
+
+if TYPE_CHECKING:
+    from batch_updater.endpoint.allowed import AllowedValues
+    from batch_updater.model import Job, Value
+
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that the API reports otherwise than it was asked for."""
+
+    field: str
+    asked: str
+    """As it was sent; '' if it was to be cleared."""
+    got: str
+    """As it was reported; '' if it is empty."""
+
+
+def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object] | None:
+    """Return the answer if it is the record that the description promises, else None.
+
+    It is if it is an object with at least one of the described properties: `{}` or `{"message": "ok"}` confirms
+    nothing.
+    """
+    if not isinstance(answer, Mapping):
+        return None
+    described = endpoint.record_properties
+    return answer if (not described and answer) or any(name in answer for name in described) else None
+
+
+def differences(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], allowed: AllowedValues
+) -> tuple[Difference, ...]:
+    """Return the fields in which the record differs from what the job asked for, those that name the record first.
+
+    A field that the record does not have is not compared. A name is compared by its id, and only where the list that
+    maps it is known: otherwise the API's acceptance is enough.
+    """
+    found = []
+    for field in endpoint.fields:
+        if field.name not in job.values:
+            continue
+        asked = job.values[field.name]
+        if field.reported_as is not None and field.reported_as in record:
+            got = record[field.reported_as]
+            if not same(field, asked, got):
+                found.append(Difference(field.name, _shown(field, asked), _plain(got)))
+        elif field.reported_id_as is not None and field.reported_id_as in record:
+            found.extend(_different_id(field, job, record[field.reported_id_as], allowed))
+    return tuple(found)
+
+
+def _different_id(field: Field, job: Job, got: object, allowed: AllowedValues) -> tuple[Difference, ...]:
+    asked = job.values[field.name]
+    if asked is None:
+        return () if _is_blank(got) else (Difference(field.name, "", f"id {_plain(got)}"),)
+    expected = allowed.id_of(field, job)
+    if expected is None or _plain(got) == str(expected):
+        return ()
+    return (Difference(field.name, f"{_shown(field, asked)} (id {expected})", f"id {_plain(got)}"),)
+
+
+def same(field: Field, asked: Value, got: object) -> bool:
+    """Whether a reported value is the one that was asked for; null equals blank."""
+    if asked is None or _is_blank(got):
+        return _is_blank(got) and (asked is None or (isinstance(asked, str) and not asked.strip()))
+    if isinstance(asked, bool):
+        return _plain(got).casefold() == written(field, asked)
+    if field.kind in (Kind.INTEGER, Kind.DECIMAL):
+        return _number(got) == Decimal(str(asked))
+    if isinstance(asked, date):
+        day = _DAY.fullmatch(_plain(got).strip())
+        return (day is not None and day[1] == asked.isoformat()) or _plain(got).strip() == written(field, asked)
+    return _normal(_plain(got)) == _normal(str(asked))
+
+
+def _is_blank(got: object) -> bool:
+    return got is None or (isinstance(got, str) and not got.strip())
+
+
+def _number(got: object) -> Decimal | None:
+    if isinstance(got, bool) or not isinstance(got, (int, str, Decimal)):
+        return None
+    try:
+        return Decimal(got)
+    except InvalidOperation:
+        return None
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def _plain(got: object) -> str:
+    if got is None:
+        return ""
+    return str(got).lower() if isinstance(got, bool) else str(got)
+
+
+def _shown(field: Field, asked: Value) -> str:
+    return "" if asked is None else written(field, asked)

@@ -1,0 +1,459 @@
+"""An OpenAPI 3.0 or 3.1 document -> `Endpoint`.
+
+What OpenAPI cannot say stands in extensions of the document:
+
+- on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
+  that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated);
+- on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
+  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
+  null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
+  (false: the parameter does not say which record), `x-allowed-names` ({list, name, id, depends-on}: the list in an
+  error answer that holds the valid names);
+- on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
+
+Nothing is taken from `servers`: the configuration says where the API is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location
+from batch_updater.errors import EndpointError, Place
+from batch_updater.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+    from batch_updater.model import Value
+
+Node: TypeAlias = Mapping[str, object]
+
+BUILT_IN = ("nexus-opportunity",)
+_METHODS = ("put", "patch", "post")
+_JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNORECASE)
+_TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
+_UNSUPPORTED = ("oneOf", "anyOf", "allOf", "not", "if")
+_LARGEST_BYTES = 5_000_000
+_ALIASES_AT_MOST = 1_000
+_ISO_DATE = "%Y-%m-%d"
+
+
+def load_endpoint(reference: str) -> Endpoint:
+    """Read the description of one operation.
+
+    `reference` is the name of a built-in description, or `path/openapi.yaml#operationId`; without `#` the only
+    updating operation of the document is taken. Raises EndpointError, which names the file and the place in it.
+    """
+    if reference in BUILT_IN:
+        path = Path(__file__).with_name(f"{reference}.openapi.yaml")
+        return _Document(path, _parse(path)).endpoint(reference, reference)
+    path_text, _, operation_id = reference.partition("#")
+    path = Path(path_text)
+    if not path.suffix and not path.exists():
+        _unknown_built_in(path_text)
+    return _Document(path, _parse(path)).endpoint(operation_id or None, None)
+
+
+def _unknown_built_in(name: str) -> NoReturn:
+    close = nearest(name, BUILT_IN)
+    raise EndpointError(
+        f"There is no built-in description {name!r}" + (f"; did you mean {close!r}?" if close else "."),
+        remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
+    )
+
+
+def _parse(path: Path) -> Node:
+    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    place = Place(file=str(path))
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise EndpointError(f"{path} is too large for an OpenAPI document.", remedy="Name another.", place=place)
+        text = path.read_text(encoding="utf-8-sig")
+        # Each alias can multiply what the document unfolds to.
+        if len(re.findall(r"(?m)(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]+", text)) > _ALIASES_AT_MOST:
+            raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
+        yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+        document = yaml.load(text)
+    except OSError as error:
+        why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise EndpointError(
+            f"The description {path} {why}.", remedy="Correct api.endpoint in the configuration.", place=place
+        ) from error
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = "" if line is None else f" in line {line + 1}"
+        what = getattr(error, "problem", None) or "not text in UTF-8"
+        raise EndpointError(
+            f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=place
+        ) from error
+    if not isinstance(document, Mapping):
+        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
+    return document
+
+
+def _exact_number(_constructor: object, node: object) -> Decimal:
+    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
+    text = str(getattr(node, "value", ""))
+    try:
+        return Decimal(text.replace("_", ""))
+    except ArithmeticError:
+        return Decimal("NaN")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A node and where it stands, as a JSON pointer."""
+
+    node: Node
+    at: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A parameter or property as the document describes it."""
+
+    node: Node
+    """Everything that is said of it, wherever it stands."""
+    schema: _Found
+    required: bool
+
+
+class _Document:
+    """One OpenAPI document, with its references resolved on the way."""
+
+    def __init__(self, path: Path, root: Node) -> None:
+        self._path = path
+        self._root = root
+
+    def endpoint(self, operation_id: str | None, name: str | None) -> Endpoint:
+        """Read one operation; `name` is what the configuration calls it, None for the operation's id."""
+        if not str(self._root.get("openapi", "")).startswith("3."):
+            self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
+        path, method, item, operation = self._operation(operation_id)
+        answers = self._answers(operation)
+        parameters = self._parameters(path, item, operation)
+        fields, content_type = self._body(operation, answers)
+        fields = (*(self._parameter(found, answers) for found in parameters), *fields)
+        self._require_distinct(fields, operation.at)
+        info = _mapping(self._root.get("info"))
+        return Endpoint(
+            name=name or str(operation.node.get("operationId") or f"{method} {path}"),
+            api_name=str(info.get("title") or "the API"),
+            record_name=str(operation.node.get("x-record-name") or "record"),
+            method=method.upper(),
+            path=path,
+            content_type=content_type,
+            fields=tuple(sorted(fields, key=lambda field: list(Location).index(field.location))),
+            idempotent=method == "put" or operation.node.get("x-idempotent") is True,
+            record_statuses=answers.record_statuses,
+            default_expects_record=answers.default_expects_record,
+            record_properties=answers.properties,
+            error_message_keys=_texts(operation.node.get("x-error-message")),
+            quota_message=answers.quota_message,
+        )
+
+    def _operation(self, operation_id: str | None) -> tuple[str, str, _Found, _Found]:
+        found = list(self._operations())
+        if operation_id is None and len(found) == 1:
+            return found[0]
+        ids = [str(operation.node.get("operationId")) for *_, operation in found if "operationId" in operation.node]
+        matching = [entry for entry in found if entry[3].node.get("operationId") == operation_id]
+        if operation_id is not None and len(matching) == 1:
+            return matching[0]
+        close = nearest(operation_id or "", ids)
+        self._refuse(
+            "/paths",
+            f"has no single PUT, PATCH or POST operation {operation_id or ''}".rstrip(),
+            f"Did you mean {close!r}?"
+            if close
+            else f"Name one after #: {', '.join(ids) or 'none has an operationId'}.",
+        )
+
+    def _operations(self) -> Iterator[tuple[str, str, _Found, _Found]]:
+        for path, node in _mapping(self._root.get("paths")).items():
+            item = self._resolved(node, f"/paths/{_escaped(path)}")
+            for method in _METHODS:
+                if method in item.node:
+                    yield path, method, item, self._resolved(item.node[method], f"{item.at}/{method}")
+
+    def _resolved(self, node: object, at: str) -> _Found:
+        """Follow `$ref` until something stands there itself."""
+        seen: set[str] = set()
+        while isinstance(node, Mapping) and "$ref" in node:
+            target = str(node["$ref"])
+            if not target.startswith("#/") or target in seen:
+                self._refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
+            seen.add(target)
+            node, at = self._at(target, at), target[1:]
+        if not isinstance(node, Mapping):
+            self._refuse(at, "is not an object", "Correct the document.")
+        return _Found(node, at)
+
+    def _at(self, target: str, at: str) -> object:
+        node: object = self._root
+        for part in target[2:].split("/"):
+            key = part.replace("~1", "/").replace("~0", "~")
+            if not isinstance(node, Mapping) or key not in node:
+                self._refuse(at, f"refers to {target}, which is not there", "Correct the reference.")
+            node = node[key]
+        return node
+
+    def _refuse(self, at: str, what: str, remedy: str) -> NoReturn:
+        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Place(file=str(self._path)))
+
+    def _parameters(self, path: str, item: _Found, operation: _Found) -> list[_Found]:
+        """Return the parameters that become fields: those of the path, overridden by the operation's own."""
+        by_key: dict[tuple[str, str], _Found] = {}
+        for owner in (item, operation):
+            for position, node in enumerate(_list(owner.node.get("parameters"))):
+                found = self._resolved(node, f"{owner.at}/parameters/{position}")
+                by_key[str(found.node.get("name")), str(found.node.get("in"))] = found
+        in_path = {name for name, location in by_key if location == "path"}
+        if (needed := set(re.findall(r"{([^}]*)}", path))) != in_path:
+            missing = sorted(needed ^ in_path)
+            self._refuse(operation.at, f"and its path do not agree on {', '.join(missing)}", "Describe each once.")
+        return [found for (_, location), found in by_key.items() if self._travels(found, location)]
+
+    def _travels(self, found: _Found, location: str) -> bool:
+        if location in (Location.PATH, Location.QUERY):
+            return True
+        if found.node.get("required") is True:
+            name = found.node.get("name")
+            self._refuse(
+                found.at, f"requires a value in a {location}", f"Set {name} under api.headers, and leave it out here."
+            )
+        return False
+
+    def _parameter(self, found: _Found, answers: _Answers) -> Field:
+        if "content" in found.node:
+            self._refuse(f"{found.at}/content", "is not supported for a parameter", "Use a schema.")
+        schema = self._resolved(found.node.get("schema", {}), f"{found.at}/schema")
+        location = Location(str(found.node["in"]))
+        required = location is Location.PATH or found.node.get("required") is True
+        described = _Described({**schema.node, **found.node}, schema, required)
+        return self._field(str(found.node["name"]), location, described, answers)
+
+    def _body(self, operation: _Found, answers: _Answers) -> tuple[tuple[Field, ...], str]:
+        if "requestBody" not in operation.node:
+            self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
+        body = self._resolved(operation.node["requestBody"], f"{operation.at}/requestBody")
+        content_type, media = self._json_content(body)
+        if media is None:
+            self._refuse(f"{body.at}/content", "has no JSON", "Only JSON bodies are supported.")
+        schema = self._resolved(media.node.get("schema", {}), f"{media.at}/schema")
+        self._require_plain(schema)
+        if schema.node.get("type", "object") != "object" or not _mapping(schema.node.get("properties")):
+            self._refuse(schema.at, "is not an object with properties", "Only flat JSON objects are supported.")
+        required = _texts(schema.node.get("required"))
+        fields = []
+        for name, node in _mapping(schema.node.get("properties")).items():
+            found = self._resolved(node, f"{schema.at}/properties/{_escaped(name)}")
+            if found.node.get("readOnly") is not True:
+                # In 3.1 extensions may stand beside a $ref.
+                described = _Described({**found.node, **_mapping(node)}, found, name in required)
+                fields.append(self._field(name, Location.BODY, described, answers))
+        return tuple(fields), content_type
+
+    def _json_content(self, owner: _Found) -> tuple[str, _Found | None]:
+        for media_type, node in _mapping(owner.node.get("content")).items():
+            if _JSON.fullmatch(media_type):
+                return media_type, self._resolved(node, f"{owner.at}/content/{_escaped(media_type)}")
+        return "", None
+
+    def _require_plain(self, schema: _Found) -> None:
+        for keyword in _UNSUPPORTED:
+            if keyword in schema.node:
+                self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
+
+    def _field(self, wire_name: str, location: Location, described: _Described, answers: _Answers) -> Field:
+        node, schema = described.node, described.schema
+        name = str(node.get("x-field-name") or wire_name)
+        kind, nullable = self._kind(schema)
+        enum, null_in_enum = self._enum(schema, kind)
+        return Field(
+            name=name,
+            wire_name=wire_name,
+            location=location,
+            kind=kind,
+            required=described.required,
+            title=str(node.get("title") or name),
+            description=" ".join(str(node.get("description") or "").split()),
+            aliases=_texts(node.get("x-aliases")),
+            enum=enum,
+            bounds=_bounds(schema.node),
+            nullable=location is Location.BODY and (nullable or null_in_enum),
+            date_format=str(node.get("x-date-format") or _ISO_DATE),
+            example=_example(node),
+            default=_text(node.get("default")),
+            selects_record=location is not Location.BODY and node.get("x-selects-record") is not False,
+            reported_as=_reported_as(node, wire_name, answers),
+            reported_id_as=_text(node.get("x-reported-id-as")),
+            allowed=self._allowed(node, schema.at),
+        )
+
+    def _kind(self, schema: _Found) -> tuple[Kind, bool]:
+        self._require_plain(schema)
+        given = schema.node.get("type")
+        types = set(_texts(given)) if isinstance(given, list) else {str(given)}
+        nullable = "null" in types or schema.node.get("nullable") is True
+        types -= {"null"}
+        if given is None and (values := _list(schema.node.get("enum"))):
+            types = {"string"} if all(isinstance(value, str) for value in values if value is not None) else types
+        known = [_TYPES[name] for name in types if name in _TYPES]
+        if len(types) != 1 or not known:
+            self._refuse(schema.at, f"has the type {given}, which is not supported", f"Use one of {', '.join(_TYPES)}.")
+        if known[0] is not Kind.TEXT:
+            return known[0], nullable
+        match schema.node.get("format"):
+            case "date":
+                return Kind.DATE, nullable
+            case "date-time" | "time" | "binary" | "byte" as unsupported:
+                self._refuse(
+                    f"{schema.at}/format", f"is {unsupported}, which is not supported", "Leave the format out."
+                )
+            case _:
+                return Kind.TEXT, nullable
+
+    def _enum(self, schema: _Found, kind: Kind) -> tuple[tuple[Value, ...], bool]:
+        listed = [schema.node["const"]] if "const" in schema.node else _list(schema.node.get("enum"))
+        values: list[Value] = []
+        for value in listed:
+            if isinstance(value, (str, int, Decimal)):
+                values.append(value)
+            elif value is not None:
+                self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
+        if kind is Kind.DATE and values:
+            self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
+        return tuple(values), None in listed
+
+    def _allowed(self, node: Node, at: str) -> AllowedNames | None:
+        allowed = node.get("x-allowed-names")
+        if allowed is None:
+            return None
+        if not isinstance(allowed, Mapping) or not {"list", "name"} <= set(allowed):
+            self._refuse(f"{at}/x-allowed-names", "needs at least list and name", "Correct it.")
+        return AllowedNames(
+            list_name=str(allowed["list"]),
+            name_key=str(allowed["name"]),
+            id_key=_text(allowed.get("id")),
+            depends_on=_texts(allowed.get("depends-on")),
+        )
+
+    def _answers(self, operation: _Found) -> _Answers:
+        statuses: dict[str, bool] = {}
+        properties: dict[str, None] = {}
+        quota_message = None
+        for status, node in _mapping(operation.node.get("responses")).items():
+            answer = self._resolved(node, f"{operation.at}/responses/{status}")
+            quota_message = quota_message or _text(answer.node.get("x-quota-exceeded"))
+            if re.fullmatch(r"2\d\d|2XX|default", str(status), re.IGNORECASE):
+                record = self._record(answer)
+                statuses[str(status).upper()] = record is not None
+                properties.update(dict.fromkeys(record or ()))
+        # `default` means errors to most authors: it speaks of a success only where nothing else does.
+        wild = statuses.get("2XX", any(described for key, described in statuses.items() if key != "DEFAULT"))
+        if not any(key.startswith("2") for key in statuses):
+            wild = statuses.get("DEFAULT", False)
+        exact = {int(key): described for key, described in statuses.items() if key.isdigit()}
+        return _Answers(exact, wild, frozenset(properties), quota_message)
+
+    def _record(self, answer: _Found) -> list[str] | None:
+        """Return the properties of the record that an answer holds; None if it holds none that is described."""
+        _, media = self._json_content(answer)
+        if media is None or "schema" not in media.node:
+            return None
+        schema = self._resolved(media.node["schema"], f"{media.at}/schema")
+        properties = _mapping(schema.node.get("properties"))
+        return list(properties) if properties or schema.node.get("type") == "object" else None
+
+    def _require_distinct(self, fields: tuple[Field, ...], at: str) -> None:
+        seen: dict[str, Field] = {}
+        for field in fields:
+            if (other := seen.setdefault(field.name, field)) is not field:
+                self._refuse(
+                    at,
+                    f"has two fields called {field.name}, in the {other.location} and in the {field.location}",
+                    "Give one of them another name with x-field-name.",
+                )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the responses of an operation say."""
+
+    record_statuses: Mapping[int, bool]
+    default_expects_record: bool
+    properties: frozenset[str]
+    quota_message: str | None
+
+
+def _reported_as(node: Node, wire_name: str, answers: _Answers) -> str | None:
+    """Return where the answer reports a value: where the document says so, else under its own name if it has that."""
+    if "x-reported-as" in node:
+        return _text(node["x-reported-as"])
+    return wire_name if not answers.properties or wire_name in answers.properties else None
+
+
+def _bounds(node: Node) -> Bounds:
+    lowest, highest = _number(node.get("minimum")), _number(node.get("maximum"))
+    below, above = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    return Bounds(
+        # In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own.
+        minimum=None if below is True else lowest,
+        maximum=None if above is True else highest,
+        exclusive_minimum=lowest if below is True else _number(below),
+        exclusive_maximum=highest if above is True else _number(above),
+        multiple_of=_number(node.get("multipleOf")),
+        min_length=_whole(node.get("minLength")),
+        max_length=_whole(node.get("maxLength")),
+        pattern=_text(node.get("pattern")),
+    )
+
+
+def _example(node: Node) -> str:
+    examples = node.get("examples")
+    if isinstance(examples, list) and examples:
+        return _text(examples[0]) or ""
+    return _text(node.get("example")) or ""
+
+
+def _number(value: object) -> Decimal | None:
+    return Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    """Return a scalar as a person would type it; None for none."""
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in _list(value))
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
