@@ -261,7 +261,7 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
 
 
 def _template(options: argparse.Namespace) -> int:
-    from batch_updater.config import load_config
+    from batch_updater.config_file import load_config
     from batch_updater.endpoint.openapi import load_endpoint
     from batch_updater.reporter.template import write_template
 
@@ -291,7 +291,7 @@ def _config_path(options: argparse.Namespace) -> Path | None:
 
 def _config(options: argparse.Namespace) -> Config:
     """Load the configuration, with what the command line says on top."""
-    from batch_updater.config import load_config
+    from batch_updater.config_file import load_config
 
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(options.constants)}}

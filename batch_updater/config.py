@@ -1,18 +1,54 @@
-"""config.yaml and the environment -> `Config`: every key of the program, its default and what it means."""
+"""What can be configured: every key of the program, its default, what it means and what it may be.
+
+`config_file.py` reads it from a file and the environment.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import shlex
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from batch_updater.model import Setting
 
 
 class _Section(BaseModel):
     """One section of the file: unknown keys are faults, and nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _plain_number(value: object) -> object:
+    """YAML's true is 1 to Python, and pydantic reads numbers out of texts: neither is what was typed."""
+    if isinstance(value, (bool, str)):
+        raise ValueError("must be a number")  # noqa: TRY004  (pydantic collects ValueErrors)
+    return value
+
+
+def _plain_text(value: object) -> object:
+    if isinstance(value, (bool, int, float)):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004  (as above)
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_plain_number)]
+Whole = Annotated[int, BeforeValidator(_plain_number)]
+Text = Annotated[str, BeforeValidator(_plain_text)]
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    """Make a path absolute, from the folder that the loader gives as context; without one from the current folder."""
+    folder = info.context.get("folder") if isinstance(info.context, dict) else None
+    return Path(folder or Path.cwd()) / path.expanduser()
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(_plain_text), AfterValidator(_absolute)]
 
 
 class ReferenceKind(StrEnum):
@@ -34,45 +70,164 @@ class SecretReference(_Section):
         return f"{self.kind}:{self.location}"
 
 
+_LITERAL_SECRET = (
+    "must say where the secret is kept: env:NAME, file:PATH or command:PROGRAM ARG; never the secret itself"  # noqa: S105
+)
+
+
+def _reference(value: object, info: ValidationInfo) -> object:
+    """Read `env:NAME`, `file:PATH` or `command:PROGRAM ARG ...`; what is wrong is not repeated, it may be a secret."""
+    if isinstance(value, (SecretReference, dict)):
+        return value
+    kind, colon, location = value.partition(":") if isinstance(value, str) else ("", "", "")
+    location = location.strip()
+    if not colon or kind not in set(ReferenceKind) or not location:
+        raise ValueError(_LITERAL_SECRET)
+    if kind == ReferenceKind.FILE:
+        location = str(_absolute(Path(location), info))
+    elif kind == ReferenceKind.COMMAND:
+        try:
+            shlex.split(location)
+        except ValueError as error:
+            raise ValueError("has a quote that is not closed") from error
+    return SecretReference(kind=ReferenceKind(kind), location=location)
+
+
+def _header_value(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and value.partition(":")[0] in set(ReferenceKind):
+        return _reference(value, info)
+    if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("must be a single line")
+    return _plain_text(value)
+
+
+Reference = Annotated[SecretReference, BeforeValidator(_reference)]
+HeaderValue = Annotated[str | SecretReference, BeforeValidator(_header_value)]
+
+
+def _is_loopback(host: str) -> bool:
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _web_address(text: str) -> str:
+    """Refuse an address that could lead elsewhere than it says; plain http only to this machine."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError("must be an address such as https://host/prefix") from error
+    if parts.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text or "\\" in text:
+        raise ValueError("must be an address such as https://host/prefix")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a name or password")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError("must begin with https:// (plain http is for this machine only)")
+    if parts.fragment or any(segment in (".", "..") for segment in parts.path.split("/")):
+        raise ValueError("must not hold #, . or .. as a part of the path")
+    return text
+
+
+def _base_url(text: str) -> str:
+    if "?" in _web_address(text):
+        raise ValueError("must not hold a question mark")
+    return text.rstrip("/")
+
+
+def _proxy(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as http://proxy:8080")
+    return text
+
+
 class OAuthSettings(_Section):
     """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
-    token_url: str
-    client_id: str
-    client_secret: SecretReference
-    scope: str = ""
+    token_url: Annotated[Text, AfterValidator(_web_address)]
+    client_id: Text
+    client_secret: Reference
+    scope: Text = ""
+
+
+_OWN_HEADERS = frozenset({
+    "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "te", "trailer",
+    "upgrade", "proxy-authorization", "expect",
+})  # fmt: skip
+"""Headers that the program or its HTTP library sets itself."""
+
+
+def _header_names(headers: dict[str, object]) -> dict[str, object]:
+    for name in headers:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError(f"must not hold {name!r}, which is no name of a header")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"must not hold {name}, which the program sets itself")
+    return headers
+
+
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    """Make the file of a description absolute; the name of a built-in one stays as it is."""
+    path, hash_sign, operation = text.partition("#")
+    if hash_sign or Path(path).suffix:
+        return f"{_absolute(Path(path), info)}{hash_sign}{operation}"
+    return text
 
 
 class ApiSettings(_Section):
     """Which API is called, and as whom."""
 
-    base_url: str | None = None
+    base_url: Annotated[Text, AfterValidator(_base_url)] | None = None
     """`https://host[/prefix]` without a trailing slash; plain http only to loopback. Needed for sending only."""
-    endpoint: str = "nexus-opportunity"
+    endpoint: Annotated[Text, AfterValidator(_endpoint)] = "nexus-opportunity"
     """A built-in description, or `/absolute/path/openapi.yaml#operationId`."""
-    token: SecretReference | None = None
+    token: Reference | None = None
     oauth: OAuthSettings | None = None
-    timeout_s: Annotated[float, Field(gt=0)] = 35.0
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    headers: dict[str, str | SecretReference] = {}
-    ca_file: Path | None = None
-    proxy: str | None = None
+    timeout_s: Annotated[Number, Field(gt=0)] = 35.0
+    """For one attempt: connecting, sending and reading the answer."""
+    connect_timeout_s: Annotated[Number, Field(gt=0)] = 10.0
+    headers: Annotated[dict[str, HeaderValue], BeforeValidator(_header_names)] = {}
+    ca_file: AbsolutePath | None = None
+    proxy: Annotated[Text, AfterValidator(_proxy)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.token and self.oauth:
+            raise ValueError("must not hold both token and oauth; remove one")
+        return self
+
+
+def _failures(value: object) -> object:
+    """Take a number of rows, or a share of them such as "10%"."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d+)?%", value) and 0 < float(value[:-1]) <= 100:
+        return value
+    raise ValueError('must be a number of rows, or a share such as "10%"')
 
 
 class SendingSettings(_Section):
     """How fast and how stubbornly rows are sent."""
 
-    rate_per_s: Annotated[float, Field(gt=0)] = 20.0
-    burst: Annotated[int, Field(ge=0)] = 0
-    concurrency: Annotated[int, Field(ge=1)] = 10
-    attempts: Annotated[int, Field(ge=1)] = 5
-    max_wait_s: Annotated[float, Field(ge=0)] = 120.0
-    retry_budget: Annotated[float, Field(ge=0)] = 0.2
-    stop_after_alike: Annotated[int, Field(ge=1)] = 20
-    stop_after_failures: int | str | None = None
-    """A number of rows, or a share of them such as "10%"; None: never."""
-    drain_s: Annotated[float, Field(ge=0)] = 10.0
+    rate_per_s: Annotated[Number, Field(gt=0)] = 20.0
+    burst: Annotated[Whole, Field(ge=0)] = 0
+    concurrency: Annotated[Whole, Field(ge=1)] = 10
+    attempts: Annotated[Whole, Field(ge=1)] = 5
+    max_wait_s: Annotated[Number, Field(ge=0)] = 120.0
+    retry_budget: Annotated[Number, Field(ge=0)] = 0.2
+    stop_after_alike: Annotated[Whole, Field(ge=1)] = 20
+    stop_after_failures: Annotated[int | str | None, BeforeValidator(_failures)] = None
+    drain_s: Annotated[Number, Field(ge=0)] = 10.0
     compare: bool = False
+
+    def failures_allowed(self, rows: int) -> int | None:
+        """Return how many of so many rows may fail before the run stops; None if any number may."""
+        limit = self.stop_after_failures
+        return max(1, int(rows * float(limit[:-1]) / 100)) if isinstance(limit, str) else limit
 
 
 class DateOrder(StrEnum):
@@ -82,62 +237,93 @@ class DateOrder(StrEnum):
     MDY = "MDY"
 
 
+def _constant(value: object) -> object:
+    """Take text as it would be typed into a cell; a whole number needs no quotes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _plain_text(value)
+
+
 class InputSettings(_Section):
     """How the file is read."""
 
-    sheet: str | None = None
-    header_row: Annotated[int, Field(ge=1)] | None = None
+    sheet: Text | None = None
+    header_row: Annotated[Whole, Field(ge=1)] | None = None
     """Row of the sheet that holds the headers, as Excel numbers it; None: the first row that is not blank."""
-    columns: dict[str, str | None] = {}
+    columns: dict[str, Text | None] = {}
     """Header as it stands in the file -> field name, or None to ignore the column."""
-    constants: dict[str, str] = {}
+    constants: dict[str, Annotated[str, BeforeValidator(_constant)]] = {}
     """Field name -> value for every row, as a person would type it into a cell."""
-    encoding: str | None = None
+    encoding: Text | None = None
     date_order: DateOrder | None = None
     decimal: Literal[".", ","] = "."
-    clear_marker: Annotated[str, Field(min_length=1)] = "#CLEAR"
+    clear_marker: Annotated[Text, Field(min_length=1)] = "#CLEAR"
     duplicates: Literal["reject", "in_order"] = "reject"
-    max_unpacked_mb: Annotated[int, Field(ge=1)] = 500
+    max_unpacked_mb: Annotated[Whole, Field(ge=1)] = 500
 
 
 class GuardSettings(_Section):
     """Limits over which nothing is sent."""
 
-    rows: int | None = None
-    invalid_percent: float | None = None
-    cleared: int | None = None
-    changed: int | None = None
-    factor: float | None = None
-    total_change_percent: float | None = None
+    rows: Whole | None = None
+    invalid_percent: Number | None = None
+    cleared: Whole | None = None
+    changed: Whole | None = None
+    factor: Number | None = None
+    total_change_percent: Number | None = None
 
 
 class ResultsSettings(_Section):
     """Where results go."""
 
-    folder: Path = Path("runs")
-    keep_days: Annotated[int, Field(ge=1)] = 90
+    folder: AbsolutePath = Field(Path("runs"), validate_default=True)
+    keep_days: Annotated[Whole, Field(ge=1)] = 90
 
 
 class NightlySettings(_Section):
     """The unattended job."""
 
-    inbox: Path | None = None
+    inbox: AbsolutePath | None = None
     patterns: tuple[str, ...] = ("*.csv", "*.tsv", "*.xlsx", "*.xlsm", "*.xls", "*.xlsb", "*.ods")
-    done: Path | None = None
-    attention: Path | None = None
+    done: AbsolutePath | None = None
+    attention: AbsolutePath | None = None
     repeat: Literal["refuse", "allow"] = "refuse"
-    notify: tuple[str | SecretReference, ...] = ()
+    notify: tuple[HeaderValue, ...] = ()
     notify_when: Literal["attention", "always", "never"] = "attention"
-    metrics: Path | None = None
-    health_check: str | SecretReference | None = None
+    metrics: AbsolutePath | None = None
+    health_check: HeaderValue | None = None
 
 
 class Config(_Section):
     """The whole configuration. Paths are absolute."""
 
-    api: ApiSettings = ApiSettings()
-    sending: SendingSettings = SendingSettings()
-    input: InputSettings = InputSettings()
-    guards: GuardSettings = GuardSettings()
-    results: ResultsSettings = ResultsSettings()
-    nightly: NightlySettings = NightlySettings()
+    api: ApiSettings = Field(default_factory=ApiSettings)
+    sending: SendingSettings = Field(default_factory=SendingSettings)
+    input: InputSettings = Field(default_factory=InputSettings)
+    guards: GuardSettings = Field(default_factory=GuardSettings)
+    results: ResultsSettings = Field(default_factory=lambda: ResultsSettings(folder=Path("runs")))
+    nightly: NightlySettings = Field(default_factory=NightlySettings)
+
+
+def settings_of(config: Config) -> tuple[Setting, ...]:
+    """Return every key and its value as text, without secrets: those are references to begin with."""
+    return tuple(
+        Setting(f"{section}.{key}", _shown(f"{section}.{key}", value))
+        for section in Config.model_fields
+        for key, value in getattr(config, section)
+    )
+
+
+def _shown(key: str, value: object) -> str:
+    if key == "api.proxy" and isinstance(value, str):
+        return re.sub(r"//[^@/]*@", "//***@", value)
+    if key == "api.headers" and isinstance(value, dict):
+        # A header's literal value may be a key of the API all the same.
+        return ", ".join(f"{name}: {'***' if isinstance(text, str) else text}" for name, text in value.items())
+    if isinstance(value, OAuthSettings):
+        return f"{value.token_url}, client {value.client_id}, secret {value.client_secret}, scope {value.scope!r}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {text}" for name, text in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 from batch_updater import pipeline
-from batch_updater.config import Config, config_from, load_config
+from batch_updater.config import Config
+from batch_updater.config_file import config_from, load_config
 from batch_updater.model import CellFault
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def written(field: Field, value: Value) -> str:
 
 
 def _member(field: Field, value: Value) -> str:
-    """Return a value as JSON. A Decimal keeps its digits: the standard encoder would go through binary floating point."""
+    """Return a value as JSON; a Decimal keeps its digits, which the standard encoder would not do."""
     if value is None:
         return "null"
     if field.kind is Kind.TEXT or isinstance(value, date):
