@@ -224,7 +224,7 @@ def _outcome(record: _Record) -> Outcome:
             row=record.number,
             kind=OutcomeKind.UNCONFIRMED,
             message="The run ended while this row was on its way; whether it was applied is unknown.",
-            advice="Run again: the row is sent once more, which does no harm.",
+            advice="Run again to settle it.",
             cause="ended while on its way",
             attempts=record.attempts,
         )

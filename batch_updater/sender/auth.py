@@ -1,0 +1,330 @@
+"""Where the token comes from: secrets by reference, and OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from batch_updater.config import ApiSettings, OAuthSettings
+
+_COMMAND_LIMIT_S = 30
+_LARGEST_BYTES = 64_000
+_RENEW_BEFORE_S = 60.0
+_RENEW_BEFORE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that shows itself to nobody who does not ask for it by name."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token."""
+
+    generation: int
+    """1 for the first of the run, one more for each fetched later."""
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Every secret of a configuration, fetched."""
+
+    token: Secret | None
+    client_secret: Secret | None
+    headers: Mapping[str, Secret]
+
+
+class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, not an error of ours)
+    """The service does not take our credentials: the run stops."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TokenUnavailable(Exception):  # noqa: N818  (as above)
+    """The token URL cannot be had just now: the run stops."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def fetch_secret(reference: SecretReference, environ: Mapping[str, str], what: str) -> Secret:
+    """Fetch a secret; `what` names the key of the configuration for messages.
+
+    Takes up to 30 s for a command. Raises ConfigError, which says where the secret should have been and never what
+    was found there.
+    """
+    match reference.kind:
+        case ReferenceKind.ENVIRONMENT:
+            text = _from_environment(reference.location, environ, what)
+        case ReferenceKind.FILE:
+            text = _from_file(Path(reference.location), what)
+        case ReferenceKind.COMMAND:
+            text = _from_command(reference.location, what)
+    text = text.strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        found = "is empty" if not text else "holds characters that a token cannot have"
+        raise ConfigError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
+    return Secret(text)
+
+
+def _from_environment(name: str, environ: Mapping[str, str], what: str) -> str:
+    if not environ.get(name):
+        raise ConfigError(f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again.")
+    return environ[name]
+
+
+def _from_file(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as reader:
+            content = reader.read(_LARGEST_BYTES + 1)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError(f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file.") from error
+    if len(content) > _LARGEST_BYTES:
+        raise ConfigError(f"{what}: {path} is too large to be a secret.", remedy="Name the right file.")
+    # Whatever is no text is refused by the caller, without showing it.
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _from_command(command: str, what: str) -> str:
+    arguments = shlex.split(command)
+    program = arguments[0]
+    try:
+        # The program and its arguments come from the user's own configuration, and no shell reads them.
+        done = subprocess.run(  # noqa: S603
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        # `from None`: the exception carries what the command printed.
+        raise ConfigError(
+            f"{what}: {program} took longer than {_COMMAND_LIMIT_S} s.", remedy="Try the command by itself."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{what}: {program} cannot be started: {error.strerror}.", remedy="Check the command's name and path."
+        ) from error
+    if done.returncode:
+        raise ConfigError(
+            f"{what}: {program} ended with exit code {done.returncode}.", remedy="Try the command by itself."
+        )
+    return done.stdout[:_LARGEST_BYTES].decode("utf-8", errors="replace")
+
+
+def fetch_credentials(api: ApiSettings, environ: Mapping[str, str]) -> Credentials:
+    """Fetch every secret that the configuration refers to, before anything is sent. Raises ConfigError."""
+    headers = {
+        name: fetch_secret(value, environ, f"api.headers.{name}")
+        if isinstance(value, SecretReference)
+        else Secret(value)
+        for name, value in api.headers.items()
+    }
+    return Credentials(
+        token=fetch_secret(api.token, environ, "api.token") if api.token else None,
+        client_secret=fetch_secret(api.oauth.client_secret, environ, "api.oauth.client_secret") if api.oauth else None,
+        headers=headers,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    value: Secret
+    lifetime_s: float | None = None
+
+
+class TokenSource:
+    """The pool's one token: fetched once for everybody, renewed before it runs out.
+
+    `fetch` gives a new token, or is None where none can be had but the first.
+    """
+
+    def __init__(
+        self,
+        first: Secret | None,
+        fetch: Callable[[], Awaitable[_Fetched]] | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._token = Token(1, first) if first else None
+        self._renew_at: float | None = None
+        self._fetched_after_refusal = False
+        self._accepted = False
+        self._turn = asyncio.Lock()
+
+    async def token(self) -> Token | None:
+        """Return the token to send, a new one if it is about to run out; None if the API is called without one.
+
+        Raises CredentialsRefused, TokenUnavailable and, for a reference, ConfigError.
+        """
+        if not self._due() or self._fetch is None:
+            return self._token
+        async with self._turn:
+            if self._due():
+                await self._renew(self._fetch)
+                self._fetched_after_refusal = False
+        return self._token
+
+    def accepted(self, token: Token) -> None:
+        """Take note that the API took this token."""
+        if token is self._token:
+            self._accepted = True
+
+    async def refused(self, token: Token | None) -> None:
+        """Take note of a 401 to this token; when this returns the request may be sent again.
+
+        Raises CredentialsRefused if there is no other token to be had, and what `token` raises.
+        """
+        if token is None or self._fetch is None:
+            raise CredentialsRefused("The API does not accept the token (401).")
+        async with self._turn:
+            current = self._token
+            if current is not None and token.generation < current.generation:
+                return  # somebody else has fetched a new one meanwhile
+            if self._fetched_after_refusal and not self._accepted:
+                raise CredentialsRefused("The API does not accept a token that was fetched just now (401).")
+            await self._renew(self._fetch)
+            if self._token is not None and self._token.value == token.value:
+                raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
+            self._fetched_after_refusal = True
+
+    def _due(self) -> bool:
+        return self._token is None or (self._renew_at is not None and self._clock() >= self._renew_at)
+
+    async def _renew(self, fetch: Callable[[], Awaitable[_Fetched]]) -> None:
+        asked_at = self._clock()
+        fetched = await fetch()
+        self._token = Token(self._token.generation + 1 if self._token else 1, fetched.value)
+        self._accepted = False
+        self._renew_at = None
+        if fetched.lifetime_s is not None:
+            margin = min(_RENEW_BEFORE_S, fetched.lifetime_s * _RENEW_BEFORE_SHARE)
+            self._renew_at = asked_at + fetched.lifetime_s - margin
+
+
+def source_by_reference(reference: SecretReference, first: Secret, environ: Mapping[str, str]) -> TokenSource:
+    """Return the source for a token that is kept somewhere; an environment variable cannot change while we run."""
+
+    async def fetch() -> _Fetched:
+        return _Fetched(await asyncio.to_thread(fetch_secret, reference, environ, "api.token"))
+
+    return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
+
+
+@dataclass(frozen=True)
+class OAuthClient:
+    """Fetches tokens with client credentials; they go to the token URL and nowhere else."""
+
+    settings: OAuthSettings
+    secret: Secret
+    session: aiohttp.ClientSession
+    permit: Callable[[], Awaitable[None]]
+    """Awaited before every request: the token URL shares the account's limits."""
+    attempts: int
+    timeout_s: float
+    proxy: str | None = None
+
+    async def fetch(self) -> _Fetched:
+        """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.attempts),
+            wait=wait_random_exponential(multiplier=0.5, max=10),
+            retry=retry_if_exception_type(TokenUnavailable),
+            reraise=True,
+        )
+        return await retrying(self._ask)
+
+    async def _ask(self) -> _Fetched:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.settings.client_id,
+            "client_secret": self.secret.reveal(),
+            "scope": self.settings.scope,
+        }
+        await self.permit()
+        try:
+            async with (
+                asyncio.timeout(self.timeout_s),
+                self.session.post(
+                    self.settings.token_url,
+                    data={name: value for name, value in form.items() if value},
+                    allow_redirects=False,
+                    proxy=self.proxy,
+                ) as response,
+            ):
+                body = await read_at_most(response.content, _LARGEST_BYTES)
+                return self._judged(response.status, body)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            # The text of a client error may quote the request.
+            raise TokenUnavailable(
+                f"The token URL {self.settings.token_url} cannot be reached ({type(error).__name__})."
+            ) from None
+
+    def _judged(self, status: int, body: bytes) -> _Fetched:
+        url = self.settings.token_url
+        if status in {408, 429} or status >= 500:
+            raise TokenUnavailable(f"The token URL {url} answers {status}.")
+        if status != 200:
+            raise CredentialsRefused(f"The token URL {url} refuses the client's credentials ({status}{_code(body)}).")
+        answer = _json(body)
+        token, kind, lifetime = answer.get("access_token"), answer.get("token_type", "Bearer"), answer.get("expires_in")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token.strip():
+            raise CredentialsRefused(f"The token URL {url} answers without a token.")
+        if str(kind).lower() != "bearer":
+            raise CredentialsRefused(f"The token URL {url} gives no bearer token.")
+        if not isinstance(lifetime, (int, float)) or isinstance(lifetime, bool) or lifetime <= 0:
+            return _Fetched(Secret(token))  # it says nothing usable: only a 401 will tell
+        return _Fetched(Secret(token), float(lifetime))
+
+
+async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
+    """Read a body in pieces until it ends or is longer than the limit: `read()` would take whatever it unpacks to."""
+    parts, size = [], 0
+    while size <= limit and (part := await stream.read(limit + 1 - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _json(body: bytes) -> Mapping[str, object]:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _code(body: bytes) -> str:
+    """Return OAuth's own short name of the fault (RFC 6749, section 5.2), if it is one."""
+    code = _json(body).get("error")
+    known = ("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope",
+             "unsupported_grant_type")  # fmt: skip
+    return f", {code}" if code in known else ""

@@ -1,0 +1,418 @@
+"""One job -> one outcome: every attempt at it, until something settles it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
+from yarl import URL
+
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.compare import described_record
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import ConfigError, JournalError, Place
+from batch_updater.model import Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
+from batch_updater.sender.limiter import Stopped, pause
+from batch_updater.sender.outcomes import OutcomeWriter, RowState
+from batch_updater.sender.verdict import (
+    Answer,
+    Effect,
+    Fault,
+    Meaning,
+    again_advice,
+    retry_after_s,
+    utc_now,
+    verdict_on,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from batch_updater.config import ApiSettings, Config
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.request import Request
+    from batch_updater.sender.auth import Secret, Token, TokenSource
+    from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.verdict import Verdict
+
+_LARGEST_ANSWER_BYTES = 1 << 20
+_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 30.0
+_TOKEN_REFUSALS_PER_ROW = 3
+_UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp raises before a byte of the request has gone out."""
+
+BeforeSend: TypeAlias = "Callable[[Job, int], Awaitable[None]]"
+"""Awaited before a request goes out, with the number of the attempt from 1; raises JournalError to forbid it."""
+
+_log = logging.getLogger("batch_updater.sender")
+
+
+class _ConnectionFault(Exception):  # noqa: N818
+    """Stands in for exceptions of aiohttp, after some of which it would send a PUT a second time by itself."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(type(error).__name__)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A row's outcome, and whether it ends the run."""
+
+    outcome: Outcome
+    stop: Stop | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went out, over all rows."""
+
+    requests: int = 0
+    retries: int = 0
+    answers: int = 0
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A client middleware of aiohttp: it sees every physical sending of a request, aiohttp's own repeats included."""
+
+    before_send: Callable[[], Awaitable[None]]
+    timeout: asyncio.Timeout
+    timeout_s: float
+
+    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        await self.before_send()
+        # The clock starts when the request may go out: waiting for a permit is not the service's fault.
+        self.timeout.reschedule(asyncio.get_running_loop().time() + self.timeout_s)
+        try:
+            return await handler(request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            raise _ConnectionFault(error) from error
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that verifies certificates by the system's trust store, or by one file alone."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"api.ca_file: {ca_file} holds no certificates that can be read.",
+            remedy="Name a file with certificates in PEM format.",
+            place=Place(file=ca_file),
+        ) from error
+
+
+def proxy_for(api: ApiSettings) -> str | None:
+    """Return the proxy: the configured one, else the system's (HTTPS_PROXY and NO_PROXY among others)."""
+    url = URL(api.base_url or "")
+    if api.proxy or proxy_bypass(url.host or ""):
+        return api.proxy
+    return getproxies().get(url.scheme)
+
+
+class Client:
+    """Sends jobs over one session; shared by all workers."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: Config,
+        session: aiohttp.ClientSession,
+        limiter: Limiter,
+        tokens: TokenSource,
+        headers: Mapping[str, Secret],
+    ) -> None:
+        self._endpoint = endpoint
+        self._config = config
+        self._session = session
+        self._limiter = limiter
+        self._tokens = tokens
+        self._proxy = proxy_for(config.api)
+        self._builder = RequestBuilder(endpoint)
+        self._outcomes = OutcomeWriter(endpoint)
+        self._base = config.api.base_url or ""
+        self._origin = URL(self._base).origin()
+        self._headers = {name: value.reveal() for name, value in headers.items()}
+        self._headers["Content-Type"] = endpoint.content_type
+        self._headers["Accept"] = "application/json"
+        self._under_way: set[asyncio.Timeout] = set()
+        self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
+        self.counts = Counts()
+        self.allowed = AllowedValues(endpoint)
+        """What the answers have taught so far."""
+
+    async def first_token(self) -> Stop | None:
+        """Have a token before any row is touched; returns why the run ends if there is none to be had."""
+        try:
+            await self._token()
+        except _EndOfRun as end:
+            return end.stop
+        except Stopped:
+            pass  # whoever stopped the run has said why
+        return None
+
+    async def send(self, job: Job, before_send: BeforeSend, stopping: asyncio.Event) -> Settled:
+        """Send one job until it is settled, may not be repeated, or the run ends."""
+        if problems := self.allowed.judge(job):
+            return Settled(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
+        row = RowState(job)
+        try:
+            verdict = await self._settle(row, self._builder.build(job), before_send, stopping)
+        except Stopped:
+            return Settled(self._outcomes.unsettled(row))
+        except JournalError as error:
+            return self._ended(row, disk_stop(error))
+        except _EndOfRun as end:
+            return self._ended(row, end.stop)
+        return self._judged(row, verdict)
+
+    def cut(self) -> None:
+        """End everything under way now, as if its time were up."""
+        now = asyncio.get_running_loop().time()
+        for timeout in self._under_way:
+            timeout.reschedule(now)
+
+    def _judged(self, row: RowState, verdict: Verdict) -> Settled:
+        answer = row.last
+        if isinstance(answer, Answer):
+            if verdict.meaning is Meaning.ACCEPTED:
+                return Settled(self._outcomes.accepted(row, self._record(answer), self.allowed))
+            if verdict.meaning is Meaning.REFUSED:
+                self.allowed = self.allowed.learn(row.job, answer.parsed())
+                return Settled(self._outcomes.refused(row, answer, self.allowed))
+            if verdict.meaning is Meaning.QUOTA_USED_UP:
+                message = f"The account's quota of requests to {self._endpoint.api_name} is used up."
+                return self._ended(row, Stop(StopReason.QUOTA, message, "Run again when the quota has been renewed."))
+        return Settled(self._outcomes.unsettled(row))
+
+    def _ended(self, row: RowState, stop: Stop) -> Settled:
+        return Settled(self._outcomes.stopped(row, stop), stop)
+
+    async def _settle(
+        self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
+    ) -> Verdict:
+        """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
+        made: Verdict | None = await self._attempt(row, request, before_send, stopping)
+        if made.meaning is not Meaning.TRY_AGAIN:
+            return made
+
+        async def attempt() -> Verdict:
+            # tenacity costs tens of microseconds a call, so it enters only once a row needs it: the attempt that has
+            # been made counts as the first of its own.
+            nonlocal made
+            if made is not None:
+                first, made = made, None
+                return first
+            return await self._attempt(row, request, before_send, stopping)
+
+        def wait(state: RetryCallState) -> float:
+            asked_s = _asked_wait_s(row)
+            return self._backoff(state) if asked_s is None else asked_s
+
+        async def sleep(seconds: float) -> None:
+            self._log(row, "back-off", wait_s=round(seconds, 3))
+            await pause(seconds, stopping)
+
+        retrying = AsyncRetrying(
+            sleep=sleep,
+            stop=stop_after_attempt(self._config.sending.attempts),
+            wait=wait,
+            retry=retry_if_result(lambda verdict: verdict.meaning is Meaning.TRY_AGAIN),
+            retry_error_callback=_last_verdict,
+        )
+        return await retrying(attempt)
+
+    async def _attempt(
+        self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
+    ) -> Verdict:
+        """Send the row once, and once more for each token that has been replaced meanwhile."""
+        while True:
+            if stopping.is_set():
+                raise Stopped
+            token = await self._token()
+            row.last = await self._exchange(row, request, token, before_send)
+            verdict = verdict_on(row.last, self._endpoint, has_record=self._record(row.last) is not None)
+            self._take_note(row, verdict, token)
+            if verdict.meaning is not Meaning.TOKEN_REFUSED or row.token_refusals >= _TOKEN_REFUSALS_PER_ROW:
+                return verdict
+            await self._replace(token)
+
+    def _take_note(self, row: RowState, verdict: Verdict, token: Token | None) -> None:
+        if verdict.effect is Effect.POSSIBLE and verdict.meaning is not Meaning.ACCEPTED:
+            row.effect = Effect.POSSIBLE
+        if verdict.meaning is Meaning.TOKEN_REFUSED:
+            row.token_refusals += 1
+        if isinstance(row.last, Fault):
+            self._log(row, "attempt", why=row.last.cause)
+            return
+        row.status = row.last.status if row.last else None
+        self.counts.answers += 1
+        if token and verdict.meaning is not Meaning.TOKEN_REFUSED:
+            self._tokens.accepted(token)
+        self._log(row, "attempt", status=row.status, why=verdict.meaning.name.lower())
+        if verdict.meaning is Meaning.TRY_AGAIN:
+            self._obey_retry_after(row)
+
+    def _obey_retry_after(self, row: RowState) -> None:
+        """Let the whole pool wait as long as the service asks; end the run if that is too long."""
+        asked_s = _asked_wait_s(row)
+        if asked_s is None:
+            return
+        longest_s = self._config.sending.max_wait_s
+        if asked_s > longest_s:
+            name = self._endpoint.api_name
+            message = f"{name} asks to wait {asked_s:,.0f} s, which is more than sending.max_wait_s ({longest_s:g} s)."
+            raise _EndOfRun(Stop(StopReason.MAX_WAIT, message, "Run again later."))
+        self._limiter.pause(asked_s)
+
+    async def _token(self) -> Token | None:
+        with _credentials_end_the_run():
+            return await self._tokens.token()
+
+    async def _replace(self, token: Token | None) -> None:
+        with _credentials_end_the_run():
+            await self._tokens.refused(token)
+
+    def _record(self, result: Answer | Fault) -> Mapping[str, object] | None:
+        if not isinstance(result, Answer) or not 200 <= result.status < 300:
+            return None
+        return described_record(self._endpoint, result.parsed())
+
+    async def _exchange(
+        self, row: RowState, request: Request, token: Token | None, before_send: BeforeSend
+    ) -> Answer | Fault:
+        """One physical request and its answer, or what went wrong."""
+        sent = False
+
+        async def going_out() -> None:
+            nonlocal sent
+            await self._limiter.permit()
+            await before_send(row.job, row.attempts + 1)
+            self.counts.requests += 1
+            self.counts.retries += row.attempts > 0
+            row.goes_out()
+            sent = True
+
+        try:
+            async with asyncio.timeout(None) as timeout:
+                self._under_way.add(timeout)
+                try:
+                    return await self._request(request, token, _Attempt(going_out, timeout, self._config.api.timeout_s))
+                finally:
+                    self._under_way.discard(timeout)
+        except _ConnectionFault as fault:
+            return self._fault(fault.error)
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            if not sent:
+                raise Stopped from error  # cut while it waited for its permit
+            return self._fault(error)
+
+    async def _request(self, request: Request, token: Token | None, attempt: _Attempt) -> Answer:
+        headers = self._headers
+        if token is not None:
+            headers = {**headers, "Authorization": f"Bearer {token.value.reveal()}"}
+        async with self._session.request(
+            request.method,
+            self._url(request),
+            data=request.body,
+            headers=headers,
+            allow_redirects=False,
+            proxy=self._proxy,
+            middlewares=(attempt,),
+        ) as response:
+            retry_after = response.headers.get("Retry-After")
+            try:
+                body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
+            except (aiohttp.ClientError, OSError):
+                # The status has arrived, and says more than that the rest has not.
+                response.close()
+                return Answer(response.status, b"", complete=False, retry_after=retry_after)
+            complete = len(body) <= _LARGEST_ANSWER_BYTES
+            if not complete:
+                response.close()
+            return Answer(response.status, body, complete, retry_after)
+
+    def _url(self, request: Request) -> URL:
+        query = f"?{request.query}" if request.query else ""
+        url = URL(f"{self._base}{request.path}{query}", encoded=True)
+        if url.origin() != self._origin:  # cannot happen with a checked base URL and encoded segments
+            raise ValueError(f"a row would be sent to {url.origin()} instead of {self._origin}")
+        return url
+
+    def _fault(self, error: Exception) -> Fault:
+        """Say what went wrong without an answer, and whether the request can have been applied."""
+        host = self._origin.host or ""
+        if isinstance(error, aiohttp.ClientSSLError):
+            return _tls_fault(error, host)
+        if isinstance(error, _UNCONNECTED):
+            why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
+            message = f"No connection to {host} could be made ({why})."
+            return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)
+        advice = again_advice(self._endpoint)
+        if isinstance(error, TimeoutError):
+            message = f"No answer came within {self._config.api.timeout_s:g} s."
+            return Fault("no answer in time", message, advice, Effect.POSSIBLE)
+        message = f"The connection was lost before the answer came ({type(error).__name__})."
+        return Fault("connection lost", message, advice, Effect.POSSIBLE)
+
+    def _log(self, row: RowState, event: str, **facts: object) -> None:
+        if _log.isEnabledFor(logging.INFO):
+            extra = {"event": event, "row": row.job.row, "attempt": row.attempts, "seconds": row.seconds, **facts}
+            _log.info(event, extra=extra)
+
+
+def _last_verdict(state: RetryCallState) -> Verdict:
+    if state.outcome is None:
+        raise RuntimeError("tenacity gave up without an attempt")
+    verdict: Verdict = state.outcome.result()
+    return verdict
+
+
+def disk_stop(error: JournalError) -> Stop:
+    """Return why the run ends when its journal can no longer be written."""
+    return Stop(StopReason.DISK, str(error), "Free some space, then run again.")
+
+
+class _EndOfRun(Exception):  # noqa: N818
+    """Something that is not the row's fault ends the whole run."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.message)
+        self.stop = stop
+
+
+@contextmanager
+def _credentials_end_the_run() -> Iterator[None]:
+    try:
+        yield
+    except (CredentialsRefused, ConfigError) as refusal:
+        advice = "Check the token or the client's credentials in the configuration, then run again."
+        raise _EndOfRun(Stop(StopReason.CREDENTIALS, refusal.message, advice)) from refusal
+    except TokenUnavailable as trouble:
+        raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, trouble.message, "Run again later.")) from trouble
+
+
+def _asked_wait_s(row: RowState) -> float | None:
+    return retry_after_s(row.last.retry_after, utc_now()) if isinstance(row.last, Answer) else None
+
+
+def _tls_fault(error: aiohttp.ClientSSLError, host: str) -> Fault:
+    detail = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    why = getattr(detail, "verify_message", "") or getattr(detail, "reason", "") or type(detail).__name__
+    return Fault(
+        "no secure connection",
+        f"No secure connection to {host} can be made: {why}.",
+        "Check api.base_url and api.ca_file; ask whoever runs the network whether a proxy replaces certificates.",
+        Effect.NONE,
+        lasting=True,
+    )

@@ -1,0 +1,133 @@
+"""The state of a row while it is sent, and the outcome that it ends with, in words for people."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.endpoint.compare import differences
+from batch_updater.model import Outcome, OutcomeKind, Problem
+from batch_updater.sender.verdict import (
+    Answer,
+    Effect,
+    Fault,
+    advice_on,
+    message_of,
+    status_name,
+    unsettled_kind,
+    utc_now,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from batch_updater.endpoint.allowed import AllowedValues
+    from batch_updater.endpoint.compare import Difference
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Job, Stop
+
+
+@dataclass(slots=True)
+class RowState:
+    """What is known of a row while it is being sent."""
+
+    job: Job
+    attempts: int = 0
+    effect: Effect = Effect.NONE
+    """The gravest of all attempts so far."""
+    status: int | None = None
+    sent_at: datetime | None = None
+    started_s: float = 0.0
+    token_refusals: int = 0
+    last: Answer | Fault | None = None
+
+    def goes_out(self) -> None:
+        """Count one more request."""
+        if not self.attempts:
+            self.sent_at = utc_now()
+            self.started_s = time.monotonic()
+        self.attempts += 1
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds since the first request; None if there was none."""
+        return round(time.monotonic() - self.started_s, 4) if self.attempts else None
+
+
+class OutcomeWriter:
+    """Puts into words what became of rows of one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def accepted(self, row: RowState, record: Mapping[str, object] | None, allowed: AllowedValues) -> Outcome:
+        """Compare what the API reports of a row that it took with what was asked for."""
+        found = differences(self._endpoint, row.job, record, allowed) if record is not None else ()
+        if not found:
+            return self._outcome(row, OutcomeKind.UPDATED)
+        problems = tuple(self._difference(row.job.row, difference) for difference in found)
+        message = " ".join(problem.reason for problem in problems)
+        advice = f"Look at the {self._endpoint.record_name} in {self._endpoint.api_name}."
+        return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
+
+    def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:
+        """Say why the API will not do it; `allowed` knows already what this answer taught."""
+        said = message_of(answer, self._endpoint)
+        name = status_name(answer.status)
+        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {said}" if said else ".")
+        advice = advice_on(answer.status, self._endpoint)
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.judge(row.job))
+
+    def unsettled(self, row: RowState) -> Outcome:
+        """Say what is known of a row that no attempt has settled."""
+        if not row.attempts:
+            return not_sent(row.job)
+        message, advice, cause = self._trouble(row.last)
+        return self._outcome(row, unsettled_kind(row.effect), message, advice, cause)
+
+    def stopped(self, row: RowState, stop: Stop) -> Outcome:
+        """Say that something ended the run while this row was being sent."""
+        if not row.attempts:
+            return not_sent(row.job, stop.message)
+        return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, stop.reason.value)
+
+    def _trouble(self, last: Answer | Fault | None) -> tuple[str, str, str]:
+        """Return message, advice and cause."""
+        if last is None:
+            return "The run ended before an answer came.", "Run again.", "no answer before the end"
+        if isinstance(last, Fault):
+            return last.message, last.advice, last.cause
+        cause = status_name(last.status)
+        message = f"{self._endpoint.api_name} answered {cause}"
+        if 200 <= last.status < 300:
+            message += ", but not with the record" if last.complete else ", but the answer was cut off"
+            cause += " without the record" if last.complete else ", cut off"
+        said = message_of(last, self._endpoint) if last.complete else None
+        return message + (f": {said}" if said else "."), advice_on(last.status, self._endpoint), cause
+
+    def _difference(self, row: int, found: Difference) -> Problem:
+        asked = repr(found.asked) if found.asked else "to clear it"
+        got = repr(found.got) if found.got else "empty"
+        reason = f"{found.field}: asked for {asked}, got {got}."
+        return Problem(row, found.field, "reported-otherwise", found.asked, reason, "")
+
+    def _outcome(
+        self,
+        row: RowState,
+        kind: OutcomeKind,
+        message: str = "",
+        advice: str = "",
+        cause: str = "",
+        problems: tuple[Problem, ...] = (),
+    ) -> Outcome:
+        return Outcome(
+            row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds
+        )
+
+
+def not_sent(job: Job, why: str = "") -> Outcome:
+    """Return the outcome of a row that was about to be sent when the run ended."""
+    message = f"The run ended before this row's turn. {why}".strip()
+    return Outcome(job.row, OutcomeKind.NOT_SENT, message, "Run again.", "no turn before the end")

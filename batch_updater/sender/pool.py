@@ -1,0 +1,288 @@
+"""Jobs -> outcomes: a bounded queue, workers on one session, order per target, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from batch_updater.errors import JournalError
+from batch_updater.model import Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.sender.auth import (
+    OAuthClient,
+    TokenSource,
+    source_by_reference,
+)
+from batch_updater.sender.client import Client, disk_stop, proxy_for, tls_context
+from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.outcomes import not_sent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from batch_updater.config import Config
+    from batch_updater.endpoint.allowed import AllowedValues
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Job
+    from batch_updater.sender.auth import Credentials
+    from batch_updater.sender.client import BeforeSend
+
+_CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
+_FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+_PARKED_AT_MOST = 10_000
+"""Jobs that may wait for an earlier one of their target before reading the file pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Whom the sender tells, and waits for; both may raise JournalError, after which nothing more goes out."""
+
+    before_send: BeforeSend
+    on_outcome: Callable[[Outcome], Awaitable[None]]
+    """Awaited once for every job that was taken from the iterator."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What went out, and how it ended."""
+
+    requests: int
+    retries: int
+    stop: Stop | None
+    aborted: bool
+    """Whether somebody asked twice: then not even the workbook is waited for."""
+    allowed: AllowedValues
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Counts how the first finished rows were refused: if all alike, the set-up is wrong and not the rows."""
+
+    limit: int
+    seen: int = 0
+    kind: str | None = None
+
+    def kind_after(self, outcome: Outcome) -> str | None:
+        """Take note of one more finished row; returns how all of the first `limit` were refused, else None."""
+        if self.seen >= self.limit:
+            return None
+        kind = _refusal(outcome)
+        self.kind = kind if self.seen == 0 or kind == self.kind else None
+        self.seen = self.seen + 1 if self.kind else self.limit
+        return self.kind if self.seen == self.limit else None
+
+
+def _refusal(outcome: Outcome) -> str | None:
+    if outcome.kind is not OutcomeKind.REJECTED or outcome.status is None:
+        return None
+    if 300 <= outcome.status < 400:
+        return "a redirect to another address"
+    return {403: "403 Forbidden", 404: "404 Not Found"}.get(outcome.status)
+
+
+@dataclass(slots=True)
+class _Targets:
+    """Keeps the jobs of one target in file order, one at a time."""
+
+    parked: dict[str, deque[Job]] = field(default_factory=dict)
+    """Target under way -> the jobs that wait for it."""
+    held: dict[str, int] = field(default_factory=dict)
+    """Target that did not settle -> the row because of which its later ones wait."""
+    waiting: int = 0
+
+    def claim(self, job: Job) -> bool:
+        """Whether the job may start now; if not, it waits."""
+        if job.target not in self.parked:
+            self.parked[job.target] = deque()
+            return True
+        self.parked[job.target].append(job)
+        self.waiting += 1
+        return False
+
+    def release(self, job: Job) -> Job | None:
+        """Return the next job of the target, which may start now; None if none waits."""
+        queue = self.parked[job.target]
+        if not queue:
+            del self.parked[job.target]
+            return None
+        self.waiting -= 1
+        return queue.popleft()
+
+
+class Sender:
+    """Sends the jobs of one run. Use it once."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        config: Config,
+        hooks: Hooks,
+        credentials: Credentials,
+        environ: Mapping[str, str],
+        *,
+        rows: int,
+        keep_going: bool = False,
+    ) -> None:
+        self._endpoint = endpoint
+        self._config = config
+        self._hooks = hooks
+        self._credentials = credentials
+        self._environ = environ
+        self._stopping = asyncio.Event()
+        self._stop: Stop | None = None
+        self._aborted = False
+        self._alike = _Alike(0 if keep_going else config.sending.stop_after_alike)
+        self._failures_left = config.sending.failures_allowed(rows)
+        self._targets = _Targets()
+        self._unparked = asyncio.Event()
+        self._client: Client | None = None
+
+    def stop(self) -> None:
+        """Start nothing new; wait for what is under way, `drain_s` at most. In the loop's thread."""
+        self._end(Stop(StopReason.INTERRUPTED, "Somebody asked the run to stop.", "Run again to go on."))
+        asyncio.get_running_loop().call_later(self._config.sending.drain_s, self._cut)
+
+    def abort(self) -> None:
+        """End at once. In the loop's thread."""
+        self._aborted = True
+        self.stop()
+        self._cut()
+
+    async def send(self, jobs: Iterator[Job]) -> SendResult:
+        """Send until the jobs or the run end. Every job taken from the iterator gets exactly one outcome."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s())
+        async with (
+            aiohttp.ClientSession(
+                connector=self._connector(),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=timeout,
+                auto_decompress=True,
+            ) as session,
+        ):
+            sending = self._config.sending
+            limiter = Limiter(sending.rate_per_s, sending.burst, self._stopping)
+            client = self._make_client(session, limiter)
+            self._client = client
+            if stop := await client.first_token():
+                self._end(stop)
+            await self._send_all(jobs, client)
+            return SendResult(client.counts.requests, client.counts.retries, self._stop, self._aborted, client.allowed)
+
+    async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
+        """Send the first job alone, then open the pool at the first answer."""
+        while not client.counts.answers and not self._stopping.is_set():
+            job = next(jobs, None)
+            if job is None:
+                return
+            outcome = await self._process(job, client)
+            if not client.counts.answers and outcome.attempts:
+                self._end(Stop(StopReason.SERVICE_DOWN, outcome.message, outcome.advice))
+        queue: asyncio.Queue[Job | None] = asyncio.Queue(self._config.sending.concurrency)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._config.sending.concurrency):
+                group.create_task(self._work(queue, client))
+            await self._feed(jobs, queue)
+
+    async def _feed(self, jobs: Iterator[Job], queue: asyncio.Queue[Job | None]) -> None:
+        """Read jobs as fast as they are sent, and no faster."""
+        while not self._stopping.is_set() and (job := next(jobs, None)) is not None:
+            while self._targets.waiting >= _PARKED_AT_MOST:
+                self._unparked.clear()
+                await self._unparked.wait()
+            if self._targets.claim(job):
+                await queue.put(job)
+        for _ in range(self._config.sending.concurrency):
+            await queue.put(None)
+
+    async def _work(self, queue: asyncio.Queue[Job | None], client: Client) -> None:
+        while (job := await queue.get()) is not None:
+            following: Job | None = job
+            while following is not None:
+                await self._process(following, client)
+                following = self._targets.release(following)
+                self._unparked.set()
+
+    async def _process(self, job: Job, client: Client) -> Outcome:
+        """Give one job its outcome and tell it."""
+        outcome = await self._outcome(job, client)
+        if outcome.kind not in _CONFIRMED and self._config.input.duplicates == "in_order":
+            self._targets.held.setdefault(job.target, job.row)
+        self._judge_run(outcome)
+        try:
+            await self._hooks.on_outcome(outcome)
+        except JournalError as error:
+            self._end(disk_stop(error))
+        return outcome
+
+    async def _outcome(self, job: Job, client: Client) -> Outcome:
+        if self._stopping.is_set():
+            return not_sent(job, self._stop.message if self._stop else "")
+        earlier = self._targets.held.get(job.target)
+        if earlier is not None:
+            return _waits(job, earlier)
+        settled = await client.send(job, self._hooks.before_send, self._stopping)
+        if settled.stop:
+            self._end(settled.stop)
+        return settled.outcome
+
+    def _judge_run(self, outcome: Outcome) -> None:
+        """End the run if its outcomes so far say that going on makes no sense."""
+        if kind := self._alike.kind_after(outcome):
+            message = f"The first {self._alike.limit} rows were all refused alike: {kind}. So something else is wrong."
+            advice = f"{outcome.advice} If it is right all the same, add --keep-going."
+            self._end(Stop(StopReason.ALL_ALIKE, message, advice))
+        if self._failures_left is not None and outcome.kind in _FAILURES:
+            self._failures_left -= 1
+            if self._failures_left <= 0:
+                limit = self._config.sending.stop_after_failures
+                message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
+                self._end(Stop(StopReason.FAILURES, message, "Look at the causes, then run again."))
+
+    def _end(self, stop: Stop) -> None:
+        """Start nothing new; the first reason counts."""
+        self._stop = self._stop or stop
+        self._stopping.set()
+        self._unparked.set()
+
+    def _cut(self) -> None:
+        if self._client:
+            self._client.cut()
+
+    def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
+        tokens = self._token_source(session, limiter)
+        return Client(self._endpoint, self._config, session, limiter, tokens, self._credentials.headers)
+
+    def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
+        api, secrets = self._config.api, self._credentials
+        if api.oauth and secrets.client_secret:
+            attempts, proxy = self._config.sending.attempts, proxy_for(api)
+            oauth = OAuthClient(
+                api.oauth, secrets.client_secret, session, limiter.permit, attempts, api.timeout_s, proxy
+            )
+            return TokenSource(None, oauth.fetch)
+        if api.token and secrets.token:
+            return source_by_reference(api.token, secrets.token, self._environ)
+        return TokenSource(None, None)
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        api = self._config.api
+        secure = (api.base_url or "").startswith("https:") or (api.oauth and api.oauth.token_url.startswith("https:"))
+        tls = tls_context(str(api.ca_file) if api.ca_file else None) if secure else True
+        return aiohttp.TCPConnector(limit=self._config.sending.concurrency + 1, ssl=tls)
+
+    def _connect_timeout_s(self) -> float:
+        """Return the limit for connecting: a little below that for the whole attempt, so that the two differ."""
+        return min(self._config.api.connect_timeout_s, 0.95 * self._config.api.timeout_s)
+
+
+def _waits(job: Job, earlier: int) -> Outcome:
+    return Outcome(
+        job.row,
+        OutcomeKind.NOT_SENT,
+        f"Row {earlier} updates the same record and has to be done first.",
+        f"See to row {earlier}, then run again.",
+        "waits for an earlier row of the same record",
+    )

@@ -1,0 +1,228 @@
+"""What an answer, or the lack of one, means for its row. Pure: no network, no clock but the one passed in."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from batch_updater.model import OutcomeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_updater.endpoint.description import Endpoint
+
+_MESSAGE_CHARACTERS = 500
+
+
+class Effect(Enum):
+    """Whether an attempt that did not succeed can have changed the record."""
+
+    NONE = auto()
+    POSSIBLE = auto()
+
+
+class Meaning(Enum):
+    """What an attempt means for its row."""
+
+    ACCEPTED = auto()
+    """2xx with the record, where one is promised: what it holds decides."""
+    REFUSED = auto()
+    """The API will not do it, now or later."""
+    TOKEN_REFUSED = auto()
+    """401: the token, not the row."""
+    QUOTA_USED_UP = auto()
+    """The account may send nothing more for a long time."""
+    TRY_AGAIN = auto()
+    """It may work in a moment."""
+    GIVE_UP = auto()
+    """It did not work, and trying again at once would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the API, read as far as it could be."""
+
+    status: int
+    body: bytes
+    complete: bool
+    """Whether the whole body arrived within its bounds."""
+    retry_after: str | None = None
+    """The header's value."""
+
+    def parsed(self) -> object:
+        """Return the body's JSON with exact numbers; None if it is none."""
+        if not self.complete:
+            return None
+        try:
+            return json.loads(self.body, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An attempt that brought no answer."""
+
+    cause: str
+    """A short name, such as `no connection`."""
+    message: str
+    advice: str
+    effect: Effect
+    lasting: bool = False
+    """Whether another attempt is bound to end the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one attempt means."""
+
+    meaning: Meaning
+    effect: Effect
+
+
+_LATER = {425, 429, 500, 503}
+"""Not applied, and worth another attempt."""
+_UNKNOWN_LATER = {408, 502, 504}
+"""May have been applied, and worth another attempt."""
+
+
+def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, has_record: bool) -> Verdict:
+    """Judge one attempt.
+
+    `has_record`: whether the answer's body is the record that the description promises.
+    """
+    if isinstance(result, Fault):
+        again = not result.lasting and may_repeat(endpoint, result.effect)
+        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, result.effect)
+    status = result.status
+    if 200 <= status < 300:
+        return _success(result, endpoint, has_record=has_record)
+    if status == 401:
+        return Verdict(Meaning.TOKEN_REFUSED, Effect.NONE)
+    if status == 429 and means_quota(result, endpoint):
+        return Verdict(Meaning.QUOTA_USED_UP, Effect.NONE)
+    if status in _LATER:
+        return Verdict(Meaning.TRY_AGAIN, Effect.NONE)
+    if status in _UNKNOWN_LATER:
+        again = may_repeat(endpoint, Effect.POSSIBLE)
+        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
+    if 300 <= status < 500:
+        return Verdict(Meaning.REFUSED, Effect.NONE)
+    return Verdict(Meaning.GIVE_UP, Effect.POSSIBLE)
+
+
+def _success(answer: Answer, endpoint: Endpoint, *, has_record: bool) -> Verdict:
+    if has_record or (answer.complete and not endpoint.expects_record(answer.status)):
+        return Verdict(Meaning.ACCEPTED, Effect.POSSIBLE)
+    # A cut-off answer is a lost one, and asking again is harmless. A whole one that is no record would come again.
+    again = not answer.complete and may_repeat(endpoint, Effect.POSSIBLE)
+    return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
+
+
+def may_repeat(endpoint: Endpoint, effect: Effect) -> bool:
+    """Whether a request may be sent again after an attempt with this effect (RFC 9110, section 9.2.2)."""
+    return effect is Effect.NONE or endpoint.idempotent
+
+
+def unsettled_kind(effect: Effect) -> OutcomeKind:
+    """Return the outcome of a row that no attempt has settled; `effect` is the gravest of all its attempts."""
+    return OutcomeKind.FAILED if effect is Effect.NONE else OutcomeKind.UNCONFIRMED
+
+
+def means_quota(answer: Answer, endpoint: Endpoint) -> bool:
+    """Whether a 429 says that the quota is used up, so that waiting does not help."""
+    quota = endpoint.quota_message
+    return quota is not None and quota.casefold() in (message_of(answer, endpoint) or "").casefold()
+
+
+def message_of(answer: Answer, endpoint: Endpoint) -> str | None:
+    """Return the API's own words, on one line and bounded; None if it has none."""
+    parsed = answer.parsed()
+    text = parsed if isinstance(parsed, str) else _message_in(parsed, endpoint.error_message_keys)
+    if text is None and parsed is None:
+        text = _text_of(answer.body)
+    if not text:
+        return None
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= _MESSAGE_CHARACTERS else f"{line[:_MESSAGE_CHARACTERS]} ..."
+
+
+def _message_in(parsed: object, keys: tuple[str, ...]) -> str | None:
+    if not isinstance(parsed, dict):
+        return None
+    usual = ("message", "Message", "detail", "title", "error_description", "error")
+    texts = (parsed.get(key) for key in (*keys, *usual))
+    return next((text for text in texts if isinstance(text, str) and text.strip()), None)
+
+
+def _text_of(body: bytes) -> str | None:
+    text = body[:20_000].decode("utf-8", errors="replace")
+    if re.search(r"<(html|!doctype|body|head)\b", text, re.IGNORECASE):
+        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        return f"a web page: {title[1]}" if title else "a web page"
+    return text.strip() or None
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3); None if it asks for none."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}\s*", value):
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def status_name(status: int) -> str:
+    """Return `404 Not Found`; the number alone if the standard has no name for it."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+_ADVICE: Mapping[int, str] = {
+    400: "Correct what the message names, then run this row again.",
+    401: "Check the token in the configuration, then run again.",
+    403: "Ask whoever manages the account whether it may update this {record}.",
+    404: "Check the cells that say which {record} is meant: there is none like that.",
+    409: "Look at the {record} in {api}: somebody else may have changed it.",
+    413: "Shorten the texts in this row.",
+    429: "Run again later, or with a lower sending.rate_per_s.",
+    500: "Run again. If it stays like this, ask the people who run {api}.",
+    503: "Run again later: {api} is not available just now.",
+}
+
+
+def advice_on(status: int, endpoint: Endpoint) -> str:
+    """Return what a person should do about an answer of that status."""
+    if 300 <= status < 400:
+        text = "Check api.base_url in the configuration: {api} answers from another address."
+    elif 400 <= status < 500 and status not in (408, 425):
+        text = _ADVICE.get(status, "Correct the row, then run it again.")
+    else:
+        text = _ADVICE.get(status, again_advice(endpoint))
+    return text.format(record=endpoint.record_name, api=endpoint.api_name)
+
+
+def again_advice(endpoint: Endpoint) -> str:
+    """Return what to do about a row that may have been applied."""
+    if endpoint.idempotent:
+        return "Run again: the row is sent once more, which does no harm."
+    return f"Look at the {endpoint.record_name} first: running again could apply the row twice."
+
+
+def utc_now() -> datetime:
+    """Return the time, for outcomes and for Retry-After dates."""
+    return datetime.now(UTC)
