@@ -32,6 +32,17 @@ that stand for the file's number; CSV knows only text and blank."""
 Value: TypeAlias = str | int | Decimal | bool | date | None
 """A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""
 
+MARK_PROPERTY = "batch-updater"
+"""Custom document property of a workbook that this program wrote: `results` or `template`."""
+TO_FIX = "To fix"
+"""Sheet of a results workbook that is read when it comes back."""
+TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
+"""Headers of the first columns of `TO_FIX`, which are ours and not the input's."""
+TEMPLATE_SHEET = "Data"
+"""Sheet of a template that is read when it comes back."""
+NOT_EXACT_MARK = "[not exact] "
+"""What a cell that a sheet cannot hold exactly begins with in a workbook of ours; refused when it comes back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
