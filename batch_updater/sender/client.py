@@ -202,18 +202,15 @@ class Client:
         self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
     ) -> Verdict:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
-        made: Verdict | None = await self._attempt(row, request, before_send, stopping)
-        if made.meaning is not Meaning.TRY_AGAIN:
-            return made
+        first = await self._attempt(row, request, before_send, stopping)
+        if first.meaning is not Meaning.TRY_AGAIN:
+            return first
+        # tenacity costs tens of microseconds a call, so it enters only once a row needs it: the attempt that has been
+        # made counts as the first of its own.
+        made = [first]
 
         async def attempt() -> Verdict:
-            # tenacity costs tens of microseconds a call, so it enters only once a row needs it: the attempt that has
-            # been made counts as the first of its own.
-            nonlocal made
-            if made is not None:
-                first, made = made, None
-                return first
-            return await self._attempt(row, request, before_send, stopping)
+            return made.pop() if made else await self._attempt(row, request, before_send, stopping)
 
         def wait(state: RetryCallState) -> float:
             asked_s = _asked_wait_s(row)
