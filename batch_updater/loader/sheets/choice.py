@@ -1,0 +1,121 @@
+"""Which sheet of a file is read, and which of its columns are the input's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import InputError, Place
+from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS, Cell
+from batch_updater.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from batch_updater.config import InputSettings
+    from batch_updater.loader.sheets.book import SheetRow
+    from batch_updater.loader.sheets.opening import Source
+
+_OUR_SHEETS = {"results": TO_FIX, "template": TEMPLATE_SHEET}
+"""Value of our document property -> the sheet that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The sheet that was chosen."""
+
+    source: Source
+    index: int
+    ours: bool
+    """Whether this program wrote it: then `header_row` of the configuration is not about it."""
+    marked: bool
+    """Whether the workbook is one of ours, so that a cell can carry `model.NOT_EXACT_MARK`."""
+
+    @property
+    def name(self) -> str | None:
+        """The sheet's name; None if the format has no sheets."""
+        return self.source.sheets[self.index].name
+
+    def rows(self) -> Iterator[SheetRow]:
+        """Yield its rows. Raises InputError."""
+        return self.source.rows(self.index)
+
+    def own_columns(self, headers: Sequence[str]) -> int:
+        """Return how many columns at the left are ours and not the input's, given the texts of the header row."""
+        width = len(TO_FIX_COLUMNS)
+        return width if self.ours and tuple(headers[:width]) == TO_FIX_COLUMNS else 0
+
+
+def choose_sheet(source: Source, settings: InputSettings) -> Sheet:
+    """Return the sheet that is configured, else ours, else the only visible one that holds anything.
+
+    Raises InputError if there is no such sheet, or more than one.
+    """
+    names = [entry.name for entry in source.sheets]
+    mark = source.mark
+    ours = _OUR_SHEETS.get(mark or "")
+    if settings.sheet is not None and names != [None] and (settings.sheet in names or ours not in names):
+        return Sheet(source, _named(source, settings.sheet), ours=settings.sheet == ours, marked=mark is not None)
+    if ours in names:
+        return Sheet(source, names.index(ours), ours=True, marked=True)
+    return Sheet(source, _only_sheet(source), ours=False, marked=mark is not None)
+
+
+def _named(source: Source, wanted: str) -> int:
+    names = [entry.name or "" for entry in source.sheets]
+    if wanted in names:
+        return names.index(wanted)
+    close = nearest(wanted, names)
+    raise InputError(
+        f"{source.name} has no sheet {wanted!r}.",
+        remedy=f"Did you mean {close!r}?" if close else f"It has: {_listed(names)}.",
+        place=Place(file=source.name, sheet=wanted),
+    )
+
+
+def _only_sheet(source: Source) -> int:
+    if len(source.sheets) == 1 and not source.sheets[0].hidden:
+        return 0
+    visible = [index for index, entry in enumerate(source.sheets) if not entry.hidden]
+    filled = [index for index in visible if _holds_anything(source, index)]
+    if len(filled) == 1 or (not filled and len(visible) == 1):
+        return (filled or visible)[0]
+    names = [source.sheets[index].name or "" for index in filled]
+    if filled:
+        counts = ", ".join(
+            f"{name!r} ({_rows_below_the_first(source, index):,} rows)"
+            for name, index in zip(names[:_SHEETS_LISTED], filled, strict=False)
+        )
+        more = f" and {len(filled) - _SHEETS_LISTED} more" if len(filled) > _SHEETS_LISTED else ""
+        message = f"{source.name} has several sheets with rows: {counts}{more}."
+    else:
+        hidden = [entry.name or "" for entry in source.sheets if entry.hidden]
+        message = f"{source.name} has no visible sheet that holds anything" + (
+            f"; hidden are: {_listed(hidden)}." if hidden else "."
+        )
+    example = names[0] if names else "Sheet1"
+    raise InputError(
+        message,
+        remedy=f'Say which one to read: --sheet "{example}", or input.sheet in the configuration.',
+        place=Place(file=source.name),
+    )
+
+
+_SHEETS_LISTED = 10
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:_SHEETS_LISTED]) + (" ..." if len(names) > _SHEETS_LISTED else "")
+
+
+def _holds_anything(source: Source, index: int) -> bool:
+    return any(not is_blank_row(row.cells) for row in source.rows(index))
+
+
+def _rows_below_the_first(source: Source, index: int) -> int:
+    return sum(not is_blank_row(row.cells) for row in source.rows(index)) - 1
+
+
+def is_blank_row(cells: Sequence[Cell]) -> bool:
+    """Whether no cell of a row holds anything but blanks."""
+    return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)

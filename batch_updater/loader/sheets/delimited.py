@@ -1,0 +1,186 @@
+"""Delimited text: CSV and its relatives (RFC 4180), in UTF-8, in UTF-16 with its mark, or as configured."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from typing import TYPE_CHECKING, TextIO
+
+from batch_updater.loader.sheets.book import SheetEntry, SheetRow, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from batch_updater.model import Cell
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_CHUNK_BYTES = 1 << 16
+_SAMPLE_CHARACTERS = 1 << 16
+_SAMPLE_ROWS = 50
+_SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+_SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
+
+
+class DelimitedBook:
+    """A text file with one row on a line.
+
+    Row numbers are Excel's: a quoted line break starts no row, a blank line counts, and a first line `sep=;`, which
+    Excel takes as an instruction and does not show, does not.
+    """
+
+    rows_have_width = True
+    sheets = (SheetEntry(None, hidden=False),)
+    mark = None
+
+    def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
+        self._path = path
+        self._encoding = _encoding_of(path, encoding)
+        with self._open() as text:
+            try:
+                stated, lines = _without_sep_line(text)
+                self._delimiter = stated or _delimiter_of(lines, header_row)
+            except UnicodeDecodeError as error:
+                raise self._undecodable() from error
+
+    def rows(self, _sheet: int = 0) -> Iterator[SheetRow]:
+        """Yield the rows of the text."""
+        with self._open() as text:
+            try:
+                yield from self._rows(text)
+            except UnicodeDecodeError as error:
+                raise self._undecodable() from error
+
+    def _rows(self, text: TextIO) -> Iterator[SheetRow]:
+        stated, lines = _without_sep_line(text)
+        # Strict: a quote that is never closed must not swallow the rest of the file.
+        records = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        number, lines_read = 0, 0
+        try:
+            for record in records:
+                number += 1
+                lines_read = records.line_num
+                cells: list[Cell] = [cell or None for cell in record]
+                yield SheetRow(number, cells, hidden=False)
+        except csv.Error as error:
+            raise _broken(error, number + 1, lines_read + 1 + (stated is not None)) from error
+
+    def _open(self) -> TextIO:
+        return self._path.open(encoding=self._encoding, newline="")
+
+    def _undecodable(self) -> Unreadable:
+        """Say where the first byte is that is no text. The decoder itself does not know the line."""
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        line = 1
+        with self._path.open("rb") as stream:
+            while True:
+                chunk = stream.read(_CHUNK_BYTES)
+                try:
+                    line += decoder.decode(chunk, final=not chunk).count("\n")
+                except UnicodeDecodeError as error:
+                    line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
+                    return _not_in_encoding(error.object[error.start], line, self._encoding)
+
+
+def _encoding_of(path: Path, configured: str | None) -> str:
+    """Return the codec of a text file: what its mark says, else what is configured, else UTF-8."""
+    with path.open("rb") as stream:
+        head = stream.read(_CHUNK_BYTES)
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    if configured is not None:
+        return _codec(configured)
+    if b"\0" in head:
+        raise Unreadable(
+            "is neither a workbook nor a text file",
+            "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
+        )
+    return "utf-8"
+
+
+def _codec(configured: str) -> str:
+    try:
+        # Decoding nothing tells text encodings from the other codecs of Python, such as base64.
+        b"".decode(configured)
+    except LookupError as error:
+        raise Unreadable(
+            f"cannot be read as {configured!r}, which is no known encoding",
+            "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
+        ) from error
+    return codecs.lookup(configured).name
+
+
+def _not_in_encoding(byte: int, line: int, encoding: str) -> Unreadable:
+    name = "UTF-8" if encoding.startswith("utf-8") else encoding
+    western = bytes((byte,)).decode("cp1252", "replace")
+    hint = f" (in windows-1252 it would be {western!r})" if western.isprintable() and western != "\ufffd" else ""
+    return Unreadable(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
+
+
+def _without_sep_line(text: TextIO) -> tuple[str | None, Iterable[str]]:
+    """Return the delimiter that a first line `sep=;` states, if there is one, and the other lines."""
+    first = text.readline(_SAMPLE_CHARACTERS)
+    if stated := _SEP_LINE.fullmatch(first):
+        return stated[1], text
+    return None, itertools.chain((first,) if first else (), text)
+
+
+def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
+    """Return the delimiter that the header row has and that the rows after it agree with."""
+    sample = "".join(_sample(lines))
+    widths = {delimiter: _widths(sample, delimiter, header_row) for delimiter in _DELIMITERS}
+    possible = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
+    if not possible:
+        return ","
+    consistent = {delimiter: found for delimiter, found in possible.items() if len(set(found)) == 1} or possible
+    widest = max(found[0] for found in consistent.values())
+    best = [delimiter for delimiter, found in consistent.items() if found[0] == widest]
+    if len(best) > 1:
+        names = " or ".join(_DELIMITERS[delimiter] for delimiter in best)
+        raise Unreadable(
+            f"could have its columns separated by {names}",
+            f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
+        )
+    return best[0]
+
+
+def _sample(lines: Iterable[str]) -> Iterator[str]:
+    left = _SAMPLE_CHARACTERS
+    for line in lines:
+        yield line
+        left -= len(line)
+        if left <= 0:
+            return
+
+
+def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
+    """Return how many cells the header row and the rows after it have, blank rows left out."""
+    widths = []
+    try:
+        for number, record in enumerate(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), start=1):
+            if any(record) and number >= (header_row or 1):
+                widths.append(len(record))
+                if len(widths) == _SAMPLE_ROWS:
+                    break
+    except csv.Error:
+        # The rows themselves are read strictly, and that reading says what is wrong.
+        return widths
+    return widths
+
+
+def _broken(error: csv.Error, row: int, line: int) -> Unreadable:
+    where = f"row {row:,} (line {line:,})"
+    if "field limit" in str(error):
+        sentence = f"has a cell of more than {csv.field_size_limit():,} characters in {where}"
+    elif "unexpected end" in str(error):
+        sentence = f"has a quotation mark in {where} that is never closed"
+    else:
+        sentence = f"has text after a closing quotation mark in {where}"
+    return Unreadable(
+        sentence, 'Open it in a text editor: a quotation mark inside a quoted cell is written twice ("").'
+    )

@@ -1,0 +1,138 @@
+"""The zip file with XML parts that a workbook is, read without trusting it."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
+from xml.parsers import expat
+
+from batch_updater.loader.sheets.book import Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_CHUNK_BYTES = 1 << 16
+_NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
+_SMALL_PART_BYTES = 64 << 20
+"""The parts that are kept in memory (workbook, styles, relationships) are never near this size."""
+
+
+class Element(NamedTuple):
+    """One XML element, without the namespaces."""
+
+    name: str
+    parent: str
+    attributes: Mapping[str, str]
+    text: str
+    """Its own characters, without those of the elements in it."""
+
+
+class Relationship(NamedTuple):
+    """How one part refers to another."""
+
+    id: str
+    type: str
+    """Last segment of the relationship's type: `worksheet`, `styles`."""
+    part: str
+    """Name of the part within the package."""
+
+
+class Package:
+    """A zip file of XML parts. Opens the file for each part anew, so it holds no handle."""
+
+    def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
+        self._path = path
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
+            raise Unreadable(
+                f"unpacks to more than {max_unpacked_mb:,} MB",
+                "If it is what it should be, raise input.max_unpacked_mb in the configuration.",
+            )
+        # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
+        self._entries = {entry.filename.lower(): entry for entry in entries}
+
+    def __contains__(self, part: str) -> bool:
+        return part.lower() in self._entries
+
+    @contextmanager
+    def open(self, part: str) -> Iterator[IO[bytes]]:
+        """Open a part for reading. `zipfile` never gives more bytes than the declared size, which was bounded."""
+        entry = self._entries.get(part.lower())
+        if entry is None:
+            raise Unreadable(f"lacks its part {part}", _NO_DTD)
+        with zipfile.ZipFile(self._path) as archive, archive.open(entry) as stream:
+            yield stream
+
+    def elements(self, part: str) -> Iterator[Element]:
+        """Yield the elements of a small part, each when it ends; none if the part is missing."""
+        if part not in self:
+            return
+        collector = _Collector()
+        with self.open(part) as stream:
+            if self._entries[part.lower()].file_size > _SMALL_PART_BYTES:
+                raise Unreadable(f"has a part {part} of an unreasonable size", _NO_DTD)
+            parse(stream, collector.parser)
+        yield from collector.elements
+
+    def relationships(self, part: str) -> tuple[Relationship, ...]:
+        """Return how a part refers to others inside the package; '' is the package itself."""
+        folder, name = posixpath.split(part)
+        listing = posixpath.join(folder, "_rels", f"{name}.rels")
+        return tuple(
+            Relationship(
+                element.attributes.get("Id", ""),
+                element.attributes.get("Type", "").rpartition("/")[2],
+                posixpath.normpath(posixpath.join("/", folder, element.attributes.get("Target", ""))).lstrip("/"),
+            )
+            for element in self.elements(listing)
+            if element.name == "Relationship" and element.attributes.get("TargetMode") != "External"
+        )
+
+
+def safe_parser() -> expat.XMLParserType:
+    """Return an XML parser that refuses a DTD, and with it every entity of a document's own making.
+
+    Names are `namespace name`.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = _refuse_dtd
+    return parser
+
+
+def _refuse_dtd(*_: object) -> NoReturn:
+    raise Unreadable("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
+
+
+def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:
+    """Feed a whole stream to a parser."""
+    while chunk := stream.read(_CHUNK_BYTES):
+        parser.Parse(chunk)
+    parser.Parse(b"", True)
+
+
+class _Collector:
+    """Gathers the elements of a small part."""
+
+    def __init__(self) -> None:
+        self.elements: list[Element] = []
+        self._open: list[tuple[str, dict[str, str], list[str]]] = [("", {}, [])]
+        self.parser = safe_parser()
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._characters
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
+        self._open.append((name.rpartition(" ")[2], plain, []))
+
+    def _characters(self, text: str) -> None:
+        self._open[-1][2].append(text)
+
+    def _end(self, _: str) -> None:
+        name, attributes, text = self._open.pop()
+        self.elements.append(Element(name, self._open[-1][0], attributes, "".join(text)))

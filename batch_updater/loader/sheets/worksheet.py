@@ -1,0 +1,285 @@
+"""The XML of one worksheet -> rows. Own code rather than a library's, because the cells must arrive exactly.
+
+Libraries read error cells and formulas without a saved value as blanks, believe the sheet's stated size, or lose
+digits of whole numbers; and the sheet's XML, read as a stream, is also the fastest way.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING
+
+from batch_updater.loader.sheets.book import SheetRow, Unreadable
+from batch_updater.loader.sheets.number_formats import Number, Shown, from_serial
+from batch_updater.loader.sheets.package import parse, safe_parser
+from batch_updater.model import Cell, CellFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NAMESPACES = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
+_CHUNK_BYTES = 1 << 16
+_LAST_ROW = 1_048_576
+_LAST_COLUMN = 16_384
+_SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_WHOLE = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_EXACT_BELOW = 10**15
+"""Excel keeps 15 digits: a floating-point number below this is the whole number it seems to be."""
+
+
+class SharedStrings:
+    """The texts that cells refer to by number, packed into one piece of memory: a big workbook has a million."""
+
+    def __init__(self) -> None:
+        self._packed = bytearray()
+        self._ends = array("Q", [0])
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self._ends) - 1:
+            raise Unreadable("refers to a text that it does not hold", _SAVE_AGAIN)
+        return self._packed[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
+
+    def read(self, stream: IO[bytes]) -> None:
+        """Add the texts of a sharedStrings part."""
+        text = _TextCollector()
+        parser = safe_parser()
+        items = {f"{namespace} si" for namespace in _NAMESPACES}
+
+        def start(name: str, _: dict[str, str]) -> None:
+            if name in items:
+                text.pieces.clear()
+            else:
+                text.start(name)
+
+        def end(name: str) -> None:
+            if name in items:
+                self._add(text.text())
+            else:
+                text.end(name)
+
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
+        parser.CharacterDataHandler = text.characters
+        parse(stream, parser)
+
+    def _add(self, text: str) -> None:
+        self._packed += text.encode("utf-8", "surrogatepass")
+        self._ends.append(len(self._packed))
+
+
+class _TextCollector:
+    """Gathers the characters of a text in runs (`r/t`) or in one (`t`), leaving out how it is pronounced (`rPh`)."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._texts = {f"{namespace} t" for namespace in _NAMESPACES}
+        self._readings = {f"{namespace} rPh" for namespace in _NAMESPACES}
+        self._in_text = False
+        self._in_reading = False
+
+    def start(self, name: str) -> None:
+        if name in self._texts:
+            self._in_text = not self._in_reading
+        elif name in self._readings:
+            self._in_reading = True
+
+    def end(self, name: str) -> None:
+        if name in self._texts:
+            self._in_text = False
+        elif name in self._readings:
+            self._in_reading = False
+
+    def characters(self, text: str) -> None:
+        if self._in_text:
+            self.pieces.append(text)
+
+    def text(self) -> str:
+        return unescaped("".join(self.pieces))
+
+
+def unescaped(text: str) -> str:
+    """Return a text with `_xHHHH_` replaced by the character it stands for (ECMA-376 part 1, 22.9.2.19, ST_Xstring)."""
+    if "_x" not in text:
+        return text
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    # Two escapes may be the halves of one character.
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def number(text: str) -> Number:
+    """Return a number as it stands in a file: whole with all its digits, else the shortest digits of the double.
+
+    Raises Unreadable if it is none.
+    """
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise Unreadable(f"holds {text[:40]!r} where a number belongs", _SAVE_AGAIN)
+    if value.is_integer() and abs(value) < _EXACT_BELOW:
+        return int(value)
+    return Decimal(repr(value))
+
+
+def read_rows(
+    stream: IO[bytes], strings: SharedStrings, shown_by_style: Mapping[str, Shown], *, epoch_1904: bool
+) -> Iterator[SheetRow]:
+    """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed."""
+    reader = _RowReader(strings, shown_by_style, epoch_1904=epoch_1904)
+    while chunk := stream.read(_CHUNK_BYTES):
+        reader.parser.Parse(chunk)
+        yield from reader.take()
+    reader.parser.Parse(b"", True)
+    yield from reader.take()
+
+
+class _RowReader:
+    """Turns the events of an XML parser into rows. The handlers run once or more for each cell: they are kept lean."""
+
+    def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown], *, epoch_1904: bool) -> None:
+        self._strings = strings
+        self._shown_by_style = shown_by_style
+        self._epoch_1904 = epoch_1904
+        self._rows: list[SheetRow] = []
+        self._columns: dict[str, int] = {}
+        self._number = 0
+        self._row_text = ""
+        self._cells: list[Cell] = []
+        self._hidden = False
+        self._type: str | None = None
+        self._style: str | None = None
+        self._value: str | None = None
+        self._formula: str | None = None
+        self._pieces: list[str] = []
+        self._inline = _TextCollector()
+        self.parser = safe_parser()
+        self.parser.StartElementHandler = self._start_root
+
+    def take(self) -> list[SheetRow]:
+        """Return the rows that are complete, and forget them."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _start_root(self, name: str, _: dict[str, str]) -> None:
+        namespace, _, local = name.rpartition(" ")
+        if local != "worksheet" or namespace not in _NAMESPACES:
+            raise Unreadable("has a sheet that is not a worksheet", _SAVE_AGAIN)
+        self._c, self._v, self._f, self._row, self._is = (f"{namespace} {tag}" for tag in ("c", "v", "f", "row", "is"))
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == self._c:
+            self._start_cell(attributes)
+        elif name in (self._v, self._f):
+            self._pieces.clear()
+            self.parser.CharacterDataHandler = self._pieces.append
+        elif name == self._row:
+            self._start_row(attributes)
+        elif name == self._is:
+            self._inline.pieces.clear()
+            self.parser.CharacterDataHandler = self._inline.characters
+        else:
+            self._inline.start(name)
+
+    def _end(self, name: str) -> None:
+        if name == self._c:
+            self._cells.append(self._cell())
+        elif name == self._v:
+            self._value = "".join(self._pieces)
+            self.parser.CharacterDataHandler = None
+        elif name == self._f:
+            self._formula = "".join(self._pieces)
+            self.parser.CharacterDataHandler = None
+        elif name == self._row:
+            self._rows.append(SheetRow(self._number, self._cells, self._hidden))
+        elif name == self._is:
+            self._value = self._inline.text()
+            self.parser.CharacterDataHandler = None
+        else:
+            self._inline.end(name)
+
+    def _start_row(self, attributes: dict[str, str]) -> None:
+        stated = attributes.get("r")
+        number = int(stated) if stated is not None else self._number + 1
+        if not self._number < number <= _LAST_ROW:
+            raise Unreadable(f"has row {number} in the wrong place", _SAVE_AGAIN)
+        self._number, self._row_text = number, str(number)
+        self._cells = []
+        self._hidden = attributes.get("hidden") in {"1", "true"}
+
+    def _start_cell(self, attributes: dict[str, str]) -> None:
+        get = attributes.get
+        self._type, self._style = get("t"), get("s")
+        self._value = self._formula = None
+        reference = get("r")
+        if reference is not None:
+            letters = reference.removesuffix(self._row_text)
+            column = self._columns.get(letters)
+            if column is None:
+                column = self._columns[letters] = self._column(letters, reference)
+            missing = column - len(self._cells)
+            if missing < 0:
+                raise Unreadable(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
+            if missing:
+                self._cells.extend([None] * missing)
+
+    @staticmethod
+    def _column(letters: str, reference: str) -> int:
+        column = 0
+        for letter in letters:
+            if not "A" <= letter <= "Z":
+                column = _LAST_COLUMN
+                break
+            column = column * 26 + ord(letter) - ord("A") + 1
+        if not 1 <= column <= _LAST_COLUMN:
+            raise Unreadable(f"has cell {reference[:20]!r} in the wrong place", _SAVE_AGAIN)
+        return column - 1
+
+    def _cell(self) -> Cell:
+        value, kind = self._value, self._type
+        if kind == "s" and value:
+            return self._strings[int(value)] or None
+        if not value and self._formula is not None and kind != "str":
+            return CellFault("formula-without-value", f"={self._formula}")
+        if not value:
+            return None
+        if kind is None or kind == "n":
+            shown = self._shown_by_style.get(self._style) if self._style else None
+            if shown is None and value.isascii() and value.isdigit() and len(value) <= 15:
+                return int(value)
+            plain = number(value)
+            return plain if shown is None else from_serial(plain, shown, epoch_1904=self._epoch_1904)
+        return _cell_of_type(kind, value)
+
+
+def _cell_of_type(kind: str, value: str) -> Cell:
+    match kind:
+        case "inlineStr":
+            return value
+        case "str":
+            return unescaped(value)
+        case "b" if value in {"0", "1", "true", "false"}:
+            return value in {"1", "true"}
+        case "e":
+            return CellFault("error-cell", value)
+        case "d":
+            return _iso(value)
+        case _:
+            raise Unreadable(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", _SAVE_AGAIN)
+
+
+def _iso(value: str) -> date | datetime | time:
+    """Read a cell of the type `d` (ISO 8601), which strict workbooks have. A date stands for itself."""
+    if "T" in value:
+        return datetime.fromisoformat(value)
+    return time.fromisoformat(value) if ":" in value else date.fromisoformat(value)

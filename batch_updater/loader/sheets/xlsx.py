@@ -1,0 +1,113 @@
+"""Workbooks in Office Open XML: .xlsx and .xlsm, transitional and strict (ECMA-376)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.loader.sheets.book import SheetEntry, SheetRow, Unreadable
+from batch_updater.loader.sheets.number_formats import Shown, shown_by
+from batch_updater.loader.sheets.package import Element, Package
+from batch_updater.loader.sheets.worksheet import SharedStrings, read_rows
+from batch_updater.model import MARK_PROPERTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
+
+
+class _Part(NamedTuple):
+    entry: SheetEntry
+    part: str
+
+
+class XlsxBook:
+    """A workbook. Raises `Unreadable` if it is none, or one of another format in a zip file."""
+
+    rows_have_width = False
+
+    def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
+        self._package = Package(path, max_unpacked_mb=max_unpacked_mb)
+        self._workbook = self._workbook_part()
+        self._related = self._package.relationships(self._workbook)
+        elements = tuple(self._package.elements(self._workbook))
+        self._epoch_1904 = any(_is_true(element.attributes.get("date1904")) for element in elements)
+        self._parts = tuple(self._sheet_parts(elements))
+
+    @property
+    def sheets(self) -> tuple[SheetEntry, ...]:
+        """The worksheets in their order."""
+        return tuple(part.entry for part in self._parts)
+
+    @cached_property
+    def mark(self) -> str | None:
+        """What our own property says, if the workbook has it."""
+        found = None
+        for relation in self._package.relationships(""):
+            if relation.type in {"custom-properties", "customProperties"}:
+                for element in self._package.elements(relation.part):
+                    if element.parent == "property":
+                        value = element.text
+                    elif element.attributes.get("name") == MARK_PROPERTY:
+                        found = value
+        return found
+
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
+        """Yield the rows of a worksheet."""
+        with self._package.open(self._parts[sheet].part) as stream:
+            yield from read_rows(stream, self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+
+    def _workbook_part(self) -> str:
+        for relation in self._package.relationships(""):
+            if relation.type == "officeDocument":
+                if not relation.part.lower().endswith(".xml"):
+                    raise Unreadable("is a binary workbook (.xlsb), which is not read", _SAVE_AS)
+                return relation.part
+        if "mimetype" in self._package and "content.xml" in self._package:
+            raise Unreadable("is an OpenDocument file, which is not read", _SAVE_AS)
+        raise Unreadable("is a zip file, but no workbook", _SAVE_AS)
+
+    def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
+        by_id = {relation.id: relation for relation in self._related}
+        if not any(element.name == "workbook" for element in elements):
+            raise Unreadable("is an Office file, but no workbook", _SAVE_AS)
+        for element in elements:
+            if element.name == "sheet" and element.parent == "sheets":
+                relation = by_id.get(element.attributes.get("id", ""))
+                if relation is not None and relation.type == "worksheet":
+                    hidden = element.attributes.get("state", "visible") != "visible"
+                    yield _Part(SheetEntry(element.attributes.get("name", ""), hidden), relation.part)
+
+    def _parts_of_type(self, kind: str) -> Iterator[str]:
+        return (relation.part for relation in self._related if relation.type == kind)
+
+    @cached_property
+    def _strings(self) -> SharedStrings:
+        strings = SharedStrings()
+        for part in self._parts_of_type("sharedStrings"):
+            with self._package.open(part) as stream:
+                strings.read(stream)
+        return strings
+
+    @cached_property
+    def _shown_by_style(self) -> Mapping[str, Shown]:
+        """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
+        elements = [element for part in self._parts_of_type("styles") for element in self._package.elements(part)]
+        codes = {
+            element.attributes.get("numFmtId", ""): element.attributes.get("formatCode", "")
+            for element in elements
+            if element.name == "numFmt" and element.parent == "numFmts"
+        }
+        formats = (
+            element.attributes.get("numFmtId", "0")
+            for element in elements
+            if element.name == "xf" and element.parent == "cellXfs"
+        )
+        styles = ((str(index), shown_by(int(id_), codes.get(id_))) for index, id_ in enumerate(formats))
+        return {index: shown for index, shown in styles if shown is not None}
+
+
+def _is_true(attribute: str | None) -> bool:
+    return attribute in {"1", "true", "on"}
