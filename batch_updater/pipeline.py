@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import settings_of
-from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.errors import ConfigError, ExitCode, JournalError, ResultsError
+from batch_updater.errors import ExitCode, JournalError, ResultsError
 from batch_updater.files import check_replaceable, private_folder
 from batch_updater.journal import Journal
 from batch_updater.loader.loader import open_table
 from batch_updater.model import Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import logged_to
+from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import Hooks, Sender, SendResult
 from batch_updater.summary import RUN_AGAIN, Summary, Tally
 from batch_updater.whereabouts import whereabouts
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.loader.loader import JudgedRow, Review, Table
     from batch_updater.model import Columns, Job
+    from batch_updater.sender.auth import Credentials
     from batch_updater.snapshot import Snapshot, Source
 
 _JOURNAL = "journal.sqlite"
@@ -171,7 +172,6 @@ class Run:
         self._environ = environ
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
-        self._limited = False
 
     def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> Finished:
         """Send every good row, then write the workbook.
@@ -181,16 +181,19 @@ class Run:
         """
         results = self._options.results or self._folder / self._workbook_name()
         check_replaceable(results)
-        sent = _NOTHING_SENT
+        sent: SendResult | None = None
+        credentials = fetch_credentials(self._plan.config.api, self._environ) if self._plan.review.good else None
         with logged_to(self._folder / "run.log"), Journal(self._folder / _JOURNAL) as journal:
             journal.note(_opening_facts(self._plan, self._started_at))
-            if self._plan.review.good:
-                sent = asyncio.run(self._send(journal, progress, interrupts))
+            if credentials:
+                sent = asyncio.run(self._send(journal, credentials, progress, interrupts))
             finished = self._report(results, journal, sent)
             journal.note(_closing_facts(finished))
         return finished
 
-    async def _send(self, journal: Journal, progress: Progress | None, interrupts: Interrupts | None) -> SendResult:
+    async def _send(
+        self, journal: Journal, credentials: Credentials, progress: Progress | None, interrupts: Interrupts | None
+    ) -> SendResult:
         async def settled(outcome: Outcome) -> None:
             await journal.settle(outcome)
             if progress:
@@ -200,7 +203,8 @@ class Run:
             self._plan.endpoint,
             self._plan.config,
             Hooks(before_send=journal.will_send, on_outcome=settled),
-            environ=self._environ,
+            credentials,
+            self._environ,
             rows=self._plan.review.rows,
             keep_going=self._options.keep_going,
         )
@@ -223,12 +227,13 @@ class Run:
     def _workbook_name(self) -> str:
         return f"{self._plan.snapshot.stem}-results-{self._started_at:%Y%m%d-%H%M%S}.xlsx"
 
-    def _report(self, results: Path, journal: Journal, sent: SendResult) -> Finished:
+    def _report(self, results: Path, journal: Journal, sent: SendResult | None) -> Finished:
         """Write the workbook. A fault of the disk is reported, not raised: the outcomes are known all the same."""
-        stop = sent.stop or self._limit_stop()
+        stop = (sent.stop if sent else None) or self._limit_stop()
+        stop = _flushed(journal) or stop
         rows = functools.partial(self._settled_rows, journal, stop)
         written, fault = None, None
-        if not sent.aborted:
+        if not (sent and sent.aborted):
             facts = _facts(self._plan, "run", self._folder, self._started_at, sent)
             try:
                 written = write_results(results, facts, self._plan.table.columns, self._plan.endpoint, rows())
@@ -244,8 +249,8 @@ class Run:
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
             results_fault=fault,
-            requests=sent.requests,
-            retries=sent.retries,
+            requests=sent.requests if sent else 0,
+            retries=sent.retries if sent else 0,
             stop=_lasting(stop, summary),
         )
 
@@ -278,6 +283,15 @@ def _counted(rows: Iterator[ReportRow], columns: Columns) -> Summary:
     for row in rows:
         tally.add(row.outcome)
     return tally.summary()
+
+
+def _flushed(journal: Journal) -> Stop | None:
+    """Wait for the disk; returns why the run counts as stopped if it does not take the last outcomes."""
+    try:
+        journal.flush()
+    except JournalError as error:
+        return Stop(StopReason.DISK, str(error), "Free some space, then run again.")
+    return None
 
 
 def _invalid(judged: JudgedRow) -> Outcome:

@@ -141,6 +141,8 @@ class _Document:
         if not str(self._root.get("openapi", "")).startswith("3."):
             self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
         path, method, item, operation = self._operation(operation_id)
+        if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
+            self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
         answers = self._answers(operation)
         parameters = self._parameters(path, item, operation)
         fields, content_type = self._body(operation, answers)

@@ -1,0 +1,233 @@
+"""endpoint/openapi.py: an OpenAPI document becomes an endpoint, or is refused with the place."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openapi_spec_validator import validate
+from ruamel.yaml import YAML
+
+import batch_updater.endpoint
+from batch_updater.endpoint.description import Kind, Location
+from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.errors import EndpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_updater.endpoint.description import Endpoint
+
+NEXUS = Path(batch_updater.endpoint.__file__).with_name("nexus-opportunity.openapi.yaml")
+
+
+def document(**operation: Any) -> dict[str, Any]:
+    """Make a small document: PUT /things/{thing} with one body field, changed by what is given."""
+    put = {
+        "operationId": "put-thing",
+        "parameters": [{"name": "thing", "in": "path", "required": True, "schema": {"type": "integer"}}],
+        "requestBody": {
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "properties": {"size": {"type": "number"}}, "required": ["size"]}
+                }
+            }
+        },
+        "responses": {"204": {"description": "done"}},
+    } | operation
+    return {"openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "paths": {"/things/{thing}": {"put": put}}}
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Endpoint]:
+    def written(content: dict[str, Any], operation: str = "") -> Endpoint:
+        path = tmp_path / "openapi.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return load_endpoint(f"{path}#{operation}" if operation else str(path))
+
+    return written
+
+
+def body(**schema: Any) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"type": "object", "properties": {"field": schema}}}}}
+
+
+def test_the_built_in_description_is_valid_openapi() -> None:
+    """An independent validator finds nothing wrong with the description of Nexus."""
+    validate(YAML(typ="safe", pure=True).load(NEXUS))
+
+
+def test_the_built_in_description_says_what_the_contract_says() -> None:
+    """Names, places, types and rules of the fields are those of the contract."""
+    endpoint = load_endpoint("nexus-opportunity")
+    assert (endpoint.method, endpoint.path) == ("PUT", "/api/v2/opportunities/{OpportunityId}")
+    assert [(field.name, field.location, field.kind, field.required) for field in endpoint.fields] == [
+        ("OpportunityId", Location.PATH, Kind.INTEGER, True),
+        ("opportunityType", Location.QUERY, Kind.TEXT, True),
+        ("LanguageId", Location.QUERY, Kind.INTEGER, False),
+        ("OpportunityName", Location.BODY, Kind.TEXT, False),
+        ("OpportunityID", Location.BODY, Kind.TEXT, False),
+        ("CategoryName", Location.BODY, Kind.TEXT, False),
+        ("StageName", Location.BODY, Kind.TEXT, False),
+        ("AcctPotential", Location.BODY, Kind.DECIMAL, False),
+        ("SalesRevenue", Location.BODY, Kind.DECIMAL, False),
+        ("PendingCloseDate", Location.BODY, Kind.DATE, False),
+    ]
+    assert endpoint.field("OpportunityId").bounds.minimum == 1
+    assert endpoint.field("opportunityType").enum == ("Pre", "Post")
+    assert [field.name for field in endpoint.fields if field.selects_record] == ["OpportunityId", "opportunityType"]
+    assert endpoint.field("OpportunityId").reported_as == "ID"
+    assert endpoint.field("OpportunityID").reported_as == "OpportunityID"
+    assert endpoint.quota_message == "Limit Exceeded"
+    assert endpoint.expects_record(200)
+    assert endpoint.expects_record(201)
+    assert endpoint.idempotent
+
+
+def test_a_plain_document_needs_no_extensions(load: Callable[..., Endpoint]) -> None:
+    """An ordinary document gives an endpoint; without a described record a 2xx alone is a success."""
+    endpoint = load(document())
+    assert (endpoint.name, endpoint.api_name) == ("put-thing", "Shop")
+    assert [(field.name, field.required, field.selects_record) for field in endpoint.fields] == [
+        ("thing", True, True),
+        ("size", True, False),
+    ]
+    assert not endpoint.expects_record(204)
+
+
+def test_references_are_followed_and_the_operation_overrides_the_path(load: Callable[..., Endpoint]) -> None:
+    """Parameters, bodies and schemas may stand anywhere in the document; the operation's own parameter wins."""
+    content = document(requestBody={"$ref": "#/components/requestBodies/Thing"})
+    item = content["paths"]["/things/{thing}"]
+    item["parameters"] = [
+        {"name": "thing", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": "dry", "in": "query", "schema": {"type": "boolean"}},
+        {"name": "X-Trace", "in": "header", "schema": {"type": "string"}},
+    ]
+    content["components"] = {
+        "requestBodies": {
+            "Thing": {"content": {"application/json; charset=utf-8": {"schema": {"$ref": "#/components/schemas/A~1B"}}}}
+        },
+        "schemas": {"A/B": {"properties": {"id": {"type": "integer", "readOnly": True}, "colour": {"type": "string"}}}},
+    }
+    endpoint = load(content)
+    assert [(field.name, field.kind) for field in endpoint.fields] == [
+        ("thing", Kind.INTEGER),
+        ("dry", Kind.BOOLEAN),
+        ("colour", Kind.TEXT),
+    ]
+    assert endpoint.content_type == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind", "nullable"),
+    [
+        ({"type": "integer", "format": "int64", "nullable": True}, Kind.INTEGER, True),
+        ({"type": ["number", "null"]}, Kind.DECIMAL, True),
+        ({"type": "string", "format": "date"}, Kind.DATE, False),
+        ({"type": "string", "format": "uuid"}, Kind.TEXT, False),
+        ({"enum": ["a", "b", None]}, Kind.TEXT, True),
+        ({"type": "boolean"}, Kind.BOOLEAN, False),
+    ],
+)
+def test_types_of_both_versions_are_understood(
+    load: Callable[..., Endpoint], schema: dict[str, Any], kind: Kind, nullable: bool
+) -> None:
+    """The type of a field and whether it may be cleared come from the schema, as 3.0 or 3.1 write it."""
+    field = load(document(requestBody=body(**schema))).field("field")
+    assert (field.kind, field.nullable) == (kind, nullable)
+
+
+def test_bounds_are_exact_in_both_versions(load: Callable[..., Endpoint]) -> None:
+    """A bound of 0.1 is 0.1, and `exclusiveMinimum` may be a flag (3.0) or a number (3.1)."""
+    flag = load(document(requestBody=body(type="number", minimum=0.1, exclusiveMinimum=True))).field("field").bounds
+    number = (
+        load(document(requestBody=body(type="number", exclusiveMinimum=0.1, multipleOf=0.01))).field("field").bounds
+    )
+    assert (flag.minimum, flag.exclusive_minimum) == (None, Decimal("0.1"))
+    assert (number.exclusive_minimum, number.multiple_of) == (Decimal("0.1"), Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"requestBody": body(type="object", properties={})}, "/properties/field"),
+        ({"requestBody": body(type="array", items={"type": "string"})}, "/properties/field"),
+        ({"requestBody": body(oneOf=[{"type": "string"}])}, "/properties/field/oneOf"),
+        ({"requestBody": body(type="string", format="date-time")}, "/properties/field/format"),
+        ({"requestBody": body(**{"$ref": "#/components/schemas/Nowhere"})}, "/components/schemas/Nowhere"),
+        ({"requestBody": {"content": {"text/xml": {}}}}, "requestBody/content"),
+        ({"requestBody": {"content": {"application/json": {"schema": {"type": "array"}}}}}, "schema"),
+        ({"parameters": []}, "thing"),
+        (
+            {
+                "parameters": [
+                    {"name": "thing", "in": "path", "schema": {"type": "integer"}},
+                    {"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}},
+                ]
+            },
+            "parameters/1",
+        ),
+        (
+            {
+                "parameters": [
+                    {"name": "thing", "in": "path", "schema": {"type": "integer"}},
+                    {"name": "size", "in": "query", "schema": {"type": "integer"}},
+                ]
+            },
+            "two fields called size",
+        ),
+    ],
+)
+def test_what_is_not_supported_is_refused_with_its_place(
+    load: Callable[..., Endpoint], change: dict[str, Any], place: str
+) -> None:
+    """Nested bodies, alternatives, required headers and the like are refused, naming the place in the document."""
+    with pytest.raises(EndpointError) as caught:
+        load(document(**change))
+    assert place in caught.value.message
+    assert caught.value.remedy
+    assert caught.value.place.file
+
+
+def test_references_in_a_circle_are_refused(load: Callable[..., Endpoint]) -> None:
+    """A reference that leads back to itself ends in an error, not in a hang."""
+    content = document(requestBody={"$ref": "#/components/requestBodies/A"})
+    content["components"] = {"requestBodies": {"A": {"$ref": "#/components/requestBodies/A"}}}
+    with pytest.raises(EndpointError, match="not supported"):
+        load(content)
+
+
+def test_an_unknown_operation_names_the_nearest(load: Callable[..., Endpoint]) -> None:
+    """A misspelt operationId is answered with the right one."""
+    with pytest.raises(EndpointError) as caught:
+        load(document(), "put-thnig")
+    assert "put-thing" in caught.value.remedy
+
+
+@pytest.mark.parametrize("path", ["/things/{thing}/../x", "things/{thing}", "/things//{thing}", "/things/{thing}?a=b"])
+def test_a_path_that_does_not_lead_straight_to_one_place_is_refused(load: Callable[..., Endpoint], path: str) -> None:
+    """A description cannot make a request leave the base URL."""
+    content = document()
+    content["paths"] = {path: content["paths"]["/things/{thing}"]}
+    with pytest.raises(EndpointError, match="path"):
+        load(content)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "openapi: 2.0", "a: 1\na: 2", "\ttab: 1"])
+def test_what_is_no_openapi_document_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken YAML, another format or a doubled key is one plain sentence that names the file."""
+    path = tmp_path / "openapi.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(EndpointError, match=r"openapi\.yaml"):
+        load_endpoint(str(path))
+
+
+@pytest.mark.parametrize("reference", ["nexus-oportunity", "nowhere.yaml#x"])
+def test_a_description_that_is_not_there_is_named(reference: str) -> None:
+    """A misspelt built-in name or a missing file says what was looked for."""
+    with pytest.raises(EndpointError, match=reference.partition("#")[0]):
+        load_endpoint(reference)
