@@ -1,0 +1,89 @@
+"""Runs the sender on a few jobs, as the pipeline does."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch_updater.config_file import config_from
+from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.model import Job, Outcome, Value
+from batch_updater.sender.auth import fetch_credentials
+from batch_updater.sender.pool import Hooks, Sender, SendResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from batch_updater.endpoint.description import Endpoint
+
+ENDPOINT = load_endpoint("nexus-opportunity")
+
+
+def job(identity: int, row: int | None = None, **values: Value) -> Job:
+    values = values or {"OpportunityName": f"name {identity}"}
+    return Job(
+        row or identity, f"OpportunityId={identity}", {"OpportunityId": identity, "opportunityType": "Pre", **values}
+    )
+
+
+@dataclass
+class Sent:
+    """What came of it."""
+
+    result: SendResult
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """Row -> outcome."""
+
+    def kinds(self) -> list[str]:
+        return [self.outcomes[row].kind.value for row in sorted(self.outcomes)]
+
+
+def send(
+    url: str,
+    jobs: Iterable[Job],
+    *,
+    environ: dict[str, str] | None = None,
+    api: dict[str, object] | None = None,
+    input_: dict[str, object] | None = None,
+    keep_going: bool = False,
+    watch: Callable[[Sender, Outcome], None] | None = None,
+    endpoint: Endpoint = ENDPOINT,
+    **sending: float | str,
+) -> Sent:
+    """Send jobs to the API at `url` and return every outcome; fails if a row gets two."""
+    environ = environ if environ is not None else {"TOKEN": "canary-token"}
+    config = config_from(
+        {
+            "api": {"base_url": url, "token": "env:TOKEN", "timeout_s": 2, **(api or {})},
+            "sending": {"rate_per_s": 10000, **sending},
+            "input": input_ or {},
+        },
+        {},
+    )
+    outcomes: dict[int, Outcome] = {}
+
+    async def before_send(_job: Job, _attempt: int) -> None:
+        return
+
+    async def go() -> SendResult:
+        async def on_outcome(outcome: Outcome) -> None:
+            assert outcome.row not in outcomes, f"row {outcome.row} has two outcomes"
+            outcomes[outcome.row] = outcome
+            if watch:
+                watch(sender, outcome)
+
+        listed = list(jobs)
+        sender = Sender(
+            endpoint,
+            config,
+            Hooks(before_send, on_outcome),
+            fetch_credentials(config.api, environ),
+            environ,
+            rows=len(listed),
+            keep_going=keep_going,
+        )
+        return await sender.send(iter(listed))
+
+    result = asyncio.run(go())
+    return Sent(result, outcomes)

@@ -1,0 +1,147 @@
+"""A small API on loopback that plays a script: what it answers to each request of a record, in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    Answer: TypeAlias = Callable[["Seen"], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Seen:
+    """One request as it arrived."""
+
+    request: web.Request
+    id: str
+    body: bytes
+    at: float
+
+    @property
+    def authorization(self) -> str | None:
+        return self.request.headers.get("Authorization")
+
+
+def record(seen: Seen) -> dict[str, object]:
+    kind = seen.request.query.get("opportunityType", "Pre")
+    return {"ID": int(seen.id), "Type": kind, **json.loads(seen.body, parse_float=str)}
+
+
+async def ok(seen: Seen) -> web.StreamResponse:
+    return web.json_response(record(seen))
+
+
+def status(code: int, body: object = None, **headers: str) -> Answer:
+    async def answer(_: Seen) -> web.StreamResponse:
+        text = "" if body is None else body if isinstance(body, str) else json.dumps(body)
+        return web.Response(status=code, text=text, headers={name.replace("_", "-"): v for name, v in headers.items()})
+
+    return answer
+
+
+async def drop(seen: Seen) -> web.StreamResponse:
+    """End the connection without an answer, after the whole request has arrived."""
+    assert seen.request.transport
+    seen.request.transport.abort()
+    return web.Response()
+
+
+async def hang(seen: Seen) -> web.StreamResponse:
+    await asyncio.sleep(60)
+    return await ok(seen)
+
+
+async def cut_off(seen: Seen) -> web.StreamResponse:
+    """Promise more bytes than come."""
+    response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
+    await response.prepare(seen.request)
+    await response.write(b'{"ID": ')
+    assert seen.request.transport
+    seen.request.transport.abort()
+    return response
+
+
+async def endless(seen: Seen) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(seen.request)
+    while True:
+        await response.write(b" " * 65536)
+
+
+@dataclass
+class Api:
+    """Plays `script[id]` for a record, one answer a request; then, and for others, `usual`."""
+
+    usual: Answer = ok
+    script: dict[str, list[Answer]] = field(default_factory=dict)
+    token_answers: list[Answer] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    token_requests: list[Seen] = field(default_factory=list)
+    url: str = ""
+    most_at_once: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._runner = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_put("/api/v2/opportunities/{id}", self._put)
+        app.router.add_post("/oauth/token", self._token)
+        app.router.add_route("*", "/{elsewhere:.*}", self._elsewhere)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return runner
+
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(request, request.match_info["id"], await request.read(), time.monotonic())
+        self.seen.append(seen)
+        self._under_way[seen.id] += 1
+        self.most_at_once[seen.id] = max(self.most_at_once[seen.id], self._under_way[seen.id])
+        try:
+            script = self.script.get(seen.id)
+            return await (script.pop(0) if script else self.usual)(seen)
+        finally:
+            self._under_way[seen.id] -= 1
+
+    async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append(Seen(request, request.path, await request.read(), time.monotonic()))
+        return web.Response(status=418)
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(request, "", await request.read(), time.monotonic())
+        self.token_requests.append(seen)
+        if self.token_answers:
+            return await self.token_answers.pop(0)(seen)
+        number = len(self.token_requests)
+        return web.json_response({"access_token": f"token-{number}", "token_type": "Bearer", "expires_in": 3600})
+
+    def requests(self, identity: int) -> int:
+        """Count the requests for one record."""
+        return sum(1 for seen in self.seen if seen.id == str(identity))

@@ -1,0 +1,203 @@
+"""sender/client.py: one job, its attempts and its one outcome, against a real server."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.model import OutcomeKind, StopReason
+from tests.sender.driver import ENDPOINT, job, send
+from tests.sender.server import Api, cut_off, drop, endless, hang, ok, status
+
+if TYPE_CHECKING:
+    from tests.sender.server import Answer
+
+LISTS = {
+    "ValidationMessage": "Stage 'Propsal' not found. Please select from available stages.",
+    "AvailableCategories": [{"CategoryID": 1, "CategoryName": "New Business"}],
+    "AvailableStages": [{"StageID": 3, "StageName": "Proposal"}],
+}
+
+
+def test_a_confirmed_row_is_updated() -> None:
+    """A 200 with the record that was asked for is `updated`, after one request with the token."""
+    with Api() as api:
+        sent = send(api.url, [job(1, SalesRevenue=Decimal("150000.00"))])
+        assert sent.kinds() == ["updated"]
+        (seen,) = api.seen
+    assert seen.authorization == "Bearer canary-token"
+    assert seen.body == b'{"SalesRevenue": 150000.00}'
+    assert seen.request.headers["Content-Type"] == "application/json"
+    outcome = sent.outcomes[1]
+    assert (outcome.status, outcome.attempts, outcome.message, outcome.advice) == (200, 1, "", "")
+    assert outcome.sent_at
+    assert outcome.seconds is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "requests"),
+    [
+        (status(400, {"ValidationMessage": "No."}), "rejected", 1),
+        (status(403, {"message": "Forbidden"}), "rejected", 1),
+        (status(404), "rejected", 1),
+        (status(409, "<html><title>Conflict</title></html>"), "rejected", 1),
+        (status(422), "rejected", 1),
+        (status(301, Location="/api/v2/opportunities/9"), "rejected", 1),
+        (status(303, Location="/elsewhere"), "rejected", 1),
+        (status(307, Location="http://127.0.0.2:9/x"), "rejected", 1),
+        (status(425), "failed", 3),
+        (status(429, {"message": "Too Many Requests"}), "failed", 3),
+        (status(500, {"Message": "Oops"}), "failed", 3),
+        (status(503), "failed", 3),
+        (status(408), "unconfirmed", 3),
+        (status(502, "<html>Bad Gateway</html>"), "unconfirmed", 3),
+        (status(504, {"message": "Endpoint request timed out"}), "unconfirmed", 3),
+        (status(501), "unconfirmed", 1),
+        (status(507), "unconfirmed", 1),
+        (drop, "unconfirmed", 3),
+        (cut_off, "unconfirmed", 3),
+        (status(200, "<html>Maintenance</html>"), "unconfirmed", 1),
+        (status(200), "unconfirmed", 1),
+        (status(200, "null"), "unconfirmed", 1),
+        (status(200, {"message": "ok"}), "unconfirmed", 1),
+        (status(204), "unconfirmed", 1),
+        (status(200, {"ID": 2, "Type": "Pre"}), "differs", 1),
+        (status(200, {"ID": 1, "Type": "Post"}), "differs", 1),
+        (status(200, {"ID": 1, "Type": "Pre", "OpportunityName": "other"}), "differs", 1),
+    ],
+)
+def test_every_answer_has_its_outcome(answer: Answer, kind: str, requests: int) -> None:
+    """What an answer means, and whether it is worth another attempt, is as the interface says."""
+    with Api(usual=answer) as api:
+        sent = send(api.url, [job(1)], attempts=3)
+        assert sent.kinds() == [kind]
+        assert len(api.seen) == requests
+    assert sent.outcomes[1].attempts == sent.result.requests == requests
+    assert sent.result.retries == requests - 1
+    assert sent.outcomes[1].message
+    assert sent.outcomes[1].advice
+
+
+@pytest.mark.parametrize("trouble", [status(503), status(500), drop, status(502), cut_off, status(408)])
+def test_a_passing_trouble_is_survived(trouble: Answer) -> None:
+    """After a trouble that may pass, the row is sent again and confirmed."""
+    with Api(script={"1": [trouble, trouble]}) as api:
+        sent = send(api.url, [job(1)], attempts=3)
+        assert sent.kinds() == ["updated"]
+        assert api.requests(1) == sent.outcomes[1].attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        (drop, status(503), "unconfirmed"),
+        (drop, status(500), "unconfirmed"),
+        (drop, status(400), "rejected"),
+        (status(503), drop, "unconfirmed"),
+        (status(502), ok, "updated"),
+    ],
+)
+def test_what_may_have_been_applied_stays_so_until_it_is_settled(first: Answer, second: Answer, kind: str) -> None:
+    """An attempt that may have been applied makes the row `unconfirmed`, unless a later answer settles it."""
+    with Api(script={"1": [first, second]}) as api:
+        assert send(api.url, [job(1)], attempts=2).kinds() == [kind]
+
+
+def test_the_library_never_resends_by_itself() -> None:
+    """A dropped connection is one request on the wire and one attempt in the books, on a reused connection too."""
+    with Api(script={"3": [drop]}) as api:
+        sent = send(api.url, [job(1), job(2), job(3)], attempts=1, concurrency=1)
+        assert sent.kinds() == ["updated", "updated", "unconfirmed"]
+        assert api.requests(3) == sent.outcomes[3].attempts == 1
+
+
+def test_an_attempt_that_may_have_been_applied_is_not_repeated_where_that_could_harm() -> None:
+    """A method that is not idempotent is sent once more only after an answer that excludes that it was applied."""
+    careful = dataclasses.replace(ENDPOINT, idempotent=False)
+    with Api(usual=drop) as api:
+        assert send(api.url, [job(1)], endpoint=careful, attempts=3).kinds() == ["unconfirmed"]
+        assert len(api.seen) == 1
+    with Api(script={"1": [status(503)]}) as api:
+        assert send(api.url, [job(1)], endpoint=careful, attempts=3).kinds() == ["updated"]
+
+
+def test_a_hanging_service_is_left_after_the_time_limit() -> None:
+    """No answer within api.timeout_s may have been applied."""
+    with Api(usual=hang) as api:
+        sent = send(api.url, [job(1)], attempts=1, api={"timeout_s": 0.3})
+    assert sent.kinds() == ["unconfirmed"]
+    assert sent.outcomes[1].cause == "no answer in time"
+
+
+def test_an_endless_answer_is_cut() -> None:
+    """An answer beyond the bound is read no further and confirms nothing."""
+    with Api(usual=endless) as api:
+        assert send(api.url, [job(1)], attempts=1).kinds() == ["unconfirmed"]
+
+
+def test_no_connection_cannot_have_been_applied() -> None:
+    """Where nobody listens, the row has failed and the run ends: the pool never opens without an answer."""
+    with Api() as api:
+        url = api.url
+    sent = send(url, [job(1), job(2)], attempts=2)
+    assert sent.kinds() == ["failed"]
+    assert sent.result.stop
+    assert sent.result.stop.reason is StopReason.SERVICE_DOWN
+    assert "127.0.0.1" in sent.outcomes[1].message
+
+
+def test_redirects_are_not_followed() -> None:
+    """Whatever a redirect promises, nothing is asked there."""
+    with Api(usual=status(303, Location="/api/v2/opportunities/9")) as api:
+        send(api.url, [job(1)])
+        assert [seen.id for seen in api.seen] == ["1"]
+
+
+def test_a_refused_name_teaches_and_later_rows_are_not_sent() -> None:
+    """After the API has listed its names, a row with another one is `invalid` and no request."""
+    with Api(script={"1": [status(400, LISTS)]}) as api:
+        sent = send(api.url, [job(n, StageName="Propsal") for n in (1, 2, 3)], concurrency=1)
+        assert sent.kinds() == ["rejected", "invalid", "invalid"]
+        assert len(api.seen) == 1
+    for row in (1, 2, 3):
+        (problem,) = sent.outcomes[row].problems
+        assert problem.remedy == "Did you mean 'Proposal'?"
+    assert "Please select" in sent.outcomes[1].message
+    assert [names.field for names in sent.result.allowed.lists] == ["CategoryName", "StageName"]
+
+
+def test_retry_after_is_obeyed() -> None:
+    """After 429 with Retry-After: 1, nothing goes out for a second."""
+    with Api(script={"1": [status(429, Retry_After="1")]}) as api:
+        assert send(api.url, [job(n) for n in range(1, 6)]).kinds() == ["updated"] * 5
+        assert api.seen[1].at - api.seen[0].at >= 0.99
+
+
+def test_a_longer_wait_than_allowed_ends_the_run() -> None:
+    """Retry-After beyond sending.max_wait_s stops with `max_wait`; the row has failed."""
+    with Api(usual=status(503, Retry_After="3600")) as api:
+        sent = send(api.url, [job(1), job(2)], max_wait_s=5)
+    assert sent.result.stop
+    assert sent.result.stop.reason is StopReason.MAX_WAIT
+    assert sent.outcomes[1].kind is OutcomeKind.FAILED
+
+
+def test_a_used_up_quota_ends_the_run() -> None:
+    """429 `Limit Exceeded` is not worth waiting for: the run stops with `quota`."""
+    with Api(script={"2": [status(429, {"message": "Limit Exceeded"})]}) as api:
+        sent = send(api.url, [job(1), job(2), job(3)], concurrency=1)
+        assert len(api.seen) == 2
+    assert sent.result.stop
+    assert sent.result.stop.reason is StopReason.QUOTA
+    assert sent.outcomes[2].kind is OutcomeKind.FAILED
+
+
+def test_configured_headers_are_sent() -> None:
+    """api.headers go out with every request, those by reference with what they refer to."""
+    with Api() as api:
+        headers = {"X-Tenant": "bc-7", "X-Key": "env:KEY"}
+        send(api.url, [job(1)], api={"headers": headers}, environ={"TOKEN": "t", "KEY": "k-1"})
+        assert (api.seen[0].request.headers["X-Tenant"], api.seen[0].request.headers["X-Key"]) == ("bc-7", "k-1")
