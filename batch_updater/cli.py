@@ -6,6 +6,7 @@ Whatever costs start-up time is imported by the command that needs it: `--help` 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -13,7 +14,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 
 def _add_run(commands: _Commands) -> None:
     parser = _add(
-        commands, "run", _run, "send every good row of a file, and write one workbook that says what became of every row",
+        commands, "run", _run, "send every good row of a file; one workbook says what became of every row",
         "run changes.xlsx --config nexus.yaml",
     )  # fmt: skip
     _add_input_options(parser)
@@ -211,15 +211,15 @@ def _run(options: argparse.Namespace) -> int:
             terminal.print_preview(plan, sys.stderr, options.limit)
         if plan.review.good and asking and not terminal.confirmed(plan, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(run, plan, options)
+        finished = _execute(run, plan, options.limit)
     return _end(finished, options)
 
 
-def _execute(run: Run, plan: Plan, options: argparse.Namespace) -> Finished:
+def _execute(run: Run, plan: Plan, limit: int | None) -> Finished:
     from batch_updater.interrupts import Interrupts
     from batch_updater.terminal import Bar, PlainLines
 
-    total = plan.review.good if options.limit is None else min(options.limit, plan.review.good)
+    total = plan.review.good if limit is None else min(limit, plan.review.good)
     with Interrupts() as interrupts, Bar(total) if sys.stderr.isatty() else PlainLines(total, sys.stderr) as progress:
         return run.execute(progress, interrupts)
 
@@ -248,7 +248,7 @@ def _end(finished: Finished, options: argparse.Namespace) -> int:
 
 
 def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
-    """What to type next: the repaired workbook, or after a good check the file itself."""
+    """Return what to type next: the repaired workbook, or after a good check the file itself."""
     from batch_updater.terminal import is_done
 
     config = ("--config", str(options.config)) if options.config else ()
@@ -277,10 +277,42 @@ def _template(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _sandbox(options: argparse.Namespace) -> int:
-    from batch_updater.sandbox.server import SandboxSettings, serve
+def _demo(options: argparse.Namespace) -> int:
+    """Run the good sample against a sandbox of its own, with everything else as in real life."""
+    from batch_updater import demo, pipeline, terminal
 
-    ...
+    with demo.sandbox() as url, demo.token_file() as token, _logging(options):
+        config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
+        with pipeline.run_folder(source, config) as folder:
+            plan = pipeline.prepare(source, config, folder)
+            if not options.json:
+                terminal.print_preview(plan, sys.stderr)
+            finished = _execute(pipeline.Run(plan, folder, pipeline.Options(), os.environ), plan, None)
+    if options.json:
+        print(terminal.result_object(finished))
+    else:
+        terminal.print_end(finished, f"look at the workbook, then: {PROGRAM} template changes.xlsx", sys.stdout)
+    return finished.exit_code
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from batch_updater.sandbox.server import SandboxSettings, running
+
+    settings = SandboxSettings(
+        port=options.port, seed=options.seed, rate_per_s=options.rate, burst=options.burst or 0, quota=options.quota,
+        latency_ms=options.latency_ms, faults=dict(options.fault),
+    )  # fmt: skip
+
+    async def serve() -> None:
+        async with running(settings) as url:
+            print(url, flush=True)
+            await asyncio.Event().wait()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve())
+    return ExitCode.OK
 
 
 def _config_path(options: argparse.Namespace) -> Path | None:
@@ -316,7 +348,7 @@ def _on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _logging(options: argparse.Namespace) -> Iterator[None]:
     if not options.verbose:
         yield

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_updater.config_file import config_from
 from batch_updater.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batch_updater.config import Config
+
 SAMPLE = "opportunities.xlsx"
-EXPECTED_UPDATED = "every row is updated"
 _TOKEN = "sandbox-token"  # noqa: S105  (the sandbox's documented one; it opens nothing else)
 
 
@@ -41,11 +44,14 @@ def sandbox() -> Iterator[str]:
 
 
 @contextmanager
-def token_file(folder: Path) -> Iterator[Path]:
+def token_file() -> Iterator[Path]:
     """Keep the sandbox's token in a file until the block ends: tokens are only ever given by reference."""
-    path = folder / "sandbox-token"
-    path.write_text(_TOKEN, encoding="ascii")
-    try:
+    with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
+        path = Path(folder) / "token"
+        path.write_text(_TOKEN, encoding="ascii")
         yield path
-    finally:
-        path.unlink()
+
+
+def configuration(url: str, token: Path) -> Config:
+    """Return a configuration as somebody would write it for the sandbox; results go to `runs` as ever."""
+    return config_from({"api": {"base_url": url, "token": f"file:{token}"}, "sending": {"rate_per_s": 50}}, {})

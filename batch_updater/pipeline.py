@@ -325,7 +325,7 @@ def _planned_rows(plan: Plan) -> Iterator[ReportRow]:
 
 
 def _lasting(stop: Stop | None, summary: Summary) -> Stop | None:
-    """What the run is said to have been stopped by: nothing if every row came to its end all the same."""
+    """Return what the run was stopped by: nothing if every row came to its end all the same."""
     if not summary.total(RUN_AGAIN):
         return None
     if stop is None and summary[OutcomeKind.NOT_SENT]:

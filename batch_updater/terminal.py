@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Never, Self, TextIO
 
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.model import OutcomeKind
@@ -118,7 +118,7 @@ class Bar:
         from tqdm import tqdm  # noqa: PLC0415  (only where a terminal shows it)
 
         self._counts: Counter[OutcomeKind] = Counter()
-        self._bar: tqdm[None] = tqdm(
+        self._bar: tqdm[Never] = tqdm(
             total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1
         )
         self._shown_at = time.monotonic()

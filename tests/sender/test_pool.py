@@ -1,0 +1,240 @@
+"""sender/pool.py: many jobs, their order, and how a run ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from batch_updater.model import OutcomeKind, StopReason
+from tests.sender.driver import Sent, job, send
+from tests.sender.server import Api, drop, hang, ok, record, status
+
+if TYPE_CHECKING:
+    from batch_updater.model import Outcome
+    from batch_updater.sender.pool import Sender
+    from tests.sender.server import Answer, Seen
+
+
+def reason(sent: Sent) -> StopReason | None:
+    return sent.result.stop.reason if sent.result.stop else None
+
+
+def slow(seconds: float) -> Answer:
+    async def answer(seen: Seen) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await ok(seen)
+
+    return answer
+
+
+def test_every_row_has_exactly_one_outcome_whatever_happens() -> None:
+    """With faults of every kind on a third of the rows, each row ends with one outcome and none is lost."""
+    chance = random.Random(7)
+    faults = [status(503), status(500), status(502), status(400), status(404), drop, status(200, "<html>")]
+    script = {str(n): [chance.choice(faults)] for n in range(1, 301) if chance.random() < 0.33}
+    rows = set(range(1, 301))
+    with Api(script=script) as api:
+        sent = send(api.url, [job(n) for n in sorted(rows)], concurrency=20, attempts=3)
+        assert set(sent.outcomes) == rows
+        assert sent.result.requests == len(api.seen) == sum(o.attempts for o in sent.outcomes.values())
+        updated = {o.row for o in sent.outcomes.values() if o.kind is OutcomeKind.UPDATED}
+        assert updated <= {int(seen.id) for seen in api.seen}
+    assert sent.result.stop is None
+
+
+def test_the_first_job_goes_alone() -> None:
+    """Until the first answer there is one request under way, whatever the concurrency."""
+    with Api(script={"1": [slow(0.3)]}) as api:
+        send(api.url, [job(n) for n in range(1, 9)], concurrency=8)
+        assert min(seen.at for seen in api.seen[1:]) - api.seen[0].at >= 0.3
+
+
+def test_a_target_is_never_twice_in_flight_and_keeps_file_order() -> None:
+    """In order: the rows of one record go one after the other, as they stand in the file."""
+    jobs = [job(1 + n % 4, row=n + 1, OpportunityName=f"row {n + 1}") for n in range(80)]
+    arrived: dict[str, list[int]] = defaultdict(list)
+    chance = random.Random(1)
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        arrived[seen.id].append(int(json.loads(seen.body)["OpportunityName"].split()[1]))
+        await asyncio.sleep(chance.random() / 50)
+        return web.json_response(record(seen))
+
+    with Api(usual=answer) as api:
+        sent = send(api.url, jobs, concurrency=10, input_={"duplicates": "in_order"})
+        assert sent.kinds() == ["updated"] * 80
+        assert max(api.most_at_once.values()) == 1
+    assert all(rows == sorted(rows) and len(rows) == 20 for rows in arrived.values())
+
+
+@pytest.mark.parametrize("trouble", [status(503), status(502), status(400)])
+def test_later_rows_wait_for_one_that_did_not_settle(trouble: Answer) -> None:
+    """In order: if a row is not confirmed, the later ones of its record are not sent; other records go on."""
+    jobs = [job(1, row=2), job(2, row=3), job(2, row=4), job(1, row=5), job(2, row=6)]
+    with Api(script={"2": [trouble]}) as api:
+        sent = send(api.url, jobs, attempts=1, input_={"duplicates": "in_order"})
+        assert [sent.outcomes[row].kind.value for row in (2, 5)] == ["updated", "updated"]
+        assert [sent.outcomes[row].kind.value for row in (4, 6)] == ["not_sent", "not_sent"]
+        assert "Row 3" in sent.outcomes[4].message
+        assert api.requests(2) == 1
+
+
+def test_many_rows_of_one_target_do_not_pile_up() -> None:
+    """A file whose every row updates the same record is sent row by row."""
+    with Api() as api:
+        jobs = [job(1, row=n) for n in range(1, 201)]
+        assert send(api.url, jobs, input_={"duplicates": "in_order"}).kinds() == ["updated"] * 200
+        assert api.most_at_once["1"] == 1
+
+
+@pytest.mark.parametrize("code", [403, 404, 302])
+def test_rows_refused_all_alike_end_the_run(code: int) -> None:
+    """If the first rows are all refused with 403, 404 or a redirect, the set-up is wrong: stop with `all_alike`."""
+    with Api(usual=status(code, Location="/x")) as api:
+        sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=2)
+        assert reason(sent) is StopReason.ALL_ALIKE
+        assert 5 <= len(api.seen) <= 7
+        assert len(send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, keep_going=True).outcomes) == 30
+
+
+def test_one_row_that_ends_otherwise_shows_that_the_set_up_is_right() -> None:
+    """A single other outcome among the first rows switches the rule off for good."""
+    with Api(usual=status(404), script={"3": [ok]}) as api:
+        sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=1)
+    assert reason(sent) is None
+    assert sent.kinds().count("rejected") == 29
+
+
+@pytest.mark.parametrize(("limit", "failures"), [(3, 3), ("10%", 4)])
+def test_too_many_failures_end_the_run(limit: int | str, failures: int) -> None:
+    """stop_after_failures counts rows that are rejected, differ, failed or unconfirmed, as a number or a share."""
+    with Api(usual=status(400)) as api:
+        sent = send(api.url, [job(n) for n in range(1, 41)], stop_after_failures=limit, concurrency=1)
+        assert reason(sent) is StopReason.FAILURES
+        assert sent.kinds().count("rejected") == failures
+
+
+def test_a_refused_token_ends_the_run() -> None:
+    """A 401 to a token that cannot be fetched again stops with `credentials`; nobody is blamed but the token."""
+    with Api(usual=status(401, "Unauthorized")) as api:
+        sent = send(api.url, [job(n) for n in range(1, 9)])
+        assert reason(sent) is StopReason.CREDENTIALS
+        assert len(api.seen) == 1
+    assert sent.outcomes[1].kind is OutcomeKind.FAILED
+    assert sent.outcomes[1].status == 401
+
+
+def stop_after(rows: int) -> tuple[list[int], object]:
+    """Give a watcher that stops the sender when so many rows are finished."""
+    finished: list[int] = []
+
+    def watch(sender: Sender, outcome: Outcome) -> None:
+        finished.append(outcome.row)
+        if len(finished) == rows:
+            sender.stop()
+
+    return finished, watch
+
+
+def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_under_way() -> None:
+    """After the first signal no request goes out; those in flight are waited for and confirmed."""
+    finished, watch = stop_after(5)
+    with Api(usual=slow(0.1)) as api:
+        sent = send(api.url, [job(n) for n in range(1, 201)], concurrency=4, watch=watch)  # type: ignore[arg-type]
+        assert reason(sent) is StopReason.INTERRUPTED
+        assert len(api.seen) <= 5 + 4
+    assert len(finished) == len(sent.outcomes)
+    kinds = [outcome.kind for outcome in sent.outcomes.values()]
+    assert kinds.count(OutcomeKind.UPDATED) == len(api.seen)
+    assert set(kinds) <= {OutcomeKind.UPDATED, OutcomeKind.NOT_SENT}
+
+
+def test_what_does_not_end_within_the_drain_is_unconfirmed() -> None:
+    """After drain_s what is still in flight may have been applied: `unconfirmed`, not `not_sent`."""
+    _, watch = stop_after(1)
+    with Api(usual=hang, script={"1": [ok]}) as api:
+        jobs = [job(n) for n in range(1, 20)]
+        sent = send(api.url, jobs, concurrency=3, drain_s=0.2, api={"timeout_s": 30}, watch=watch)  # type: ignore[arg-type]
+        in_flight = {int(seen.id) for seen in api.seen} - {1}
+    assert {row for row, o in sent.outcomes.items() if o.kind is OutcomeKind.UNCONFIRMED} == in_flight
+
+
+def test_a_row_that_waits_to_be_sent_again_ends_with_what_is_known() -> None:
+    """A stop between two attempts leaves `failed` where nothing can have been applied."""
+    _, watch = stop_after(2)
+    with Api(script={"2": [status(503)] * 50, "3": [slow(0.2)]}) as api:
+        jobs = [job(1), job(2), job(3)]
+        sent = send(api.url, jobs, concurrency=2, watch=watch, attempts=50)  # type: ignore[arg-type]
+    assert sent.outcomes[2].kind is OutcomeKind.FAILED
+    assert sent.outcomes[2].attempts >= 1
+
+
+def test_oauth_tokens_are_fetched_once_and_renewed_after_a_401() -> None:
+    """Client credentials give the token; a 401 fetches one new token for the whole pool and the rows are repeated."""
+
+    async def expires(seen: Seen) -> web.StreamResponse:
+        return await (ok(seen) if seen.authorization != "Bearer token-1" or len(api.seen) < 4 else status(401)(seen))
+
+    with Api(usual=expires) as api:
+        oauth = {
+            "token_url": f"{api.url}/oauth/token",
+            "client_id": "me",
+            "client_secret": "env:SECRET",
+            "scope": "a b",
+        }
+        sent = send(
+            api.url,
+            [job(n) for n in range(1, 41)],
+            api={"oauth": oauth, "token": None},
+            environ={"SECRET": "canary-secret"},
+            concurrency=8,
+        )
+        assert sent.kinds() == ["updated"] * 40
+        assert len(api.token_requests) == 2
+        form = api.token_requests[0].body
+        assert form == b"grant_type=client_credentials&client_id=me&client_secret=canary-secret&scope=a+b"
+        assert all(b"canary-secret" not in str(seen.request.headers).encode() + seen.body for seen in api.seen)
+
+
+@pytest.mark.parametrize(
+    ("answers", "stop"),
+    [
+        ([status(401, {"error": "invalid_client"})], StopReason.CREDENTIALS),
+        ([status(400, {"error": "invalid_scope"})], StopReason.CREDENTIALS),
+        ([status(200, {"nothing": 1})], StopReason.CREDENTIALS),
+        ([status(500)] * 5, StopReason.SERVICE_DOWN),
+    ],
+)
+def test_a_token_that_cannot_be_had_ends_the_run(answers: list[Answer], stop: StopReason) -> None:
+    """A token URL that refuses stops with `credentials`, one that is down with `service_down`; no row is sent."""
+    with Api(token_answers=answers) as api:
+        oauth = {"token_url": f"{api.url}/oauth/token", "client_id": "me", "client_secret": "env:SECRET"}
+        sent = send(api.url, [job(1)], api={"oauth": oauth, "token": None}, environ={"SECRET": "s"}, attempts=2)
+        assert reason(sent) is stop
+        assert api.seen == []
+
+
+def test_a_token_url_that_recovers_is_asked_again() -> None:
+    """A passing trouble of the token URL costs a pause, not the run."""
+    with Api(token_answers=[status(503)]) as api:
+        oauth = {"token_url": f"{api.url}/oauth/token", "client_id": "me", "client_secret": "env:SECRET"}
+        sent = send(api.url, [job(1)], api={"oauth": oauth, "token": None}, environ={"SECRET": "s"})
+        assert sent.kinds() == ["updated"]
+
+
+def test_the_rate_is_held_over_retries_and_all_workers() -> None:
+    """No one-second window at the server holds more than the configured rate, retries included."""
+    script = {str(n): [status(503)] for n in range(1, 40, 4)}
+    with Api(script=script) as api:
+        sent = send(api.url, [job(n) for n in range(1, 90)], rate_per_s=40, concurrency=20, attempts=4)
+        assert sent.kinds() == ["updated"] * 89
+        times = [seen.at for seen in api.seen]
+    busiest = max(sum(1 for at in times if start <= at < start + 1) for start in times)
+    assert busiest <= 41
+    assert len(times) / (times[-1] - times[0]) >= 35
