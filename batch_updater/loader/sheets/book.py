@@ -31,7 +31,7 @@ class SheetEntry:
 
 
 class Book(Protocol):
-    """A file whose format is known. Every method may raise `Unreadable` or an exception of the format's library."""
+    """A file whose format is known. Its methods may raise `UnreadableError` or what the format's library raises."""
 
     @property
     def sheets(self) -> Sequence[SheetEntry]:
@@ -49,7 +49,7 @@ class Book(Protocol):
         """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes."""
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The file cannot be read. `sentence` names the fault but not the file, `remedy` says what to do."""
 
     def __init__(self, sentence: str, remedy: str) -> None:

@@ -9,7 +9,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TextIO
 
-from batch_updater.loader.sheets.book import SheetEntry, SheetRow, Unreadable
+from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,7 +72,7 @@ class DelimitedBook:
     def _open(self) -> TextIO:
         return self._path.open(encoding=self._encoding, newline="")
 
-    def _undecodable(self) -> Unreadable:
+    def _undecodable(self) -> UnreadableError:
         """Say where the first byte is that is no text. The decoder itself does not know the line."""
         decoder = codecs.getincrementaldecoder(self._encoding)()
         line = 1
@@ -96,7 +96,7 @@ def _encoding_of(path: Path, configured: str | None) -> str:
     if configured is not None:
         return _codec(configured)
     if b"\0" in head:
-        raise Unreadable(
+        raise UnreadableError(
             "is neither a workbook nor a text file",
             "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
         )
@@ -108,18 +108,18 @@ def _codec(configured: str) -> str:
         # Decoding nothing tells text encodings from the other codecs of Python, such as base64.
         b"".decode(configured)
     except LookupError as error:
-        raise Unreadable(
+        raise UnreadableError(
             f"cannot be read as {configured!r}, which is no known encoding",
             "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
         ) from error
     return codecs.lookup(configured).name
 
 
-def _not_in_encoding(byte: int, line: int, encoding: str) -> Unreadable:
+def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
     name = "UTF-8" if encoding.startswith("utf-8") else encoding
     western = bytes((byte,)).decode("cp1252", "replace")
     hint = f" (in windows-1252 it would be {western!r})" if western.isprintable() and western != "\ufffd" else ""
-    return Unreadable(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
+    return UnreadableError(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
 
 
 def _without_sep_line(text: TextIO) -> tuple[str | None, Iterable[str]]:
@@ -142,7 +142,7 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
     best = [delimiter for delimiter, found in consistent.items() if found[0] == widest]
     if len(best) > 1:
         names = " or ".join(_DELIMITERS[delimiter] for delimiter in best)
-        raise Unreadable(
+        raise UnreadableError(
             f"could have its columns separated by {names}",
             f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
         )
@@ -173,7 +173,7 @@ def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
     return widths
 
 
-def _broken(error: csv.Error, row: int, line: int) -> Unreadable:
+def _broken(error: csv.Error, row: int, line: int) -> UnreadableError:
     where = f"row {row:,} (line {line:,})"
     if "field limit" in str(error):
         sentence = f"has a cell of more than {csv.field_size_limit():,} characters in {where}"
@@ -181,6 +181,6 @@ def _broken(error: csv.Error, row: int, line: int) -> Unreadable:
         sentence = f"has a quotation mark in {where} that is never closed"
     else:
         sentence = f"has text after a closing quotation mark in {where}"
-    return Unreadable(
+    return UnreadableError(
         sentence, 'Open it in a text editor: a quotation mark inside a quoted cell is written twice ("").'
     )

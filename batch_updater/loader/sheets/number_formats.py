@@ -73,7 +73,7 @@ def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | d
     days, part = divmod(serial, 1)
     since_midnight = timedelta(milliseconds=round(part * 86_400_000))
     if not days and shown is not Shown.DATE and not epoch_1904:
-        return (datetime.min + since_midnight).time()
+        return (_DAY_ZERO + since_midnight).time()
     day = _day(int(days), epoch_1904=epoch_1904)
     if day is None:
         return serial

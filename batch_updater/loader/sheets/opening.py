@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from batch_updater.errors import InputError, Place
-from batch_updater.loader.sheets.book import Book, SheetEntry, SheetRow, Unreadable
+from batch_updater.loader.sheets.book import Book, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.delimited import DelimitedBook
 from batch_updater.loader.sheets.xlsx import XlsxBook
 
@@ -79,14 +79,14 @@ def _book(path: Path, settings: InputSettings) -> Book:
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
     if not head:
-        raise Unreadable("is empty: it has no header row", "Name the file that holds the rows.")
+        raise UnreadableError("is empty: it has no header row", "Name the file that holds the rows.")
     if head.startswith(b"PK"):
         return XlsxBook(path, max_unpacked_mb=settings.max_unpacked_mb)
     for first, what, remedy in _OTHER_FORMATS:
         if head.startswith(first):
-            raise Unreadable(what, remedy)
+            raise UnreadableError(what, remedy)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
-        raise Unreadable("is a web page or an XML file, whatever it is named", _SAVE_AS)
+        raise UnreadableError("is a web page or an XML file, whatever it is named", _SAVE_AS)
     return DelimitedBook(path, encoding=settings.encoding, header_row=settings.header_row)
 
 
@@ -95,7 +95,7 @@ def _faults_named(name: str, sheet: str | None = None) -> Iterator[None]:
     place = Place(file=name, sheet=sheet)
     try:
         yield
-    except Unreadable as fault:
+    except UnreadableError as fault:
         raise InputError(f"{name} {fault.sentence}.", remedy=fault.remedy, place=place) from fault
     except OSError as error:
         message = f"{name} cannot be read: {error.strerror or error}."

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 from xml.parsers import expat
 
-from batch_updater.loader.sheets.book import Unreadable
+from batch_updater.loader.sheets.book import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ class Package:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
-            raise Unreadable(
+            raise UnreadableError(
                 f"unpacks to more than {max_unpacked_mb:,} MB",
                 "If it is what it should be, raise input.max_unpacked_mb in the configuration.",
             )
@@ -63,7 +63,7 @@ class Package:
         """Open a part for reading. `zipfile` never gives more bytes than the declared size, which was bounded."""
         entry = self._entries.get(part.lower())
         if entry is None:
-            raise Unreadable(f"lacks its part {part}", _NO_DTD)
+            raise UnreadableError(f"lacks its part {part}", _NO_DTD)
         with zipfile.ZipFile(self._path) as archive, archive.open(entry) as stream:
             yield stream
 
@@ -74,7 +74,7 @@ class Package:
         collector = _Collector()
         with self.open(part) as stream:
             if self._entries[part.lower()].file_size > _SMALL_PART_BYTES:
-                raise Unreadable(f"has a part {part} of an unreasonable size", _NO_DTD)
+                raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
             parse(stream, collector.parser)
         yield from collector.elements
 
@@ -105,7 +105,7 @@ def safe_parser() -> expat.XMLParserType:
 
 
 def _refuse_dtd(*_: object) -> NoReturn:
-    raise Unreadable("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
+    raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
 
 
 def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:

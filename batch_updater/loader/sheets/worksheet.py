@@ -13,7 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.sheets.book import SheetRow, Unreadable
+from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Number, Shown, from_serial
 from batch_updater.loader.sheets.package import parse, safe_parser
 from batch_updater.model import Cell, CellFault
@@ -45,7 +45,7 @@ class SharedStrings:
 
     def __getitem__(self, index: int) -> str:
         if not 0 <= index < len(self._ends) - 1:
-            raise Unreadable("refers to a text that it does not hold", _SAVE_AGAIN)
+            raise UnreadableError("refers to a text that it does not hold", _SAVE_AGAIN)
         return self._packed[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
 
     def read(self, stream: IO[bytes]) -> None:
@@ -118,13 +118,13 @@ def unescaped(text: str) -> str:
 def number(text: str) -> Number:
     """Return a number as it stands in a file: whole with all its digits, else the shortest digits of the double.
 
-    Raises Unreadable if it is none.
+    Raises UnreadableError if it is none.
     """
     if _WHOLE.fullmatch(text):
         return int(text)
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise Unreadable(f"holds {text[:40]!r} where a number belongs", _SAVE_AGAIN)
+        raise UnreadableError(f"holds {text[:40]!r} where a number belongs", _SAVE_AGAIN)
     if value.is_integer() and abs(value) < _EXACT_BELOW:
         return int(value)
     return Decimal(repr(value))
@@ -169,10 +169,10 @@ class _RowReader:
         rows, self._rows = self._rows, []
         return rows
 
-    def _start_root(self, name: str, _: dict[str, str]) -> None:
+    def _start_root(self, name: str, _attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if local != "worksheet" or namespace not in _NAMESPACES:
-            raise Unreadable("has a sheet that is not a worksheet", _SAVE_AGAIN)
+            raise UnreadableError("has a sheet that is not a worksheet", _SAVE_AGAIN)
         self._c, self._v, self._f, self._row, self._is = (f"{namespace} {tag}" for tag in ("c", "v", "f", "row", "is"))
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -212,7 +212,7 @@ class _RowReader:
         stated = attributes.get("r")
         number = int(stated) if stated is not None else self._number + 1
         if not self._number < number <= _LAST_ROW:
-            raise Unreadable(f"has row {number} in the wrong place", _SAVE_AGAIN)
+            raise UnreadableError(f"has row {number} in the wrong place", _SAVE_AGAIN)
         self._number, self._row_text = number, str(number)
         self._cells = []
         self._hidden = attributes.get("hidden") in {"1", "true"}
@@ -229,7 +229,7 @@ class _RowReader:
                 column = self._columns[letters] = self._column(letters, reference)
             missing = column - len(self._cells)
             if missing < 0:
-                raise Unreadable(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
+                raise UnreadableError(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
             if missing:
                 self._cells.extend([None] * missing)
 
@@ -242,7 +242,7 @@ class _RowReader:
                 break
             column = column * 26 + ord(letter) - ord("A") + 1
         if not 1 <= column <= _LAST_COLUMN:
-            raise Unreadable(f"has cell {reference[:20]!r} in the wrong place", _SAVE_AGAIN)
+            raise UnreadableError(f"has cell {reference[:20]!r} in the wrong place", _SAVE_AGAIN)
         return column - 1
 
     def _cell(self) -> Cell:
@@ -275,7 +275,7 @@ def _cell_of_type(kind: str, value: str) -> Cell:
         case "d":
             return _iso(value)
         case _:
-            raise Unreadable(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", _SAVE_AGAIN)
+            raise UnreadableError(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", _SAVE_AGAIN)
 
 
 def _iso(value: str) -> date | datetime | time:

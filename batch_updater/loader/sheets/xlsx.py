@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.loader.sheets.book import SheetEntry, SheetRow, Unreadable
+from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown, shown_by
 from batch_updater.loader.sheets.package import Element, Package
 from batch_updater.loader.sheets.worksheet import SharedStrings, read_rows
@@ -24,7 +24,7 @@ class _Part(NamedTuple):
 
 
 class XlsxBook:
-    """A workbook. Raises `Unreadable` if it is none, or one of another format in a zip file."""
+    """A workbook. Raises `UnreadableError` if it is none, or one of another format in a zip file."""
 
     rows_have_width = False
 
@@ -63,16 +63,16 @@ class XlsxBook:
         for relation in self._package.relationships(""):
             if relation.type == "officeDocument":
                 if not relation.part.lower().endswith(".xml"):
-                    raise Unreadable("is a binary workbook (.xlsb), which is not read", _SAVE_AS)
+                    raise UnreadableError("is a binary workbook (.xlsb), which is not read", _SAVE_AS)
                 return relation.part
         if "mimetype" in self._package and "content.xml" in self._package:
-            raise Unreadable("is an OpenDocument file, which is not read", _SAVE_AS)
-        raise Unreadable("is a zip file, but no workbook", _SAVE_AS)
+            raise UnreadableError("is an OpenDocument file, which is not read", _SAVE_AS)
+        raise UnreadableError("is a zip file, but no workbook", _SAVE_AS)
 
     def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
         by_id = {relation.id: relation for relation in self._related}
         if not any(element.name == "workbook" for element in elements):
-            raise Unreadable("is an Office file, but no workbook", _SAVE_AS)
+            raise UnreadableError("is an Office file, but no workbook", _SAVE_AS)
         for element in elements:
             if element.name == "sheet" and element.parent == "sheets":
                 relation = by_id.get(element.attributes.get("id", ""))

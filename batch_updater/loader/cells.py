@@ -1,0 +1,337 @@
+"""A cell and the field it is for -> the value that is sent, or the reason why there is none."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from batch_updater.endpoint.description import Field, Kind, Location
+from batch_updater.loader.dates import date_from_number, date_from_text
+from batch_updater.loader.numbers import decimal_from_text, integer_from_text
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_updater.config import InputSettings
+
+
+class Blank:
+    """The cell holds nothing: its field is not sent."""
+
+
+BLANK: Final = Blank()
+_Converted: TypeAlias = "Value | Blank"
+
+ERROR_LITERALS = frozenset(
+    {
+        "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!", "#CONNECT!",
+        "#BLOCKED!", "#UNKNOWN!", "#FIELD!", "#CALC!", "#BUSY!", "#EXTERNAL!", "#PYTHON!", "#TIMEOUT!",
+    }
+)  # fmt: skip
+"""What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
+_DIGITS_KEPT = 15
+"""How many digits of a number Excel keeps; the others it replaces by zeros."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def converter(field: Field, settings: InputSettings, *, marked: bool) -> Callable[[Cell], _Converted]:
+    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`.
+
+    `marked`: whether the workbook is one of ours, in which `NOT_EXACT_MARK` has its meaning.
+    """
+    from_text, from_other = _converters(field, settings)
+    judge = _judge(field)
+    marker = settings.clear_marker.strip()
+
+    def convert(cell: Cell) -> _Converted:
+        if cell is None:
+            return BLANK
+        if isinstance(cell, str):
+            text = cell.strip()
+            if not text:
+                return BLANK
+            if text[0] == "#" and text.upper() in ERROR_LITERALS:
+                raise _error_shown(text)
+            if text == marker:
+                return _cleared(field, marker)
+            if marked and text.startswith(NOT_EXACT_MARK.strip()):
+                raise _not_exact()
+            value = from_text(cell)
+        elif isinstance(cell, CellFault):
+            raise _cell_fault(cell)
+        else:
+            value = from_other(cell)
+        return value if judge is None else judge(value)
+
+    return convert
+
+
+def _cleared(field: Field, marker: str) -> Value:
+    if field.nullable:
+        return None
+    raise Refusal(
+        "cannot-be-cleared", f"The {field.title} cannot be cleared, which {marker!r} asks for.", "Type a value."
+    )
+
+
+def _error_shown(text: str) -> Refusal:
+    return Refusal(
+        "error-cell",
+        f"The cell shows the error {text} instead of a value.",
+        "Repair the formula, or type the value itself; leave the cell blank to keep the field as it is.",
+    )
+
+
+def _cell_fault(fault: CellFault) -> Refusal:
+    if fault.code == "formula-without-value":
+        return Refusal(
+            fault.code,
+            f"The cell holds the formula {shown(fault.text)}, but the file was saved without its result.",
+            "Open the file in a spreadsheet program, save it and run again; or type the value itself.",
+        )
+    return _error_shown(shown(fault.text))
+
+
+def _not_exact() -> Refusal:
+    return Refusal(
+        "not-exact",
+        "The value of this cell could not be kept exactly in the workbook.",
+        f"Type the value again, in full and without {NOT_EXACT_MARK.strip()!r}.",
+    )
+
+
+_FromText: TypeAlias = "Callable[[str], Value]"
+_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta], Value]"
+
+
+def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _FromOther]:
+    """Return how the field reads text that is not blank, and how it reads every other cell."""
+    match field.kind:
+        case Kind.INTEGER:
+            return lambda text: integer_from_text(text, settings.decimal), _integer
+        case Kind.DECIMAL:
+            return lambda text: decimal_from_text(text, settings.decimal), _decimal
+        case Kind.BOOLEAN:
+            return _truth_from_text, _truth
+        case Kind.DATE:
+            return lambda text: date_from_text(text, settings.date_order), _date
+        case Kind.TEXT:
+            return _text_reader(field), _text
+
+
+def _integer(cell: object) -> Value:
+    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
+        raise _not_a_number(cell, "a whole number")
+    if cell % 1:
+        raise Refusal(
+            "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
+        )
+    if abs(cell) >= 10**_DIGITS_KEPT:
+        raise _damaged(cell)
+    return int(cell)
+
+
+def _decimal(cell: object) -> Value:
+    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
+        raise _not_a_number(cell, "a number")
+    return Decimal(cell)
+
+
+def _not_a_number(cell: object, wanted: str) -> Refusal:
+    what = _kind_of_cell(cell)
+    remedy = "Type the number"
+    if isinstance(cell, (date, time, timedelta)):
+        remedy = "Set the cell's format to Number and type the number again"
+    return Refusal("not-a-number", f"{shown(cell)} is {what}, not {wanted}.", f"{remedy}.")
+
+
+def _kind_of_cell(cell: object) -> str:
+    match cell:
+        case bool():
+            return "a truth value"
+        case date():
+            return "a date"
+        case time():
+            return "a time of day"
+        case timedelta():
+            return "a duration"
+        case _:
+            return "a number"
+
+
+def _damaged(cell: int | Decimal) -> Refusal:
+    return Refusal(
+        "may-be-damaged",
+        f"{_plain(cell)} is a number of more than {_DIGITS_KEPT} digits, of which Excel keeps only {_DIGITS_KEPT}.",
+        "Set the cell's format to Text and type it again, from its source.",
+    )
+
+
+def _plain(number: int | Decimal) -> str:
+    return shown(format(number, "f"))
+
+
+_TRUTHS = {"true": True, "false": False}
+
+
+def _truth_from_text(text: str) -> Value:
+    value = _TRUTHS.get(text.strip().lower())
+    if value is None:
+        raise _not_a_truth(text)
+    return value
+
+
+def _truth(cell: object) -> Value:
+    if isinstance(cell, bool):
+        return cell
+    raise _not_a_truth(cell)
+
+
+def _not_a_truth(cell: object) -> Refusal:
+    return Refusal("not-true-or-false", f"{shown(cell, quoted=True)} is neither TRUE nor FALSE.", "Type TRUE or FALSE.")
+
+
+def _date(cell: object) -> Value:
+    if isinstance(cell, datetime):
+        if cell.time() == time():
+            return cell.date()
+        raise Refusal(
+            "has-time-of-day",
+            f"{shown(cell)} is a date with a time of day, but only a date can be sent.",
+            f"Type {cell:%Y-%m-%d} if that day is meant.",
+        )
+    if isinstance(cell, date):
+        return cell
+    if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
+        raise date_from_number(cell)
+    raise Refusal("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
+
+
+def _text(cell: object) -> Value:
+    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
+        raise Refusal(
+            "not-text",
+            f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
+            "Set the cell's format to Text and type it again.",
+        )
+    digits = format(cell, "f")
+    if len(digits.lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT or abs(cell) >= 10**_DIGITS_KEPT:
+        raise _damaged(cell)
+    return digits
+
+
+def _text_reader(field: Field) -> _FromText:
+    in_path = field.location is Location.PATH
+
+    def read(text: str) -> Value:
+        if found := _CONTROL.search(text):
+            raise Refusal(
+                "control-character",
+                f"{shown(text, quoted=True)} holds the character U+{ord(found[0]):04X}, which cannot be seen or sent.",
+                "Type the text again.",
+            )
+        if in_path and (text in {".", ".."} or not text.isprintable()):
+            raise Refusal(
+                "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record.", "Type the record's own name."
+            )
+        return text
+
+    return read
+
+
+def _judge(field: Field) -> Callable[[Value], Value] | None:
+    """Return what checks a value against the field's list and bounds, and gives the described spelling."""
+    bounds = field.bounds
+    has_limits = any(getattr(bounds, name) is not None for name in bounds.__slots__)
+    if field.enum:
+        spelled = {_folded(value): value for value in field.enum}
+
+        def choose(value: Value) -> Value:
+            described = spelled.get(_folded(value), BLANK)
+            if isinstance(described, Blank):
+                raise _not_listed(field, value)
+            return described
+
+        return choose
+    if not has_limits:
+        return None
+    return _within_length(field) if field.kind is Kind.TEXT else _within_limits(field)
+
+
+def _folded(value: Value) -> str:
+    return str(value).strip().casefold()
+
+
+def _not_listed(field: Field, value: Value) -> Refusal:
+    valid = [str(option) for option in field.enum]
+    close = nearest(str(value), valid)
+    listed = ", ".join(valid[:20]) + (" ..." if len(valid) > 20 else "")
+    return Refusal(
+        "not-one-of-the-values",
+        f"{shown(value, quoted=True)} is not a {field.title}.",
+        f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}.",
+    )
+
+
+def _within_limits(field: Field) -> Callable[[Value], Value]:
+    bounds = field.bounds
+    low, high, above, below, step = (
+        bounds.minimum, bounds.maximum, bounds.exclusive_minimum, bounds.exclusive_maximum, bounds.multiple_of,
+    )  # fmt: skip
+
+    def check(value: Value) -> Value:
+        if isinstance(value, (int, Decimal)):
+            if low is not None and value < low:
+                raise _out_of_bounds("too-small", value, f"less than the smallest that is allowed, {low:f}")
+            if high is not None and value > high:
+                raise _out_of_bounds("too-large", value, f"more than the largest that is allowed, {high:f}")
+            if above is not None and value <= above:
+                raise _out_of_bounds("too-small", value, f"not more than {above:f}, as it has to be")
+            if below is not None and value >= below:
+                raise _out_of_bounds("too-large", value, f"not less than {below:f}, as it has to be")
+            if step is not None and value % step:
+                raise _out_of_bounds("not-a-multiple", value, f"not a multiple of {step:f}")
+        return value
+
+    return check
+
+
+def _out_of_bounds(code: str, value: int | Decimal, how: str) -> Refusal:
+    return Refusal(code, f"{_plain(value)} is {how}.", "Correct the number.")
+
+
+def _within_length(field: Field) -> Callable[[Value], Value]:
+    bounds = field.bounds
+    shortest, longest = bounds.min_length or 0, bounds.max_length
+    pattern = re.compile(bounds.pattern) if bounds.pattern else None
+
+    def check(value: Value) -> Value:
+        if isinstance(value, str):
+            if longest is not None and len(value) > longest:
+                raise Refusal(
+                    "too-long",
+                    f"{shown(value, quoted=True)} has {len(value):,} characters; the most that is allowed is "
+                    f"{longest:,}.",
+                    "Shorten it.",
+                )
+            if len(value) < shortest:
+                raise Refusal(
+                    "too-short",
+                    f"{shown(value, quoted=True)} has {len(value):,} characters; the least that is allowed is "
+                    f"{shortest:,}.",
+                    "Type it in full.",
+                )
+            if pattern is not None and not pattern.search(value):
+                raise Refusal(
+                    "wrong-form",
+                    f"{shown(value, quoted=True)} does not have the form that a {field.title} has.",
+                    f"Type it like {field.example!r}." if field.example else "Correct it.",
+                )
+        return value
+
+    return check

@@ -1,0 +1,199 @@
+"""A file -> a table of jobs and problems. Goes over the file as often as it is asked to, and holds none of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import ConfigError, InputError, Place
+from batch_updater.loader.cells import Blank, converter
+from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.duplicates import Targets
+from batch_updater.loader.readings import RowReader, Width
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
+from batch_updater.loader.sheets.choice import Sheet, choose_sheet, is_blank_row
+from batch_updater.loader.sheets.opening import open_source
+from batch_updater.model import Job, column_letters
+from batch_updater.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from batch_updater.config import InputSettings
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.readings import Reading
+    from batch_updater.model import Cell, Columns, Problem, Row, Value
+
+__all__ = ["JudgedRow", "Review", "Table", "open_table"]
+
+_MOST_EXTRA_COLUMNS = 100
+"""So many columns to the right of the last header are carried into the results; nobody has more by intention."""
+_COLUMNS_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """A data row and what it comes to: either a job or problems."""
+
+    row: Row
+    job: Job | None
+    problems: tuple[Problem, ...]
+    waits_for: int | None = None
+    """An earlier row of the same target that has problems: until it is repaired this one must not be sent."""
+
+
+def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name: str) -> Table:
+    """Open a file and fit its header row to the endpoint; `name` is what messages call the file.
+
+    Raises InputError if the file cannot be read or its header row does not fit, ConfigError if a constant is wrong.
+    """
+    constants = _constants(endpoint, settings)
+    sheet = choose_sheet(open_source(path, settings, name=name), settings)
+    header = _header_row(sheet, None if sheet.ours else settings.header_row)
+    columns = fit_columns(header, endpoint, settings.columns, constants)
+    return Table(sheet, header, columns, endpoint, settings, constants)
+
+
+def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
+    """Convert the constants as if they stood in cells. Raises ConfigError."""
+    values: dict[str, Value] = {}
+    for name, text in settings.constants.items():
+        if name not in endpoint.by_name:
+            close = nearest(name, endpoint.by_name)
+            raise ConfigError(
+                f"input.constants (or --set) names {name!r}, which is no field.",
+                remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
+            )
+        try:
+            value = converter(endpoint.by_name[name], settings, marked=False)(text)
+        except Refusal as refusal:
+            message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
+            raise ConfigError(message, remedy=refusal.remedy) from refusal
+        if isinstance(value, Blank):
+            raise ConfigError(
+                f"The value of {name} in input.constants (or --set) is blank.", remedy="Give a value, or leave it out."
+            )
+        values[name] = value
+    return values
+
+
+def _header_row(sheet: Sheet, number: int | None) -> HeaderRow:
+    """Return the configured row, or the first that is not blank. Raises InputError."""
+    for row in sheet.rows():
+        if number is not None and row.number > number:
+            break
+        if is_blank_row(row.cells) or (number is not None and row.number < number):
+            continue
+        texts = ["" if cell is None else _header_text(cell) for cell in row.cells]
+        width = len(texts)
+        while not texts[-1].strip():
+            texts.pop()
+        own = sheet.own_columns(texts)
+        return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own)
+    where = "no header row" if number is None else f"nothing in row {number:,}, where input.header_row says it is"
+    raise InputError(
+        f"{sheet.source.name} has {where}.",
+        remedy="Put the names of the fields into the first row." if number is None else "Correct input.header_row.",
+        place=Place(sheet.source.name, sheet.name),
+    )
+
+
+def _header_text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else shown(cell)
+
+
+class Table:
+    """The rows of a file, as an endpoint's fields. `review` first, then `judged` as often as needed."""
+
+    def __init__(
+        self,
+        sheet: Sheet,
+        header: HeaderRow,
+        columns: Columns,
+        endpoint: Endpoint,
+        settings: InputSettings,
+        constants: Mapping[str, Value],
+    ) -> None:
+        self.columns = columns
+        """After `review` also the columns without a header to the right of the last one that hold anything."""
+        self._sheet = sheet
+        self._header_row = header.number
+        stated = header.width if sheet.source.book.rows_have_width else None
+        self._width = Width(len(columns.headers), stated)
+        self._reader = RowReader(endpoint, columns, settings, constants, marked=sheet.marked)
+        self._targets = Targets(endpoint)
+        self._in_order = settings.duplicates == "in_order"
+        self._widest = len(columns.headers)
+        self._hidden_rows = 0
+
+    @property
+    def sheet(self) -> str | None:
+        """Name of the sheet that is read; None if the format has no sheets."""
+        return self._sheet.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about how the file is read; after `review` also what only the rows show."""
+        notes = []
+        if names := self.columns.not_sent:
+            listed = ", ".join(shown(name, quoted=True) for name in names[:_COLUMNS_NAMED])
+            more = f" and {len(names) - _COLUMNS_NAMED:,} more" if len(names) > _COLUMNS_NAMED else ""
+            notes.append(f"Column {listed} is not sent." if len(names) == 1 else f"Not sent: columns {listed}{more}.")
+        if self._hidden_rows:
+            notes.append(f"{self._hidden_rows:,} rows are hidden in the sheet; they are read like the others.")
+        if self._widest > len(self.columns.headers):
+            last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
+            notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
+        return tuple(notes)
+
+    def review(self) -> Review:
+        """Go over all rows once. Raises InputError if the file turns out to be unreadable."""
+        reviewer = Reviewer(self._targets, self.columns, self._reader.date_columns, in_order=self._in_order)
+        review = reviewer.review(self._readings())
+        self._carry_columns_without_header()
+        if review.good and review.first_job is None:
+            ready = (judged.job for judged in self.judged(review) if judged.job and judged.waits_for is None)
+            return replace(review, first_job=next(ready))
+        return review
+
+    def judged(self, review: Review) -> Iterator[JudgedRow]:
+        """Yield every data row with its verdict, the same at every call. Raises InputError as `review` does."""
+        blocked: dict[str, int] = {}
+        for reading in self._readings():
+            row, values = reading.row, reading.values
+            problems = [with_evidence(problem, review.evidence) for problem in reading.problems]
+            target = self._targets.of(values)
+            others = () if target is None else review.targets.others(target, row.number, OTHERS_ASKED)
+            if others and not self._in_order:
+                problems.append(duplicate(row.number, self._targets, values, others))
+            if target is not None and not problems:
+                waits_for = blocked.get(target) if others else None
+                yield JudgedRow(row, Job(row.number, target, values), (), waits_for)
+                continue
+            if target is not None and others:
+                blocked.setdefault(target, row.number)
+            yield JudgedRow(row, None, tuple(problems))
+
+    def _readings(self) -> Iterator[Reading]:
+        """Read every row below the header row that is not blank."""
+        own, carried, self._hidden_rows = self.columns.first_column, len(self.columns.headers), 0
+        for sheet_row in self._sheet.rows():
+            if sheet_row.number <= self._header_row:
+                continue
+            cells = sheet_row.cells[own:] if own else sheet_row.cells
+            reading = self._reader.read(sheet_row.number, cells, carried, self._width)
+            if reading is None:
+                continue
+            if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
+                self._widest = len(cells)
+            self._hidden_rows += sheet_row.hidden
+            yield reading
+
+    def _carry_columns_without_header(self) -> None:
+        """Give a blank header to each column to the right of the last header, so that results keep its cells."""
+        known = len(self.columns.headers)
+        extra = min(self._widest - known, _MOST_EXTRA_COLUMNS)
+        if extra > 0:
+            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))

@@ -1,0 +1,159 @@
+"""Rows of a sheet -> what their own cells say: values, or problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.cells import Blank, converter
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.sheets.choice import is_blank_row
+from batch_updater.model import NOT_EXACT_MARK, CellFault, Problem, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from batch_updater.config import InputSettings
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Cell, Columns, Value
+
+_MISSING_CELL: Final = f"{NOT_EXACT_MARK}no cell"
+_SURPLUS_CELL: Final = f"{NOT_EXACT_MARK}surplus: "
+"""What the cells of a row of the wrong length hold: a results workbook has room for every cell, and would hide it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row as its own cells say, before it is compared with the others."""
+
+    row: Row
+    values: Mapping[str, Value]
+    """Of the cells without a problem, and the constants."""
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How many cells a row has."""
+
+    headers: int
+    """Columns up to the last header, those that are ours left out."""
+    stated: int | None
+    """Cells of the header row, blank ones at its end included, where a row of another length is a fault."""
+
+
+class RowReader:
+    """Reads rows for one endpoint and one header row."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        columns: Columns,
+        settings: InputSettings,
+        constants: Mapping[str, Value],
+        *,
+        marked: bool,
+    ) -> None:
+        self._constants = constants
+        self._marked = marked
+        self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
+            (columns.of_field[field.name], field.name, converter(field, settings, marked=marked))
+            for field in endpoint.fields
+            if field.name in columns.of_field
+        )
+        self._required = {field.name: field for field in endpoint.fields if field.required}
+        self._body = frozenset(field.name for field in endpoint.body_fields)
+        self.date_columns = tuple(
+            (position, name) for position, name, _ in self._slots if endpoint.field(name).kind is Kind.DATE
+        )
+        """Position and field of the columns that hold dates."""
+
+    def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading | None:
+        """Return what a row says; None if it is blank.
+
+        `cells` are the input's own, `carried` is how many of them go into the results.
+        """
+        if is_blank_row(cells):
+            return None
+        if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
+            row = Row(number, _as_ragged(cells, carried, width.stated))
+            return Reading(row, {}, (_ragged(row.number, _count(cells), width.headers),))
+        if len(cells) < carried:
+            cells = (*cells, *[None] * (carried - len(cells)))
+        row = Row(number, tuple(cells[:carried]))
+        if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
+            return Reading(row, {}, (_ragged(row.number, None, width.headers),))
+        return self._read(row)
+
+    def _read(self, row: Row) -> Reading:
+        """Convert the cells of the mapped columns. Runs for every row: kept lean."""
+        values = dict(self._constants)
+        problems: list[Problem] = []
+        cells = row.cells
+        for position, name, convert in self._slots:
+            cell = cells[position]
+            if cell is None:
+                continue
+            try:
+                value = convert(cell)
+            except Refusal as refusal:
+                problems.append(Problem(row.number, name, refusal.code, shown(cell), refusal.reason, refusal.remedy))
+            else:
+                if not isinstance(value, Blank):
+                    values[name] = value
+        if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
+            problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
+        return Reading(row, values, tuple(problems))
+
+    def _missing(self, row: int, values: Mapping[str, Value], faulty: set[str | None]) -> Iterable[Problem]:
+        for name, field in self._required.items():
+            if name not in values and name not in faulty:
+                reason = f"The {field.title} is blank, but every row needs it."
+                yield Problem(row, name, "missing", "", reason, "Fill in the cell, or delete the row.")
+        if self._body.isdisjoint(values) and self._body.isdisjoint(faulty):
+            yield Problem(
+                row,
+                None,
+                "nothing-to-update",
+                "",
+                "The row has nothing to update: every cell that could be sent is blank.",
+                "Fill in what is to be changed, or delete the row.",
+            )
+
+
+def _count(cells: Sequence[Cell]) -> int:
+    """Return how many cells a row has, blank ones at its end left out."""
+    count = len(cells)
+    while count and cells[count - 1] is None:
+        count -= 1
+    return count
+
+
+def _ragged(row: int, found: int | None, expected: int) -> Problem:
+    """Return the problem of a row of the wrong length; `found` is None where its length is not known any more."""
+    sentence = f"The row has {found:,} cells, but the header row has {expected:,}"
+    if found is None:
+        sentence = "The row did not have as many cells as the header row"
+    return Problem(
+        row,
+        None,
+        "ragged-row",
+        "",
+        f"{sentence}: its values may stand in the wrong columns.",
+        "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks.",
+    )
+
+
+def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, ...]:
+    kept: list[Cell] = list(cells[:stated])
+    surplus = (
+        None if cell is None else CellFault("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}") for cell in cells[stated:]
+    )
+    missing = CellFault("missing-cell", _MISSING_CELL)
+    filled = [*kept, *surplus] if len(cells) > stated else kept + [missing] * (carried - len(kept))
+    return (*filled[:carried], *[None] * (carried - len(filled)))
+
+
+def _was_ragged(text: str) -> bool:
+    return text.startswith((_MISSING_CELL, _SURPLUS_CELL))

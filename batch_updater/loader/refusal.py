@@ -1,0 +1,46 @@
+"""Why a cell has no value that could be sent, and how a cell is shown in a sentence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from batch_updater.model import CellFault
+
+_SHOWN_CHARACTERS = 60
+
+
+class Refusal(Exception):  # noqa: N818  (a verdict about a cell, caught for each row; no error of the program)
+    """A cell is not taken: the code, reason and remedy of the `Problem` it becomes."""
+
+    def __init__(self, code: str, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.remedy = remedy
+
+
+def shown(cell: object, *, quoted: bool = False) -> str:
+    """Return what a cell shows, at most 60 characters of it, in one line and with invisible characters made visible.
+
+    `quoted` puts text, and only text, in quotation marks.
+    """
+    text = _shown_whole(cell)
+    visible = "".join(map(_visible, text[:_SHOWN_CHARACTERS])) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
+    return f"'{visible}'" if quoted and isinstance(cell, str) else visible
+
+
+def _shown_whole(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, CellFault):
+        return cell.text
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    return str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

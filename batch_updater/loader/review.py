@@ -1,0 +1,210 @@
+"""The first pass over all rows: counts, causes and what only the whole file shows, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
+from batch_updater.loader.duplicates import TargetIndex, Targets
+from batch_updater.loader.refusal import shown
+from batch_updater.model import Columns, Job, OutcomeKind, Problem
+from batch_updater.summary import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from batch_updater.config import DateOrder
+    from batch_updater.loader.readings import Reading
+    from batch_updater.model import Value
+
+_FAULTY = 0
+"""The shape of a row that has problems."""
+_OTHERS_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A text date that can be read in one order only: the others of its column are probably written alike."""
+
+    order: DateOrder
+    row: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What the first pass over a file found."""
+
+    rows: int
+    """Data rows; blank ones are not counted."""
+    good: int
+    """Rows that can be sent as they are."""
+    waiting: int
+    """Rows without problems that wait for an earlier row of their target, which has some."""
+    duplicates: int
+    """Rows whose target occurs more than once."""
+    causes: tuple[Cause, ...]
+    """What is wrong, the commonest first, each with the number of its rows and its first one."""
+    sent: Mapping[str, int]
+    """Field -> in how many good rows it is sent, cleared ones included."""
+    cleared: Mapping[str, int]
+    """Field -> in how many good rows it is cleared."""
+    first_job: Job | None
+    """The first job that can be sent; None if there is none."""
+    evidence: Mapping[str, Sequence[Evidence]]
+    """Date field -> what its column shows about the order of day and month."""
+    targets: TargetIndex
+    """The targets that occur more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Which fields a good row sends; kept instead of the row, since later rows may turn out to be its duplicates."""
+
+    sent: tuple[str, ...]
+    cleared: tuple[str, ...]
+
+
+class Reviewer:
+    """Takes every row's reading once, then gives the review."""
+
+    def __init__(
+        self, targets: Targets, columns: Columns, date_columns: Sequence[tuple[int, str]], *, in_order: bool
+    ) -> None:
+        self._targets = targets
+        self._columns = columns
+        self._date_columns = date_columns
+        self._in_order = in_order
+        self._index = TargetIndex()
+        self._shapes: dict[_Shape, int] = {}
+        self._shape_counts: Counter[int] = Counter()
+        self._cause_counts: Counter[str] = Counter()
+        self._examples: dict[str, Problem] = {}
+        self._evidence: dict[str, dict[DateOrder, Evidence]] = {}
+        self._first_job: Job | None = None
+
+    def review(self, readings: Iterable[Reading]) -> Review:
+        """Go over all readings."""
+        rows = 0
+        for reading in readings:
+            rows += 1
+            self._add(reading)
+        self._index.keep_doubled()
+        duplicates, waiting = self._take_back_duplicates()
+        evidence = {name: tuple(found.values()) for name, found in self._evidence.items()}
+        shapes = {number: shape for shape, number in self._shapes.items()}
+        sent, cleared = Counter[str](), Counter[str]()
+        for number, count in self._shape_counts.items():
+            sent.update(dict.fromkeys(shapes[number].sent, count))
+            cleared.update(dict.fromkeys(shapes[number].cleared, count))
+        good = self._shape_counts.total()
+        causes = self._causes(evidence)
+        return Review(rows, good, waiting, duplicates, causes, sent, cleared, self._first_job, evidence, self._index)
+
+    def _add(self, reading: Reading) -> None:
+        row, values = reading.row, reading.values
+        target = self._targets.of(values)
+        shape = _FAULTY
+        if reading.problems:
+            self._count_problems(reading.problems)
+        else:
+            shape = self._shape_of(values)
+            self._shape_counts[shape] += 1
+            if self._first_job is None and target is not None:
+                self._first_job = Job(row.number, target, values)
+        if target is not None:
+            self._index.add(target, row.number, shape)
+        for position, name in self._date_columns:
+            cell = row.cells[position]
+            if isinstance(cell, str) and (order := order_shown_by(cell)):
+                found = self._evidence.setdefault(name, {})
+                found.setdefault(order, Evidence(order, row.number, shown(cell.strip())))
+
+    def _count_problems(self, problems: Iterable[Problem]) -> None:
+        for cause, problem in {problem.cause: problem for problem in problems}.items():
+            self._cause_counts[cause] += 1
+            self._examples.setdefault(cause, problem)
+
+    def _shape_of(self, values: Mapping[str, Value]) -> int:
+        cleared = tuple(name for name, value in values.items() if value is None) if None in values.values() else ()
+        return self._shapes.setdefault(_Shape(tuple(values), cleared), len(self._shapes) + 1)
+
+    def _take_back_duplicates(self) -> tuple[int, int]:
+        """Uncount the rows that cannot be sent because of another; return how many are doubled and how many wait."""
+        doubled, waiting = 0, 0
+        for group in self._index.groups():
+            doubled += len(group)
+            if not self._in_order:
+                self._count_duplicates([sighting.row for sighting in group])
+            blocked = not self._in_order
+            for sighting in group:
+                if sighting.shape == _FAULTY:
+                    blocked = True
+                elif blocked:
+                    self._take_back(sighting.row, sighting.shape)
+                    waiting += self._in_order
+        return doubled, waiting
+
+    def _take_back(self, row: int, shape: int) -> None:
+        self._shape_counts[shape] -= 1
+        if self._first_job is not None and self._first_job.row == row:
+            self._first_job = None
+
+    def _count_duplicates(self, rows: Sequence[int]) -> None:
+        problem = duplicate(rows[0], self._targets, {}, rows[1:])
+        self._cause_counts[problem.cause] += len(rows)
+        known = self._examples.get(problem.cause)
+        if known is None or problem.row < known.row:
+            self._examples[problem.cause] = problem
+
+    def _causes(self, evidence: Mapping[str, Sequence[Evidence]]) -> tuple[Cause, ...]:
+        causes = []
+        for text, count in self._cause_counts.items():
+            example = with_evidence(self._examples[text], evidence)
+            sentence = f"{example.reason} {example.remedy}".strip()
+            cell = self._columns.address_of(example)
+            causes.append(Cause(text, OutcomeKind.INVALID, count, example.row, cell, sentence))
+        return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.example_row)))
+
+
+def duplicate(row: int, targets: Targets, values: Mapping[str, Value], others: Sequence[int]) -> Problem:
+    """Return the problem of a row whose target other rows have too; `others` are all of them, or the first few."""
+    named = [f"{other:,}" for other in others[:_OTHERS_NAMED]]
+    more = len(others) > _OTHERS_NAMED
+    if more:
+        listed = f"rows {', '.join(named)} and more"
+    elif len(named) > 1:
+        listed = f"rows {', '.join(named[:-1])} and {named[-1]}"
+    else:
+        listed = f"row {named[0]}"
+    field = targets.first_field
+    return Problem(
+        row,
+        field.name if field else None,
+        "duplicate-target",
+        shown(values.get(field.name)) if field else "",
+        f"The row updates the same {targets.record_name} as {listed}.",
+        "Keep one of them, or set input.duplicates to in_order to send them one after the other.",
+    )
+
+
+OTHERS_ASKED = _OTHERS_NAMED + 1
+"""How many other rows of a target `duplicate` needs to know."""
+
+
+def with_evidence(problem: Problem, evidence: Mapping[str, Sequence[Evidence]]) -> Problem:
+    """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
+    found = evidence.get(problem.field or "", ())
+    if problem.code != AMBIGUOUS_DATE or not found:
+        return problem
+    if len(found) > 1:
+        seen = " and ".join(f"row {one.row:,} has {one.text}" for one in found)
+        return replace(problem, remedy=f"Type it like 2025-12-31: the column mixes both orders, {seen}.")
+    one = found[0]
+    return replace(
+        problem,
+        remedy=f"Row {one.row:,} of this column has {one.text}: if all dates are written so, set input.date_order to "
+        f"{one.order.value}; else type it like 2025-12-31.",
+    )
