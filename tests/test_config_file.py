@@ -1,0 +1,219 @@
+"""config_file.py and config.py: what a configuration may say, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.config import Config, OAuthSettings, settings_of
+from batch_updater.config_file import config_from, load_config
+from batch_updater.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
+
+
+def load(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None) -> Config:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, environ or {})
+
+
+def faults(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, environ)
+    assert caught.value.remedy
+    return [line.replace(f"{tmp_path}/", "") for line in caught.value.message.splitlines()]
+
+
+def every_key() -> Iterator[tuple[str, str]]:
+    for section, field in Config.model_fields.items():
+        for key in field.annotation.model_fields:  # type: ignore[union-attr]
+            yield section, key
+
+
+def test_the_example_names_every_key_with_its_default() -> None:
+    """config.example.yaml holds every key, set or commented out; what it sets is the default but for the account."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for section, key in every_key():
+        block = re.search(rf"(?ms)^{section}:\n(.*?)(?=^\S|\Z)", text)
+        assert block, section
+        assert re.search(rf"(?m)^  (# )?{key}:", block[1]), f"{section}.{key}"
+    for key in OAuthSettings.model_fields:
+        assert re.search(rf"(?m)^  #   {key}:", text), key
+    shown, default = load_config(EXAMPLE, {}), config_from({}, {})
+    for section, key in every_key():
+        if (section, key) not in {("api", "base_url"), ("api", "token"), ("results", "folder")}:
+            assert getattr(getattr(shown, section), key) == getattr(getattr(default, section), key), f"{section}.{key}"
+    assert shown.results.folder == EXAMPLE.parent / "runs"
+
+
+def test_the_example_stays_true_with_its_commented_keys(tmp_path: Path) -> None:
+    """Every commented key is one that can be switched on as it stands."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for line in re.findall(r"(?m)^  # ([a-z_]+: .+)$", text):
+        key = line.partition(":")[0]
+        section = next(name for name, known in every_key() if known == key)
+        if section != "nightly":
+            load(tmp_path, f"{section}:\n  {line}\n")
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    """Nothing configured is the default everywhere, with paths from the file's folder."""
+    config = load(tmp_path, "")
+    assert config.sending.rate_per_s == 20
+    assert config.results.folder == tmp_path / "runs"
+    assert load(tmp_path, "sending:\n") == config
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    """A variable overrides the file, a key of oauth too, and lists are written as YAML writes them."""
+    environ = {
+        "BATCH_UPDATER_SENDING__RATE_PER_S": "7.5",
+        "BATCH_UPDATER_INPUT__COLUMNS": "{Owner: null, Deal: StageName}",
+        "BATCH_UPDATER_API__OAUTH__SCOPE": "read write",
+        "PATH": "/bin",
+    }
+    oauth = "{token_url: 'https://x.example/t', client_id: me, client_secret: 'env:S', scope: old}"
+    text = f"sending: {{rate_per_s: 5, burst: 3}}\napi:\n  oauth: {oauth}\n"
+    config = load(tmp_path, text, environ)
+    assert (config.sending.rate_per_s, config.sending.burst) == (7.5, 3)
+    assert config.input.columns == {"Owner": None, "Deal": "StageName"}
+    assert config.api.oauth
+    assert (config.api.oauth.client_id, config.api.oauth.scope) == ("me", "read write")
+
+
+def test_all_faults_are_reported_together_with_their_lines(tmp_path: Path) -> None:
+    """One error names every fault, each with its line, in plain words and with the nearest known name."""
+    text = (
+        "api:\n  base_url: ftp://x\n  timout_s: 3\n"
+        "sending:\n  rate_per_s: true\n  burst: -1\n  attempts: 2.5\n"
+        "sendng: {}\n"
+    )
+    assert faults(tmp_path, text, {"BATCH_UPDATER_API__TOKN": "x"}) == [
+        "The variable BATCH_UPDATER_API__TOKN is not known. Did you mean BATCH_UPDATER_API__TOKEN?",
+        "config.yaml, line 2: api.base_url must be an address such as https://host/prefix.",
+        "config.yaml, line 3: api.timout_s is not a key. Did you mean timeout_s?",
+        "config.yaml, line 5: sending.rate_per_s must be a number.",
+        "config.yaml, line 6: sending.burst must be at least 0.",
+        "config.yaml, line 7: sending.attempts must be a whole number.",
+        "config.yaml, line 8: sendng is not a key. Did you mean sending?",
+    ]
+
+
+def test_a_doubled_key_is_a_fault(tmp_path: Path) -> None:
+    """The second of two equal keys would silently win: it is named with its line."""
+    assert faults(tmp_path, "sending:\n  burst: 1\n  burst: 2\n") == [
+        "config.yaml, line 3: sending.burst stands there a second time. Remove one of the two."
+    ]
+
+
+@pytest.mark.parametrize("text", ["a: [", "\tx: 1", "- 1", "just text", "a: &x [1]\nb: [" + "*x, " * 200 + "]"])
+def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
+    """Broken YAML, a list, plain text or an alias bomb is one sentence that names the file."""
+    assert "config.yaml" in faults(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://nexus.example.com",
+        "https://user:pw@nexus.example.com",
+        "https://nexus.example.com/a/../b",
+        "https://nexus.example.com/?x=1",
+        "https://nexus.example.com/#x",
+        "https://",
+        "nexus.example.com",
+        "https://nexus.example.com\\@evil.example",
+        "https://a b",
+        "http://127.0.0.1.evil.example",
+        "https://x:99999999",
+    ],
+)
+def test_a_base_url_that_could_lead_elsewhere_is_refused(tmp_path: Path, url: str) -> None:
+    """Only https, or http to this machine, without user, query, fragment or dot segments."""
+    assert "api.base_url must" in faults(tmp_path, f"api: {{base_url: '{url}'}}")[0]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://localhost/x", "http://[::1]:9", "https://a.example/p"]
+)
+def test_a_good_base_url_loses_its_last_slash(tmp_path: Path, url: str) -> None:
+    """Plain http is for loopback; a prefix stays."""
+    assert load(tmp_path, f"api: {{base_url: '{url}/'}}").api.base_url == url
+
+
+@pytest.mark.parametrize(
+    "key", ["token: canary-token", "oauth: {token_url: 'https://x.example', client_id: a, client_secret: canary-token}"]
+)
+def test_a_literal_secret_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    """A secret in the file is refused with advice, and does not appear in the message."""
+    (message,) = faults(tmp_path, f"api:\n  {key}\n")
+    assert "env:NAME, file:PATH or command:PROGRAM" in message
+    assert "canary" not in message
+
+
+def test_settings_show_no_secret(tmp_path: Path) -> None:
+    """What a workbook says of the configuration holds references, and neither passwords nor header values."""
+    text = "api: {token: 'env:T', proxy: 'http://me:canary@proxy:80', headers: {X-Key: canary, X-Other: 'env:K'}}"
+    shown = {setting.name: setting.value for setting in settings_of(load(tmp_path, text))}
+    assert shown["api.token"] == "env:T"
+    assert shown["api.headers"] == "X-Key: ***, X-Other: env:K"
+    assert "canary" not in str(shown)
+    assert set(shown) == {f"{section}.{key}" for section, key in every_key()}
+
+
+@pytest.mark.parametrize("header", ["Authorization: x", "host: x", "'X Y': z", 'X: "a\\nb"', "Content-Length: '1'"])
+def test_headers_that_are_not_ours_to_change_are_refused(tmp_path: Path, header: str) -> None:
+    """Authorization, Host and the like belong to the program; names and values are single words and lines."""
+    assert "api.headers" in faults(tmp_path, f"api: {{headers: {{{header}}}}}")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("guards: {rows: 5}", "guards.rows"),
+        ("sending: {compare: true}", "sending.compare"),
+        ("results: {keep_days: 5}", "results.keep_days"),
+        ("nightly: {inbox: in}", "nightly.inbox"),
+    ],
+)
+def test_what_nothing_would_act_on_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    """A key whose feature is missing is refused rather than silently ignored."""
+    assert faults(tmp_path, text)[0].endswith("remove the key, nothing would act on it.")
+    assert key in faults(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "limit"), [("3", 100, 3), ('"10%"', 250, 25), ('"1%"', 20, 1), ("null", 9, None)]
+)
+def test_stop_after_failures_is_a_number_or_a_share(tmp_path: Path, value: str, rows: int, limit: int | None) -> None:
+    """A share is of all rows, and at least one."""
+    assert load(tmp_path, f"sending: {{stop_after_failures: {value}}}").sending.failures_allowed(rows) == limit
+
+
+@pytest.mark.parametrize("value", ["0", "-1", '"0%"', '"101%"', "many", "true", "1.5"])
+def test_another_stop_after_failures_is_refused(tmp_path: Path, value: str) -> None:
+    """Nothing else is a number or a share of rows."""
+    assert "stop_after_failures" in faults(tmp_path, f"sending: {{stop_after_failures: {value}}}")[0]
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+    """Paths in the file, those of secrets and descriptions too, are relative to its folder."""
+    text = "api: {token: 'file:secrets/t', ca_file: ca.pem, endpoint: 'x/api.yaml#put'}\nresults: {folder: out}"
+    config = load(tmp_path, text)
+    assert config.api.token
+    assert config.api.token.location == str(tmp_path / "secrets" / "t")
+    assert (config.api.ca_file, config.results.folder) == (tmp_path / "ca.pem", tmp_path / "out")
+    assert config.api.endpoint == f"{tmp_path}/x/api.yaml#put"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """--config with a wrong name is one sentence with the name."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml is not there"):
+        load_config(tmp_path / "nowhere.yaml", {})
