@@ -173,7 +173,12 @@ def _damaged(cell: int | Decimal) -> Refusal:
 
 
 def _plain(number: int | Decimal) -> str:
-    return shown(format(number, "f"))
+    return shown(_digits(number))
+
+
+def _digits(number: int | Decimal) -> str:
+    # The format "f" makes a binary floating point number of an int.
+    return str(number) if isinstance(number, int) else format(number, "f")
 
 
 _TRUTHS = {"true": True, "false": False}
@@ -219,7 +224,7 @@ def _text(cell: object) -> Value:
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
         )
-    digits = format(cell, "f")
+    digits = _digits(cell)
     if len(digits.lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT or abs(cell) >= 10**_DIGITS_KEPT:
         raise _damaged(cell)
     return digits

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import contextlib
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_updater.config import DateOrder
+from batch_updater.loader.dates import date_from_number, date_from_text, order_shown_by
+from batch_updater.loader.refusal import Refusal
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "day"),
+    [("2025-04-03", None, date(2025, 4, 3)), (" 2025/4/3 ", None, date(2025, 4, 3)),
+     ("25/03/2025", None, date(2025, 3, 25)), ("03/25/2025", None, date(2025, 3, 25)),
+     ("04/04/2025", None, date(2025, 4, 4)), ("03/04/2025", DateOrder.DMY, date(2025, 4, 3)),
+     ("03/04/2025", DateOrder.MDY, date(2025, 3, 4)), ("25/03/2025", DateOrder.MDY, date(2025, 3, 25)),
+     ("29/02/2024", None, date(2024, 2, 29))],
+)  # fmt: skip
+def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, day: date) -> None:
+    """A text is a date if it can be only that one, or if the setting leaves only that one."""
+    assert date_from_text(text, order) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("03/04/2025", "ambiguous-date"), ("31/02/2025", "no-such-date"), ("2025-02-30", "no-such-date"),
+     ("2025-13-01", "no-such-date"), ("0025-01-01", "no-such-date"), ("25/03/0025", "no-such-date"),
+     ("2025-W01-1", "not-a-date"), ("20250403", "not-a-date"), ("45000", "not-a-date"), ("soon", "not-a-date"),
+     ("2025-04/03", "not-a-date"), ("2025-04-03 00:00", "not-a-date"),
+     ("\u0662\u0660\u0662\u0665-01-01", "not-a-date"), ("3/4/25", "not-a-date")],
+)  # fmt: skip
+def test_dates_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
+    """No date is guessed."""
+    with pytest.raises(Refusal) as refused:
+        date_from_text(text, None)
+    assert refused.value.code == code
+
+
+def test_an_ambiguous_date_names_both_days() -> None:
+    """Whoever reads the message can choose between the two days."""
+    with pytest.raises(Refusal, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
+        date_from_text("03/04/2025", None)
+
+
+def test_excels_own_number_of_a_day_is_no_date_but_the_day_is_named() -> None:
+    """45000 may be any number; the message says which day Excel would mean by it."""
+    assert "2023-03-15" in date_from_number(45000).reason
+    assert "Excel" not in date_from_number(-1).reason
+
+
+@given(st.dates(min_value=date(1900, 1, 1)))
+def test_every_day_survives_in_iso_form_and_shows_its_order_if_it_can(day: date) -> None:
+    """ISO needs no setting; a day after the 12th shows in which order it was written."""
+    assert date_from_text(day.isoformat(), None) == day
+    text = f"{day.day:02d}/{day.month:02d}/{day.year:04d}"
+    assert date_from_text(text, DateOrder.DMY) == day
+    assert order_shown_by(text) == (DateOrder.DMY if day.day > 12 else None)
+
+
+@given(st.text(alphabet="0123456789/-. ", max_size=12))
+def test_any_text_is_a_date_or_is_refused(text: str) -> None:
+    """No text makes the reading of dates fail in another way."""
+    with contextlib.suppress(Refusal):
+        assert date_from_text(text, None).year >= 1900
