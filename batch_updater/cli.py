@@ -265,8 +265,9 @@ def _template(options: argparse.Namespace) -> int:
     from batch_updater.endpoint.openapi import load_endpoint
     from batch_updater.reporter.template import write_template
 
-    endpoint = load_endpoint(load_config(_config_path(options), os.environ).api.endpoint)
-    write_template(options.file, endpoint)
+    config = load_config(_config_path(options), os.environ)
+    endpoint = load_endpoint(config.api.endpoint)
+    write_template(options.file, endpoint, config.input.clear_marker)
     if options.json:
         print(json.dumps({"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}))
     else:

@@ -38,6 +38,8 @@ TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
 """Headers of the first columns of `TO_FIX`, which are ours and not the input's."""
+ALL_ROWS = "All rows"
+"""Sheet of a results workbook with every row."""
 TEMPLATE_SHEET = "Data"
 """Sheet of a template that is read when it comes back."""
 NOT_EXACT_MARK = "[not exact] "

@@ -142,7 +142,8 @@ class Table:
             more = f" and {len(names) - _COLUMNS_NAMED:,} more" if len(names) > _COLUMNS_NAMED else ""
             notes.append(f"Column {listed} is not sent." if len(names) == 1 else f"Not sent: columns {listed}{more}.")
         if self._hidden_rows:
-            notes.append(f"{self._hidden_rows:,} rows are hidden in the sheet; they are read like the others.")
+            count = f"{self._hidden_rows:,} rows are" if self._hidden_rows > 1 else "1 row is"
+            notes.append(f"{count} hidden in the sheet, and read like the others.")
         if self._widest > len(self.columns.headers):
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")

@@ -132,9 +132,9 @@ def _count(cells: Sequence[Cell]) -> int:
 
 def _ragged(row: int, found: int | None, expected: int) -> Problem:
     """Return the problem of a row of the wrong length; `found` is None where its length is not known any more."""
-    sentence = f"The row has {found:,} cells, but the header row has {expected:,}"
-    if found is None:
-        sentence = "The row did not have as many cells as the header row"
+    sentence = "The row did not have as many cells as the header row"
+    if found is not None:
+        sentence = f"The row has {found:,} cells, but the header row has {expected:,}"
     return Problem(
         row,
         None,

@@ -56,7 +56,7 @@ def choose_sheet(source: Source, settings: InputSettings) -> Sheet:
     ours = _OUR_SHEETS.get(mark or "")
     if settings.sheet is not None and names != [None] and (settings.sheet in names or ours not in names):
         return Sheet(source, _named(source, settings.sheet), ours=settings.sheet == ours, marked=mark is not None)
-    if ours in names:
+    if ours is not None and ours in names:
         return Sheet(source, names.index(ours), ours=True, marked=True)
     return Sheet(source, _only_sheet(source), ours=False, marked=mark is not None)
 

@@ -1,0 +1,296 @@
+"""The sheet `Summary`: verdict, what next, counts that add up, causes, charts and facts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from batch_updater.model import OutcomeKind
+from batch_updater.reporter.exact import readable
+from batch_updater.reporter.style import COLOURS, EXPLAINED, HEADER, LINE, QUIET
+from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Outcome, RunFacts
+    from batch_updater.reporter.style import Styles
+    from batch_updater.summary import Cause, Summary
+
+_BUCKETS_AT_MOST = 60
+_NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_CAUSES_LISTED = 15
+_CHART_ROWS = 15
+_DATA_COLUMN = 27
+"""Where the numbers behind the chart of progress stand, out of the way."""
+
+
+class Progress:
+    """How many rows were finished in each stretch of time."""
+
+    def __init__(self, started_at: datetime, finished_at: datetime) -> None:
+        lasted_s = max((finished_at - started_at).total_seconds(), 0.1)
+        steps = (step for step in _NICE_STEPS_S if lasted_s / step <= _BUCKETS_AT_MOST)
+        self.step_s = next(steps, math.ceil(lasted_s / _BUCKETS_AT_MOST))
+        self._started_at = started_at
+        self._finished = [0] * (int(lasted_s / self.step_s) + 1)
+        self.any = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a row that was sent, at the moment of its last answer."""
+        if outcome.sent_at is not None:
+            at_s = (outcome.sent_at - self._started_at).total_seconds() + (outcome.seconds or 0.0)
+            bucket = min(max(int(at_s / self.step_s), 0), len(self._finished) - 1)
+            self._finished[bucket] += 1
+            self.any = True
+
+    def totals(self) -> Iterator[tuple[float, int]]:
+        """Yield seconds since the start, and how many rows were finished by then."""
+        total = 0
+        yield 0.0, 0
+        for number, finished in enumerate(self._finished, 1):
+            total += finished
+            yield round(number * self.step_s, 1), total
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One row of the sheet."""
+
+    cells: tuple[tuple[int, object, Format], ...]
+    """Column, text or number or formula with its value, format."""
+    height: float | None = None
+    merged_to: int | None = None
+    """Column up to which the only cell reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A formula that adds up cells, and what it gives."""
+
+    formula: str
+    value: int
+
+
+class _Page:
+    """The lines of the sheet, gathered before they are written from the top."""
+
+    def __init__(self, styles: Styles) -> None:
+        self.lines: list[_Line] = []
+        self._styles = styles
+
+    def text(self, text: str, height: float | None = None, **properties: object) -> None:
+        """Add a line of text over the whole width."""
+        style = self._styles(text_wrap=True, **properties)
+        self.lines.append(_Line(((0, text, style),), height or 16.0 * math.ceil(len(text) / 120), 5))
+
+    def heading(self, text: str) -> None:
+        """Add a heading with a blank line above it."""
+        self.gap()
+        self.lines.append(_Line(((0, text, self._styles(bold=True, font_size=12, font_color=HEADER)),), 20))
+
+    def row(self, *cells: tuple[int, object, Format], height: float | None = None) -> None:
+        """Add a line of cells."""
+        self.lines.append(_Line(cells, height))
+
+    def gap(self, count: int = 1) -> None:
+        """Add blank lines."""
+        self.lines.extend([_Line(())] * count)
+
+
+def write_overview(
+    sheet: Worksheet,
+    book: Workbook,
+    styles: Styles,
+    facts: RunFacts,
+    summary: Summary,
+    endpoint: Endpoint,
+    progress: Progress,
+) -> None:
+    """Fill the sheet. Its lines are gathered first: a sheet on disk is written from the top, once."""
+    page = _Page(styles)
+    page.text(summary.verdict, 30, bold=True, font_size=16)
+    page.text(what_next(facts, summary), None, font_size=11)
+    if facts.stop:
+        page.text(
+            f"The run ended early: {facts.stop.message} {facts.stop.advice}",
+            font_color=COLOURS[OutcomeKind.REJECTED][1],
+        )
+    counted = _counts(page, styles, summary, endpoint)
+    _causes(page, styles, summary)
+    charts_at = _room_for_charts(page, summary, progress)
+    _facts(page, styles, facts, endpoint)
+    _write(sheet, page, styles, progress)
+    if charts_at is not None:
+        _outcome_chart(sheet, book, charts_at, counted, summary)
+        if progress.any:
+            _progress_chart(sheet, book, charts_at, len(list(progress.totals())))
+    for column, width in enumerate((24, 14, 16, 30, 30, 30)):
+        sheet.set_column(column, column, width)
+    sheet.hide_gridlines(2)
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.print_area(0, 0, len(page.lines), 5)
+
+
+def what_next(facts: RunFacts, summary: Summary) -> str:
+    """Return what a person should do now."""
+    if not summary.rows:
+        return "Nothing is to be done."
+    if summary.total(NEEDS_PERSON):
+        return (
+            'Repair the coloured cells on the sheet "To fix", save this workbook and run it again: '
+            "batch-updater run THIS-WORKBOOK. It sends just those rows."
+        )
+    if summary.total(RUN_AGAIN):
+        return "Run this workbook again: batch-updater run THIS-WORKBOOK. It sends just the rows that are not done."
+    if facts.command == "check":
+        return f"Send them: batch-updater run {PurePath(facts.input_path).name}"
+    return "Nothing is to be done."
+
+
+def _counts(page: _Page, styles: Styles, summary: Summary, endpoint: Endpoint) -> tuple[int, int]:
+    """Add the counts; returns the first and the last of their rows."""
+    page.heading("What became of the rows")
+    first = len(page.lines)
+    for kind in OutcomeKind:
+        if count := summary[kind]:
+            explained = EXPLAINED[kind].format(api=endpoint.api_name)
+            number = styles(num_format="#,##0", align="right")
+            page.row(
+                (0, kind.value, styles.outcome(kind)), (1, count, number), (2, explained, styles(font_color=QUIET))
+            )
+    last = len(page.lines) - 1
+    total = styles(bold=True, num_format="#,##0", top=1, border_color=LINE, align="right")
+    if last >= first:
+        formula = _Sum(f"=SUM(B{first + 1}:B{last + 1})", summary.rows)
+        page.row((0, "rows in all", styles(bold=True, top=1, border_color=LINE)), (1, formula, total))
+    return first, last
+
+
+def _causes(page: _Page, styles: Styles, summary: Summary) -> None:
+    if not summary.causes:
+        return
+    page.heading("Commonest causes")
+    header = styles.header()
+    page.row((0, "Cause", header), (1, "Rows", header), (2, "Example", header), (3, "What is wrong there", header),
+             (4, "", header), (5, "", header))  # fmt: skip
+    for cause in summary.causes[:_CAUSES_LISTED]:
+        page.row(*_cause_cells(cause, styles), height=15.0 * max(1, math.ceil(len(cause.example) / 88)))
+    if (rest := len(summary.causes) - _CAUSES_LISTED) and rest > 0:
+        page.text(f"and {rest:,} more kinds: see the sheet To fix", font_color=QUIET)
+
+
+def _cause_cells(cause: Cause, styles: Styles) -> tuple[tuple[int, object, Format], ...]:
+    where = f"{cause.example_cell} (row {cause.example_row})" if cause.example_cell else f"row {cause.example_row}"
+    wrapped = styles(text_wrap=True)
+    return (
+        (0, readable(cause.text), wrapped),
+        (1, cause.count, styles(num_format="#,##0", align="right")),
+        (2, where, styles()),
+        (3, readable(cause.example), wrapped),
+    )
+
+
+def _room_for_charts(page: _Page, summary: Summary, progress: Progress) -> int | None:
+    if not summary.rows:
+        return None
+    page.heading("At a glance" if progress.any else "The rows")
+    page.gap(_CHART_ROWS)
+    return len(page.lines) - _CHART_ROWS
+
+
+def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> None:
+    page.heading("Facts")
+    lasted_s = (facts.finished_at - facts.started_at).total_seconds()
+    rate = f" ({facts.requests / lasted_s:,.1f} a second)" if facts.requests and lasted_s > 0 else ""
+    entries = (
+        ("When", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {lasted_s:,.1f} s"),
+        ("File", facts.input_path),
+        ("sha256", facts.input_sha256),
+        ("Sheet", facts.sheet or ""),
+        ("API", f"{facts.base_url or 'none'}, {endpoint.method} {endpoint.path} ({facts.endpoint})"),
+        (
+            "Requests",
+            f"{facts.requests:,}{rate}, {facts.retries:,} of them repeats" if facts.command != "check" else "none",
+        ),
+        ("Run folder", facts.run_folder or ""),
+    )
+    for name, value in entries:
+        if value:
+            page.row((0, name, styles(font_color=QUIET)), (1, readable(value), styles()))
+
+
+def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) -> None:
+    """Write the lines from the top, and beside them the numbers behind the chart."""
+    data = list(progress.totals()) if progress.any else []
+    quiet = styles(font_color="#9AA5B1")
+    for number in range(max(len(page.lines), len(data) + 1)):
+        line = page.lines[number] if number < len(page.lines) else _Line(())
+        if line.height:
+            sheet.set_row(number, line.height)
+        if line.merged_to is not None:
+            _, text, style = line.cells[0]
+            sheet.merge_range(number, 0, number, line.merged_to, "", style)
+            sheet.write_string(number, 0, readable(str(text)), style)
+        else:
+            for column, value, style in line.cells:
+                _write_cell(sheet, number, column, value, style)
+        if data and number == 0:
+            sheet.write_row(0, _DATA_COLUMN, ("seconds", "rows finished"), quiet)
+        elif number <= len(data):
+            sheet.write_row(number, _DATA_COLUMN, data[number - 1], quiet)
+
+
+def _write_cell(sheet: Worksheet, row: int, column: int, value: object, style: Format) -> None:
+    if isinstance(value, _Sum):
+        sheet.write_formula(row, column, value.formula, style, value.value)
+    elif isinstance(value, int):
+        sheet.write_number(row, column, value, style)
+    else:
+        sheet.write_string(row, column, str(value), style)
+
+
+def _outcome_chart(sheet: Worksheet, book: Workbook, row: int, counted: tuple[int, int], summary: Summary) -> None:
+    first, last = counted
+    chart = book.add_chart({"type": "bar"})
+    points = [{"fill": {"color": COLOURS[kind][1]}} for kind in OutcomeKind if summary[kind]]
+    chart.add_series({
+        "name": "rows",
+        "categories": ["Summary", first, 0, last, 0],
+        "values": ["Summary", first, 1, last, 1],
+        "points": points,
+        "gap": 60,
+        "data_labels": {"value": True, "num_format": "#,##0"},
+    })  # fmt: skip
+    chart.set_title({"name": "Rows by outcome", "name_font": {"size": 12, "color": HEADER}})
+    chart.set_legend({"none": True})
+    chart.set_y_axis({"reverse": True, "line": {"none": True}})
+    chart.set_x_axis({"visible": False, "major_gridlines": {"visible": False}})
+    chart.set_size({"width": 560, "height": 280})
+    sheet.insert_chart(row, 0, chart, {"x_offset": 4, "y_offset": 4, "description": summary.verdict})
+
+
+def _progress_chart(sheet: Worksheet, book: Workbook, row: int, points: int) -> None:
+    chart = book.add_chart({"type": "scatter", "subtype": "straight"})
+    chart.add_series({
+        "name": "rows finished",
+        "categories": ["Summary", 1, _DATA_COLUMN, points, _DATA_COLUMN],
+        "values": ["Summary", 1, _DATA_COLUMN + 1, points, _DATA_COLUMN + 1],
+        "line": {"color": COLOURS[OutcomeKind.PLANNED][1], "width": 2.25},
+    })  # fmt: skip
+    chart.set_title({"name": "Rows finished over time", "name_font": {"size": 12, "color": HEADER}})
+    chart.set_legend({"none": True})
+    chart.set_x_axis({"name": "seconds", "min": 0, "major_gridlines": {"visible": False}})
+    chart.set_y_axis({"min": 0, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": LINE}}})
+    chart.set_size({"width": 560, "height": 280})
+    sheet.insert_chart(row, 3, chart, {"x_offset": 130, "y_offset": 4, "description": "Rows finished over time"})

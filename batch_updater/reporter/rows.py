@@ -1,0 +1,265 @@
+"""The sheets that hold rows of the input: `To fix` and `All rows`."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from batch_updater.endpoint.description import Kind
+from batch_updater.model import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellFault
+from batch_updater.reporter.exact import LONGEST_TEXT, holds_text, readable, writable
+from batch_updater.reporter.style import AS_TEXT, DATE, DATE_TIME, DURATION, FAULTY, TIME
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.model import Cell, Columns, Outcome, ReportRow
+    from batch_updater.reporter.lists import ValidNames
+    from batch_updater.reporter.style import Styles
+
+_COMMENTS_AT_MOST = 5_000
+"""Comments are kept in memory until the workbook is closed."""
+_NARROWEST, _WIDEST = 9, 44
+_ROWS_MEASURED = 500
+_COMMENT_CHARACTERS = 500
+_RESULT_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
+_COLUMNS_OF_A_SHEET = 16_384
+
+
+class _Widths:
+    """How wide the columns of a sheet should be, by their first rows."""
+
+    def __init__(self) -> None:
+        self._widest: dict[int, int] = {}
+        self._measured = 0
+
+    def measure(self, texts: list[str]) -> None:
+        """Take note of one row's texts, from the first column on."""
+        if self._measured < _ROWS_MEASURED:
+            self._measured += 1
+            for column, text in enumerate(texts):
+                longest = max((len(line) for line in text.splitlines()), default=0)
+                self._widest[column] = max(self._widest.get(column, _NARROWEST), min(longest + 2, _WIDEST))
+
+    def apply(self, sheet: Worksheet, formats: dict[int, Format], fixed: dict[int, int]) -> None:
+        for column, width in self._widest.items():
+            sheet.set_column(column, column, fixed.get(column, width), formats.get(column))
+
+
+def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
+    """Return everything that is wrong with a row, a line for each cell."""
+    lines = [outcome.message] if outcome.message else []
+    for problem in outcome.problems:
+        if problem.reason in outcome.message:
+            continue
+        cell = columns.address_of(problem)
+        where = f"{problem.field} ({cell}): " if cell else f"{problem.field}: " if problem.field else ""
+        lines.append(f"{where}{problem.reason}")
+    return "\n".join(lines)
+
+
+def what_to_do(outcome: Outcome) -> str:
+    """Return what a person should do about a row, each advice once."""
+    remedies = dict.fromkeys(problem.remedy for problem in outcome.problems if problem.remedy)
+    advice = "" if remedies and not outcome.message else outcome.advice
+    return "\n".join([*remedies, advice] if advice else remedies)
+
+
+class _CellWriter:
+    """Writes cells of the input as they are."""
+
+    def __init__(self, styles: Styles) -> None:
+        self._styles = styles
+
+    def write(self, sheet: Worksheet, row: int, column: int, cell: Cell, **properties: object) -> None:
+        """Write a cell; `properties` change its format, as XlsxWriter names them."""
+        value = writable(cell)
+        if value is None:
+            if properties:
+                sheet.write_blank(row, column, None, self._styles(**properties))
+        elif isinstance(value, str):
+            self._text(sheet, row, column, value, properties)
+        elif isinstance(value, bool):
+            sheet.write_boolean(row, column, value, self._styles(**properties))
+        elif isinstance(value, (date, time, timedelta)):
+            formatted = self._styles(**{**properties, "num_format": _time_format(value), "align": "left"})
+            sheet.write_datetime(row, column, value, formatted)
+        else:
+            sheet.write_number(row, column, value, self._styles(**properties))
+
+    def _text(self, sheet: Worksheet, row: int, column: int, text: str, properties: dict[str, object]) -> None:
+        if text[:1] in "=+-@":
+            # Excel would make a formula of it as soon as somebody edits the cell.
+            properties = {**properties, "quote_prefix": True}
+        sheet.write_string(row, column, text, self._styles(**properties))
+
+
+def _time_format(value: date | time | timedelta) -> str:
+    if isinstance(value, timedelta):
+        return DURATION
+    if isinstance(value, time):
+        return TIME
+    return DATE_TIME if isinstance(value, datetime) else DATE
+
+
+def shown(cell: Cell) -> str:
+    """Return about what a cell shows, to measure it by."""
+    return "" if cell is None else cell.text if isinstance(cell, CellFault) else str(cell)
+
+
+def bounded(text: str) -> str:
+    """Return a text of ours or of the API's as a cell holds it."""
+    return text if holds_text(text) else readable(text)[: LONGEST_TEXT // 2]
+
+
+class ToFixSheet:
+    """Every row that needs somebody, ready to be repaired and read again."""
+
+    def __init__(
+        self,
+        book: Workbook,
+        styles: Styles,
+        columns: Columns,
+        endpoint: Endpoint,
+        names: ValidNames,
+        rows_of_a_sheet: int,
+    ) -> None:
+        self._styles = styles
+        self._columns = columns
+        self._names = names
+        self._limit = rows_of_a_sheet
+        self._own = len(TO_FIX_COLUMNS)
+        self._cells = _CellWriter(styles)
+        self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
+        self._properties = [cell_properties(self._fields.get(position)) for position in range(len(columns.headers))]
+        self._widths = _Widths()
+        self._next = 1
+        self._comments = 0
+        self.left_out = 0
+        """Rows for which the sheet had no place."""
+        self._sheet = book.add_worksheet(TO_FIX)
+        headers = [*TO_FIX_COLUMNS, *columns.headers]
+        for column, header in enumerate(headers):
+            self._sheet.write_string(0, column, bounded(header), styles.header())
+        self._widths.measure(headers)
+
+    def add(self, row: ReportRow) -> None:
+        """Write one row."""
+        if self._next >= self._limit:
+            self.left_out += 1
+            return
+        sheet, number, outcome = self._sheet, self._next, row.outcome
+        wrong, todo = what_is_wrong(outcome, self._columns), what_to_do(outcome)
+        sheet.write_number(number, 0, row.row.number, self._styles())
+        sheet.write_string(number, 1, outcome.kind.value, self._styles.outcome(outcome.kind))
+        sheet.write_string(number, 2, bounded(wrong), self._styles(text_wrap=True))
+        sheet.write_string(number, 3, bounded(todo), self._styles(text_wrap=True))
+        faulty = {self._columns.of_field.get(problem.field or ""): problem for problem in outcome.problems}
+        for position, cell in enumerate(row.row.cells):
+            properties = self._properties[position]
+            if problem := faulty.get(position):
+                properties = {**properties, "bg_color": FAULTY, "border": 1, "border_color": "#D64545"}
+                self._comment(number, position, f"{problem.reason} {problem.remedy}".strip())
+            self._cells.write(sheet, number, self._own + position, cell, **properties)
+        self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])
+        self._next += 1
+
+    def _comment(self, number: int, position: int, text: str) -> None:
+        self._comments += 1
+        if self._comments <= _COMMENTS_AT_MOST:
+            text = readable(text)[:_COMMENT_CHARACTERS]
+            size = {"x_scale": 2, "y_scale": max(1.0, len(text) / 120), "font_size": 9}
+            self._sheet.write_comment(number, self._own + position, text, size)
+
+    def finish(self) -> None:
+        """Set widths, drop-downs, filter and panes, now that all rows are there."""
+        last = max(self._next - 1, 1)
+        formats = {self._own + position: self._styles(**made) for position, made in enumerate(self._properties)}
+        self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: 52, 3: 44})
+        for position, field in self._fields.items():
+            if validation := self._names.validation(field):
+                column = self._own + position
+                self._sheet.data_validation(1, column, last, column, validation)
+        self._sheet.freeze_panes(1, self._own)
+        self._sheet.autofilter(0, 0, self._next - 1, self._own + len(self._columns.headers) - 1)
+        _print_wide(self._sheet)
+
+
+class AllRowsSheet:
+    """Every row with its outcome; goes on on a further sheet where one is full."""
+
+    def __init__(self, book: Workbook, styles: Styles, columns: Columns, rows_of_a_sheet: int) -> None:
+        self._book = book
+        self._styles = styles
+        self._columns = columns
+        self._limit = rows_of_a_sheet
+        self._cells = _CellWriter(styles)
+        self._headers = ("Row", *columns.headers, *_RESULT_COLUMNS)
+        self._sheets = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._sheets += 1
+        self._sheet = self._book.add_worksheet(ALL_ROWS if self._sheets == 1 else f"{ALL_ROWS} {self._sheets}")
+        self._widths = _Widths()
+        self._next = 1
+        for column, header in enumerate(self._headers):
+            self._sheet.write_string(0, column, bounded(header), self._styles.header())
+        self._widths.measure(list(self._headers))
+
+    def add(self, row: ReportRow) -> None:
+        """Write one row."""
+        if self._next >= self._limit:
+            self.finish()
+            self._open()
+        sheet, number, outcome = self._sheet, self._next, row.outcome
+        sheet.write_number(number, 0, row.row.number, self._styles())
+        for position, cell in enumerate(row.row.cells, 1):
+            if cell is not None:
+                self._cells.write(sheet, number, position, cell)
+        column = 1 + len(row.row.cells)
+        message = outcome_message(outcome, self._columns)
+        sheet.write_string(number, column, outcome.kind.value, self._styles.outcome(outcome.kind))
+        if outcome.status is not None:
+            sheet.write_number(number, column + 1, outcome.status, self._styles())
+        if message:
+            sheet.write_string(number, column + 2, bounded(message), self._styles())
+        sheet.write_number(number, column + 3, outcome.attempts, self._styles())
+        if outcome.sent_at is not None:
+            sent_at = outcome.sent_at.replace(tzinfo=None)  # cells have no time zone; it is UTC
+            sheet.write_datetime(number, column + 4, sent_at, self._styles(num_format=DATE_TIME, align="left"))
+        if outcome.seconds is not None:
+            sheet.write_number(number, column + 5, outcome.seconds, self._styles(num_format="0.000"))
+        texts = [str(row.row.number), *map(shown, row.row.cells), outcome.kind.value, "", message, "", "2" * 18, ""]
+        self._widths.measure(texts)
+        self._next += 1
+
+    def finish(self) -> None:
+        """Set widths, filter and panes of the sheet that is open."""
+        self._widths.apply(self._sheet, {}, {0: 7})
+        self._sheet.freeze_panes(1, 1)
+        self._sheet.autofilter(0, 0, self._next - 1, len(self._headers) - 1)
+        _print_wide(self._sheet)
+
+
+def outcome_message(outcome: Outcome, columns: Columns) -> str:
+    """Return what is wrong and what to do, on one line."""
+    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome)}".strip()
+    return " ".join(text.split("\n"))
+
+
+def cell_properties(field: Field | None) -> dict[str, object]:
+    """Return the format of a field's cells: text stays as typed, a typed date becomes one."""
+    if field is None or field.kind in (Kind.DECIMAL, Kind.BOOLEAN):
+        return {}
+    return {"num_format": DATE} if field.kind is Kind.DATE else {"num_format": AS_TEXT}
+
+
+def _print_wide(sheet: Worksheet) -> None:
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)

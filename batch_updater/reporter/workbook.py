@@ -1,0 +1,126 @@
+"""Outcomes -> the results workbook, in one pass over the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from xlsxwriter import Workbook
+
+from batch_updater.files import write_whole
+from batch_updater.model import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.lists import ValidNames
+from batch_updater.reporter.overview import Progress, write_overview
+from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
+from batch_updater.reporter.style import Styles
+from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Columns, ReportRow, RunFacts
+
+ROWS_OF_A_SHEET = 1_048_576
+"""What an xlsx sheet holds at most, its header included (ECMA-376, part 1, 18.3.1.73)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A workbook that was written."""
+
+    path: Path
+    """Where it is: beside the target if another program holds that open."""
+    summary: Summary
+
+
+def write_results(
+    path: Path,
+    facts: RunFacts,
+    columns: Columns,
+    endpoint: Endpoint,
+    rows: Iterable[ReportRow],
+    *,
+    rows_of_a_sheet: int = ROWS_OF_A_SHEET,
+) -> Written:
+    """Write the workbook of a run or a check, whole or not at all.
+
+    `rows` are gone over once, in file order. Raises OSError.
+    """
+    found: list[Summary] = []
+
+    def write(draft: Path) -> None:
+        found.append(_Results(draft, facts, columns, endpoint, rows_of_a_sheet).write(rows))
+
+    return Written(write_whole(path, write), found[0])
+
+
+class _Results:
+    """One workbook while it is written. Sheets keep their rows on disk, so that memory stays flat."""
+
+    def __init__(
+        self, draft: Path, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
+    ) -> None:
+        options = {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+            "default_date_format": "yyyy-mm-dd",
+        }
+        self._book = Workbook(str(draft), options)
+        self._facts = facts
+        self._endpoint = endpoint
+        self._columns = columns
+        styles = self._styles = Styles(self._book)
+        self._overview = self._book.add_worksheet("Summary")
+        self._names = ValidNames(endpoint, facts.allowed)
+        self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
+        self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
+        self._progress = Progress(facts.started_at, facts.finished_at)
+
+    def write(self, rows: Iterable[ReportRow]) -> Summary:
+        """Go over the rows and fill every sheet. Returns what became of them."""
+        tally = Tally(self._columns)
+        for row in rows:
+            tally.add(row.outcome)
+            self._progress.add(row.outcome)
+            if row.outcome.kind not in NEEDS_NOTHING:
+                self._to_fix.add(row)
+            if self._all:
+                self._all.add(row)
+        summary = tally.summary()
+        self._finish(summary)
+        return summary
+
+    def _finish(self, summary: Summary) -> None:
+        self._to_fix.finish()
+        if self._all:
+            self._all.finish()
+        self._names.write(self._book, self._styles)
+        self._write_settings()
+        facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
+        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, self._progress)
+        self._overview.activate()
+        # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.
+        written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+        title = "Results of a check" if facts.command == "check" else "Results of a run"
+        self._book.set_properties({"title": title, "created": written_at})
+        self._book.set_custom_property(MARK_PROPERTY, "results")
+        self._book.close()
+
+    def _write_settings(self) -> None:
+        sheet = self._book.add_worksheet("Settings")
+        sheet.write_row(0, 0, ("Setting", "Value"), self._styles.header())
+        wrapped = self._styles(text_wrap=True)
+        for number, setting in enumerate(self._facts.settings, 1):
+            sheet.write_string(number, 0, setting.name, self._styles())
+            sheet.write_string(number, 1, setting.value, wrapped)
+        sheet.set_column(0, 0, 28)
+        sheet.set_column(1, 1, 80)
+        sheet.freeze_panes(1, 0)
+
+
+__all__ = ["ROWS_OF_A_SHEET", "OutcomeKind", "Written", "write_results"]
