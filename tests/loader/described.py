@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import openpyxl
+from openpyxl.packaging.custom import StringProperty
 
 from batch_updater.config import InputSettings
 from batch_updater.endpoint.description import Bounds, Endpoint, Field, Kind, Location
@@ -84,8 +85,7 @@ def workbook(path: Path, sheets: dict[str, Sequence[Sequence[object]]], **proper
         for row in rows:
             sheet.append(row)
     for name, value in properties.items():
-        from openpyxl.packaging.custom import StringProperty
-
-        book.custom_doc_props.append(StringProperty(name=name.replace("_", "-"), value=value))
+        property_ = StringProperty(name=name.replace("_", "-"), value=value)
+        book.custom_doc_props.append(property_)  # type: ignore[attr-defined]  # missing in the stubs
     book.save(path)
     return path

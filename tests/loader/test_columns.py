@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ExitCode, InputError
 from batch_updater.loader.columns import HeaderRow, fit_columns, plain, spaced
-from batch_updater.model import Columns
 from tests.loader.described import FIELDS, endpoint
+
+if TYPE_CHECKING:
+    from batch_updater.model import Columns
 
 NEXUS = load_endpoint("nexus-opportunity")
 
@@ -43,7 +46,9 @@ def test_what_a_file_has_besides_is_carried_and_named() -> None:
     assert columns.headers == ("Owner", "itemId", "", "label", "Region")
 
 
-@pytest.mark.parametrize("header", ["opportunityid", "OPPORTUNITYID", "OpportunityiD", "Opportunity ID", " opportunityId"])
+@pytest.mark.parametrize(
+    "header", ["opportunityid", "OPPORTUNITYID", "OpportunityiD", "Opportunity ID", " opportunityId"]
+)
 def test_a_header_that_fits_two_fields_is_a_fault(header: str) -> None:
     """Two fields of Nexus differ in the case of one letter: only the two exact spellings are taken."""
     row = HeaderRow("a.csv", None, 1, 0, ("Id", "Type", header), 3)

@@ -105,9 +105,9 @@ def _encoding_of(path: Path, configured: str | None) -> str:
 
 def _codec(configured: str) -> str:
     try:
-        # Decoding nothing tells text encodings from the other codecs of Python, such as base64.
-        b"".decode(configured)
-    except LookupError as error:
+        # Encoding tells the encodings of text from the other codecs of Python, such as base64.
+        " ".encode(configured)
+    except (LookupError, ValueError) as error:
         raise UnreadableError(
             f"cannot be read as {configured!r}, which is no known encoding",
             "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",

@@ -238,7 +238,7 @@ class _RowReader:
         column = 0
         for letter in letters:
             if not "A" <= letter <= "Z":
-                column = _LAST_COLUMN
+                column = 0
                 break
             column = column * 26 + ord(letter) - ord("A") + 1
         if not 1 <= column <= _LAST_COLUMN:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.errors import InputError
+from batch_updater.loader.sheets.opening import open_source
+from tests.loader.described import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_updater.model import Cell
+
+
+def rows(path: Path, content: str | bytes, **given: object) -> list[tuple[int, list[Cell]]]:
+    file = path / "a.csv"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    source = open_source(file, settings(**given), name="a.csv")
+    return [(row.number, row.cells) for row in source.rows(0)]
+
+
+def fault(path: Path, content: str | bytes, **given: object) -> InputError:
+    with pytest.raises(InputError) as raised:
+        rows(path, content, **given)
+    assert raised.value.remedy
+    assert raised.value.place.file == "a.csv"
+    return raised.value
+
+
+def test_rows_are_numbered_as_excel_shows_them(tmp_path: Path) -> None:
+    """Blank lines count, line breaks in quotes do not, and cells arrive as they stand."""
+    content = 'a,b\r\n\r\n"1\r\n2",  x \r\n,""\n"say ""hi""",\u00e9'
+    assert rows(tmp_path, content) == [
+        (1, ["a", "b"]), (2, []), (3, ["1\r\n2", "  x "]), (4, [None, None]), (5, ['say "hi"', "\u00e9"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
+    """Comma, semicolon, tab and bar are told apart by the header row and the rows after it."""
+    content = f'a{delimiter}b c{delimiter}"x, y; z"\n1{delimiter}"2,5;"{delimiter}3\n'
+    assert rows(tmp_path, content) == [(1, ["a", "b c", "x, y; z"]), (2, ["1", "2,5;", "3"])]
+
+
+def test_a_header_with_another_separator_in_it_is_settled_by_the_rows(tmp_path: Path) -> None:
+    """The rows decide where the header row alone could be read in two ways; if they do not, the file is refused."""
+    assert rows(tmp_path, "Id;Amount, net\n1;2\n")[0] == (1, ["Id", "Amount, net"])
+    error = fault(tmp_path, "Id;Amount, net\n")
+    assert error.message == "a.csv could have its columns separated by commas or semicolons."
+
+
+def test_a_line_that_states_the_separator_is_obeyed_and_not_counted(tmp_path: Path) -> None:
+    """Excel takes `sep=` as an instruction and shows the next line as row 1."""
+    assert rows(tmp_path, "sep=;\r\na,x;b\n1;2\n") == [(1, ["a,x", "b"]), (2, ["1", "2"])]
+
+
+def test_a_single_column_needs_no_separator(tmp_path: Path) -> None:
+    """A file of one column is a table too."""
+    assert rows(tmp_path, "a\n1\n2") == [(1, ["a"]), (2, ["1"]), (3, ["2"])]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "given"),
+    [("utf-8", {}), ("utf-8-sig", {}), ("utf-16", {}), ("utf-16-le", {"encoding": "UTF-16-LE"}),
+     ("cp1252", {"encoding": "windows-1252"}), ("utf-8-sig", {"encoding": "windows-1252"})],
+)  # fmt: skip
+def test_encodings(tmp_path: Path, encoding: str, given: dict[str, str]) -> None:
+    """UTF-8 and marked UTF-16 are found, a mark is believed first, others are read as configured."""
+    assert rows(tmp_path, "a;b\n\u00e9;\u20ac\n".encode(encoding), **given) == [
+        (1, ["a", "b"]),
+        (2, ["\u00e9", "\u20ac"]),
+    ]
+
+
+def test_utf_16_of_the_other_byte_order(tmp_path: Path) -> None:
+    """The mark says in which order the bytes stand."""
+    assert rows(tmp_path, codecs.BOM_UTF16_BE + "a,b\n".encode("utf-16-be")) == [(1, ["a", "b"])]
+
+
+@pytest.mark.parametrize("lines_before", [0, 3, 20_000])
+def test_a_byte_that_is_no_utf_8_is_named_with_its_line(tmp_path: Path, lines_before: int) -> None:
+    """The message says where, which byte, what it would be elsewhere, and how to say so."""
+    content = b"a,b\n" + b"1,2\n" * lines_before + "Caf\u00e9,x\n".encode("cp1252")
+    error = fault(tmp_path, content)
+    assert f"line {lines_before + 2:,} holds the byte E9 (in windows-1252 it would be '\u00e9')" in error.message
+    assert "input.encoding" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "what"),
+    [('a,b\n1,"x\n2,3\n', "row 2 (line 2)", "never closed"),
+     ('a,b\n"1\n2",3\n4,"5"6\n', "row 3 (line 4)", "after a closing"),
+     ('sep=,\na,b\n\n"', "row 3 (line 4)", "never closed"),
+     ('a,b\n1,"' + "x" * 200_000, "row 2 (line 2)", "more than")],
+)  # fmt: skip
+def test_a_quotation_mark_that_is_wrong_is_named_with_its_line(
+    tmp_path: Path, content: str, where: str, what: str
+) -> None:
+    """A quote that is not closed never swallows the rest of the file."""
+    message = fault(tmp_path, content).message
+    assert where in message
+    assert what in message
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "base64", "rot13"])
+def test_an_encoding_that_does_not_exist_is_refused(tmp_path: Path, encoding: str) -> None:
+    """A typing error in the configuration is named."""
+    assert encoding in fault(tmp_path, b"a,b\n", encoding=encoding).message
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """A file of another kind, or UTF-16 without its mark, is not read as garbage."""
+    assert "neither a workbook nor a text file" in fault(tmp_path, "a,b\n".encode("utf-16-le")).message
+
+
+def test_a_nul_further_down_stays_in_its_cell(tmp_path: Path) -> None:
+    """What the first look does not see is still no reason to lose or shift cells."""
+    content = "a,b\n" + "1,2\n" * 20_000 + "x\0y,3\n"
+    assert rows(tmp_path, content)[-1] == (20_002, ["x\0y", "3"])

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, to_excel
+
+from batch_updater.loader.sheets.number_formats import Shown, from_serial, shown_by
+
+
+@pytest.mark.parametrize(
+    ("format_id", "code", "expected"),
+    [
+        (0, None, None), (14, None, Shown.DATE), (22, None, Shown.DATE_TIME), (20, None, Shown.TIME),
+        (46, None, Shown.DURATION), (9, None, None), (49, None, None), (31, None, Shown.DATE),
+        (164, "yyyy-mm-dd", Shown.DATE), (164, "[$-409]d. mmmm yyyy;@", Shown.DATE), (164, "mmm yy", Shown.DATE),
+        (164, "dd.mm.yyyy hh:mm", Shown.DATE_TIME), (164, "hh:mm:ss AM/PM", Shown.TIME), (164, "mm:ss", Shown.TIME),
+        (164, "[h]:mm", Shown.DURATION), (164, "[ss]", Shown.DURATION), (164, "General", None), (164, "0.00E+00", None),
+        (164, '#,##0.00 "days"', None), (164, "[Red]0;[Blue]-0", None), (164, "#,##0\\ \\d", None),
+        (164, "00000", None),
+        (164, '0 "h";yyyy', None), (164, "_-* #,##0.00_-", None), (14, "0.00", None), (164, "@", None),
+    ],
+)  # fmt: skip
+def test_only_formats_of_dates_and_times_make_dates(format_id: int, code: str | None, expected: Shown | None) -> None:
+    """A number is a date because its format shows one, not because it could be one."""
+    assert shown_by(format_id, code) is expected
+
+
+@given(st.datetimes(datetime(1900, 3, 1), datetime(9999, 12, 30)), st.booleans())  # noqa: DTZ001  (sheets have no zones)
+def test_serial_numbers_are_read_as_excel_writes_them(moment: datetime, epoch_1904: bool) -> None:
+    """Every day and time of both calendars comes back, to the millisecond."""
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, year=max(moment.year, 1905))
+    serial = to_excel(moment, CALENDAR_MAC_1904 if epoch_1904 else CALENDAR_WINDOWS_1900)  # type: ignore[no-untyped-call]
+    found = from_serial(Decimal(repr(serial)), Shown.DATE_TIME, epoch_1904=epoch_1904)
+    assert isinstance(found, datetime)
+    assert abs(found - moment) <= timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("serial", "shown", "expected"),
+    [
+        (1, Shown.DATE, date(1900, 1, 1)), (59, Shown.DATE, date(1900, 2, 28)), (60, Shown.DATE, 60),
+        (61, Shown.DATE, date(1900, 3, 1)), (0, Shown.DATE, 0), (-1, Shown.DATE, -1), (2958465, Shown.DATE, date.max),
+        (2958466, Shown.DATE, 2958466), (Decimal("0.5"), Shown.TIME, time(12)),
+        (Decimal("1.25"), Shown.DURATION, timedelta(hours=30)), (Decimal("-0.5"), Shown.DURATION, timedelta(-0.5)),
+        (Decimal("45000.5"), Shown.DATE, datetime.combine(date(2023, 3, 15), time(12))),
+    ],
+)  # fmt: skip
+def test_the_edges_of_the_calendar(serial: int | Decimal, shown: Shown, expected: object) -> None:
+    """A number that stands for no day stays a number; a hidden time of day is not lost."""
+    found = from_serial(serial, shown, epoch_1904=False)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_the_calendar_of_1904() -> None:
+    """Workbooks of old Macintosh versions count from 1904."""
+    assert from_serial(0, Shown.DATE, epoch_1904=True) == date(1904, 1, 1)

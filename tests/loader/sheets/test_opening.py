@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from batch_updater.errors import BatchUpdaterError, InputError
+from batch_updater.loader.loader import open_table
+from batch_updater.loader.sheets.opening import open_source
+from tests.loader.described import endpoint, judged, settings, workbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fault(path: Path) -> InputError:
+    with pytest.raises(InputError) as raised:
+        open_source(path, settings(), name="the file")
+    assert raised.value.message.startswith("the file ")
+    assert raised.value.remedy
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Excel workbook (.xls), or one that is protected"),
+        (b"%PDF-1.7", "PDF"), (b"\x89PNG\r\n\x1a\n", "picture"), (b"\xff\xd8\xff\xe0", "picture"),
+        (b"<!DOCTYPE html><table>", "web page"), (b"\xef\xbb\xbf <?xml version='1.0'?>", "web page or an XML file"),
+        (b"PK\x03\x04 and then nothing", "damaged"), (b"\x1f\x8b\x08", "compressed"), (b"{\\rtf1", "RTF"),
+        (b"\x00\x01\x02\x03", "neither a workbook nor a text file"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    """What a file is is decided by its content; what cannot be read is refused in one sentence."""
+    path = tmp_path / "changes.xlsx"
+    path.write_bytes(content)
+    assert said in fault(path).message
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """A file that is not there is said not to be."""
+    assert "cannot be read" in fault(tmp_path / "none.xlsx").message
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"a.txt": "x"}, "a zip file, but no workbook"),
+        ({"mimetype": "x", "content.xml": "<a/>"}, "OpenDocument"),
+        ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="xl/workbook.bin"/></R>'},
+         "binary workbook"),
+        ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="word/document.xml"/></R>',
+          "word/document.xml": "<document/>"}, "an Office file, but no workbook"),
+        ({"_rels/.rels": "<R>"}, "the XML inside it is broken"),
+        ({"_rels/.rels": '<!DOCTYPE a [<!ENTITY b "c">]><R>&b;</R>'}, "document type definition"),
+    ],
+)  # fmt: skip
+def test_a_zip_file_that_is_no_workbook_is_named_for_what_it_is(
+    tmp_path: Path, parts: dict[str, str], said: str
+) -> None:
+    """Other Office files, other formats in a zip file and hostile XML are told apart."""
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    assert said in fault(path).message
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -> None:
+    """A small file that would fill the memory is refused before anything of it is unpacked."""
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", b" " * (2 << 20))
+    with pytest.raises(InputError, match="unpacks to more than 1 MB"):
+        open_source(path, settings(max_unpacked_mb=1), name="a.xlsx")
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    """A workbook whose end is missing is damaged, wherever it was cut."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId", "label"], [1, "a"]]})
+    content = path.read_bytes()
+    for length in (len(content) - 1, len(content) // 2, 100, 4):
+        path.write_bytes(content[:length])
+        assert "damaged" in fault(path).message
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=20),
+    part=st.sampled_from(
+        ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml", "xl/workbook.xml", None]
+    ),
+)
+def test_any_damage_ends_in_a_sentence(tmp_path: Path, changes: list[tuple[int, int]], part: str | None) -> None:
+    """Changed bytes, of the file or inside one of its parts, are either harmless or refused; nothing else is raised."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId", "label", "dueDay"], [1, "a", 1.5], [2, "b", "x"]]})
+    if part is None:
+        path.write_bytes(_changed(path.read_bytes(), changes))
+    else:
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        parts[part] = _changed(parts.get(part, b"<sst/>"), changes)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    try:
+        rows = judged(open_table(path, endpoint(), settings(), name="a.xlsx"))
+    except BatchUpdaterError as error:
+        assert error.message.isprintable() or "\n" in error.message  # noqa: PT017  (harmless damage is allowed too)
+    else:
+        assert len(rows) <= 4
+
+
+def _changed(content: bytes, changes: list[tuple[int, int]]) -> bytes:
+    changed = bytearray(content)
+    for position, byte in changes:
+        changed[position % len(changed)] = byte
+    return bytes(changed)

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import zipfile
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import openpyxl
+import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+
+from batch_updater.errors import InputError
+from batch_updater.loader.sheets.opening import open_source
+from batch_updater.model import CellFault
+from tests.loader.described import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_updater.model import Cell
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+STRICT = "http://purl.oclc.org/ooxml/spreadsheetml/main"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+LISTED = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+
+def read(path: Path) -> list[tuple[int, list[Cell]]]:
+    return [(row.number, row.cells) for row in open_source(path, settings(), name="a.xlsx").rows(0)]
+
+
+def handmade(
+    path: Path, data: str, *, namespace: str = MAIN, strings: str = "", head: str = "", tail: str = ""
+) -> Path:
+    """Write a workbook whose sheet's data is the XML given."""
+    parts = {
+        "_rels/.rels": f'<Relationships xmlns="{LISTED}"><Relationship Id="r" Type="{RELATIONS}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{LISTED}">'
+        f'<Relationship Id="a" Type="{RELATIONS}/worksheet" Target="/xl/worksheets/sheet1.xml"/>'
+        f'<Relationship Id="b" Type="{RELATIONS}/sharedStrings" Target="sharedStrings.xml"/>'
+        f'<Relationship Id="c" Type="{RELATIONS}/styles" Target="styles.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{RELATIONS}"><sheets>'
+        '<sheet name="S" sheetId="1" r:id="a"/></sheets></workbook>',
+        "xl/styles.xml": f'<styleSheet xmlns="{namespace}"><cellStyleXfs><xf numFmtId="22"/></cellStyleXfs>'
+        '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+        "xl/sharedStrings.xml": f'<sst xmlns="{namespace}">{strings}</sst>',
+        "xl/worksheets/sheet1.xml": f'{head}<worksheet xmlns="{namespace}"><dimension ref="A1"/>'
+        f"<sheetData>{data}</sheetData>{tail}</worksheet>",
+    }
+    file = path / "a.xlsx"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return file
+
+
+def test_cells_arrive_as_they_stand(tmp_path: Path) -> None:
+    """Text stays text, numbers keep their digits, dates are dates, in the place where they stand."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    cells = [
+        "00123", "NA", " x ", 7, 1.5, 0.1, 123456789012345, True, date(2025, 4, 3),
+        datetime.combine(date(2025, 4, 3), time(9, 30)), time(9, 30), timedelta(hours=30), None, "last",
+    ]  # fmt: skip
+    sheet.append([])
+    sheet.append(cells)
+    book.save(tmp_path / "a.xlsx")
+    expected = [*cells]
+    expected[4:6] = [Decimal("1.5"), Decimal("0.1")]
+    assert read(tmp_path / "a.xlsx") == [(2, expected)]
+
+
+def test_rich_text_escapes_and_pronunciations(tmp_path: Path) -> None:
+    """A text in several formats is one text; escaped characters are themselves; readings of Japanese are left out."""
+    strings = (
+        "<si><r><t>Ab</t></r><r><rPr><b/></rPr><t xml:space='preserve'> c</t></r></si>"
+        "<si><t>x_x000D_y_x005F_x0041_</t></si>"
+        "<si><t>\u6771</t><rPh sb='0' eb='1'><t>\u3068\u3046</t></rPh><phoneticPr fontId='1'/></si>"
+        "<si><t>_xD83D__xDE00_</t></si><si/>"
+    )
+    data = (
+        "<row r='1'><c r='A1' t='s'><v>0</v></c><c r='B1' t='s'><v>1</v></c><c r='C1' t='s'><v>2</v></c>"
+        "<c r='D1' t='s'><v>3</v></c><c r='E1' t='s'><v>4</v></c>"
+        "<c r='F1' t='inlineStr'><is><r><t>in</t></r><r><t>line_x0009_</t></r></is></c>"
+        "<c r='G1' t='str'><f>A1</f><v>Ab</v></c></row>"
+    )
+    assert read(handmade(tmp_path, data, strings=strings)) == [
+        (1, ["Ab c", "x\ry_x0041_", "\u6771", "\U0001f600", None, "inline\t", "Ab"])
+    ]
+
+
+def test_rich_text_of_a_library(tmp_path: Path) -> None:
+    """Rich text arrives whole, whoever wrote it."""
+    book = openpyxl.Workbook()
+    book.worksheets[0]["A1"] = CellRichText("plain ", TextBlock(InlineFont(b=True), "bold"))
+    book.save(tmp_path / "a.xlsx")
+    assert read(tmp_path / "a.xlsx") == [(1, ["plain bold"])]
+
+
+def test_errors_and_formulas_without_a_value_are_no_blanks(tmp_path: Path) -> None:
+    """What has no value is said to have none; a formula that gives an empty text is blank."""
+    data = (
+        "<row><c t='e'><v>#N/A</v></c><c><f>A1+1</f></c><c><f>A1</f><v></v></c><c><f>A1</f><v/></c>"
+        "<c t='str'><f>\"\"</f><v></v></c><c><f>1+1</f><v>2</v></c><c t='e'><f>1/0</f><v>#DIV/0!</v></c>"
+        "<c t='s'><f>A1</f></c></row>"
+    )
+    missing = CellFault("formula-without-value", "=A1")
+    assert read(handmade(tmp_path, data)) == [
+        (1, [CellFault("error-cell", "#N/A"), CellFault("formula-without-value", "=A1+1"), missing, missing, None, 2,
+             CellFault("error-cell", "#DIV/0!"), missing]),
+    ]  # fmt: skip
+
+
+def test_places_stated_and_unstated(tmp_path: Path) -> None:
+    """Rows and cells without their address follow the one before; gaps are blank; the stated size is not believed."""
+    data = (
+        "<row><c><v>1</v></c><c/><c><v>2</v></c></row><row r='5' hidden='1'><c r='C5'><v>3</v></c><c><v>4</v></c>"
+        "<c r='AB5'><v>5</v></c></row><row/><row><c><v>6</v></c></row>"
+    )
+    assert read(handmade(tmp_path, data)) == [
+        (1, [1, None, 2]), (5, [None, None, 3, 4, *[None] * 23, 5]), (6, []), (7, [6]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("-0", 0), ("123.0", 123), ("1E3", 1000), ("9007199254740993", 9007199254740993),
+     ("0.10000000000000001", Decimal("0.1")), ("1.5E-7", Decimal("1.5E-7")), ("1E+20", Decimal("1E+20")),
+     ("123456789012345678901", 123456789012345678901)],
+)  # fmt: skip
+def test_numbers_keep_the_digits_that_they_have(tmp_path: Path, text: str, number: int | Decimal) -> None:
+    """Whole numbers keep all digits of the file, fractions the shortest that stand for the file's number."""
+    ((_, (found,)),) = read(handmade(tmp_path, f"<row><c><v>{text}</v></c></row>"))
+    assert found == number
+    assert type(found) is type(number)
+
+
+@pytest.mark.parametrize("namespace", [MAIN, STRICT])
+def test_both_kinds_of_open_xml_are_read(tmp_path: Path, namespace: str) -> None:
+    """Strict workbooks, whose dates are texts of their own type, are read like the others."""
+    data = "<row><c t='d'><v>2025-04-03</v></c><c t='d'><v>2025-04-03T09:30:00</v></c><c s='1'><v>45000</v></c></row>"
+    assert read(handmade(tmp_path, data, namespace=namespace)) == [
+        (1, [date(2025, 4, 3), datetime.combine(date(2025, 4, 3), time(9, 30)), date(2023, 3, 15)])
+    ]
+
+
+def test_the_calendar_of_1904_is_obeyed(tmp_path: Path) -> None:
+    """The same day has another number in such a workbook."""
+    book = openpyxl.Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    book.worksheets[0].append([date(2025, 4, 3)])
+    book.save(tmp_path / "a.xlsx")
+    assert read(tmp_path / "a.xlsx") == [(1, [date(2025, 4, 3)])]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "<row r='2'/><row r='2'/>", "<row r='0'/>", "<row r='1048577'/>", "<row r='x'/>",
+        "<row r='1'><c r='B1'/><c r='A1'/></row>", "<row r='1'><c r='XFE1'/></row>", "<row r='1'><c r='A2'/></row>",
+        "<row r='1'><c r='1'/></row>", "<row><c t='s'><v>0</v></c></row>", "<row><c t='s'><v>-1</v></c></row>",
+        "<row><c><v>x</v></c></row>", "<row><c><v>nan</v></c></row>", "<row><c><v>1e999</v></c></row>",
+        "<row><c><v>1_0</v></c></row>", "<row><c t='b'><v>2</v></c></row>", "<row><c t='q'><v>2</v></c></row>",
+        "<row><c t='d'><v>soon</v></c></row>", "<row><c><v>1</v></c>",
+    ],
+)  # fmt: skip
+def test_what_contradicts_itself_is_refused(tmp_path: Path, data: str) -> None:
+    """A sheet that a spreadsheet program would have to repair is not read by guessing."""
+    with pytest.raises(InputError, match=r"^a\.xlsx "):
+        read(handmade(tmp_path, data))
+
+
+def test_a_document_type_definition_is_refused(tmp_path: Path) -> None:
+    """Entities of the file's own making are how a small file fills a memory or reads another file."""
+    head = '<!DOCTYPE worksheet [<!ENTITY a "b">]>'
+    with pytest.raises(InputError, match="document type definition"):
+        read(handmade(tmp_path, "<row><c t='str'><v>&a;</v></c></row>", head=head))
+
+
+def test_a_damaged_end_is_noticed(tmp_path: Path) -> None:
+    """Rows are not taken from a sheet whose XML is broken behind them."""
+    with pytest.raises(InputError, match="the XML inside it is broken"):
+        read(handmade(tmp_path, "<row r='1'><c r='A1'><v>1</v></c></row>", tail="<a>"))
