@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import queue
 import sqlite3
 import threading
@@ -100,6 +101,7 @@ class Journal:
         self._writes: queue.Queue[_Write | threading.Event | None] = queue.Queue(_QUEUED_AT_MOST)
         self._fault: JournalError | None = None
         with _faults_named(path):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             # WAL is not to be had on a network share; SQLite then stays with its rollback journal.
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -214,7 +216,7 @@ def _release(waiting: list[asyncio.Future[None]], fault: JournalError | None) ->
 def _faults_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise JournalError(f"The journal {path} cannot be written: {error}.") from error
 
 

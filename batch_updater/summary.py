@@ -24,7 +24,6 @@ class Cause:
     """Rows with the same trouble."""
 
     text: str
-    kind: OutcomeKind
     count: int
     """Rows that have it."""
     example_row: int
@@ -110,8 +109,8 @@ class Tally:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._counts: Counter[OutcomeKind] = Counter()
-        self._causes: dict[tuple[str, OutcomeKind], Cause] = {}
-        self._cause_counts: Counter[tuple[str, OutcomeKind]] = Counter()
+        self._causes: dict[str, Cause] = {}
+        self._cause_counts: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Count one row's outcome."""
@@ -124,17 +123,16 @@ class Tally:
             self._add_cause(outcome, outcome.cause, None, outcome.message)
 
     def _add_cause(self, outcome: Outcome, text: str, cell: str | None, example: str) -> None:
-        key = (text, outcome.kind)
-        self._cause_counts[key] += 1
-        if key not in self._causes:
-            self._causes[key] = Cause(text, outcome.kind, 0, outcome.row, cell, example)
+        # Not by outcome as well: which of two equal rows was rejected and which was invalid is a matter of chance.
+        self._cause_counts[text] += 1
+        if text not in self._causes:
+            self._causes[text] = Cause(text, 0, outcome.row, cell, example)
 
     def summary(self) -> Summary:
         """Return what was counted so far."""
         ranked = (
             Cause(
                 cause.text,
-                cause.kind,
                 self._cause_counts[key],
                 cause.example_row,
                 cause.example_cell,

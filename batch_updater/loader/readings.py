@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import Cell, Columns, Value
 
-_MISSING_CELL: Final = f"{NOT_EXACT_MARK}no cell"
-_SURPLUS_CELL: Final = f"{NOT_EXACT_MARK}surplus: "
-"""What the cells of a row of the wrong length hold: a results workbook has room for every cell, and would hide it."""
+_MISSING_CELL: Final = "no cell"
+_SURPLUS_CELL: Final = "surplus: "
+"""What the cells of a row of the wrong length hold: a results workbook has room for every cell and would hide it.
+
+There they are marked like everything that a sheet cannot hold exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +158,4 @@ def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, 
 
 
 def _was_ragged(text: str) -> bool:
-    return text.startswith((_MISSING_CELL, _SURPLUS_CELL))
+    return text.startswith((NOT_EXACT_MARK + _MISSING_CELL, NOT_EXACT_MARK + _SURPLUS_CELL))

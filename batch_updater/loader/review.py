@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
 from batch_updater.loader.duplicates import TargetIndex, Targets
 from batch_updater.loader.refusal import shown
-from batch_updater.model import Columns, Job, OutcomeKind, Problem
+from batch_updater.model import Columns, Job, Problem
 from batch_updater.summary import Cause
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Reviewer:
             example = with_evidence(self._examples[text], evidence)
             sentence = f"{example.reason} {example.remedy}".strip()
             cell = self._columns.address_of(example)
-            causes.append(Cause(text, OutcomeKind.INVALID, count, example.row, cell, sentence))
+            causes.append(Cause(text, count, example.row, cell, sentence))
         return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.example_row)))
 
 

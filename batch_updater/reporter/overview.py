@@ -29,6 +29,8 @@ _BUCKETS_AT_MOST = 60
 _NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _CAUSES_LISTED = 15
 _CHART_ROWS = 15
+_LAST_COLUMN = 5
+_WIDTHS = (40, 10, 18, 30, 30, 30)
 _DATA_COLUMN = 27
 """Where the numbers behind the chart of progress stand, out of the way."""
 
@@ -68,8 +70,8 @@ class _Line:
     cells: tuple[tuple[int, object, Format], ...]
     """Column, text or number or formula with its value, format."""
     height: float | None = None
-    merged_to: int | None = None
-    """Column up to which the only cell reaches."""
+    wide: tuple[int, ...] = ()
+    """Columns whose cell reaches to the right edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +92,16 @@ class _Page:
     def text(self, text: str, height: float | None = None, **properties: object) -> None:
         """Add a line of text over the whole width."""
         style = self._styles(text_wrap=True, **properties)
-        self.lines.append(_Line(((0, text, style),), height or 16.0 * math.ceil(len(text) / 120), 5))
+        self.lines.append(_Line(((0, text, style),), height or _height(text, 130), (0,)))
 
     def heading(self, text: str) -> None:
         """Add a heading with a blank line above it."""
         self.gap()
         self.lines.append(_Line(((0, text, self._styles(bold=True, font_size=12, font_color=HEADER)),), 20))
 
-    def row(self, *cells: tuple[int, object, Format], height: float | None = None) -> None:
-        """Add a line of cells."""
-        self.lines.append(_Line(cells, height))
+    def row(self, *cells: tuple[int, object, Format], height: float | None = None, wide: tuple[int, ...] = ()) -> None:
+        """Add a line of cells; those in the columns `wide` reach to the right edge."""
+        self.lines.append(_Line(cells, height, wide))
 
     def gap(self, count: int = 1) -> None:
         """Add blank lines."""
@@ -133,13 +135,13 @@ def write_overview(
         _outcome_chart(sheet, book, charts_at, counted, summary)
         if progress.any:
             _progress_chart(sheet, book, charts_at, len(list(progress.totals())))
-    for column, width in enumerate((24, 14, 16, 30, 30, 30)):
+    for column, width in enumerate(_WIDTHS):
         sheet.set_column(column, column, width)
     sheet.hide_gridlines(2)
     sheet.set_landscape()
     sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
-    sheet.print_area(0, 0, len(page.lines), 5)
+    sheet.fit_to_pages(1, 1)
+    sheet.print_area(0, 0, len(page.lines), _LAST_COLUMN)
 
 
 def what_next(facts: RunFacts, summary: Summary) -> str:
@@ -182,10 +184,16 @@ def _causes(page: _Page, styles: Styles, summary: Summary) -> None:
         return
     page.heading("Commonest causes")
     header = styles.header()
-    page.row((0, "Cause", header), (1, "Rows", header), (2, "Example", header), (3, "What is wrong there", header),
-             (4, "", header), (5, "", header))  # fmt: skip
+    page.row(
+        (0, "Cause", header),
+        (1, "Rows", styles.header(align="right")),
+        (2, "Example", header),
+        (3, "What is wrong there", header),
+        wide=(3,),
+    )
     for cause in summary.causes[:_CAUSES_LISTED]:
-        page.row(*_cause_cells(cause, styles), height=15.0 * max(1, math.ceil(len(cause.example) / 88)))
+        height = max(_height(cause.example, 88), _height(cause.text, 38))
+        page.row(*_cause_cells(cause, styles), height=height, wide=(3,))
     if (rest := len(summary.causes) - _CAUSES_LISTED) and rest > 0:
         page.text(f"and {rest:,} more kinds: see the sheet To fix", font_color=QUIET)
 
@@ -194,10 +202,10 @@ def _cause_cells(cause: Cause, styles: Styles) -> tuple[tuple[int, object, Forma
     where = f"{cause.example_cell} (row {cause.example_row})" if cause.example_cell else f"row {cause.example_row}"
     wrapped = styles(text_wrap=True)
     return (
-        (0, readable(cause.text), wrapped),
+        (0, cause.text, wrapped),
         (1, cause.count, styles(num_format="#,##0", align="right")),
         (2, where, styles()),
-        (3, readable(cause.example), wrapped),
+        (3, cause.example, wrapped),
     )
 
 
@@ -227,7 +235,7 @@ def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> 
     )
     for name, value in entries:
         if value:
-            page.row((0, name, styles(font_color=QUIET)), (1, readable(value), styles()))
+            page.row((0, name, styles(font_color=QUIET)), (1, value, styles()))
 
 
 def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) -> None:
@@ -238,13 +246,10 @@ def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) ->
         line = page.lines[number] if number < len(page.lines) else _Line(())
         if line.height:
             sheet.set_row(number, line.height)
-        if line.merged_to is not None:
-            _, text, style = line.cells[0]
-            sheet.merge_range(number, 0, number, line.merged_to, "", style)
-            sheet.write_string(number, 0, readable(str(text)), style)
-        else:
-            for column, value, style in line.cells:
-                _write_cell(sheet, number, column, value, style)
+        for column, value, style in line.cells:
+            if column in line.wide:
+                sheet.merge_range(number, column, number, _LAST_COLUMN, "", style)
+            _write_cell(sheet, number, column, value, style)
         if data and number == 0:
             sheet.write_row(0, _DATA_COLUMN, ("seconds", "rows finished"), quiet)
         elif number <= len(data):
@@ -257,7 +262,12 @@ def _write_cell(sheet: Worksheet, row: int, column: int, value: object, style: F
     elif isinstance(value, int):
         sheet.write_number(row, column, value, style)
     else:
-        sheet.write_string(row, column, str(value), style)
+        sheet.write_string(row, column, readable(str(value)), style)
+
+
+def _height(text: str, characters: int) -> float:
+    """Return the height of a line, in points, that holds a text wrapped at so many characters."""
+    return 15.5 * max(1, math.ceil(len(text) / characters))
 
 
 def _outcome_chart(sheet: Worksheet, book: Workbook, row: int, counted: tuple[int, int], summary: Summary) -> None:
@@ -293,4 +303,4 @@ def _progress_chart(sheet: Worksheet, book: Workbook, row: int, points: int) -> 
     chart.set_x_axis({"name": "seconds", "min": 0, "major_gridlines": {"visible": False}})
     chart.set_y_axis({"min": 0, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": LINE}}})
     chart.set_size({"width": 560, "height": 280})
-    sheet.insert_chart(row, 3, chart, {"x_offset": 130, "y_offset": 4, "description": "Rows finished over time"})
+    sheet.insert_chart(row, 3, chart, {"x_offset": 100, "y_offset": 4, "description": "Rows finished over time"})

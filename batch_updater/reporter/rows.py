@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ _NARROWEST, _WIDEST = 9, 44
 _ROWS_MEASURED = 500
 _COMMENT_CHARACTERS = 500
 _RESULT_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
-_COLUMNS_OF_A_SHEET = 16_384
+_WRONG_WIDTH, _TODO_WIDTH = 56, 44
+_LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 
 
 class _Widths:
@@ -105,6 +107,11 @@ def _time_format(value: date | time | timedelta) -> str:
     return DATE_TIME if isinstance(value, datetime) else DATE
 
 
+def _lines(text: str, width: int) -> int:
+    """Return how many lines a text takes in a column so wide."""
+    return sum(max(1, math.ceil(len(line) / (width - 2))) for line in text.splitlines()) or 1
+
+
 def shown(cell: Cell) -> str:
     """Return about what a cell shows, to measure it by."""
     return "" if cell is None else cell.text if isinstance(cell, CellFault) else str(cell)
@@ -153,6 +160,9 @@ class ToFixSheet:
             return
         sheet, number, outcome = self._sheet, self._next, row.outcome
         wrong, todo = what_is_wrong(outcome, self._columns), what_to_do(outcome)
+        # Programs do not agree on who fits the height of wrapped text, so it is set.
+        lines = max(_lines(wrong, _WRONG_WIDTH), _lines(todo, _TODO_WIDTH))
+        sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))
         sheet.write_number(number, 0, row.row.number, self._styles())
         sheet.write_string(number, 1, outcome.kind.value, self._styles.outcome(outcome.kind))
         sheet.write_string(number, 2, bounded(wrong), self._styles(text_wrap=True))
@@ -178,7 +188,7 @@ class ToFixSheet:
         """Set widths, drop-downs, filter and panes, now that all rows are there."""
         last = max(self._next - 1, 1)
         formats = {self._own + position: self._styles(**made) for position, made in enumerate(self._properties)}
-        self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: 52, 3: 44})
+        self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: _WRONG_WIDTH, 3: _TODO_WIDTH})
         for position, field in self._fields.items():
             if validation := self._names.validation(field):
                 column = self._own + position

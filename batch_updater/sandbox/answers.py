@@ -1,0 +1,107 @@
+"""The answers that the API and the gateway before it give, as they are documented."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from batch_updater.sandbox.store import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from batch_updater.sandbox.store import Record
+
+TOO_MANY_REQUESTS = "Too Many Requests"
+LIMIT_EXCEEDED = "Limit Exceeded"
+MISSING_TOKEN = "Missing Authentication Token"  # noqa: S105  (the gateway's words for an unknown path or method)
+_GATEWAY_MESSAGES = {
+    403: "Forbidden",
+    413: "Request Too Long",
+    415: "Unsupported Media Type",
+    429: TOO_MANY_REQUESTS,
+    502: "Internal server error",
+    503: "Service Unavailable",
+    504: "Endpoint request timed out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole answer."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def record_answer(record: Record) -> Answer:
+    """The record as it now stands (V2OpportunityPrePostFlat)."""
+    return Answer(200, record.as_json().encode())
+
+
+def records_answer(records: Iterable[Record]) -> Answer:
+    """The records that were asked for, as an array."""
+    return Answer(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
+
+
+def invalid_answer(message: str, language: int | None = None) -> Answer:
+    """400 (V2OpportunityInvalidResponse); the lists are empty unless a language is given."""
+    names = LANGUAGES.get(language or 0)
+    categories = enumerate(names.categories if names else (), start=1)
+    stages = enumerate(names.stages if names else (), start=1)
+    return _json(
+        400,
+        {
+            "ValidationMessage": message,
+            "AvailableCategories": [{"CategoryID": number, "CategoryName": name} for number, name in categories],
+            "AvailableStages": [{"StageID": number, "StageName": name} for number, name in stages],
+        },
+    )
+
+
+def unauthorized_answer() -> Answer:
+    """401, whose body is a plain string."""
+    return Answer(401, b"Not Authorized", "text/plain", {"WWW-Authenticate": "Bearer"})
+
+
+def not_found_answer(identity: int | None = None) -> Answer:
+    """404 (ObjectNotFoundResponse; its fields are not documented)."""
+    which = "The opportunity" if identity is None else f"Opportunity {identity}"
+    return _json(404, {"Message": f"{which} was not found."})
+
+
+def gateway_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return what the gateway says by itself."""
+    return _json(status, {"message": message}, headers)
+
+
+def status_answer(status: int) -> Answer:
+    """Return the documented answer of a status; for one that is not documented, a gateway's."""
+    match status:
+        case 400:
+            return invalid_answer("The request is not valid.")
+        case 401:
+            return unauthorized_answer()
+        case 404:
+            return not_found_answer()
+        case 500:
+            return _json(500, {"Message": "An error has occurred."})
+        case 204 | 205 | 304:
+            return Answer(status, b"")
+        case _:
+            return gateway_answer(status, _GATEWAY_MESSAGES.get(status) or _phrase(status))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(status, json.dumps(body, ensure_ascii=False).encode(), headers=headers or {})
