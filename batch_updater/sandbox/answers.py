@@ -39,17 +39,17 @@ class Answer:
 
 
 def record_answer(record: Record) -> Answer:
-    """The record as it now stands (V2OpportunityPrePostFlat)."""
+    """Return the record as it now stands (V2OpportunityPrePostFlat)."""
     return Answer(200, record.as_json().encode())
 
 
 def records_answer(records: Iterable[Record]) -> Answer:
-    """The records that were asked for, as an array."""
+    """Return the records that were asked for, as an array."""
     return Answer(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
 
 
 def invalid_answer(message: str, language: int | None = None) -> Answer:
-    """400 (V2OpportunityInvalidResponse); the lists are empty unless a language is given."""
+    """Return 400 (V2OpportunityInvalidResponse); the lists are empty unless a language is given."""
     names = LANGUAGES.get(language or 0)
     categories = enumerate(names.categories if names else (), start=1)
     stages = enumerate(names.stages if names else (), start=1)
@@ -64,12 +64,12 @@ def invalid_answer(message: str, language: int | None = None) -> Answer:
 
 
 def unauthorized_answer() -> Answer:
-    """401, whose body is a plain string."""
+    """Return 401, whose body is a plain string."""
     return Answer(401, b"Not Authorized", "text/plain", {"WWW-Authenticate": "Bearer"})
 
 
 def not_found_answer(identity: int | None = None) -> Answer:
-    """404 (ObjectNotFoundResponse; its fields are not documented)."""
+    """Return 404 (ObjectNotFoundResponse; its fields are not documented)."""
     which = "The opportunity" if identity is None else f"Opportunity {identity}"
     return _json(404, {"Message": f"{which} was not found."})
 

@@ -73,11 +73,12 @@ def read_query(query: str) -> Query:
 def read_change(body: bytes) -> Mapping[str, Given]:
     """Return the known fields of a body, each with its value; unknown fields are ignored."""
     try:
-        text = body.decode("utf-8")
         parsed = json.loads(
-            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles
+            body.decode("utf-8"),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_without_doubles,
         )
-        text.encode("utf-8")
     except (ValueError, InvalidOperation, RecursionError) as error:
         raise Invalid(f"The request body is not valid JSON in UTF-8: {error}") from error
     if not isinstance(parsed, dict):

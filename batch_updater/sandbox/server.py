@@ -1,0 +1,81 @@
+"""Serving the sandbox on loopback: inside a program that has an event loop, or in a thread beside one that has none."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from batch_updater.sandbox.app import App
+from batch_updater.sandbox.settings import SandboxSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from batch_updater.sandbox.request_log import Received
+    from batch_updater.sandbox.store import Record
+
+__all__ = ["Sandbox", "SandboxSettings", "running"]
+
+_END_WITHIN_S = 0.2
+"""How long requests under way may take to end when the sandbox does."""
+
+
+@asynccontextmanager
+async def running(settings: SandboxSettings) -> AsyncIterator[str]:
+    """Serve until the block ends; gives the URL, without a slash at its end. Raises OSError if the port is taken."""
+    async with _serving(App(settings), settings) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _serving(app: App, settings: SandboxSettings) -> AsyncIterator[str]:
+    # The low-level server has no router: the app looks at the path as it stood on the wire.
+    server = web.Server(app.handle, handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=_END_WITHIN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+class Sandbox:
+    """A sandbox in a thread of its own, from `with` to its end."""
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self._settings = settings or SandboxSettings()
+        self._app = App(self._settings)
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
+        self._thread.start()
+        self._served = _serving(self._app, self._settings)
+        self.url = asyncio.run_coroutine_threadsafe(self._served.__aenter__(), self._loop).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._served.__aexit__(None, None, None), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def received(self) -> tuple[Received, ...]:
+        """Every request of clients of the API, in the order in which they arrived."""
+        return tuple(self._app.received)
+
+    def record(self, kind: str, identity: int) -> Record | None:
+        """Return a record as it now stands; None if there is none."""
+        return self._app.store.get(kind, identity)
