@@ -19,13 +19,12 @@ from batch_updater.loader.sheets.package import parse, safe_parser
 from batch_updater.model import Cell, CellFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 _NAMESPACES = (
     "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
     "http://purl.oclc.org/ooxml/spreadsheetml/main",
 )
-_CHUNK_BYTES = 1 << 16
 _LAST_ROW = 1_048_576
 _LAST_COLUMN = 16_384
 _SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
@@ -130,19 +129,7 @@ def number(text: str) -> Number:
     return Decimal(repr(value))
 
 
-def read_rows(
-    stream: IO[bytes], strings: SharedStrings, shown_by_style: Mapping[str, Shown], *, epoch_1904: bool
-) -> Iterator[SheetRow]:
-    """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed."""
-    reader = _RowReader(strings, shown_by_style, epoch_1904=epoch_1904)
-    while chunk := stream.read(_CHUNK_BYTES):
-        reader.parser.Parse(chunk)
-        yield from reader.take()
-    reader.parser.Parse(b"", True)
-    yield from reader.take()
-
-
-class _RowReader:
+class RowReader:
     """Turns the events of an XML parser into rows. The handlers run once or more for each cell: they are kept lean."""
 
     def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown], *, epoch_1904: bool) -> None:
@@ -161,6 +148,8 @@ class _RowReader:
         self._formula: str | None = None
         self._pieces: list[str] = []
         self._inline = _TextCollector()
+        self.in_data = False
+        """Whether the parser has come to the rows."""
         self.parser = safe_parser()
         self.parser.StartElementHandler = self._start_root
 
@@ -173,7 +162,9 @@ class _RowReader:
         namespace, _, local = name.rpartition(" ")
         if local != "worksheet" or namespace not in _NAMESPACES:
             raise UnreadableError("has a sheet that is not a worksheet", _SAVE_AGAIN)
-        self._c, self._v, self._f, self._row, self._is = (f"{namespace} {tag}" for tag in ("c", "v", "f", "row", "is"))
+        self._c, self._v, self._f, self._row, self._is, self._data = (
+            f"{namespace} {tag}" for tag in ("c", "v", "f", "row", "is", "sheetData")
+        )
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
 
@@ -188,12 +179,14 @@ class _RowReader:
         elif name == self._is:
             self._inline.pieces.clear()
             self.parser.CharacterDataHandler = self._inline.characters
+        elif name == self._data:
+            self.in_data = True
         else:
             self._inline.start(name)
 
     def _end(self, name: str) -> None:
         if name == self._c:
-            self._cells.append(self._cell())
+            self._cells.append(self._converted(self._type, self._style, self._value, self._formula))
         elif name == self._v:
             self._value = "".join(self._pieces)
             self.parser.CharacterDataHandler = None
@@ -210,12 +203,15 @@ class _RowReader:
 
     def _start_row(self, attributes: dict[str, str]) -> None:
         stated = attributes.get("r")
-        number = int(stated) if stated is not None else self._number + 1
+        self._open_row(
+            int(stated) if stated is not None else self._number + 1, hidden=attributes.get("hidden") in {"1", "true"}
+        )
+
+    def _open_row(self, number: int, *, hidden: bool) -> None:
         if not self._number < number <= _LAST_ROW:
             raise UnreadableError(f"has row {number} in the wrong place", _SAVE_AGAIN)
         self._number, self._row_text = number, str(number)
-        self._cells = []
-        self._hidden = attributes.get("hidden") in {"1", "true"}
+        self._cells, self._hidden = [], hidden
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         get = attributes.get
@@ -223,15 +219,32 @@ class _RowReader:
         self._value = self._formula = None
         reference = get("r")
         if reference is not None:
-            letters = reference.removesuffix(self._row_text)
-            column = self._columns.get(letters)
-            if column is None:
-                column = self._columns[letters] = self._column(letters, reference)
-            missing = column - len(self._cells)
-            if missing < 0:
-                raise UnreadableError(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
-            if missing:
-                self._cells.extend([None] * missing)
+            self._go_to(reference.removesuffix(self._row_text), reference)
+
+    def _go_to(self, letters: str, reference: str) -> None:
+        """Fill up with blanks to a column."""
+        column = self._columns.get(letters)
+        if column is None:
+            column = self._columns[letters] = self._column(letters, reference)
+        missing = column - len(self._cells)
+        if missing < 0:
+            raise UnreadableError(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
+        if missing:
+            self._cells.extend([None] * missing)
+
+    def add_row(self, number: int, cells: Iterable[tuple[str, ...]], *, hidden: bool) -> None:
+        """Add a row that was read in another way: letters, row, style, type, value or inline text of its cells.
+
+        What a cell does not have is ''.
+        """
+        self._open_row(number, hidden=hidden)
+        for letters, row, style, kind, value, inline in cells:
+            if row != self._row_text:
+                raise UnreadableError(f"has cell {letters}{row} in the wrong place", _SAVE_AGAIN)
+            if self._columns.get(letters) != len(self._cells):
+                self._go_to(letters, letters + row)
+            self._cells.append(self._converted(kind or None, style, value or unescaped(inline), None))
+        self._rows.append(SheetRow(number, self._cells, hidden))
 
     @staticmethod
     def _column(letters: str, reference: str) -> int:
@@ -245,16 +258,15 @@ class _RowReader:
             raise UnreadableError(f"has cell {reference[:20]!r} in the wrong place", _SAVE_AGAIN)
         return column - 1
 
-    def _cell(self) -> Cell:
-        value, kind = self._value, self._type
+    def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
         if kind == "s" and value:
             return self._strings[int(value)] or None
-        if not value and self._formula is not None and kind != "str":
-            return CellFault("formula-without-value", f"={self._formula}")
+        if not value and formula is not None and kind != "str":
+            return CellFault("formula-without-value", f"={formula}")
         if not value:
             return None
         if kind is None or kind == "n":
-            shown = self._shown_by_style.get(self._style) if self._style else None
+            shown = self._shown_by_style.get(style) if style else None
             if shown is None and value.isascii() and value.isdigit() and len(value) <= 15:
                 return int(value)
             plain = number(value)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown, shown_by
 from batch_updater.loader.sheets.package import Element, Package
-from batch_updater.loader.sheets.worksheet import SharedStrings, read_rows
+from batch_updater.loader.sheets.scanner import read_rows
+from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
 from batch_updater.model import MARK_PROPERTY
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class XlsxBook:
     def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with self._package.open(self._parts[sheet].part) as stream:
-            yield from read_rows(stream, self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+            yield from read_rows(stream, RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904))
 
     def _workbook_part(self) -> str:
         for relation in self._package.relationships(""):

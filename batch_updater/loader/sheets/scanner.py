@@ -1,0 +1,117 @@
+"""Reads a worksheet's rows fast where they are written in the one form that nearly all programs write.
+
+An XML parser reads the worksheet, but for rows in that form: those are taken apart by a regular expression, which
+is three times as fast. It has to match a row as a whole, so that nothing can be overlooked; whatever it does not match,
+and all that stands before and after the rows, goes to the parser. A test holds both ways against each other.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_updater.loader.sheets.book import SheetRow
+    from batch_updater.loader.sheets.worksheet import RowReader
+
+_CHUNK_BYTES = 1 << 16
+_MOST_KEPT = 1 << 20
+"""Characters of one row, or of what stands before the rows, that are looked at as a whole."""
+_OTHER_ENCODING = re.compile(
+    rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
+)
+_START_OF_ROWS = "<sheetData>"
+_END_OF_ROW = "</row>"
+_NOT_ROWS = ("<!", "<?", "sheetData")
+"""Behind these what looks like a row may be a comment, or stand outside the rows."""
+
+_CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
+_FORMULA = r"(?:<f(?: [^<>]*)?(?:/>|>[^<]*</f>)(?=<v>[^<]))?"
+"""A formula beside the value that was saved for it, which is all that counts."""
+_VALUE = f'{_FORMULA}<v>{_CONTENT}</v>|<is><t(?: xml:space="preserve")?>{_CONTENT}</t></is>'
+_CELL = rf'<c r="([A-Z]{{1,3}})([0-9]{{1,7}})"(?: s="([0-9]+)")?(?: t="([a-zA-Z]+)")?(?:/>|>(?:{_VALUE})?</c>)'
+_UNGROUPED_CELL = re.sub(r"(?<!\\)\((?!\?)", "(?:", _CELL)
+_ROW = re.compile(rf"""\s*<row r="([0-9]{{1,7}})"((?: [^<>'/]*)?)>((?:{_UNGROUPED_CELL})*)""")
+_CELLS = re.compile(_CELL)
+
+
+def read_rows(stream: IO[bytes], reader: RowReader) -> Iterator[SheetRow]:
+    """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed."""
+    scanner = _Scanner(reader)
+    while chunk := stream.read(_CHUNK_BYTES):
+        scanner.feed(chunk)
+        yield from reader.take()
+    scanner.close()
+    yield from reader.take()
+
+
+class _Scanner:
+    """Decides for each piece of a worksheet which way it is read."""
+
+    def __init__(self, reader: RowReader) -> None:
+        self._reader = reader
+        self._parser = reader.parser
+        self._decoder: codecs.IncrementalDecoder | None = None
+        """None where the parser is given the bytes as they are, which know their encoding themselves."""
+        self._started = False
+        self._scanning = True
+        self._kept = ""
+        """The beginning of a piece whose end is not yet there."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if not self._started:
+            self._started = True
+            if not _OTHER_ENCODING.match(chunk):
+                self._decoder = codecs.getincrementaldecoder("utf-8")()
+        if self._decoder is None:
+            self._parser.Parse(chunk)
+        elif self._scanning:
+            self._scan(self._kept + self._decoder.decode(chunk))
+        else:
+            self._parser.Parse(self._decoder.decode(chunk))
+
+    def close(self) -> None:
+        """Take the end."""
+        if self._decoder is not None:
+            self._parser.Parse(self._kept + self._decoder.decode(b"", final=True))
+        self._parser.Parse(b"", True)
+
+    def _scan(self, text: str) -> None:
+        if not self._reader.in_data:
+            text = self._before_rows(text)
+        *rows, self._kept = text.split(_END_OF_ROW) if self._scanning and self._reader.in_data else (text,)
+        while rows and self._scanning:
+            row = rows.pop(0)
+            if not self._in_usual_form(row):
+                self._parser.Parse(row + _END_OF_ROW)
+                self._scanning = not any(mark in row for mark in _NOT_ROWS)
+        self._kept = _END_OF_ROW.join((*rows, self._kept))
+        if len(self._kept) > _MOST_KEPT or (self._reader.in_data and any(mark in self._kept for mark in _NOT_ROWS)):
+            self._scanning = False
+        if not self._scanning:
+            self._parser.Parse(self._kept)
+            self._kept = ""
+
+    def _before_rows(self, text: str) -> str:
+        """Give what stands before the rows to the parser, if the rows are in sight. Returns what is left."""
+        before, found, after = text.partition(_START_OF_ROWS)
+        if not found:
+            return text
+        self._parser.Parse(before + found)
+        # It may have stood in a comment, or in another namespace.
+        self._scanning = self._reader.in_data
+        return after
+
+    def _in_usual_form(self, row: str) -> bool:
+        """Hand a row over, if it is in the form that can be taken apart; `row` lacks its end tag."""
+        usual = _ROW.fullmatch(row)
+        if usual is None:
+            return False
+        number, attributes, cells = usual.groups()
+        hidden = ' hidden="1"' in attributes or ' hidden="true"' in attributes
+        self._reader.add_row(int(number), _CELLS.findall(cells), hidden=hidden)
+        return True

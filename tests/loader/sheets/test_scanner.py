@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+from xml.parsers import expat
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from batch_updater.loader.sheets.book import SheetRow, UnreadableError
+from batch_updater.loader.sheets.number_formats import Shown
+from batch_updater.loader.sheets.scanner import read_rows
+from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+class Dribble(io.BytesIO):
+    """A stream that gives a few bytes at a time."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        super().__init__(content)
+        self._size = size
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        return super().read(self._size)
+
+
+def strings() -> SharedStrings:
+    table = SharedStrings()
+    table.read(io.BytesIO(f'<sst xmlns="{MAIN}"><si><t>a</t></si><si><t>b_x0009_</t></si></sst>'.encode()))
+    return table
+
+
+def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
+    """Return the rows of a worksheet, or that it is refused."""
+    reader = RowReader(strings(), {"1": Shown.DATE}, epoch_1904=False)
+    try:
+        return list(read_rows(Dribble(document.encode(encoding), size), reader))
+    except (UnreadableError, expat.ExpatError, ValueError):
+        return "refused"
+
+
+def worksheet(data: str, head: str = "", tail: str = "") -> str:
+    return f'{head}<worksheet xmlns="{MAIN}" xmlns:x="y"><cols/><sheetData>{data}</sheetData>{tail}</worksheet>'
+
+
+CELLS = st.sampled_from(
+    [
+        '<c r="{c}{r}"><v>12</v></c>', '<c r="{c}{r}" s="1"><v>45000</v></c>', '<c r="{c}{r}" t="s"><v>0</v></c>',
+        '<c r="{c}{r}" s="0" t="s"><v>1</v></c>', '<c r="{c}{r}"/>', '<c r="{c}{r}" s="1"/>', '<c r="{c}{r}"></c>',
+        '<c r="{c}{r}" t="str"><f>A1&amp;"x"</f><v>x_x0041_</v></c>', '<c r="{c}{r}"><f>A1</f><v></v></c>',
+        '<c r="{c}{r}"><f t="shared" si="0"/><v>0.1</v></c>', '<c r="{c}{r}"><f>A1</f></c>', '<c r="{c}{r}"><v/></c>',
+        '<c r="{c}{r}" t="e"><v>#N/A</v></c>', '<c r="{c}{r}" t="b"><v>1</v></c>', '<c t="b"><v>0</v></c>',
+        '<c r="{c}{r}" t="inlineStr"><is><t xml:space="preserve"> a]b_x000D_\u00e9 </t></is></c>', "<c r='{c}{r}'/>",
+        '<c r="{c}{r}" t="inlineStr"><is><r><t>a</t></r><r><t>b</t></r></is></c>', '<c s="1" r="{c}{r}"><v>1</v></c>',
+        '<c r="{c}{r}" t="str"><v>a&lt;b</v></c>', '<c r="{c}{r}"><v>1</v></c>\n', '<x:c r="{c}{r}"><v>1</v></x:c>',
+        '<c r="{c}{r}" t="str"><v>\r\n</v></c>', '<c r="{c}{r}"><v>1<!-- 2 -->3</v></c>', '<c r="{c}9"><v>1</v></c>',
+        '<c r="{c}{r}"><v>x</v></c>', '<c r="{c}{r}" t="s"><v>7</v></c>', '<c r="{c}{r}"><v>1</c>', "]]>",
+    ]
+)  # fmt: skip
+"""Cells in the usual form, in other forms, and in no form at all."""
+ROWS = st.sampled_from(
+    [
+        '<row r="{r}">{cells}</row>', '<row r="{r}" spans="1:3" x:d="0.25">{cells}</row>',
+        '<row r="{r}" hidden="1">{cells}</row>', "<row r='{r}' hidden='1'>{cells}</row>", '<row r="{r}"/>',
+        "<row>{cells}</row>", '\n<row r="{r}" hidden="false">{cells}</row>\n',
+        '<row hidden="true" r="{r}">{cells}</row >',
+        '<!-- <row r="{r}">{cells}</row> -->', '<!-- </row><row r="{r}">{cells}</row> -->', '<row r="2">{cells}</row>',
+        '<row r="{r}" a="/>">{cells}</row>', "<?x </row>?>",
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    data = ""
+    for number in range(1, draw(st.integers(0, 6)) + 1):
+        cells = "".join(draw(CELLS).replace("{c}", column) for column in draw(st.sampled_from(["", "A", "AB", "ABC"])))
+        data += draw(ROWS).replace("{cells}", cells).replace("{r}", str(number))
+    return data
+
+
+@hypothesis_settings(max_examples=300, deadline=None)
+@given(documents(), st.integers(1, 200))
+def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
+    """In whatever pieces it comes, a worksheet gives the same rows, or is refused, as if the parser read it alone."""
+    by_parser = rows(worksheet(f"<!-- left to the parser -->{data}"))
+    assert rows(worksheet(data)) == by_parser
+    assert rows(worksheet(data), size) == by_parser
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "utf-8-sig"])
+def test_other_encodings_are_the_parsers_affair(encoding: str) -> None:
+    """XML says itself how it is encoded; nothing is read that only looks like UTF-8."""
+    name = {"utf-8-sig": "UTF-8"}.get(encoding, encoding)
+    document = worksheet(
+        '<row r="1"><c r="A1" t="str"><v>\u00c3\u00a9</v></c></row>', head=f'<?xml version="1.0" encoding="{name}"?>'
+    )
+    assert rows(document, encoding=encoding) == [SheetRow(1, ["\u00c3\u00a9"], hidden=False)]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        worksheet('<row r="1"><c r="A1"><v>1</v></c></row>', tail="<a>"),
+        worksheet('<row r="1"><c r="A1"><v>1</v></c></row>').removesuffix("</sheetData></worksheet>"),
+        worksheet('<row r="1"><c r="A1"><v>1</v></c></row>', head="<!DOCTYPE a>"),
+        worksheet('<row r="1"><c r="A1"><v>1</v></c>'), "<worksheet/>", "<a><sheetData></sheetData></a>", "",
+    ],
+)  # fmt: skip
+def test_what_stands_around_the_rows_is_still_parsed(document: str) -> None:
+    """Rows in perfect form do not hide that the rest is damaged or forbidden."""
+    assert rows(document) == "refused"
+
+
+def test_rows_in_a_comment_or_elsewhere_are_not_read() -> None:
+    """Only the rows of the sheet's data are rows."""
+    row = '<row r="{}"><c r="A{}"><v>1</v></c></row>'
+    head = f"<!-- <sheetData>{row.format(1, 1)} -->"
+    tail = '<extLst xmlns="z"><sheetData><row r="3"><c r="A3"><v>1</v></c></row></sheetData></extLst>'
+    assert rows(worksheet(row.format(2, 2), head=head, tail=tail)) == [SheetRow(2, [1], hidden=False)]
+    assert rows(worksheet(row.format(2, 2), tail=tail)) == [SheetRow(2, [1], hidden=False)]
+
+
+def test_a_row_of_any_length_is_read() -> None:
+    """A row that is too long to be kept in one piece is left to the parser."""
+    text = "x" * 3_000_000
+    document = worksheet(f'<row r="1"><c r="A1" t="str"><v>{text}</v></c></row><row r="2"><c r="A2"><v>1</v></c></row>')
+    assert rows(document) == [SheetRow(1, [text], hidden=False), SheetRow(2, [1], hidden=False)]
