@@ -14,7 +14,7 @@ from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
 from batch_updater.loader.sheets.choice import Sheet, choose_sheet, is_blank_row
 from batch_updater.loader.sheets.opening import open_source
-from batch_updater.model import Job, column_letters
+from batch_updater.model import TEMPLATE_SHEET, Job, column_letters
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name:
     constants = _constants(endpoint, settings)
     sheet = choose_sheet(open_source(path, settings, name=name), settings)
     header = _header_row(sheet, None if sheet.ours else settings.header_row)
-    columns = fit_columns(header, endpoint, settings.columns, constants)
+    # A template has the fields' own names, whatever other files call them.
+    mapping = {} if sheet.ours and sheet.name == TEMPLATE_SHEET else settings.columns
+    columns = fit_columns(header, endpoint, mapping, constants)
     return Table(sheet, header, columns, endpoint, settings, constants)
 
 

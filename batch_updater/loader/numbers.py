@@ -36,7 +36,10 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
 def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
     """Return the number that a text that is not blank stands for, with just the digits it has. Raises Refusal."""
     bare = text.strip()
-    value = Decimal(_with_point(bare, decimal_mark, "a number"))
+    if decimal_mark == "." and len(bare) <= _MOST_DIGITS and _PLAIN.fullmatch(bare):
+        value = Decimal(bare)
+    else:
+        value = Decimal(_with_point(bare, decimal_mark, "a number"))
     return value or value.copy_abs()
 
 

@@ -181,6 +181,13 @@ def test_an_empty_sheet_to_fix_has_nothing_to_do(tmp_path: Path) -> None:
     assert (review.rows, review.good, review.first_job) == (0, 0, None)
 
 
+def test_a_template_needs_no_mapping(tmp_path: Path) -> None:
+    """The headers that other files have are not missed in a template of ours."""
+    path = workbook(tmp_path / "t.xlsx", {"Data": [HEADERS, [1, "a"]]}, batch_updater="template")
+    (row,) = judged(open_table(path, endpoint(), settings(columns={"Deal": "label"}), name="t.xlsx"))
+    assert row.job is not None
+
+
 def test_columns_that_are_not_sent_and_hidden_rows_are_said(tmp_path: Path) -> None:
     """Nothing is left out in silence, and nothing hidden is read in silence."""
     path = workbook(tmp_path / "a.xlsx", {"S": [["itemId", "label", "Owner"], [1, "a", "x"], [2, "b", "y"]]})

@@ -118,4 +118,7 @@ def _rows_below_the_first(source: Source, index: int) -> int:
 
 def is_blank_row(cells: Sequence[Cell]) -> bool:
     """Whether no cell of a row holds anything but blanks."""
-    return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
+    for cell in cells:  # noqa: SIM110  (runs for every row; a loop stops at the first cell without a generator)
+        if cell is not None and not (isinstance(cell, str) and not cell.strip()):
+            return False
+    return True
