@@ -127,7 +127,7 @@ def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _From
 def _integer(cell: object) -> Value:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
-    if cell % 1:
+    if isinstance(cell, Decimal) and cell != cell.to_integral_value():
         raise Refusal(
             "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
         )

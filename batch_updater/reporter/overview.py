@@ -252,7 +252,7 @@ def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) ->
             _write_cell(sheet, number, column, value, style)
         if data and number == 0:
             sheet.write_row(0, _DATA_COLUMN, ("seconds", "rows finished"), quiet)
-        elif number <= len(data):
+        elif 0 < number <= len(data):
             sheet.write_row(number, _DATA_COLUMN, data[number - 1], quiet)
 
 

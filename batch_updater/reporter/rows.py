@@ -90,6 +90,9 @@ class _CellWriter:
             formatted = self._styles(**{**properties, "num_format": _time_format(value), "align": "left"})
             sheet.write_datetime(row, column, value, formatted)
         else:
+            if properties.get("num_format") == DATE:
+                # With a date's format a number would come back as a day: 45000 as 2023-03-15.
+                properties = {**properties, "num_format": "General"}
             sheet.write_number(row, column, value, self._styles(**properties))
 
     def _text(self, sheet: Worksheet, row: int, column: int, text: str, properties: dict[str, object]) -> None:

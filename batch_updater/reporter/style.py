@@ -67,7 +67,8 @@ class Styles:
 
     def header(self, **properties: object) -> Format:
         """Return the format of a header row's cell."""
-        return self(bold=True, font_color="#FFFFFF", bg_color=HEADER, text_wrap=True, valign="vcenter", **properties)
+        usual = {"bold": True, "font_color": "#FFFFFF", "bg_color": HEADER, "text_wrap": True, "valign": "vcenter"}
+        return self(**{**usual, **properties})
 
     def outcome(self, kind: OutcomeKind) -> Format:
         """Return the format of a cell that names an outcome."""

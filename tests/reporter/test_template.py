@@ -1,0 +1,65 @@
+"""reporter/template.py: a workbook or CSV file to fill in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openpyxl
+import pytest
+
+from batch_updater.config import InputSettings
+from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.errors import ResultsError
+from batch_updater.loader.loader import open_table
+from batch_updater.reporter.template import write_template
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENDPOINT = load_endpoint("nexus-opportunity")
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -> None:
+    """A template's headers all fit, and it has no data rows."""
+    path = tmp_path / name
+    write_template(path, ENDPOINT, "#CLEAR")
+    table = open_table(path, ENDPOINT, InputSettings(), name=name)
+    assert set(table.columns.of_field) == {field.name for field in ENDPOINT.fields}
+    assert table.review().rows == 0
+
+
+def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> None:
+    """Rows typed into Data are jobs, although the workbook has a second sheet."""
+    path = tmp_path / "t.xlsx"
+    write_template(path, ENDPOINT, "#CLEAR")
+    book = openpyxl.load_workbook(path)
+    book["Data"].append([123, "Pre", None, "New name"])
+    book.save(path)
+    table = open_table(path, ENDPOINT, InputSettings(), name="t.xlsx")
+    (judged,) = table.judged(table.review())
+    assert judged.job
+    assert dict(judged.job.values) == {"OpportunityId": 123, "opportunityType": "Pre", "OpportunityName": "New name"}
+
+
+def test_a_template_helps_whoever_fills_it_in(tmp_path: Path) -> None:
+    """Each header has a note, needed ones another colour, enums a drop-down; a second sheet explains the rules."""
+    path = tmp_path / "t.xlsx"
+    write_template(path, ENDPOINT, "#EMPTY")
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["Data", "How to fill in"]
+    data = book["Data"]
+    assert all(cell.comment for cell in data[1])
+    colours = {cell.value: cell.fill.fgColor.rgb for cell in data[1]}
+    assert colours["OpportunityId"] == colours["opportunityType"] != colours["StageName"]
+    assert [v.formula1 for v in data.data_validations.dataValidation] == ['"Pre,Post"']
+    assert "#EMPTY" in str([cell.value for line in book["How to fill in"].iter_rows() for cell in line])
+
+
+@pytest.mark.parametrize("name", ["there.xlsx", "t.pdf"])
+def test_a_template_replaces_nothing(tmp_path: Path, name: str) -> None:
+    """A file that exists stays as it is, and an ending that is no template is refused."""
+    (tmp_path / "there.xlsx").write_text("mine", encoding="utf-8")
+    with pytest.raises(ResultsError):
+        write_template(tmp_path / name, ENDPOINT, "#CLEAR")
+    assert (tmp_path / "there.xlsx").read_text(encoding="utf-8") == "mine"

@@ -1,0 +1,89 @@
+"""files.py: files of ours, whole or not at all, and never over somebody else's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openpyxl
+import pytest
+
+from batch_updater.errors import ResultsError
+from batch_updater.files import check_replaceable, private_folder, write_whole
+from tests.reporter.made import updated, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def new(draft: Path) -> None:
+    draft.write_text("new", encoding="utf-8")
+
+
+def test_a_file_is_whole_and_private(tmp_path: Path) -> None:
+    """What was written is there under its name, readable by its owner alone, and nothing beside it."""
+    path = write_whole(tmp_path / "a.xlsx", new)
+    assert path.read_text(encoding="utf-8") == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_earlier_file_and_no_draft(tmp_path: Path) -> None:
+    """If writing fails in the middle, what was there before is untouched."""
+    path = tmp_path / "a.xlsx"
+    path.write_text("old", encoding="utf-8")
+
+    def fail(draft: Path) -> None:
+        draft.write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="space"):
+        write_whole(path, fail)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_symbolic_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    """What a link at the target points to stays as it is."""
+    victim, link = tmp_path / "victim", tmp_path / "a.xlsx"
+    victim.write_text("precious", encoding="utf-8")
+    link.symlink_to(victim)
+    write_whole(link, new)
+    assert victim.read_text(encoding="utf-8") == "precious"
+    assert not link.is_symlink()
+
+
+def test_a_workbook_that_excel_holds_open_goes_beside_it(tmp_path: Path) -> None:
+    """While Excel's own lock file is there, the workbook is written under another name."""
+    path = tmp_path / "a.xlsx"
+    path.write_text("open in Excel", encoding="utf-8")
+    (tmp_path / "~$a.xlsx").write_text("lock", encoding="utf-8")
+    written = write_whole(path, new)
+    assert written == tmp_path / "a (2).xlsx"
+    assert path.read_text(encoding="utf-8") == "open in Excel"
+
+
+def test_only_an_untouched_workbook_of_ours_may_be_replaced(tmp_path: Path) -> None:
+    """Nothing, or what we wrote, may be replaced; what somebody saved since, or anything else, may not."""
+    path = tmp_path / "r.xlsx"
+    check_replaceable(path)
+    write(path, [updated(2, 1, "Pre")])
+    check_replaceable(path)
+    openpyxl.load_workbook(path).save(path)
+    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+        check_replaceable(path)
+    path.write_text("notes", encoding="utf-8")
+    with pytest.raises(ResultsError):
+        check_replaceable(path)
+
+
+@pytest.mark.parametrize("name", ["r.csv", "nowhere/r.xlsx", "r"])
+def test_a_place_that_cannot_hold_a_workbook_is_refused(tmp_path: Path, name: str) -> None:
+    """Another ending or a folder that is not there is said before anything is sent."""
+    with pytest.raises(ResultsError) as caught:
+        check_replaceable(tmp_path / name)
+    assert caught.value.place.file
+
+
+def test_folders_are_private(tmp_path: Path) -> None:
+    """A folder of ours may be entered by its owner alone."""
+    assert private_folder(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
