@@ -80,6 +80,7 @@ class Finished:
     """How a run or a check ended."""
 
     plan: Plan
+    facts: RunFacts
     rows: Callable[[], Iterator[ReportRow]]
     """Goes over every row and its outcome once more, in file order."""
     results: Path | None
@@ -146,15 +147,16 @@ def check(plan: Plan, results: Path | None) -> Finished:
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     rows = functools.partial(_planned_rows, plan)
+    facts = _facts(plan, "check", None, started_at, None)
     written = None
     if results is not None:
         check_replaceable(results)
-        facts = _facts(plan, "check", None, started_at, None)
         written = write_results(results, facts, plan.table.columns, plan.endpoint, rows())
     summary = written.summary if written else _counted(rows(), plan.table.columns)
     _require_sum(plan, summary)
     return Finished(
         plan=plan,
+        facts=facts,
         rows=rows,
         results=written.path if written else None,
         summary=summary,
@@ -233,8 +235,8 @@ class Run:
         stop = _flushed(journal) or stop
         rows = functools.partial(self._settled_rows, journal, stop)
         written, fault = None, None
+        facts = _facts(self._plan, "run", self._folder, self._started_at, sent)
         if not (sent and sent.aborted):
-            facts = _facts(self._plan, "run", self._folder, self._started_at, sent)
             try:
                 written = write_results(results, facts, self._plan.table.columns, self._plan.endpoint, rows())
             except (OSError, ResultsError) as error:
@@ -243,6 +245,7 @@ class Run:
         _require_sum(self._plan, summary)
         return Finished(
             plan=self._plan,
+            facts=facts,
             rows=rows,
             results=written.path if written else None,
             summary=summary,
@@ -320,8 +323,13 @@ def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
 
 def _planned_rows(plan: Plan) -> Iterator[ReportRow]:
     for judged in plan.table.judged(plan.review):
-        planned = judged.job is not None
-        yield ReportRow(judged.row, Outcome(judged.row.number, OutcomeKind.PLANNED) if planned else _invalid(judged))
+        if judged.job is None:
+            outcome = _invalid(judged)
+        elif judged.waits_for is not None:
+            outcome = _not_sent(judged, None)
+        else:
+            outcome = Outcome(judged.row.number, OutcomeKind.PLANNED)
+        yield ReportRow(judged.row, outcome)
 
 
 def _lasting(stop: Stop | None, summary: Summary) -> Stop | None:

@@ -1,0 +1,42 @@
+"""Make the samples that the program itself writes: `python samples/make_results.py` (after make_samples.py).
+
+The results workbook is that of a real run of mistakes.xlsx against the sandbox, without who ran it and where.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from batch_updater import demo, pipeline
+from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.reporter.template import write_template
+from batch_updater.reporter.workbook import write_results
+from batch_updater.sandbox.server import Sandbox, SandboxSettings
+
+HERE = Path(__file__).parent
+PERSONAL = ("run by", "on machine", "Python", "api.token", "api.base_url", "results.folder")
+
+
+def main() -> None:
+    """Write both files beside this one."""
+    template, results = HERE / "template.xlsx", HERE / "mistakes-results.xlsx"
+    template.unlink(missing_ok=True)
+    write_template(template, load_endpoint("nexus-opportunity"), "#CLEAR")
+    with Sandbox(SandboxSettings()) as sandbox, demo.token_file() as token, tempfile.TemporaryDirectory() as folder:
+        config = demo.configuration(sandbox.url, token)
+        plan = pipeline.prepare(HERE / "mistakes.xlsx", config, Path(folder))
+        finished = pipeline.Run(plan, Path(folder), pipeline.Options(), {}).execute()
+        facts = replace(
+            finished.facts,
+            input_path="mistakes.xlsx",
+            base_url="https://nexus.example.com",
+            run_folder=None,
+            settings=tuple(setting for setting in finished.facts.settings if setting.name not in PERSONAL),
+        )
+        write_results(results, facts, plan.table.columns, plan.endpoint, finished.rows())
+
+
+if __name__ == "__main__":
+    main()
