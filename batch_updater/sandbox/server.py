@@ -60,13 +60,20 @@ class Sandbox:
         self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
         self._served = _serving(self._app, self._settings)
-        self.url = asyncio.run_coroutine_threadsafe(self._served.__aenter__(), self._loop).result()
+        try:
+            self.url = asyncio.run_coroutine_threadsafe(self._served.__aenter__(), self._loop).result()
+        except OSError:
+            self._end_thread()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         asyncio.run_coroutine_threadsafe(self._served.__aexit__(None, None, None), self._loop).result()
+        self._end_thread()
+
+    def _end_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
