@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
@@ -21,6 +21,7 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
+from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.limiter import Stopped, pause
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
 from batch_updater.sender.verdict import (
@@ -29,7 +30,9 @@ from batch_updater.sender.verdict import (
     Fault,
     Meaning,
     again_advice,
+    asks_to_slow_down,
     retry_after_s,
+    shows_service_down,
     utc_now,
     verdict_on,
 )
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Request
     from batch_updater.sender.auth import Secret, Token, TokenSource
+    from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.verdict import Verdict
 
@@ -73,13 +77,23 @@ class Settled:
     stop: Stop | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom the API is called."""
+
+    tokens: TokenSource
+    headers: Mapping[str, Secret]
+    """Sent with every request."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What went out, over all rows."""
 
     requests: int = 0
     retries: int = 0
-    answers: int = 0
+    throttled: int = 0
+    """Requests that were answered with 429."""
 
 
 @dataclass(slots=True)
@@ -129,27 +143,32 @@ class Client:
         config: Config,
         session: aiohttp.ClientSession,
         limiter: Limiter,
-        tokens: TokenSource,
-        headers: Mapping[str, Secret],
+        breaker: Breaker,
+        credentials: Identity,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
         self._session = session
         self._limiter = limiter
-        self._tokens = tokens
+        self._breaker = breaker
+        self._tokens = credentials.tokens
         self._proxy = proxy_for(config.api)
         self._builder = RequestBuilder(endpoint)
         self._outcomes = OutcomeWriter(endpoint)
         self._base = config.api.base_url or ""
         self._origin = URL(self._base).origin()
-        self._headers = {name: value.reveal() for name, value in headers.items()}
+        self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
         self._headers["Content-Type"] = endpoint.content_type
         self._headers["Accept"] = "application/json"
+        self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
         self._under_way: set[asyncio.Timeout] = set()
+        self._is_cut = False
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
         self.counts = Counts()
         self.allowed = AllowedValues(endpoint)
         """What the answers have taught so far."""
+        self.answered = asyncio.Event()
+        """Set by the first HTTP answer of the run."""
 
     async def first_token(self) -> Stop | None:
         """Have a token before any row is touched; returns why the run ends if there is none to be had."""
@@ -172,12 +191,15 @@ class Client:
             return Settled(self._outcomes.unsettled(row))
         except JournalError as error:
             return self._ended(row, disk_stop(error))
+        except ServiceDown:
+            return self._ended(row, self._service_down(row))
         except _EndOfRun as end:
             return self._ended(row, end.stop)
         return self._judged(row, verdict)
 
     def cut(self) -> None:
         """End everything under way now, as if its time were up."""
+        self._is_cut = True
         now = asyncio.get_running_loop().time()
         for timeout in self._under_way:
             timeout.reschedule(now)
@@ -186,7 +208,7 @@ class Client:
         answer = row.last
         if isinstance(answer, Answer):
             if verdict.meaning is Meaning.ACCEPTED:
-                return Settled(self._outcomes.accepted(row, self._record(answer), self.allowed))
+                return Settled(self._outcomes.accepted(row, self.allowed))
             if verdict.meaning is Meaning.REFUSED:
                 self.allowed = self.allowed.learn(row.job, answer.parsed())
                 return Settled(self._outcomes.refused(row, answer, self.allowed))
@@ -202,7 +224,7 @@ class Client:
         self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
     ) -> Verdict:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
-        first = await self._attempt(row, request, before_send, stopping)
+        first = await self._admitted(row, request, before_send, stopping)
         if first.meaning is not Meaning.TRY_AGAIN:
             return first
         # tenacity costs tens of microseconds a call, so it enters only once a row needs it: the attempt that has been
@@ -210,11 +232,11 @@ class Client:
         made = [first]
 
         async def attempt() -> Verdict:
-            return made.pop() if made else await self._attempt(row, request, before_send, stopping)
+            return made.pop() if made else await self._admitted(row, request, before_send, stopping)
 
         def wait(state: RetryCallState) -> float:
-            asked_s = _asked_wait_s(row)
-            return self._backoff(state) if asked_s is None else asked_s
+            # While the breaker is open its own pauses count.
+            return 0.0 if self._breaker.is_open else max(self._backoff(state), _asked_wait_s(row) or 0.0)
 
         async def sleep(seconds: float) -> None:
             self._log(row, "back-off", wait_s=round(seconds, 3))
@@ -222,12 +244,24 @@ class Client:
 
         retrying = AsyncRetrying(
             sleep=sleep,
-            stop=stop_after_attempt(self._config.sending.attempts),
+            stop=lambda _: row.tries >= self._config.sending.attempts,
             wait=wait,
             retry=retry_if_result(lambda verdict: verdict.meaning is Meaning.TRY_AGAIN),
             retry_error_callback=_last_verdict,
         )
         return await retrying(attempt)
+
+    async def _admitted(
+        self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
+    ) -> Verdict:
+        """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
+        while self._breaker.is_open:
+            async with self._breaker.turn:
+                if self._breaker.is_open:
+                    await self._breaker.before_probe()
+                    return await self._attempt(row, request, before_send, stopping)
+        row.tries += 1
+        return await self._attempt(row, request, before_send, stopping)
 
     async def _attempt(
         self, row: RowState, request: Request, before_send: BeforeSend, stopping: asyncio.Event
@@ -238,27 +272,52 @@ class Client:
                 raise Stopped
             token = await self._token()
             row.last = await self._exchange(row, request, token, before_send)
-            verdict = verdict_on(row.last, self._endpoint, has_record=self._record(row.last) is not None)
-            self._take_note(row, verdict, token)
+            row.record = self._record(row.last)
+            verdict = verdict_on(row.last, self._endpoint, has_record=row.record is not None)
+            self._take_note(row, row.last, verdict)
+            if token and isinstance(row.last, Answer) and verdict.meaning is not Meaning.TOKEN_REFUSED:
+                self._tokens.accepted(token)
             if verdict.meaning is not Meaning.TOKEN_REFUSED or row.token_refusals >= _TOKEN_REFUSALS_PER_ROW:
                 return verdict
             await self._replace(token)
 
-    def _take_note(self, row: RowState, verdict: Verdict, token: Token | None) -> None:
+    def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
+        """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
         if verdict.effect is Effect.POSSIBLE and verdict.meaning is not Meaning.ACCEPTED:
             row.effect = Effect.POSSIBLE
         if verdict.meaning is Meaning.TOKEN_REFUSED:
             row.token_refusals += 1
-        if isinstance(row.last, Fault):
-            self._log(row, "attempt", why=row.last.cause)
-            return
-        row.status = row.last.status if row.last else None
-        self.counts.answers += 1
-        if token and verdict.meaning is not Meaning.TOKEN_REFUSED:
-            self._tokens.accepted(token)
-        self._log(row, "attempt", status=row.status, why=verdict.meaning.name.lower())
+        if isinstance(result, Fault):
+            self._log(row, "attempt", why=result.cause)
+        else:
+            row.status = result.status
+            self.answered.set()
+            self._log(row, "attempt", status=row.status, why=verdict.meaning.name.lower())
+        self._judge_service(row, result)
         if verdict.meaning is Meaning.TRY_AGAIN:
             self._obey_retry_after(row)
+
+    def _judge_service(self, row: RowState, result: Answer | Fault) -> None:
+        """Tell the limiter and the breaker; end the run where no attempt of any row can do better."""
+        if isinstance(result, Fault) and result.lasting:
+            raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, result.message, result.advice))
+        if not shows_service_down(result):
+            self._breaker.answered()
+            return
+        unreachable = isinstance(result, Fault) and result.effect is Effect.NONE
+        self._breaker.failed(unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
+        if asks_to_slow_down(result):
+            self.counts.throttled += row.status == 429
+            if self._limiter.throttled(row.permitted_at):
+                self._log(row, "slower", why=f"{self._limiter.pace_per_s():.3g} requests a second from now on")
+
+    def _service_down(self, row: RowState) -> Stop:
+        waited_s, name = self._config.sending.max_wait_s, self._endpoint.api_name
+        last = f" {row.last.message}" if isinstance(row.last, Fault) else ""
+        message = f"{name} has answered nothing but failures for {waited_s:g} s (sending.max_wait_s).{last}"
+        return Stop(
+            StopReason.SERVICE_DOWN, message, "Check that it can be reached from here, then run again to go on."
+        )
 
     def _obey_retry_after(self, row: RowState) -> None:
         """Let the whole pool wait as long as the service asks; end the run if that is too long."""
@@ -294,6 +353,7 @@ class Client:
         async def going_out() -> None:
             nonlocal sent
             await self._limiter.permit()
+            row.permitted_at = self._limiter.last_permit_at
             await before_send(row.job, row.attempts + 1)
             self.counts.requests += 1
             self.counts.retries += row.attempts > 0
@@ -315,14 +375,11 @@ class Client:
             return self._fault(error)
 
     async def _request(self, request: Request, token: Token | None, attempt: _Attempt) -> Answer:
-        headers = self._headers
-        if token is not None:
-            headers = {**headers, "Authorization": f"Bearer {token.value.reveal()}"}
         async with self._session.request(
             request.method,
             self._url(request),
             data=request.body,
-            headers=headers,
+            headers=self._headers_with(token),
             allow_redirects=False,
             proxy=self._proxy,
             middlewares=(attempt,),
@@ -338,6 +395,12 @@ class Client:
             if not complete:
                 response.close()
             return Answer(response.status, body, complete, retry_after)
+
+    def _headers_with(self, token: Token | None) -> Mapping[str, str]:
+        """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
+        if token is not None and token is not self._headers_of[0]:
+            self._headers_of = (token, {**self._headers, "Authorization": f"Bearer {token.value.reveal()}"})
+        return self._headers_of[1] if token is not None else self._headers
 
     def _url(self, request: Request) -> URL:
         query = f"?{request.query}" if request.query else ""
@@ -356,6 +419,8 @@ class Client:
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)
         advice = again_advice(self._endpoint)
+        if isinstance(error, TimeoutError) and self._is_cut:
+            return Fault("ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE)
         if isinstance(error, TimeoutError):
             message = f"No answer came within {self._config.api.timeout_s:g} s."
             return Fault("no answer in time", message, advice, Effect.POSSIBLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -15,6 +16,14 @@ _MARGIN_S = 0.0005
 """Clocks and event loops round; a permit that comes this much later than it could is never one too early."""
 _CATCH_UP_S = 0.02
 """How far a permit may lag behind its pace without the pace being lost: sleeps overshoot."""
+_DECREASE = 0.7
+_INCREASE_SHARE_PER_S = 0.02
+"""Of the configured rate. Simulated against token buckets of 50 to 100 a second, asked for up to 100 times as much:
+a larger step or a weaker decrease gets more requests refused, a smaller one leaves more of the service unused."""
+_LEAST_INCREASE_PER_S = 2.0
+"""Each second, whatever its share of the configured rate: a slow run would take long to recover otherwise."""
+_SLOWEST_PER_S = 1.0
+"""No decrease goes below this, unless the configured rate does."""
 
 
 class Stopped(Exception):  # noqa: N818  (no error: somebody asked for it)
@@ -26,20 +35,30 @@ class Limiter:
 
     Permits are paced evenly at `rate_per_s`; up to `burst` may come at once after a lull. Two rules together: the
     pace keeps the average, the window keeps the promise whatever the pace has caught up on.
+
+    The pace adapts to a service that allows less (additive increase, multiplicative decrease): `throttled` slows it
+    down, and it then grows evenly until it is the configured one again.
     """
 
     def __init__(
         self, rate_per_s: float, burst: int, stopping: asyncio.Event, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._interval_s = 1 / rate_per_s
-        self._tolerance_s = max(burst * self._interval_s, _CATCH_UP_S)
+        self._rate_per_s = rate_per_s
+        self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
         self._recent: deque[float] = deque(maxlen=max(1, int(rate_per_s + burst)))
+        self._last_second: deque[float] = deque()
         self._stopping = stopping
         self._clock = clock
         self._paced_at = 0.0
         self._paused_until = 0.0
+        self._slowed_to_per_s = rate_per_s
+        self._slowed_at = -math.inf
         self._turn = asyncio.Lock()
         self.permits = 0
+        self.last_permit_at = 0.0
+        """On the clock. Right after `permit`, before anything else is awaited, it is that permit's."""
+        self.busiest_second = 0
+        """The largest number of permits that any window of one second held."""
 
     async def permit(self) -> None:
         """Return when one request may go out. Raises Stopped once the run is ending."""
@@ -52,7 +71,9 @@ class Limiter:
 
     def wait_s(self) -> float:
         """Return how long the next permit has to wait, in seconds; 0 or less if it need not."""
-        earliest = max(self._paced_at - self._tolerance_s, self._paused_until)
+        # A burst is for a service that keeps up.
+        tolerance_s = self._tolerance_s if self._slowed_at == -math.inf else _CATCH_UP_S
+        earliest = max(self._paced_at - tolerance_s, self._paused_until)
         if len(self._recent) == self._recent.maxlen:
             earliest = max(earliest, self._recent[0] + _WINDOW_S + _MARGIN_S)
         return earliest - self._clock()
@@ -60,9 +81,38 @@ class Limiter:
     def take(self) -> None:
         """Take a permit now; the caller has waited for it."""
         now = self._clock()
-        self._paced_at = max(self._paced_at, now) + self._interval_s
+        self._paced_at = max(self._paced_at, now) + 1 / self.pace_per_s()
         self._recent.append(now)
+        self._last_second.append(now)
+        while self._last_second[0] <= now - _WINDOW_S:
+            self._last_second.popleft()
+        self.busiest_second = max(self.busiest_second, len(self._last_second))
         self.permits += 1
+        self.last_permit_at = now
+
+    def pace_per_s(self) -> float:
+        """Return how many permits a second are given just now."""
+        if self._slowed_at == -math.inf:
+            return self._rate_per_s
+        grown_s = max(0.0, self._clock() - max(self._slowed_at, self._paused_until))
+        increase_per_s = max(_LEAST_INCREASE_PER_S, self._rate_per_s * _INCREASE_SHARE_PER_S)
+        pace_per_s = self._slowed_to_per_s + increase_per_s * grown_s
+        if pace_per_s < self._rate_per_s:
+            return pace_per_s
+        self._slowed_at = -math.inf
+        return self._rate_per_s
+
+    def throttled(self, permitted_at: float) -> bool:
+        """Slow down, because the service refused a request that was permitted at that moment; returns whether.
+
+        It does so once for all the requests that were under way together: those after the first say nothing new.
+        """
+        if permitted_at <= self._slowed_at:
+            return False
+        slowest_per_s = min(_SLOWEST_PER_S, self._rate_per_s)
+        self._slowed_to_per_s = max(slowest_per_s, self.pace_per_s() * _DECREASE)
+        self._slowed_at = self._clock()
+        return True
 
     def pause(self, seconds: float) -> None:
         """Let nothing at all go out for so long: the service asked for it (Retry-After, RFC 9110, section 10.2.3)."""

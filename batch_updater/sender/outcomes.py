@@ -35,6 +35,11 @@ class RowState:
 
     job: Job
     attempts: int = 0
+    """Requests that went out."""
+    tries: int = 0
+    """Those that count towards `sending.attempts`: no probes, no repeats after a 401."""
+    permitted_at: float = 0.0
+    """When the limiter let the last request out, on its clock."""
     effect: Effect = Effect.NONE
     """The gravest of all attempts so far."""
     status: int | None = None
@@ -42,6 +47,8 @@ class RowState:
     started_s: float = 0.0
     token_refusals: int = 0
     last: Answer | Fault | None = None
+    record: Mapping[str, object] | None = None
+    """The record that the last answer held; None if it held none."""
 
     def goes_out(self) -> None:
         """Count one more request."""
@@ -62,9 +69,9 @@ class OutcomeWriter:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    def accepted(self, row: RowState, record: Mapping[str, object] | None, allowed: AllowedValues) -> Outcome:
+    def accepted(self, row: RowState, allowed: AllowedValues) -> Outcome:
         """Compare what the API reports of a row that it took with what was asked for."""
-        found = differences(self._endpoint, row.job, record, allowed) if record is not None else ()
+        found = differences(self._endpoint, row.job, row.record, allowed) if row.record is not None else ()
         if not found:
             return self._outcome(row, OutcomeKind.UPDATED)
         problems = tuple(self._difference(row.job.row, difference) for difference in found)
@@ -78,7 +85,7 @@ class OutcomeWriter:
         name = status_name(answer.status)
         message = f"{self._endpoint.api_name} refused it ({name})" + (f": {said}" if said else ".")
         advice = advice_on(answer.status, self._endpoint)
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.judge(row.job))
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.blame(row.job))
 
     def unsettled(self, row: RowState) -> Outcome:
         """Say what is known of a row that no attempt has settled."""
@@ -91,7 +98,8 @@ class OutcomeWriter:
         """Say that something ended the run while this row was being sent."""
         if not row.attempts:
             return not_sent(row.job, stop.message)
-        return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, stop.reason.value)
+        cause = self._trouble(row.last)[2]
+        return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, cause)
 
     def _trouble(self, last: Answer | Fault | None) -> tuple[str, str, str]:
         """Return message, advice and cause."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from batch_updater.sender.auth import (
     TokenSource,
     source_by_reference,
 )
-from batch_updater.sender.client import Client, disk_stop, proxy_for, tls_context
+from batch_updater.sender.breaker import Breaker
+from batch_updater.sender.client import Client, Identity, disk_stop, proxy_for, tls_context
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 
@@ -36,6 +38,9 @@ _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
 
 
+_log = logging.getLogger("batch_updater.sender")
+
+
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """Whom the sender tells, and waits for; both may raise JournalError, after which nothing more goes out."""
@@ -51,6 +56,10 @@ class SendResult:
 
     requests: int
     retries: int
+    throttled: int
+    """Requests that were answered with 429."""
+    busiest_second: int
+    """The largest number of permits in any window of one second."""
     stop: Stop | None
     aborted: bool
     """Whether somebody asked twice: then not even the workbook is waited for."""
@@ -67,7 +76,7 @@ class _Alike:
 
     def kind_after(self, outcome: Outcome) -> str | None:
         """Take note of one more finished row; returns how all of the first `limit` were refused, else None."""
-        if self.seen >= self.limit:
+        if self.seen >= self.limit or not outcome.attempts:
             return None
         kind = _refusal(outcome)
         self.kind = kind if self.seen == 0 or kind == self.kind else None
@@ -138,6 +147,8 @@ class Sender:
         self._failures_left = config.sending.failures_allowed(rows)
         self._targets = _Targets()
         self._unparked = asyncio.Event()
+        self._finished = asyncio.Event()
+        """Set with each outcome, and when the run ends."""
         self._client: Client | None = None
 
     def stop(self) -> None:
@@ -169,31 +180,35 @@ class Sender:
             if stop := await client.first_token():
                 self._end(stop)
             await self._send_all(jobs, client)
-            return SendResult(client.counts.requests, client.counts.retries, self._stop, self._aborted, client.allowed)
+            counts = client.counts
+            return SendResult(
+                counts.requests,
+                counts.retries,
+                counts.throttled,
+                limiter.busiest_second,
+                self._stop,
+                self._aborted,
+                client.allowed,
+            )
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
-        """Send the first job alone, then open the pool at the first answer."""
-        while not client.counts.answers and not self._stopping.is_set():
-            job = next(jobs, None)
-            if job is None:
-                return
-            outcome = await self._process(job, client)
-            if not client.counts.answers and outcome.attempts:
-                self._end(Stop(StopReason.SERVICE_DOWN, outcome.message, outcome.advice))
         queue: asyncio.Queue[Job | None] = asyncio.Queue(self._config.sending.concurrency)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._config.sending.concurrency):
                 group.create_task(self._work(queue, client))
-            await self._feed(jobs, queue)
+            await self._feed(jobs, queue, client.answered)
 
-    async def _feed(self, jobs: Iterator[Job], queue: asyncio.Queue[Job | None]) -> None:
-        """Read jobs as fast as they are sent, and no faster."""
+    async def _feed(self, jobs: Iterator[Job], queue: asyncio.Queue[Job | None], answered: asyncio.Event) -> None:
+        """Read jobs as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
         while not self._stopping.is_set() and (job := next(jobs, None)) is not None:
             while self._targets.waiting >= _PARKED_AT_MOST:
                 self._unparked.clear()
                 await self._unparked.wait()
             if self._targets.claim(job):
+                self._finished.clear()
                 await queue.put(job)
+                if not answered.is_set():
+                    await _first_of(answered, self._finished)
         for _ in range(self._config.sending.concurrency):
             await queue.put(None)
 
@@ -205,7 +220,7 @@ class Sender:
                 following = self._targets.release(following)
                 self._unparked.set()
 
-    async def _process(self, job: Job, client: Client) -> Outcome:
+    async def _process(self, job: Job, client: Client) -> None:
         """Give one job its outcome and tell it."""
         outcome = await self._outcome(job, client)
         if outcome.kind not in _CONFIRMED and self._config.input.duplicates == "in_order":
@@ -215,7 +230,7 @@ class Sender:
             await self._hooks.on_outcome(outcome)
         except JournalError as error:
             self._end(disk_stop(error))
-        return outcome
+        self._finished.set()
 
     async def _outcome(self, job: Job, client: Client) -> Outcome:
         if self._stopping.is_set():
@@ -243,6 +258,8 @@ class Sender:
 
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""
+        if self._stop is None:
+            _log.warning("stop", extra={"event": "stop", "why": stop.reason.value})
         self._stop = self._stop or stop
         self._stopping.set()
         self._unparked.set()
@@ -252,8 +269,10 @@ class Sender:
             self._client.cut()
 
     def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
-        tokens = self._token_source(session, limiter)
-        return Client(self._endpoint, self._config, session, limiter, tokens, self._credentials.headers)
+        sending = self._config.sending
+        breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
+        identity = Identity(self._token_source(session, limiter), self._credentials.headers)
+        return Client(self._endpoint, self._config, session, limiter, breaker, identity)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials
@@ -276,6 +295,16 @@ class Sender:
     def _connect_timeout_s(self) -> float:
         """Return the limit for connecting: a little below that for the whole attempt, so that the two differ."""
         return min(self._config.api.connect_timeout_s, 0.95 * self._config.api.timeout_s)
+
+
+async def _first_of(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Return when either is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 def _waits(job: Job, earlier: int) -> Outcome:

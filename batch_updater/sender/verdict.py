@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
 
 _MESSAGE_CHARACTERS = 500
+_LONGEST_WAIT_S = 1e9
+"""More than any run waits; keeps a number of any length finite."""
 
 
 class Effect(Enum):
@@ -127,6 +129,16 @@ def _success(answer: Answer, endpoint: Endpoint, *, has_record: bool) -> Verdict
     return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
 
 
+def shows_service_down(result: Answer | Fault) -> bool:
+    """Whether a service that is down would answer like this: with 429, 5xx or not at all."""
+    return isinstance(result, Fault) or result.status == 429 or result.status >= 500
+
+
+def asks_to_slow_down(result: Answer | Fault) -> bool:
+    """Whether the service says that requests come too fast for it."""
+    return isinstance(result, Answer) and result.status in (429, 503)
+
+
 def may_repeat(endpoint: Endpoint, effect: Effect) -> bool:
     """Whether a request may be sent again after an attempt with this effect (RFC 9110, section 9.2.2)."""
     return effect is Effect.NONE or endpoint.idempotent
@@ -175,11 +187,11 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3); None if it asks for none."""
     if value is None:
         return None
-    if re.fullmatch(r"\s*\d{1,9}\s*", value):
-        return float(value)
+    if re.fullmatch(r"\s*\d+\s*", value):
+        return min(float(value), _LONGEST_WAIT_S)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
 

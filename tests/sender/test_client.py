@@ -142,7 +142,7 @@ def test_no_connection_cannot_have_been_applied() -> None:
     """Where nobody listens, the row has failed and the run ends: the pool never opens without an answer."""
     with Api() as api:
         url = api.url
-    sent = send(url, [job(1), job(2)], attempts=2)
+    sent = send(url, [job(n) for n in range(1, 101)], max_wait_s=1)
     assert sent.kinds() == ["failed"]
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.SERVICE_DOWN

@@ -230,7 +230,7 @@ def test_a_token_url_that_recovers_is_asked_again() -> None:
 
 def test_the_rate_is_held_over_retries_and_all_workers() -> None:
     """No one-second window at the server holds more than the configured rate, retries included."""
-    script = {str(n): [status(503)] for n in range(1, 40, 4)}
+    script = {str(n): [status(500)] for n in range(1, 40, 4)}
     with Api(script=script) as api:
         sent = send(api.url, [job(n) for n in range(1, 90)], rate_per_s=40, concurrency=20, attempts=4)
         assert sent.kinds() == ["updated"] * 89

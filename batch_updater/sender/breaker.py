@@ -1,0 +1,111 @@
+"""The circuit breaker: while the service only fails, one probe at a time goes out instead of every row."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from batch_updater.sender.limiter import pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FAILURES_ALONE = 10
+"""So many failures in a row, with no other answer between them, open the breaker."""
+_NO_CONNECTION_COUNTS = 3
+"""A connection that cannot be made is never a row's fault, so it counts for more than an answer."""
+_RETRIES_FREE = 100
+"""Repeats that a run may make whatever its size, before its retry budget counts."""
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 15.0
+
+_log = logging.getLogger("batch_updater.sender")
+
+
+class ServiceDown(Exception):  # noqa: N818  (an observation, not an error of ours)
+    """The service has answered nothing but failures for as long as the run may wait."""
+
+
+class Breaker:
+    """Opens when failures come alone or the retry budget is spent; any other answer closes it.
+
+    While it is open, rows wait for `turn` and one of them at a time is sent as a probe, with growing pauses. After
+    `max_wait_s` without success `before_probe` raises ServiceDown.
+    """
+
+    def __init__(
+        self,
+        max_wait_s: float,
+        retry_budget: float,
+        stopping: asyncio.Event,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._max_wait_s = max_wait_s
+        self._retry_budget = retry_budget
+        self._stopping = stopping
+        self._clock = clock
+        self._chance = chance
+        self._alone = 0
+        self._opened_at: float | None = None
+        self._probes = 0
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_probe_at = 0.0
+        self.turn = asyncio.Lock()
+        """Held by the row that probes; given to the waiting rows in the order in which they came."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but probes may go out."""
+        return self._opened_at is not None
+
+    def answered(self) -> None:
+        """Take note of an answer that is neither 429 nor 5xx: the service works."""
+        self._alone = 0
+        if self._opened_at is not None:
+            self._note("breaker closed", why="the service answers again")
+            self._opened_at = None
+
+    def failed(self, *, unreachable: bool, requests: int, retries: int) -> None:
+        """Take note of a 429, a 5xx or no answer; `requests` and `retries` have gone out so far."""
+        self._alone += _NO_CONNECTION_COUNTS if unreachable else 1
+        if self._opened_at is not None:
+            self._next_probe_at = self._clock() + self._jittered_pause_s()
+        elif self._alone >= _FAILURES_ALONE:
+            self._open("nothing but failures")
+        elif retries >= _RETRIES_FREE + self._retry_budget * requests:
+            self._open("the retry budget is spent")
+
+    async def before_probe(self) -> None:
+        """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.
+
+        Raises ServiceDown if the last one allowed has failed, Stopped if the run is ending.
+        """
+        deadline = (self._opened_at or 0.0) + self._max_wait_s
+        if self._probes and self._clock() >= deadline:
+            raise ServiceDown
+        wait_s = min(self._next_probe_at, deadline) - self._clock()
+        if wait_s > 0:
+            self._note("breaker waits", wait_s=round(wait_s, 3))
+            await pause(wait_s, self._stopping)
+        self._probes += 1
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def _open(self, why: str) -> None:
+        self._opened_at = self._clock()
+        self._probes = 0
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_probe_at = self._opened_at + self._jittered_pause_s()
+        self._note("breaker open", why=why)
+
+    def _jittered_pause_s(self) -> float:
+        """Return half the pause that is due or more, by chance: other programs may be waiting as well."""
+        return self._pause_s * (0.5 + 0.5 * self._chance())
+
+    @staticmethod
+    def _note(event: str, **facts: object) -> None:
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(event, extra={"event": event, **facts})
