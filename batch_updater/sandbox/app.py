@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -21,13 +22,14 @@ from batch_updater.sandbox.store import Store
 from batch_updater.sandbox.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from batch_updater.sandbox.settings import SandboxSettings
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  (a path)
 _RECORD_PATH = re.compile(r"/api/v2/opportunities/([^/]+)")
 _JSON_LINES = "application/x-ndjson"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class App:
@@ -67,8 +69,9 @@ class App:
         return response
 
     def _log(self, request: web.BaseRequest, path: str, query: str, body: bytes) -> Received:
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
-        kept = body if self._settings.keep_bodies and path != TOKEN_PATH else b""
+        keep = self._settings.keep_bodies
+        headers = _without_authorization(request.headers) if keep else _NO_HEADERS
+        kept = body if keep and path != TOKEN_PATH else b""
         received = Received(request.method, path, query, headers, kept, time.time())
         self.received.append(received)
         return received
@@ -115,6 +118,10 @@ class App:
                 return web.Response(status=204)
             case _:
                 return web.Response(status=404, text="The sandbox has no such page.\n")
+
+
+def _without_authorization(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "authorization"}
 
 
 def _lines(lines: list[str]) -> web.Response:

@@ -21,7 +21,7 @@ class Received:
     query: str
     """As it stood on the wire, without the question mark."""
     headers: Mapping[str, str]
-    """Without Authorization."""
+    """Without Authorization; empty where they are not kept."""
     body: bytes
     """b'' where it is not kept."""
     at_s: float
