@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
@@ -19,13 +21,14 @@ from batch_updater import pipeline
 from batch_updater.config import Config
 from batch_updater.config_file import config_from, load_config
 from batch_updater.model import CellFault
+from batch_updater.wording import outcome_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
 
-    from batch_updater.model import Cell, OutcomeKind
+    from batch_updater.model import Cell
     from batch_updater.pipeline import Finished
     from batch_updater.summary import Cause
 
@@ -41,14 +44,13 @@ _OUTCOME_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", 
 class Run:
     """How a run or a check ended."""
 
-    def __init__(self, finished: Finished, scratch: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, finished: Finished) -> None:
         self._finished = finished
-        self._scratch = scratch  # a check's copy of the input lives as long as this object
 
     @property
-    def outcomes(self) -> Mapping[OutcomeKind, int]:
-        """Every outcome -> how many rows have it; an outcome's name as text is a key too."""
-        return self._finished.summary.counts
+    def outcomes(self) -> Mapping[str, int]:
+        """Every outcome -> how many rows have it, such as `outcomes["updated"]`."""
+        return {kind.value: count for kind, count in self._finished.summary.counts.items()}
 
     @property
     def verdict(self) -> str:
@@ -87,14 +89,15 @@ class Run:
         """
         import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
 
+        columns = self._finished.plan.table.columns
         records = [
             (
                 row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
-                row.outcome.message, row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
+                outcome_message(row.outcome, columns), row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
             )
             for row in self._finished.rows()
         ]  # fmt: skip
-        headers = ("Row", *self._finished.plan.table.columns.headers, *_OUTCOME_COLUMNS)
+        headers = ("Row", *columns.headers, *_OUTCOME_COLUMNS)
         return pd.DataFrame(records, columns=headers, dtype=object)
 
 
@@ -119,9 +122,16 @@ def check(source: Source, config: Configuration = None, *, results: str | os.Pat
 
     Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError).
     """
-    scratch = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
-    plan = pipeline.prepare(_source(source), _config(config), Path(scratch.name))
-    return Run(pipeline.check(plan, Path(results).resolve() if results else None), scratch)
+    scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
+    try:
+        plan = pipeline.prepare(_source(source), _config(config), scratch)
+        made = Run(pipeline.check(plan, Path(results).resolve() if results else None))
+    except BaseException:
+        shutil.rmtree(scratch)
+        raise
+    # `frame` goes over the copy of the input again, so the copy lives as long as what is returned.
+    weakref.finalize(made, shutil.rmtree, scratch, ignore_errors=True)
+    return made
 
 
 def _source(source: Source) -> Path | pd.DataFrame:

@@ -15,7 +15,7 @@ from batch_updater.model import AllowedList, AllowedValue, Problem
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from batch_updater.endpoint.description import AllowedNames, Endpoint, Field
     from batch_updater.model import Job
@@ -77,15 +77,26 @@ class AllowedValues:
         """Return a problem for each name of the job that the API is known not to accept."""
         if not self._lists:
             return ()
-        problems = []
+        return tuple(
+            self._problem(described, job.row, name, known)
+            for described, name, known in self._names_in(job)
+            if _folded(name) not in known.folded
+        )
+
+    def blame(self, job: Job) -> tuple[Problem, ...]:
+        """Return a problem for each name that may be why the API refused the job: those not listed to the letter."""
+        return tuple(
+            self._problem(described, job.row, name, known)
+            for described, name, known in self._names_in(job)
+            if all(name != value.name for value in known.list.values)
+        )
+
+    def _names_in(self, job: Job) -> Iterator[tuple[Field, str, _Known]]:
         for described in self.endpoint.fields:
-            name = job.values.get(described.name)
-            if described.allowed is None or not isinstance(name, str):
-                continue
-            known = self._lists.get(self._key(described, job))
-            if known and _folded(name) not in known.folded:
-                problems.append(self._problem(described, job.row, name, known))
-        return tuple(problems)
+            if described.allowed is not None and isinstance(name := job.values.get(described.name), str):
+                known = self._lists.get(self._key(described, job))
+                if known:
+                    yield described, name, known
 
     def id_of(self, described: Field, job: Job) -> int | str | None:
         """Return the id that stands for the job's name in that field; None if it is not known."""

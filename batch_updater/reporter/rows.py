@@ -10,6 +10,7 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.model import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellFault
 from batch_updater.reporter.exact import LONGEST_TEXT, holds_text, readable, writable
 from batch_updater.reporter.style import AS_TEXT, DATE, DATE_TIME, DURATION, FAULTY, TIME
+from batch_updater.wording import outcome_message, what_is_wrong, what_to_do
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.model import Cell, Columns, Outcome, ReportRow
+    from batch_updater.model import Cell, Columns, ReportRow
     from batch_updater.reporter.lists import ValidNames
     from batch_updater.reporter.style import Styles
 
@@ -49,25 +50,6 @@ class _Widths:
     def apply(self, sheet: Worksheet, formats: dict[int, Format], fixed: dict[int, int]) -> None:
         for column, width in self._widest.items():
             sheet.set_column(column, column, fixed.get(column, width), formats.get(column))
-
-
-def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
-    """Return everything that is wrong with a row, a line for each cell."""
-    lines = [outcome.message] if outcome.message else []
-    for problem in outcome.problems:
-        if problem.reason in outcome.message:
-            continue
-        cell = columns.address_of(problem)
-        where = f"{problem.field} ({cell}): " if cell else f"{problem.field}: " if problem.field else ""
-        lines.append(f"{where}{problem.reason}")
-    return "\n".join(lines)
-
-
-def what_to_do(outcome: Outcome) -> str:
-    """Return what a person should do about a row, each advice once."""
-    remedies = dict.fromkeys(problem.remedy for problem in outcome.problems if problem.remedy)
-    advice = "" if remedies and not outcome.message else outcome.advice
-    return "\n".join([*remedies, advice] if advice else remedies)
 
 
 class _CellWriter:
@@ -256,12 +238,6 @@ class AllRowsSheet:
         self._sheet.freeze_panes(1, 1)
         self._sheet.autofilter(0, 0, self._next - 1, len(self._headers) - 1)
         _print_wide(self._sheet)
-
-
-def outcome_message(outcome: Outcome, columns: Columns) -> str:
-    """Return what is wrong and what to do, on one line."""
-    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome)}".strip()
-    return " ".join(text.split("\n"))
 
 
 def cell_properties(field: Field | None) -> dict[str, object]:

@@ -51,8 +51,8 @@ def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variable
         cwd=cwd, env=environment(**variables), input=stdin, capture_output=True, text=True, encoding="utf-8",
         timeout=240, check=False,
     )  # fmt: skip
-    assert TOKEN not in done.out + done.err
-    return Done(done.returncode, done.out, done.err)
+    assert TOKEN not in done.stdout + done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass

@@ -45,6 +45,13 @@ def test_case_and_blanks_are_left_to_the_api(name: str) -> None:
     assert NOTHING.learn(job(), ANSWER).judge(job(StageName=name)) == ()
 
 
+def test_a_refused_name_is_blamed_for_its_case_too() -> None:
+    """Once the API has refused a row, a name that is not listed to the letter is the likely reason."""
+    (problem,) = NOTHING.learn(job(), ANSWER).blame(job(StageName="proposal"))
+    assert problem.remedy == "Did you mean 'Proposal'?"
+    assert not NOTHING.learn(job(), ANSWER).blame(job(StageName="Proposal"))
+
+
 def test_a_list_holds_for_its_language_alone() -> None:
     """Names are localised: what was learned in one language says nothing of another; none given means the default."""
     known = NOTHING.learn(job(), ANSWER)

@@ -1,0 +1,33 @@
+"""What is wrong with a row and what to do about it, in the words that every report of it uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_updater.model import Columns, Outcome
+
+
+def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
+    """Return everything that is wrong with a row, a line for each cell."""
+    lines = [outcome.message] if outcome.message else []
+    for problem in outcome.problems:
+        if problem.reason in outcome.message:
+            continue
+        cell = columns.address_of(problem)
+        where = f"{problem.field} ({cell}): " if cell else f"{problem.field}: " if problem.field else ""
+        lines.append(f"{where}{problem.reason}")
+    return "\n".join(lines)
+
+
+def what_to_do(outcome: Outcome) -> str:
+    """Return what a person should do about a row, each advice once."""
+    remedies = dict.fromkeys(problem.remedy for problem in outcome.problems if problem.remedy)
+    advice = "" if remedies and not outcome.message else outcome.advice
+    return "\n".join([*remedies, advice] if advice else remedies)
+
+
+def outcome_message(outcome: Outcome, columns: Columns) -> str:
+    """Return what is wrong and what to do, on one line."""
+    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome)}".strip()
+    return " ".join(text.split("\n"))
