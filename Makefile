@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint types lock clean
+.PHONY: demo test test-all lint types samples pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -20,6 +20,21 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+samples: $(READY)
+	$(BIN)/python samples/make_samples.py samples
+	$(BIN)/python samples/make_results.py
+
+pictures: $(READY) debian-packages
+	$(BIN)/python docs/make_pictures.py
+
+# What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
+debian-packages:
+	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			libreoffice-calc poppler-utils >/dev/null; \
+	else echo "Install these packages first: libreoffice-calc poppler-utils"; exit 1; fi
 
 # One stamp for the whole environment: it is made anew when the lock file or the project's own metadata change.
 $(READY): requirements.lock pyproject.toml

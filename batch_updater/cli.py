@@ -301,18 +301,26 @@ def _sandbox(options: argparse.Namespace) -> int:
 
     from batch_updater.sandbox.server import SandboxSettings, running
 
-    settings = SandboxSettings(
-        port=options.port, seed=options.seed, rate_per_s=options.rate, burst=options.burst or 0, quota=options.quota,
-        latency_ms=options.latency_ms, faults=dict(options.fault),
-    )  # fmt: skip
+    try:
+        settings = SandboxSettings(
+            port=options.port, seed=options.seed, rate_per_s=options.rate, burst=options.burst or 0,
+            quota=options.quota, latency_ms=options.latency_ms, faults=dict(options.fault),
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(str(error), remedy=f"See {PROGRAM} sandbox --help.") from error
 
     async def serve() -> None:
         async with running(settings) as url:
             print(url, flush=True)
             await asyncio.Event().wait()
 
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(serve())
+    except OSError as error:
+        why = f"Port {options.port} cannot be served: {error.strerror}."
+        raise UsageError(why, remedy="Choose another with --port.") from error
+    except KeyboardInterrupt:
+        pass  # how a server is ended
     return ExitCode.OK
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
@@ -27,6 +29,7 @@ _PLAIN_LINE_EVERY_S = 5.0
 _CAUSES_SHOWN = 5
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 9
+_NARROWEST_TERMINAL = 60
 
 
 def duration(seconds: float) -> str:
@@ -48,7 +51,17 @@ def rows(count: int) -> str:
 def print_preview(plan: Plan, stream: TextIO, limit: int | None = None) -> None:
     """Show what will happen, before anybody is asked."""
     for label, text in _preview_lines(plan, limit):
-        print(f"{label:<{_LABEL_WIDTH}} {text}", file=stream)
+        _print_wrapped(f"{label:<{_LABEL_WIDTH}} {text}", _LABEL_WIDTH + 1, stream)
+
+
+def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
+    """Print a line; on a terminal broken between words, as deep as it begins."""
+    if stream.isatty():
+        width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
+        line = textwrap.fill(
+            line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        )
+    print(line, file=stream)
 
 
 def _preview_lines(plan: Plan, limit: int | None) -> Iterator[tuple[str, str]]:
@@ -189,7 +202,7 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
     if summary.causes:
         print("\nCommonest causes:", file=stream)
         for cause in summary.causes[:_CAUSES_SHOWN]:
-            print(f"  {_cause_line(cause)}", file=stream)
+            _print_wrapped(f"  {_cause_line(cause)}", 6, stream)
     if finished.results_fault:
         print(f"\n{finished.results_fault}", file=stream)
     if finished.results:

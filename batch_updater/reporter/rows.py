@@ -67,7 +67,8 @@ class _CellWriter:
         elif isinstance(value, str):
             self._text(sheet, row, column, value, properties)
         elif isinstance(value, bool):
-            sheet.write_boolean(row, column, value, self._styles(**properties))
+            # LibreOffice makes a number of a truth value whose format says anything else.
+            sheet.write_boolean(row, column, value, self._styles(**{**properties, "num_format": "General"}))
         elif isinstance(value, (date, time, timedelta)):
             formatted = self._styles(**{**properties, "num_format": _time_format(value), "align": "left"})
             sheet.write_datetime(row, column, value, formatted)

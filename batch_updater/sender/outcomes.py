@@ -116,9 +116,9 @@ class OutcomeWriter:
         return message + (f": {said}" if said else "."), advice_on(last.status, self._endpoint), cause
 
     def _difference(self, row: int, found: Difference) -> Problem:
-        asked = repr(found.asked) if found.asked else "to clear it"
-        got = repr(found.got) if found.got else "empty"
-        reason = f"{found.field}: asked for {asked}, got {got}."
+        asked = f"for {found.asked!r}" if found.asked else "to clear it"
+        got = repr(found.got) if found.got else "an empty field"
+        reason = f"{found.field}: asked {asked}, got {got}."
         return Problem(row, found.field, "reported-otherwise", found.asked, reason, "")
 
     def _outcome(
