@@ -51,6 +51,7 @@ class Breaker:
         self._chance = chance
         self._alone = 0
         self._opened_at: float | None = None
+        self._deadline = 0.0
         self._probes = 0
         self._pause_s = _FIRST_PAUSE_S
         self._next_probe_at = 0.0
@@ -61,6 +62,11 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether nothing but probes may go out."""
         return self._opened_at is not None
+
+    @property
+    def next_probe_s(self) -> float:
+        """How long the next probe has to wait, in seconds; 0 or less if it need not."""
+        return min(self._next_probe_at, self._deadline) - self._clock()
 
     def answered(self) -> None:
         """Take note of an answer that is neither 429 nor 5xx: the service works."""
@@ -84,11 +90,9 @@ class Breaker:
 
         Raises ServiceDown if the last one allowed has failed, Stopped if the run is ending.
         """
-        deadline = (self._opened_at or 0.0) + self._max_wait_s
-        if self._probes and self._clock() >= deadline:
+        if self._probes and self._clock() >= self._deadline:
             raise ServiceDown
-        wait_s = min(self._next_probe_at, deadline) - self._clock()
-        if wait_s > 0:
+        if (wait_s := self.next_probe_s) > 0:
             self._note("breaker waits", wait_s=round(wait_s, 3))
             await pause(wait_s, self._stopping)
         self._probes += 1
@@ -96,6 +100,7 @@ class Breaker:
 
     def _open(self, why: str) -> None:
         self._opened_at = self._clock()
+        self._deadline = self._opened_at + self._max_wait_s
         self._probes = 0
         self._pause_s = _FIRST_PAUSE_S
         self._next_probe_at = self._opened_at + self._jittered_pause_s()

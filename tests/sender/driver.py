@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.sender.client import BeforeSend
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 
@@ -39,6 +40,10 @@ class Sent:
         return [self.outcomes[row].kind.value for row in sorted(self.outcomes)]
 
 
+async def nothing_before(_job: Job, _attempt: int) -> None:
+    """Forbid no request."""
+
+
 def send(
     url: str,
     jobs: Iterable[Job],
@@ -48,6 +53,7 @@ def send(
     input_: dict[str, object] | None = None,
     keep_going: bool = False,
     watch: Callable[[Sender, Outcome], None] | None = None,
+    before_send: BeforeSend = nothing_before,
     endpoint: Endpoint = ENDPOINT,
     **sending: float | str,
 ) -> Sent:
@@ -62,9 +68,6 @@ def send(
         {},
     )
     outcomes: dict[int, Outcome] = {}
-
-    async def before_send(_job: Job, _attempt: int) -> None:
-        return
 
     async def go() -> SendResult:
         async def on_outcome(outcome: Outcome) -> None:

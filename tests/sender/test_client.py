@@ -195,6 +195,18 @@ def test_a_used_up_quota_ends_the_run() -> None:
     assert sent.outcomes[2].kind is OutcomeKind.FAILED
 
 
+@pytest.mark.parametrize(
+    "value", ["0", "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 99999999999999 07:28 GMT"]
+)
+def test_a_retry_after_that_asks_for_no_wait_still_backs_off(value: str) -> None:
+    """Retry-After that is zero, past or nonsense leaves the usual pauses and ends nothing."""
+    with Api(usual=status(503, Retry_After=value)) as api:
+        sent = send(api.url, [job(1)], attempts=3)
+        assert sent.kinds() == ["failed"]
+        assert len(api.seen) == 3
+    assert sent.result.stop is None
+
+
 def test_configured_headers_are_sent() -> None:
     """api.headers go out with every request, those by reference with what they refer to."""
     with Api() as api:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import math
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -79,6 +82,119 @@ def test_a_pause_holds_everything() -> None:
     limiter = Limiter(1000, 100, asyncio.Event(), clock)
     limiter.pause(5)
     assert limiter.wait_s() == pytest.approx(5)
+
+
+def test_refusals_of_requests_under_way_together_count_once() -> None:
+    """Ten requests that went out before the service was found too slow make the pool slower once, a later one again."""
+    clock = Clock()
+    limiter = Limiter(100, 0, asyncio.Event(), clock)
+    assert [limiter.throttled(clock.now - 0.01 * n) for n in range(10)] == [True] + [False] * 9
+    assert limiter.pace_per_s() == pytest.approx(70)
+    clock.now += 0.1
+    assert limiter.throttled(clock.now)
+    assert limiter.pace_per_s() == pytest.approx(49.14)
+
+
+def test_it_speeds_up_again_evenly() -> None:
+    """After a decrease the pace grows by 2% of the configured rate a second, and never beyond that rate."""
+    clock = Clock()
+    limiter = Limiter(1000, 0, asyncio.Event(), clock)
+    limiter.throttled(clock.now)
+    paces = []
+    for _ in range(20):
+        clock.now += 1
+        paces.append(round(limiter.pace_per_s()))
+    assert paces == [*range(720, 1001, 20), *[1000] * 5]
+
+
+@given(st.floats(0.2, 3000), st.integers(1, 100))
+def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
+    """However often it is refused, one request a second stays, or the configured rate if that is less."""
+    clock = Clock()
+    limiter = Limiter(rate_per_s, 0, asyncio.Event(), clock)
+    for _ in range(refusals):
+        clock.now += 0.001
+        limiter.throttled(clock.now)
+    assert limiter.pace_per_s() >= min(1.0, rate_per_s)
+
+
+@settings(max_examples=100)
+@given(
+    st.floats(0.2, 3000),
+    st.integers(0, 300),
+    st.lists(st.tuples(st.floats(0, 0.5), st.sampled_from(["", "", "", "throttled", "pause"])), max_size=400),
+)
+def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course: list[tuple[float, str]]) -> None:
+    """Slowing down, pausing and speeding up again never give a window of one second more than rate + burst."""
+    clock = Clock()
+    limiter = Limiter(rate_per_s, burst, asyncio.Event(), clock)
+    taken = []
+    for lull, event in course:
+        clock.now += lull + max(0.0, limiter.wait_s() - lull)
+        limiter.take()
+        taken.append(clock.now)
+        if event == "throttled":
+            limiter.throttled(clock.now)
+        elif event:
+            limiter.pause(1.5)
+            assert limiter.wait_s() >= 1.49
+    assert busiest_second(taken) == limiter.busiest_second <= max(1, int(rate_per_s + burst))
+
+
+@dataclass
+class Service:
+    """A token bucket as API Gateway has it, and a crowd of workers that repeat what it refuses."""
+
+    allowed_per_s: float
+    burst: int
+    latency_s: float
+    requests: int = 0
+    refused: int = 0
+
+    def run(self, rows: int, asked_per_s: float, workers: int) -> float:
+        """Send all rows on a clock of our own; returns the seconds that it takes."""
+        clock, chance = Clock(0.0), random.Random(3)
+        limiter = Limiter(asked_per_s, 0, asyncio.Event(), clock)
+        tokens, filled_at = float(self.burst), 0.0
+        free, not_begun = [(0.0, 0)] * workers, rows  # when a worker wants a permit next, and after how many refusals
+        answers: list[tuple[float, float, int, bool]] = []
+        heapq.heapify(free)
+        while free or answers:
+            at = max(free[0][0], clock.now + limiter.wait_s(), clock.now) if free else math.inf
+            if answers and answers[0][0] <= at:
+                clock.now, permitted_at, refusals, refused = heapq.heappop(answers)
+                if refused:
+                    limiter.throttled(permitted_at)
+                    heapq.heappush(free, (clock.now + chance.uniform(0, 0.5 * 2**refusals), refusals + 1))
+                elif not_begun > 0:
+                    heapq.heappush(free, (clock.now, 0))
+                continue
+            _, refusals = heapq.heappop(free)
+            if not refusals:
+                not_begun -= 1
+                if not_begun < 0:
+                    continue
+            clock.now = at
+            limiter.take()
+            tokens = min(self.burst, tokens + (clock.now - filled_at) * self.allowed_per_s)
+            filled_at = clock.now
+            refused = tokens < 1
+            tokens -= not refused
+            self.requests += 1
+            self.refused += refused
+            heapq.heappush(answers, (clock.now + self.latency_s, clock.now, refusals, refused))
+        return clock.now
+
+
+@pytest.mark.parametrize("latency_s", [0.005, 0.05])
+@pytest.mark.parametrize(("asked_per_s", "workers"), [(1000, 10), (1000, 50), (200, 10), (10000, 10)])
+def test_a_service_that_allows_less_is_met(asked_per_s: float, workers: int, latency_s: float) -> None:
+    """Of a service with 100/s and burst 50, at most 10% is refused, in at most 1.5 times the shortest possible time."""
+    service = Service(100, 50, latency_s)
+    took_s = service.run(2000, asked_per_s, workers)
+    assert service.requests - service.refused == 2000
+    assert service.refused <= 0.1 * service.requests
+    assert took_s <= 1.5 * (2000 - 50) / 100
 
 
 def test_waiting_ends_when_the_run_does() -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
+from batch_updater.errors import JournalError
 from batch_updater.model import OutcomeKind, StopReason
 from tests.sender.driver import Sent, job, send
 from tests.sender.server import Api, drop, hang, ok, record, status
 
 if TYPE_CHECKING:
-    from batch_updater.model import Outcome
+    from batch_updater.model import Job, Outcome
     from batch_updater.sender.pool import Sender
     from tests.sender.server import Answer, Seen
 
@@ -226,6 +228,130 @@ def test_a_token_url_that_recovers_is_asked_again() -> None:
         oauth = {"token_url": f"{api.url}/oauth/token", "client_id": "me", "client_secret": "env:SECRET"}
         sent = send(api.url, [job(1)], api={"oauth": oauth, "token": None}, environ={"SECRET": "s"})
         assert sent.kinds() == ["updated"]
+
+
+def test_the_pool_opens_at_the_first_answer_not_at_the_end_of_the_first_row() -> None:
+    """While the first row waits to be sent again, the others are sent."""
+    with Api(script={"1": [status(500)] * 3}) as api:
+        assert send(api.url, [job(n) for n in range(1, 6)]).kinds() == ["updated"] * 5
+        assert [seen.id for seen in api.seen[:5]] == ["1", "2", "3", "4", "5"]
+
+
+def test_rows_that_were_not_sent_say_nothing_about_the_set_up() -> None:
+    """A row that waits for an earlier one of its record does not show that the set-up is right."""
+    jobs = [job(n // 2, row=n) for n in range(2, 42)]
+    with Api(usual=status(404)) as api:
+        sent = send(api.url, jobs, stop_after_alike=5, concurrency=1, input_={"duplicates": "in_order"})
+        assert reason(sent) is StopReason.ALL_ALIKE
+        assert len(api.seen) == 5
+
+
+def test_a_service_that_only_fails_is_hardly_asked() -> None:
+    """Of 1,000 rows to a service that answers only 503, few are tried, and the run ends with `service_down`."""
+    with Api(usual=status(503)) as api:
+        sent = send(api.url, [job(n) for n in range(1, 1001)], max_wait_s=1.5, concurrency=20)
+        assert len(api.seen) <= 60
+    assert reason(sent) is StopReason.SERVICE_DOWN
+    assert {outcome.kind for outcome in sent.outcomes.values()} <= {OutcomeKind.FAILED, OutcomeKind.NOT_SENT}
+    assert sent.result.requests == sum(outcome.attempts for outcome in sent.outcomes.values())
+
+
+def test_an_outage_costs_time_and_no_rows() -> None:
+    """A service that fails for a while in the middle of a run is probed until it is back; then every row is sent."""
+    down: list[float] = []
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        if len(api.seen) >= 50 and not down:
+            down.append(seen.at)
+        if down and seen.at - down[0] < 2.0:
+            return await (status(502) if int(seen.id) % 2 else drop)(seen)
+        return await ok(seen)
+
+    with Api(usual=answer) as api:
+        sent = send(api.url, [job(n) for n in range(1, 301)], concurrency=10, max_wait_s=30)
+        assert sent.kinds() == ["updated"] * 300
+        assert len([seen for seen in api.seen if 0 <= seen.at - down[0] < 2.0]) <= 30
+    assert reason(sent) is None
+
+
+def test_probes_do_not_count_towards_the_attempts() -> None:
+    """With two attempts a row, one that failed and then probed in vain is still sent when the service is back."""
+    failing_since: list[float] = []
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        if seen.id == "1":
+            return await ok(seen)
+        failing_since.append(seen.at)
+        return await (status(500) if seen.at - failing_since[0] < 1.2 else ok)(seen)
+
+    with Api(usual=answer) as api:
+        sent = send(api.url, [job(n) for n in range(1, 14)], concurrency=10, attempts=2, max_wait_s=30)
+    assert sent.kinds() == ["updated"] * 13
+    assert max(outcome.attempts for outcome in sent.outcomes.values()) > 2
+
+
+def test_rows_of_a_service_that_cannot_be_reached_are_told_truthfully() -> None:
+    """Where no connection can be made the run ends after max_wait_s: what was tried has failed, nothing else was."""
+    with Api() as api:
+        url = api.url
+    sent = send(url, (job(n) for n in range(1, 10001)), max_wait_s=0.5)
+    assert reason(sent) is StopReason.SERVICE_DOWN
+    assert len(sent.outcomes) <= 3
+    assert {outcome.kind for outcome in sent.outcomes.values()} == {OutcomeKind.FAILED}
+
+
+def test_a_throttled_pool_slows_down() -> None:
+    """A service that allows less than it is asked for refuses few requests, and every row is updated."""
+    tokens, filled = [50.0], [0.0]
+
+    async def bucket(seen: Seen) -> web.StreamResponse:
+        tokens[0] = min(50.0, tokens[0] + (seen.at - filled[0]) * 100)
+        filled[0] = seen.at
+        if tokens[0] < 1:
+            return await status(429, {"message": "Too Many Requests"})(seen)
+        tokens[0] -= 1
+        return await ok(seen)
+
+    with Api(usual=bucket) as api:
+        sent = send(api.url, [job(n) for n in range(1, 401)], rate_per_s=1000)
+        assert sent.kinds() == ["updated"] * 400
+        times = [seen.at for seen in api.seen]
+    assert 0 < sent.result.throttled <= 0.1 * sent.result.requests
+    assert times[-1] - times[0] <= 1.5 * (400 - 50) / 100
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_nothing_goes_out_that_the_journal_does_not_hold(good: int) -> None:
+    """If the hook before a request raises, that request and all later ones stay here: stop with `disk`."""
+    held: list[int] = []
+
+    async def before_send(one: Job, _attempt: int) -> None:
+        if len(held) >= good:
+            raise JournalError("The disk is full.")
+        held.append(one.row)
+
+    with Api() as api:
+        sent = send(api.url, [job(n) for n in range(1, 21)], concurrency=2, before_send=before_send)
+        assert sorted(int(seen.id) for seen in api.seen) == held
+    assert reason(sent) is StopReason.DISK
+    assert sent.kinds()[:good] == ["updated"] * good
+    assert set(sent.kinds()[good:]) == {"not_sent"}
+    assert "The disk is full." in sent.outcomes[good + 1].message
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    """abort() waits for nothing: what is under way is `unconfirmed`, and says that the run ended."""
+
+    def watch(sender: Sender, _: Outcome) -> None:
+        sender.abort()
+
+    with Api(usual=hang, script={"1": [ok], "2": [slow(0.1)]}) as api:
+        started = time.monotonic()
+        sent = send(api.url, [job(n) for n in range(1, 9)], concurrency=3, api={"timeout_s": 30}, watch=watch)
+        assert time.monotonic() - started < 5
+        in_flight = {int(seen.id) for seen in api.seen} - {1}
+    assert sent.result.aborted
+    assert {row for row, o in sent.outcomes.items() if o.kind is OutcomeKind.UNCONFIRMED} == in_flight
 
 
 def test_the_rate_is_held_over_retries_and_all_workers() -> None:
