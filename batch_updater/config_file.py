@@ -31,7 +31,6 @@ _Path: TypeAlias = tuple[str, ...]
 
 _WITHOUT_A_FEATURE = {
     "sending.compare": "comparison before sending",
-    "sending.retry_budget": "retry budget",
     "guards": "guards",
     "results.keep_days": "removal of old runs",
     "nightly": "nightly job",
