@@ -40,6 +40,9 @@ from batch_updater.sender.verdict import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
     from batch_updater.config import ApiSettings, Config
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Request
@@ -52,8 +55,6 @@ _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
-_UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
-"""What aiohttp raises before a byte of the request has gone out."""
 
 BeforeSend: TypeAlias = "Callable[[Job, int], Awaitable[None]]"
 """Awaited before a request goes out, with the number of the attempt from 1; raises JournalError to forbid it."""
@@ -96,6 +97,22 @@ class Counts:
     """Requests that were answered with 429."""
 
 
+class Connector(aiohttp.TCPConnector):
+    """Knows which requests have no connection yet, whatever the reason: name, TCP, proxy, TLS, all within connect()."""
+
+    def __init__(self, limit: int, tls: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=limit, ssl=tls)
+        self.unconnected: set[ClientRequest] = set()
+        """Whoever sends a row removes its request in the end; those for tokens that failed stay, and are few."""
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
+        """Give a connection, a kept one or a new one; raises what aiohttp raises."""
+        self.unconnected.add(req)
+        connection = await super().connect(req, traces, timeout)
+        self.unconnected.discard(req)
+        return connection
+
+
 @dataclass(slots=True)
 class _Attempt:
     """A client middleware of aiohttp: it sees every physical sending of a request, aiohttp's own repeats included."""
@@ -103,6 +120,9 @@ class _Attempt:
     before_send: Callable[[], Awaitable[None]]
     timeout: asyncio.Timeout
     timeout_s: float
+    connector: Connector
+    connected: bool = True
+    """Whether there was a connection: only then a byte can have left, and the request can have been applied."""
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         await self.before_send()
@@ -112,6 +132,9 @@ class _Attempt:
             return await handler(request)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             raise _ConnectionFault(error) from error
+        finally:
+            self.connected = request not in self.connector.unconnected
+            self.connector.unconnected.discard(request)
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -142,6 +165,7 @@ class Client:
         endpoint: Endpoint,
         config: Config,
         session: aiohttp.ClientSession,
+        connector: Connector,
         limiter: Limiter,
         breaker: Breaker,
         credentials: Identity,
@@ -149,6 +173,7 @@ class Client:
         self._endpoint = endpoint
         self._config = config
         self._session = session
+        self._connector = connector
         self._limiter = limiter
         self._breaker = breaker
         self._tokens = credentials.tokens
@@ -360,19 +385,20 @@ class Client:
             row.goes_out()
             sent = True
 
+        timeout = asyncio.timeout(None)
+        attempt = _Attempt(going_out, timeout, self._config.api.timeout_s, self._connector)
+        self._under_way.add(timeout)
         try:
-            async with asyncio.timeout(None) as timeout:
-                self._under_way.add(timeout)
-                try:
-                    return await self._request(request, token, _Attempt(going_out, timeout, self._config.api.timeout_s))
-                finally:
-                    self._under_way.discard(timeout)
+            async with timeout:
+                return await self._request(request, token, attempt)
         except _ConnectionFault as fault:
-            return self._fault(fault.error)
+            return self._fault(fault.error, attempt)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             if not sent:
                 raise Stopped from error  # cut while it waited for its permit
-            return self._fault(error)
+            return self._fault(error, attempt)
+        finally:
+            self._under_way.discard(timeout)
 
     async def _request(self, request: Request, token: Token | None, attempt: _Attempt) -> Answer:
         async with self._session.request(
@@ -409,12 +435,12 @@ class Client:
             raise ValueError(f"a row would be sent to {url.origin()} instead of {self._origin}")
         return url
 
-    def _fault(self, error: Exception) -> Fault:
+    def _fault(self, error: Exception, attempt: _Attempt) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = self._origin.host or ""
         if isinstance(error, aiohttp.ClientSSLError):
             return _tls_fault(error, host)
-        if isinstance(error, _UNCONNECTED):
+        if not attempt.connected:
             why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)

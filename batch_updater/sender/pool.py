@@ -18,7 +18,7 @@ from batch_updater.sender.auth import (
     source_by_reference,
 )
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Identity, disk_stop, proxy_for, tls_context
+from batch_updater.sender.client import Client, Connector, Identity, disk_stop, proxy_for, tls_context
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 
@@ -164,10 +164,11 @@ class Sender:
 
     async def send(self, jobs: Iterator[Job]) -> SendResult:
         """Send until the jobs or the run end. Every job taken from the iterator gets exactly one outcome."""
+        connector = self._connector()
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s())
         async with (
             aiohttp.ClientSession(
-                connector=self._connector(),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=timeout,
                 auto_decompress=True,
@@ -175,7 +176,7 @@ class Sender:
         ):
             sending = self._config.sending
             limiter = Limiter(sending.rate_per_s, sending.burst, self._stopping)
-            client = self._make_client(session, limiter)
+            client = self._make_client(session, connector, limiter)
             self._client = client
             if stop := await client.first_token():
                 self._end(stop)
@@ -268,11 +269,11 @@ class Sender:
         if self._client:
             self._client.cut()
 
-    def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
+    def _make_client(self, session: aiohttp.ClientSession, connector: Connector, limiter: Limiter) -> Client:
         sending = self._config.sending
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
         identity = Identity(self._token_source(session, limiter), self._credentials.headers)
-        return Client(self._endpoint, self._config, session, limiter, breaker, identity)
+        return Client(self._endpoint, self._config, session, connector, limiter, breaker, identity)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials
@@ -286,11 +287,11 @@ class Sender:
             return source_by_reference(api.token, secrets.token, self._environ)
         return TokenSource(None, None)
 
-    def _connector(self) -> aiohttp.TCPConnector:
+    def _connector(self) -> Connector:
         api = self._config.api
         secure = (api.base_url or "").startswith("https:") or (api.oauth and api.oauth.token_url.startswith("https:"))
         tls = tls_context(str(api.ca_file) if api.ca_file else None) if secure else True
-        return aiohttp.TCPConnector(limit=self._config.sending.concurrency + 1, ssl=tls)
+        return Connector(self._config.sending.concurrency + 1, tls)
 
     def _connect_timeout_s(self) -> float:
         """Return the limit for connecting: a little below that for the whole attempt, so that the two differ."""

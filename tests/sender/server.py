@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from aiohttp import web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
@@ -88,6 +89,7 @@ class Api:
     token_answers: list[Answer] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     token_requests: list[Seen] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
     url: str = ""
     most_at_once: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -114,9 +116,10 @@ class Api:
         app.router.add_route("*", "/{elsewhere:.*}", self._elsewhere)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        origin = "https://localhost" if self.tls else "http://127.0.0.1"
+        self.url = f"{origin}:{runner.addresses[0][1]}"
         return runner
 
     async def _put(self, request: web.Request) -> web.StreamResponse:

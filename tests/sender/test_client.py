@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import socket
+import ssl
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,3 +217,60 @@ def test_configured_headers_are_sent() -> None:
         headers = {"X-Tenant": "bc-7", "X-Key": "env:KEY"}
         send(api.url, [job(1)], api={"headers": headers}, environ={"TOKEN": "t", "KEY": "k-1"})
         assert (api.seen[0].request.headers["X-Tenant"], api.seen[0].request.headers["X-Key"]) == ("bc-7", "k-1")
+
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+
+
+def tls(certificate: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / certificate, CERTIFICATES / "key.pem")
+    return context
+
+
+def test_a_certificate_of_our_own_authority_is_taken() -> None:
+    """With api.ca_file the service is trusted by that file."""
+    with Api(tls=tls("localhost.pem")) as api:
+        assert send(api.url, [job(1)], api={"ca_file": str(CERTIFICATES / "localhost.pem")}).kinds() == ["updated"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "ca_file", "host"),
+    [
+        ("localhost.pem", None, "localhost"),
+        ("localhost.pem", "localhost.pem", "127.0.0.1"),
+        ("expired.pem", "expired.pem", "localhost"),
+    ],
+)
+def test_a_certificate_that_cannot_be_trusted_ends_the_run(certificate: str, ca_file: str | None, host: str) -> None:
+    """Self-signed, for another host, expired: no byte of a row goes out, nothing is tried again, the run ends."""
+    api_keys: dict[str, object] = {"ca_file": str(CERTIFICATES / ca_file)} if ca_file else {}
+    with Api(tls=tls(certificate)) as api:
+        sent = send(api.url.replace("localhost", host), [job(n) for n in range(1, 9)], api=api_keys)
+        assert api.seen == []
+    assert sent.kinds() == ["failed"]
+    assert sent.outcomes[1].attempts == 1
+    assert "secure connection" in sent.outcomes[1].message
+    assert sent.result.stop
+    assert sent.result.stop.reason is StopReason.SERVICE_DOWN
+
+
+def test_a_connection_that_was_never_made_cannot_have_been_applied() -> None:
+    """A time-out while the connection is still being made leaves `failed`, not `unconfirmed`."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        sent = send(url, [job(1)], attempts=2, api={"timeout_s": 0.2, "connect_timeout_s": 0.1})
+    assert sent.kinds() == ["failed"]
+    assert sent.outcomes[1].attempts == 2
+    assert sent.outcomes[1].cause == "no connection"
+
+
+@pytest.mark.parametrize("answer", [status(401, "canary-token"), status(403), status(500), drop, hang, endless])
+def test_the_token_is_in_no_log(answer: Answer, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever happens, at any level, neither the token nor a value of a row is logged or told."""
+    with caplog.at_level(logging.DEBUG), Api(usual=answer) as api:
+        sent = send(api.url, [job(1, OpportunityName="Customer Ltd")], attempts=2, api={"timeout_s": 0.3})
+    logged = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("batch_updater"))
+    assert '"row": 1' in logged.replace("'", '"')
+    assert "canary-token" not in logged
+    assert "Customer Ltd" not in logged + str(sent.outcomes)
