@@ -290,6 +290,16 @@ def test_probes_do_not_count_towards_the_attempts() -> None:
     assert max(outcome.attempts for outcome in sent.outcomes.values()) > 2
 
 
+def test_a_spent_retry_budget_fails_no_row() -> None:
+    """When more is repeated than the budget allows, the pool becomes careful, and every row is still updated."""
+    script = {str(n): [status(500)] for n in range(1, 211, 2)}
+    with Api(script=script) as api:
+        sent = send(api.url, [job(n) for n in range(1, 211)], retry_budget=0, max_wait_s=30)
+    assert sent.kinds() == ["updated"] * 210
+    assert sent.result.retries == 105
+    assert reason(sent) is None
+
+
 def test_rows_of_a_service_that_cannot_be_reached_are_told_truthfully() -> None:
     """Where no connection can be made the run ends after max_wait_s: what was tried has failed, nothing else was."""
     with Api() as api:
