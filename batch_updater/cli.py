@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import shlex
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # A console that knows no UTF-8 may not end a run because of a customer's name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in arguments
     try:
         options = _parser().parse_args(arguments)
@@ -207,7 +212,7 @@ def _run(options: argparse.Namespace) -> int:
     with _logging(options), pipeline.run_folder(source, config) as folder:
         plan = pipeline.prepare(source, config, folder)
         run = pipeline.Run(plan, folder, pipeline.Options(results, options.limit, options.keep_going), os.environ)
-        if plan.review.good and not options.json:
+        if plan.review.good and (asking or not options.json):
             terminal.print_preview(plan, sys.stderr, options.limit)
         if plan.review.good and asking and not terminal.confirmed(plan, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
