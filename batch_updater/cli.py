@@ -257,9 +257,14 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
     from batch_updater.terminal import is_done
 
     config = ("--config", str(options.config)) if options.config else ()
-    if finished.folder is None and is_done(finished.summary) and finished.summary.rows:
-        return shlex.join((PROGRAM, "run", options.file, *config))
-    if finished.results is None or is_done(finished.summary):
+    if not finished.summary.rows or finished.results is None:
+        return None
+    if finished.folder is None:
+        command = shlex.join((PROGRAM, "run", options.file, *config))
+        if is_done(finished.summary):
+            return command
+        return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
+    if is_done(finished.summary):
         return None
     command = shlex.join((PROGRAM, "run", str(finished.results), *config))
     return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'

@@ -148,6 +148,12 @@ def what_next(facts: RunFacts, summary: Summary) -> str:
     """Return what a person should do now."""
     if not summary.rows:
         return "Nothing is to be done."
+    if facts.command == "check" and summary.total(NEEDS_PERSON):
+        name = PurePath(facts.input_path).name
+        return (
+            f"Correct these cells in {name} and check again. Or run it as it is, batch-updater run {name}: the good "
+            "rows are sent, and the workbook of that run lets you repair the others."
+        )
     if summary.total(NEEDS_PERSON):
         return (
             'Repair the coloured cells on the sheet "To fix", save this workbook and run it again: '
