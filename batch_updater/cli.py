@@ -222,10 +222,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _execute(run: Run, plan: Plan, limit: int | None) -> Finished:
     from batch_updater.interrupts import Interrupts
+    from batch_updater.run_log import spoken
     from batch_updater.terminal import Bar, PlainLines
 
     total = plan.review.good if limit is None else min(limit, plan.review.good)
-    with Interrupts() as interrupts, Bar(total) if sys.stderr.isatty() else PlainLines(total, sys.stderr) as progress:
+    with (
+        Interrupts() as interrupts,
+        Bar(total) if sys.stderr.isatty() else PlainLines(total, sys.stderr) as progress,
+        spoken(progress.say),
+    ):
         return run.execute(progress, interrupts)
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
@@ -33,6 +33,24 @@ class _ForPeople(logging.Formatter):
         at = datetime.fromtimestamp(record.created).astimezone()
         facts = (f"{name} {getattr(record, name)}" for name in LOGGED[1:] if getattr(record, name, None) is not None)
         return f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}"
+
+
+class _Spoken(logging.Handler):
+    """Says the few decisions that a person who waits should know of."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match getattr(record, "event", None):
+            case "breaker open":
+                self._say(
+                    f"The service does not answer as it should ({getattr(record, 'why', '')}). One request at a time "
+                    f"tries whether it is back, for {getattr(record, 'wait_s', 0):g} s at most."
+                )
+            case "breaker closed":
+                self._say("The service answers again: going on.")
 
 
 def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
@@ -60,3 +78,9 @@ def logged_to(path: Path) -> Iterator[None]:
 def logged_to_terminal() -> Iterator[None]:
     """Write what is logged to stderr, for people, until the block ends."""
     yield from _attached(logging.StreamHandler(), _ForPeople())
+
+
+@contextmanager
+def spoken(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on in words what a person who waits should know, until the block ends."""
+    yield from _attached(_Spoken(say), logging.Formatter())

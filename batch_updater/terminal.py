@@ -154,6 +154,10 @@ class Bar:
             self._bar.set_postfix_str(_in_words(self._counts), refresh=False)
         self._bar.update()
 
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.write(text, file=sys.stderr)
+
 
 class PlainLines:
     """A line every few seconds, for a log that nobody watches."""
@@ -186,6 +190,10 @@ class PlainLines:
                 f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s, {left} left",
                 file=self._stream, flush=True,
             )  # fmt: skip
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=self._stream, flush=True)
 
 
 def _in_words(counts: Counter[OutcomeKind]) -> str:

@@ -72,7 +72,7 @@ class Breaker:
         """Take note of an answer that is neither 429 nor 5xx: the service works."""
         self._alone = 0
         if self._opened_at is not None:
-            self._note("breaker closed", why="the service answers again")
+            _log.warning("breaker closed", extra={"event": "breaker closed", "why": "the service answers again"})
             self._opened_at = None
 
     def failed(self, *, unreachable: bool, requests: int, retries: int) -> None:
@@ -93,7 +93,8 @@ class Breaker:
         if self._probes and self._clock() >= self._deadline:
             raise ServiceDown
         if (wait_s := self.next_probe_s) > 0:
-            self._note("breaker waits", wait_s=round(wait_s, 3))
+            if _log.isEnabledFor(logging.INFO):
+                _log.info("breaker waits", extra={"event": "breaker waits", "wait_s": round(wait_s, 3)})
             await pause(wait_s, self._stopping)
         self._probes += 1
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
@@ -104,13 +105,8 @@ class Breaker:
         self._probes = 0
         self._pause_s = _FIRST_PAUSE_S
         self._next_probe_at = self._opened_at + self._jittered_pause_s()
-        self._note("breaker open", why=why)
+        _log.warning("breaker open", extra={"event": "breaker open", "why": why, "wait_s": self._max_wait_s})
 
     def _jittered_pause_s(self) -> float:
         """Return half the pause that is due or more, by chance: other programs may be waiting as well."""
         return self._pause_s * (0.5 + 0.5 * self._chance())
-
-    @staticmethod
-    def _note(event: str, **facts: object) -> None:
-        if _log.isEnabledFor(logging.INFO):
-            _log.info(event, extra={"event": event, **facts})

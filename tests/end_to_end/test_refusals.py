@@ -110,5 +110,6 @@ def test_nobody_answers(tmp_path: Path) -> None:
     configure(tmp_path, "http://127.0.0.1:9", "sending: {attempts: 2, max_wait_s: 2}\n")
     done = batch_updater("run", "c.csv", "--json", cwd=tmp_path)
     assert (done.code, done.object["stopped"]) == (3, "service_down")
+    assert "tries whether it is back, for 2 s at most" in done.err
     assert set(done.outcomes) <= {"failed", "not_sent"}
     assert sum(done.outcomes.values()) == 3
