@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _REFRESH_S = 0.5
 _PLAIN_LINE_EVERY_S = 5.0
 _CAUSES_SHOWN = 5
+_PROBLEMS_SHOWN = 20
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 9
 _NARROWEST_TERMINAL = 60
@@ -207,7 +209,9 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
     if finished.stop:
         print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
     _print_counts(summary, stream)
-    if summary.causes:
+    if finished.folder is None:
+        _print_problems(finished, stream)
+    elif summary.causes:
         print("\nCommonest causes:", file=stream)
         for cause in summary.causes[:_CAUSES_SHOWN]:
             _print_wrapped(f"  {_cause_line(cause)}", 6, stream)
@@ -217,6 +221,20 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"\nResults: {finished.results}", file=stream)
     if next_command:
         print(f"Next:    {next_command}", file=stream)
+
+
+def _print_problems(finished: Finished, stream: TextIO) -> None:
+    """Name the faulty cells one by one: after a check somebody is about to correct them."""
+    problems = (problem for row in finished.rows() for problem in row.outcome.problems)
+    shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
+    if shown:
+        print(file=stream)
+    for problem in shown[:_PROBLEMS_SHOWN]:
+        cell = finished.plan.table.columns.address_of(problem)
+        where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
+        _print_wrapped(f"{where}: {problem.reason} {problem.remedy}".strip(), 2, stream)
+    if len(shown) > _PROBLEMS_SHOWN:
+        print("... and more: the workbook names every one.", file=stream)
 
 
 def _print_counts(summary: Summary, stream: TextIO) -> None:
