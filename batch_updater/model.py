@@ -20,12 +20,24 @@ class CellFault:
     """A cell that shows no value of its own: an error literal, or a formula that was saved without its result."""
 
     code: str
-    """`error-cell` or `formula-without-value`."""
+    """`error-cell`, `formula-without-value`, `merged-cell`, `missing-cell` or `surplus-cell`."""
     text: str
     """What the cell shows: `#N/A`, `=A1+B1`."""
 
 
-Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | CellFault | None
+@dataclass(frozen=True, slots=True)
+class ShownNumber:
+    """A number that its format shows with digits or letters it does not have: 123 as `00123` or `OPP-123`.
+
+    As a number it is what it is; as text there are two readings.
+    """
+
+    number: int | Decimal
+    text: str
+    """What the cell shows."""
+
+
+Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None
 """A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the shortest digits
 that stand for the file's number; CSV knows only text and blank."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from batch_updater.model import column_letters
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from batch_updater.model import Cell
 
@@ -30,6 +32,35 @@ class SheetEntry:
     hidden: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle of cells, its borders included."""
+
+    first_row: int
+    """As Excel shows it, from 1."""
+    last_row: int
+    first_column: int
+    """0-based, as the others."""
+    last_column: int
+
+    @property
+    def address(self) -> str:
+        """As Excel shows it: `B2:C4`."""
+        return (
+            f"{column_letters(self.first_column)}{self.first_row}:{column_letters(self.last_column)}{self.last_row}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a sheet says beside its rows."""
+
+    merged: tuple[Area, ...] = ()
+    """Areas that are shown as one cell; only the cell at the top left of each has a value."""
+    hidden_columns: tuple[range, ...] = ()
+    """Positions of the columns that are not shown, 0-based."""
+
+
 class Book(Protocol):
     """A file whose format is known. Its methods may raise `UnreadableError` or what the format's library raises."""
 
@@ -45,8 +76,22 @@ class Book(Protocol):
     def rows_have_width(self) -> bool:
         """Whether a row itself says how many cells it has, so that one too short or too long is a fault."""
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
-        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes."""
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences about the file that a person should know: what is in it and not used."""
+
+    def layout(self, sheet: int) -> Layout:
+        """Return what the sheet at that position of `sheets` says beside its rows."""
+
+    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes.
+
+        Where `only` is given, rows whose numbers it does not contain may be left out.
+        """
+
+
+MOST_CHARACTERS = 131_072
+"""Of one cell. Excel holds 32,767; what is four times that is no cell of a table of changes."""
 
 
 class UnreadableError(Exception):

@@ -9,10 +9,10 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TextIO
 
-from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
     from batch_updater.model import Cell
@@ -36,6 +36,7 @@ class DelimitedBook:
     rows_have_width = True
     sheets = (SheetEntry(None, hidden=False),)
     mark = None
+    notes = ()
 
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
@@ -47,7 +48,11 @@ class DelimitedBook:
             except UnicodeDecodeError as error:
                 raise self._undecodable() from error
 
-    def rows(self, _sheet: int = 0) -> Iterator[SheetRow]:
+    def layout(self, _sheet: int = 0) -> Layout:
+        """Text has rows and nothing else."""
+        return Layout()
+
+    def rows(self, _sheet: int = 0, _only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of the text."""
         with self._open() as text:
             try:

@@ -1,12 +1,15 @@
-"""Excel's number formats and serial numbers: which numbers are dates, and which date a number is."""
+"""Excel's number formats and serial numbers: which numbers are dates or masked, and which date a number is."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TypeAlias
+
+from batch_updater.model import ShownNumber
 
 Number: TypeAlias = int | Decimal
 
@@ -33,12 +36,34 @@ _BRACKETS = re.compile(r"\[[^\]]*\]")
 _SCIENTIFIC = re.compile(r"e[+-]", re.IGNORECASE)
 
 
-def shown_by(format_id: int, code: str | None) -> Shown | None:
-    """Return as what a number format shows a number; None if as a number (or text).
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A format that shows whole numbers with digits or letters of its own: `00000`, `000-00-0000`, `"OPP-"0`."""
+
+    pieces: tuple[str, ...]
+    """From left to right: `0` and `#` are places for digits, everything else stands for itself."""
+
+    def render(self, number: int) -> str:
+        """Return what is shown for a number that is not negative."""
+        digits, places = str(number), sum(piece in _PLACES for piece in self.pieces)
+        surplus, filled = digits[: max(0, len(digits) - places)], digits.rjust(places)[-places:]
+        shown, taken = [], iter(filled)
+        for piece in self.pieces:
+            if piece not in _PLACES:
+                shown.append(piece)
+                continue
+            digit = next(taken)
+            shown.append(surplus + (digit if digit != " " else "0" if piece == "0" else ""))
+            surplus = ""
+        return "".join(shown)
+
+
+def shown_by(format_id: int, code: str | None) -> Shown | Mask | None:
+    """Return as what a number format shows a number; None if as that number (or text).
 
     `code` is the file's own definition of the format; None if it has none and the format is a built-in one.
     """
-    return _BUILT_IN.get(format_id) if code is None else _shown_by_code(code)
+    return _BUILT_IN.get(format_id) if code is None else _shown_by_code(code) or _mask(code)
 
 
 def _shown_by_code(code: str) -> Shown | None:
@@ -52,6 +77,48 @@ def _shown_by_code(code: str) -> Shown | None:
     if has_date:
         return Shown.DATE_TIME if has_time else Shown.DATE
     return Shown.TIME if has_time else None
+
+
+_PLACES = frozenset("0#")
+_TOKENS = re.compile(r'"([^"]*)"|\\(.)|_.|\*.|\[[^\]]*\]|(.)', re.DOTALL)
+
+
+def _mask(code: str) -> Mask | None:
+    """Return the mask that a format's first section is; None if it shows no more than the number.
+
+    Formats with a decimal point, groups, per cent or an exponent are about amounts and no masks.
+    """
+    pieces: list[str] = []
+    for quoted, escaped, plain in _TOKENS.findall(_first_section(code)):
+        if plain and plain in ".,%eE?/@" or plain.isalpha():
+            return None
+        pieces.extend(quoted or escaped or plain)
+    places = [index for index, piece in enumerate(pieces) if piece in _PLACES]
+    if not places:
+        return None
+    between = pieces[places[0] : places[-1]]
+    # A sign of a currency, a unit or a blank beside the digits changes no reader's mind about the number.
+    names = any(piece.isalnum() and piece not in _PLACES for piece in pieces[: places[0]])
+    if sum(piece == "0" for piece in pieces) > 1 or any(piece not in _PLACES for piece in between) or names:
+        return Mask(tuple(pieces))
+    return None
+
+
+def _first_section(code: str) -> str:
+    sections = re.match(r'(?:"[^"]*"|\\.|[^;"\\])*', code, re.DOTALL)
+    return sections[0] if sections else code
+
+
+def as_shown(
+    number: Number, shown: Shown | Mask, *, epoch_1904: bool
+) -> Number | date | datetime | time | timedelta | ShownNumber:
+    """Return a number as its format shows it; as it is, where that makes no difference."""
+    if isinstance(shown, Shown):
+        return from_serial(number, shown, epoch_1904=epoch_1904)
+    if not isinstance(number, int):
+        return number
+    text = ("-" if number < 0 else "") + shown.render(abs(number))
+    return number if text == str(number) else ShownNumber(number, text)
 
 
 _DAYS_TO_1904 = 1462

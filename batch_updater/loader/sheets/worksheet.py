@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
 from batch_updater.loader.sheets.book import SheetRow, UnreadableError
-from batch_updater.loader.sheets.number_formats import Number, Shown, from_serial
+from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown
 from batch_updater.loader.sheets.package import parse, safe_parser
 from batch_updater.model import Cell, CellFault
 
@@ -132,7 +132,7 @@ def number(text: str) -> Number:
 class RowReader:
     """Turns the events of an XML parser into rows. The handlers run once or more for each cell: they are kept lean."""
 
-    def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown], *, epoch_1904: bool) -> None:
+    def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown | Mask], *, epoch_1904: bool) -> None:
         self._strings = strings
         self._shown_by_style = shown_by_style
         self._epoch_1904 = epoch_1904
@@ -270,7 +270,7 @@ class RowReader:
             if shown is None and value.isascii() and value.isdigit() and len(value) <= 15:
                 return int(value)
             plain = number(value)
-            return plain if shown is None else from_serial(plain, shown, epoch_1904=self._epoch_1904)
+            return plain if shown is None else as_shown(plain, shown, epoch_1904=self._epoch_1904)
         return _cell_of_type(kind, value)
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
-from batch_updater.loader.sheets.number_formats import Shown, shown_by
+from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
 from batch_updater.loader.sheets.package import Element, Package
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
@@ -93,7 +93,7 @@ class XlsxBook:
         return strings
 
     @cached_property
-    def _shown_by_style(self) -> Mapping[str, Shown]:
+    def _shown_by_style(self) -> Mapping[str, Shown | Mask]:
         """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
         elements = [element for part in self._parts_of_type("styles") for element in self._package.elements(part)]
         codes = {
