@@ -35,6 +35,8 @@ class ShownNumber:
     number: int | Decimal
     text: str
     """What the cell shows."""
+    format: str
+    """The number format that shows it so, as Excel writes formats."""
 
 
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None

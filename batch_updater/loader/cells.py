@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind, Location
-from batch_updater.loader.dates import date_from_number, date_from_text
+from batch_updater.loader.dates import date_from_number, date_from_text, has_time_of_day
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, Value
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -94,6 +94,13 @@ def _cell_fault(fault: CellFault) -> Refusal:
             f"The cell holds the formula {shown(fault.text)}, but the file was saved without its result.",
             "Open the file in a spreadsheet program, save it and run again; or type the value itself.",
         )
+    if fault.code == "merged-cell":
+        first = fault.text.partition(":")[0]
+        return Refusal(
+            fault.code,
+            f"The cell is part of the merged cells {shown(fault.text)}, whose value stands for {shown(first)} alone.",
+            "Unmerge the cells and give every row its own value.",
+        )
     return _error_shown(shown(fault.text))
 
 
@@ -106,7 +113,7 @@ def _not_exact() -> Refusal:
 
 
 _FromText: TypeAlias = "Callable[[str], Value]"
-_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta], Value]"
+_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta | ShownNumber], Value]"
 
 
 def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _FromOther]:
@@ -125,6 +132,8 @@ def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _From
 
 
 def _integer(cell: object) -> Value:
+    if isinstance(cell, ShownNumber):
+        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
     if isinstance(cell, Decimal) and cell != cell.to_integral_value():
@@ -137,6 +146,8 @@ def _integer(cell: object) -> Value:
 
 
 def _decimal(cell: object) -> Value:
+    if isinstance(cell, ShownNumber):
+        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a number")
     return Decimal(cell)
@@ -205,19 +216,24 @@ def _date(cell: object) -> Value:
     if isinstance(cell, datetime):
         if cell.time() == time():
             return cell.date()
-        raise Refusal(
-            "has-time-of-day",
-            f"{shown(cell)} is a date with a time of day, but only a date can be sent.",
-            f"Type {cell:%Y-%m-%d} if that day is meant.",
-        )
+        raise has_time_of_day(shown(cell), cell.date())
     if isinstance(cell, date):
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
+    if isinstance(cell, ShownNumber):
+        raise date_from_number(cell.number)
     raise Refusal("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
 
 
 def _text(cell: object) -> Value:
+    if isinstance(cell, ShownNumber):
+        raise Refusal(
+            "shown-otherwise",
+            f"The cell holds the number {_plain(cell.number)}, which its format shows as {shown(cell)}: as text it "
+            "could be either.",
+            f"Set the cell's format to Text and type {shown(cell)} or {_plain(cell.number)}, whichever is meant.",
+        )
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise Refusal(
             "not-text",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.config import DateOrder
 from batch_updater.loader.refusal import Refusal, shown
@@ -12,8 +12,31 @@ from batch_updater.loader.refusal import Refusal, shown
 if TYPE_CHECKING:
     from decimal import Decimal
 
-_YEAR_FIRST = re.compile(r"([0-9]{4})([-/])([0-9]{1,2})\2([0-9]{1,2})")
-_YEAR_LAST = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+_Readings: TypeAlias = list[tuple[DateOrder | None, date]]
+"""The dates that a text may stand for, each with the order of day and month that makes it one (None: any)."""
+
+_YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})")
+_YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
+_MONTHS: Final = (
+    "january february march april may june july august september october november december".split()  # noqa: SIM905
+)
+_NAME = r"(?P<month>[A-Za-z]{3,9})\.?"
+_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th|\.)?"
+_YEAR = r"(?P<year>[0-9]{4}|'?[0-9]{2})"
+_BETWEEN = r"(?:\s*[-/,]\s*|\s+)"
+_NAMED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        f"{_DAY}(?:{_BETWEEN}|)(?:of )?{_NAME}{_BETWEEN}{_YEAR}",
+        f"{_NAME}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}",
+        r"(?P<year>[0-9]{4})" + f"{_BETWEEN}{_NAME}{_BETWEEN}{_DAY}",
+    )
+)
+_WITH_TIME = re.compile(
+    r"(?P<day>.*[0-9])(?:[Tt]|\s+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+_MOST_CHARACTERS = 60
 _EARLIEST_YEAR = 1900
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
 _TYPE_ISO = "Type it like 2025-12-31."
@@ -22,33 +45,33 @@ _TYPE_ISO = "Type it like 2025-12-31."
 def date_from_text(text: str, order: DateOrder | None) -> date:
     """Return the date that a text that is not blank stands for; `order` settles what has two readings. Raises Refusal.
 
-    Read are yyyy-MM-dd, yyyy/MM/dd, dd/MM/yyyy and MM/dd/yyyy, from the year 1900 on.
+    Read are numbers with dashes, slashes or dots, with the year in four digits first or last, English names of months,
+    and a time of day that is midnight; from the year 1900 on.
     """
     bare = text.strip()
-    if found := _YEAR_FIRST.fullmatch(bare):
-        value = _date_of(int(found[1]), int(found[3]), int(found[4]))
-        if value is None:
-            raise _impossible(bare)
+    if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(int(found[1]), int(found[3]), int(found[4]))):
         return value
-    readings = _readings(bare)
+    day = _without_time(bare)
+    readings = _readings(day)
     if readings is None:
         raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
-    possible = {value for value in readings.values() if value is not None}
-    if not possible:
+    if not readings:
         raise _impossible(bare)
-    if len(possible) == 1:
-        return possible.pop()
-    if order is None:
-        raise _ambiguous(bare, readings)
-    settled = readings[order]
-    return settled if settled is not None else possible.pop()
+    possible = {value for _, value in readings}
+    if len(possible) > 1 and order is not None:
+        possible = {value for asked, value in readings if asked in {order, None}} or possible
+    if len(possible) > 1:
+        raise _ambiguous(bare, [value for _, value in readings if value in possible])
+    return possible.pop()
 
 
 def order_shown_by(text: str) -> DateOrder | None:
     """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025."""
-    readings = _readings(text.strip()) or {}
-    possible = [order for order, value in readings.items() if value is not None]
-    return possible[0] if len(possible) == 1 else None
+    found = _YEAR_LAST.fullmatch(text.strip())
+    if found is None or len(found[4]) != len("yyyy"):
+        return None
+    orders = {order for order, _ in _numbered(found)}
+    return orders.pop() if len(orders) == 1 else None
 
 
 def date_from_number(number: int | Decimal) -> Refusal:
@@ -64,12 +87,104 @@ def date_from_number(number: int | Decimal) -> Refusal:
     return Refusal("not-a-date", f"{reason}.", _TYPE_ISO)
 
 
-def _readings(bare: str) -> dict[DateOrder, date | None] | None:
-    found = _YEAR_LAST.fullmatch(bare)
+def has_time_of_day(cell: str, day: date | None) -> Refusal:
+    """Return why a date with a time of day is refused; `cell` is what the cell shows."""
+    return Refusal(
+        "has-time-of-day",
+        f"{cell} is a date with a time of day, but only a date can be sent.",
+        f"Type {day:%Y-%m-%d} if that day is meant." if day else _TYPE_ISO,
+    )
+
+
+def _without_time(bare: str) -> str:
+    """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC."""
+    found = _WITH_TIME.fullmatch(bare) if len(bare) <= _MOST_CHARACTERS else None
     if found is None:
+        return bare
+    readings = _readings(found["day"])
+    if not readings:
+        return bare
+    moment, day = _time_of(found), readings[0][1] if len(readings) == 1 else None
+    if moment is None:
+        return bare
+    if moment != time():
+        raise has_time_of_day(shown(bare, quoted=True), day)
+    ahead = _minutes_ahead_of_utc(found["zone"])
+    if ahead and day is not None:
+        elsewhere = (datetime.combine(day, moment) - timedelta(minutes=ahead)).date()
+        if elsewhere != day:
+            raise _ambiguous(bare, [day, elsewhere])
+    return found["day"]
+
+
+def _time_of(found: re.Match[str]) -> time | None:
+    hour, half = int(found["hour"]), (found["half"] or "").lower()
+    if half:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half == "p" else 0)
+    part = int((found["part"] or "0")[:6].ljust(6, "0"))
+    try:
+        return time(hour, int(found["minute"]), int(found["second"] or 0), part)
+    except ValueError:
         return None
-    first, second, year = map(int, found.groups())
-    return {DateOrder.DMY: _date_of(year, second, first), DateOrder.MDY: _date_of(year, first, second)}
+
+
+def _minutes_ahead_of_utc(zone: str | None) -> int:
+    if zone is None or zone[0] not in "+-":
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    minutes = int(digits[:2]) * 60 + int(digits[2:])
+    return -minutes if zone[0] == "-" else minutes
+
+
+def _readings(bare: str) -> _Readings | None:
+    """Return the dates that a text without a time of day may stand for; None if it does not look like a date."""
+    if len(bare) > _MOST_CHARACTERS:
+        return None
+    if found := _YEAR_FIRST.fullmatch(bare):
+        value = _date_of(int(found[1]), int(found[3]), int(found[4]))
+        return [] if value is None else [(None, value)]
+    if found := _YEAR_LAST.fullmatch(bare):
+        return _numbered(found)
+    for pattern in _NAMED:
+        if (found := pattern.fullmatch(bare)) and (month := _month(found["month"])):
+            values = [_date_of(year, month, int(found["day"])) for year in _years(found["year"])]
+            return [(None, value) for value in values if value is not None]
+    return None
+
+
+def _numbered(found: re.Match[str]) -> _Readings:
+    first, second = int(found[1]), int(found[3])
+    readings: _Readings = []
+    for year in _years(found[4]):
+        for order, month, day in ((DateOrder.DMY, second, first), (DateOrder.MDY, first, second)):
+            value = _date_of(year, month, day)
+            if value is not None:
+                readings.append((order, value))
+    if len(found[4]) == len("yy"):
+        # With two digits any of the numbers may be the year: 25-03-31.
+        readings += [
+            (None, value)
+            for year in _years(found[1])
+            if len(found[1]) == len("yy") and (value := _date_of(year, second, int(found[4])))
+        ]
+    return readings
+
+
+def _years(digits: str) -> tuple[int, ...]:
+    """Return the years that digits may stand for: two digits leave the century open."""
+    year = int(digits.lstrip("'"))
+    return (year,) if len(digits) == len("yyyy") else (2000 + year, 1900 + year)
+
+
+def _month(name: str) -> int | None:
+    """Return the number of an English month, named in full or by three letters (September by four, too)."""
+    folded = name.lower()
+    for number, full in enumerate(_MONTHS, 1):
+        if folded in {full, full[:3]} or (folded == "sept" and number == 9):
+            return number
+    return None
 
 
 def _date_of(year: int, month: int, day: int) -> date | None:
@@ -85,12 +200,18 @@ def _impossible(bare: str) -> Refusal:
     return Refusal("no-such-date", f"'{bare}' is a date that does not exist, or lies before 1900.", _TYPE_ISO)
 
 
-def _ambiguous(bare: str, readings: dict[DateOrder, date | None]) -> Refusal:
-    day_first, month_first = (f"{readings[order]:%d %B %Y}".lstrip("0") for order in DateOrder)
+def _ambiguous(bare: str, readings: list[date]) -> Refusal:
+    distinct = list(dict.fromkeys(readings))
+    first, second = (f"{value:%d %B %Y}".lstrip("0") for value in distinct[:2])
+    years = {value.year % 100 for value in distinct}
+    settled = len(distinct) == 2 and len({value.year for value in distinct}) == 1 and _YEAR_LAST.match(bare)
+    remedy = "Type it like 2025-12-31"
+    if settled:
+        remedy += ", or set input.date_order to DMY or MDY if the whole file is written so"
+    elif len({value.year for value in distinct}) > len(years):
+        remedy += ", with all four digits of the year"
     return Refusal(
-        AMBIGUOUS_DATE,
-        f"'{bare}' could be {day_first} or {month_first}.",
-        "Type it like 2025-12-31, or set input.date_order to DMY or MDY if the whole file is written so.",
+        AMBIGUOUS_DATE if settled else "ambiguous-day", f"'{bare}' could be {first} or {second}.", f"{remedy}."
     )
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.loader.cells import Blank, converter
-from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.columns import fit_columns
 from batch_updater.loader.duplicates import Targets
+from batch_updater.loader.headers import header_row, refuse_titles_above
+from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.readings import RowReader, Width
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
@@ -18,11 +20,12 @@ from batch_updater.model import TEMPLATE_SHEET, Job, column_letters
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from batch_updater.config import InputSettings
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.columns import HeaderRow
     from batch_updater.loader.readings import Reading
     from batch_updater.model import Cell, Columns, Problem, Row, Value
 
@@ -51,10 +54,16 @@ def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name:
     """
     constants = _constants(endpoint, settings)
     sheet = choose_sheet(open_source(path, settings, name=name), settings)
-    header = _header_row(sheet, None if sheet.ours else settings.header_row)
+    number = None if sheet.ours else settings.header_row
     # A template has the fields' own names, whatever other files call them.
     mapping = {} if sheet.ours and sheet.name == TEMPLATE_SHEET else settings.columns
-    columns = fit_columns(header, endpoint, mapping, constants)
+    header = header_row(sheet, number)
+    try:
+        columns = fit_columns(header, endpoint, mapping, constants)
+    except InputError as fault:
+        if number is None:
+            refuse_titles_above(sheet, header, lambda row: fit_columns(row, endpoint, mapping, constants), fault)
+        raise
     return Table(sheet, header, columns, endpoint, settings, constants)
 
 
@@ -81,31 +90,6 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
     return values
 
 
-def _header_row(sheet: Sheet, number: int | None) -> HeaderRow:
-    """Return the configured row, or the first that is not blank. Raises InputError."""
-    for row in sheet.rows():
-        if number is not None and row.number > number:
-            break
-        if is_blank_row(row.cells) or (number is not None and row.number < number):
-            continue
-        texts = ["" if cell is None else _header_text(cell) for cell in row.cells]
-        width = len(texts)
-        while not texts[-1].strip():
-            texts.pop()
-        own = sheet.own_columns(texts)
-        return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own)
-    where = "no header row" if number is None else f"nothing in row {number:,}, where input.header_row says it is"
-    raise InputError(
-        f"{sheet.source.name} has {where}.",
-        remedy="Put the names of the fields into the first row." if number is None else "Correct input.header_row.",
-        place=Place(sheet.source.name, sheet.name),
-    )
-
-
-def _header_text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else shown(cell)
-
-
 class Table:
     """The rows of a file, as an endpoint's fields. `review` first, then `judged` as often as needed."""
 
@@ -129,6 +113,7 @@ class Table:
         self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
         self._hidden_rows = 0
+        self._layout = sheet.layout()
 
     @property
     def sheet(self) -> str | None:
@@ -146,10 +131,22 @@ class Table:
         if self._hidden_rows:
             count = f"{self._hidden_rows:,} rows are" if self._hidden_rows > 1 else "1 row is"
             notes.append(f"{count} hidden in the sheet, and read like the others.")
+        if hidden := self._hidden_columns():
+            plural = "Columns {} are" if len(hidden) > 1 else "Column {} is"
+            notes.append(plural.format(", ".join(hidden)) + " hidden in the sheet, and read like the others.")
         if self._widest > len(self.columns.headers):
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
-        return tuple(notes)
+        return (*notes, *self._sheet.source.notes)
+
+    def _hidden_columns(self) -> list[str]:
+        """Return the letters of the hidden columns that have a header."""
+        first = self.columns.first_column
+        return [
+            column_letters(first + position)
+            for position, header in enumerate(self.columns.headers)
+            if header and any(first + position in columns for columns in self._layout.hidden_columns)
+        ]
 
     def review(self) -> Review:
         """Go over all rows once. Raises InputError if the file turns out to be unreadable."""
@@ -179,20 +176,28 @@ class Table:
                 blocked.setdefault(target, row.number)
             yield JudgedRow(row, None, tuple(problems))
 
-    def _readings(self) -> Iterator[Reading]:
-        """Read every row below the header row that is not blank."""
+    def _readings(self, only: Container[int] | None = None) -> Iterator[Reading]:
+        """Read every row below the header row that is not blank, or at least those of `only`."""
         own, carried, self._hidden_rows = self.columns.first_column, len(self.columns.headers), 0
-        for sheet_row in self._sheet.rows():
+        merged = self._merged_cells()
+        for sheet_row in self._sheet.rows(only):
             if sheet_row.number <= self._header_row:
                 continue
-            cells = sheet_row.cells[own:] if own else sheet_row.cells
-            reading = self._reader.read(sheet_row.number, cells, carried, self._width)
-            if reading is None:
+            cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
+            if is_blank_row(cells):
                 continue
+            if merged is not None:
+                cells = merged.marked(sheet_row.number, cells)
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
                 self._widest = len(cells)
             self._hidden_rows += sheet_row.hidden
-            yield reading
+            yield self._reader.read(sheet_row.number, cells, carried, self._width)
+
+    def _merged_cells(self) -> MergedCells | None:
+        if not self._layout.merged:
+            return None
+        place = Place(self._sheet.source.name, self._sheet.name)
+        return MergedCells(self._layout.merged, self.columns.of_field.values(), self.columns.first_column, place)
 
     def _carry_columns_without_header(self) -> None:
         """Give a blank header to each column to the right of the last header, so that results keep its cells."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Final
 
 from batch_updater.loader.refusal import Refusal, shown
 
@@ -11,19 +12,45 @@ _MOST_DIGITS = 100
 """Far more than any API takes; conversions of longer texts cost more time than they are worth."""
 _PLAIN = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _WHOLE = re.compile(r"-?[0-9]+(?:\.0*)?")
-_SCIENTIFIC = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]*[.,]?[0-9]*[eE][+-]?[0-9]+")
+_ROUNDED_BY_EXCEL = re.compile(r"-?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,}")
+"""As Excel shows a number that its column is too narrow for, and writes it into a CSV file: digits are missing."""
+_EXPONENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]{1,2})")
 _DIGITS_AND_MARKS = re.compile(r"-?[0-9][0-9.,]*")
+_GROUPED_BY_BLANKS = re.compile("[0-9]{1,3}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])")
+"""Groups of three digits with the blanks, or Swiss apostrophes, that are used between them: always the same one."""
+_FULL_WIDTH: Final = {0xFF10 + digit: str(digit) for digit in range(10)} | {
+    0xFF0C: ",", 0xFF0E: ".", 0xFF0D: "-", 0xFF0B: "+", 0xFF08: "(", 0xFF09: ")", 0xFFE5: "\u00a5", 0xFF04: "$",
+    0x2212: "-",
+}  # fmt: skip
+"""Full-width characters of East Asian keyboards, and the minus sign of typesetters, have one reading each."""
+_CURRENCY = r"(?:[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]|(?:CODES))"
+_CODES = (
+    "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
+    "MAD MXN MYR NGN NOK NZD OMR PEN PHP PKR PLN QAR RON RSD RUB SAR SEK SGD THB TND TRY TWD UAH USD UYU VND ZAR"
+)
+_AROUND = re.compile(
+    r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
+        "CUR", _CURRENCY.replace("CODES", "|".join(_CODES.split()))
+    ).replace("NUM", r"[0-9.,](?:.*[0-9.,])?")
+)
+"""What may stand around the digits: a sign, brackets for a negative amount, a currency."""
 
 
 def integer_from_text(text: str, decimal_mark: str) -> int:
     """Return the whole number that a text that is not blank stands for. Raises Refusal.
 
-    Leading zeros are taken: they do not change which number it is.
+    Leading zeros are taken: they do not change which number it is. Whole numbers are mostly names of records, so
+    nothing is taken that a program made of one: no scientific notation, no currency, no digits but ASCII's.
     """
     bare = text.strip()
     if bare.isascii() and bare.isdigit() and len(bare) <= _MOST_DIGITS:
         return int(bare)
-    plain = _with_point(bare, decimal_mark, "a whole number")
+    _refuse_long(bare, "a whole number")
+    if _SCIENTIFIC.fullmatch(bare):
+        raise _damaged(bare)
+    _refuse_other_digits(bare)
+    plain = _with_point(bare, bare, decimal_mark, "a whole number")
     if _WHOLE.fullmatch(plain):
         return int(plain.partition(".")[0])
     raise Refusal(
@@ -39,62 +66,123 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
     if decimal_mark == "." and len(bare) <= _MOST_DIGITS and _PLAIN.fullmatch(bare):
         value = Decimal(bare)
     else:
-        value = Decimal(_with_point(bare, decimal_mark, "a number"))
+        value = _amount(bare, decimal_mark)
     return value or value.copy_abs()
 
 
-def _with_point(bare: str, decimal_mark: str, wanted: str) -> str:
-    """Return the text of a number in ASCII digits without grouping and with a decimal point. Raises Refusal."""
+def _amount(bare: str, decimal_mark: str) -> Decimal:
+    """Read a number with what people put around and between its digits."""
+    _refuse_long(bare, "a number")
+    if _ROUNDED_BY_EXCEL.fullmatch(bare):
+        raise _damaged(bare)
+    plain = bare.translate(_FULL_WIDTH)
+    _refuse_other_digits(plain)
+    if plain.endswith("%"):
+        raise _percentage(bare, decimal_mark)
+    sign, digits = _sign_and_digits(plain, bare)
+    if exponent := _EXPONENT.fullmatch(digits.replace(decimal_mark, ".") if decimal_mark == "," else digits):
+        return Decimal(sign + format(Decimal(exponent[0]), "f"))
+    if grouped := _GROUPED_BY_BLANKS.match(digits):
+        whole, rest = grouped[0], digits[grouped.end() :]
+        if rest and not re.fullmatch(re.escape(decimal_mark) + "[0-9]*", rest):
+            raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare, "a number")
+        digits = whole.replace(grouped[1], "") + rest
+    return Decimal(sign + _with_point(digits, bare, decimal_mark, "a number"))
+
+
+def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
+    """Take off what stands around the digits; the sign is '-' or ''. More than one sign, or currency, is no number."""
+    bracket = plain[0] == "(" and plain[-1] == ")"
+    found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
+    if found is None or (found[2] and found[8]):
+        raise _no_number(bare, "a number")
+    signs = [sign for sign in ("(" if bracket else "", found[1], found[3], found[5], found[7], found[9]) if sign]
+    if len(signs) > 1:
+        raise _no_number(bare, "a number")
+    return "" if signs in ([], ["+"]) else "-", found[4] or found[6]
+
+
+def _refuse_long(bare: str, wanted: str) -> None:
     if len(bare) > _MOST_DIGITS:
         raise Refusal("not-a-number", f"{shown(bare, quoted=True)} is too long to be {wanted}.", "Correct the number.")
-    if _SCIENTIFIC.fullmatch(bare):
-        raise Refusal(
-            "may-be-damaged",
-            f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits.",
-            "Type the number in full, from its source.",
-        )
-    if not bare.isascii() and bare.lstrip("-").replace(".", "").replace(",", "").isdecimal():
+
+
+def _refuse_other_digits(bare: str) -> None:
+    if any(character.isdigit() and not character.isascii() for character in bare):
         raise Refusal(
             "not-a-number",
             f"{shown(bare, quoted=True)} is written in digits other than 0 to 9.",
             "Type it with the digits 0 to 9.",
         )
-    if not _DIGITS_AND_MARKS.fullmatch(bare) and not _PLAIN.fullmatch(bare.replace(decimal_mark, ".")):
-        raise Refusal(
-            "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", "Type the digits alone, such as 1234.5."
-        )
-    return _ungrouped(bare, decimal_mark)
 
 
-def _ungrouped(bare: str, mark: str) -> str:
+def _damaged(bare: str) -> Refusal:
+    return Refusal(
+        "may-be-damaged",
+        f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits.",
+        "Type the number in full, from its source.",
+    )
+
+
+def _percentage(bare: str, decimal_mark: str) -> Refusal:
+    reason = f"{shown(bare, quoted=True)} is not a number."
+    digits = bare[:-1].strip().replace(decimal_mark, ".")
+    if _PLAIN.fullmatch(digits):
+        share = format(Decimal(digits).scaleb(-2), "f")
+        reason = f"{shown(bare, quoted=True)} could be {digits} or {share}."
+    return Refusal("ambiguous-number", reason, "Type the number that is meant, without a percent sign.")
+
+
+def _no_number(bare: str, wanted: str) -> Refusal:
+    return Refusal(
+        "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", "Type the digits alone, such as 1234.5."
+    )
+
+
+def _other_mark(bare: str, decimal_mark: str) -> Refusal:
+    other = "," if decimal_mark == "." else "."
+    return Refusal(
+        "not-a-number",
+        f"{shown(bare, quoted=True)} is no number as long as the decimal mark is {decimal_mark!r}.",
+        f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so.",
+    )
+
+
+def _with_point(digits: str, bare: str, decimal_mark: str, wanted: str) -> str:
+    """Return a number of digits and marks without grouping and with a decimal point. Raises Refusal.
+
+    `bare` is the whole text, for messages.
+    """
+    if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(decimal_mark, ".")):
+        raise _no_number(bare, wanted)
+    return _ungrouped(digits, bare, decimal_mark)
+
+
+def _ungrouped(digits: str, bare: str, mark: str) -> str:
     """Return a number of digits and marks with a decimal point; refuse it where there are two readings, or none."""
     group = "," if mark == "." else "."
-    if group not in bare:
-        if bare.count(mark) <= 1:
-            return bare.replace(mark, ".")
-    elif _is_grouped(bare, group, mark):
+    if group not in digits:
+        if digits.count(mark) <= 1:
+            return digits.replace(mark, ".")
+    elif _is_grouped(digits, group, mark):
         # A single group mark might also be somebody else's decimal mark.
-        if bare.count(group) > 1 or mark in bare:
-            return bare.replace(group, "").replace(mark, ".")
-        grouped, fraction = bare.replace(group, ""), bare.replace(group, ".")
+        if digits.count(group) > 1 or mark in digits:
+            return digits.replace(group, "").replace(mark, ".")
+        grouped, fraction = digits.replace(group, ""), digits.replace(group, ".")
         raise Refusal(
             "ambiguous-number",
-            f"'{bare}' could be {grouped} or {fraction}.",
+            f"{shown(bare, quoted=True)} could be {grouped} or {fraction}.",
             f"Type {grouped} or {fraction.replace('.', mark)}.",
         )
-    if bare.count(group) == 1 and _is_grouped(bare, mark, group):
-        raise Refusal(
-            "not-a-number",
-            f"'{bare}' is no number as long as the decimal mark is {mark!r}.",
-            f"Type it with {mark!r}, or set input.decimal to {group!r} if the whole file is written so.",
-        )
-    raise Refusal("not-a-number", f"'{bare}' is not a number.", "Type the digits alone, such as 1234.5.")
+    if digits.count(group) == 1 and _is_grouped(digits, mark, group):
+        raise _other_mark(bare, mark)
+    raise _no_number(bare, "a number")
 
 
-def _is_grouped(bare: str, group: str, mark: str) -> bool:
+def _is_grouped(digits: str, group: str, mark: str) -> bool:
     """Whether a number has its digits in groups of three, or has no groups at all."""
-    whole, _, fraction = bare.lstrip("-").partition(mark)
+    whole, _, fraction = digits.lstrip("-").partition(mark)
     first, *groups = whole.split(group)
     if group in fraction or mark in fraction or not first:
         return False
-    return not groups or (len(first) <= 3 and first != "0" and all(len(digits) == 3 for digits in groups))
+    return not groups or (len(first) <= 3 and first != "0" and all(len(part) == 3 for part in groups))

@@ -64,6 +64,8 @@ class RowReader:
             for field in endpoint.fields
             if field.name in columns.of_field
         )
+        self._headers = columns.headers
+        self._first = self._slots[0][0]
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)
         self.date_columns = tuple(
@@ -71,13 +73,11 @@ class RowReader:
         )
         """Position and field of the columns that hold dates."""
 
-    def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading | None:
-        """Return what a row says; None if it is blank.
+    def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
+        """Return what a row that is not blank says.
 
         `cells` are the input's own, `carried` is how many of them go into the results.
         """
-        if is_blank_row(cells):
-            return None
         if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
             row = Row(number, _as_ragged(cells, carried, width.stated))
             return Reading(row, {}, (_ragged(row.number, _count(cells), width.headers),))
@@ -86,7 +86,13 @@ class RowReader:
         row = Row(number, tuple(cells[:carried]))
         if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
             return Reading(row, {}, (_ragged(row.number, None, width.headers),))
+        if row.cells[self._first] == self._headers[self._first] and self._repeats_headers(row):
+            return Reading(row, {}, (_repeated_headers(row.number),))
         return self._read(row)
+
+    def _repeats_headers(self, row: Row) -> bool:
+        """Whether the row's mapped cells are their own headers, as where several exports were put together."""
+        return all(row.cells[position] == self._headers[position] for position, _, _ in self._slots)
 
     def _read(self, row: Row) -> Reading:
         """Convert the cells of the mapped columns. Runs for every row: kept lean."""
@@ -130,6 +136,11 @@ def _count(cells: Sequence[Cell]) -> int:
     while count and cells[count - 1] is None:
         count -= 1
     return count
+
+
+def _repeated_headers(row: int) -> Problem:
+    reason = "The row repeats the headers instead of holding values."
+    return Problem(row, None, "repeated-headers", "", reason, "Delete the row.")
 
 
 def _ragged(row: int, found: int | None, expected: int) -> Problem:

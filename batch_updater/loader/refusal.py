@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from batch_updater.model import CellFault
+from batch_updater.model import CellFault, ShownNumber
 
 _SHOWN_CHARACTERS = 60
 
@@ -35,7 +35,7 @@ def _shown_whole(cell: object) -> str:
         return ""
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
-    if isinstance(cell, CellFault):
+    if isinstance(cell, (CellFault, ShownNumber)):
         return cell.text
     if isinstance(cell, Decimal):
         return format(cell, "f")

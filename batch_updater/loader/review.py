@@ -118,7 +118,7 @@ class Reviewer:
             self._index.add(target, row.number, shape)
         for position, name in self._date_columns:
             cell = row.cells[position]
-            if isinstance(cell, str) and "/" in cell and (order := order_shown_by(cell)):
+            if isinstance(cell, str) and (order := order_shown_by(cell)):
                 found = self._evidence.setdefault(name, {})
                 found.setdefault(order, Evidence(order, row.number, shown(cell.strip())))
 

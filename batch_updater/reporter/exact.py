@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault
+from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber
 
 Writable: TypeAlias = str | float | bool | datetime | date | time | timedelta | None
 
@@ -37,10 +37,17 @@ def writable(cell: Cell) -> Writable:
             return cell if holds_text(cell) else marked(cell)
         case int() | Decimal():
             return _number(cell)
-        case CellFault(code="error-cell"):
-            return cell.text  # as text it is a problem when it comes back, as it is now
+        case ShownNumber():
+            return _number(cell.number)
         case CellFault():
-            return marked(cell.text)
+            # An error's name is, as text too, a problem when it comes back.
+            return cell.text if cell.code == "error-cell" else marked(cell.text)
+        case _:
+            return _time(cell)
+
+
+def _time(cell: date | time | timedelta) -> Writable:
+    match cell:
         case datetime():
             return cell if cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None else marked(str(cell))
         case date():

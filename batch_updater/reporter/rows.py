@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
-from batch_updater.model import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellFault
+from batch_updater.model import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellFault, ShownNumber
 from batch_updater.reporter.exact import LONGEST_TEXT, holds_text, readable, writable
 from batch_updater.reporter.style import AS_TEXT, DATE, DATE_TIME, DURATION, FAULTY, TIME
 from batch_updater.wording import outcome_message, what_is_wrong, what_to_do
@@ -73,7 +73,9 @@ class _CellWriter:
             formatted = self._styles(**{**properties, "num_format": _time_format(value), "align": "left"})
             sheet.write_datetime(row, column, value, formatted)
         else:
-            if properties.get("num_format") == DATE:
+            if isinstance(cell, ShownNumber):
+                properties = {**properties, "num_format": cell.format}
+            elif properties.get("num_format") == DATE:
                 # With a date's format a number would come back as a day: 45000 as 2023-03-15.
                 properties = {**properties, "num_format": "General"}
             sheet.write_number(row, column, value, self._styles(**properties))
@@ -100,7 +102,7 @@ def _lines(text: str, width: int) -> int:
 
 def shown(cell: Cell) -> str:
     """Return about what a cell shows, to measure it by."""
-    return "" if cell is None else cell.text if isinstance(cell, CellFault) else str(cell)
+    return "" if cell is None else cell.text if isinstance(cell, (CellFault, ShownNumber)) else str(cell)
 
 
 def bounded(text: str) -> str:

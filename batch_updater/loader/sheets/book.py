@@ -46,9 +46,7 @@ class Area:
     @property
     def address(self) -> str:
         """As Excel shows it: `B2:C4`."""
-        return (
-            f"{column_letters(self.first_column)}{self.first_row}:{column_letters(self.last_column)}{self.last_row}"
-        )
+        return f"{column_letters(self.first_column)}{self.first_row}:{column_letters(self.last_column)}{self.last_row}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,23 @@ class Book(Protocol):
         """
 
 
+LAST_ROW = 1_048_576
+LAST_COLUMN = 16_384
+"""The most that a sheet has (Excel's limits), whatever the format could say."""
 MOST_CHARACTERS = 131_072
 """Of one cell. Excel holds 32,767; what is four times that is no cell of a table of changes."""
+
+
+SHORTEN = "Save what is to be sent, and only that, as a workbook of its own."
+"""What to do about a cell or a workbook that is larger than any table of changes."""
+
+
+def column_position(letters: str) -> int:
+    """Return the 0-based position of a column from its letters A to Z: A is 0, AA is 26."""
+    column = 0
+    for letter in letters:
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column - 1
 
 
 class UnreadableError(Exception):

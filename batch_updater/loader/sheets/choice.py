@@ -10,10 +10,10 @@ from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS, Cell
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from batch_updater.config import InputSettings
-    from batch_updater.loader.sheets.book import SheetRow
+    from batch_updater.loader.sheets.book import Layout, SheetRow
     from batch_updater.loader.sheets.opening import Source
 
 _OUR_SHEETS = {"results": TO_FIX, "template": TEMPLATE_SHEET}
@@ -36,9 +36,13 @@ class Sheet:
         """The sheet's name; None if the format has no sheets."""
         return self.source.sheets[self.index].name
 
-    def rows(self) -> Iterator[SheetRow]:
-        """Yield its rows. Raises InputError."""
-        return self.source.rows(self.index)
+    def layout(self) -> Layout:
+        """Return what it says beside its rows. Raises InputError."""
+        return self.source.layout(self.index)
+
+    def rows(self, only: Container[int] | None = None) -> Iterator[SheetRow]:
+        """Yield its rows, or at least those of `only`. Raises InputError."""
+        return self.source.rows(self.index, only)
 
     def own_columns(self, headers: Sequence[str]) -> int:
         """Return how many columns at the left are ours and not the input's, given the texts of the header row."""

@@ -43,6 +43,11 @@ class Mask:
     pieces: tuple[str, ...]
     """From left to right: `0` and `#` are places for digits, everything else stands for itself."""
 
+    @property
+    def code(self) -> str:
+        """The format as Excel writes it."""
+        return "".join(piece if piece in _PLACES else f"\\{piece}" for piece in self.pieces)
+
     def render(self, number: int) -> str:
         """Return what is shown for a number that is not negative."""
         digits, places = str(number), sum(piece in _PLACES for piece in self.pieces)
@@ -90,7 +95,7 @@ def _mask(code: str) -> Mask | None:
     """
     pieces: list[str] = []
     for quoted, escaped, plain in _TOKENS.findall(_first_section(code)):
-        if plain and plain in ".,%eE?/@" or plain.isalpha():
+        if (plain and plain in ".,%eE?/@") or plain.isalpha():
             return None
         pieces.extend(quoted or escaped or plain)
     places = [index for index, piece in enumerate(pieces) if piece in _PLACES]
@@ -118,7 +123,7 @@ def as_shown(
     if not isinstance(number, int):
         return number
     text = ("-" if number < 0 else "") + shown.render(abs(number))
-    return number if text == str(number) else ShownNumber(number, text)
+    return number if text == str(number) else ShownNumber(number, text, shown.code)
 
 
 _DAYS_TO_1904 = 1462

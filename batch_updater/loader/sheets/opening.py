@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
+import codecs
 import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from batch_updater.errors import InputError, Place
-from batch_updater.loader.sheets.book import Book, SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import Book, Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.delimited import DelimitedBook
+from batch_updater.loader.sheets.package import Package
 from batch_updater.loader.sheets.xlsx import XlsxBook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Container, Iterator, Sequence
 
     from batch_updater.config import InputSettings
 
 _HEAD_BYTES = 1 << 12
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 _DAMAGED = "Ask for the file again, or open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
-_OTHER_FORMATS = (
-    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook (.xls), or one that is protected by a password",
-     "Open it in Excel, remove the password if it has one, and save it as an Excel workbook (.xlsx)."),
-    (b"%PDF", "is a PDF document", _SAVE_AS),
-    (b"\x89PNG", "is a picture", "Name the spreadsheet."),
-    (b"\xff\xd8\xff", "is a picture", "Name the spreadsheet."),
-    (b"GIF8", "is a picture", "Name the spreadsheet."),
-    (b"{\\rtf", "is a text document (RTF)", _SAVE_AS),
-    (b"\x1f\x8b", "is a compressed file", "Unpack it and name the spreadsheet in it."),
-)  # fmt: skip
+_NO_SPREADSHEET = "Name the spreadsheet."
+_UNPACK = "Unpack it and name the spreadsheet in it."
+
+
+class Format(Enum):
+    """A format that is read, as people call it."""
+
+    TEXT = "text with one row on a line (CSV)"
+    XLSX = "an Excel workbook (.xlsx)"
+    XLSM = "an Excel workbook with macros (.xlsm)"
+    XLSB = "a binary Excel workbook (.xlsb)"
+    XLS = "an old Excel workbook (.xls)"
+    ODS = "an OpenDocument spreadsheet (.ods)"
+
+
+_FORMAT_OF_ENDING = {
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".psv", ".txt"), Format.TEXT),
+    **dict.fromkeys((".xlsx", ".xltx"), Format.XLSX),
+    **dict.fromkeys((".xlsm", ".xltm"), Format.XLSM),
+    ".xlsb": Format.XLSB,
+    **dict.fromkeys((".xls", ".xlt"), Format.XLS),
+    **dict.fromkeys((".ods", ".ots"), Format.ODS),
+}
+"""What a name says; names that end otherwise say nothing."""
+_OTHER_FILES = (
+    (b"%PDF", "a PDF document", _SAVE_AS),
+    (b"\x89PNG", "a picture", _NO_SPREADSHEET),
+    (b"\xff\xd8\xff", "a picture", _NO_SPREADSHEET),
+    (b"GIF8", "a picture", _NO_SPREADSHEET),
+    (b"{\\rtf", "a text document (RTF)", _SAVE_AS),
+    (b"\x1f\x8b", "a compressed file", _UNPACK),
+    (b"7z\xbc\xaf", "a compressed file", _UNPACK),
+    (b"Rar!", "a compressed file", _UNPACK),
+    (b"SQLite format 3", "a database", _NO_SPREADSHEET),
+)
 """First bytes of what people name by mistake -> what it is, what to do."""
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # What the libraries of the formats raise over a damaged file; each means the same to whoever sent it.
 _DAMAGES = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, expat.ExpatError, EOFError, NotImplementedError, RuntimeError,
@@ -60,34 +90,111 @@ class Source:
         with _faults_named(self.name):
             return self.book.mark
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
-        """Yield the rows of the sheet at that position of `sheets`. Raises InputError."""
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is in the file and not used. Raises InputError."""
+        with _faults_named(self.name):
+            return self.book.notes
+
+    def layout(self, sheet: int) -> Layout:
+        """Return what the sheet at that position of `sheets` says beside its rows. Raises InputError."""
         with _faults_named(self.name, self.book.sheets[sheet].name):
-            yield from self.book.rows(sheet)
+            return self.book.layout(sheet)
+
+    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+        """Yield the rows of the sheet at that position of `sheets`, or at least those of `only`. Raises InputError."""
+        with _faults_named(self.name, self.book.sheets[sheet].name):
+            yield from self.book.rows(sheet, only)
 
 
 def open_source(path: Path, settings: InputSettings, *, name: str) -> Source:
     """Open a file of any format, decided by its content; `name` is what messages call it.
 
-    Raises InputError if it cannot be read.
+    Raises InputError if it cannot be read, or if it is named as another format.
     """
     with _faults_named(name):
+        if Path(name).name.startswith("~$"):
+            raise UnreadableError(
+                "is not a workbook but the note that Excel keeps beside one that is open",
+                "Name the workbook itself: the same name without ~$.",
+            )
         return Source(name, _book(path, settings))
 
 
 def _book(path: Path, settings: InputSettings) -> Book:
+    """Return the reader of what the file holds; what the file is named must not say otherwise."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
+    named = _FORMAT_OF_ENDING.get(path.suffix.lower())
     if not head:
         raise UnreadableError("is empty: it has no header row", "Name the file that holds the rows.")
-    if head.startswith(b"PK"):
-        return XlsxBook(path, max_unpacked_mb=settings.max_unpacked_mb)
-    for first, what, remedy in _OTHER_FORMATS:
+    if head.startswith(_ZIP):
+        return _packed_book(path, settings, named)
+    if head.startswith(_COMPOUND):
+        from batch_updater.loader.sheets.xls import XlsBook
+
+        old = XlsBook(path)
+        _agree(named, Format.XLS)
+        return old
+    for first, what, remedy in _OTHER_FILES:
         if head.startswith(first):
-            raise UnreadableError(what, remedy)
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
-        raise UnreadableError("is a web page or an XML file, whatever it is named", _SAVE_AS)
-    return DelimitedBook(path, encoding=settings.encoding, header_row=settings.header_row)
+            raise _no_spreadsheet(named, what, remedy)
+    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
+        raise _no_spreadsheet(named, _kind_of_markup(head), _SAVE_AS)
+    return _text_book(path, settings, named)
+
+
+def _packed_book(path: Path, settings: InputSettings, named: Format | None) -> Book:
+    package = Package(path, max_unpacked_mb=settings.max_unpacked_mb)
+    if "mimetype" in package and "content.xml" in package:
+        from batch_updater.loader.sheets.ods import OdsBook
+
+        spreadsheet = OdsBook(package)
+        _agree(named, Format.ODS)
+        return spreadsheet
+    main = next((relation.part for relation in package.relationships("") if relation.type == "officeDocument"), None)
+    if main is None:
+        raise _no_spreadsheet(named, "a zip file that holds no workbook", _UNPACK)
+    if main.lower().endswith(".bin"):
+        from batch_updater.loader.sheets.xlsb import XlsbBook
+
+        _agree(named, Format.XLSB)
+        return XlsbBook(package, main)
+    book = XlsxBook(package, main)
+    _agree(named, Format.XLSM if package.has_macros(main) else Format.XLSX)
+    return book
+
+
+def _text_book(path: Path, settings: InputSettings, named: Format | None) -> Book:
+    try:
+        text = DelimitedBook(path, encoding=settings.encoding, header_row=settings.header_row)
+    except UnreadableError as fault:
+        if named in {None, Format.TEXT}:
+            raise
+        raise _no_spreadsheet(named, "nothing that is known: it is damaged, or something else", _DAMAGED) from fault
+    _agree(named, Format.TEXT)
+    return text
+
+
+def _agree(named: Format | None, found: Format) -> None:
+    """Refuse a file that is named as another format: its name or its content is a mistake."""
+    if named not in {None, found}:
+        endings = [ending for ending, format_ in _FORMAT_OF_ENDING.items() if format_ is found]
+        remedy = f"If its content is what you mean to send, rename it so that it ends in {endings[0]}."
+        raise _no_spreadsheet(named, found.value, remedy)
+
+
+def _no_spreadsheet(named: Format | None, what: str, remedy: str) -> UnreadableError:
+    return UnreadableError(f"is named as {named.value}, but is {what}" if named else f"is {what}", remedy)
+
+
+def _kind_of_markup(head: bytes) -> str:
+    text = head.lower()
+    if b"urn:schemas-microsoft-com:office:spreadsheet" in text:
+        return "a spreadsheet in the XML of Excel 2003"
+    if any(tag in text for tag in (b"<html", b"<!doctype html", b"<table", b"<body")):
+        return "a web page"
+    return "an XML file"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
@@ -14,7 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+NAMESPACES = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
+"""Of a workbook's parts: transitional and strict (ECMA-376 part 1, annex A)."""
+OTHER_ENCODING = re.compile(
+    rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
+)
+"""How a part begins that is not in UTF-8."""
+SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
 _CHUNK_BYTES = 1 << 16
+_MOST_PENDING = 8 << 20
+"""Bytes of one tag that has begun and not ended: the parser keeps it in memory until then."""
 _NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
 _SMALL_PART_BYTES = 64 << 20
 """The parts that are kept in memory (workbook, styles, relationships) are never near this size."""
@@ -41,12 +54,11 @@ class Relationship(NamedTuple):
 
 
 class Package:
-    """A zip file of XML parts. Opens the file for each part anew, so it holds no handle."""
+    """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
     def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
-        self._path = path
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+        self._archive = zipfile.ZipFile(path)
+        entries = self._archive.infolist()
         if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
             raise UnreadableError(
                 f"unpacks to more than {max_unpacked_mb:,} MB",
@@ -64,7 +76,7 @@ class Package:
         entry = self._entries.get(part.lower())
         if entry is None:
             raise UnreadableError(f"lacks its part {part}", _NO_DTD)
-        with zipfile.ZipFile(self._path) as archive, archive.open(entry) as stream:
+        with self._archive.open(entry) as stream:
             yield stream
 
     def elements(self, part: str) -> Iterator[Element]:
@@ -77,6 +89,14 @@ class Package:
                 raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
             parse(stream, collector.parser)
         yield from collector.elements
+
+    def has_macros(self, workbook: str) -> bool:
+        """Whether the part is declared as a workbook that may hold macros."""
+        return any(
+            "macroenabled" in element.attributes.get("ContentType", "").lower()
+            for element in self.elements("[Content_Types].xml")
+            if element.attributes.get("PartName", "").lower() == f"/{workbook.lower()}"
+        )
 
     def relationships(self, part: str) -> tuple[Relationship, ...]:
         """Return how a part refers to others inside the package; '' is the package itself."""
@@ -108,11 +128,30 @@ def _refuse_dtd(*_: object) -> NoReturn:
     raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
 
 
+class Feeder:
+    """Gives a document to a parser piece by piece, and refuses one of which a single tag would fill the memory."""
+
+    def __init__(self, parser: expat.XMLParserType) -> None:
+        self._parser = parser
+        self._fed = 0
+
+    def feed(self, data: bytes | str) -> None:
+        """Parse the next piece. Raises UnreadableError, and ExpatError if it is no XML."""
+        self._parser.Parse(data)
+        self._fed += len(data)
+        if self._fed - self._parser.CurrentByteIndex > _MOST_PENDING:
+            raise UnreadableError("has an element of an unreasonable size", _NO_DTD)
+
+    def feed_all(self, stream: IO[bytes]) -> None:
+        """Parse the rest of a stream, with which the document ends."""
+        while chunk := stream.read(_CHUNK_BYTES):
+            self.feed(chunk)
+        self._parser.Parse(b"", True)
+
+
 def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:
-    """Feed a whole stream to a parser."""
-    while chunk := stream.read(_CHUNK_BYTES):
-        parser.Parse(chunk)
-    parser.Parse(b"", True)
+    """Give a whole stream to a parser."""
+    Feeder(parser).feed_all(stream)
 
 
 class _Collector:

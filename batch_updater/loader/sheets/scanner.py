@@ -11,8 +11,10 @@ import codecs
 import re
 from typing import IO, TYPE_CHECKING
 
+from batch_updater.loader.sheets.package import OTHER_ENCODING, Feeder
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from batch_updater.loader.sheets.book import SheetRow
     from batch_updater.loader.sheets.worksheet import RowReader
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 _MOST_KEPT = 1 << 20
 """Characters of one row, or of what stands before the rows, that are looked at as a whole."""
-_OTHER_ENCODING = re.compile(
-    rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
-)
 _START_OF_ROWS = "<sheetData>"
 _END_OF_ROW = "</row>"
 _NOT_ROWS = ("<!", "<?", "sheetData")
@@ -36,11 +35,15 @@ _CELL = rf'<c r="([A-Z]{{1,3}})([0-9]{{1,7}})"(?: s="([0-9]+)")?(?: t="([a-zA-Z]
 _UNGROUPED_CELL = re.sub(r"(?<!\\)\((?!\?)", "(?:", _CELL)
 _ROW = re.compile(rf"""\s*<row r="([0-9]{{1,7}})"((?: [^<>'/]*)?)>((?:{_UNGROUPED_CELL})*)""")
 _CELLS = re.compile(_CELL)
+_START_OF_ROW = re.compile(r"""\s*<row r="([0-9]{1,7})"(?: [^<>'/]*)?>""")
 
 
-def read_rows(stream: IO[bytes], reader: RowReader) -> Iterator[SheetRow]:
-    """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed."""
-    scanner = _Scanner(reader)
+def read_rows(stream: IO[bytes], reader: RowReader, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed.
+
+    Where `only` is given, rows whose numbers it does not contain may be left out.
+    """
+    scanner = _Scanner(reader, only)
     while chunk := stream.read(_CHUNK_BYTES):
         scanner.feed(chunk)
         yield from reader.take()
@@ -51,9 +54,10 @@ def read_rows(stream: IO[bytes], reader: RowReader) -> Iterator[SheetRow]:
 class _Scanner:
     """Decides for each piece of a worksheet which way it is read."""
 
-    def __init__(self, reader: RowReader) -> None:
+    def __init__(self, reader: RowReader, only: Container[int] | None) -> None:
         self._reader = reader
-        self._parser = reader.parser
+        self._only = only
+        self._feeder = Feeder(reader.parser)
         self._decoder: codecs.IncrementalDecoder | None = None
         """None where the parser is given the bytes as they are, which know their encoding themselves."""
         self._started = False
@@ -65,20 +69,20 @@ class _Scanner:
         """Take the next bytes."""
         if not self._started:
             self._started = True
-            if not _OTHER_ENCODING.match(chunk):
+            if not OTHER_ENCODING.match(chunk):
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
         if self._decoder is None:
-            self._parser.Parse(chunk)
+            self._feeder.feed(chunk)
         elif self._scanning:
             self._scan(self._kept + self._decoder.decode(chunk))
         else:
-            self._parser.Parse(self._decoder.decode(chunk))
+            self._feeder.feed(self._decoder.decode(chunk))
 
     def close(self) -> None:
         """Take the end."""
         if self._decoder is not None:
-            self._parser.Parse(self._kept + self._decoder.decode(b"", final=True))
-        self._parser.Parse(b"", True)
+            self._feeder.feed(self._kept + self._decoder.decode(b"", final=True))
+        self._reader.parser.Parse(b"", True)
 
     def _scan(self, text: str) -> None:
         if not self._reader.in_data:
@@ -86,14 +90,16 @@ class _Scanner:
         *rows, self._kept = text.split(_END_OF_ROW) if self._scanning and self._reader.in_data else (text,)
         while rows and self._scanning:
             row = rows.pop(0)
+            if self._only is not None and self._can_be_left_out(row):
+                continue
             if not self._in_usual_form(row):
-                self._parser.Parse(row + _END_OF_ROW)
+                self._feeder.feed(row + _END_OF_ROW)
                 self._scanning = not any(mark in row for mark in _NOT_ROWS)
         self._kept = _END_OF_ROW.join((*rows, self._kept))
         if len(self._kept) > _MOST_KEPT or (self._reader.in_data and any(mark in self._kept for mark in _NOT_ROWS)):
             self._scanning = False
         if not self._scanning:
-            self._parser.Parse(self._kept)
+            self._feeder.feed(self._kept)
             self._kept = ""
 
     def _before_rows(self, text: str) -> str:
@@ -101,10 +107,20 @@ class _Scanner:
         before, found, after = text.partition(_START_OF_ROWS)
         if not found:
             return text
-        self._parser.Parse(before + found)
+        self._feeder.feed(before + found)
         # It may have stood in a comment, or in another namespace.
         self._scanning = self._reader.in_data
         return after
+
+    def _can_be_left_out(self, row: str) -> bool:
+        """Whether a row was not asked for. Its cells are not looked at, which makes a second reading cheap."""
+        start = _START_OF_ROW.match(row)
+        return (
+            start is not None
+            and self._only is not None
+            and int(start[1]) not in self._only
+            and not any(mark in row for mark in _NOT_ROWS)
+        )
 
     def _in_usual_form(self, row: str) -> bool:
         """Hand a row over, if it is in the form that can be taken apart; `row` lacks its end tag."""

@@ -13,24 +13,28 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.sheets.book import SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import (
+    LAST_COLUMN,
+    LAST_ROW,
+    MOST_CHARACTERS,
+    SHORTEN,
+    SheetRow,
+    UnreadableError,
+    column_position,
+)
 from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown
-from batch_updater.loader.sheets.package import parse, safe_parser
-from batch_updater.model import Cell, CellFault
+from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, parse, safe_parser
+from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NAMESPACES = (
-    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
-    "http://purl.oclc.org/ooxml/spreadsheetml/main",
-)
-_LAST_ROW = 1_048_576
-_LAST_COLUMN = 16_384
-_SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
+_LETTERS = re.compile(r"[A-Z]{1,3}")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MOST_TEXT_BYTES = 160 << 20
+"""Of all texts of a workbook together; they are in memory while its rows are read."""
 _EXACT_BELOW = 10**15
 """Excel keeps 15 digits: a floating-point number below this is the whole number it seems to be."""
 
@@ -44,18 +48,18 @@ class SharedStrings:
 
     def __getitem__(self, index: int) -> str:
         if not 0 <= index < len(self._ends) - 1:
-            raise UnreadableError("refers to a text that it does not hold", _SAVE_AGAIN)
+            raise UnreadableError("refers to a text that it does not hold", SAVE_AGAIN)
         return self._packed[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
 
     def read(self, stream: IO[bytes]) -> None:
         """Add the texts of a sharedStrings part."""
         text = _TextCollector()
         parser = safe_parser()
-        items = {f"{namespace} si" for namespace in _NAMESPACES}
+        items = {f"{namespace} si" for namespace in NAMESPACES}
 
         def start(name: str, _: dict[str, str]) -> None:
             if name in items:
-                text.pieces.clear()
+                text.clear()
             else:
                 text.start(name)
 
@@ -72,6 +76,8 @@ class SharedStrings:
 
     def _add(self, text: str) -> None:
         self._packed += text.encode("utf-8", "surrogatepass")
+        if len(self._packed) > _MOST_TEXT_BYTES:
+            raise UnreadableError(f"holds more than {_MOST_TEXT_BYTES >> 20} MB of text", SHORTEN)
         self._ends.append(len(self._packed))
 
 
@@ -80,8 +86,9 @@ class _TextCollector:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
-        self._texts = {f"{namespace} t" for namespace in _NAMESPACES}
-        self._readings = {f"{namespace} rPh" for namespace in _NAMESPACES}
+        self._texts = {f"{namespace} t" for namespace in NAMESPACES}
+        self._readings = {f"{namespace} rPh" for namespace in NAMESPACES}
+        self._length = 0
         self._in_text = False
         self._in_reading = False
 
@@ -100,6 +107,13 @@ class _TextCollector:
     def characters(self, text: str) -> None:
         if self._in_text:
             self.pieces.append(text)
+            self._length += len(text)
+            if self._length > MOST_CHARACTERS:
+                raise UnreadableError(f"has a text of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+
+    def clear(self) -> None:
+        self.pieces.clear()
+        self._length = 0
 
     def text(self) -> str:
         return unescaped("".join(self.pieces))
@@ -123,7 +137,7 @@ def number(text: str) -> Number:
         return int(text)
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise UnreadableError(f"holds {text[:40]!r} where a number belongs", _SAVE_AGAIN)
+        raise UnreadableError(f"holds {text[:40]!r} where a number belongs", SAVE_AGAIN)
     if value.is_integer() and abs(value) < _EXACT_BELOW:
         return int(value)
     return Decimal(repr(value))
@@ -147,6 +161,7 @@ class RowReader:
         self._value: str | None = None
         self._formula: str | None = None
         self._pieces: list[str] = []
+        self._length = 0
         self._inline = _TextCollector()
         self.in_data = False
         """Whether the parser has come to the rows."""
@@ -160,8 +175,8 @@ class RowReader:
 
     def _start_root(self, name: str, _attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
-        if local != "worksheet" or namespace not in _NAMESPACES:
-            raise UnreadableError("has a sheet that is not a worksheet", _SAVE_AGAIN)
+        if local != "worksheet" or namespace not in NAMESPACES:
+            raise UnreadableError("has a sheet that is not a worksheet", SAVE_AGAIN)
         self._c, self._v, self._f, self._row, self._is, self._data = (
             f"{namespace} {tag}" for tag in ("c", "v", "f", "row", "is", "sheetData")
         )
@@ -173,16 +188,27 @@ class RowReader:
             self._start_cell(attributes)
         elif name in (self._v, self._f):
             self._pieces.clear()
-            self.parser.CharacterDataHandler = self._pieces.append
+            self._length = 0
+            self.parser.CharacterDataHandler = self._characters
         elif name == self._row:
             self._start_row(attributes)
         elif name == self._is:
-            self._inline.pieces.clear()
+            self._inline.clear()
             self.parser.CharacterDataHandler = self._inline.characters
         elif name == self._data:
             self.in_data = True
         else:
             self._inline.start(name)
+
+    def _characters(self, text: str) -> None:
+        self._pieces.append(text)
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
+            raise self._too_long()
+
+    def _too_long(self) -> UnreadableError:
+        address = f"{column_letters(len(self._cells))}{self._number}"
+        return UnreadableError(f"has a cell of more than {MOST_CHARACTERS:,} characters, {address}", SHORTEN)
 
     def _end(self, name: str) -> None:
         if name == self._c:
@@ -208,8 +234,8 @@ class RowReader:
         )
 
     def _open_row(self, number: int, *, hidden: bool) -> None:
-        if not self._number < number <= _LAST_ROW:
-            raise UnreadableError(f"has row {number} in the wrong place", _SAVE_AGAIN)
+        if not self._number < number <= LAST_ROW:
+            raise UnreadableError(f"has row {number} in the wrong place", SAVE_AGAIN)
         self._number, self._row_text = number, str(number)
         self._cells, self._hidden = [], hidden
 
@@ -228,7 +254,7 @@ class RowReader:
             column = self._columns[letters] = self._column(letters, reference)
         missing = column - len(self._cells)
         if missing < 0:
-            raise UnreadableError(f"has cell {reference} in the wrong place", _SAVE_AGAIN)
+            raise UnreadableError(f"has cell {reference} in the wrong place", SAVE_AGAIN)
         if missing:
             self._cells.extend([None] * missing)
 
@@ -240,7 +266,7 @@ class RowReader:
         self._open_row(number, hidden=hidden)
         for letters, row, style, kind, value, inline in cells:
             if row != self._row_text:
-                raise UnreadableError(f"has cell {letters}{row} in the wrong place", _SAVE_AGAIN)
+                raise UnreadableError(f"has cell {letters}{row} in the wrong place", SAVE_AGAIN)
             if self._columns.get(letters) != len(self._cells):
                 self._go_to(letters, letters + row)
             self._cells.append(self._converted(kind or None, style, value or unescaped(inline), None))
@@ -248,15 +274,10 @@ class RowReader:
 
     @staticmethod
     def _column(letters: str, reference: str) -> int:
-        column = 0
-        for letter in letters:
-            if not "A" <= letter <= "Z":
-                column = 0
-                break
-            column = column * 26 + ord(letter) - ord("A") + 1
-        if not 1 <= column <= _LAST_COLUMN:
-            raise UnreadableError(f"has cell {reference[:20]!r} in the wrong place", _SAVE_AGAIN)
-        return column - 1
+        column = column_position(letters) if _LETTERS.fullmatch(letters) else LAST_COLUMN
+        if column >= LAST_COLUMN:
+            raise UnreadableError(f"has cell {reference[:20]!r} in the wrong place", SAVE_AGAIN)
+        return column
 
     def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
         if kind == "s" and value:
@@ -271,6 +292,8 @@ class RowReader:
                 return int(value)
             plain = number(value)
             return plain if shown is None else as_shown(plain, shown, epoch_1904=self._epoch_1904)
+        if len(value) > MOST_CHARACTERS:
+            raise self._too_long()
         return _cell_of_type(kind, value)
 
 
@@ -287,7 +310,7 @@ def _cell_of_type(kind: str, value: str) -> Cell:
         case "d":
             return _iso(value)
         case _:
-            raise UnreadableError(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", _SAVE_AGAIN)
+            raise UnreadableError(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", SAVE_AGAIN)
 
 
 def _iso(value: str) -> date | datetime | time:

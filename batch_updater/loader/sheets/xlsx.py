@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.loader.sheets.book import SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
-from batch_updater.loader.sheets.package import Element, Package
+from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, Relationship
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
+from batch_updater.loader.sheets.worksheet_layout import read_layout
 from batch_updater.model import MARK_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
@@ -25,15 +25,14 @@ class _Part(NamedTuple):
 
 
 class XlsxBook:
-    """A workbook. Raises `UnreadableError` if it is none, or one of another format in a zip file."""
+    """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
 
     rows_have_width = False
 
-    def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
-        self._package = Package(path, max_unpacked_mb=max_unpacked_mb)
-        self._workbook = self._workbook_part()
-        self._related = self._package.relationships(self._workbook)
-        elements = tuple(self._package.elements(self._workbook))
+    def __init__(self, package: Package, workbook: str) -> None:
+        self._package = package
+        self._related = package.relationships(workbook)
+        elements = tuple(package.elements(workbook))
         self._epoch_1904 = any(_is_true(element.attributes.get("date1904")) for element in elements)
         self._parts = tuple(self._sheet_parts(elements))
 
@@ -45,39 +44,35 @@ class XlsxBook:
     @cached_property
     def mark(self) -> str | None:
         """What our own property says, if the workbook has it."""
-        found = None
-        for relation in self._package.relationships(""):
-            if relation.type in {"custom-properties", "customProperties"}:
-                for element in self._package.elements(relation.part):
-                    if element.parent == "property":
-                        value = element.text
-                    elif element.attributes.get("name") == MARK_PROPERTY:
-                        found = value
-        return found
+        return mark_of(self._package)
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is in the workbook and not used."""
+        return notes_of(self._related)
+
+    def layout(self, sheet: int) -> Layout:
+        """Return its merged areas and hidden columns."""
+        return read_layout(lambda: self._package.open(self._parts[sheet].part))
+
+    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
+        reader = RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
         with self._package.open(self._parts[sheet].part) as stream:
-            yield from read_rows(stream, RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904))
-
-    def _workbook_part(self) -> str:
-        for relation in self._package.relationships(""):
-            if relation.type == "officeDocument":
-                if not relation.part.lower().endswith(".xml"):
-                    raise UnreadableError("is a binary workbook (.xlsb), which is not read", _SAVE_AS)
-                return relation.part
-        if "mimetype" in self._package and "content.xml" in self._package:
-            raise UnreadableError("is an OpenDocument file, which is not read", _SAVE_AS)
-        raise UnreadableError("is a zip file, but no workbook", _SAVE_AS)
+            yield from read_rows(stream, reader, only)
 
     def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
         by_id = {relation.id: relation for relation in self._related}
         if not any(element.name == "workbook" for element in elements):
             raise UnreadableError("is an Office file, but no workbook", _SAVE_AS)
+        parts: set[str] = set()
         for element in elements:
             if element.name == "sheet" and element.parent == "sheets":
                 relation = by_id.get(element.attributes.get("id", ""))
                 if relation is not None and relation.type == "worksheet":
+                    if relation.part in parts:
+                        raise UnreadableError("has two sheets that are the same part of the file", SAVE_AGAIN)
+                    parts.add(relation.part)
                     hidden = element.attributes.get("state", "visible") != "visible"
                     yield _Part(SheetEntry(element.attributes.get("name", ""), hidden), relation.part)
 
@@ -108,6 +103,30 @@ class XlsxBook:
         )
         styles = ((str(index), shown_by(int(id_), codes.get(id_))) for index, id_ in enumerate(formats))
         return {index: shown for index, shown in styles if shown is not None}
+
+
+def mark_of(package: Package) -> str | None:
+    """Return the value of our own document property, if a workbook has it."""
+    found = None
+    for relation in package.relationships(""):
+        if relation.type in {"custom-properties", "customProperties"}:
+            for element in package.elements(relation.part):
+                if element.parent == "property":
+                    value = element.text
+                elif element.attributes.get("name") == MARK_PROPERTY:
+                    found = value
+    return found
+
+
+def notes_of(related: Iterable[Relationship]) -> tuple[str, ...]:
+    """Return what a person should know of what a workbook's parts refer to."""
+    types = {relation.type for relation in related}
+    notes = []
+    if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
+        notes.append("It has macros, which are not run.")
+    if "externalLink" in types:
+        notes.append("It links to other workbooks; the values saved in it are read.")
+    return tuple(notes)
 
 
 def _is_true(attribute: str | None) -> bool:

@@ -20,7 +20,6 @@ from batch_updater.loader.sheets.number_formats import Shown, from_serial, shown
         (164, "dd.mm.yyyy hh:mm", Shown.DATE_TIME), (164, "hh:mm:ss AM/PM", Shown.TIME), (164, "mm:ss", Shown.TIME),
         (164, "[h]:mm", Shown.DURATION), (164, "[ss]", Shown.DURATION), (164, "General", None), (164, "0.00E+00", None),
         (164, '#,##0.00 "days"', None), (164, "[Red]0;[Blue]-0", None), (164, "#,##0\\ \\d", None),
-        (164, "00000", None),
         (164, '0 "h";yyyy', None), (164, "_-* #,##0.00_-", None), (14, "0.00", None), (164, "@", None),
     ],
 )  # fmt: skip
