@@ -34,16 +34,14 @@ ERROR_LITERALS = frozenset(
     }
 )  # fmt: skip
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
+_ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _DIGITS_KEPT = 15
 """How many digits of a number Excel keeps; the others it replaces by zeros."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def converter(field: Field, settings: InputSettings, *, marked: bool) -> Callable[[Cell], _Converted]:
-    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`.
-
-    `marked`: whether the workbook is one of ours, in which `NOT_EXACT_MARK` has its meaning.
-    """
+def converter(field: Field, settings: InputSettings) -> Callable[[Cell], _Converted]:
+    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`."""
     from_text, from_other = _converters(field, settings)
     judge = _judge(field)
     marker = settings.clear_marker.strip()
@@ -55,12 +53,11 @@ def converter(field: Field, settings: InputSettings, *, marked: bool) -> Callabl
             text = cell.strip()
             if not text:
                 return BLANK
-            if text[0] == "#" and text.upper() in ERROR_LITERALS:
-                raise _error_shown(text)
             if text == marker:
                 return _cleared(field, marker)
-            if marked and text.startswith(NOT_EXACT_MARK.strip()):
-                raise _not_exact()
+            # One look at the first character spares nearly every cell the others.
+            if text[0] in "#E[":
+                _refuse_what_is_no_value(text)
             value = from_text(cell)
         elif isinstance(cell, CellFault):
             raise _cell_fault(cell)
@@ -69,6 +66,13 @@ def converter(field: Field, settings: InputSettings, *, marked: bool) -> Callabl
         return value if judge is None else judge(value)
 
     return convert
+
+
+def _refuse_what_is_no_value(text: str) -> None:
+    if text.upper() in ERROR_LITERALS or _ERROR_OF_LIBREOFFICE.fullmatch(text):
+        raise _error_shown(text)
+    if text.startswith(NOT_EXACT_MARK.strip()):
+        raise _not_exact()
 
 
 def _cleared(field: Field, marker: str) -> Value:

@@ -33,7 +33,8 @@ _NAMED = tuple(
     )
 )
 _WITH_TIME = re.compile(
-    r"(?P<day>.*[0-9])(?:[Tt]|\s+)(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
+    r"(?P<day>.*[0-9])(?:[Tt]|\s+)"
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
 _MOST_CHARACTERS = 60
@@ -197,7 +198,9 @@ def _date_of(year: int, month: int, day: int) -> date | None:
 
 
 def _impossible(bare: str) -> Refusal:
-    return Refusal("no-such-date", f"'{bare}' is a date that does not exist, or lies before 1900.", _TYPE_ISO)
+    return Refusal(
+        "no-such-date", f"{shown(bare, quoted=True)} is a date that does not exist, or lies before 1900.", _TYPE_ISO
+    )
 
 
 def _ambiguous(bare: str, readings: list[date]) -> Refusal:

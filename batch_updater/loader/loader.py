@@ -78,7 +78,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
                 remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
             )
         try:
-            value = converter(endpoint.by_name[name], settings, marked=False)(text)
+            value = converter(endpoint.by_name[name], settings)(text)
         except Refusal as refusal:
             message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal

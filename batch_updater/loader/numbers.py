@@ -12,7 +12,7 @@ _MOST_DIGITS = 100
 """Far more than any API takes; conversions of longer texts cost more time than they are worth."""
 _PLAIN = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _WHOLE = re.compile(r"-?[0-9]+(?:\.0*)?")
-_SCIENTIFIC = re.compile(r"[+-]?[0-9]*[.,]?[0-9]*[eE][+-]?[0-9]+")
+_SCIENTIFIC = re.compile(r"[+-]?(?=[0-9.,])[0-9]*[.,]?[0-9]*[eE][+-]?[0-9]+")
 _ROUNDED_BY_EXCEL = re.compile(r"-?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,}")
 """As Excel shows a number that its column is too narrow for, and writes it into a CSV file: digits are missing."""
 _EXPONENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]{1,2})")
@@ -73,14 +73,15 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
     _refuse_long(bare, "a number")
-    if _ROUNDED_BY_EXCEL.fullmatch(bare):
-        raise _damaged(bare)
     plain = bare.translate(_FULL_WIDTH)
+    scientific = _SCIENTIFIC.fullmatch(plain)
+    if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
+        raise _damaged(bare)
     _refuse_other_digits(plain)
     if plain.endswith("%"):
         raise _percentage(bare, decimal_mark)
     sign, digits = _sign_and_digits(plain, bare)
-    if exponent := _EXPONENT.fullmatch(digits.replace(decimal_mark, ".") if decimal_mark == "," else digits):
+    if exponent := _EXPONENT.fullmatch(_signless(digits, decimal_mark)):
         return Decimal(sign + format(Decimal(exponent[0]), "f"))
     if grouped := _GROUPED_BY_BLANKS.match(digits):
         whole, rest = grouped[0], digits[grouped.end() :]
@@ -92,7 +93,7 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
 
 def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
     """Take off what stands around the digits; the sign is '-' or ''. More than one sign, or currency, is no number."""
-    bracket = plain[0] == "(" and plain[-1] == ")"
+    bracket = plain.startswith("(") and plain.endswith(")")
     found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
     if found is None or (found[2] and found[8]):
         raise _no_number(bare, "a number")
@@ -100,6 +101,12 @@ def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
     if len(signs) > 1:
         raise _no_number(bare, "a number")
     return "" if signs in ([], ["+"]) else "-", found[4] or found[6]
+
+
+def _signless(text: str, decimal_mark: str) -> str:
+    """Return a number as `Decimal` reads it; a mark that is not the decimal mark stays and is none."""
+    bare = text.lstrip("+-")
+    return bare.replace(",", ".") if decimal_mark == "," and "." not in bare else bare
 
 
 def _refuse_long(bare: str, wanted: str) -> None:

@@ -60,7 +60,7 @@ class RowReader:
         self._constants = constants
         self._marked = marked
         self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
-            (columns.of_field[field.name], field.name, converter(field, settings, marked=marked))
+            (columns.of_field[field.name], field.name, converter(field, settings))
             for field in endpoint.fields
             if field.name in columns.of_field
         )

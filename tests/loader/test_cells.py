@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from batch_updater.model import Cell, Value
 
 
-def read(field: Field, cell: Cell, *, marked: bool = False) -> Value | Blank:
-    return converter(field, settings(), marked=marked)(cell)
+def read(field: Field, cell: Cell) -> Value | Blank:
+    return converter(field, settings())(cell)
 
 
-def code(field: Field, cell: Cell, *, marked: bool = False) -> str:
+def code(field: Field, cell: Cell) -> str:
     with pytest.raises(Refusal) as refused:
-        read(field, cell, marked=marked)
+        read(field, cell)
     assert refused.value.reason.endswith(".")
     assert refused.value.remedy.endswith((".", "?"))
     return refused.value.code
@@ -63,7 +63,7 @@ def test_a_formula_without_its_value_is_a_problem() -> None:
         (ITEM, 123, 123), (ITEM, Decimal("123.0"), 123), (ITEM, "123.0", 123),
         (TEXT, "  00123 ", "  00123 "), (TEXT, "a\tb\r\nc", "a\tb\r\nc"), (TEXT, 123, "123"),
         (TEXT, Decimal("1E+2"), "100"), (TEXT, Decimal("0.1"), "0.1"), (TEXT, "TRUE", "TRUE"), (TEXT, "NA", "NA"),
-        (TEXT, 123456789012345, "123456789012345"), (TEXT, "[not exact] x", "[not exact] x"),
+        (TEXT, 123456789012345, "123456789012345"),
         (AMOUNT, 5, Decimal(5)), (AMOUNT, Decimal("0.1"), Decimal("0.1")), (AMOUNT, "1.10", Decimal("1.10")),
         (ACTIVE, True, True), (ACTIVE, " false ", False), (ACTIVE, "TRUE", True),
         (DAY, date(2025, 4, 3), date(2025, 4, 3)), (DAY, datetime.combine(date(2025, 4, 3), time()), date(2025, 4, 3)),
@@ -150,5 +150,5 @@ def test_text_that_leads_elsewhere_names_no_record(text: str) -> None:
 
 def test_a_cell_that_could_not_be_kept_is_refused_on_return() -> None:
     """In a workbook of ours the mark means that the cell does not hold its value; elsewhere it is text."""
-    assert code(TEXT, "[not exact] 12", marked=True) == "not-exact"
-    assert read(TEXT, "not exact", marked=True) == "not exact"
+    assert code(TEXT, "[not exact] 12") == "not-exact"
+    assert read(TEXT, "not exact") == "not exact"

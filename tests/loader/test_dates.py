@@ -18,7 +18,10 @@ from batch_updater.loader.refusal import Refusal
      ("25/03/2025", None, date(2025, 3, 25)), ("03/25/2025", None, date(2025, 3, 25)),
      ("04/04/2025", None, date(2025, 4, 4)), ("03/04/2025", DateOrder.DMY, date(2025, 4, 3)),
      ("03/04/2025", DateOrder.MDY, date(2025, 3, 4)), ("25/03/2025", DateOrder.MDY, date(2025, 3, 25)),
-     ("29/02/2024", None, date(2024, 2, 29))],
+     ("29/02/2024", None, date(2024, 2, 29)), ("25.3.2025", None, date(2025, 3, 25)),
+     ("2025-04-03 00:00", None, date(2025, 4, 3)), ("4/3/2025 12:00:00 AM", DateOrder.MDY, date(2025, 4, 3)),
+     ("2025-04-03T00:00:00.000Z", None, date(2025, 4, 3)), ("3rd of April 2025", None, date(2025, 4, 3)),
+     ("Apr. 3, 2025", None, date(2025, 4, 3)), ("2025-Apr-03", None, date(2025, 4, 3))],
 )  # fmt: skip
 def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, day: date) -> None:
     """A text is a date if it can be only that one, or if the setting leaves only that one."""
@@ -30,8 +33,10 @@ def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, da
     [("03/04/2025", "ambiguous-date"), ("31/02/2025", "no-such-date"), ("2025-02-30", "no-such-date"),
      ("2025-13-01", "no-such-date"), ("0025-01-01", "no-such-date"), ("25/03/0025", "no-such-date"),
      ("2025-W01-1", "not-a-date"), ("20250403", "not-a-date"), ("45000", "not-a-date"), ("soon", "not-a-date"),
-     ("2025-04/03", "not-a-date"), ("2025-04-03 00:00", "not-a-date"),
-     ("\u0662\u0660\u0662\u0665-01-01", "not-a-date"), ("3/4/25", "not-a-date")],
+     ("2025-04/03", "not-a-date"), ("2025-04-03 10:00", "has-time-of-day"), ("2025-04-03 25:00", "not-a-date"),
+     ("2025-04-03T00:00:00+02:00", "ambiguous-day"), ("30 Feb 2025", "no-such-date"), ("May 2025", "not-a-date"),
+     ("3 Mai 2025", "not-a-date"), ("3-Apr-25", "ambiguous-day"), ("03.04.2025", "ambiguous-date"),
+     ("\u0662\u0660\u0662\u0665-01-01", "not-a-date"), ("3/4/25", "ambiguous-day")],
 )  # fmt: skip
 def test_dates_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
     """No date is guessed."""
@@ -61,7 +66,7 @@ def test_every_day_survives_in_iso_form_and_shows_its_order_if_it_can(day: date)
     assert order_shown_by(text) == (DateOrder.DMY if day.day > 12 else None)
 
 
-@given(st.text(alphabet="0123456789/-. ", max_size=12))
+@given(st.text(alphabet="0123456789/-. :TZ+apmAPMaryun,", max_size=24))
 def test_any_text_is_a_date_or_is_refused(text: str) -> None:
     """No text makes the reading of dates fail in another way."""
     with contextlib.suppress(Refusal):

@@ -38,7 +38,7 @@ def test_a_good_row_becomes_a_job(tmp_path: Path) -> None:
 
 def test_all_problems_of_a_row_are_found_at_once(tmp_path: Path) -> None:
     """One look at a row finds every faulty cell, with its address, value, reason and remedy."""
-    table = table_of(tmp_path, "itemId,amountDue,dueDay,Note\nx,1e3,31/02/2025,#N/A\n,,,\n1,,,\n,5,,\n")
+    table = table_of(tmp_path, "itemId,amountDue,dueDay,Note\nx,1.23E+05,31/02/2025,#N/A\n,,,\n1,,,\n,5,,\n")
     rows = judged(table)
     assert codes(table) == {
         2: [("itemId", "not-a-number"), ("amountDue", "may-be-damaged"), ("dueDay", "no-such-date")],

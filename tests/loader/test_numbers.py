@@ -41,7 +41,10 @@ def test_whole_numbers_with_none_or_two_readings_are_refused(text: str, code: st
     ("text", "mark", "digits"),
     [("200000.00", ".", "200000.00"), (".5", ".", "0.5"), ("5.", ".", "5"), ("-0.10", ".", "-0.10"), ("-0", ".", "0"),
      ("1,234.50", ".", "1234.50"), ("1,234,567", ".", "1234567"), ("1.234,50", ",", "1234.50"),
-     ("1234,5", ",", "1234.5"), ("1.234.567", ",", "1234567"), ("1.234", ".", "1.234"), ("1,234", ",", "1.234")],
+     ("1234,5", ",", "1234.5"), ("1.234.567", ",", "1234567"), ("1.234", ".", "1.234"), ("1,234", ",", "1.234"),
+     ("$(500)", ".", "-500"), ("- 5", ".", "-5"), ("-$5", ".", "-5"), ("$-5", ".", "-5"), ("500- EUR", ".", "-500"),
+     ("1,5e3", ",", "1500"), ("1'234.5", ".", "1234.5"), ("+5", ".", "5"), ("5 \u20ac", ",", "5"),
+     ("1\u00a0234\u00a0567,5", ",", "1234567.5"), ("\u22125", ".", "-5"), ("\uff11\uff12.\uff15", ".", "12.5")],
 )  # fmt: skip
 def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str) -> None:
     """A decimal has exactly the digits that were typed, whichever mark they were typed with."""
@@ -52,9 +55,14 @@ def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str)
     ("text", "mark", "code"),
     [("1,234", ".", "ambiguous-number"), ("1.234", ",", "ambiguous-number"), ("1.234,50", ".", "not-a-number"),
      ("200000.00", ",", "not-a-number"), ("NaN", ".", "not-a-number"), ("Infinity", ".", "not-a-number"),
-     ("1e400", ".", "may-be-damaged"), ("$5", ".", "not-a-number"), ("1,23,456", ".", "not-a-number"),
+     ("1e400", ".", "may-be-damaged"), ("1.23E+11", ".", "may-be-damaged"), ("$", ".", "not-a-number"),
+     ("1,23,456", ".", "not-a-number"),
      ("1.2.3", ".", "not-a-number"), ("1,234.5,6", ".", "not-a-number"), ("0,123", ".", "not-a-number"),
-     (".", ".", "not-a-number"), ("12 %", ".", "not-a-number"), ("1\n2", ".", "not-a-number")],
+     (".", ".", "not-a-number"), ("12 %", ".", "ambiguous-number"), ("1\n2", ".", "not-a-number"),
+     ("(-5)", ".", "not-a-number"), ("-5-", ".", "not-a-number"), ("(5", ".", "not-a-number"),
+     ("$5 EUR", ".", "not-a-number"), ("5 kg", ".", "not-a-number"), ("1 23", ".", "not-a-number"),
+     ("1 234'567", ".", "not-a-number"), ("1 234,567", ".", "not-a-number"), ("\u0661\u0662", ".", "not-a-number"),
+     ("$1,234", ".", "ambiguous-number"), ("abc", ".", "not-a-number"), ("", ".", "not-a-number")],
 )  # fmt: skip
 def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, code: str) -> None:
     """No number is guessed."""

@@ -29,7 +29,7 @@ class Sheet:
     ours: bool
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
     marked: bool
-    """Whether the workbook is one of ours, so that a cell can carry `model.NOT_EXACT_MARK`."""
+    """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
 
     @property
     def name(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -124,6 +125,20 @@ def as_shown(
         return number
     text = ("-" if number < 0 else "") + shown.render(abs(number))
     return number if text == str(number) else ShownNumber(number, text, shown.code)
+
+
+_EXACT_BELOW = 10**15
+"""Excel keeps 15 digits: a floating-point number below this is the whole number it seems to be."""
+
+
+def from_double(value: float) -> Number:
+    """Return a number of a file: whole, or the shortest digits that stand for the double. Raises ValueError."""
+    if not math.isfinite(value):
+        message = "not a finite number"
+        raise ValueError(message)
+    if value.is_integer() and abs(value) < _EXACT_BELOW:
+        return int(value)
+    return Decimal(repr(value))
 
 
 _DAYS_TO_1904 = 1462

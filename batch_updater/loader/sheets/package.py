@@ -10,9 +10,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 from xml.parsers import expat
 
 from batch_updater.loader.sheets.book import UnreadableError
+from batch_updater.model import MARK_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAMESPACES = (
@@ -66,6 +67,11 @@ class Package:
             )
         # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
         self._entries = {entry.filename.lower(): entry for entry in entries}
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of its parts, in small letters."""
+        return self._entries.keys()
 
     def __contains__(self, part: str) -> bool:
         return part.lower() in self._entries
@@ -126,6 +132,30 @@ def safe_parser() -> expat.XMLParserType:
 
 def _refuse_dtd(*_: object) -> NoReturn:
     raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
+
+
+def mark_of(package: Package) -> str | None:
+    """Return the value of our own document property, if a workbook has it."""
+    found = None
+    for relation in package.relationships(""):
+        if relation.type in {"custom-properties", "customProperties"}:
+            for element in package.elements(relation.part):
+                if element.parent == "property":
+                    value = element.text
+                elif element.attributes.get("name") == MARK_PROPERTY:
+                    found = value
+    return found
+
+
+def notes_of(related: Iterable[Relationship]) -> tuple[str, ...]:
+    """Return what a person should know of what a workbook's parts refer to."""
+    types = {relation.type for relation in related}
+    notes = []
+    if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
+        notes.append("It has macros, which are not run.")
+    if "externalLink" in types:
+        notes.append("It links to other workbooks; the values saved in it are read.")
+    return tuple(notes)
 
 
 class Feeder:

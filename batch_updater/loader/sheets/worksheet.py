@@ -10,7 +10,6 @@ import math
 import re
 from array import array
 from datetime import date, datetime, time
-from decimal import Decimal
 from typing import IO, TYPE_CHECKING
 
 from batch_updater.loader.sheets.book import (
@@ -22,7 +21,7 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
-from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown
+from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown, from_double
 from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, parse, safe_parser
 from batch_updater.model import Cell, CellFault, column_letters
 
@@ -35,8 +34,6 @@ _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MOST_TEXT_BYTES = 160 << 20
 """Of all texts of a workbook together; they are in memory while its rows are read."""
-_EXACT_BELOW = 10**15
-"""Excel keeps 15 digits: a floating-point number below this is the whole number it seems to be."""
 
 
 class SharedStrings:
@@ -65,7 +62,7 @@ class SharedStrings:
 
         def end(name: str) -> None:
             if name in items:
-                self._add(text.text())
+                self.add(text.text())
             else:
                 text.end(name)
 
@@ -74,7 +71,8 @@ class SharedStrings:
         parser.CharacterDataHandler = text.characters
         parse(stream, parser)
 
-    def _add(self, text: str) -> None:
+    def add(self, text: str) -> None:
+        """Add the next text. Raises UnreadableError if there is too much of it to be kept."""
         self._packed += text.encode("utf-8", "surrogatepass")
         if len(self._packed) > _MOST_TEXT_BYTES:
             raise UnreadableError(f"holds more than {_MOST_TEXT_BYTES >> 20} MB of text", SHORTEN)
@@ -138,9 +136,7 @@ def number(text: str) -> Number:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise UnreadableError(f"holds {text[:40]!r} where a number belongs", SAVE_AGAIN)
-    if value.is_integer() and abs(value) < _EXACT_BELOW:
-        return int(value)
-    return Decimal(repr(value))
+    return from_double(value)
 
 
 class RowReader:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
-from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, Relationship
+from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, mark_of, notes_of
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
 from batch_updater.loader.sheets.worksheet_layout import read_layout
-from batch_updater.model import MARK_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
@@ -103,30 +102,6 @@ class XlsxBook:
         )
         styles = ((str(index), shown_by(int(id_), codes.get(id_))) for index, id_ in enumerate(formats))
         return {index: shown for index, shown in styles if shown is not None}
-
-
-def mark_of(package: Package) -> str | None:
-    """Return the value of our own document property, if a workbook has it."""
-    found = None
-    for relation in package.relationships(""):
-        if relation.type in {"custom-properties", "customProperties"}:
-            for element in package.elements(relation.part):
-                if element.parent == "property":
-                    value = element.text
-                elif element.attributes.get("name") == MARK_PROPERTY:
-                    found = value
-    return found
-
-
-def notes_of(related: Iterable[Relationship]) -> tuple[str, ...]:
-    """Return what a person should know of what a workbook's parts refer to."""
-    types = {relation.type for relation in related}
-    notes = []
-    if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
-        notes.append("It has macros, which are not run.")
-    if "externalLink" in types:
-        notes.append("It links to other workbooks; the values saved in it are read.")
-    return tuple(notes)
 
 
 def _is_true(attribute: str | None) -> bool:

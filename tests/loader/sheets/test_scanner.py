@@ -12,6 +12,7 @@ from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
+from batch_updater.model import Cell
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
@@ -126,7 +127,7 @@ def test_rows_in_a_comment_or_elsewhere_are_not_read() -> None:
 
 def test_a_row_of_any_length_is_read() -> None:
     """A row that is too long to be kept in one piece is left to the parser."""
-    texts = [letter * 100_000 for letter in "abcdefghijklmnop"]
-    cells = "".join(f'<c r="{text[0].upper()}1" t="str"><v>{text}</v></c>' for text in texts)
+    texts: list[Cell] = [letter * 100_000 for letter in "abcdefghijklmnop"]
+    cells = "".join(f'<c r="{str(text)[0].upper()}1" t="str"><v>{text}</v></c>' for text in texts)
     document = worksheet(f'<row r="1">{cells}</row><row r="2"><c r="A2"><v>1</v></c></row>')
     assert rows(document) == [SheetRow(1, texts, hidden=False), SheetRow(2, [1], hidden=False)]
