@@ -83,6 +83,8 @@ class Finished:
     facts: RunFacts
     rows: Callable[[], Iterator[ReportRow]]
     """Goes over every row and its outcome once more, in file order."""
+    rows_in_doubt: Callable[[], Iterator[ReportRow]]
+    """The same without those of a check that are planned, which is faster."""
     results: Path | None
     """The workbook; None if it was not written."""
     summary: Summary
@@ -146,18 +148,20 @@ def check(plan: Plan, results: Path | None) -> Finished:
     Raises ResultsError if the place is taken or cannot be written.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
-    rows = functools.partial(_planned_rows, plan)
+    in_doubt = functools.partial(_planned_rows, plan, only_in_doubt=True)
+    planned = plan.review.rows - len(plan.review.in_doubt)
     facts = _facts(plan, "check", None, started_at, None)
     written = None
     if results is not None:
         check_replaceable(results)
-        written = write_results(results, facts, plan.table.columns, plan.endpoint, rows())
-    summary = written.summary if written else _counted(rows(), plan.table.columns)
+        written = write_results(results, facts, plan.table.columns, plan.endpoint, in_doubt(), planned=planned)
+    summary = written.summary if written else _counted(in_doubt(), plan.table.columns, planned)
     _require_sum(plan, summary)
     return Finished(
         plan=plan,
         facts=facts,
-        rows=rows,
+        rows=functools.partial(_planned_rows, plan),
+        rows_in_doubt=in_doubt,
         results=written.path if written else None,
         summary=summary,
         elapsed_s=time.monotonic() - clock,
@@ -247,6 +251,7 @@ class Run:
             plan=self._plan,
             facts=facts,
             rows=rows,
+            rows_in_doubt=rows,
             results=written.path if written else None,
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
@@ -281,8 +286,8 @@ class Run:
         )
 
 
-def _counted(rows: Iterator[ReportRow], columns: Columns) -> Summary:
-    tally = Tally(columns)
+def _counted(rows: Iterator[ReportRow], columns: Columns, planned: int = 0) -> Summary:
+    tally = Tally(columns, planned)
     for row in rows:
         tally.add(row.outcome)
     return tally.summary()
@@ -321,8 +326,8 @@ def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
     )
 
 
-def _planned_rows(plan: Plan) -> Iterator[ReportRow]:
-    for judged in plan.table.judged(plan.review):
+def _planned_rows(plan: Plan, *, only_in_doubt: bool = False) -> Iterator[ReportRow]:
+    for judged in plan.table.judged(plan.review, only_in_doubt=only_in_doubt):
         if judged.job is None:
             outcome = _invalid(judged)
         elif judged.waits_for is not None:

@@ -106,9 +106,10 @@ def _need(count: int) -> str:
 class Tally:
     """Counts outcomes one by one; holds no row."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, planned: int = 0) -> None:
+        """`planned` rows of that outcome are counted beforehand."""
         self._columns = columns
-        self._counts: Counter[OutcomeKind] = Counter()
+        self._counts = Counter({OutcomeKind.PLANNED: planned})
         self._causes: dict[str, Cause] = {}
         self._cause_counts: Counter[str] = Counter()
 

@@ -225,7 +225,7 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
 
 def _print_problems(finished: Finished, stream: TextIO) -> None:
     """Name the faulty cells one by one: after a check somebody is about to correct them."""
-    problems = (problem for row in finished.rows() for problem in row.outcome.problems)
+    problems = (problem for row in finished.rows_in_doubt() for problem in row.outcome.problems)
     shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
     if shown:
         print(file=stream)

@@ -158,10 +158,16 @@ class Table:
             return replace(review, first_job=next(ready))
         return review
 
-    def judged(self, review: Review) -> Iterator[JudgedRow]:
-        """Yield every data row with its verdict, the same at every call. Raises InputError as `review` does."""
+    def judged(self, review: Review, *, only_in_doubt: bool = False) -> Iterator[JudgedRow]:
+        """Yield every data row with its verdict, the same at every call. Raises InputError as `review` does.
+
+        `only_in_doubt` leaves out the rows that the review found to be jobs as they are, and costs little.
+        """
+        only = review.in_doubt if only_in_doubt else None
+        if only is not None and not only:
+            return
         blocked: dict[str, int] = {}
-        for reading in self._readings():
+        for reading in self._readings(only):
             row, values = reading.row, reading.values
             problems = [with_evidence(problem, review.evidence) for problem in reading.problems]
             target = self._targets.of(values)
@@ -181,7 +187,7 @@ class Table:
         own, carried, self._hidden_rows = self.columns.first_column, len(self.columns.headers), 0
         merged = self._merged_cells()
         for sheet_row in self._sheet.rows(only):
-            if sheet_row.number <= self._header_row:
+            if sheet_row.number <= self._header_row or (only is not None and sheet_row.number not in only):
                 continue
             cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
             if is_blank_row(cells):

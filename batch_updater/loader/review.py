@@ -33,6 +33,32 @@ class Evidence:
     text: str
 
 
+class RowNumbers:
+    """A set of row numbers; a bit for each row of the sheet."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._count = 0
+
+    def add(self, row: int) -> None:
+        """Add a row."""
+        place, bit = divmod(row, 8)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        if not self._bits[place] >> bit & 1:
+            self._bits[place] |= 1 << bit
+            self._count += 1
+
+    def __contains__(self, row: object) -> bool:
+        if not isinstance(row, int):
+            return False
+        place, bit = divmod(row, 8)
+        return place < len(self._bits) and bool(self._bits[place] >> bit & 1)
+
+    def __len__(self) -> int:
+        return self._count
+
+
 @dataclass(frozen=True, slots=True)
 class Review:
     """What the first pass over a file found."""
@@ -57,6 +83,8 @@ class Review:
     """Date field -> what its column shows about the order of day and month."""
     targets: TargetIndex
     """The targets that occur more than once."""
+    in_doubt: RowNumbers
+    """The rows that have problems or a target that occurs more than once; all others are jobs as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +112,7 @@ class Reviewer:
         self._examples: dict[str, Problem] = {}
         self._evidence: dict[str, dict[DateOrder, Evidence]] = {}
         self._first_job: Job | None = None
+        self._in_doubt = RowNumbers()
 
     def review(self, readings: Iterable[Reading]) -> Review:
         """Go over all readings."""
@@ -101,13 +130,26 @@ class Reviewer:
             cleared.update(dict.fromkeys(shapes[number].cleared, count))
         good = self._shape_counts.total()
         causes = self._causes(evidence)
-        return Review(rows, good, waiting, duplicates, causes, sent, cleared, self._first_job, evidence, self._index)
+        return Review(
+            rows,
+            good,
+            waiting,
+            duplicates,
+            causes,
+            sent,
+            cleared,
+            self._first_job,
+            evidence,
+            self._index,
+            self._in_doubt,
+        )
 
     def _add(self, reading: Reading) -> None:
         row, values = reading.row, reading.values
         target = self._targets.of(values)
         shape = _FAULTY
         if reading.problems:
+            self._in_doubt.add(row.number)
             self._count_problems(reading.problems)
         else:
             shape = self._shape_of(values)
@@ -140,6 +182,7 @@ class Reviewer:
                 self._count_duplicates([sighting.row for sighting in group])
             blocked = not self._in_order
             for sighting in group:
+                self._in_doubt.add(sighting.row)
                 if sighting.shape == _FAULTY:
                     blocked = True
                 elif blocked:

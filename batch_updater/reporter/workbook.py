@@ -43,16 +43,17 @@ def write_results(
     endpoint: Endpoint,
     rows: Iterable[ReportRow],
     *,
+    planned: int = 0,
     rows_of_a_sheet: int = ROWS_OF_A_SHEET,
 ) -> Written:
     """Write the workbook of a run or a check, whole or not at all.
 
-    `rows` are gone over once, in file order. Raises OSError.
+    `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
     found: list[Summary] = []
 
     def write(draft: Path) -> None:
-        found.append(_Results(draft, facts, columns, endpoint, rows_of_a_sheet).write(rows))
+        found.append(_Results(draft, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
 
     return Written(write_whole(path, write), found[0])
 
@@ -81,9 +82,9 @@ class _Results:
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
         self._progress = Progress(facts.started_at, facts.finished_at)
 
-    def write(self, rows: Iterable[ReportRow]) -> Summary:
+    def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
         """Go over the rows and fill every sheet. Returns what became of them."""
-        tally = Tally(self._columns)
+        tally = Tally(self._columns, planned)
         for row in rows:
             tally.add(row.outcome)
             self._progress.add(row.outcome)

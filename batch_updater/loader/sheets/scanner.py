@@ -30,11 +30,21 @@ _NOT_ROWS = ("<!", "<?", "sheetData")
 _CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
 _FORMULA = r"(?:<f(?: [^<>]*)?(?:/>|>[^<]*</f>)(?=<v>[^<]))?"
 """A formula beside the value that was saved for it, which is all that counts."""
+_START_OF_VALUE = f'(?:{_FORMULA}<v>|<is><t(?: xml:space="preserve")?>)'
 _VALUE = f'{_FORMULA}<v>{_CONTENT}</v>|<is><t(?: xml:space="preserve")?>{_CONTENT}</t></is>'
-_CELL = rf'<c r="([A-Z]{{1,3}})([0-9]{{1,7}})"(?: s="([0-9]+)")?(?: t="([a-zA-Z]+)")?(?:/>|>(?:{_VALUE})?</c>)'
-_UNGROUPED_CELL = re.sub(r"(?<!\\)\((?!\?)", "(?:", _CELL)
-_ROW = re.compile(rf"""\s*<row r="([0-9]{{1,7}})"((?: [^<>'/]*)?)>((?:{_UNGROUPED_CELL})*)""")
-_CELLS = re.compile(_CELL)
+_ATTRIBUTES = r'(?: s="([0-9]+)")?(?: t="([a-zA-Z]+)")?'
+_ROW = re.compile(
+    r"""\s*<row r="([0-9]{1,7})"((?: [^<>'/]*)?)>"""
+    "((?:"
+    + re.sub(r"(?<!\\)\((?!\?)", "(?:", rf'<c r="[A-Z]{{1,3}}NUMBER"{_ATTRIBUTES}(?:/>|>(?:{_VALUE})?</c>)').replace(
+        "NUMBER", r"\1"
+    )
+    + ")*)"
+)
+_CELLS = re.compile(
+    rf'<c r="([A-Z]{{1,3}})[0-9]+"{_ATTRIBUTES}(?:/>|>(?:{_START_OF_VALUE}{_CONTENT}(?:</v>|</t></is>))?</c>)'
+)
+"""The parts of each cell of a row that `_ROW` has matched: letters, style, type, content."""
 _START_OF_ROW = re.compile(r"""\s*<row r="([0-9]{1,7})"(?: [^<>'/]*)?>""")
 
 
@@ -129,5 +139,6 @@ class _Scanner:
             return False
         number, attributes, cells = usual.groups()
         hidden = ' hidden="1"' in attributes or ' hidden="true"' in attributes
-        self._reader.add_row(int(number), _CELLS.findall(cells), hidden=hidden)
+        columns, styles, kinds, contents = zip(*_CELLS.findall(cells), strict=True) if cells else ((), (), (), ())
+        self._reader.add_row(int(number), (columns, styles, kinds), contents, hidden=hidden)
         return True

@@ -53,7 +53,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"a.txt": "x"}, "a zip file that holds no workbook"),
         ({"mimetype": "x", "content.xml": "<a/>"}, "OpenDocument"),
         ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="xl/workbook.bin"/></R>'},
-         "lacks its part xl/workbook.bin"),
+         "is a binary Excel workbook (.xlsb)"),
         ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="word/document.xml"/></R>',
           "word/document.xml": "<document/>"}, "an Office file, but no workbook"),
         ({"_rels/.rels": "<R>"}, "the XML inside it is broken"),

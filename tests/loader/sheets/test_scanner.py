@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 import pytest
@@ -12,7 +13,9 @@ from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
-from batch_updater.model import Cell
+
+if TYPE_CHECKING:
+    from batch_updater.model import Cell
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
