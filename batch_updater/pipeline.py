@@ -5,7 +5,6 @@ It goes over its own copy of the input three times, so that nobody holds all the
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
 import shutil
@@ -25,8 +24,6 @@ from batch_updater.loader.loader import open_table
 from batch_updater.model import Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import logged_to
-from batch_updater.sender.auth import fetch_credentials
-from batch_updater.sender.pool import Hooks, Sender, SendResult
 from batch_updater.summary import RUN_AGAIN, Summary, Tally
 from batch_updater.whereabouts import whereabouts
 
@@ -40,6 +37,7 @@ if TYPE_CHECKING:
     from batch_updater.loader.loader import JudgedRow, Review, Table
     from batch_updater.model import Columns, Job
     from batch_updater.sender.auth import Credentials
+    from batch_updater.sender.pool import SendResult
     from batch_updater.snapshot import Snapshot, Source
 
 _JOURNAL = "journal.sqlite"
@@ -185,6 +183,10 @@ class Run:
         Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken: then nothing
         was sent. Raises JournalError if the journal cannot even be made.
         """
+        import asyncio
+
+        from batch_updater.sender.auth import fetch_credentials
+
         results = self._options.results or self._folder / self._workbook_name()
         check_replaceable(results)
         sent: SendResult | None = None
@@ -200,6 +202,10 @@ class Run:
     async def _send(
         self, journal: Journal, credentials: Credentials, progress: Progress | None, interrupts: Interrupts | None
     ) -> SendResult:
+        import asyncio
+
+        from batch_updater.sender.pool import Hooks, Sender
+
         async def settled(outcome: Outcome) -> None:
             await journal.settle(outcome)
             if progress:

@@ -35,6 +35,7 @@ ERROR_LITERALS = frozenset(
 )  # fmt: skip
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
+_MOST_REMEMBERED = 256
 _DIGITS_KEPT = 15
 """How many digits of a number Excel keeps; the others it replaces by zeros."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -44,28 +45,44 @@ def converter(field: Field, settings: InputSettings) -> Callable[[Cell], _Conver
     """Return the function that turns a cell into the field's value, BLANK or a `Refusal`."""
     from_text, from_other = _converters(field, settings)
     judge = _judge(field)
-    marker = settings.clear_marker.strip()
+    from_characters = _from_characters(field, from_text, judge, settings.clear_marker.strip())
+    # Names, types and dates repeat down a column: what they come to is worked out once.
+    known: dict[str, _Converted] = {}
 
     def convert(cell: Cell) -> _Converted:
+        if isinstance(cell, str):
+            if cell in known:
+                return known[cell]
+            value = from_characters(cell)
+            if len(known) < _MOST_REMEMBERED:
+                known[cell] = value
+            return value
         if cell is None:
             return BLANK
-        if isinstance(cell, str):
-            text = cell.strip()
-            if not text:
-                return BLANK
-            if text == marker:
-                return _cleared(field, marker)
-            # One look at the first character spares nearly every cell the others.
-            if text[0] in "#E[":
-                _refuse_what_is_no_value(text)
-            value = from_text(cell)
-        elif isinstance(cell, CellFault):
+        if isinstance(cell, CellFault):
             raise _cell_fault(cell)
-        else:
-            value = from_other(cell)
-        return value if judge is None else judge(value)
+        other = from_other(cell)
+        return other if judge is None else judge(other)
 
     return convert
+
+
+def _from_characters(
+    field: Field, from_text: _FromText, judge: Callable[[Value], Value] | None, marker: str
+) -> Callable[[str], _Converted]:
+    def from_characters(cell: str) -> _Converted:
+        text = cell.strip()
+        if not text:
+            return BLANK
+        if text == marker:
+            return _cleared(field, marker)
+        # One look at the first character spares nearly every cell the others.
+        if text[0] in "#E[":
+            _refuse_what_is_no_value(text)
+        value = from_text(cell)
+        return value if judge is None else judge(value)
+
+    return from_characters
 
 
 def _refuse_what_is_no_value(text: str) -> None:

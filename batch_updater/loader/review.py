@@ -87,14 +87,6 @@ class Review:
     """The rows that have problems or a target that occurs more than once; all others are jobs as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Which fields a good row sends; kept instead of the row, since later rows may turn out to be its duplicates."""
-
-    sent: tuple[str, ...]
-    cleared: tuple[str, ...]
-
-
 class Reviewer:
     """Takes every row's reading once, then gives the review."""
 
@@ -106,7 +98,9 @@ class Reviewer:
         self._date_columns = date_columns
         self._in_order = in_order
         self._index = TargetIndex()
-        self._shapes: dict[_Shape, int] = {}
+        # Which fields a good row sends, and which of them it clears; kept instead of the row, since later rows may turn
+        # out to be its duplicates.
+        self._shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
         self._shape_counts: Counter[int] = Counter()
         self._cause_counts: Counter[str] = Counter()
         self._examples: dict[str, Problem] = {}
@@ -126,8 +120,8 @@ class Reviewer:
         shapes = {number: shape for shape, number in self._shapes.items()}
         sent, cleared = Counter[str](), Counter[str]()
         for number, count in self._shape_counts.items():
-            sent.update(dict.fromkeys(shapes[number].sent, count))
-            cleared.update(dict.fromkeys(shapes[number].cleared, count))
+            sent.update(dict.fromkeys(shapes[number][0], count))
+            cleared.update(dict.fromkeys(shapes[number][1], count))
         good = self._shape_counts.total()
         causes = self._causes(evidence)
         return Review(
@@ -171,7 +165,7 @@ class Reviewer:
 
     def _shape_of(self, values: Mapping[str, Value]) -> int:
         cleared = tuple(name for name, value in values.items() if value is None) if None in values.values() else ()
-        return self._shapes.setdefault(_Shape(tuple(values), cleared), len(self._shapes) + 1)
+        return self._shapes.setdefault((tuple(values), cleared), len(self._shapes) + 1)
 
     def _take_back_duplicates(self) -> tuple[int, int]:
         """Uncount the rows that cannot be sent because of another; return how many are doubled and how many wait."""

@@ -11,6 +11,7 @@ import re
 from array import array
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -53,8 +54,9 @@ class SharedStrings:
             raise UnreadableError("refers to a text that it does not hold", SAVE_AGAIN)
         return self._packed[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
 
-    def reader(self) -> Callable[[str], str | None]:
-        """Return what gives the text of a cell whose content is an index; call it when all texts have been added.
+    @cached_property
+    def cell(self) -> Callable[[str], str | None]:
+        """What gives the text of a cell whose content is an index, once all texts have been added.
 
         Texts that are few are taken out of the packing once, which makes reading a workbook a tenth faster.
         """
@@ -215,7 +217,6 @@ class RowReader:
 
     def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown | Mask], *, epoch_1904: bool) -> None:
         self._strings = strings
-        self._shared_text = strings.reader()
         self._shown_by_style = shown_by_style
         self._epoch_1904 = epoch_1904
         self._rows: list[SheetRow] = []
@@ -357,7 +358,7 @@ class RowReader:
     def _converter(self, kind: str, style: str) -> _Converter:
         """Return what makes a cell of the content of cells of a type and a style; '' is a cell without content."""
         if kind == "s":
-            return self._shared_text
+            return self._strings.cell
         if kind in {"", "n"}:
             shown = self._shown_by_style.get(style)
             return plain_number if shown is None else _Formatted(shown, epoch_1904=self._epoch_1904)
