@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Source: TypeAlias = Union[Path, BinaryIO, "pd.DataFrame"]
 """A file, a stream of CSV bytes, or a DataFrame of pandas."""
 _CHUNK_BYTES = 1 << 20
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of the workbooks of every format."""
 _STEM_CHARACTERS = 60
 
 
@@ -50,8 +52,7 @@ def take(source: Source, folder: Path) -> Snapshot:
         return _take_file(source, folder)
     if _is_frame(source):
         return _take_frame(source, folder)
-    copy = folder / "input.csv"
-    return Snapshot(copy, "standard input", "stdin", _copy(cast("BinaryIO", source), copy))
+    return _take_stream(cast("BinaryIO", source), folder)
 
 
 def stem_of(source: Source) -> str:
@@ -72,6 +73,19 @@ def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
     with _create(copy) as writer:
         frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
     return Snapshot(copy, "DataFrame", "dataframe", hashlib.sha256(copy.read_bytes()).hexdigest())
+
+
+def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
+    copy = folder / "input.csv"
+    sha256 = _copy(stream, copy)
+    with copy.open("rb") as reader:
+        if reader.read(4) in _WORKBOOKS:
+            raise InputError(
+                "Standard input holds a workbook, but only CSV is read from it.",
+                remedy="Name the file instead of -.",
+                place=Place(file="standard input"),
+            )
+    return Snapshot(copy, "standard input", "stdin", sha256)
 
 
 def _take_file(source: Path, folder: Path) -> Snapshot:

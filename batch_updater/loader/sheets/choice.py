@@ -82,20 +82,23 @@ def _only_sheet(source: Source) -> int:
         return 0
     visible = [index for index, entry in enumerate(source.sheets) if not entry.hidden]
     filled = [index for index in visible if _holds_anything(source, index)]
-    if len(filled) == 1 or (not filled and len(visible) == 1):
-        return (filled or visible)[0]
+    hidden = [index for index, entry in enumerate(source.sheets) if entry.hidden]
+    if len(filled) == 1:
+        return filled[0]
+    if len(visible) == 1 and not filled and not any(_holds_anything(source, index) for index in hidden):
+        return visible[0]
     names = [source.sheets[index].name or "" for index in filled]
     if filled:
         counts = ", ".join(
-            f"{name!r} ({_rows_below_the_first(source, index):,} rows)"
+            f"{name!r} ({_rows_below_the_first(source, index)})"
             for name, index in zip(names[:_SHEETS_LISTED], filled, strict=False)
         )
         more = f" and {len(filled) - _SHEETS_LISTED} more" if len(filled) > _SHEETS_LISTED else ""
         message = f"{source.name} has several sheets with rows: {counts}{more}."
     else:
-        hidden = [entry.name or "" for entry in source.sheets if entry.hidden]
+        names = [source.sheets[index].name or "" for index in hidden]
         message = f"{source.name} has no visible sheet that holds anything" + (
-            f"; hidden are: {_listed(hidden)}." if hidden else "."
+            f"; hidden are: {_listed(names)}." if names else "."
         )
     example = names[0] if names else "Sheet1"
     raise InputError(
@@ -116,8 +119,9 @@ def _holds_anything(source: Source, index: int) -> bool:
     return any(not is_blank_row(row.cells) for row in source.rows(index))
 
 
-def _rows_below_the_first(source: Source, index: int) -> int:
-    return sum(not is_blank_row(row.cells) for row in source.rows(index)) - 1
+def _rows_below_the_first(source: Source, index: int) -> str:
+    count = sum(not is_blank_row(row.cells) for row in source.rows(index)) - 1
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def is_blank_row(cells: Sequence[Cell]) -> bool:

@@ -9,7 +9,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TextIO
 
-from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import LAST_COLUMN, SHORTEN, Layout, SheetEntry, SheetRow, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -22,6 +22,9 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _CHUNK_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
+_MOST_OF_A_LINE = 8 << 20
+_END_MARK = "\x1a"
+"""Ctrl-Z, with which old programs of DOS say that a text ends."""
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
 
@@ -41,9 +44,10 @@ class DelimitedBook:
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
         self._encoding = _encoding_of(path, encoding)
+        self._has_end_mark = _ends_with_end_mark(path)
         with self._open() as text:
             try:
-                stated, lines = _without_sep_line(text)
+                stated, lines = _without_sep_line(self._lines(text))
                 self._delimiter = stated or _delimiter_of(lines, header_row)
             except UnicodeDecodeError as error:
                 raise self._undecodable() from error
@@ -61,7 +65,7 @@ class DelimitedBook:
                 raise self._undecodable() from error
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
-        stated, lines = _without_sep_line(text)
+        stated, lines = _without_sep_line(self._lines(text))
         # Strict: a quote that is never closed must not swallow the rest of the file.
         records = csv.reader(lines, delimiter=self._delimiter, strict=True)
         number, lines_read = 0, 0
@@ -69,10 +73,25 @@ class DelimitedBook:
             for record in records:
                 number += 1
                 lines_read = records.line_num
+                if len(record) > LAST_COLUMN:
+                    raise _too_wide(len(record), number)
                 cells: list[Cell] = [cell or None for cell in record]
                 yield SheetRow(number, cells, hidden=False)
         except csv.Error as error:
             raise _broken(error, number + 1, lines_read + 1 + (stated is not None)) from error
+
+    def _lines(self, text: TextIO) -> Iterator[str]:
+        """Yield the lines of the text without a Ctrl-Z at its very end; elsewhere it is a character of a cell."""
+        lines = _bounded_lines(text)
+        if not self._has_end_mark:
+            yield from lines
+            return
+        last = next(lines, "")
+        for line in lines:
+            yield last
+            last = line
+        if last := last.rstrip("\r\n").removesuffix(_END_MARK):
+            yield last
 
     def _open(self) -> TextIO:
         return self._path.open(encoding=self._encoding, newline="")
@@ -100,7 +119,7 @@ def _encoding_of(path: Path, configured: str | None) -> str:
             return encoding
     if configured is not None:
         return _codec(configured)
-    if b"\0" in head:
+    if head.count(0) > len(head) // 20:
         raise UnreadableError(
             "is neither a workbook nor a text file",
             "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
@@ -127,12 +146,26 @@ def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
     return UnreadableError(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
 
 
-def _without_sep_line(text: TextIO) -> tuple[str | None, Iterable[str]]:
+def _bounded_lines(text: TextIO) -> Iterator[str]:
+    while line := text.readline(_MOST_OF_A_LINE):
+        if len(line) == _MOST_OF_A_LINE:
+            raise UnreadableError(f"has a line of more than {_MOST_OF_A_LINE:,} characters", SHORTEN)
+        yield line
+
+
+def _ends_with_end_mark(path: Path) -> bool:
+    with path.open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(max(0, size - 8))
+        return stream.read().rstrip(b"\r\n\0").endswith(b"\x1a")
+
+
+def _without_sep_line(lines: Iterator[str]) -> tuple[str | None, Iterable[str]]:
     """Return the delimiter that a first line `sep=;` states, if there is one, and the other lines."""
-    first = text.readline(_SAMPLE_CHARACTERS)
+    first = next(lines, "")
     if stated := _SEP_LINE.fullmatch(first):
-        return stated[1], text
-    return None, itertools.chain((first,) if first else (), text)
+        return stated[1], lines
+    return None, itertools.chain((first,) if first else (), lines)
 
 
 def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
@@ -176,6 +209,10 @@ def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
         # The rows themselves are read strictly, and that reading says what is wrong.
         return widths
     return widths
+
+
+def _too_wide(cells: int, row: int) -> UnreadableError:
+    return UnreadableError(f"has {cells:,} columns in row {row:,}; a sheet has {LAST_COLUMN:,} at most", SHORTEN)
 
 
 def _broken(error: csv.Error, row: int, line: int) -> UnreadableError:

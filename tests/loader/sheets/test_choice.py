@@ -40,7 +40,7 @@ def test_the_only_sheet_that_holds_anything_is_chosen(tmp_path: Path) -> None:
 def test_of_several_sheets_none_is_guessed(tmp_path: Path) -> None:
     """The message lists the sheets with their rows; the setting chooses."""
     path = workbook(tmp_path / "a.xlsx", {"One": FILLED, "Two": FILLED[:2]})
-    with pytest.raises(InputError, match=r"several sheets with rows: 'One' \(2 rows\), 'Two' \(1 rows\)") as raised:
+    with pytest.raises(InputError, match=r"several sheets with rows: 'One' \(2 rows\), 'Two' \(1 row\)") as raised:
         choose(path)
     assert '--sheet "One"' in raised.value.remedy
     assert choose(path, sheet="Two").name == "Two"
