@@ -390,7 +390,8 @@ def ods_rows() -> str:
             _ods_row(
                 3,
                 cell_ + 'table:number-rows-spanned="2" office:value-type="string">'
-                "<office:annotation><text:p>no</text:p></office:annotation><text:p>a <text:s text:c='2'/>b</text:p><text:p>c</text:p></table:table-cell>",
+                "<office:annotation><text:p>no</text:p></office:annotation>"
+                "<text:p>a <text:s text:c='2'/>b</text:p><text:p>c</text:p></table:table-cell>",
             ),
             _ods_row(4, "<table:covered-table-cell/>", 5),
             _ods_row(5, cell_ + 'table:formula="of:=NA()" office:value-type="string" office:string-value="">'

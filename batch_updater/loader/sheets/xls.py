@@ -1,4 +1,8 @@
-"""Old Excel workbooks (.xls, [MS-XLS]), read by xlrd, with a second look at what xlrd does not tell."""
+"""Old Excel workbooks (.xls, [MS-XLS]), read by xlrd, with a second look at what xlrd does not tell.
+
+olefile takes the workbook out of the compound file that it stands in ([MS-CFB]): xlrd's own way of doing so does not
+end with some damaged files.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+import olefile
 import xlrd
 import xlrd.biffh
 
 from batch_updater.loader.sheets.book import Area, Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Mask, Shown, as_shown, from_double, shown_by
-from batch_updater.model import CellFault
+from batch_updater.model import MARK_PROPERTY, CellFault
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -28,6 +33,9 @@ _PROTECTED = UnreadableError(
 )
 _FIRST_OWN_FORMAT = 164
 """Formats below are built in, whatever the file says of them ([MS-XLS] 2.4.126, Format)."""
+# Streams and storages of the compound file.
+_ENCRYPTED, _MACROS, _PROPERTIES = "EncryptedPackage", "_VBA_PROJECT_CUR", "\x05DocumentSummaryInformation"
+_WORKBOOKS = ("Workbook", "Book")
 _FORMULA, _EOF = 0x0006, 0x000A
 
 
@@ -35,16 +43,19 @@ class XlsBook:
     """A workbook. Raises `UnreadableError` if it is none, or protected."""
 
     rows_have_width = False
-    mark = None
 
     def __init__(self, path: Path) -> None:
         if path.stat().st_size > _MOST_BYTES:
             raise UnreadableError(f"is larger than {_MOST_BYTES >> 20} MB", _SAVE_AS)
         content = path.read_bytes()
-        if _stream_name("EncryptedPackage") in content:
-            raise _PROTECTED
-        self._has_macros = _stream_name("_VBA_PROJECT_CUR") in content
-        self._book = _opened(content)
+        with _damage_named():
+            # Streams that are shorter than they should be are refused, but LibreOffice's properties are always amiss.
+            with _compound(content, olefile.DEFECT_INCORRECT) as compound:
+                self._has_macros = compound.exists(_MACROS)
+                workbook = _workbook_stream(compound)
+            with _compound(content, olefile.DEFECT_FATAL) as compound:
+                self.mark = _mark(compound)
+        self._book = _opened(workbook)
         with _damage_named():
             # xlrd tells whether a sheet is hidden only after reading it, but has known it since it opened the file.
             visibilities = self._book._sheet_visibility  # noqa: SLF001
@@ -138,9 +149,34 @@ def _formula_results(stream: bytes, position: int) -> Iterator[bytes]:
         position += 4 + length
 
 
-def _stream_name(name: str) -> bytes:
-    """Return the name of a stream or storage as the directory of a compound file holds it ([MS-CFB] 2.6.1)."""
-    return name.encode("utf-16-le") + b"\0\0"
+def _compound(content: bytes, raise_defects: int) -> olefile.OleFileIO[str]:
+    # The stubs take the type of the names for that of the file.
+    return cast("olefile.OleFileIO[str]", olefile.OleFileIO(content, raise_defects=raise_defects))
+
+
+def _workbook_stream(compound: olefile.OleFileIO[str]) -> bytes:
+    """Return the records of the workbook; versions before 97 call the stream `Book`."""
+    if compound.exists(_ENCRYPTED):
+        raise _PROTECTED
+    for name in _WORKBOOKS:
+        if compound.exists(name):
+            return bytes(compound.openstream(name).read())
+    raise UnreadableError("is an old Office document, but no Excel workbook", _SAVE_AS)
+
+
+def _decoded(text: object) -> str:
+    return text.decode("utf-8", "replace").rstrip("\0") if isinstance(text, bytes) else str(text)
+
+
+def _mark(compound: olefile.OleFileIO[str]) -> str | None:
+    """Return the value of our own document property, if the workbook has it ([MS-OLEPS] 2.21)."""
+    if not compound.exists(_PROPERTIES):
+        return None
+    for found in compound.get_userdefined_properties(_PROPERTIES):
+        name, value = (_decoded(found[key]) for key in ("property_name", "value"))
+        if name == MARK_PROPERTY:
+            return value
+    return None
 
 
 def _opened(content: bytes) -> Any:
@@ -156,8 +192,6 @@ def _opened(content: bytes) -> Any:
         except xlrd.biffh.XLRDError as error:
             if "encrypted" in str(error):
                 raise _PROTECTED from error
-            if "find workbook" in str(error):
-                raise UnreadableError("is an old Office document, but no Excel workbook", _SAVE_AS) from error
             raise
 
 
@@ -173,10 +207,10 @@ class _Nowhere:
 
 @contextmanager
 def _damage_named() -> Iterator[None]:
-    """Make one refusal of whatever xlrd raises over a damaged file: assertions, errors of types, of memory."""
+    """Make one refusal of whatever xlrd and olefile raise over a damaged file: assertions, type errors ..."""
     try:
         yield
-    except (UnreadableError, OSError, GeneratorExit):
+    except UnreadableError:
         raise
     except Exception as error:
         raise UnreadableError(

@@ -6,6 +6,7 @@ What a formula was never calculated to cannot be told in this format: its saved 
 from __future__ import annotations
 
 import struct
+from contextlib import contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -63,11 +64,12 @@ class XlsbBook:
         self._epoch_1904 = False
         self._parts: list[_Part] = []
         worksheets = {relation.id: relation.part for relation in self._related if relation.type == "worksheet"}
-        for kind, data in self._records(workbook):
-            if kind == _PROPERTIES:
-                self._epoch_1904 = bool(data[0] & 1)
-            elif kind == _SHEET:
-                self._add_sheet(data, worksheets)
+        with _damage_named():
+            for kind, data in self._records(workbook):
+                if kind == _PROPERTIES:
+                    self._epoch_1904 = bool(data[0] & 1)
+                elif kind == _SHEET:
+                    self._add_sheet(data, worksheets)
 
     @property
     def sheets(self) -> tuple[SheetEntry, ...]:
@@ -86,35 +88,37 @@ class XlsbBook:
 
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
-        merged, hidden = [], []
-        for kind, data in self._records(self._parts[sheet].part):
-            if kind == _MERGED:
-                top, bottom, left, right = struct.unpack_from("<4I", data)
-                if not (top <= bottom < LAST_ROW and left <= right < LAST_COLUMN):
-                    raise UnreadableError("has a merged area that is none", SAVE_AGAIN)
-                merged.append(Area(top + 1, bottom + 1, left, right))
-            elif kind == _COLUMNS:
-                first, last, _, _, flags = struct.unpack_from("<4IH", data)
-                if flags & 1 and first <= last:
-                    hidden.append(range(first, min(last + 1, LAST_COLUMN)))
-        return Layout(tuple(merged), tuple(hidden))
+        with _damage_named():
+            merged, hidden = [], []
+            for kind, data in self._records(self._parts[sheet].part):
+                if kind == _MERGED:
+                    top, bottom, left, right = struct.unpack_from("<4I", data)
+                    if not (top <= bottom < LAST_ROW and left <= right < LAST_COLUMN):
+                        raise UnreadableError("has a merged area that is none", SAVE_AGAIN)
+                    merged.append(Area(top + 1, bottom + 1, left, right))
+                elif kind == _COLUMNS:
+                    first, last, _, _, flags = struct.unpack_from("<4IH", data)
+                    if flags & 1 and first <= last:
+                        hidden.append(range(first, min(last + 1, LAST_COLUMN)))
+            return Layout(tuple(merged), tuple(hidden))
 
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
-        reader = _RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
-        in_rows = False
-        for kind, data in self._records(self._parts[sheet].part):
-            if kind == _START_OF_ROWS:
-                in_rows = True
-            elif kind == _END_OF_ROWS:
-                break
-            elif in_rows and kind == _ROW:
-                if (row := reader.start_row(data)) and (only is None or row.number in only):
-                    yield row
-            elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
-                reader.add_cell(kind, data)
-        if (row := reader.row()) and (only is None or row.number in only):
-            yield row
+        with _damage_named():
+            reader = _RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+            in_rows = False
+            for kind, data in self._records(self._parts[sheet].part):
+                if kind == _START_OF_ROWS:
+                    in_rows = True
+                elif kind == _END_OF_ROWS:
+                    break
+                elif in_rows and kind == _ROW:
+                    if (row := reader.start_row(data)) and (only is None or row.number in only):
+                        yield row
+                elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
+                    reader.add_cell(kind, data)
+            if (row := reader.row()) and (only is None or row.number in only):
+                yield row
 
     def _add_sheet(self, data: bytes, worksheets: dict[str, str]) -> None:
         state = struct.unpack_from("<I", data)[0]
@@ -125,10 +129,7 @@ class XlsbBook:
 
     def _records(self, part: str) -> Iterator[tuple[int, bytes]]:
         with self._package.open(part) as stream:
-            try:
-                yield from _records(stream)
-            except (struct.error, IndexError, UnicodeDecodeError) as error:
-                raise UnreadableError("is damaged: a record in it is too short", SAVE_AGAIN) from error
+            yield from _records(stream)
 
     @cached_property
     def _strings(self) -> SharedStrings:
@@ -255,6 +256,14 @@ def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             end = length
         yield kind, buffer[position:end]
         position = end
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    try:
+        yield
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise UnreadableError("is damaged: a record in it is too short", SAVE_AGAIN) from error
 
 
 def _wide_string(data: bytes, position: int) -> tuple[str, int]:
