@@ -162,10 +162,16 @@ def workbook(
 
 
 def package(name: str, parts: Mapping[str, str | bytes]) -> None:
-    with zipfile.ZipFile(FOLDER / name, "w") as archive:
+    write_package(FOLDER / name, parts)
+
+
+def write_package(path: Path, parts: Mapping[str, str | bytes]) -> Path:
+    """Write a zip file of parts, the same bytes each time."""
+    with zipfile.ZipFile(path, "w") as archive:
         for part, content in parts.items():
             stored = zipfile.ZIP_STORED if part == "mimetype" else zipfile.ZIP_DEFLATED
             archive.writestr(zipfile.ZipInfo(part, (2025, 1, 1, 0, 0, 0)), content, stored)
+    return path
 
 
 HEADER = row(1, *HEADERS)
@@ -348,22 +354,24 @@ def spreadsheets() -> None:
 
 
 def opendocument(name: str, rows: str) -> None:
-    package(
-        name,
-        {
-            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
-            "content.xml": f"<office:document-content {NAMES}><office:automatic-styles>"
-            '<number:number-style style:name="N1"><number:number number:decimal-places="0" '
-            'number:min-integer-digits="5"/></number:number-style>'
-            '<style:style style:name="zeros" style:family="table-cell" style:data-style-name="N1"/>'
-            '<style:style style:name="away" style:family="table"><style:table-properties table:display="false"/>'
-            "</style:style></office:automatic-styles><office:body><office:spreadsheet>"
-            f'<table:table table:name="S">{rows}</table:table>'
-            '<table:table table:name="Hidden" table:style-name="away"><table:table-row><table:table-cell '
-            'office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row></table:table>'
-            "</office:spreadsheet></office:body></office:document-content>",
-        },
-    )
+    package(name, opendocument_parts(rows))
+
+
+def opendocument_parts(rows: str) -> dict[str, str | bytes]:
+    """Return the parts of a spreadsheet with those rows, and a hidden sheet."""
+    return {
+        "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+        "content.xml": f"<office:document-content {NAMES}><office:automatic-styles>"
+        '<number:number-style style:name="N1"><number:number number:decimal-places="0" '
+        'number:min-integer-digits="5"/></number:number-style>'
+        '<style:style style:name="zeros" style:family="table-cell" style:data-style-name="N1"/>'
+        '<style:style style:name="away" style:family="table"><style:table-properties table:display="false"/>'
+        "</style:style></office:automatic-styles><office:body><office:spreadsheet>"
+        f'<table:table table:name="S">{rows}</table:table>'
+        '<table:table table:name="Hidden" table:style-name="away"><table:table-row><table:table-cell '
+        'office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row></table:table>'
+        "</office:spreadsheet></office:body></office:document-content>",
+    }
 
 
 def _ods_row(*cells: object, attributes: str = "") -> str:
