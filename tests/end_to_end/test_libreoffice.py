@@ -41,9 +41,26 @@ def test_libreoffice_opens_and_saves_our_workbooks(tmp_path: Path, name: str) ->
                     assert theirs[sheet][cell.coordinate].value == cell.value, (sheet, cell.coordinate)
 
 
-def test_a_to_fix_sheet_saved_by_libreoffice_is_judged_the_same(tmp_path: Path) -> None:
-    """The results workbook, saved by another program, is read as before: same sheet, same verdicts."""
-    saved = convert(SAMPLES / "mistakes-results.xlsx", "xlsx:Calc MS Excel 2007 XML", tmp_path)
+IN_EVERY_FORMAT = ["xlsx:Calc MS Excel 2007 XML", "xls:MS Excel 97", "ods"]
+
+
+@pytest.mark.parametrize("kind", [*IN_EVERY_FORMAT, "csv:Text - txt - csv (StarCalc):44,34,76"])
+def test_a_workbook_saved_in_any_format_gives_the_same_jobs(tmp_path: Path, kind: str) -> None:
+    """The sample, saved by LibreOffice as xlsx, xls, ods and CSV, comes to the same jobs."""
+    saved = convert(SAMPLES / "opportunities.xlsx", kind, tmp_path)
+    endpoint = load_endpoint("nexus-opportunity")
+    jobs = []
+    for path in (SAMPLES / "opportunities.xlsx", saved):
+        table = open_table(path, endpoint, InputSettings(), name=path.name)
+        jobs.append([(row.row.number, row.job) for row in table.judged(table.review())])
+    assert jobs[0] == jobs[1]
+    assert len(jobs[0]) == 60
+
+
+@pytest.mark.parametrize("kind", IN_EVERY_FORMAT)
+def test_a_to_fix_sheet_saved_by_libreoffice_is_judged_the_same(tmp_path: Path, kind: str) -> None:
+    """The results workbook, saved by another program in its own format, is read as before: same sheet and verdicts."""
+    saved = convert(SAMPLES / "mistakes-results.xlsx", kind, tmp_path)
     endpoint = load_endpoint("nexus-opportunity")
     verdicts = []
     for path in (SAMPLES / "mistakes-results.xlsx", saved):
