@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all lint types samples pictures debian-packages lock clean
+.PHONY: demo test test-all bench lint types samples pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -13,6 +13,9 @@ test: $(READY) lint types
 
 test-all: test debian-packages
 	$(BIN)/python -m pytest -m debian
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.check
 
 lint: $(READY)
 	$(BIN)/ruff check .

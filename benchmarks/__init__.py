@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios against references run in the same call."""
