@@ -25,6 +25,8 @@ OTHER_ENCODING = re.compile(
     rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
 )
 """How a part begins that is not in UTF-8."""
+PLAIN_CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
+"""A group of characters that stand for themselves, whatever an XML parser would do with others."""
 SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
 _CHUNK_BYTES = 1 << 16
 _MOST_PENDING = 8 << 20

@@ -11,7 +11,7 @@ import codecs
 import re
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.sheets.package import OTHER_ENCODING, Feeder
+from batch_updater.loader.sheets.package import OTHER_ENCODING, PLAIN_CONTENT, Feeder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -27,11 +27,10 @@ _END_OF_ROW = "</row>"
 _NOT_ROWS = ("<!", "<?", "sheetData")
 """Behind these what looks like a row may be a comment, or stand outside the rows."""
 
-_CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
 _FORMULA = r"(?:<f(?: [^<>]*)?(?:/>|>[^<]*</f>)(?=<v>[^<]))?"
 """A formula beside the value that was saved for it, which is all that counts."""
 _START_OF_VALUE = f'(?:{_FORMULA}<v>|<is><t(?: xml:space="preserve")?>)'
-_VALUE = f'{_FORMULA}<v>{_CONTENT}</v>|<is><t(?: xml:space="preserve")?>{_CONTENT}</t></is>'
+_VALUE = f'{_FORMULA}<v>{PLAIN_CONTENT}</v>|<is><t(?: xml:space="preserve")?>{PLAIN_CONTENT}</t></is>'
 _ATTRIBUTES = r'(?: s="([0-9]+)")?(?: t="([a-zA-Z]+)")?'
 _ROW = re.compile(
     r"""\s*<row r="([0-9]{1,7})"((?: [^<>'/]*)?)>"""
@@ -42,7 +41,7 @@ _ROW = re.compile(
     + ")*)"
 )
 _CELLS = re.compile(
-    rf'<c r="([A-Z]{{1,3}})[0-9]+"{_ATTRIBUTES}(?:/>|>(?:{_START_OF_VALUE}{_CONTENT}(?:</v>|</t></is>))?</c>)'
+    rf'<c r="([A-Z]{{1,3}})[0-9]+"{_ATTRIBUTES}(?:/>|>(?:{_START_OF_VALUE}{PLAIN_CONTENT}(?:</v>|</t></is>))?</c>)'
 )
 """The parts of each cell of a row that `_ROW` has matched: letters, style, type, content."""
 _START_OF_ROW = re.compile(r"""\s*<row r="([0-9]{1,7})"(?: [^<>'/]*)?>""")

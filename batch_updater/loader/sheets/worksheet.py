@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cached_property
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from batch_updater.loader.sheets.book import (
     LAST_COLUMN,
@@ -25,130 +23,18 @@ from batch_updater.loader.sheets.book import (
     column_position,
 )
 from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown, from_double
-from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, parse, safe_parser
+from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, safe_parser
+from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
 from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _LETTERS = re.compile(r"[A-Z]{1,3}")
-_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_MOST_UNPACKED = 250_000
 _NOT_ZERO = frozenset("123456789")
 _MOST_PLANS = _MOST_REMEMBERED = 4096
-_MOST_TEXT_BYTES = 160 << 20
-"""Of all texts of a workbook together; they are in memory while its rows are read."""
-
-
-class SharedStrings:
-    """The texts that cells refer to by number, packed into one piece of memory: a big workbook has a million."""
-
-    def __init__(self) -> None:
-        self._packed = bytearray()
-        self._ends = array("Q", [0])
-
-    def __getitem__(self, index: int) -> str:
-        if not 0 <= index < len(self._ends) - 1:
-            raise UnreadableError("refers to a text that it does not hold", SAVE_AGAIN)
-        return self._packed[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
-
-    @cached_property
-    def cell(self) -> Callable[[str], str | None]:
-        """What gives the text of a cell whose content is an index, once all texts have been added.
-
-        Texts that are few are taken out of the packing once, which makes reading a workbook a tenth faster.
-        """
-        count = len(self._ends) - 1
-        if count > _MOST_UNPACKED:
-            return lambda content: self[int(content)] or None if content else None
-        texts = [self[index] or None for index in range(count)]
-
-        def text(content: str) -> str | None:
-            if content.isdigit() and (index := int(content)) < count:
-                return texts[index]
-            return self[int(content)] if content else None
-
-        return text
-
-    def read(self, stream: IO[bytes]) -> None:
-        """Add the texts of a sharedStrings part."""
-        text = _TextCollector()
-        parser = safe_parser()
-        items = {f"{namespace} si" for namespace in NAMESPACES}
-
-        def start(name: str, _: dict[str, str]) -> None:
-            if name in items:
-                text.clear()
-            else:
-                text.start(name)
-
-        def end(name: str) -> None:
-            if name in items:
-                self.add(unescaped(text.text()))
-            else:
-                text.end(name)
-
-        parser.StartElementHandler = start
-        parser.EndElementHandler = end
-        parser.CharacterDataHandler = text.characters
-        parse(stream, parser)
-
-    def add(self, text: str) -> None:
-        """Add the next text. Raises UnreadableError if there is too much of it to be kept."""
-        self._packed += text.encode("utf-8", "surrogatepass")
-        if len(self._packed) > _MOST_TEXT_BYTES:
-            raise UnreadableError(f"holds more than {_MOST_TEXT_BYTES >> 20} MB of text", SHORTEN)
-        self._ends.append(len(self._packed))
-
-
-class _TextCollector:
-    """Gathers the characters of a text in runs (`r/t`) or in one (`t`), leaving out how it is pronounced (`rPh`)."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self._texts = {f"{namespace} t" for namespace in NAMESPACES}
-        self._readings = {f"{namespace} rPh" for namespace in NAMESPACES}
-        self._length = 0
-        self._in_text = False
-        self._in_reading = False
-
-    def start(self, name: str) -> None:
-        if name in self._texts:
-            self._in_text = not self._in_reading
-        elif name in self._readings:
-            self._in_reading = True
-
-    def end(self, name: str) -> None:
-        if name in self._texts:
-            self._in_text = False
-        elif name in self._readings:
-            self._in_reading = False
-
-    def characters(self, text: str) -> None:
-        if self._in_text:
-            self.pieces.append(text)
-            self._length += len(text)
-            if self._length > MOST_CHARACTERS:
-                raise UnreadableError(f"has a text of more than {MOST_CHARACTERS:,} characters", SHORTEN)
-
-    def clear(self) -> None:
-        self.pieces.clear()
-        self._length = 0
-
-    def text(self) -> str:
-        """Return the text as it stands in the file, its escapes included."""
-        return "".join(self.pieces)
-
-
-def unescaped(text: str) -> str:
-    """Return a text with `_xHHHH_` replaced by the character it stands for (ECMA-376 part 1, 22.9.2.19, ST_Xstring)."""
-    if "_x" not in text:
-        return text
-    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-    # Two escapes may be the halves of one character.
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def number(text: str) -> Number:
@@ -232,7 +118,7 @@ class RowReader:
         self._formula: str | None = None
         self._pieces: list[str] = []
         self._length = 0
-        self._inline = _TextCollector()
+        self._inline = TextCollector()
         self.in_data = False
         """Whether the parser has come to the rows."""
         self.parser = safe_parser()
@@ -373,7 +259,7 @@ class RowReader:
 
     def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
         if kind == "s" and value:
-            return self._strings[int(value)] or None
+            return self._strings.cell(value)
         if not value and formula is not None and kind != "str":
             return CellFault("formula-without-value", f"={formula}")
         if not value:

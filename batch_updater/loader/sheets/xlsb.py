@@ -23,7 +23,7 @@ from batch_updater.loader.sheets.book import (
 )
 from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown, from_double, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, mark_of, notes_of
-from batch_updater.loader.sheets.worksheet import SharedStrings
+from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class _RowReader:
             _BOOL: lambda _style, data: bool(data[8]),
             _REAL: self._real,
             _TEXT: lambda _style, data: self._text(_wide_string(data, 8)[0]),
-            _SHARED: lambda _style, data: self._strings[struct.unpack_from("<I", data, 8)[0]] or None,
+            _SHARED: lambda _style, data: self._strings[struct.unpack_from("<I", data, 8)[0]],
             _FORMULA_TEXT: lambda _style, data: self._text(_wide_string(data, 8)[0]),
             _FORMULA_REAL: self._real,
             _FORMULA_BOOL: lambda _style, data: bool(data[8]),

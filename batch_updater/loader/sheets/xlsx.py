@@ -9,7 +9,8 @@ from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, Unrea
 from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, mark_of, notes_of
 from batch_updater.loader.sheets.scanner import read_rows
-from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
+from batch_updater.loader.sheets.shared_strings import SharedStrings
+from batch_updater.loader.sheets.worksheet import RowReader
 from batch_updater.loader.sheets.worksheet_layout import read_layout
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown
 from batch_updater.loader.sheets.scanner import read_rows
-from batch_updater.loader.sheets.worksheet import RowReader, SharedStrings
+from batch_updater.loader.sheets.shared_strings import SharedStrings
+from batch_updater.loader.sheets.worksheet import RowReader
 
 if TYPE_CHECKING:
     from batch_updater.model import Cell
