@@ -258,3 +258,5 @@ class RunFacts:
     allowed: tuple[AllowedList, ...]
     settings: tuple[Setting, ...]
     """The configuration without secrets, who ran it, on which machine."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the file was read."""

@@ -378,6 +378,7 @@ def _facts(plan: Plan, command: str, folder: Path | None, started_at: datetime, 
         stop=sent.stop if sent else None,
         allowed=sent.allowed.lists if sent else (),
         settings=(*settings_of(plan.config), *whereabouts()),
+        notes=plan.table.notes,
     )
 
 

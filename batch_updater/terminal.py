@@ -210,6 +210,7 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
     _print_counts(summary, stream)
     if finished.folder is None:
+        _print_notes(finished.facts.notes, stream)
         _print_problems(finished, stream)
     elif summary.causes:
         print("\nCommonest causes:", file=stream)
@@ -221,6 +222,13 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"\nResults: {finished.results}", file=stream)
     if next_command:
         print(f"Next:    {next_command}", file=stream)
+
+
+def _print_notes(notes: Iterable[str], stream: TextIO) -> None:
+    for number, note in enumerate(notes):
+        if not number:
+            print(file=stream)
+        _print_wrapped(f"Note: {note}", 6, stream)
 
 
 def _print_problems(finished: Finished, stream: TextIO) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from batch_updater.loader.sheets.book import SheetRow
     from batch_updater.model import Cell
 
-_ROWS_LOOKED_AT = 50
-"""How far down a header row is looked for, to say where it is; nobody has more lines of titles."""
+_ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
+"""Down to which row, and up to how many cells of one, a header row is looked for to say where it is."""
 
 
 def header_row(sheet: Sheet, number: int | None) -> HeaderRow:
@@ -43,6 +43,8 @@ def refuse_titles_above(sheet: Sheet, first: HeaderRow, fit: Callable[[HeaderRow
     """
     below = (row for row in sheet.rows() if row.number > first.number and not is_blank_row(row.cells))
     for row in islice(below, _ROWS_LOOKED_AT):
+        if len(row.cells) > _WIDEST_LOOKED_AT:
+            continue
         try:
             fit(_as_header(sheet, row))
         except InputError:

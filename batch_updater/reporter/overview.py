@@ -238,6 +238,7 @@ def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> 
             f"{facts.requests:,}{rate}, {facts.retries:,} of them repeats" if facts.command != "check" else "none",
         ),
         ("Run folder", facts.run_folder or ""),
+        *(("Note", note) for note in facts.notes),
     )
     for name, value in entries:
         if value:

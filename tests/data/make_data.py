@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xlwt
 from xlwt.CompoundDoc import XlsDoc
@@ -122,8 +122,12 @@ def row(number: int, *cells: object, first: str = "A", attributes: str = "") -> 
     return f'<row r="{number}"{attributes}>{made}</row>'
 
 
-def workbook(
-    name: str,
+def workbook(name: str, sheets: Mapping[str, str], **options: Any) -> None:
+    """Save a workbook; `options` are those of `workbook_parts`."""
+    package(name, workbook_parts(sheets, **options))
+
+
+def workbook_parts(
     sheets: Mapping[str, str],
     *,
     namespace: str = MAIN,
@@ -132,10 +136,10 @@ def workbook(
     macros: bool = False,
     relations: Iterable[str] = (),
     others: Mapping[str, str] | None = None,
-) -> None:
-    """Save a workbook whose sheets are the XML given."""
+) -> dict[str, str | bytes]:
+    """Return the parts of a workbook whose sheets are the XML given."""
     listed = related = ""
-    parts = {}
+    parts: dict[str, str | bytes] = {}
     for index, (title, xml) in enumerate(sheets.items(), 1):
         state = (states or {}).get(title, "visible")
         listed += f'<sheet name="{title}" sheetId="{index}" r:id="r{index}" state="{state}"/>'
@@ -144,21 +148,18 @@ def workbook(
     related += f'<Relationship Id="st" Type="{OFFICE}/styles" Target="styles.xml"/>'
     related += "".join(f'<Relationship Id="x{kind}" Type="{OFFICE}/{kind}" Target="{kind}"/>' for kind in relations)
     kind = "vnd.ms-excel.sheet.macroEnabled" if macros else "vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    package(
-        name,
-        {
-            "[Content_Types].xml": f'<Types xmlns="{TYPES}"><Default Extension="xml" ContentType="application/xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="application/{kind}.main+xml"/></Types>',
-            "_rels/.rels": f'<Relationships xmlns="{PACKAGE}"><Relationship Id="r" Type="{OFFICE}/officeDocument" '
-            'Target="xl/workbook.xml"/></Relationships>',
-            "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{OFFICE}">{properties}'
-            f"<sheets>{listed}</sheets></workbook>",
-            "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>',
-            "xl/styles.xml": f'<styleSheet xmlns="{namespace}">{STYLES}</styleSheet>',
-            **parts,
-            **(others or {}),
-        },
-    )
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{TYPES}"><Default Extension="xml" ContentType="application/xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="application/{kind}.main+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{PACKAGE}"><Relationship Id="r" Type="{OFFICE}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{namespace}" xmlns:r="{OFFICE}">{properties}'
+        f"<sheets>{listed}</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{namespace}">{STYLES}</styleSheet>',
+        **parts,
+        **(others or {}),
+    }
 
 
 def package(name: str, parts: Mapping[str, str | bytes]) -> None:
@@ -348,6 +349,9 @@ def spreadsheets() -> None:
     opendocument("a-hundred-million-cells.ods", _ods_row(*HEADERS) + "<table:table-row "
                  'table:number-rows-repeated="1048575"><table:table-cell table:number-columns-repeated="16384"/>'
                  "</table:table-row>")  # fmt: skip
+    opendocument("seventeen-billion-cells.ods", _ods_row(*HEADERS) + '<table:table-row '
+                 'table:number-rows-repeated="1048575"><table:table-cell table:number-columns-repeated="16384" '
+                 'office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>')  # fmt: skip
     opendocument("too-many-rows.ods", _ods_row(*HEADERS) + "<table:table-row table:number-rows-repeated="
                  '"999999999"><table:table-cell office:value-type="string"><text:p>x</text:p></table:table-cell>'
                  "</table:table-row>")  # fmt: skip

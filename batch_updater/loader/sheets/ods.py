@@ -33,6 +33,8 @@ _SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missin
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001  (of any day: a time of day has no zone)
+_MOST_CELLS = 50_000_000
+"""Of a sheet. A row or a cell stands in the file once for as many as it is repeated: a few bytes could be billions."""
 _CHUNK_BYTES = 1 << 16
 _DOCUMENT = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
 _SHEET, _ROW = f"{TABLE} table", f"{TABLE} table-row"
@@ -164,6 +166,7 @@ class _SheetReader:
         self._column_styles: list[tuple[int, str]] = []
         self._columns = 0
         self._next_row = 1
+        self._filled = 0
         self._row: dict[str, str] = {}
         self._cell: dict[str, str] = {}
         self._covered = False
@@ -288,6 +291,9 @@ class _SheetReader:
         if self._cells:
             if self._next_row + times - 1 > LAST_ROW:
                 raise UnreadableError(f"has more than {LAST_ROW:,} rows", _SAVE_AGAIN)
+            self._filled += times * len(self._cells)
+            if self._filled > _MOST_CELLS:
+                raise UnreadableError(f"has more than {_MOST_CELLS:,} cells", SHORTEN)
             hidden = self._row.get(f"{TABLE} visibility", "visible") != "visible"
             self._rows.append(_RepeatedRow(self._next_row, self._cells, hidden, times))
         self._next_row += times

@@ -18,7 +18,7 @@ from batch_updater.loader.sheets.package import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CHUNK_BYTES = 1 << 16
 _MOST_KEPT = 1 << 20
@@ -158,7 +158,9 @@ def _decoded(first: bytes, stream: IO[bytes]) -> Iterator[str]:
 class TextCollector:
     """Gathers the characters of a text in runs (`r/t`) or in one (`t`), leaving out how it is pronounced (`rPh`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Callable[[], str] = lambda: "a text") -> None:
+        """`where` says what a text is called that is too long."""
+        self._where = where
         self.pieces: list[str] = []
         self._texts = {f"{namespace} t" for namespace in NAMESPACES}
         self._readings = {f"{namespace} rPh" for namespace in NAMESPACES}
@@ -186,7 +188,7 @@ class TextCollector:
             self.pieces.append(text)
             self._length += len(text)
             if self._length > MOST_CHARACTERS:
-                raise UnreadableError(f"has a text of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+                raise UnreadableError(f"has {self._where()} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
 
     def clear(self) -> None:
         """Begin another text."""

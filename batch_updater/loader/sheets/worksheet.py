@@ -118,7 +118,7 @@ class RowReader:
         self._formula: str | None = None
         self._pieces: list[str] = []
         self._length = 0
-        self._inline = TextCollector()
+        self._inline = TextCollector(self._address)
         self.in_data = False
         """Whether the parser has come to the rows."""
         self.parser = safe_parser()
@@ -163,8 +163,10 @@ class RowReader:
             raise self._too_long()
 
     def _too_long(self) -> UnreadableError:
-        address = f"{column_letters(len(self._cells))}{self._number}"
-        return UnreadableError(f"has a cell of more than {MOST_CHARACTERS:,} characters, {address}", SHORTEN)
+        return UnreadableError(f"has {self._address()} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+
+    def _address(self) -> str:
+        return f"a text in cell {column_letters(len(self._cells))}{self._number}"
 
     def _end(self, name: str) -> None:
         if name == self._c:
