@@ -147,9 +147,11 @@ def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
 
 
 def _bounded_lines(text: TextIO) -> Iterator[str]:
+    number = 0
     while line := text.readline(_MOST_OF_A_LINE):
+        number += 1
         if len(line) == _MOST_OF_A_LINE:
-            raise UnreadableError(f"has a line of more than {_MOST_OF_A_LINE:,} characters", SHORTEN)
+            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in line {number:,}", SHORTEN)
         yield line
 
 

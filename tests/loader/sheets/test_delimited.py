@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,3 +121,20 @@ def test_a_nul_further_down_stays_in_its_cell(tmp_path: Path) -> None:
     """What the first look does not see is still no reason to lose or shift cells."""
     content = "a,b\n" + "1,2\n" * 20_000 + "x\0y,3\n"
     assert rows(tmp_path, content)[-1] == (20_002, ["x\0y", "3"])
+
+
+def test_a_ctrl_z_ends_nothing_but_the_file(tmp_path: Path) -> None:
+    """The mark that old programs put at the end is left out there, and a character like any other elsewhere."""
+    assert rows(tmp_path, "a,b\n1,2\n\x1a") == [(1, ["a", "b"]), (2, ["1", "2"])]
+    assert rows(tmp_path, "a,b\n\x1a1,2\n3,4\n")[1:] == [(2, ["\x1a1", "2"]), (3, ["3", "4"])]
+
+
+@pytest.mark.parametrize("content", ["a,b\n" + "x" * (9 << 20), 'a,b\n"' + "x,\n" * (4 << 20), "a\n" + "x" * 200_000])
+def test_a_cell_or_line_larger_than_any_is_refused(tmp_path: Path, content: str) -> None:
+    """Memory is bounded, whatever a line or an open quotation mark goes on for."""
+    assert re.search("row 2|line 2", fault(tmp_path, content).message)
+
+
+def test_a_million_columns_are_refused(tmp_path: Path) -> None:
+    """No sheet has more than 16,384."""
+    assert "16,384" in fault(tmp_path, "," * 1_000_000 + "\n").message

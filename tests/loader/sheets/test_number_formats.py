@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, to_excel
 
-from batch_updater.loader.sheets.number_formats import Shown, from_serial, shown_by
+from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_serial, shown_by
+from batch_updater.model import ShownNumber
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,24 @@ def test_the_edges_of_the_calendar(serial: int | Decimal, shown: Shown, expected
 def test_the_calendar_of_1904() -> None:
     """Workbooks of old Macintosh versions count from 1904."""
     assert from_serial(0, Shown.DATE, epoch_1904=True) == date(1904, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "text"),
+    [
+        ("00000", 123, "00123"), ("00000", -123, "-00123"), ('"OPP-"0000', 7, "OPP-0007"), ("000-00-0000", 123456789,
+         "123-45-6789"), ("000\\-000", 1, "000-001"), ("00000;-0", 5, "00005"), ('"No. "0', 5, "No. 5"),
+        ("000", 12345678, None), ("00000", 12345, None), ("0", 5, None), ("#,##0", 1234, None), ("0.00", 5, None),
+        ('0" pcs"', 5, None), ("0%", 5, None), ("[$EUR] 0", 5, None), ('"EUR" 0', 5, "EUR 5"), ("@", 5, None),
+        ("00000", Decimal("1.5"), None),
+    ],
+)  # fmt: skip
+def test_a_number_shown_with_more_than_it_has_is_told_apart(code: str, number: int | Decimal, text: str | None) -> None:
+    """Leading zeros and letters that only the format shows are no part of the number, and not forgotten either."""
+    shown = shown_by(164, code)
+    found = number if shown is None else as_shown(number, shown, epoch_1904=False)
+    if text is None:
+        assert found == number
+    else:
+        assert isinstance(found, ShownNumber)
+        assert (found.number, found.text) == (number, text)

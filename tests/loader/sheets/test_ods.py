@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.errors import InputError
+from batch_updater.loader.sheets.opening import Source, open_source
+from batch_updater.model import CellFault, ShownNumber
+from tests.data.make_data import opendocument_parts, write_package
+from tests.loader.described import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batch_updater.model import Cell
+
+
+def source(path: Path, rows: str, **given: object) -> Source:
+    return open_source(write_package(path / "a.ods", opendocument_parts(rows)), settings(**given), name="a.ods")
+
+
+def cell(path: Path, attributes: str, content: str = "") -> Cell:
+    row = f"<table:table-row><table:table-cell {attributes}>{content}</table:table-cell></table:table-row>"
+    return next(iter(source(path, row).rows(0))).cells[0]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "content", "expected"),
+    [
+        ('office:value-type="string"', "<text:p>00123</text:p>", "00123"),
+        ('office:value-type="string"', "<text:p>a<text:s text:c='3'/>b<text:tab/>c<text:line-break/>d</text:p>",
+         "a   b\tc\nd"),
+        ('office:value-type="string"', "<text:p> a \n  b </text:p>", "a b"),
+        ('office:value-type="string"', "<text:p><text:span>a</text:span><text:a>b</text:a></text:p>", "ab"),
+        ('office:value-type="string" office:string-value="x"', "<text:p>shown</text:p>", "x"),
+        ('office:value-type="float" office:value="0.1"', "<text:p>0</text:p>", Decimal("0.1")),
+        ('office:value-type="float" office:value="123" table:style-name="zeros"', "",
+         ShownNumber(123, "00123", "00000")),
+        ('office:value-type="percentage" office:value="0.5"', "<text:p>50%</text:p>", Decimal("0.5")),
+        ('office:value-type="currency" office:currency="EUR" office:value="5"', "", 5),
+        ('office:value-type="boolean" office:boolean-value="true"', "", True),
+        ('office:value-type="date" office:date-value="2025-04-03"', "", date(2025, 4, 3)),
+        ('office:value-type="date" office:date-value="2025-04-03T09:30:00"', "",
+         datetime.combine(date(2025, 4, 3), time(9, 30))),
+        ('office:value-type="time" office:time-value="PT30H15M00S"', "", timedelta(hours=30, minutes=15)),
+        ('table:formula="of:=1+1"', "", CellFault("formula-without-value", "=1+1")),
+        ('table:formula="of:=NA()" office:value-type="string" office:string-value=""', "<text:p>#N/A</text:p>",
+         CellFault("error-cell", "#N/A")),
+    ],
+)  # fmt: skip
+def test_a_cell_is_what_its_attributes_say(tmp_path: Path, attributes: str, content: str, expected: Cell) -> None:
+    """The value of a cell is in its attributes; the text beside it is how it is shown."""
+    assert cell(tmp_path, attributes, content) == expected
+
+
+def test_repeated_cells_and_rows_stand_where_they_are(tmp_path: Path) -> None:
+    """A run of equal cells or rows is written once with its number; blank ones count too."""
+    twice = 'table:number-columns-repeated="2"'
+    rows = (
+        '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+        f'<table:table-row table:number-rows-repeated="2"><table:table-cell {twice}/>'
+        f'<table:table-cell {twice} office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>'
+        '<table:table-row table:number-rows-repeated="1048571"><table:table-cell/></table:table-row>'
+    )
+    found = [(row.number, row.cells) for row in source(tmp_path, rows).rows(0) if any(row.cells)]
+    assert found == [(4, [None, None, "x", "x"]), (5, [None, None, "x", "x"])]
+
+
+@pytest.mark.parametrize("value", ['office:value="abc"', 'office:value="nan"', 'office:value="1e999999999"', ""])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    """What cannot be read is neither a blank nor a zero."""
+    with pytest.raises(InputError):
+        cell(tmp_path, f'office:value-type="float" {value}', "<text:p>7</text:p>")
