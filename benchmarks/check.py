@@ -128,7 +128,6 @@ def main() -> None:
     show(f"`check` of {given.workbook_rows:,} x 10 cells of xlsx", ours, "under 300 MB")
     show('`pandas.read_excel(engine="openpyxl")` of the same, alone', pandas, "")
     ratio, ratio_of_cpu = ours.seconds / pandas.seconds, ours.cpu_seconds / pandas.cpu_seconds
-    ratio, ratio_of_cpu = ours.seconds / pandas.seconds, ours.cpu_seconds / pandas.cpu_seconds
     print(f"| ratio | {ratio:.2f} | {ratio_of_cpu:.2f} | | at most 0.5 |")
     show(f"`check` of {given.csv_rows:,} CSV rows, once", text_cost, "under 300 MB")
 
