@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from batch_updater.config import Config
-    from batch_updater.pipeline import Finished, Plan, Run
+    from batch_updater.pipeline import Finished, Run
 
 PROGRAM = "batch-updater"
 REPORT_FAULTS_TO = "the person who installed batch-updater for you, with the lines above"
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_template(commands)
     _add_demo(commands)
     _add_sandbox(commands)
+    _add_runs(commands)
+    _add_report(commands)
     return parser
 
 
@@ -104,6 +106,7 @@ def _add_run(commands: _Commands) -> None:
     parser.add_argument(
         "--keep-going", action="store_true", help="go on although the first rows were all refused alike"
     )
+    parser.add_argument("--restart", action="store_true", help="start a new run although an unfinished one exists")
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
 
 
@@ -148,6 +151,21 @@ def _add_sandbox(commands: _Commands) -> None:
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME=P", type=_fault, help="play a fault with probability P"
     )
+
+
+def _add_runs(commands: _Commands) -> None:
+    parser = _add(commands, "runs", _runs, "list past runs, the newest first, and what became of them", "runs")
+    _add_config_option(parser)
+
+
+def _add_report(commands: _Commands) -> None:
+    parser = _add(
+        commands, "report", _report, "write the results workbook of a past run again, from its folder alone",
+        "report 20261231-235900-changes",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    _add_config_option(parser)
+    parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 
 
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
@@ -206,32 +224,54 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
     _require_sendable(config)
     source, asking = _source(options.file), _on_terminal() and not options.yes
-    if options.file == STDIN and _on_terminal() and not options.yes:
+    if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     results = options.results.resolve() if options.results else None
-    with _logging(options), pipeline.run_folder(source, config) as folder:
-        plan = pipeline.prepare(source, config, folder)
-        run = pipeline.Run(plan, folder, pipeline.Options(results, options.limit, options.keep_going), os.environ)
-        if plan.review.good and (asking or not options.json):
-            terminal.print_preview(plan, sys.stderr, options.limit)
-        if plan.review.good and asking and not terminal.confirmed(plan, options.limit):
+    with _logging(options), pipeline.begun(source, config, restart=options.restart) as begun:
+        terminal.print_earlier(begun, sys.stderr)
+        if not options.yes and not asking:
+            begun.require_recent()
+        if begun.to_send and (asking or not options.json):
+            terminal.print_preview(begun, sys.stderr, options.limit)
+        if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(run, plan, options.limit)
+        run = pipeline.Run(begun, pipeline.Options(results, options.limit, options.keep_going), os.environ)
+        finished = _execute(run, terminal.sends(begun, options.limit))
     return _end(finished, options)
 
 
-def _execute(run: Run, plan: Plan, limit: int | None) -> Finished:
+def _execute(run: Run, rows: int) -> Finished:
     from batch_updater.interrupts import Interrupts
     from batch_updater.run_log import spoken
     from batch_updater.terminal import Bar, PlainLines
 
-    total = plan.review.good if limit is None else min(limit, plan.review.good)
     with (
         Interrupts() as interrupts,
-        Bar(total) if sys.stderr.isatty() else PlainLines(total, sys.stderr) as progress,
+        Bar(rows) if sys.stderr.isatty() else PlainLines(rows, sys.stderr) as progress,
         spoken(progress.say),
     ):
         return run.execute(progress, interrupts)
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from batch_updater import terminal
+    from batch_updater.history import past_runs
+
+    found = past_runs(_config(options).results.folder)
+    if options.json:
+        print(terminal.runs_object(found))
+    else:
+        terminal.print_runs(found, sys.stdout)
+    return ExitCode.OK
+
+
+def _report(options: argparse.Namespace) -> int:
+    from batch_updater import pipeline
+    from batch_updater.history import find_run
+
+    past = find_run(_config(options).results.folder, options.run)
+    finished = pipeline.report(past, options.results.resolve() if options.results else None)
+    return _end(finished, options)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -243,8 +283,9 @@ def _check(options: argparse.Namespace) -> int:
     beside = Path(options.file).parent if options.file != STDIN else Path()
     results = (options.results or beside / f"{stem}-check.xlsx").resolve()
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        finished = pipeline.check(pipeline.prepare(source, config, Path(folder)), results)
-        return _end(finished, options)
+        plan = pipeline.prepare(source, config, Path(folder))
+        with contextlib.closing(plan.table):
+            return _end(pipeline.check(plan, results), options)
 
 
 def _end(finished: Finished, options: argparse.Namespace) -> int:
@@ -258,21 +299,36 @@ def _end(finished: Finished, options: argparse.Namespace) -> int:
 
 
 def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
-    """Return what to type next: the repaired workbook, or after a good check the file itself."""
+    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself."""
+    from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
     from batch_updater.terminal import is_done
 
-    config = ("--config", str(options.config)) if options.config else ()
-    if not finished.summary.rows or finished.results is None:
+    summary = finished.summary
+    if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
         return None
+    config = ("--config", str(options.config)) if options.config else ()
     if finished.folder is None:
-        command = shlex.join((PROGRAM, "run", options.file, *config))
-        if is_done(finished.summary):
+        command = shlex.join((PROGRAM, "run", options.file, *_input_options(options)))
+        if is_done(summary):
             return command
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
-    if is_done(finished.summary):
-        return None
-    command = shlex.join((PROGRAM, "run", str(finished.results), *config))
-    return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
+    steps = []
+    if summary.total(RUN_AGAIN) or finished.fault:
+        again = shlex.join((PROGRAM, "run", finished.facts.input_path, *_input_options(options)))
+        steps.append(f"the same command again goes on with the rows that are not done:\n         {again}")
+    if summary.total(NEEDS_PERSON) and finished.results:
+        command = shlex.join((PROGRAM, "run", str(finished.results), *config))
+        steps.append(f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}')
+    return "\n         Then ".join(steps) or None
+
+
+def _input_options(options: argparse.Namespace) -> list[str]:
+    """Return the options that say what to read and how, as they were given."""
+    given = ["--config", str(options.config)] if options.config else []
+    given += ["--sheet", options.sheet] if getattr(options, "sheet", None) else []
+    for field, value in getattr(options, "constants", ()):
+        given += ["--set", f"{field}={value}"]
+    return given
 
 
 def _template(options: argparse.Namespace) -> int:
@@ -299,11 +355,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
         config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with pipeline.run_folder(source, config) as folder:
-            plan = pipeline.prepare(source, config, folder)
+        with pipeline.begun(source, config, restart=True) as begun:
             if not options.json:
-                terminal.print_preview(plan, sys.stderr)
-            finished = _execute(pipeline.Run(plan, folder, pipeline.Options(), os.environ), plan, None)
+                terminal.print_preview(begun, sys.stderr)
+            finished = _execute(pipeline.Run(begun, pipeline.Options(), os.environ), begun.to_send)
     if options.json:
         print(terminal.result_object(finished))
     else:
@@ -350,8 +405,8 @@ def _config(options: argparse.Namespace) -> Config:
     from batch_updater.config_file import load_config
 
     config = load_config(_config_path(options), os.environ)
-    fields: dict[str, object] = {"constants": {**config.input.constants, **dict(options.constants)}}
-    if options.sheet is not None:
+    fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
+    if getattr(options, "sheet", None) is not None:
         fields["sheet"] = options.sheet
     return config.model_copy(update={"input": config.input.model_copy(update=fields)})
 

@@ -44,7 +44,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return target
 
 
@@ -72,7 +72,8 @@ def _other_name(path: Path) -> Path:
     raise PermissionError(f"{path} is held open, and so are its other names")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk, as far as the system knows how. Raises OSError."""
     if os.name != "posix":
         return  # Windows has no such thing as syncing a folder
     descriptor = os.open(folder, os.O_RDONLY)

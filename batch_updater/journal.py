@@ -3,46 +3,84 @@
 A row that may be in flight is on disk before it is sent; its outcome follows within one commit. Callers on the event
 loop await only the commit that they need: whatever has gathered meanwhile is committed together, so that the cost of
 an fsync is shared by all workers.
+
+A run that is resumed goes on in the same file, as a further part of the run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import queue
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from array import array
+from bisect import bisect_left
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from batch_updater.errors import JournalError
-from batch_updater.model import AllowedList, Outcome, OutcomeKind, Problem
+from batch_updater.files import sync_folder
+from batch_updater.model import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
+    from batch_updater.endpoint.request import Request
     from batch_updater.model import Job
 
-_SCHEMA = """
-CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE rows (
-    number INTEGER PRIMARY KEY,   -- as Excel shows it
-    target TEXT NOT NULL,
-    attempts INTEGER NOT NULL,    -- requests that were about to go out when this was written
-    kind TEXT,                    -- NULL: may be in flight
-    status INTEGER, message TEXT, advice TEXT, cause TEXT, problems TEXT,
-    sent_at REAL,                 -- seconds since 1970-01-01 UTC
-    seconds REAL
-);
+CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
+"""What a resumed run keeps; every other row is judged and sent again."""
+
+_SCHEMA = (
+    "CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL)",  # values in JSON
+    """
+    CREATE TABLE parts (                 -- one for each time that the run was started or resumed
+        number INTEGER PRIMARY KEY,
+        started_at REAL NOT NULL,        -- seconds since 1970-01-01 UTC, as all times here
+        ended_at REAL,                   -- NULL: still going on, or killed
+        requests INTEGER, retries INTEGER, elapsed_s REAL,
+        stopped TEXT, stop_message TEXT, stop_advice TEXT,
+        results TEXT                     -- the workbook; NULL: not written
+    )
+    """,
+    """
+    CREATE TABLE rows (
+        number INTEGER PRIMARY KEY,      -- as Excel shows it
+        target TEXT NOT NULL,
+        digest BLOB,                     -- of the request; NULL: none was made
+        earlier_attempts INTEGER NOT NULL DEFAULT 0,  -- requests in earlier parts of the run
+        attempts INTEGER NOT NULL,       -- in this part, as far as is known
+        kind TEXT,                       -- NULL: may be in flight
+        status INTEGER, message TEXT, advice TEXT, cause TEXT, problems TEXT,
+        sent_at REAL,
+        seconds REAL
+    )
+    """,
+    """
+    CREATE TABLE names (                 -- valid names learned from answers
+        field TEXT NOT NULL, depends_on TEXT NOT NULL, list TEXT NOT NULL, PRIMARY KEY (field, depends_on)
+    )
+    """,
+)
+_FACT = "INSERT OR REPLACE INTO run VALUES (?, ?)"
+_NEW_PART = "INSERT INTO parts (started_at) VALUES (?)"
+_END_OF_PART = """
+UPDATE parts SET ended_at = ?, requests = ?, retries = ?, elapsed_s = ?, stopped = ?, stop_message = ?,
+    stop_advice = ?, results = ?
+WHERE number = (SELECT max(number) FROM parts)
 """
+_COUNT_AS_EARLIER = "UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0"
+_NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
 _MAY_BE_IN_FLIGHT = """
-INSERT INTO rows (number, target, attempts) VALUES (?, ?, ?)
-ON CONFLICT (number) DO UPDATE SET attempts = excluded.attempts, kind = NULL
+INSERT INTO rows (number, target, digest, attempts) VALUES (?, ?, ?, ?)
+ON CONFLICT (number) DO UPDATE SET digest = excluded.digest, attempts = excluded.attempts, kind = NULL
 """
 _SETTLED = """
 INSERT INTO rows (number, target, attempts, kind, status, message, advice, cause, problems, sent_at, seconds)
@@ -52,10 +90,64 @@ ON CONFLICT (number) DO UPDATE SET attempts = excluded.attempts, kind = excluded
     sent_at = excluded.sent_at, seconds = excluded.seconds
 """
 _OUTCOMES = """
-SELECT number, kind, message, advice, cause, problems, status, attempts, sent_at, seconds FROM rows ORDER BY number
+SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds
+FROM rows ORDER BY number
 """
 _QUEUED_AT_MOST = 10_000
 """Writes that may wait for the disk; whoever adds one more waits too."""
+_DIGEST_BYTES = 16
+
+
+class Part(NamedTuple):
+    """One start of a run, and how it ended."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    """None: it is still going on, or was killed."""
+    requests: int
+    retries: int
+    elapsed_s: float
+    stopped: str | None
+    stop_message: str | None
+    stop_advice: str | None
+    results: str | None
+    """The workbook; None if it was not written."""
+
+
+class EarlierRows:
+    """What a journal knew of every row before this part of the run; 25 bytes a row."""
+
+    def __init__(self, rows: Iterable[tuple[int, str | None, bytes | None]]) -> None:
+        """`rows` are (number, kind, digest), by number."""
+        self._numbers = array("q")
+        self._states = bytearray()
+        self._digests = bytearray()
+        self.confirmed = 0
+        for number, kind, digest in rows:
+            state = _UNKNOWN if kind in {None, OutcomeKind.UNCONFIRMED} else kind in CONFIRMED
+            self._numbers.append(number)
+            self._states.append(state)
+            self._digests += (digest or b"").ljust(_DIGEST_BYTES, b"\0")
+            self.confirmed += state == _KEPT
+
+    def is_confirmed(self, row: int, request: Request) -> bool:
+        """Whether this request of the row was confirmed: another one for the same row would not be."""
+        at = self._position(row)
+        if at is None or self._states[at] != _KEPT:
+            return False
+        return bytes(self._digests[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES]) == request.digest
+
+    def maybe_applied(self, row: int) -> bool:
+        """Whether an earlier part may have applied the row without knowing it."""
+        at = self._position(row)
+        return at is not None and self._states[at] == _UNKNOWN
+
+    def _position(self, row: int) -> int | None:
+        at = bisect_left(self._numbers, row)
+        return at if at < len(self._numbers) and self._numbers[at] == row else None
+
+
+_KEPT, _UNKNOWN = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +188,46 @@ class Journal:
     longer be written: then nothing more may be sent.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, earlier: EarlierRows) -> None:
         self._path = path
+        self._connection = connection
+        self.earlier = earlier
+        """What earlier parts of the run came to."""
+        self._file = _identity(path)
         self._writes: queue.Queue[_Write | threading.Event | None] = queue.Queue(_QUEUED_AT_MOST)
         self._fault: JournalError | None = None
-        with _faults_named(path):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # WAL is not to be had on a network share; SQLite then stays with its rollback journal.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
+
+    @classmethod
+    def create(cls, path: Path, facts: Mapping[str, object], started_at: datetime) -> Self:
+        """Make the journal of a new run: it is there with all its facts, or not at all. Raises JournalError."""
+        try:
+            with _faults_named(path):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            with _opened(path) as connection:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                connection.executemany(_FACT, ((name, json.dumps(value)) for name, value in facts.items()))
+                connection.execute(_NEW_PART, (started_at.timestamp(),))
+                connection.execute("COMMIT")
+                sync_folder(path.parent)
+        except JournalError:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            raise
+        return cls(path, connection, EarlierRows(()))
+
+    @classmethod
+    def reopen(cls, path: Path, started_at: datetime) -> Self:
+        """Go on with the journal of a run that is resumed. Raises JournalError."""
+        with _opened(path) as connection:
+            known = connection.execute("SELECT number, kind, digest FROM rows ORDER BY number")
+            earlier = EarlierRows(known)
+            connection.execute(_COUNT_AS_EARLIER)
+            connection.execute(_NEW_PART, (started_at.timestamp(),))
+            connection.execute("COMMIT")
+        return cls(path, connection, earlier)
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +251,7 @@ class Journal:
         if self._fault:
             raise self._fault
 
-    async def will_send(self, job: Job, attempt: int) -> None:
+    async def will_send(self, job: Job, request: Request, attempt: int) -> None:
         """Return when the journal holds that the row may be in flight. Raises JournalError.
 
         A repeat needs no new wait: the row is in flight already, and its count of attempts comes with its outcome.
@@ -142,7 +261,7 @@ class Journal:
         if attempt > 1:
             return
         committed = asyncio.get_running_loop().create_future()
-        await self._put(_Write(_MAY_BE_IN_FLIGHT, (job.row, job.target, attempt), committed))
+        await self._put(_Write(_MAY_BE_IN_FLIGHT, (job.row, job.target, request.digest, attempt), committed))
         await committed
 
     async def settle(self, outcome: Outcome) -> None:
@@ -151,23 +270,34 @@ class Journal:
             raise self._fault
         await self._put(_Write(_SETTLED, _settled_values(outcome), None))
 
-    def note(self, facts: Mapping[str, object]) -> None:
-        """Queue facts about the run: name -> value that JSON can hold."""
-        for name, value in facts.items():
-            statement = "INSERT OR REPLACE INTO run VALUES (?, ?)"
-            self._writes.put(_Write(statement, (name, json.dumps(value)), None))
+    def learned(self, names: AllowedList) -> None:
+        """Queue valid names that an answer taught."""
+        values = (names.field, json.dumps(names.depends_on), json.dumps([asdict(value) for value in names.values]))
+        self._writes.put(_Write(_NAMES, values))
 
-    def note_allowed(self, lists: Iterable[AllowedList]) -> None:
-        """Queue the valid names that were learned."""
-        self.note({"allowed": [asdict(names) for names in lists]})
+    def end_part(self, part: Part) -> None:
+        """Queue how this part of the run ended."""
+        values = (
+            part.ended_at.timestamp() if part.ended_at else None, part.requests, part.retries, part.elapsed_s,
+            part.stopped, part.stop_message, part.stop_advice, part.results,
+        )  # fmt: skip
+        self._writes.put(_Write(_END_OF_PART, values))
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield what is known of every row that was about to be sent, by row number.
+        """Yield what is known of every row that was about to be sent, by row number. Call `flush` before.
 
-        A row without an outcome may have been in flight when the run ended: `unconfirmed`. Call `flush` before.
+        A row without an outcome may have been in flight when the run ended: `unconfirmed`.
         """
-        with closing(sqlite3.connect(self._path)) as reader:
-            yield from map(_outcome, map(_Record._make, reader.execute(_OUTCOMES)))
+        # On the writer's connection, which stays when the folder is removed; the writer has nothing to do meanwhile.
+        yield from _outcomes(self._connection)
+
+    def allowed(self) -> tuple[AllowedList, ...]:
+        """Return the valid names that are known, whichever part learned them. Call `flush` before."""
+        return _allowed(self._connection)
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return every part of the run, this one included. Call `flush` before."""
+        return _parts(self._connection)
 
     async def _put(self, write: _Write) -> None:
         try:
@@ -189,17 +319,25 @@ class Journal:
             ended = None in batch
 
     def _commit(self, writes: list[_Write]) -> None:
-        if self._fault is None:
+        if self._fault is None and writes:
             try:
+                self._require_file()
                 self._connection.execute("BEGIN IMMEDIATE")
                 for write in writes:
                     self._connection.execute(write.statement, write.values)
                 self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                self._fault = JournalError(f"The journal {self._path} cannot be written: {error}.")
+            except (sqlite3.Error, OSError) as error:
+                self._fault = JournalError(f"The journal {self._path} cannot be written: {_why(error)}.")
+                if self._connection.in_transaction:
+                    self._connection.rollback()
         waiting = [write.committed for write in writes if write.committed is not None]
         if waiting:
             waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
+
+    def _require_file(self) -> None:
+        """Raise OSError if the file is gone: the system would go on writing to it, and nobody could ever read it."""
+        if _identity(self._path) != self._file:
+            raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
 
 
 def _release(waiting: list[asyncio.Future[None]], fault: JournalError | None) -> None:
@@ -212,12 +350,34 @@ def _release(waiting: list[asyncio.Future[None]], fault: JournalError | None) ->
             committed.set_exception(fault)
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a journal for writing, with a transaction begun; it stays open unless the block fails."""
+    with _faults_named(path), ExitStack() as stack:
+        connection = stack.enter_context(closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)))
+        # WAL is not to be had on a network share; SQLite then stays with its rollback journal.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        stack.pop_all()
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
 @contextmanager
 def _faults_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"The journal {path} cannot be written: {error}.") from error
+        raise JournalError(f"The journal {path} cannot be written: {_why(error)}.") from error
 
 
 def _outcome(record: _Record) -> Outcome:
@@ -242,3 +402,85 @@ def _outcome(record: _Record) -> Outcome:
         sent_at=None if record.sent_at is None else datetime.fromtimestamp(record.sent_at, UTC),
         seconds=record.seconds,
     )
+
+
+def _outcomes(connection: sqlite3.Connection) -> Iterator[Outcome]:
+    yield from map(_outcome, map(_Record._make, connection.execute(_OUTCOMES)))
+
+
+def _allowed(connection: sqlite3.Connection) -> tuple[AllowedList, ...]:
+    return tuple(
+        AllowedList(
+            field,
+            tuple((name, text) for name, text in json.loads(depends_on)),
+            tuple(AllowedValue(**value) for value in json.loads(values)),
+        )
+        for field, depends_on, values in connection.execute("SELECT field, depends_on, list FROM names ORDER BY rowid")
+    )
+
+
+def _parts(connection: sqlite3.Connection) -> tuple[Part, ...]:
+    columns = "started_at, ended_at, requests, retries, elapsed_s, stopped, stop_message, stop_advice, results"
+    found = connection.execute(f"SELECT {columns} FROM parts ORDER BY number")  # noqa: S608  (columns are ours)
+    return tuple(
+        Part(
+            datetime.fromtimestamp(started_at, UTC),
+            None if ended_at is None else datetime.fromtimestamp(ended_at, UTC),
+            requests or 0, retries or 0, elapsed_s or 0.0, *ending,
+        )
+        for started_at, ended_at, requests, retries, elapsed_s, *ending in found
+    )  # fmt: skip
+
+
+class DamagedJournalError(Exception):
+    """A journal cannot be relied on: nobody can tell from it which rows are done."""
+
+
+@contextmanager
+def journal_reader(path: Path) -> Iterator[JournalReader]:
+    """Open the journal of any run for reading. Raises DamagedJournalError."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            yield JournalReader(connection)
+    except sqlite3.Error as error:
+        raise DamagedJournalError(str(error)) from error
+
+
+class JournalReader:
+    """What a journal says, without writing to it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def require_whole(self) -> None:
+        """Check every page of the file; takes about a second for a million rows. Raises DamagedJournalError."""
+        found = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != ("ok",):
+            raise DamagedJournalError(str(found[0]))
+
+    def facts(self) -> dict[str, object]:
+        """Return the facts about the run; empty if it never began."""
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return (
+            {name: json.loads(value) for name, value in self._connection.execute("SELECT * FROM run")} if tables else {}
+        )
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return every part of the run, by time."""
+        return _parts(self._connection)
+
+    def counts(self) -> dict[OutcomeKind, int]:
+        """Return how many rows have each outcome, of those that were about to be sent."""
+        counts: dict[OutcomeKind, int] = {}
+        for kind, count in self._connection.execute("SELECT kind, count(*) FROM rows GROUP BY kind"):
+            known = OutcomeKind.UNCONFIRMED if kind is None else OutcomeKind(kind)
+            counts[known] = counts.get(known, 0) + count
+        return counts
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what is known of every row that was about to be sent, by row number."""
+        yield from _outcomes(self._connection)
+
+    def allowed(self) -> tuple[AllowedList, ...]:
+        """Return the valid names that were learned."""
+        return _allowed(self._connection)

@@ -89,7 +89,7 @@ class Run:
         """
         import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
 
-        columns = self._finished.plan.table.columns
+        columns = self._finished.table.columns
         records = [
             (
                 row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
@@ -101,18 +101,28 @@ class Run:
         return pd.DataFrame(records, columns=headers, dtype=object)
 
 
-def run(source: Source, config: Configuration = None, *, results: str | os.PathLike[str] | None = None) -> Run:
-    """Send every good row of a file or DataFrame; asks nothing.
+def run(
+    source: Source,
+    config: Configuration = None,
+    *,
+    results: str | os.PathLike[str] | None = None,
+    restart: bool = False,
+    resume_old: bool = False,
+) -> Run:
+    """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
-    Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError) if nothing was sent.
+    An unfinished run of the same rows is gone on with, unless `restart`; one that began more than a day ago only with
+    `resume_old`. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError, LockedError,
+    UsageError) if nothing was sent.
     """
     configuration = _config(config)
     options = pipeline.Options(results=Path(results).resolve() if results else None)
 
     def execute() -> Run:
-        with pipeline.run_folder(_source(source), configuration) as folder:
-            plan = pipeline.prepare(_source(source), configuration, folder)
-            return Run(pipeline.Run(plan, folder, options, os.environ).execute())
+        with pipeline.begun(_source(source), configuration, restart=restart) as begun:
+            if not resume_old:
+                begun.require_recent()
+            return Run(pipeline.Run(begun, options, os.environ).execute())
 
     return _outside_any_loop(execute)
 

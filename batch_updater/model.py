@@ -135,6 +135,8 @@ class Job:
     """Which record the row updates, the same text for the same record: `itemId=123&kind=A`."""
     values: Mapping[str, Value]
     """Field name -> value, for the fields that are sent: route, query and body alike."""
+    maybe_applied: bool = False
+    """Whether an earlier part of the run sent it without learning what became of it."""
 
 
 class OutcomeKind(StrEnum):

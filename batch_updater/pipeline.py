@@ -6,26 +6,39 @@ It goes over its own copy of the input three times, so that nobody holds all the
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from batch_updater import snapshot as snapshots
-from batch_updater.config import settings_of
-from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.errors import ExitCode, JournalError, ResultsError
+from batch_updater.config import InputSettings, settings_of
+from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
-from batch_updater.journal import Journal
+from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
+from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
 from batch_updater.loader.loader import open_table
-from batch_updater.model import Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
+from batch_updater.lock import locked
+from batch_updater.model import ReportRow, RunFacts, Setting, Stop, StopReason
+from batch_updater.reckoning import (
+    counted,
+    counted_without_input,
+    invalid_rows,
+    lasting,
+    planned_rows,
+    require_sum,
+    settled_rows,
+)
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import logged_to
-from batch_updater.summary import RUN_AGAIN, Summary, Tally
 from batch_updater.whereabouts import whereabouts
+from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,14 +46,17 @@ if TYPE_CHECKING:
 
     from batch_updater.config import Config
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
-    from batch_updater.loader.loader import JudgedRow, Review, Table
-    from batch_updater.model import Columns, Job
+    from batch_updater.loader.loader import Review, Table
+    from batch_updater.model import AllowedList, Job, Outcome
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.pool import SendResult
     from batch_updater.snapshot import Snapshot, Source
+    from batch_updater.summary import Summary
 
-_JOURNAL = "journal.sqlite"
+_OLD = timedelta(days=1)
+"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
 class Progress(Protocol):
@@ -55,10 +71,43 @@ class Plan:
     """What would be done: the input copied, read and judged, nothing sent."""
 
     config: Config
+    description: Description
     endpoint: Endpoint
     snapshot: Snapshot
     table: Table
     review: Review
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that holds its lock and has its folder; nothing has been sent."""
+
+    plan: Plan
+    folder: Path
+    identity: Identity
+    earlier: Earlier
+
+    @property
+    def to_send(self) -> int:
+        """Good rows that are not done yet."""
+        resumed = self.earlier.resumed
+        return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
+
+    def require_recent(self) -> None:
+        """Raise UsageError if resuming needs a person's word."""
+        if self.is_old and self.to_send and self.earlier.resumed:
+            began = moment(self.earlier.resumed.started_at)
+            raise UsageError(
+                f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
+                "changes.",
+                remedy="To go on all the same, add --yes; to send every row anew, add --restart.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +126,7 @@ class Options:
 class Finished:
     """How a run or a check ended."""
 
-    plan: Plan
+    table: Table
     facts: RunFacts
     rows: Callable[[], Iterator[ReportRow]]
     """Goes over every row and its outcome once more, in file order."""
@@ -89,16 +138,17 @@ class Finished:
     elapsed_s: float
     folder: Path | None = None
     """The run's folder; None for a check."""
-    results_fault: str | None = None
-    """Why there is no workbook; None if there is one, or if none was asked for."""
+    fault: str | None = None
+    """What could not be written at the end; None if everything was."""
     requests: int = 0
+    """Of this invocation, as `retries`."""
     retries: int = 0
     stop: Stop | None = None
 
     @property
     def exit_code(self) -> ExitCode:
         """A workbook that could not be written asks for another run, like a row that is not done."""
-        return self.summary.exit_code if self.results_fault is None else ExitCode.RUN_AGAIN
+        return self.summary.exit_code if self.fault is None else ExitCode.RUN_AGAIN
 
     @property
     def rate_per_s(self) -> float:
@@ -106,27 +156,36 @@ class Finished:
         return self.requests / self.elapsed_s if self.elapsed_s else 0.0
 
 
-@contextmanager
-def run_folder(source: Source, config: Config) -> Iterator[Path]:
-    """Give a new folder for a run; it is removed again if no run comes of it.
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The input copied and its header row read."""
 
-    Raises ResultsError if it cannot be made.
-    """
-    parent = config.results.folder
-    try:
-        private_folder(parent)
-        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{snapshots.stem_of(source)}"
-        folder = snapshots.claim_folder(parent, name)
-    except OSError as error:
-        raise ResultsError(
-            f"The folder of results {parent} cannot be written: {error.strerror or error}.",
-            remedy="Name another one under results.folder in the configuration.",
-        ) from error
-    try:
-        yield folder
-    finally:
-        if not (folder / _JOURNAL).exists():
-            shutil.rmtree(folder)
+    config: Config
+    description: Description
+    endpoint: Endpoint
+    snapshot: Snapshot
+    table: Table
+
+    def judged(self) -> Plan:
+        """Judge every row. Raises InputError."""
+        return Plan(self.config, self.description, self.endpoint, self.snapshot, self.table, self.table.review())
+
+    def in_folder_of(self, past: PastRun) -> _Opened:
+        """Return the same from the copy that an earlier run made, and let go of this one. Raises InputError."""
+        self.table.close()
+        copy = past.folder / str(past.facts["input_file"])
+        if not copy.exists() or snapshots.sha256_of(copy) != self.snapshot.sha256:
+            shutil.copyfile(self.snapshot.path, copy)
+        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
+        return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
+
+
+def _opened(source: Source, config: Config, folder: Path) -> _Opened:
+    description = read_description(config.api.endpoint)
+    endpoint = endpoint_of(description)
+    snapshot = snapshots.take(source, folder)
+    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
+    return _Opened(config, description, endpoint, snapshot, table)
 
 
 def prepare(source: Source, config: Config, folder: Path) -> Plan:
@@ -134,10 +193,66 @@ def prepare(source: Source, config: Config, folder: Path) -> Plan:
 
     Raises EndpointError and InputError.
     """
-    endpoint = load_endpoint(config.api.endpoint)
-    snapshot = snapshots.take(source, folder)
-    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
-    return Plan(config, endpoint, snapshot, table, table.review())
+    return _opened(source, config, folder).judged()
+
+
+@contextmanager
+def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[Begun]:
+    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
+
+    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
+    LockedError, ResultsError if the folder cannot be made, and what `prepare` raises.
+    """
+    parent, stem = config.results.folder, snapshots.stem_of(source)
+    with _folder_faults(parent):
+        private_folder(parent)
+    with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
+        with _folder_faults(parent):
+            folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
+        table: Table | None = None
+        try:
+            opened = _opened(source, config, folder)
+            table = opened.table
+            identity = _identity(opened)
+            earlier = earlier_run(parent, identity, opened.snapshot.source_path, stem, restart=restart)
+            if earlier.resumed:
+                opened = opened.in_folder_of(earlier.resumed)
+            yield Begun(opened.judged(), earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
+        finally:
+            if not (folder / JOURNAL).exists():
+                if table is not None:
+                    table.close()
+                shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+
+@contextmanager
+def _folder_faults(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, JournalError) as error:
+        raise ResultsError(
+            f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            remedy="Free some space, or name another folder under results.folder in the configuration.",
+        ) from error
+
+
+def _identity(opened: _Opened) -> Identity:
+    columns, settings = opened.table.columns, opened.config.input
+    reading = settings.model_dump(
+        mode="json", include={"header_row", "encoding", "date_order", "decimal", "clear_marker"}
+    )
+    described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
+    return Identity(
+        content=opened.snapshot.sha256,
+        sheet=opened.table.sheet,
+        mapping={
+            name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
+        },
+        constants=dict(settings.constants),
+        reading={name: None if value is None else str(value) for name, value in reading.items()},
+        description=hashlib.sha256(described).hexdigest(),
+        base_url=opened.config.api.base_url,
+    )
 
 
 def check(plan: Plan, results: Path | None) -> Finished:
@@ -146,19 +261,36 @@ def check(plan: Plan, results: Path | None) -> Finished:
     Raises ResultsError if the place is taken or cannot be written.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
-    in_doubt = functools.partial(_planned_rows, plan, only_in_doubt=True)
-    planned = plan.review.rows - len(plan.review.in_doubt)
-    facts = _facts(plan, "check", None, started_at, None)
+    table, review = plan.table, plan.review
+    in_doubt = functools.partial(planned_rows, table, review, only_in_doubt=True)
+    planned = review.rows - len(review.in_doubt)
+    facts = RunFacts(
+        command="check",
+        input_path=plan.snapshot.name,
+        input_sha256=plan.snapshot.sha256,
+        sheet=table.sheet,
+        endpoint=plan.endpoint.name,
+        base_url=plan.config.api.base_url,
+        run_folder=None,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        requests=0,
+        retries=0,
+        stop=None,
+        allowed=(),
+        settings=_settings(plan.config),
+        notes=table.notes,
+    )
     written = None
     if results is not None:
         check_replaceable(results)
-        written = write_results(results, facts, plan.table.columns, plan.endpoint, in_doubt(), planned=planned)
-    summary = written.summary if written else _counted(in_doubt(), plan.table.columns, planned)
-    _require_sum(plan, summary)
+        written = write_results(results, facts, table.columns, plan.endpoint, in_doubt(), planned=planned)
+    summary = written.summary if written else counted(in_doubt(), table.columns, planned)
+    require_sum(review, summary)
     return Finished(
-        plan=plan,
+        table=table,
         facts=facts,
-        rows=functools.partial(_planned_rows, plan),
+        rows=functools.partial(planned_rows, table, review),
         rows_in_doubt=in_doubt,
         results=written.path if written else None,
         summary=summary,
@@ -166,38 +298,49 @@ def check(plan: Plan, results: Path | None) -> Finished:
     )
 
 
-class Run:
-    """One run: from a plan and the folder it was prepared in to its workbook."""
+def _settings(config: Config) -> tuple[Setting, ...]:
+    return (*settings_of(config), *whereabouts())
 
-    def __init__(self, plan: Plan, folder: Path, options: Options, environ: Mapping[str, str]) -> None:
-        self._plan = plan
-        self._folder = folder
+
+class Run:
+    """One run, or one more part of it: from what was begun to its workbook."""
+
+    def __init__(self, begun: Begun, options: Options, environ: Mapping[str, str]) -> None:
+        self._begun = begun
+        self._plan = begun.plan
+        self._folder = begun.folder
         self._options = options
         self._environ = environ
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
 
     def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> Finished:
-        """Send every good row, then write the workbook.
+        """Send every good row that is not done yet, then write the workbook.
 
-        Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken: then nothing
-        was sent. Raises JournalError if the journal cannot even be made.
+        Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
+        cannot be written: then nothing was sent.
         """
         import asyncio
 
         from batch_updater.sender.auth import fetch_credentials
 
-        results = self._options.results or self._folder / self._workbook_name()
+        results = self._options.results or self._folder / _workbook_name(self._plan.snapshot.stem, self._started_at)
         check_replaceable(results)
         sent: SendResult | None = None
-        credentials = fetch_credentials(self._plan.config.api, self._environ) if self._plan.review.good else None
-        with logged_to(self._folder / "run.log"), Journal(self._folder / _JOURNAL) as journal:
-            journal.note(_opening_facts(self._plan, self._started_at))
+        credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
+        with _folder_faults(self._folder):
+            log = logged_to(self._folder / "run.log")
+            journal = self._journal()
+        with journal, log:
             if credentials:
                 sent = asyncio.run(self._send(journal, credentials, progress, interrupts))
-            finished = self._report(results, journal, sent)
-            journal.note(_closing_facts(finished))
-        return finished
+            return self._report(results, journal, sent)
+
+    def _journal(self) -> Journal:
+        path = self._folder / JOURNAL
+        if self._begun.earlier.resumed:
+            return Journal.reopen(path, self._started_at)
+        return Journal.create(path, _opening_facts(self._begun), self._started_at)
 
     async def _send(
         self, journal: Journal, credentials: Credentials, progress: Progress | None, interrupts: Interrupts | None
@@ -214,72 +357,97 @@ class Run:
         sender = Sender(
             self._plan.endpoint,
             self._plan.config,
-            Hooks(before_send=journal.will_send, on_outcome=settled),
+            Hooks(before_send=journal.will_send, on_outcome=settled, on_names=journal.learned),
             credentials,
             self._environ,
             rows=self._plan.review.rows,
-            keep_going=self._options.keep_going,
+            # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
+            keep_going=self._options.keep_going or self._begun.earlier.resumed is not None,
         )
         if interrupts:
             interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
         try:
-            return await sender.send(self._jobs())
+            return await sender.send(self._jobs(journal))
         finally:
             if interrupts:
                 interrupts.sent()
 
-    def _jobs(self) -> Iterator[Job]:
-        """Yield the jobs that are to be sent, in file order."""
-        jobs = (judged.job for judged in self._judged() if judged.job and judged.waits_for is None)
-        return itertools.islice(jobs, self._options.limit)
-
-    def _judged(self) -> Iterator[JudgedRow]:
-        return self._plan.table.judged(self._plan.review)
-
-    def _workbook_name(self) -> str:
-        return f"{self._plan.snapshot.stem}-results-{self._started_at:%Y%m%d-%H%M%S}.xlsx"
+    def _jobs(self, journal: Journal) -> Iterator[Job]:
+        """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
+        judged_rows = self._plan.table.judged(self._plan.review)
+        good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
+        first = itertools.islice(good, self._options.limit)
+        if not self._begun.earlier.resumed:
+            yield from first
+            return
+        builder, earlier = RequestBuilder(self._plan.endpoint), journal.earlier
+        for job in first:
+            if not earlier.is_confirmed(job.row, builder.build(job)):
+                yield replace(job, maybe_applied=True) if earlier.maybe_applied(job.row) else job
 
     def _report(self, results: Path, journal: Journal, sent: SendResult | None) -> Finished:
         """Write the workbook. A fault of the disk is reported, not raised: the outcomes are known all the same."""
         stop = (sent.stop if sent else None) or self._limit_stop()
         stop = _flushed(journal) or stop
-        rows = functools.partial(self._settled_rows, journal, stop)
+        table, review = self._plan.table, self._plan.review
+        facts = self._facts(journal, sent, stop)
         written, fault = None, None
-        facts = _facts(self._plan, "run", self._folder, self._started_at, sent)
-        if not (sent and sent.aborted):
-            try:
-                written = write_results(results, facts, self._plan.table.columns, self._plan.endpoint, rows())
-            except (OSError, ResultsError) as error:
-                fault = f"The workbook {results} could not be written: {error}."
-        summary = written.summary if written else _counted(rows(), self._plan.table.columns)
-        _require_sum(self._plan, summary)
-        return Finished(
-            plan=self._plan,
+        try:
+            if not (sent and sent.aborted):
+                rows = settled_rows(table, review, journal.outcomes(), stop)
+                written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
+            summary = written.summary if written else self._summary(journal, stop)
+        except (OSError, ResultsError, InputError) as error:
+            fault = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
+            summary = self._summary(journal, stop)
+        require_sum(review, summary)
+        finished = Finished(
+            table=table,
             facts=facts,
-            rows=rows,
-            rows_in_doubt=rows,
+            rows=functools.partial(_rows_of, self._folder, table, review, stop),
+            rows_in_doubt=functools.partial(_rows_of, self._folder, table, review, stop),
             results=written.path if written else None,
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
-            results_fault=fault,
+            fault=fault,
             requests=sent.requests if sent else 0,
             retries=sent.retries if sent else 0,
-            stop=_lasting(stop, summary),
+            stop=lasting(stop, summary),
         )
+        return _ended(journal, finished, self._started_at)
 
-    def _settled_rows(self, journal: Journal, stop: Stop | None) -> Iterator[ReportRow]:
-        """Yield every row with its one outcome: its problems, what the journal holds, or that it had no turn."""
-        known = journal.outcomes()
-        settled = next(known, None)
-        for judged in self._judged():
-            if settled is not None and settled.row == judged.row.number:
-                yield ReportRow(judged.row, settled)
-                settled = next(known, None)
-            else:
-                yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))
-        if settled is not None:
-            raise RuntimeError(f"the journal holds row {settled.row}, which the input does not have as a good row")
+    def _summary(self, journal: Journal, stop: Stop | None) -> Summary:
+        """Count the outcomes, from the journal alone where the copy of the input has gone."""
+        table, review = self._plan.table, self._plan.review
+        try:
+            return counted(settled_rows(table, review, journal.outcomes(), stop), table.columns)
+        except (OSError, InputError):
+            return counted_without_input(review, table.columns, journal.outcomes())
+
+    def _facts(self, journal: Journal, sent: SendResult | None, stop: Stop | None) -> RunFacts:
+        """Return the facts about the whole run, the parts before this one included."""
+        parts = journal.parts()
+        notes = list(self._plan.table.notes)
+        if len(parts) > 1:
+            notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
+        return RunFacts(
+            command="run",
+            input_path=self._plan.snapshot.name,
+            input_sha256=self._plan.snapshot.sha256,
+            sheet=self._plan.table.sheet,
+            endpoint=self._plan.endpoint.name,
+            base_url=self._plan.config.api.base_url,
+            run_folder=str(self._folder),
+            started_at=parts[0].started_at,
+            finished_at=datetime.now(UTC),
+            requests=sum(part.requests for part in parts) + (sent.requests if sent else 0),
+            retries=sum(part.retries for part in parts) + (sent.retries if sent else 0),
+            stop=stop,
+            allowed=journal.allowed(),
+            settings=_settings(self._plan.config),
+            notes=tuple(notes),
+        )
 
     def _limit_stop(self) -> Stop | None:
         limit = self._options.limit
@@ -288,15 +456,21 @@ class Run:
         return Stop(
             StopReason.LIMIT,
             f"Only the first {limit:,} good rows were sent, as --limit asked.",
-            "If they are as you want them, run again without --limit.",
+            "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
 
 
-def _counted(rows: Iterator[ReportRow], columns: Columns, planned: int = 0) -> Summary:
-    tally = Tally(columns, planned)
-    for row in rows:
-        tally.add(row.outcome)
-    return tally.summary()
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _workbook_name(stem: str, at: datetime) -> str:
+    return f"{stem}-results-{at:%Y%m%d-%H%M%S}.xlsx"
+
+
+def _rows_of(folder: Path, table: Table, review: Review, stop: Stop | None) -> Iterator[ReportRow]:
+    with journal_reader(folder / JOURNAL) as journal:
+        yield from settled_rows(table, review, journal.outcomes(), stop)
 
 
 def _flushed(journal: Journal) -> Stop | None:
@@ -308,98 +482,103 @@ def _flushed(journal: Journal) -> Stop | None:
     return None
 
 
-def _invalid(judged: JudgedRow) -> Outcome:
-    return Outcome(judged.row.number, OutcomeKind.INVALID, problems=judged.problems)
+def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finished:
+    """Note in the journal how this part of the run ended; that it cannot be noted is a fault of its own."""
+    stop = finished.stop
+    part = Part(
+        started_at, datetime.now(UTC), finished.requests, finished.retries, finished.elapsed_s,
+        stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None,
+        str(finished.results) if finished.results else None,
+    )  # fmt: skip
+    try:
+        journal.end_part(part)
+        journal.flush()
+    except JournalError as error:
+        return replace(finished, fault=finished.fault or f"How the run ended could not be noted: {error}")
+    return finished
 
 
-def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
-    row = judged.row.number
-    if judged.waits_for is not None:
-        return Outcome(
-            row,
-            OutcomeKind.NOT_SENT,
-            f"Row {judged.waits_for} updates the same record and has to be done first.",
-            f"Repair row {judged.waits_for}, then run again.",
-            "waits for an earlier row of the same record",
-        )
-    why = stop.message if stop else "The run ended early."
-    return Outcome(
-        row,
-        OutcomeKind.NOT_SENT,
-        f"The run ended before this row's turn. {why}",
-        "Run again.",
-        "no turn before the end",
-    )
-
-
-def _planned_rows(plan: Plan, *, only_in_doubt: bool = False) -> Iterator[ReportRow]:
-    for judged in plan.table.judged(plan.review, only_in_doubt=only_in_doubt):
-        if judged.job is None:
-            outcome = _invalid(judged)
-        elif judged.waits_for is not None:
-            outcome = _not_sent(judged, None)
-        else:
-            outcome = Outcome(judged.row.number, OutcomeKind.PLANNED)
-        yield ReportRow(judged.row, outcome)
-
-
-def _lasting(stop: Stop | None, summary: Summary) -> Stop | None:
-    """Return what the run was stopped by: nothing if every row came to its end all the same."""
-    if not summary.total(RUN_AGAIN):
-        return None
-    if stop is None and summary[OutcomeKind.NOT_SENT]:
-        return Stop(
-            StopReason.WAITING,
-            f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",
-            "Repair the earlier rows, then run again.",
-        )
-    return stop
-
-
-def _require_sum(plan: Plan, summary: Summary) -> None:
-    """Every data row has exactly one outcome, or the program itself is wrong and says so."""
-    if summary.rows != plan.review.rows:
-        raise RuntimeError(f"{plan.review.rows} rows went in, but {summary.rows} outcomes came out")
-
-
-def _facts(plan: Plan, command: str, folder: Path | None, started_at: datetime, sent: SendResult | None) -> RunFacts:
-    return RunFacts(
-        command=command,
-        input_path=plan.snapshot.name,
-        input_sha256=plan.snapshot.sha256,
-        sheet=plan.table.sheet,
-        endpoint=plan.endpoint.name,
-        base_url=plan.config.api.base_url,
-        run_folder=str(folder) if folder else None,
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-        requests=sent.requests if sent else 0,
-        retries=sent.retries if sent else 0,
-        stop=sent.stop if sent else None,
-        allowed=sent.allowed.lists if sent else (),
-        settings=(*settings_of(plan.config), *whereabouts()),
-        notes=plan.table.notes,
-    )
-
-
-def _opening_facts(plan: Plan, started_at: datetime) -> dict[str, object]:
+def _opening_facts(begun: Begun) -> dict[str, object]:
+    plan = begun.plan
     return {
+        "identity": asdict(begun.identity),
         "input": plan.snapshot.name,
-        "sha256": plan.snapshot.sha256,
-        "sheet": plan.table.sheet,
+        "input_path": plan.snapshot.source_path,
+        "input_file": plan.snapshot.path.name,
+        "stem": plan.snapshot.stem,
         "endpoint": plan.endpoint.name,
-        "base_url": plan.config.api.base_url,
-        "settings": {setting.name: setting.value for setting in settings_of(plan.config)},
-        "started_at": started_at.isoformat(),
+        "description": asdict(plan.description),
+        "reading": plan.config.input.model_dump(mode="json"),
+        "settings": [[setting.name, setting.value] for setting in _settings(plan.config)],
+        "rows": plan.review.rows,
+        "invalid": invalid_rows(plan.review),
     }
 
 
-def _closing_facts(finished: Finished) -> dict[str, object]:
-    return {
-        "ended_at": datetime.now(UTC).isoformat(),
-        "outcomes": dict(finished.summary.counts),
-        "requests": finished.requests,
-        "retries": finished.retries,
-        "stopped": finished.stop.reason if finished.stop else None,
-        "results": str(finished.results) if finished.results else None,
-    }
+def report(past: PastRun, results: Path | None) -> Finished:
+    """Write the workbook of a past run again, from its folder alone; sends nothing.
+
+    Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
+    """
+    clock, facts = time.monotonic(), past.facts
+    results = results or past.folder / _workbook_name(str(facts["stem"]), datetime.now(UTC))
+    check_replaceable(results)
+    copy = past.folder / str(facts["input_file"])
+    if not copy.exists() or snapshots.sha256_of(copy) != past.identity.content:
+        raise InputError(
+            f"The copy of the input {copy} is not what the run read.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(copy)),
+        )
+    endpoint = endpoint_of(Description(**facts["description"]))  # type: ignore[arg-type]  # written from a Description
+    settings = InputSettings.model_validate(facts["reading"])
+    table = open_table(copy, endpoint, settings, name=past.input)
+    review, stop = table.review(), past.stop
+    try:
+        with journal_reader(past.folder / JOURNAL) as journal:
+            journal.require_whole()
+            told = _facts_of(past, table, journal.allowed())
+            rows = settled_rows(table, review, journal.outcomes(), stop)
+            try:
+                written = write_results(results, told, table.columns, endpoint, rows)
+            except OSError as error:
+                raise ResultsError(f"{results} cannot be written: {error.strerror or error}.") from error
+    except DamagedJournalError as error:
+        raise past.damaged(str(error)) from error
+    require_sum(review, written.summary)
+    again = functools.partial(_rows_of, past.folder, table, review, stop)
+    return Finished(
+        table=table,
+        facts=told,
+        rows=again,
+        rows_in_doubt=again,
+        results=written.path,
+        summary=written.summary,
+        elapsed_s=time.monotonic() - clock,
+        folder=past.folder,
+        stop=lasting(stop, written.summary),
+    )
+
+
+def _facts_of(past: PastRun, table: Table, allowed: tuple[AllowedList, ...]) -> RunFacts:
+    notes = list(table.notes)
+    if not past.is_ended:
+        notes.append("The run is still going on, or was killed: rows on their way then count as unconfirmed.")
+    settings = (Setting(str(name), str(value)) for name, value in past.settings)
+    return RunFacts(
+        command="run",
+        input_path=past.input,
+        input_sha256=past.identity.content,
+        sheet=past.identity.sheet,
+        endpoint=str(past.facts["endpoint"]),
+        base_url=past.identity.base_url,
+        run_folder=str(past.folder),
+        started_at=past.started_at,
+        finished_at=past.ended_at or datetime.now(UTC),
+        requests=past.requests,
+        retries=past.retries,
+        stop=past.stop,
+        allowed=allowed,
+        settings=tuple(settings),
+        notes=tuple(notes),
+    )

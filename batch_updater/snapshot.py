@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Place, ResultsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
+    from io import RawIOBase
 
     import pandas as pd
 
@@ -35,6 +38,8 @@ class Snapshot:
     stem: str
     """The input's name without ending, in characters that every file system takes."""
     sha256: str
+    source_path: str | None = None
+    """Absolute path of the input; None if it was no file."""
 
 
 def safe_stem(name: str) -> str:
@@ -62,6 +67,19 @@ def stem_of(source: Source) -> str:
     return "dataframe" if _is_frame(source) else "stdin"
 
 
+def name_of(source: Source) -> str:
+    """Return what people call the input."""
+    if isinstance(source, Path):
+        return str(source)
+    return "DataFrame" if _is_frame(source) else "standard input"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file. Raises OSError."""
+    with path.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")
@@ -70,9 +88,9 @@ def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
 def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
     """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
     copy = folder / "input.csv"
-    with _create(copy) as writer:
+    with _create(copy) as writer, _write_faults(copy):
         frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
-    return Snapshot(copy, "DataFrame", "dataframe", hashlib.sha256(copy.read_bytes()).hexdigest())
+    return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 
 
 def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
@@ -107,7 +125,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
             remedy="Wait until whoever writes it has finished, then start again.",
             place=Place(file=str(source)),
         )
-    return Snapshot(copy, str(source), safe_stem(source.name), sha256)
+    return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
 
 
 def _copy(reader: BinaryIO, target: Path) -> str:
@@ -115,12 +133,28 @@ def _copy(reader: BinaryIO, target: Path) -> str:
     with _create(target) as writer:
         while chunk := reader.read(_CHUNK_BYTES):
             digest.update(chunk)
-            writer.write(chunk)
+            with _write_faults(target):
+                writer.write(chunk)
     return digest.hexdigest()
 
 
-def _create(path: Path) -> BinaryIO:
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+def _create(path: Path) -> RawIOBase:
+    with _write_faults(path):
+        # Unbuffered: what cannot be written fails here, and not when the file is closed.
+        return open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+@contextmanager
+def _write_faults(path: Path) -> Iterator[None]:
+    """Tell a copy that cannot be written from an input that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"The copy of the input {path} cannot be written: {error.strerror or error}.",
+            remedy="Free some space, or name another folder under results.folder in the configuration.",
+            place=Place(file=str(path)),
+        ) from error
 
 
 def _unreadable(source: Path, error: OSError) -> InputError:

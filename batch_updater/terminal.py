@@ -12,8 +12,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.history import DamagedRun
 from batch_updater.model import OutcomeKind
 from batch_updater.summary import NEEDS_NOTHING
+from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from batch_updater.history import PastRun
     from batch_updater.model import Outcome
-    from batch_updater.pipeline import Finished, Plan
+    from batch_updater.pipeline import Begun, Finished, Plan
     from batch_updater.summary import Cause, Summary
 
 _REFRESH_S = 0.5
@@ -50,10 +53,25 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def print_preview(plan: Plan, stream: TextIO, limit: int | None = None) -> None:
+def print_preview(begun: Begun, stream: TextIO, limit: int | None = None) -> None:
     """Show what will happen, before anybody is asked."""
-    for label, text in _preview_lines(plan, limit):
+    for label, text in _preview_lines(begun, limit):
         _print_wrapped(f"{label:<{_LABEL_WIDTH}} {text}", _LABEL_WIDTH + 1, stream)
+
+
+def print_earlier(begun: Begun, stream: TextIO) -> None:
+    """Say what past runs of the same input mean for this one."""
+    earlier = begun.earlier
+    if past := earlier.resumed:
+        began = moment(past.started_at)
+        _print_wrapped(f"Resuming the run of {began}: {past.confirmed:,} of {rows(past.rows)} are done.", 0, stream)
+        if begun.is_old:
+            print("It began more than a day ago: changes made since could be overwritten.", file=stream)
+    if past := earlier.finished:
+        done, when = past.summary[OutcomeKind.UPDATED], moment(past.started_at)
+        _print_wrapped(f"This was applied before, on {when}: {done:,} of {rows(past.rows)} updated.", 0, stream)
+    if earlier.note:
+        _print_wrapped(earlier.note, 0, stream)
 
 
 def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
@@ -66,7 +84,8 @@ def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     print(line, file=stream)
 
 
-def _preview_lines(plan: Plan, limit: int | None) -> Iterator[tuple[str, str]]:
+def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]:
+    plan = begun.plan
     review, table = plan.review, plan.table
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}"
@@ -76,10 +95,14 @@ def _preview_lines(plan: Plan, limit: int | None) -> Iterator[tuple[str, str]]:
     yield from _labelled("Fields", _field_lines(plan))
     yield from _labelled("Note", table.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
-    sent = review.good if limit is None else min(limit, review.good)
     rate = plan.config.sending.rate_per_s
-    yield "Time", f"about {duration(sent / rate)} at {rate:g} requests a second"
+    yield "Time", f"about {duration(sends(begun, limit) / rate)} at {rate:g} requests a second"
     yield from _labelled("First", _sample_lines(plan))
+
+
+def sends(begun: Begun, limit: int | None) -> int:
+    """Return how many rows will be sent, at most."""
+    return begun.to_send if limit is None else min(limit, begun.to_send)
 
 
 def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -110,14 +133,11 @@ def _cause_line(cause: Cause) -> str:
     return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
 
 
-def confirmed(plan: Plan, limit: int | None) -> bool:
+def confirmed(begun: Begun, limit: int | None) -> bool:
     """Ask on stderr whether to send; anything but yes is no."""
-    sent = plan.review.good if limit is None else min(limit, plan.review.good)
-    print(
-        f"\nSend {sent:,} update{'s' if sent != 1 else ''} to {plan.config.api.base_url}? [y/N] ",
-        end="",
-        file=sys.stderr,
-    )
+    count, again = sends(begun, limit), " again" if begun.earlier.finished else ""
+    question = f"Send {count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
+    print(f"\n{question} [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     try:
         return sys.stdin.readline().strip().casefold() in {"y", "yes"}
@@ -216,8 +236,8 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print("\nCommonest causes:", file=stream)
         for cause in summary.causes[:_CAUSES_SHOWN]:
             _print_wrapped(f"  {_cause_line(cause)}", 6, stream)
-    if finished.results_fault:
-        print(f"\n{finished.results_fault}", file=stream)
+    if finished.fault:
+        print(f"\n{finished.fault}", file=stream)
     if finished.results:
         print(f"\nResults: {finished.results}", file=stream)
     if next_command:
@@ -238,7 +258,7 @@ def _print_problems(finished: Finished, stream: TextIO) -> None:
     if shown:
         print(file=stream)
     for problem in shown[:_PROBLEMS_SHOWN]:
-        cell = finished.plan.table.columns.address_of(problem)
+        cell = finished.table.columns.address_of(problem)
         where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
         _print_wrapped(f"{where}: {problem.reason} {problem.remedy}".strip(), 2, stream)
     if len(shown) > _PROBLEMS_SHOWN:
@@ -258,14 +278,14 @@ def _print_counts(summary: Summary, stream: TextIO) -> None:
 
 def result_object(finished: Finished) -> str:
     """Return what `--json` prints: one object on one line."""
-    plan, summary = finished.plan, finished.summary
+    facts, summary = finished.facts, finished.summary
     return json.dumps(
         {
             "run": str(finished.folder) if finished.folder else None,
-            "input": plan.snapshot.name,
-            "sheet": plan.table.sheet,
+            "input": facts.input_path,
+            "sheet": facts.sheet,
             "results": str(finished.results) if finished.results else None,
-            "endpoint": plan.endpoint.name,
+            "endpoint": facts.endpoint,
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
             "requests": finished.requests,
@@ -281,3 +301,52 @@ def result_object(finished: Finished) -> str:
 def is_done(summary: Summary) -> bool:
     """Whether no row needs anything more."""
     return summary.total(NEEDS_NOTHING) == summary.rows
+
+
+def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
+    """List past runs, the newest first: when, how long, how many rows, and what became of them."""
+    there_are = False
+    for past in runs:
+        there_are = True
+        print(past.folder.name, file=stream)
+        if isinstance(past, DamagedRun):
+            print(f"    its journal is damaged: {past.why}", file=stream)
+            continue
+        took = duration(past.elapsed_s) if past.is_ended else "not ended"
+        print(f"    {moment(past.started_at)}, {took}, {past.input}: {past.summary.verdict}", file=stream)
+        if past.is_unfinished:
+            stop = past.stop
+            why = f" ({stop.message})" if stop else ""
+            print(f"    unfinished{why}; running the same again goes on with it", file=stream)
+    if not there_are:
+        print("There are no runs yet.", file=stream)
+
+
+def runs_object(runs: Iterable[PastRun | DamagedRun]) -> str:
+    """Return what `runs --json` prints: one object on one line."""
+    return json.dumps({"runs": [_run_object(past) for past in runs], "exit_code": 0})
+
+
+def _run_object(past: PastRun | DamagedRun) -> dict[str, object]:
+    if isinstance(past, DamagedRun):
+        return {"run": str(past.folder), "damaged": past.why}
+    identity = past.identity
+    return {
+        "run": str(past.folder),
+        "input": past.input,
+        "sheet": identity.sheet,
+        "endpoint": past.facts["endpoint"],
+        "base_url": identity.base_url,
+        "started_at": past.started_at.isoformat(),
+        "ended_at": past.ended_at.isoformat() if past.ended_at else None,
+        "elapsed_s": round(past.elapsed_s, 3),
+        "rows": past.rows,
+        "outcomes": {kind.value: past.counts[kind] for kind in OutcomeKind},
+        "requests": past.requests,
+        "retries": past.retries,
+        "stopped": past.stop.reason.value if past.stop else None,
+        "results": past.parts[-1].results,
+        "unfinished": past.is_unfinished,
+        "verdict": past.summary.verdict,
+        "exit_code": int(past.summary.exit_code),
+    }

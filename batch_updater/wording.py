@@ -1,7 +1,8 @@
-"""What is wrong with a row and what to do about it, in the words that every report of it uses."""
+"""Words that every report uses: what is wrong with a row, what to do about it, when something was."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,3 +32,10 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
     """Return what is wrong and what to do, on one line."""
     text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome)}".strip()
     return " ".join(text.split("\n"))
+
+
+def moment(at: datetime) -> str:
+    """Return when something was, in this machine's time: `14:02` today, else `23 November 2026, 14:02`."""
+    local = at.astimezone()
+    is_today = local.date() == datetime.now(UTC).astimezone().date()
+    return f"{local:%H:%M}" if is_today else f"{local.day} {local:%B %Y, %H:%M}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_updater.endpoint.request import Request
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.model import Job, Outcome, OutcomeKind, Problem
@@ -16,6 +17,7 @@ from batch_updater.model import Job, Outcome, OutcomeKind, Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
+STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 REJECTED = Outcome(
     row=3,
     kind=OutcomeKind.REJECTED,
@@ -30,13 +32,21 @@ REJECTED = Outcome(
 )
 
 
+def created(path: Path) -> Journal:
+    return Journal.create(path, {"rows": 3}, STARTED)
+
+
+def request(row: int) -> Request:
+    return Request("PUT", f"/items/{row}", "", b"{}", "application/json")
+
+
 def job(row: int) -> Job:
     return Job(row, f"id={row}", {"id": row})
 
 
 def test_an_outcome_comes_back_as_it_was_given(tmp_path: Path) -> None:
     """Every part of an outcome survives the journal."""
-    with Journal(tmp_path / "journal.sqlite") as journal:
+    with created(tmp_path / "journal.sqlite") as journal:
         asyncio.run(journal.settle(REJECTED))
         journal.flush()
         assert list(journal.outcomes()) == [REJECTED]
@@ -45,8 +55,8 @@ def test_an_outcome_comes_back_as_it_was_given(tmp_path: Path) -> None:
 def test_a_row_that_may_be_in_flight_is_on_disk_before_it_is_sent(tmp_path: Path) -> None:
     """When will_send returns, another reader of the file sees the row, and it counts as unconfirmed."""
     path = tmp_path / "journal.sqlite"
-    with Journal(path) as journal:
-        asyncio.run(journal.will_send(job(7), 1))
+    with created(path) as journal:
+        asyncio.run(journal.will_send(job(7), request(7), 1))
         reader = sqlite3.connect(path)
         assert reader.execute("SELECT number, target, kind FROM rows").fetchall() == [(7, "id=7", None)]
         reader.close()
@@ -59,11 +69,11 @@ def test_outcomes_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
 
     async def settle(journal: Journal) -> None:
         for row in (9, 2, 5):
-            await journal.will_send(job(row), 1)
+            await journal.will_send(job(row), request(row), 1)
         for row in (5, 9, 2):
             await journal.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
 
-    with Journal(tmp_path / "journal.sqlite") as journal:
+    with created(tmp_path / "journal.sqlite") as journal:
         asyncio.run(settle(journal))
         journal.flush()
         assert [(outcome.row, outcome.kind) for outcome in journal.outcomes()] == [
@@ -75,9 +85,9 @@ def test_many_waiting_at_once_are_all_released(tmp_path: Path) -> None:
     """Rows that wait for the disk together share a commit and all go on."""
 
     async def send_all(journal: Journal) -> None:
-        await asyncio.gather(*(journal.will_send(job(row), 1) for row in range(500)))
+        await asyncio.gather(*(journal.will_send(job(row), request(row), 1) for row in range(500)))
 
-    with Journal(tmp_path / "journal.sqlite") as journal:
+    with created(tmp_path / "journal.sqlite") as journal:
         asyncio.run(send_all(journal))
         assert sum(1 for _ in journal.outcomes()) == 500
 
@@ -85,14 +95,14 @@ def test_many_waiting_at_once_are_all_released(tmp_path: Path) -> None:
 def test_a_journal_that_cannot_be_written_stops_the_sending(tmp_path: Path) -> None:
     """Once a commit fails, will_send, settle and flush raise JournalError, and go on raising it."""
     path = tmp_path / "journal.sqlite"
-    with Journal(path) as journal:
+    with created(path) as journal:
         saboteur = sqlite3.connect(path)
         saboteur.execute("DROP TABLE rows")
         saboteur.commit()
         saboteur.close()
         for _ in range(2):
             with pytest.raises(JournalError, match="journal"):
-                asyncio.run(journal.will_send(job(1), 1))
+                asyncio.run(journal.will_send(job(1), request(1), 1))
         with pytest.raises(JournalError):
             asyncio.run(journal.settle(REJECTED))
         with pytest.raises(JournalError):
@@ -102,4 +112,4 @@ def test_a_journal_that_cannot_be_written_stops_the_sending(tmp_path: Path) -> N
 def test_a_journal_that_cannot_be_made_names_its_file(tmp_path: Path) -> None:
     """A folder that does not exist is a JournalError with the path, not an error of SQLite."""
     with pytest.raises(JournalError, match="nowhere"):
-        Journal(tmp_path / "nowhere" / "journal.sqlite")
+        created(tmp_path / "nowhere" / "journal.sqlite")

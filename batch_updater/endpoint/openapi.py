@@ -45,20 +45,42 @@ _ALIASES_AT_MOST = 1_000
 _ISO_DATE = "%Y-%m-%d"
 
 
-def load_endpoint(reference: str) -> Endpoint:
-    """Read the description of one operation.
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The text of a document, and which operation of it is meant."""
 
-    `reference` is the name of a built-in description, or `path/openapi.yaml#operationId`; without `#` the only
-    updating operation of the document is taken. Raises EndpointError, which names the file and the place in it.
+    name: str | None
+    """What the configuration calls a built-in description; None for any other."""
+    path: str
+    operation_id: str | None
+    """None: the only updating operation of the document."""
+    text: str
+
+
+def load_endpoint(reference: str) -> Endpoint:
+    """Read the description of one operation: `endpoint_of(read_description(reference))`."""
+    return endpoint_of(read_description(reference))
+
+
+def read_description(reference: str) -> Description:
+    """Read the document that `reference` names: a built-in description, or `path/openapi.yaml#operationId`.
+
+    Raises EndpointError, which names the file.
     """
     if reference in BUILT_IN:
         path = Path(__file__).with_name(f"{reference}.openapi.yaml")
-        return _Document(path, _parse(path)).endpoint(reference, reference)
+        return Description(reference, str(path), reference, _text_of(path))
     path_text, _, operation_id = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
         _unknown_built_in(path_text)
-    return _Document(path, _parse(path)).endpoint(operation_id or None, None)
+    return Description(None, str(path), operation_id or None, _text_of(path))
+
+
+def endpoint_of(description: Description) -> Endpoint:
+    """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
+    document = _Document(description.path, _parse(description))
+    return document.endpoint(description.operation_id, description.name)
 
 
 def _unknown_built_in(name: str) -> NoReturn:
@@ -69,37 +91,47 @@ def _unknown_built_in(name: str) -> NoReturn:
     )
 
 
-def _parse(path: Path) -> Node:
-    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
+def _text_of(path: Path) -> str:
     place = Place(file=str(path))
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise EndpointError(f"{path} is too large for an OpenAPI document.", remedy="Name another.", place=place)
-        text = path.read_text(encoding="utf-8-sig")
-        # Each alias can multiply what the document unfolds to.
-        if len(re.findall(r"(?m)(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]+", text)) > _ALIASES_AT_MOST:
-            raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
-        yaml = YAML(typ="safe", pure=True)
-        yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
-        yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-        document = yaml.load(text)
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_valid(str(path), "", "not text in UTF-8") from error
     except OSError as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise EndpointError(
             f"The description {path} {why}.", remedy="Correct api.endpoint in the configuration.", place=place
         ) from error
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+
+
+def _parse(description: Description) -> Node:
+    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    path, place = description.path, Place(file=description.path)
+    # Each alias can multiply what the document unfolds to.
+    if len(re.findall(r"(?m)(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]+", description.text)) > _ALIASES_AT_MOST:
+        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    try:
+        document = yaml.load(description.text)
+    except (YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"
-        what = getattr(error, "problem", None) or "not text in UTF-8"
-        raise EndpointError(
-            f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=place
-        ) from error
+        raise _not_valid(path, where, getattr(error, "problem", None) or "it cannot be taken apart") from error
     if not isinstance(document, Mapping):
         raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
     return document
+
+
+def _not_valid(path: str, where: str, what: str) -> EndpointError:
+    return EndpointError(
+        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Place(file=path)
+    )
 
 
 def _exact_number(_constructor: object, node: object) -> Decimal:
@@ -132,7 +164,7 @@ class _Described:
 class _Document:
     """One OpenAPI document, with its references resolved on the way."""
 
-    def __init__(self, path: Path, root: Node) -> None:
+    def __init__(self, path: str, root: Node) -> None:
         self._path = path
         self._root = root
 
@@ -212,7 +244,7 @@ class _Document:
         return node
 
     def _refuse(self, at: str, what: str, remedy: str) -> NoReturn:
-        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Place(file=str(self._path)))
+        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Place(file=self._path))
 
     def _parameters(self, path: str, item: _Found, operation: _Found) -> list[_Found]:
         """Return the parameters that become fields: those of the path, overridden by the operation's own."""

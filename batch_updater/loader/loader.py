@@ -115,6 +115,10 @@ class Table:
         self._hidden_rows = 0
         self._layout = sheet.layout()
 
+    def close(self) -> None:
+        """Let go of the file. Rows cannot be read after it."""
+        self._sheet.source.close()
+
     @property
     def sheet(self) -> str | None:
         """Name of the sheet that is read; None if the format has no sheets."""

@@ -7,7 +7,7 @@ import logging
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -19,7 +19,7 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import described_record
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
-from batch_updater.model import Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.model import AllowedList, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.limiter import Stopped, pause
@@ -56,8 +56,21 @@ _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
 
-BeforeSend: TypeAlias = "Callable[[Job, int], Awaitable[None]]"
+BeforeSend: TypeAlias = "Callable[[Job, Request, int], Awaitable[None]]"
 """Awaited before a request goes out, with the number of the attempt from 1; raises JournalError to forbid it."""
+
+
+class Hooks(Protocol):
+    """Whom a client tells."""
+
+    @property
+    def before_send(self) -> BeforeSend:
+        """Whom to wait for before a request goes out."""
+
+    @property
+    def on_names(self) -> Callable[[AllowedList], None]:
+        """Whom to tell of valid names."""
+
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -205,13 +218,14 @@ class Client:
             pass  # whoever stopped the run has said why
         return None
 
-    async def send(self, job: Job, before_send: BeforeSend, stopping: asyncio.Event) -> Settled:
+    async def send(self, job: Job, hooks: Hooks, stopping: asyncio.Event) -> Settled:
         """Send one job until it is settled, may not be repeated, or the run ends."""
-        if problems := self.allowed.judge(job):
+        # What may have been applied is for the API to judge: "nothing was sent" would not be true of it.
+        if not job.maybe_applied and (problems := self.allowed.judge(job)):
             return Settled(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
-        row = RowState(job)
+        row = RowState(job, effect=Effect.POSSIBLE if job.maybe_applied else Effect.NONE)
         try:
-            verdict = await self._settle(row, self._builder.build(job), before_send, stopping)
+            verdict = await self._settle(row, self._builder.build(job), hooks.before_send, stopping)
         except Stopped:
             return Settled(self._outcomes.unsettled(row))
         except JournalError as error:
@@ -220,7 +234,7 @@ class Client:
             return self._ended(row, self._service_down(row))
         except _EndOfRun as end:
             return self._ended(row, end.stop)
-        return self._judged(row, verdict)
+        return self._judged(row, verdict, hooks)
 
     def cut(self) -> None:
         """End everything under way now, as if its time were up."""
@@ -229,18 +243,25 @@ class Client:
         for timeout in self._under_way:
             timeout.reschedule(now)
 
-    def _judged(self, row: RowState, verdict: Verdict) -> Settled:
+    def _judged(self, row: RowState, verdict: Verdict, hooks: Hooks) -> Settled:
         answer = row.last
         if isinstance(answer, Answer):
             if verdict.meaning is Meaning.ACCEPTED:
                 return Settled(self._outcomes.accepted(row, self.allowed))
             if verdict.meaning is Meaning.REFUSED:
-                self.allowed = self.allowed.learn(row.job, answer.parsed())
+                self._learn(row.job, answer, hooks)
                 return Settled(self._outcomes.refused(row, answer, self.allowed))
             if verdict.meaning is Meaning.QUOTA_USED_UP:
                 message = f"The account's quota of requests to {self._endpoint.api_name} is used up."
                 return self._ended(row, Stop(StopReason.QUOTA, message, "Run again when the quota has been renewed."))
         return Settled(self._outcomes.unsettled(row))
+
+    def _learn(self, job: Job, answer: Answer, hooks: Hooks) -> None:
+        known = self.allowed
+        self.allowed = known.learn(job, answer.parsed())
+        for names in self.allowed.lists if self.allowed is not known else ():
+            if names not in known.lists:
+                hooks.on_names(names)
 
     def _ended(self, row: RowState, stop: Stop) -> Settled:
         return Settled(self._outcomes.stopped(row, stop), stop)
@@ -379,7 +400,7 @@ class Client:
             nonlocal sent
             await self._limiter.permit()
             row.permitted_at = self._limiter.last_permit_at
-            await before_send(row.job, row.attempts + 1)
+            await before_send(row.job, request, row.attempts + 1)
             self.counts.requests += 1
             self.counts.retries += row.attempts > 0
             row.goes_out()

@@ -41,7 +41,7 @@ class RowState:
     permitted_at: float = 0.0
     """When the limiter let the last request out, on its clock."""
     effect: Effect = Effect.NONE
-    """The gravest of all attempts so far."""
+    """The gravest of all attempts so far, those of earlier parts of the run included."""
     status: int | None = None
     sent_at: datetime | None = None
     started_s: float = 0.0
@@ -138,4 +138,7 @@ class OutcomeWriter:
 def not_sent(job: Job, why: str = "") -> Outcome:
     """Return the outcome of a row that was about to be sent when the run ended."""
     message = f"The run ended before this row's turn. {why}".strip()
+    if job.maybe_applied:
+        message = f"It was sent before without an answer, and the run ended before its turn came again. {why}".strip()
+        return Outcome(job.row, OutcomeKind.UNCONFIRMED, message, "Run again to settle it.", "no answer yet")
     return Outcome(job.row, OutcomeKind.NOT_SENT, message, "Run again.", "no turn before the end")

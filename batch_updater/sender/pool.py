@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Job
+    from batch_updater.model import AllowedList, Job
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import BeforeSend
 
@@ -48,6 +48,8 @@ class Hooks:
     before_send: BeforeSend
     on_outcome: Callable[[Outcome], Awaitable[None]]
     """Awaited once for every job that was taken from the iterator."""
+    on_names: Callable[[AllowedList], None]
+    """Called with each list of valid names that an answer taught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,7 @@ class Sender:
         earlier = self._targets.held.get(job.target)
         if earlier is not None:
             return _waits(job, earlier)
-        settled = await client.send(job, self._hooks.before_send, self._stopping)
+        settled = await client.send(job, self._hooks, self._stopping)
         if settled.stop:
             self._end(settled.stop)
         return settled.outcome
@@ -311,7 +313,7 @@ async def _first_of(one: asyncio.Event, other: asyncio.Event) -> None:
 def _waits(job: Job, earlier: int) -> Outcome:
     return Outcome(
         job.row,
-        OutcomeKind.NOT_SENT,
+        OutcomeKind.UNCONFIRMED if job.maybe_applied else OutcomeKind.NOT_SENT,
         f"Row {earlier} updates the same record and has to be done first.",
         f"See to row {earlier}, then run again.",
         "waits for an earlier row of the same record",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.model import Job, Outcome, Value
+from batch_updater.model import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import Hooks, Sender, SendResult
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.request import Request
     from batch_updater.sender.client import BeforeSend
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -35,12 +36,14 @@ class Sent:
     result: SendResult
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """Row -> outcome."""
+    learned: list[AllowedList] = field(default_factory=list)
+    """Valid names, as they were told."""
 
     def kinds(self) -> list[str]:
         return [self.outcomes[row].kind.value for row in sorted(self.outcomes)]
 
 
-async def nothing_before(_job: Job, _attempt: int) -> None:
+async def nothing_before(_job: Job, _request: Request, _attempt: int) -> None:
     """Forbid no request."""
 
 
@@ -68,6 +71,7 @@ def send(
         {},
     )
     outcomes: dict[int, Outcome] = {}
+    learned: list[AllowedList] = []
 
     async def go() -> SendResult:
         async def on_outcome(outcome: Outcome) -> None:
@@ -80,7 +84,7 @@ def send(
         sender = Sender(
             endpoint,
             config,
-            Hooks(before_send, on_outcome),
+            Hooks(before_send, on_outcome, learned.append),
             fetch_credentials(config.api, environ),
             environ,
             rows=len(listed),
@@ -89,4 +93,4 @@ def send(
         return await sender.send(iter(listed))
 
     result = asyncio.run(go())
-    return Sent(result, outcomes)
+    return Sent(result, outcomes, learned)

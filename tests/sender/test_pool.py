@@ -18,6 +18,7 @@ from tests.sender.driver import Sent, job, send
 from tests.sender.server import Api, drop, hang, ok, record, status
 
 if TYPE_CHECKING:
+    from batch_updater.endpoint.request import Request
     from batch_updater.model import Job, Outcome
     from batch_updater.sender.pool import Sender
     from tests.sender.server import Answer, Seen
@@ -335,7 +336,7 @@ def test_nothing_goes_out_that_the_journal_does_not_hold(good: int) -> None:
     """If the hook before a request raises, that request and all later ones stay here: stop with `disk`."""
     held: list[int] = []
 
-    async def before_send(one: Job, _attempt: int) -> None:
+    async def before_send(one: Job, _request: Request, _attempt: int) -> None:
         if len(held) >= good:
             raise JournalError("The disk is full.")
         held.append(one.row)

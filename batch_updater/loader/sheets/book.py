@@ -87,6 +87,9 @@ class Book(Protocol):
         Where `only` is given, rows whose numbers it does not contain may be left out.
         """
 
+    def close(self) -> None:
+        """Let go of the file: Windows neither moves nor removes one that is held open."""
+
 
 LAST_ROW = 1_048_576
 LAST_COLUMN = 16_384

@@ -52,6 +52,9 @@ class DelimitedBook:
             except UnicodeDecodeError as error:
                 raise self._undecodable() from error
 
+    def close(self) -> None:
+        """Do nothing: the file is not held open."""
+
     def layout(self, _sheet: int = 0) -> Layout:
         """Text has rows and nothing else."""
         return Layout()

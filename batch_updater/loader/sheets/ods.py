@@ -90,6 +90,10 @@ class OdsBook:
             notes.append("It links to other files; the values saved in it are read.")
         return tuple(notes)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._package.close()
+
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         reader = _SheetReader(self._styles, sheet)

@@ -106,6 +106,10 @@ class Source:
         with _faults_named(self.name, self.book.sheets[sheet].name):
             yield from self.book.rows(sheet, only)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self.book.close()
+
 
 def open_source(path: Path, settings: InputSettings, *, name: str) -> Source:
     """Open a file of any format, decided by its content; `name` is what messages call it.

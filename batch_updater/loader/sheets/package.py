@@ -70,6 +70,10 @@ class Package:
         # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
         self._entries = {entry.filename.lower(): entry for entry in entries}
 
+    def close(self) -> None:
+        """Close the file."""
+        self._archive.close()
+
     @property
     def names(self) -> Iterable[str]:
         """The names of its parts, in small letters."""

@@ -67,6 +67,9 @@ class XlsBook:
         """What is in the workbook and not used."""
         return ("It has macros, which are not run.",) if self._has_macros else ()
 
+    def close(self) -> None:
+        """Do nothing: the file is not held open."""
+
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with _damage_named():

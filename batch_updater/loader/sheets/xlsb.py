@@ -86,6 +86,10 @@ class XlsbBook:
         """What is in the workbook and not used."""
         return notes_of(self._related)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._package.close()
+
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with _damage_named():

@@ -51,6 +51,10 @@ class XlsxBook:
         """What is in the workbook and not used."""
         return notes_of(self._related)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._package.close()
+
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         return read_layout(lambda: self._package.open(self._parts[sheet].part))

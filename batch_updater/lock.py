@@ -1,0 +1,135 @@
+"""One run at a time for one API and one folder of results.
+
+The operating system holds the lock, so that one left by a killed process does not block. It covers this machine, and
+others only where the folder's file system passes locks on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from batch_updater.errors import LockedError, Place, ResultsError
+from batch_updater.files import write_whole
+from batch_updater.wording import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TRIED_FOR_S = 0.2
+"""For how long a lock that is held is tried: another process may be letting go of it just now."""
+_OWNER_ASKED_FOR_S = 1.0
+"""How long to look for who holds the lock: they write their name right after they have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    process: int
+    file: str
+    since: str
+    """ISO 8601, UTC."""
+
+
+def origin_of(base_url: str) -> str:
+    """Return scheme, host and port of an address: who counts requests, whatever the path (RFC 6454, section 4)."""
+    parts = urlsplit(base_url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+@contextmanager
+def locked(folder: Path, base_url: str, file: str) -> Iterator[None]:
+    """Hold the lock for an API's origin in a folder of results; `file` is what the others are told.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    origin = origin_of(base_url)
+    path = folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+    holder = path.with_suffix(".json")
+    lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _refusal(_who_holds(holder), origin, path) from error
+    except (OSError, NotImplementedError) as error:
+        raise _no_lock(folder, error) from error
+    try:
+        _sign(holder, file)
+        yield
+    finally:
+        _remove(holder)
+        # Removed while it is held: whoever has opened it meanwhile sees that its name is gone, and tries again.
+        _remove(path)
+        lock.release()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # Windows keeps a file that is open; what is left there holds no lock
+        path.unlink(missing_ok=True)
+
+
+def _sign(holder: Path, file: str) -> None:
+    signature = json.dumps(asdict(_Holder(os.getpid(), file, datetime.now(UTC).isoformat())))
+
+    def write(draft: Path) -> None:
+        draft.write_text(signature, encoding="utf-8")
+
+    try:
+        write_whole(holder, write)
+    except OSError as error:
+        raise _no_lock(holder.parent, error) from error
+
+
+def _no_lock(folder: Path, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
+        remedy="Free some space, or name another folder under results.folder in the configuration.",
+    )
+
+
+def _who_holds(path: Path) -> _Holder | None:
+    """Return who holds the lock; None if it does not say so in time. The name of a dead process is an old one."""
+    deadline = time.monotonic() + _OWNER_ASKED_FOR_S
+    while time.monotonic() < deadline:
+        try:
+            holder = _Holder(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            holder = None  # not written yet
+        if holder and _is_alive(holder.process):
+            return holder
+        time.sleep(0.02)
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there, signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, but there
+    return True
+
+
+def _refusal(holder: _Holder | None, origin: str, path: Path) -> LockedError:
+    if holder is None:
+        message = f"Another run is sending to {origin} with results in {path.parent}; it has not said which."
+        return LockedError(message, remedy="Wait until it has ended, then run again.")
+    since = moment(datetime.fromisoformat(holder.since))
+    return LockedError(
+        f"Another run is going on: process {holder.process} has been working on {holder.file} since {since}.",
+        remedy="Wait until it has ended, then run again.",
+        place=Place(file=holder.file),
+    )

@@ -1,0 +1,110 @@
+"""Rows and what became of them, put together: every row of the input with exactly one outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_updater.model import Outcome, OutcomeKind, ReportRow, Stop, StopReason
+from batch_updater.summary import RUN_AGAIN, Summary, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from batch_updater.loader.loader import JudgedRow, Review, Table
+    from batch_updater.model import Columns
+
+
+def settled_rows(table: Table, review: Review, outcomes: Iterator[Outcome], stop: Stop | None) -> Iterator[ReportRow]:
+    """Yield every row with its one outcome: what the journal holds, its problems, or that it had no turn."""
+    settled = next(outcomes, None)
+    for judged in table.judged(review):
+        if settled is not None and settled.row == judged.row.number:
+            yield ReportRow(judged.row, settled)
+            settled = next(outcomes, None)
+        else:
+            yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))
+    if settled is not None:
+        raise RuntimeError(f"the journal holds row {settled.row}, which the input does not have as a good row")
+
+
+def planned_rows(table: Table, review: Review, *, only_in_doubt: bool = False) -> Iterator[ReportRow]:
+    """Yield every row of a check with its one outcome; `only_in_doubt` leaves out rows that are planned for sure."""
+    for judged in table.judged(review, only_in_doubt=only_in_doubt):
+        if judged.job is None:
+            outcome = _invalid(judged)
+        elif judged.waits_for is not None:
+            outcome = _not_sent(judged, None)
+        else:
+            outcome = Outcome(judged.row.number, OutcomeKind.PLANNED)
+        yield ReportRow(judged.row, outcome)
+
+
+def counted(rows: Iterable[ReportRow], columns: Columns, planned: int = 0) -> Summary:
+    """Return what became of all rows; `planned` rows of that outcome are counted beforehand."""
+    tally = Tally(columns, planned)
+    for row in rows:
+        tally.add(row.outcome)
+    return tally.summary()
+
+
+def counted_without_input(review: Review, columns: Columns, outcomes: Iterable[Outcome]) -> Summary:
+    """Return what became of all rows where the input can no longer be read: the journal, and what the review found."""
+    tally = Tally(columns)
+    known = 0
+    for outcome in outcomes:
+        tally.add(outcome)
+        known += 1
+    invalid = invalid_rows(review)
+    for _ in range(invalid):
+        tally.add(Outcome(0, OutcomeKind.INVALID))
+    for _ in range(review.rows - invalid - known):
+        tally.add(Outcome(0, OutcomeKind.NOT_SENT))
+    return tally.summary()
+
+
+def invalid_rows(review: Review) -> int:
+    """Return how many rows cannot be sent as they are."""
+    return review.rows - review.good - review.waiting
+
+
+def lasting(stop: Stop | None, summary: Summary) -> Stop | None:
+    """Return what the run was stopped by: nothing if every row came to its end all the same."""
+    if not summary.total(RUN_AGAIN):
+        return None
+    if stop is None and summary[OutcomeKind.NOT_SENT]:
+        return Stop(
+            StopReason.WAITING,
+            f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",
+            "Repair the earlier rows, then run again.",
+        )
+    return stop
+
+
+def require_sum(review: Review, summary: Summary) -> None:
+    """Every data row has exactly one outcome, or the program itself is wrong and says so."""
+    if summary.rows != review.rows:
+        raise RuntimeError(f"{review.rows} rows went in, but {summary.rows} outcomes came out")
+
+
+def _invalid(judged: JudgedRow) -> Outcome:
+    return Outcome(judged.row.number, OutcomeKind.INVALID, problems=judged.problems)
+
+
+def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
+    row = judged.row.number
+    if judged.waits_for is not None:
+        return Outcome(
+            row,
+            OutcomeKind.NOT_SENT,
+            f"Row {judged.waits_for} updates the same record and has to be done first.",
+            f"Repair row {judged.waits_for}, then run again.",
+            "waits for an earlier row of the same record",
+        )
+    why = stop.message if stop else "The run ended early."
+    return Outcome(
+        row,
+        OutcomeKind.NOT_SENT,
+        f"The run ended before this row's turn. {why}",
+        "Run again.",
+        "no turn before the end",
+    )
