@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -36,7 +36,7 @@ from batch_updater.reckoning import (
     settled_rows,
 )
 from batch_updater.reporter.workbook import write_results
-from batch_updater.run_log import logged_to
+from batch_updater.run_log import LogFile
 from batch_updater.whereabouts import whereabouts
 from batch_updater.wording import moment
 
@@ -328,10 +328,10 @@ class Run:
         check_replaceable(results)
         sent: SendResult | None = None
         credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
-        with _folder_faults(self._folder):
-            log = logged_to(self._folder / "run.log")
-            journal = self._journal()
-        with journal, log:
+        with ExitStack() as stack:
+            with _folder_faults(self._folder):
+                journal = stack.enter_context(self._journal())
+                stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials:
                 sent = asyncio.run(self._send(journal, credentials, progress, interrupts))
             return self._report(results, journal, sent)

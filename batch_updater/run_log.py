@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import TracebackType
 
 LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
 _ROOT = "batch_updater"
@@ -66,12 +68,40 @@ def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterato
         handler.close()
 
 
-@contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """Write what is logged to the file, readable by its owner alone, until the block ends."""
-    stream = open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
-    with stream:
-        yield from _attached(logging.StreamHandler(stream), _JsonLines())
+class LogFile(logging.Handler):
+    """Writes what is logged to a file, readable by its owner alone, while it is entered."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises OSError."""
+        super().__init__()
+        self._path = path
+        # Unbuffered: a line is in the file when it has been logged, and closing cannot fail.
+        self._stream = open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+        self._attachment = contextmanager(_attached)(self, _JsonLines())
+
+    def __enter__(self) -> Self:
+        self._attachment.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._attachment.__exit__(kind, error, trace)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
+        if self._stream.closed:
+            return
+        try:
+            self._stream.write(self.format(record).encode() + b"\n")
+        except OSError as error:
+            self._stream.close()
+            print(f"{self._path} cannot be written any more: {error.strerror}. The run goes on.", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 @contextmanager

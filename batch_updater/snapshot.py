@@ -68,9 +68,9 @@ def stem_of(source: Source) -> str:
 
 
 def name_of(source: Source) -> str:
-    """Return what people call the input."""
+    """Return what another process is told of the input: where it is."""
     if isinstance(source, Path):
-        return str(source)
+        return str(source.resolve())
     return "DataFrame" if _is_frame(source) else "standard input"
 
 

@@ -69,7 +69,7 @@ def print_earlier(begun: Begun, stream: TextIO) -> None:
             print("It began more than a day ago: changes made since could be overwritten.", file=stream)
     if past := earlier.finished:
         done, when = past.summary[OutcomeKind.UPDATED], moment(past.started_at)
-        _print_wrapped(f"This was applied before, on {when}: {done:,} of {rows(past.rows)} updated.", 0, stream)
+        _print_wrapped(f"This was applied before ({when}): {done:,} of {rows(past.rows)} updated.", 0, stream)
     if earlier.note:
         _print_wrapped(earlier.note, 0, stream)
 
@@ -97,7 +97,8 @@ def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
     rate = plan.config.sending.rate_per_s
     yield "Time", f"about {duration(sends(begun, limit) / rate)} at {rate:g} requests a second"
-    yield from _labelled("First", _sample_lines(plan))
+    if not begun.earlier.resumed:  # then the first row is done already
+        yield from _labelled("First", _sample_lines(plan))
 
 
 def sends(begun: Begun, limit: int | None) -> int:

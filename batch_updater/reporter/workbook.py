@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import XlsxFileError
 
 from batch_updater.files import write_whole
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
@@ -19,6 +21,7 @@ from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from types import TracebackType
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import Columns, ReportRow, RunFacts
@@ -53,16 +56,63 @@ def write_results(
     found: list[Summary] = []
 
     def write(draft: Path) -> None:
-        found.append(_Results(draft, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
+        with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
+            found.append(_Results(sink, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
 
     return Written(write_whole(path, write), found[0])
+
+
+class _Sink(io.RawIOBase):
+    """A file for a zip file: once a fault is known or the block has ended, it takes whatever comes and keeps nothing.
+
+    A zip file that cannot be written would otherwise raise once more when it is thrown away, where nobody can catch it.
+    The fault is raised at the end of the block.
+    """
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file: io.RawIOBase | None = file
+        self._at = 0
+        self._fault: OSError | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file = None
+        if isinstance(error, XlsxFileError):
+            raise self._fault or OSError(str(error)) from error
+        if error is None and self._fault:
+            raise self._fault
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if self._file:
+            self._at = self._file.seek(offset, whence)
+        return self._at
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # zipfile gives bytes
+        rest = memoryview(data)
+        try:
+            while rest and self._file:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            self._file, self._fault = None, error
+        self._at += len(data)
+        return len(data)
 
 
 class _Results:
     """One workbook while it is written. Sheets keep their rows on disk, so that memory stays flat."""
 
     def __init__(
-        self, draft: Path, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
+        self, sink: io.RawIOBase, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
     ) -> None:
         options = {
             "constant_memory": True,
@@ -71,7 +121,7 @@ class _Results:
             "strings_to_numbers": False,
             "default_date_format": "yyyy-mm-dd",
         }
-        self._book = Workbook(str(draft), options)
+        self._book = Workbook(sink, options)
         self._facts = facts
         self._endpoint = endpoint
         self._columns = columns

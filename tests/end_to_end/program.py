@@ -64,6 +64,12 @@ class Sandbox:
         with urllib.request.urlopen(f"{self.url}/_sandbox/requests") as answer:
             return [json.loads(line) for line in answer.read().decode().splitlines()]
 
+    def records(self) -> dict[int, dict[str, Any]]:
+        """Every `Pre` record that was touched, by its number."""
+        with urllib.request.urlopen(f"{self.url}/_sandbox/records") as answer:
+            found = [json.loads(line) for line in answer.read().decode().splitlines()]
+        return {record["ID"]: record for record in found if record["Type"] == "Pre"}
+
 
 @contextmanager
 def sandbox(*options: str) -> Iterator[Sandbox]:
