@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all bench lint types samples pictures debian-packages lock clean
+.PHONY: demo test test-all torture bench audit lint types samples pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -13,6 +13,15 @@ test: $(READY) lint types
 
 test-all: test debian-packages
 	$(BIN)/python -m pytest -m debian
+
+# The same promises with the large numbers; about a quarter of an hour.
+torture: $(READY) debian-packages
+	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture
+
+# Known vulnerabilities of what is pinned; needs the network, and so is no test.
+audit: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.check
@@ -33,7 +42,7 @@ pictures: $(READY) debian-packages
 
 # What the tests marked `debian` need. Installed where we may, that is, as root on Debian; named where we may not.
 debian-packages:
-	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null; then :; \
+	@if command -v soffice >/dev/null && command -v pdftoppm >/dev/null && command -v gcc >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 			libreoffice-calc poppler-utils gcc libc6-dev >/dev/null; \

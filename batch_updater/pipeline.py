@@ -400,6 +400,8 @@ class Run:
         except (OSError, ResultsError, InputError) as error:
             fault = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
             summary = self._summary(journal, stop)
+        except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
+            summary = self._summary(journal, stop)
         require_sum(review, summary)
         finished = Finished(
             table=table,

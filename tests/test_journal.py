@@ -12,7 +12,7 @@ import pytest
 from batch_updater.endpoint.request import Request
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
-from batch_updater.model import Job, Outcome, OutcomeKind, Problem
+from batch_updater.model import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +113,56 @@ def test_a_journal_that_cannot_be_made_names_its_file(tmp_path: Path) -> None:
     """A folder that does not exist is a JournalError with the path, not an error of SQLite."""
     with pytest.raises(JournalError, match="nowhere"):
         created(tmp_path / "nowhere" / "journal.sqlite")
+
+
+def test_a_reopened_journal_knows_what_is_done_and_what_is_open(tmp_path: Path) -> None:
+    """Confirmed requests are kept, unless the row now asks for something else; requests of all parts are counted."""
+
+    async def first(journal: Journal) -> None:
+        for row in range(1, 6):
+            await journal.will_send(job(row), request(row), 1)
+        await journal.settle(Outcome(1, OutcomeKind.UPDATED, attempts=2))
+        await journal.settle(Outcome(2, OutcomeKind.FAILED, attempts=3))
+        await journal.settle(Outcome(3, OutcomeKind.UNCONFIRMED, attempts=1))
+        await journal.settle(Outcome(4, OutcomeKind.REJECTED, attempts=1))
+
+    path = tmp_path / "journal.sqlite"
+    with created(path) as journal:
+        asyncio.run(first(journal))
+    with Journal.reopen(path, STARTED) as journal:
+        earlier = journal.earlier
+        assert [earlier.is_confirmed(row, request(row)) for row in range(7)] == [False, True] + [False] * 5
+        assert not earlier.is_confirmed(1, request(9))
+        assert [row for row in range(7) if earlier.maybe_applied(row)] == [3, 5]
+        assert earlier.confirmed == 1
+        asyncio.run(journal.will_send(job(2), request(2), 1))
+        asyncio.run(journal.settle(Outcome(2, OutcomeKind.UPDATED, attempts=2)))
+        journal.flush()
+        assert [(outcome.row, outcome.kind.value, outcome.attempts) for outcome in journal.outcomes()] == [
+            (1, "updated", 2), (2, "updated", 5), (3, "unconfirmed", 1), (4, "rejected", 1), (5, "unconfirmed", 1),
+        ]  # fmt: skip
+        assert len(journal.parts()) == 2
+
+
+def test_learned_names_come_back(tmp_path: Path) -> None:
+    """Each list with what it depends on, the latest of its kind."""
+    old = AllowedList("stage", (("language", "1"),), (AllowedValue("Won", 3),))
+    new = AllowedList("stage", (("language", "1"),), (AllowedValue("Won", 3), AllowedValue("Lost", None)))
+    other = AllowedList("stage", (("language", "2"),), (AllowedValue("Gewonnen", "g"),))
+    with created(tmp_path / "journal.sqlite") as journal:
+        for names in (old, other, new):
+            journal.learned(names)
+        journal.flush()
+        assert sorted(journal.allowed(), key=str) == sorted((new, other), key=str)
+
+
+def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> None:
+    """The system would go on writing to a file that nobody can ever read again."""
+    path = tmp_path / "journal.sqlite"
+    with created(path) as journal:
+        asyncio.run(journal.settle(REJECTED))
+        journal.flush()
+        path.unlink()
+        with pytest.raises(JournalError, match="No such file"):
+            asyncio.run(journal.will_send(job(1), request(1), 1))
+        assert list(journal.outcomes()) == [REJECTED]

@@ -398,9 +398,10 @@ class Client:
 
         async def going_out() -> None:
             nonlocal sent
+            # The journal first: a permit that waited for the disk would let several requests out together.
+            await before_send(row.job, request, row.attempts + 1)
             await self._limiter.permit()
             row.permitted_at = self._limiter.last_permit_at
-            await before_send(row.job, request, row.attempts + 1)
             self.counts.requests += 1
             self.counts.retries += row.attempts > 0
             row.goes_out()

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pytest
+
+from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.end_to_end.test_terminal import converse
+from tests.torture.runs import ended, journal_of, numbered, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.end_to_end.program import Sandbox
+
+FAST = "sending: {rate_per_s: 5000, attempts: 2}\n"
+SLOW = "sending: {rate_per_s: 40, concurrency: 4}\n"
+
+
+@pytest.fixture
+def api() -> Iterator[Sandbox]:
+    with sandbox() as running:
+        yield running
+
+
+def interrupted(folder: Path, api: Sandbox, rows: int = 100) -> dict[str, Any]:
+    """Leave a run of rows.csv unfinished, as somebody's Ctrl-C does; returns its result."""
+    numbered(folder / "rows.csv", rows)
+    configure(folder, api.url, SLOW)
+    before = len(api.requests())
+    process = start(folder, "run", "rows.csv")
+    while len(api.requests()) < before + 12:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    code, result, _ = ended(process)
+    assert (code, result["stopped"]) == (3, "interrupted")
+    configure(folder, api.url, FAST)
+    return result
+
+
+def rows_of(workbook: str) -> list[tuple[object, ...]]:
+    """Return what the sheet with every row says."""
+    book = openpyxl.load_workbook(workbook, read_only=True)
+    rows: list[tuple[object, ...]] = list(book["All rows"].iter_rows(values_only=True))
+    book.close()
+    return rows
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, api: Sandbox) -> None:
+    """What was confirmed is not sent again, and the last workbook is about the whole run."""
+    first = interrupted(tmp_path, api)
+    done, before = first["outcomes"]["updated"], len(api.requests())
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert f": {done} of 100 rows are done." in second.err
+    assert second.err.startswith("Resuming the run of ")
+    assert (second.code, second.outcomes) == (0, {"updated": 100})
+    assert second.object["run"] == first["run"]
+    assert second.object["requests"] == len(api.requests()) - before == 100 - done
+    assert len({request["path"] for request in api.requests()}) == len(api.requests()) == 100
+    rows = rows_of(second.object["results"])
+    assert {row[rows[0].index("Outcome")] for row in rows[1:]} == {"updated"}
+    assert {row[rows[0].index("Attempts")] for row in rows[1:]} == {1}
+    third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert "This was applied before (" in third.err
+    assert third.object["run"] != first["run"]
+    assert third.object["requests"] == 100
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("content", "the content of the file"), ("mapping", "which column is which field"),
+        ("constants", "the constants"), ("reading", "how cells are read"), ("api", "the address of the API"),
+    ],
+)  # fmt: skip
+def test_what_has_changed_is_a_new_run_and_said(tmp_path: Path, api: Sandbox, change: str, said: str) -> None:
+    """Another content, mapping or API is another run; the unfinished one is named and left."""
+    first = interrupted(tmp_path, api)
+    more, constants = FAST, []
+    if change == "content":
+        numbered(tmp_path / "rows.csv", 99)
+    elif change == "mapping":
+        more += "input: {columns: {OpportunityName: OpportunityID}}\n"
+    elif change == "reading":
+        more += "input: {decimal: ','}\n"
+    elif change == "constants":
+        constants = ["--set", "LanguageId=1"]
+    with sandbox() as other:
+        configure(tmp_path, other.url if change == "api" else api.url, more)
+        second = batch_updater("run", "rows.csv", "--json", *constants, cwd=tmp_path)
+    name = Path(first["run"]).name
+    assert f"The unfinished run {name} is not resumed, because this has changed since: {said}" in second.err
+    assert second.code == 0
+    assert second.object["run"] != first["run"]
+    assert second.object["requests"] >= 99
+
+
+def test_another_sheet_is_another_run(tmp_path: Path, api: Sandbox) -> None:
+    """The same workbook's other sheet has other rows."""
+    book = openpyxl.Workbook()
+    for sheet in (book.worksheets[0], book.create_sheet("Second")):
+        sheet.append(["Id", "Type", "OpportunityName"])
+        sheet.append([1, "Pre", sheet.title])
+        sheet.append([2, "Pre", sheet.title])
+    book.save(tmp_path / "two.xlsx")
+    configure(tmp_path, api.url, FAST)
+    first = batch_updater("run", "two.xlsx", "--sheet", "Sheet", "--limit", "1", "--json", cwd=tmp_path)
+    assert (first.code, first.object["stopped"]) == (3, "limit")
+    second = batch_updater("run", "two.xlsx", "--sheet", "Second", "--json", cwd=tmp_path)
+    assert "because this has changed since: the sheet." in second.err
+    third = batch_updater("run", "two.xlsx", "--sheet", "Sheet", "--json", cwd=tmp_path)
+    assert (third.object["run"], third.object["requests"]) == (first.object["run"], 1)
+
+
+def test_restart_starts_anew(tmp_path: Path, api: Sandbox) -> None:
+    """With --restart every row is sent again, in a run of its own; later starts know the newer run alone."""
+    first = interrupted(tmp_path, api)
+    second = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
+    assert (second.code, second.object["requests"]) == (0, 100)
+    assert second.object["run"] != first["run"]
+    third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert "Resuming" not in third.err
+
+
+def make_older(journal: Path | None, days: float) -> None:
+    assert journal
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE parts SET started_at = started_at - ?", (days * 86_400,))
+
+
+def test_an_old_run_is_resumed_only_if_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
+    """After more than a day newer changes could be overwritten: it is asked, or without a terminal needs --yes."""
+    interrupted(tmp_path, api)
+    make_older(journal_of(tmp_path), 1.1)
+    before = len(api.requests())
+    refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert refused.code == 2
+    assert "more than a day old" in refused.object["error"]["message"]
+    assert "--yes" in refused.object["error"]["remedy"]
+    code, shown = converse("n", tmp_path, "run", "rows.csv")
+    assert (code, len(api.requests())) == (2, before)
+    assert "changes made since could be overwritten" in shown
+    assert "Send " in shown
+    done = batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path)
+    assert (done.code, done.outcomes) == (0, {"updated": 100})
+
+
+def test_a_trial_goes_on_with_the_rest(tmp_path: Path, api: Sandbox) -> None:
+    """--limit sends the first rows; the same again sends nothing more, and without it the rest follows."""
+    numbered(tmp_path / "rows.csv", 20)
+    configure(tmp_path, api.url, FAST)
+    requests = [
+        batch_updater("run", "rows.csv", *limit, "--json", cwd=tmp_path).object["requests"]
+        for limit in (["--limit", "5"], ["--limit", "5"], [])
+    ]
+    assert requests == [5, 0, 15]
+    assert len({request["path"] for request in api.requests()}) == 20
+
+
+def test_what_may_have_been_applied_stays_so_over_a_resume(tmp_path: Path) -> None:
+    """A row that was sent without an answer is `unconfirmed` until an answer settles it, whatever comes between."""
+    numbered(tmp_path / "rows.csv", 3)
+    with sandbox("--fault", "drop-after=1") as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 100, attempts: 1, max_wait_s: 2}\n")
+        first = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        port = api.url.rpartition(":")[2]
+    assert (first.code, first.outcomes) == (3, {"unconfirmed": 3})
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.code, second.outcomes) == (3, {"unconfirmed": 3})
+    with sandbox("--port", port):
+        third = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (third.code, third.outcomes) == (0, {"updated": 3})
+    rows = rows_of(third.object["results"])
+    # Requests of all parts: the second part's never found a connection, but two rows' were tried.
+    assert all(int(str(row[rows[0].index("Attempts")])) >= 2 for row in rows[1:])
+
+
+def test_refused_rows_are_judged_again_and_invalid_ones_stay(tmp_path: Path, api: Sandbox) -> None:
+    """A resume judges and sends whatever is not confirmed."""
+    (tmp_path / "rows.csv").write_text(
+        "Id,Type,StageName\n1,Pre,Qualified\n2,Pre,Nonsense\nx,Pre,Qualified\n4,Pre,Qualified\n", encoding="utf-8"
+    )
+    configure(tmp_path, api.url, FAST)
+    first = batch_updater("run", "rows.csv", "--limit", "2", "--json", cwd=tmp_path)
+    assert first.outcomes == {"updated": 1, "rejected": 1, "invalid": 1, "not_sent": 1}
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.code, second.outcomes) == (1, {"updated": 2, "rejected": 1, "invalid": 1})
+    assert second.object["requests"] == 2
+    book = openpyxl.load_workbook(second.object["results"])
+    assert "Allowed values" in book.sheetnames
+
+
+@pytest.mark.parametrize("moment", ["while a row is under way", "while the workbook is written"])
+def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, moment: str) -> None:
+    """Two signals end at once, without a workbook; nothing confirmed is lost."""
+    under_way = moment == "while a row is under way"
+    rows = 50 if under_way else 4000
+    numbered(tmp_path / "rows.csv", rows)
+    with sandbox("--latency-ms", "400" if under_way else "0") as api:
+        configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if under_way else 1500}}}\n")
+        process = start(tmp_path, "run", "rows.csv")
+        while len(api.requests()) < (5 if under_way else 3000):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        if not under_way:
+            while not list((tmp_path / "runs").glob("*/.rows-results-*")):
+                time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        code, result, _ = ended(process)
+        assert (code, result["results"], sum(result["outcomes"].values())) == (3, None, rows)
+        configure(tmp_path, api.url, FAST)
+        second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.code, second.outcomes) == (0, {"updated": rows})
+    assert second.object["requests"] == rows - result["outcomes"]["updated"]
+    assert not list((tmp_path / "runs").glob("*/.rows-results-*"))
+
+
+def test_the_workbook_is_written_again_from_the_folder_alone(tmp_path: Path, api: Sandbox) -> None:
+    """`report` needs neither the input nor the description: what it says of every row is the same."""
+    description = Path(__file__).parent.parent.parent / "batch_updater/endpoint/nexus-opportunity.openapi.yaml"
+    shutil.copyfile(description, tmp_path / "api.yaml")
+    (tmp_path / "rows.csv").write_text(
+        "Id,Type,StageName,Note\n1,Pre,Qualified,a\n2,Pre,Nonsense,b\nx,Pre,Qualified,c\n", encoding="utf-8"
+    )
+    text = f"api: {{base_url: '{api.url}', token: 'env:NEXUS_TOKEN', endpoint: api.yaml}}\n"
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert done.code == 1
+    for name in ("rows.csv", "api.yaml", "config.yaml"):
+        (tmp_path / name).unlink()
+    again = batch_updater("report", Path(done.object["run"]).name, "--json", "--results", "again.xlsx", cwd=tmp_path)
+    assert (again.code, again.outcomes) == (done.code, done.outcomes)
+    assert rows_of(str(tmp_path / "again.xlsx")) == rows_of(done.object["results"])
+    first, second = (openpyxl.load_workbook(path) for path in (done.object["results"], tmp_path / "again.xlsx"))
+    assert first.sheetnames == second.sheetnames
+    for name in ("To fix", "Allowed values", "Settings"):
+        assert list(first[name].values) == list(second[name].values)
+
+
+def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
+    """What a killed run came to can be looked at without sending anything."""
+    numbered(tmp_path / "rows.csv", 50)
+    configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
+    process = start(tmp_path, "run", "rows.csv")
+    while len(api.requests()) < 5:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    journal = journal_of(tmp_path)
+    assert journal
+    before = len(api.requests())
+    done = batch_updater("report", journal.parent, "--json", cwd=tmp_path)
+    assert (done.code, done.object["rows"], len(api.requests())) == (3, 50, before)
+    assert done.outcomes["updated"] >= 3
+    listed = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
+    assert (listed[0]["run"], listed[0]["outcomes"]) == (str(journal.parent), done.object["outcomes"])
+    assert (listed[0]["ended_at"], listed[0]["unfinished"]) == (None, True)
+    shown = batch_updater("runs", cwd=tmp_path).out
+    assert "unfinished; running the same again goes on with it" in shown
+
+
+def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
+    """Each with its verdict; a folder of something else is no run."""
+    assert batch_updater("runs", cwd=tmp_path).out == "There are no runs yet.\n"
+    first = interrupted(tmp_path, api)
+    second = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
+    (tmp_path / "runs" / "notes").mkdir()
+    listed = batch_updater("runs", "--json", cwd=tmp_path).object
+    assert [run["run"] for run in listed["runs"]] == [second.object["run"], first["run"]]
+    assert [run["exit_code"] for run in listed["runs"]] == [0, 3]
+    assert [run["stopped"] for run in listed["runs"]] == [None, "interrupted"]
+    assert "All 100 rows were updated." in batch_updater("runs", cwd=tmp_path).out
+
+
+def test_a_damaged_journal_is_refused(tmp_path: Path, api: Sandbox) -> None:
+    """Nobody can tell what is done: nothing is sent, until somebody says --restart."""
+    interrupted(tmp_path, api)
+    journal, before = journal_of(tmp_path), len(api.requests())
+    assert journal
+    journal.write_bytes(b"no database" * 500)
+    refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (refused.code, len(api.requests())) == (2, before)
+    assert refused.object["error"]["file"] == str(journal)
+    assert "is damaged" in batch_updater("runs", cwd=tmp_path).out
+    reported = batch_updater("report", journal.parent.name, "--json", cwd=tmp_path)
+    assert reported.code == 2
+    done = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
+    assert (done.code, done.outcomes) == (0, {"updated": 100})
+
+
+def test_a_run_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    """`report` of something else is one sentence."""
+    done = batch_updater("report", "20260101-000000-x", "--json", cwd=tmp_path)
+    assert (done.code, "There is no run" in done.object["error"]["message"]) == (2, True)
+
+
+def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandbox) -> None:
+    """Nothing more is sent once the journal is gone; every row still has its outcome, and the exit code says again."""
+    numbered(tmp_path / "rows.csv", 200)
+    configure(tmp_path, api.url, "sending: {rate_per_s: 40}\n")
+    process = start(tmp_path, "run", "rows.csv")
+    while len(api.requests()) < 10:
+        time.sleep(0.02)
+    shutil.rmtree(tmp_path / "runs")
+    code, result, said = ended(process)
+    assert (code, result["stopped"], result["results"]) == (3, "disk", None)
+    assert sum(result["outcomes"].values()) == 200
+    assert result["outcomes"]["updated"] >= 5
+    assert len(api.requests()) < 40, said
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_sent(tmp_path: Path, api: Sandbox) -> None:
+    """A file where the folder should be, or a read-only place."""
+    numbered(tmp_path / "rows.csv", 2)
+    (tmp_path / "runs").write_text("no folder", encoding="utf-8")
+    configure(tmp_path, api.url, FAST)
+    for folder in ("", "/proc/runs"):
+        variables = {"BATCH_UPDATER_RESULTS__FOLDER": folder} if folder else {}
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path, **variables)
+        assert (done.code, api.requests()) == (2, [])
+        assert "cannot be written" in done.object["error"]["message"]
+        assert "results.folder" in done.object["error"]["remedy"]
+
+
+def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
+    """After a run its folder alone is there, with what the interface names."""
+    interrupted(tmp_path, api)
+    batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    (folder,) = (tmp_path / "runs").iterdir()
+    names = sorted(entry.name for entry in folder.iterdir())
+    assert [name for name in names if not name.endswith(".xlsx")] == ["input.csv", "journal.sqlite", "run.log"]
+    assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
+    assert folder.stat().st_mode & 0o77 == 0

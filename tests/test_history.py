@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.errors import InputError, UsageError
+from batch_updater.history import DamagedRun, Earlier, Identity, PastRun, earlier_run, find_run, past_runs, read_run
+from batch_updater.journal import Journal, Part
+from batch_updater.model import Outcome, OutcomeKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAME = Identity("abc", None, {"itemId": "A: Id"}, {}, {"decimal": "."}, "def", "https://a.example")
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DONE = Outcome(2, OutcomeKind.UPDATED)
+FAILED = Outcome(3, OutcomeKind.FAILED)
+
+
+def made(
+    parent: Path, name: str, *outcomes: Outcome, identity: Identity = SAME, after_s: float = 0, ended: bool = True
+) -> Path:
+    """Make the folder of a run of three rows, one of them with problems."""
+    folder = parent / name
+    folder.mkdir()
+    facts = {"identity": asdict(identity), "input": "items.csv", "input_path": "/items.csv", "rows": 3, "invalid": 1,
+             "settings": []}  # fmt: skip
+    started_at = STARTED + timedelta(seconds=after_s)
+    with Journal.create(folder / "journal.sqlite", facts, started_at) as journal:
+        for outcome in outcomes:
+            asyncio.run(journal.settle(outcome))
+        if ended:
+            journal.end_part(Part(started_at, started_at, 5, 1, 2.5, None, None, None, "results.xlsx"))
+        journal.flush()
+    return folder
+
+
+def test_a_run_is_read_from_its_journal(tmp_path: Path) -> None:
+    """Rows that the journal does not know had problems or no turn; the sum is that of the file."""
+    past = read_run(made(tmp_path, "20260102-030405-items", DONE))
+    assert isinstance(past, PastRun)
+    counts = {kind: count for kind, count in past.counts.items() if count}
+    assert counts == {OutcomeKind.UPDATED: 1, OutcomeKind.INVALID: 1, OutcomeKind.NOT_SENT: 1}
+    assert (past.rows, past.confirmed, past.requests, past.elapsed_s) == (3, 1, 5, 2.5)
+    assert (past.identity, past.started_at, past.is_unfinished) == (SAME, STARTED, True)
+
+
+@pytest.mark.parametrize(("outcomes", "ended", "unfinished"), [
+    ((DONE, replace(DONE, row=3)), True, False), ((DONE, replace(DONE, row=3)), False, True),
+    ((DONE, FAILED), True, True), ((DONE, replace(DONE, row=3, kind=OutcomeKind.REJECTED)), True, False),
+])  # fmt: skip
+def test_when_a_run_is_unfinished(
+    tmp_path: Path, outcomes: tuple[Outcome, ...], *, ended: bool, unfinished: bool
+) -> None:
+    """As long as a row is not done, or its last part has not come to its end."""
+    past = read_run(made(tmp_path, "20260102-030405-items", *outcomes, ended=ended))
+    assert isinstance(past, PastRun)
+    assert past.is_unfinished == unfinished
+
+
+def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
+    """An unfinished run that was done anew since is not gone on with."""
+    old = made(tmp_path, "20260102-030405-items", DONE, FAILED)
+    assert _earlier(tmp_path).resumed == read_run(old)
+    new = made(tmp_path, "20260102-030405-items-2", DONE, replace(DONE, row=3), after_s=0.5)
+    found = _earlier(tmp_path)
+    assert (found.resumed, found.finished, found.note) == (None, read_run(new), None)
+
+
+def _earlier(parent: Path, identity: Identity = SAME, *, restart: bool = False) -> Earlier:
+    return earlier_run(parent, identity, "/items.csv", "items", restart=restart)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"content": "x"}, "the content of the file"), ({"sheet": "S"}, "the sheet"),
+        ({"constants": {"a": "b"}, "mapping": {}}, "which column is which field and the constants"),
+        ({"content": "x", "sheet": "S", "base_url": None},
+         "the content of the file, the sheet and the address of the API"),
+    ],
+)  # fmt: skip
+def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    """An unfinished run of the same file that is not gone on with is named, with what differs."""
+    made(tmp_path, "20260102-030405-items", DONE, FAILED)
+    found = _earlier(tmp_path, replace(SAME, **change))  # type: ignore[arg-type]
+    assert found.resumed is None
+    assert found.note == (
+        f"The unfinished run 20260102-030405-items is not resumed, because this has changed since: {words}."
+    )
+
+
+def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
+    """Only what is unfinished and about the same file concerns a new run."""
+    made(tmp_path, "20260102-030405-items", DONE, replace(DONE, row=3))
+    assert _earlier(tmp_path, replace(SAME, content="x")).note is None
+    made(tmp_path, "20260102-030406-other", FAILED, identity=replace(SAME, content="y"), after_s=1)
+    assert earlier_run(tmp_path, SAME, "/another.csv", "another", restart=False).note is None
+
+
+def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
+    """Whether it is the same run cannot be told; one of another file, or with --restart, is passed over."""
+    folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
+    (folder / "journal.sqlite").write_bytes(b"x" * 5000)
+    assert isinstance(read_run(folder), DamagedRun)
+    with pytest.raises(InputError, match="is damaged") as raised:
+        _earlier(tmp_path)
+    assert "--restart" in raised.value.remedy
+    assert _earlier(tmp_path, restart=True).resumed is None
+    assert earlier_run(tmp_path, SAME, None, "other", restart=False).resumed is None
+    with pytest.raises(InputError, match="is damaged"):
+        find_run(tmp_path, folder.name)
+
+
+def test_a_journal_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
+    """Killed before its first commit, a run has sent nothing."""
+    (tmp_path / "20260102-030405-items").mkdir()
+    (tmp_path / "20260102-030405-items" / "journal.sqlite").touch()
+    assert list(past_runs(tmp_path)) == []
+    with pytest.raises(UsageError, match="There is no run"):
+        find_run(tmp_path, "20260102-030405-items")
+
+
+def test_a_run_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+    """As a person names it, from wherever they are."""
+    folder = made(tmp_path, "20260102-030405-items", DONE)
+    assert find_run(tmp_path, folder.name).folder == folder
+    assert find_run(tmp_path / "elsewhere", str(folder)).folder == folder

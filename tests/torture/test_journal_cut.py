@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.end_to_end.program import configure, sandbox
+from tests.torture.runs import confirmed_rows, ended, journal_of, numbered, run, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = 300
+SENDING = "sending: {rate_per_s: 150, concurrency: 3}\n"
+
+
+@pytest.mark.parametrize("cut_file", ["journal.sqlite", "journal.sqlite-wal"])
+def test_a_journal_cut_at_any_byte_never_calls_a_row_done_that_is_not(
+    tmp_path: Path, cut_file: str, *, torture: bool
+) -> None:
+    """A cut journal is rolled back or refused: what it still holds as confirmed is part of what was confirmed."""
+    numbered(tmp_path / "rows.csv", ROWS)
+    with sandbox() as api:
+        configure(tmp_path, api.url, SENDING)
+        process = start(tmp_path, "run", "rows.csv")
+        while len(api.requests()) < ROWS // 3:
+            time.sleep(0.02)
+        if cut_file.endswith("wal"):
+            process.kill()
+            process.communicate()
+        else:
+            process.terminate()
+            assert ended(process)[0] == 3
+        journal = journal_of(tmp_path)
+        assert journal is not None
+        whole = tmp_path / "whole"
+        shutil.copytree(tmp_path / "runs", whole)
+        kept = _confirmed(whole, tmp_path / "look")
+        size = (journal.parent / cut_file).stat().st_size
+        places = range(max(1, size - 3 * 4096 - 100), size, 1 if torture else 1013)
+        endings = [_cut_and_read(whole, tmp_path / "look", journal.parent.name, cut_file, at) for at in places]
+        assert all(rows <= kept for rows in endings if rows is not None)
+        for at in list(places)[:: max(1, len(places) // 5)]:
+            _resume(tmp_path, whole, journal, cut_file, at)
+    refused = sum(rows is None for rows in endings)
+    print(f"{cut_file}: {len(endings)} cuts, {refused} refused, the others rolled back")
+
+
+def _cut_and_read(whole: Path, look: Path, name: str, cut_file: str, at: int) -> set[int] | None:
+    """Return the rows that a cut journal calls confirmed; None if it is refused."""
+    from batch_updater.history import DamagedRun, read_run
+    from batch_updater.journal import DamagedJournalError, journal_reader
+
+    shutil.rmtree(look, ignore_errors=True)
+    shutil.copytree(whole, look)
+    with (look / name / cut_file).open("r+b") as stream:
+        stream.truncate(at)
+    past = read_run(look / name)
+    if past is None:
+        return set()
+    if isinstance(past, DamagedRun):
+        return None
+    try:
+        with journal_reader(look / name / "journal.sqlite") as journal:
+            journal.require_whole()
+    except DamagedJournalError:
+        return None
+    return confirmed_rows(look / name / "journal.sqlite")
+
+
+def _confirmed(whole: Path, look: Path) -> set[int]:
+    shutil.copytree(whole, look)
+    (journal,) = look.glob("*/journal.sqlite")
+    return confirmed_rows(journal)
+
+
+def _resume(folder: Path, whole: Path, journal: Path, cut_file: str, at: int) -> None:
+    """Resume a run whose journal was cut: either it is refused, or in the end every row is updated."""
+    shutil.rmtree(folder / "runs")
+    shutil.copytree(whole, folder / "runs")
+    with (journal.parent / cut_file).open("r+b") as stream:
+        stream.truncate(at)
+    code, result, _ = run(folder, "rows.csv")
+    if code == 2:
+        assert "is damaged" in result["error"]["message"]
+        assert "--restart" in result["error"]["remedy"]
+        code, result, _ = run(folder, "rows.csv", "--restart")
+    assert (code, result["outcomes"]["updated"]) == (0, ROWS)
