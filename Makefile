@@ -20,8 +20,9 @@ torture: $(READY) debian-packages
 
 # Known vulnerabilities of what is pinned; needs the network, and so is no test.
 audit: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.check
