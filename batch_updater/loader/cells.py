@@ -77,7 +77,7 @@ def _from_characters(
         if text == marker:
             return _cleared(field, marker)
         # One look at the first character spares nearly every cell the others.
-        if text[0] in "#E[":
+        if text[0] in "#E[=":
             _refuse_what_is_no_value(text)
         value = from_text(cell)
         return value if judge is None else judge(value)
@@ -90,6 +90,12 @@ def _refuse_what_is_no_value(text: str) -> None:
         raise _error_shown(text)
     if text.startswith(NOT_EXACT_MARK.strip()):
         raise _not_exact()
+    if text.startswith('="') and text.endswith('"') and len(text) > len('=""'):
+        raise Refusal(
+            "formula-as-text",
+            f"{shown(text, quoted=True)} is how programs write a text for Excel alone.",
+            f"Type {shown(text[2:-1], quoted=True)}, if that is meant.",
+        )
 
 
 def _cleared(field: Field, marker: str) -> Value:

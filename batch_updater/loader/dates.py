@@ -105,16 +105,19 @@ def _without_time(bare: str) -> str:
     readings = _readings(found["day"])
     if not readings:
         return bare
-    moment, day = _time_of(found), readings[0][1] if len(readings) == 1 else None
+    moment = _time_of(found)
+    day = readings[0][1] if len({value for _, value in readings}) == 1 else None
     if moment is None:
         return bare
     if moment != time():
         raise has_time_of_day(shown(bare, quoted=True), day)
     ahead = _minutes_ahead_of_utc(found["zone"])
-    if ahead and day is not None:
-        elsewhere = (datetime.combine(day, moment) - timedelta(minutes=ahead)).date()
-        if elsewhere != day:
-            raise _ambiguous(bare, [day, elsewhere])
+    if ahead:
+        # Whichever day is meant, midnight there is the day before or the same day in UTC.
+        here = day or readings[0][1]
+        elsewhere = (datetime.combine(here, moment) - timedelta(minutes=ahead)).date()
+        if elsewhere != here:
+            raise _two_days(bare, here, elsewhere)
     return found["day"]
 
 
@@ -124,7 +127,9 @@ def _time_of(found: re.Match[str]) -> time | None:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + (12 if half == "p" else 0)
-    part = int((found["part"] or "0")[:6].ljust(6, "0"))
+    digits = found["part"] or "0"
+    # Whatever is not midnight stays so, however close it is.
+    part = int(digits[:6].ljust(6, "0")) or int(any(digit != "0" for digit in digits))
     try:
         return time(hour, int(found["minute"]), int(found["second"] or 0), part)
     except ValueError:
@@ -215,6 +220,15 @@ def _ambiguous(bare: str, readings: list[date]) -> Refusal:
         remedy += ", with all four digits of the year"
     return Refusal(
         AMBIGUOUS_DATE if settled else "ambiguous-day", f"'{bare}' could be {first} or {second}.", f"{remedy}."
+    )
+
+
+def _two_days(bare: str, here: date, elsewhere: date) -> Refusal:
+    first, second = (f"{value:%d %B %Y}".lstrip("0") for value in (here, elsewhere))
+    return Refusal(
+        "ambiguous-day",
+        f"{shown(bare, quoted=True)} could be {first} or {second}: it is another day in another time zone.",
+        f"{_TYPE_ISO[:-1]}, without time and zone.",
     )
 
 

@@ -113,6 +113,9 @@ class Table:
         self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
         self._hidden_rows = 0
+        self._without_header = [position for position, header in enumerate(columns.headers) if not header.strip()]
+        self._nameless: set[int] = set()
+        """Columns without a header, between others, in which a row has something."""
         self._layout = sheet.layout()
 
     def close(self) -> None:
@@ -132,6 +135,13 @@ class Table:
             listed = ", ".join(shown(name, quoted=True) for name in names[:_COLUMNS_NAMED])
             more = f" and {len(names) - _COLUMNS_NAMED:,} more" if len(names) > _COLUMNS_NAMED else ""
             notes.append(f"Column {listed} is not sent." if len(names) == 1 else f"Not sent: columns {listed}{more}.")
+        if nameless := sorted(self._nameless):
+            letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
+            notes.append(
+                f"Column {letters} has no header and is not sent."
+                if len(nameless) == 1
+                else f"Columns {letters} have no header and are not sent."
+            )
         if self._hidden_rows:
             count = f"{self._hidden_rows:,} rows are" if self._hidden_rows > 1 else "1 row is"
             notes.append(f"{count} hidden in the sheet, and read like the others.")
@@ -201,6 +211,9 @@ class Table:
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
                 self._widest = len(cells)
             self._hidden_rows += sheet_row.hidden
+            for position in self._without_header:
+                if position < len(cells) and not is_blank_row((cells[position],)):
+                    self._nameless.add(position)
             yield self._reader.read(sheet_row.number, cells, carried, self._width)
 
     def _merged_cells(self) -> MergedCells | None:

@@ -37,6 +37,9 @@ _AROUND = re.compile(
 """What may stand around the digits: a sign, brackets for a negative amount, a currency."""
 
 
+_SWAPPED_MARKS = str.maketrans(".,", ",.")
+
+
 def integer_from_text(text: str, decimal_mark: str) -> int:
     """Return the whole number that a text that is not blank stands for. Raises Refusal.
 
@@ -106,7 +109,7 @@ def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
 def _signless(text: str, decimal_mark: str) -> str:
     """Return a number as `Decimal` reads it; a mark that is not the decimal mark stays and is none."""
     bare = text.lstrip("+-")
-    return bare.replace(",", ".") if decimal_mark == "," and "." not in bare else bare
+    return bare if decimal_mark == "." else bare.translate(_SWAPPED_MARKS)
 
 
 def _refuse_long(bare: str, wanted: str) -> None:

@@ -71,3 +71,12 @@ def test_any_text_is_a_date_or_is_refused(text: str) -> None:
     """No text makes the reading of dates fail in another way."""
     with contextlib.suppress(Refusal):
         assert date_from_text(text, None).year >= 1900
+
+
+@pytest.mark.parametrize("text", ["03/04/2025 00:00 +02:00", "25/03/2025 00:00 +02:00", "2025-03-25T00:00:00.0000001"])
+@pytest.mark.parametrize("order", [None, DateOrder.DMY, DateOrder.MDY])
+def test_what_may_be_another_day_is_refused_whatever_the_order(text: str, order: DateOrder | None) -> None:
+    """The order of day and month says nothing about zones, and a moment after midnight is not midnight."""
+    with pytest.raises(Refusal) as raised:
+        date_from_text(text, order)
+    assert raised.value.code in {"ambiguous-day", "has-time-of-day"}

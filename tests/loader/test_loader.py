@@ -295,3 +295,21 @@ def test_review_and_verdicts_agree(rows: list[tuple[int, str]], in_order: bool) 
     for cause in review.causes:
         having = [row for row in first if any(problem.cause == cause.text for problem in row.problems)]
         assert (cause.count, cause.example_row) == (len(having), having[0].row.number)
+
+
+def test_a_column_without_a_header_is_named_if_it_holds_anything(tmp_path: Path) -> None:
+    """What is not sent is said, with the column's letter where it has no name."""
+    table = table_of(tmp_path, "itemId,,label,,count\n1,5000,a,,2\n")
+    table.review()
+    assert table.notes == ("Column B has no header and is not sent.",)
+    table = table_of(tmp_path, "itemId,,label,,count\n1,5000,a,x,2\n")
+    table.review()
+    assert table.notes == ("Columns B, D have no header and are not sent.",)
+
+
+def test_a_text_written_for_excel_alone_is_refused(tmp_path: Path) -> None:
+    """It would arrive as a formula; what is meant is probably the text in it."""
+    assert codes(table_of(tmp_path, 'itemId,label\n1,"=""00123"""\n2,=A1\n')) == {
+        2: [("label", "formula-as-text")],
+        3: [],
+    }

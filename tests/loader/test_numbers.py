@@ -91,3 +91,11 @@ def test_any_text_is_a_number_or_is_refused(text: str) -> None:
         for mark in (".", ","):
             with contextlib.suppress(Refusal):
                 assert Decimal(read(text, mark)).is_finite()
+
+
+@pytest.mark.parametrize("text", ["1.234e3", "1.5e3", "-1.234e3", "$1.234e3"])
+def test_an_exponent_does_not_hide_the_other_decimal_mark(text: str) -> None:
+    """With a decimal comma, 1.234e3 has two readings as 1.234 has."""
+    with pytest.raises(Refusal):
+        decimal_from_text(text, ",")
+    assert decimal_from_text(text.replace(".", ","), ",") == decimal_from_text(text, ".")

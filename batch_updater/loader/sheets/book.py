@@ -30,6 +30,8 @@ class SheetEntry:
     name: str | None
     """None where the format has no sheets, as CSV."""
     hidden: bool
+    is_blank: bool = False
+    """Whether it is known to hold nothing, without reading its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ def column_position(letters: str) -> int:
     return column - 1
 
 
+MOST_AREAS = 200_000
+"""Merged areas and groups of columns of a sheet: what has more is no table."""
+
+
 class UnreadableError(Exception):
     """The file cannot be read. `sentence` names the fault but not the file, `remedy` says what to do."""
 
@@ -117,3 +123,11 @@ class UnreadableError(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
+
+
+def too_many_areas() -> UnreadableError:
+    """Return the refusal of a sheet with more than `MOST_AREAS`."""
+    return UnreadableError(
+        f"has more than {MOST_AREAS:,} merged areas in one sheet",
+        "Open it in a spreadsheet program, unmerge all cells and save it again.",
+    )

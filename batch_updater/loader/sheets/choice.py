@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
@@ -81,7 +82,8 @@ def _only_sheet(source: Source) -> int:
     if len(source.sheets) == 1 and not source.sheets[0].hidden:
         return 0
     visible = [index for index, entry in enumerate(source.sheets) if not entry.hidden]
-    filled = [index for index in visible if _holds_anything(source, index)]
+    # No more than a message lists: of thousands of sheets each would have to be read.
+    filled = list(islice((index for index in visible if _holds_anything(source, index)), _SHEETS_LISTED + 1))
     hidden = [index for index, entry in enumerate(source.sheets) if entry.hidden]
     if len(filled) == 1:
         return filled[0]
@@ -93,7 +95,7 @@ def _only_sheet(source: Source) -> int:
             f"{name!r} ({_rows_below_the_first(source, index)})"
             for name, index in zip(names[:_SHEETS_LISTED], filled, strict=False)
         )
-        more = f" and {len(filled) - _SHEETS_LISTED} more" if len(filled) > _SHEETS_LISTED else ""
+        more = " and more" if len(filled) > _SHEETS_LISTED else ""
         message = f"{source.name} has several sheets with rows: {counts}{more}."
     else:
         names = [source.sheets[index].name or "" for index in hidden]
@@ -116,6 +118,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _holds_anything(source: Source, index: int) -> bool:
+    if source.sheets[index].is_blank:
+        return False
     return any(not is_blank_row(row.cells) for row in source.rows(index))
 
 

@@ -49,7 +49,7 @@ class DelimitedBook:
             try:
                 stated, lines = _without_sep_line(self._lines(text))
                 self._delimiter = stated or _delimiter_of(lines, header_row)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise self._undecodable() from error
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class DelimitedBook:
         with self._open() as text:
             try:
                 yield from self._rows(text)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise self._undecodable() from error
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
@@ -84,16 +84,20 @@ class DelimitedBook:
             raise _broken(error, number + 1, lines_read + 1 + (stated is not None)) from error
 
     def _lines(self, text: TextIO) -> Iterator[str]:
-        """Yield the lines of the text without a Ctrl-Z at its very end; elsewhere it is a character of a cell."""
+        """Yield the lines of the text without the Ctrl-Zs at its very end; elsewhere they are characters of a cell."""
         lines = _bounded_lines(text)
         if not self._has_end_mark:
             yield from lines
             return
-        last = next(lines, "")
+        last, marks = next(lines, ""), list[str]()
         for line in lines:
+            if not line.strip(f"{_END_MARK}\r\n\0") and (marks or _END_MARK in last[-3:] + line):
+                marks.append(line)
+                continue
             yield last
-            last = line
-        if last := last.rstrip("\r\n").removesuffix(_END_MARK):
+            yield from marks
+            last, marks = line, []
+        if last := last.rstrip("\r\n").rstrip(_END_MARK):
             yield last
 
     def _open(self) -> TextIO:
@@ -111,12 +115,17 @@ class DelimitedBook:
                 except UnicodeDecodeError as error:
                     line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
                     return _not_in_encoding(error.object[error.start], line, self._encoding)
+                except UnicodeError:
+                    # Python's UTF-16 insists on a mark at the beginning.
+                    return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
 
 
 def _encoding_of(path: Path, configured: str | None) -> str:
     """Return the codec of a text file: what its mark says, else what is configured, else UTF-8."""
     with path.open("rb") as stream:
         head = stream.read(_CHUNK_BYTES)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding
@@ -134,12 +143,23 @@ def _codec(configured: str) -> str:
     try:
         # Encoding tells the encodings of text from the other codecs of Python, such as base64.
         " ".encode(configured)
+        name = codecs.lookup(configured).name
     except (LookupError, ValueError) as error:
-        raise UnreadableError(
-            f"cannot be read as {configured!r}, which is no known encoding",
-            "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
-        ) from error
-    return codecs.lookup(configured).name
+        raise _no_encoding(configured) from error
+    if name.replace("_", "-") in _NO_ENCODINGS:
+        raise _no_encoding(configured)
+    return name
+
+
+_NO_ENCODINGS = {"unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode", "undefined"}
+"""Codecs of Python that take a text apart in other ways than by its characters."""
+
+
+def _no_encoding(configured: str) -> UnreadableError:
+    return UnreadableError(
+        f"cannot be read as {configured!r}, which is no known encoding",
+        "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
+    )
 
 
 def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
@@ -161,7 +181,7 @@ def _bounded_lines(text: TextIO) -> Iterator[str]:
 def _ends_with_end_mark(path: Path) -> bool:
     with path.open("rb") as stream:
         size = stream.seek(0, io.SEEK_END)
-        stream.seek(max(0, size - 8))
+        stream.seek(max(0, size - _CHUNK_BYTES))
         return stream.read().rstrip(b"\r\n\0").endswith(b"\x1a")
 
 
@@ -178,9 +198,14 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
     sample = "".join(_sample(lines))
     widths = {delimiter: _widths(sample, delimiter, header_row) for delimiter in _DELIMITERS}
     possible = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
-    if not possible:
+    consistent = {delimiter: found for delimiter, found in possible.items() if len(set(found)) == 1}
+    if not consistent and header_row is None:
+        # Lines of title may stand above the headers, as the rows below them show.
+        below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
+        consistent = {delimiter: found for delimiter, found in below.items() if found}
+    consistent = consistent or possible
+    if not consistent:
         return ","
-    consistent = {delimiter: found for delimiter, found in possible.items() if len(set(found)) == 1} or possible
     widest = max(found[0] for found in consistent.values())
     best = [delimiter for delimiter, found in consistent.items() if found[0] == widest]
     if len(best) > 1:
@@ -190,6 +215,12 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
             f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
         )
     return best[0]
+
+
+def _without_titles(widths: list[int]) -> list[int]:
+    """Return the widths from the first row on after which all rows are equally wide; none if they are no table."""
+    table = list(itertools.takewhile(lambda width: width == widths[-1], reversed(widths)))
+    return table if len(table) > 1 and table[0] > 1 else []
 
 
 def _sample(lines: Iterable[str]) -> Iterator[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.model import ShownNumber
+from batch_updater.loader.sheets.masks import Mask, mask_of
+
+if TYPE_CHECKING:
+    from batch_updater.model import ShownNumber
 
 Number: TypeAlias = int | Decimal
 
@@ -37,39 +39,12 @@ _BRACKETS = re.compile(r"\[[^\]]*\]")
 _SCIENTIFIC = re.compile(r"e[+-]", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """A format that shows whole numbers with digits or letters of its own: `00000`, `000-00-0000`, `"OPP-"0`."""
-
-    pieces: tuple[str, ...]
-    """From left to right: `0` and `#` are places for digits, everything else stands for itself."""
-
-    @property
-    def code(self) -> str:
-        """The format as Excel writes it."""
-        return "".join(piece if piece in _PLACES else f"\\{piece}" for piece in self.pieces)
-
-    def render(self, number: int) -> str:
-        """Return what is shown for a number that is not negative."""
-        digits, places = str(number), sum(piece in _PLACES for piece in self.pieces)
-        surplus, filled = digits[: max(0, len(digits) - places)], digits.rjust(places)[-places:]
-        shown, taken = [], iter(filled)
-        for piece in self.pieces:
-            if piece not in _PLACES:
-                shown.append(piece)
-                continue
-            digit = next(taken)
-            shown.append(surplus + (digit if digit != " " else "0" if piece == "0" else ""))
-            surplus = ""
-        return "".join(shown)
-
-
 def shown_by(format_id: int, code: str | None) -> Shown | Mask | None:
     """Return as what a number format shows a number; None if as that number (or text).
 
     `code` is the file's own definition of the format; None if it has none and the format is a built-in one.
     """
-    return _BUILT_IN.get(format_id) if code is None else _shown_by_code(code) or _mask(code)
+    return _BUILT_IN.get(format_id) if code is None else _shown_by_code(code) or mask_of(code)
 
 
 def _shown_by_code(code: str) -> Shown | None:
@@ -85,46 +60,13 @@ def _shown_by_code(code: str) -> Shown | None:
     return Shown.TIME if has_time else None
 
 
-_PLACES = frozenset("0#")
-_TOKENS = re.compile(r'"([^"]*)"|\\(.)|_.|\*.|\[[^\]]*\]|(.)', re.DOTALL)
-
-
-def _mask(code: str) -> Mask | None:
-    """Return the mask that a format's first section is; None if it shows no more than the number.
-
-    Formats with a decimal point, groups, per cent or an exponent are about amounts and no masks.
-    """
-    pieces: list[str] = []
-    for quoted, escaped, plain in _TOKENS.findall(_first_section(code)):
-        if (plain and plain in ".,%eE?/@") or plain.isalpha():
-            return None
-        pieces.extend(quoted or escaped or plain)
-    places = [index for index, piece in enumerate(pieces) if piece in _PLACES]
-    if not places:
-        return None
-    between = pieces[places[0] : places[-1]]
-    # A sign of a currency, a unit or a blank beside the digits changes no reader's mind about the number.
-    names = any(piece.isalnum() and piece not in _PLACES for piece in pieces[: places[0]])
-    if sum(piece == "0" for piece in pieces) > 1 or any(piece not in _PLACES for piece in between) or names:
-        return Mask(tuple(pieces))
-    return None
-
-
-def _first_section(code: str) -> str:
-    sections = re.match(r'(?:"[^"]*"|\\.|[^;"\\])*', code, re.DOTALL)
-    return sections[0] if sections else code
-
-
 def as_shown(
     number: Number, shown: Shown | Mask, *, epoch_1904: bool
 ) -> Number | date | datetime | time | timedelta | ShownNumber:
     """Return a number as its format shows it; as it is, where that makes no difference."""
     if isinstance(shown, Shown):
         return from_serial(number, shown, epoch_1904=epoch_1904)
-    if not isinstance(number, int):
-        return number
-    text = ("-" if number < 0 else "") + shown.render(abs(number))
-    return number if text == str(number) else ShownNumber(number, text, shown.code)
+    return shown.shown(number)
 
 
 _EXACT_BELOW = 10**15
@@ -158,7 +100,7 @@ def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | d
     if not 0 <= serial <= _LAST_DAY + 1:
         return serial
     days, part = divmod(serial, 1)
-    since_midnight = timedelta(milliseconds=round(part * 86_400_000))
+    since_midnight = _since_midnight(Decimal(part))
     if not days and shown is not Shown.DATE and not epoch_1904:
         return (_DAY_ZERO + since_midnight).time()
     day = _day(int(days), epoch_1904=epoch_1904)
@@ -166,6 +108,14 @@ def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | d
         return serial
     moment = day + since_midnight
     return moment.date() if shown is Shown.DATE and not part else moment
+
+
+def _since_midnight(part: Decimal) -> timedelta:
+    """Return how much of the day has passed; whatever is not midnight stays so, however close it is."""
+    rounded = timedelta(milliseconds=round(part * 86_400_000))
+    if part and rounded in {timedelta(0), timedelta(days=1)}:
+        return timedelta(microseconds=min(max(1, int(part * 86_400_000_000)), 86_400_000_000 - 1))
+    return rounded
 
 
 def _day(days: int, *, epoch_1904: bool) -> datetime | None:

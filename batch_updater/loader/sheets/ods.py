@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.loader.sheets.book import (
     LAST_COLUMN,
     LAST_ROW,
+    MOST_AREAS,
     MOST_CHARACTERS,
     SHORTEN,
     Area,
@@ -17,8 +19,10 @@ from batch_updater.loader.sheets.book import (
     SheetEntry,
     SheetRow,
     UnreadableError,
+    too_many_areas,
 )
-from batch_updater.loader.sheets.number_formats import Mask, Shown, as_shown
+from batch_updater.loader.sheets.masks import Mask
+from batch_updater.loader.sheets.number_formats import Shown, as_shown
 from batch_updater.loader.sheets.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.sheets.package import Feeder, parse, safe_parser
 from batch_updater.loader.sheets.worksheet import number
@@ -45,6 +49,8 @@ _PARAGRAPHS = {f"{_TEXT} p", f"{_TEXT} h"}
 _NO_TEXT = {f"{OFFICE} annotation", f"{OFFICE} annotation-end", f"{_TEXT} note", f"{_TEXT} ruby-text"}
 """What stands in a paragraph without being part of its text."""
 _DRAWN = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0 "
+_HELD = {f"{OFFICE} value-type", f"{TABLE} formula", f"{_CALCEXT} value-type"}
+"""Attributes that a cell has if it holds anything."""
 _BLANKS = re.compile("[ \t\r\n]+")
 _ERROR = re.compile(r"#[A-Z0-9/]+[!?]?|Err:[0-9]+")
 _TIME = re.compile(
@@ -136,7 +142,10 @@ class _Lister:
             self.is_spreadsheet, self._spreadsheet_at = True, self._depth
         elif name == _SHEET and self._depth == self._spreadsheet_at + 1:
             style = attributes.get(f"{TABLE} style-name", "")
-            self.sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), style in self._styles.hidden_tables))
+            hidden = style in self._styles.hidden_tables
+            self.sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
+        elif name == _CELL and self.sheets and self.sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
+            self.sheets[-1] = replace(self.sheets[-1], is_blank=False)
         elif name == f"{TABLE} table-source":
             self.links = True
 
@@ -288,6 +297,8 @@ class _SheetReader:
         wide, high = _times(self._cell, "number-columns-spanned"), _times(self._cell, "number-rows-spanned")
         if wide > 1 or high > 1:
             last_row, last_column = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
+            if len(self.merged) == MOST_AREAS:
+                raise too_many_areas()
             self.merged.append(Area(self._next_row, last_row, column, last_column))
 
     def _end_row(self) -> None:

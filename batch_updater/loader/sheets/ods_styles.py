@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
+from batch_updater.loader.sheets.masks import Mask
+from batch_updater.loader.sheets.number_formats import Shown, shown_by
 from batch_updater.loader.sheets.package import Feeder, safe_parser
 
 if TYPE_CHECKING:

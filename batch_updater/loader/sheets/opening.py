@@ -150,6 +150,8 @@ def _book(path: Path, settings: InputSettings) -> Book:
 
 def _packed_book(path: Path, settings: InputSettings, named: Format | None) -> Book:
     package = Package(path, max_unpacked_mb=settings.max_unpacked_mb)
+    if "encrypted-package" in package:
+        raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
     if "mimetype" in package and "content.xml" in package:
         from batch_updater.loader.sheets.ods import OdsBook
 

@@ -13,7 +13,7 @@ from batch_updater.loader.sheets.book import UnreadableError
 from batch_updater.model import MARK_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAMESPACES = (
@@ -56,6 +56,11 @@ class Relationship(NamedTuple):
     """Name of the part within the package."""
 
 
+_MOST_ELEMENTS = 1_000_000
+"""Of a small part: styles with all the 65,490 formats that Excel has room for are less than that."""
+_DEEPEST = 100
+
+
 class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
@@ -91,11 +96,14 @@ class Package:
         with self._archive.open(entry) as stream:
             yield stream
 
-    def elements(self, part: str) -> Iterator[Element]:
-        """Yield the elements of a small part, each when it ends; none if the part is missing."""
+    def elements(self, part: str, wanted: Container[str] | None = None) -> Iterator[Element]:
+        """Yield the elements of a small part, each when it ends; none if the part is missing.
+
+        `wanted` are the local names of those that are asked for; None for all.
+        """
         if part not in self:
             return
-        collector = _Collector()
+        collector = _Collector(part, wanted)
         with self.open(part) as stream:
             if self._entries[part.lower()].file_size > _SMALL_PART_BYTES:
                 raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
@@ -106,7 +114,7 @@ class Package:
         """Whether the part is declared as a workbook that may hold macros."""
         return any(
             "macroenabled" in element.attributes.get("ContentType", "").lower()
-            for element in self.elements("[Content_Types].xml")
+            for element in self.elements("[Content_Types].xml", {"Override"})
             if element.attributes.get("PartName", "").lower() == f"/{workbook.lower()}"
         )
 
@@ -120,7 +128,7 @@ class Package:
                 element.attributes.get("Type", "").rpartition("/")[2],
                 posixpath.normpath(posixpath.join("/", folder, element.attributes.get("Target", ""))).lstrip("/"),
             )
-            for element in self.elements(listing)
+            for element in self.elements(listing, {"Relationship"})
             if element.name == "Relationship" and element.attributes.get("TargetMode") != "External"
         )
 
@@ -193,7 +201,10 @@ def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:
 class _Collector:
     """Gathers the elements of a small part."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: str, wanted: Container[str] | None) -> None:
+        self._part = part
+        self._wanted = wanted
+        self._seen = 0
         self.elements: list[Element] = []
         self._open: list[tuple[str, dict[str, str], list[str]]] = [("", {}, [])]
         self.parser = safe_parser()
@@ -202,6 +213,9 @@ class _Collector:
         self.parser.CharacterDataHandler = self._characters
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._seen += 1
+        if self._seen > _MOST_ELEMENTS or len(self._open) > _DEEPEST:
+            raise UnreadableError(f"has a part {self._part} of an unreasonable size", _NO_DTD)
         plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
         self._open.append((name.rpartition(" ")[2], plain, []))
 
@@ -210,4 +224,5 @@ class _Collector:
 
     def _end(self, _: str) -> None:
         name, attributes, text = self._open.pop()
-        self.elements.append(Element(name, self._open[-1][0], attributes, "".join(text)))
+        if self._wanted is None or name in self._wanted:
+            self.elements.append(Element(name, self._open[-1][0], attributes, "".join(text)))

@@ -47,12 +47,15 @@ _CELLS = re.compile(
 _START_OF_ROW = re.compile(r"""\s*<row r="([0-9]{1,7})"(?: [^<>'/]*)?>""")
 
 
-def read_rows(stream: IO[bytes], reader: RowReader, only: Container[int] | None = None) -> Iterator[SheetRow]:
+def read_rows(
+    stream: IO[bytes], reader: RowReader, only: Container[int] | None = None, *, formulas_fast: bool = True
+) -> Iterator[SheetRow]:
     """Yield the rows of a worksheet's XML as they are read; what it says about its own size is not believed.
 
-    Where `only` is given, rows whose numbers it does not contain may be left out.
+    Where `only` is given, rows whose numbers it does not contain may be left out. `formulas_fast`: of a formula the
+    value beside it is all that counts.
     """
-    scanner = _Scanner(reader, only)
+    scanner = _Scanner(reader, only, formulas_fast=formulas_fast)
     while chunk := stream.read(_CHUNK_BYTES):
         scanner.feed(chunk)
         yield from reader.take()
@@ -63,8 +66,9 @@ def read_rows(stream: IO[bytes], reader: RowReader, only: Container[int] | None 
 class _Scanner:
     """Decides for each piece of a worksheet which way it is read."""
 
-    def __init__(self, reader: RowReader, only: Container[int] | None) -> None:
+    def __init__(self, reader: RowReader, only: Container[int] | None, *, formulas_fast: bool) -> None:
         self._reader = reader
+        self._formulas_fast = formulas_fast
         self._only = only
         self._feeder = Feeder(reader.parser)
         self._decoder: codecs.IncrementalDecoder | None = None
@@ -134,7 +138,7 @@ class _Scanner:
     def _in_usual_form(self, row: str) -> bool:
         """Hand a row over, if it is in the form that can be taken apart; `row` lacks its end tag."""
         usual = _ROW.fullmatch(row)
-        if usual is None:
+        if usual is None or (not self._formulas_fast and "<f" in row):
             return False
         number, attributes, cells = usual.groups()
         hidden = ' hidden="1"' in attributes or ' hidden="true"' in attributes

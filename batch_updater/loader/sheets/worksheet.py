@@ -22,13 +22,15 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
-from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown, from_double
+from batch_updater.loader.sheets.number_formats import Number, Shown, as_shown, from_double
 from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, safe_parser
 from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
 from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from batch_updater.loader.sheets.masks import Mask
 
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
@@ -101,7 +103,19 @@ class _Plan(NamedTuple):
 class RowReader:
     """Turns the events of an XML parser into rows. The handlers run once or more for each cell: they are kept lean."""
 
-    def __init__(self, strings: SharedStrings, shown_by_style: Mapping[str, Shown | Mask], *, epoch_1904: bool) -> None:
+    def __init__(
+        self,
+        strings: SharedStrings,
+        shown_by_style: Mapping[str, Shown | Mask],
+        *,
+        epoch_1904: bool,
+        zero_is_no_result: bool = False,
+    ) -> None:
+        """`zero_is_no_result`: a formula whose saved value is 0 was never calculated.
+
+        A program that leaves the calculating to the next one may write 0 as every result.
+        """
+        self._zero_is_no_result = zero_is_no_result
         self._strings = strings
         self._shown_by_style = shown_by_style
         self._epoch_1904 = epoch_1904
@@ -248,7 +262,7 @@ class RowReader:
         if kind == "s":
             return self._strings.cell
         if kind in {"", "n"}:
-            shown = self._shown_by_style.get(style)
+            shown = self._shown_by_style.get(style or "0")
             return plain_number if shown is None else _Formatted(shown, epoch_1904=self._epoch_1904)
         return lambda content: self._converted(kind, style, content, None)
 
@@ -262,16 +276,22 @@ class RowReader:
     def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
         if kind == "s" and value:
             return self._strings.cell(value)
-        if not value and formula is not None and kind != "str":
+        if formula is not None and self._has_no_result(kind, value):
             return CellFault("formula-without-value", f"={formula}")
         if not value:
             return None
         if kind is None or kind == "n":
-            shown = self._shown_by_style.get(style) if style else None
+            shown = self._shown_by_style.get(style or "0")
             return plain_number(value) if shown is None else as_shown(number(value), shown, epoch_1904=self._epoch_1904)
         if len(value) > MOST_CHARACTERS:
             raise self._too_long()
         return _cell_of_type(kind, value)
+
+    def _has_no_result(self, kind: str | None, value: str | None) -> bool:
+        """Whether a formula was saved without its value; an empty text is one, if it was written down."""
+        if value is None or (not value and kind != "str"):
+            return True
+        return self._zero_is_no_result and value == "0" and kind in {None, "n"}
 
 
 def _cell_of_type(kind: str, value: str) -> Cell:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.sheets.book import LAST_COLUMN, LAST_ROW, Area, Layout, UnreadableError, column_position
+from batch_updater.loader.sheets.book import (
+    LAST_COLUMN,
+    LAST_ROW,
+    MOST_AREAS,
+    Area,
+    Layout,
+    UnreadableError,
+    column_position,
+    too_many_areas,
+)
 from batch_updater.loader.sheets.package import NAMESPACES, OTHER_ENCODING, SAVE_AGAIN, Feeder, parse, safe_parser
 
 if TYPE_CHECKING:
@@ -69,6 +78,7 @@ class _Collector:
     """Gathers the layout from the events of a parser."""
 
     def __init__(self) -> None:
+        self._seen = 0
         self._merged: list[Area] = []
         self._hidden: list[range] = []
         self._columns = {f"{namespace} col" for namespace in NAMESPACES}
@@ -80,9 +90,12 @@ class _Collector:
         return Layout(tuple(self._merged), tuple(self._hidden))
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._seen += name in self._areas or name in self._columns
+        if self._seen > MOST_AREAS:
+            raise too_many_areas()
         if name in self._areas:
             self._merged.append(area_of(attributes.get("ref", "")))
-        elif name in self._columns and attributes.get("hidden") in {"1", "true", "on"}:
+        elif name in self._columns and (attributes.get("hidden") in {"1", "true"} or attributes.get("width") == "0"):
             first, last = int(attributes.get("min", "0")), int(attributes.get("max", "0"))
             if 1 <= first <= last:
                 self._hidden.append(range(first - 1, min(last, LAST_COLUMN)))

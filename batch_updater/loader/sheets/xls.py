@@ -16,13 +16,14 @@ import xlrd
 import xlrd.biffh
 
 from batch_updater.loader.sheets.book import Area, Layout, SheetEntry, SheetRow, UnreadableError
-from batch_updater.loader.sheets.number_formats import Mask, Shown, as_shown, from_double, shown_by
+from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_double, shown_by
 from batch_updater.model import MARK_PROPERTY, CellFault
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
 
+    from batch_updater.loader.sheets.masks import Mask
     from batch_updater.model import Cell
 
 _MOST_BYTES = 60 << 20

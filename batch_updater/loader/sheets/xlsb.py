@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from batch_updater.loader.sheets.book import (
     LAST_COLUMN,
     LAST_ROW,
+    MOST_AREAS,
     MOST_CHARACTERS,
     SHORTEN,
     Area,
@@ -20,8 +21,9 @@ from batch_updater.loader.sheets.book import (
     SheetEntry,
     SheetRow,
     UnreadableError,
+    too_many_areas,
 )
-from batch_updater.loader.sheets.number_formats import Mask, Number, Shown, as_shown, from_double, shown_by
+from batch_updater.loader.sheets.number_formats import Number, Shown, as_shown, from_double, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, mark_of, notes_of
 from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.model import Cell, CellFault, column_letters
@@ -29,6 +31,7 @@ from batch_updater.model import Cell, CellFault, column_letters
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
+    from batch_updater.loader.sheets.masks import Mask
     from batch_updater.loader.sheets.package import Package
 
 _CHUNK_BYTES = 1 << 20
@@ -93,12 +96,15 @@ class XlsbBook:
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with _damage_named():
-            merged, hidden = [], []
+            merged: list[Area] = []
+            hidden: list[range] = []
             for kind, data in self._records(self._parts[sheet].part):
                 if kind == _MERGED:
                     top, bottom, left, right = struct.unpack_from("<4I", data)
                     if not (top <= bottom < LAST_ROW and left <= right < LAST_COLUMN):
                         raise UnreadableError("has a merged area that is none", SAVE_AGAIN)
+                    if len(merged) == MOST_AREAS:
+                        raise too_many_areas()
                     merged.append(Area(top + 1, bottom + 1, left, right))
                 elif kind == _COLUMNS:
                     first, last, _, _, flags = struct.unpack_from("<4IH", data)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
-from batch_updater.loader.sheets.number_formats import Mask, Shown, shown_by
+from batch_updater.loader.sheets.number_formats import Shown, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, mark_of, notes_of
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.shared_strings import SharedStrings
@@ -15,6 +15,8 @@ from batch_updater.loader.sheets.worksheet_layout import read_layout
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
+
+    from batch_updater.loader.sheets.masks import Mask
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
@@ -32,8 +34,10 @@ class XlsxBook:
     def __init__(self, package: Package, workbook: str) -> None:
         self._package = package
         self._related = package.relationships(workbook)
-        elements = tuple(package.elements(workbook))
+        elements = tuple(package.elements(workbook, {"workbook", "workbookPr", "sheet", "calcPr"}))
         self._epoch_1904 = any(_is_true(element.attributes.get("date1904")) for element in elements)
+        self._to_be_calculated = any(_is_true(element.attributes.get("fullCalcOnLoad")) for element in elements)
+        """Whether the program that wrote it left the calculating to the next one (ECMA-376 part 1, 18.2.2)."""
         self._parts = tuple(self._sheet_parts(elements))
 
     @property
@@ -61,9 +65,14 @@ class XlsxBook:
 
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
-        reader = RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+        reader = RowReader(
+            self._strings,
+            self._shown_by_style,
+            epoch_1904=self._epoch_1904,
+            zero_is_no_result=self._to_be_calculated,
+        )
         with self._package.open(self._parts[sheet].part) as stream:
-            yield from read_rows(stream, reader, only)
+            yield from read_rows(stream, reader, only, formulas_fast=not self._to_be_calculated)
 
     def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
         by_id = {relation.id: relation for relation in self._related}
@@ -94,7 +103,11 @@ class XlsxBook:
     @cached_property
     def _shown_by_style(self) -> Mapping[str, Shown | Mask]:
         """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
-        elements = [element for part in self._parts_of_type("styles") for element in self._package.elements(part)]
+        elements = [
+            element
+            for part in self._parts_of_type("styles")
+            for element in self._package.elements(part, {"numFmt", "xf"})
+        ]
         codes = {
             element.attributes.get("numFmtId", ""): element.attributes.get("formatCode", "")
             for element in elements

@@ -138,3 +138,33 @@ def test_a_cell_or_line_larger_than_any_is_refused(tmp_path: Path, content: str)
 def test_a_million_columns_are_refused(tmp_path: Path) -> None:
     """No sheet has more than 16,384."""
     assert "16,384" in fault(tmp_path, "," * 1_000_000 + "\n").message
+
+
+@pytest.mark.parametrize("title", ["Report of March", "Report, for March", "Report; March, April"])
+def test_titles_do_not_decide_about_the_delimiter(tmp_path: Path, title: str) -> None:
+    """The rows below say how wide the table is."""
+    for delimiter in ";\t|":
+        lines = [title, "", delimiter.join(("a", "b", "c")), delimiter.join("123"), delimiter.join("456")]
+        assert rows(tmp_path, "\n".join(lines))[2:] == [
+            (3, ["a", "b", "c"]),
+            (4, ["1", "2", "3"]),
+            (5, ["4", "5", "6"]),
+        ]
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\x1a\x1a\x1a", "\x1a\r\n\r\n", "\r\n\x1a\r\n\x1a"])
+def test_however_often_the_end_is_marked(tmp_path: Path, end: str) -> None:
+    """Whatever consists of marks and ends of lines behind the last row is the end."""
+    assert [row for row in rows(tmp_path, f"a,b\r\n1,2{end}") if any(row[1])] == [(1, ["a", "b"]), (2, ["1", "2"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "said"),
+    [
+        (b"a,b\n1,2\n", "utf-16", "is not utf-16 with a mark"), (b"a,b\n", "unicode_escape", "no known encoding"),
+        (b"a,b\n", "utf-7", "no known encoding"), ("a,b\n".encode("utf-32"), None, "UTF-32"),
+    ],
+)  # fmt: skip
+def test_an_encoding_that_cannot_be_is_said(tmp_path: Path, content: bytes, encoding: str | None, said: str) -> None:
+    """Neither a guess nor a codec that is none of texts."""
+    assert said in fault(tmp_path, content, encoding=encoding).message

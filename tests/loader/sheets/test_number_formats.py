@@ -26,7 +26,8 @@ from batch_updater.model import ShownNumber
 )  # fmt: skip
 def test_only_formats_of_dates_and_times_make_dates(format_id: int, code: str | None, expected: Shown | None) -> None:
     """A number is a date because its format shows one, not because it could be one."""
-    assert shown_by(format_id, code) is expected
+    found = shown_by(format_id, code)
+    assert (found if isinstance(found, Shown) else None) is expected
 
 
 @given(st.datetimes(datetime(1900, 3, 1), datetime(9999, 12, 30)), st.booleans())  # noqa: DTZ001  (sheets have no zones)
@@ -67,8 +68,13 @@ def test_the_calendar_of_1904() -> None:
         ("00000", 123, "00123"), ("00000", -123, "-00123"), ('"OPP-"0000', 7, "OPP-0007"), ("000-00-0000", 123456789,
          "123-45-6789"), ("000\\-000", 1, "000-001"), ("00000;-0", 5, "00005"), ('"No. "0', 5, "No. 5"),
         ("000", 12345678, None), ("00000", 12345, None), ("0", 5, None), ("#,##0", 1234, None), ("0.00", 5, None),
-        ('0" pcs"', 5, None), ("0%", 5, None), ("[$EUR] 0", 5, None), ('"EUR" 0', 5, "EUR 5"), ("@", 5, None),
-        ("00000", Decimal("1.5"), None),
+        ('0" pcs"', 5, "5 pcs"), ("0%", 5, None), ("[$EUR] 0", 5, None), ('"EUR" 0', 5, "EUR 5"), ("@", 5, None),
+        ("00000", Decimal("1.5"), "00002"), ('"00"0', 123, "00123"), ("\\0\\0#", 123, "00123"), ('0"0"', 123, "1230"),
+        ('"OPP-"General', 123, "OPP-123"), ('General"-A"', 12, "12-A"), ("00000", Decimal("123.5"), "00124"),
+        ("00000.00", 123, "00123.00"), ("00.00", 12, None), ("[<100]0;00000", 50, None),
+        ("[<100]0;00000", 123, "00123"),
+        ('"Won";"Lost"', 1, "Won"), ('"Won";"Lost"', -1, "Lost"), ('[=1]"Won";[=2]"Lost";General', 2, "Lost"),
+        ('[=1]"Won";[=2]"Lost";General', 3, None), ("??000", 12, "012"), ("0.0%", 5, None), ("0,000", 12, "0012"),
     ],
 )  # fmt: skip
 def test_a_number_shown_with_more_than_it_has_is_told_apart(code: str, number: int | Decimal, text: str | None) -> None:
@@ -80,3 +86,11 @@ def test_a_number_shown_with_more_than_it_has_is_told_apart(code: str, number: i
     else:
         assert isinstance(found, ShownNumber)
         assert (found.number, found.text) == (number, text)
+
+
+@pytest.mark.parametrize("part", ["0.999999999", "0.99999999999999", "0.000000001"])
+def test_a_moment_beside_midnight_is_not_midnight(part: str) -> None:
+    """Rounding may neither lose a time of day nor make it the next day."""
+    found = from_serial(45740 + Decimal(part), Shown.DATE_TIME, epoch_1904=False)
+    assert isinstance(found, datetime)
+    assert (found.date(), found.time() != time()) == (date(2025, 3, 24), True)

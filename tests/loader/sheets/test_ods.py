@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.errors import InputError
+from batch_updater.loader.sheets.choice import choose_sheet
 from batch_updater.loader.sheets.opening import Source, open_source
 from batch_updater.model import CellFault, ShownNumber
 from tests.data.make_data import opendocument_parts, write_package
@@ -74,3 +75,26 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
     """What cannot be read is neither a blank nor a zero."""
     with pytest.raises(InputError):
         cell(tmp_path, f'office:value-type="float" {value}', "<text:p>7</text:p>")
+
+
+def test_of_many_sheets_only_those_with_something_are_read(tmp_path: Path) -> None:
+    """Thousands of blank sheets cost one look; of as many full ones the first are named."""
+    parts = opendocument_parts("<table:table-row><table:table-cell/></table:table-row>")
+    blank = '<table:table table:name="B{}"><table:table-row><table:table-cell/></table:table-row></table:table>'
+    full = blank.replace("<table:table-cell/>", '<table:table-cell office:value-type="float" office:value="1"/>')
+    for sheets, chosen in (("".join(map(blank.format, range(3000))) + full.format("x"), 3001), (full * 3000, None)):
+        content = str(parts["content.xml"]).replace("<office:spreadsheet>", "<office:spreadsheet>" + sheets, 1)
+        file = write_package(tmp_path / "a.ods", {**parts, "content.xml": content})
+        source_ = open_source(file, settings(), name="a.ods")
+        if chosen is None:
+            with pytest.raises(InputError, match=r"several sheets with rows: .* and more"):
+                choose_sheet(source_, settings())
+        else:
+            assert source_.sheets[choose_sheet(source_, settings()).index].name == "Bx"
+
+
+def test_the_newer_form_of_a_protected_file_is_known(tmp_path: Path) -> None:
+    """The whole package stands encrypted inside another."""
+    file = write_package(tmp_path / "a.ods", {"mimetype": "application/zip", "encrypted-package": b"\1\2"})
+    with pytest.raises(InputError, match="protected by a password"):
+        open_source(file, settings(), name="a.ods")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import openpyxl
 import pytest
+import xlsxwriter
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
@@ -14,6 +15,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from batch_updater.errors import InputError
 from batch_updater.loader.sheets.opening import open_source
 from batch_updater.model import CellFault
+from tests.data.make_data import write_package
 from tests.loader.described import settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ LISTED = "http://schemas.openxmlformats.org/package/2006/relationships"
 
 def read(path: Path) -> list[tuple[int, list[Cell]]]:
     return [(row.number, row.cells) for row in open_source(path, settings(), name="a.xlsx").rows(0)]
+
+
+def read_with_layout(path: Path) -> None:
+    source = open_source(path, settings(), name="a.xlsx")
+    source.layout(0)
+    list(source.rows(0))
 
 
 def handmade(
@@ -184,3 +192,49 @@ def test_a_damaged_end_is_noticed(tmp_path: Path) -> None:
     """Rows are not taken from a sheet whose XML is broken behind them."""
     with pytest.raises(InputError, match="the XML inside it is broken"):
         read(handmade(tmp_path, "<row r='1'><c r='A1'><v>1</v></c></row>", tail="<a>"))
+
+
+def test_a_program_that_leaves_the_calculating_to_others_gives_no_results(tmp_path: Path) -> None:
+    """XlsxWriter saves 0 with every formula and asks for calculation: that 0 is nobody's result."""
+    with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_formula(0, 0, "=500*3")
+        sheet.write_formula(0, 1, "=500*3", None, 1500)
+        sheet.write_number(0, 2, 0)
+    assert read(tmp_path / "a.xlsx") == [(1, [CellFault("formula-without-value", "=500*3"), 1500, 0])]
+
+
+def test_a_cell_without_a_style_has_the_first_one(tmp_path: Path) -> None:
+    """The default of `s` is 0 (ECMA-376 part 1, 18.3.1.4), in the fast way of reading and in the other."""
+    data = "<row r='1'><c r='A1'><v>45741</v></c></row>"
+    for text in (data, data.replace("'", '"')):
+        file = handmade(tmp_path, text)
+        with zipfile.ZipFile(file) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        parts["xl/styles.xml"] = parts["xl/styles.xml"].replace(b'<xf numFmtId="0"/>', b'<xf numFmtId="14"/>')
+        write_package(file, parts)
+        assert read(file) == [(1, [date(2025, 3, 25)])]
+
+
+def test_a_formula_of_text_without_a_value_is_no_blank(tmp_path: Path) -> None:
+    """An empty text that was saved is one; nothing saved is none."""
+    data = "<row r='1'><c r='A1' t='str'><f>B1</f></c><c r='B1' t='str'><f>C1</f><v></v></c></row>"
+    assert read(handmade(tmp_path, data)) == [(1, [CellFault("formula-without-value", "=B1"), None])]
+
+
+@pytest.mark.parametrize("where", ["styles", "merged", "columns"])
+def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) -> None:
+    """A small file may not fill the memory by way of what stands beside the rows."""
+    many = "<a/>" * 1_000_001 if where == "styles" else "<mergeCell ref='A1:B2'/>" * 200_001
+    columns = "<col min='1' max='1' hidden='1'/>" * 200_001
+    file = handmade(tmp_path, "<row r='1'><c r='A1' s='1'><v>1</v></c></row>", tail=many if where == "merged" else "")
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if where == "styles":
+        parts["xl/styles.xml"] = parts["xl/styles.xml"].replace(b"</styleSheet>", f"{many}</styleSheet>".encode())
+    if where == "columns":
+        sheet = parts["xl/worksheets/sheet1.xml"]
+        parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"<sheetData>", f"{columns}<sheetData>".encode())
+    write_package(file, parts)
+    with pytest.raises(InputError, match=r"unreasonable size|more than 200,000"):
+        read_with_layout(file)
