@@ -300,7 +300,7 @@ def _end(finished: Finished, options: argparse.Namespace) -> int:
 
 def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
     """Return what to type next: the same again, the repaired workbook, or after a good check the file itself."""
-    from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+    from batch_updater.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN
     from batch_updater.terminal import is_done
 
     summary = finished.summary
@@ -311,6 +311,8 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
         command = shlex.join((PROGRAM, "run", options.file, *_input_options(options)))
         if is_done(summary):
             return command
+        if not summary.total(NEEDS_NOTHING):
+            return "correct these cells and check again"
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
     steps = []
     if summary.total(RUN_AGAIN) or finished.fault:
