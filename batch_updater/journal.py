@@ -16,6 +16,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from array import array
 from bisect import bisect_left
 from contextlib import ExitStack, closing, contextmanager
@@ -54,7 +55,7 @@ _SCHEMA = (
     CREATE TABLE rows (
         number INTEGER PRIMARY KEY,      -- as Excel shows it
         target TEXT NOT NULL,
-        digest BLOB,                     -- of the request; NULL: none was made
+        digest TEXT,                     -- of the request; NULL: none was made
         earlier_attempts INTEGER NOT NULL DEFAULT 0,  -- requests in earlier parts of the run
         attempts INTEGER NOT NULL,       -- in this part, as far as is known
         kind TEXT,                       -- NULL: may be in flight
@@ -78,10 +79,20 @@ WHERE number = (SELECT max(number) FROM parts)
 """
 _COUNT_AS_EARLIER = "UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0"
 _NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
-_MAY_BE_IN_FLIGHT = """
-INSERT INTO rows (number, target, digest, attempts) VALUES (?, ?, ?, ?)
-ON CONFLICT (number) DO UPDATE SET digest = excluded.digest, attempts = excluded.attempts, kind = NULL
+_PLAINLY = """
+INSERT INTO rows (number, target, digest, attempts, kind, status, message, advice, cause, sent_at, seconds)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), '', '', '',
+    json_extract(value, '$[6]'), json_extract(value, '$[7]')
+FROM json_each(?) WHERE true
+ON CONFLICT (number) DO UPDATE SET digest = coalesce(excluded.digest, digest), attempts = excluded.attempts,
+    kind = excluded.kind, status = excluded.status, message = '', advice = '', cause = '', problems = NULL,
+    sent_at = excluded.sent_at, seconds = excluded.seconds
 """
+"""Writes many rows at once, given as JSON: that they may be in flight (no kind), or that they were confirmed.
+
+Each call of SQLite lets go of Python's lock and has to wait for it again, which beside a busy event loop takes longer
+than the call. One call for all rows of a commit, which is the commit as well, makes the sending twice as fast."""
 _SETTLED = """
 INSERT INTO rows (number, target, attempts, kind, status, message, advice, cause, problems, sent_at, seconds)
 VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -93,8 +104,8 @@ _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds
 FROM rows ORDER BY number
 """
-_QUEUED_AT_MOST = 10_000
-"""Writes that may wait for the disk; whoever adds one more waits too."""
+_GATHERED_FOR_S = 0.002
+"""How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
 _DIGEST_BYTES = 16
 
 
@@ -117,7 +128,7 @@ class Part(NamedTuple):
 class EarlierRows:
     """What a journal knew of every row before this part of the run; 25 bytes a row."""
 
-    def __init__(self, rows: Iterable[tuple[int, str | None, bytes | None]]) -> None:
+    def __init__(self, rows: Iterable[tuple[int, str | None, str | None]]) -> None:
         """`rows` are (number, kind, digest), by number."""
         self._numbers = array("q")
         self._states = bytearray()
@@ -127,7 +138,7 @@ class EarlierRows:
             state = _UNKNOWN if kind in {None, OutcomeKind.UNCONFIRMED} else kind in CONFIRMED
             self._numbers.append(number)
             self._states.append(state)
-            self._digests += (digest or b"").ljust(_DIGEST_BYTES, b"\0")
+            self._digests += bytes.fromhex(digest) if digest else bytes(_DIGEST_BYTES)
             self.confirmed += state == _KEPT
 
     def is_confirmed(self, row: int, request: Request) -> bool:
@@ -194,7 +205,8 @@ class Journal:
         self.earlier = earlier
         """What earlier parts of the run came to."""
         self._file = _identity(path)
-        self._writes: queue.Queue[_Write | threading.Event | None] = queue.Queue(_QUEUED_AT_MOST)
+        # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
+        self._writes: queue.SimpleQueue[_Write | threading.Event | None] = queue.SimpleQueue()
         self._fault: JournalError | None = None
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
@@ -261,14 +273,21 @@ class Journal:
         if attempt > 1:
             return
         committed = asyncio.get_running_loop().create_future()
-        await self._put(_Write(_MAY_BE_IN_FLIGHT, (job.row, job.target, request.digest, attempt), committed))
+        values = (job.row, job.target, request.digest.hex(), attempt, None, None, None, None)
+        self._writes.put(_Write(_PLAINLY, values, committed))
         await committed
 
     async def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises JournalError if an earlier one could not be written."""
         if self._fault:
             raise self._fault
-        await self._put(_Write(_SETTLED, _settled_values(outcome), None))
+        if outcome.message or outcome.advice or outcome.cause or outcome.problems:
+            self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
+            return
+        sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
+        row, kind = outcome.row, outcome.kind.value
+        values = (row, "", None, outcome.attempts, kind, outcome.status, sent_at, outcome.seconds)
+        self._writes.put(_Write(_PLAINLY, values))
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
@@ -299,17 +318,13 @@ class Journal:
         """Return every part of the run, this one included. Call `flush` before."""
         return _parts(self._connection)
 
-    async def _put(self, write: _Write) -> None:
-        try:
-            self._writes.put_nowait(write)
-        except queue.Full:
-            await asyncio.to_thread(self._writes.put, write)
-
     def _write_all(self) -> None:
         """Commit what has gathered, again and again, until None is taken. Runs in the writer's thread."""
         ended = False
         while not ended:
             batch = [self._writes.get()]
+            if isinstance(batch[0], _Write):
+                time.sleep(_GATHERED_FOR_S)
             while not self._writes.empty():
                 batch.append(self._writes.get_nowait())
             self._commit([write for write in batch if isinstance(write, _Write)])
@@ -322,10 +337,7 @@ class Journal:
         if self._fault is None and writes:
             try:
                 self._require_file()
-                self._connection.execute("BEGIN IMMEDIATE")
-                for write in writes:
-                    self._connection.execute(write.statement, write.values)
-                self._connection.execute("COMMIT")
+                self._execute(writes)
             except (sqlite3.Error, OSError) as error:
                 self._fault = JournalError(f"The journal {self._path} cannot be written: {_why(error)}.")
                 if self._connection.in_transaction:
@@ -333,6 +345,22 @@ class Journal:
         waiting = [write.committed for write in writes if write.committed is not None]
         if waiting:
             waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
+
+    def _execute(self, writes: list[_Write]) -> None:
+        """Write and commit. The order of rows does not matter, since a row is written once in a commit.
+
+        It is: whoever writes that a row may be in flight waits for the commit before anything becomes of the row.
+        """
+        plain = json.dumps([write.values for write in writes if write.statement is _PLAINLY])
+        others = [write for write in writes if write.statement is not _PLAINLY]
+        if not others:
+            self._connection.execute(_PLAINLY, (plain,))
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(_PLAINLY, (plain,))
+        for write in others:
+            self._connection.execute(write.statement, write.values)
+        self._connection.execute("COMMIT")
 
     def _require_file(self) -> None:
         """Raise OSError if the file is gone: the system would go on writing to it, and nobody could ever read it."""

@@ -6,6 +6,7 @@ It goes over its own copy of the input three times, so that nobody holds all the
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import itertools
 import shutil
@@ -41,7 +42,7 @@ from batch_updater.whereabouts import whereabouts
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from batch_updater.config import Config
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from batch_updater.snapshot import Snapshot, Source
     from batch_updater.summary import Summary
 
+_COLLECTED_EVERY = 50_000
+"""Objects, instead of Python's 700; a request makes a few hundred, and nearly none of them in a circle."""
 _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
@@ -320,8 +323,6 @@ class Run:
         Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
         cannot be written: then nothing was sent.
         """
-        import asyncio
-
         from batch_updater.sender.auth import fetch_credentials
 
         results = self._options.results or self._folder / _workbook_name(self._plan.snapshot.stem, self._started_at)
@@ -333,7 +334,7 @@ class Run:
                 journal = stack.enter_context(self._journal())
                 stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials:
-                sent = asyncio.run(self._send(journal, credentials, progress, interrupts))
+                sent = _run_loop(self._send(journal, credentials, progress, interrupts))
             return self._report(results, journal, sent)
 
     def _journal(self) -> Journal:
@@ -460,6 +461,20 @@ class Run:
             f"Only the first {limit:,} good rows were sent, as --limit asked.",
             "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
+
+
+def _run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
+    """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
+    import asyncio
+
+    # What there is by now stays: the collector need not go over it again and again. It buys a tenth.
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY)
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
 
 
 def _times(count: int) -> str:

@@ -21,13 +21,29 @@ if TYPE_CHECKING:
 
 LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
 _ROOT = "batch_updater"
+_WRITTEN_EVERY_S = 0.2
 
 
 class _JsonLines(logging.Formatter):
+    """Makes a line of JSON; the second that a record is of is kept, because most lines have that of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._at = ""
+
     def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        facts = {name: getattr(record, name) for name in LOGGED if getattr(record, name, None) is not None}
-        return json.dumps({"at": at, "level": record.levelname.lower(), **facts})
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._at = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        known = record.__dict__
+        facts = [f', "{name}": {_as_json(known[name])}' for name in LOGGED if known.get(name) is not None]
+        milliseconds = int((record.created - second) * 1000)
+        return f'{{"at": "{self._at}.{milliseconds:03d}+00:00", "level": "{record.levelname.lower()}"{"".join(facts)}}}'
+
+
+def _as_json(value: object) -> str:
+    return repr(value) if type(value) in (int, float) else json.dumps(value)
 
 
 class _ForPeople(logging.Formatter):
@@ -75,7 +91,9 @@ class LogFile(logging.Handler):
         """Open the file. Raises OSError."""
         super().__init__()
         self._path = path
-        # Unbuffered: a line is in the file when it has been logged, and closing cannot fail.
+        self._lines: list[str] = []
+        self._written_at = 0.0
+        # Unbuffered: what was written is in the file, and closing cannot fail.
         self._stream = open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
         self._attachment = contextmanager(_attached)(self, _JsonLines())
 
@@ -92,14 +110,26 @@ class LogFile(logging.Handler):
         """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
         if self._stream.closed:
             return
+        self._lines.append(self.format(record))
+        if record.levelno > logging.INFO or record.created - self._written_at > _WRITTEN_EVERY_S:
+            self._written_at = record.created
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered: a call of the system for each line would take longer than all else about it."""
+        if not self._lines or self._stream.closed:
+            return
+        text = "\n".join([*self._lines, ""]).encode()
+        self._lines.clear()
         try:
-            self._stream.write(self.format(record).encode() + b"\n")
+            self._stream.write(text)
         except OSError as error:
             self._stream.close()
             print(f"{self._path} cannot be written any more: {error.strerror}. The run goes on.", file=sys.stderr)
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the rest and close the file."""
+        self.flush()
         self._stream.close()
         super().close()
 

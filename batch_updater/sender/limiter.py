@@ -62,6 +62,9 @@ class Limiter:
 
     async def permit(self) -> None:
         """Return when one request may go out. Raises Stopped once the run is ending."""
+        if not self._turn.locked() and not self._stopping.is_set() and self.wait_s() <= 0:
+            self.take()  # nobody waits, and nobody has to
+            return
         async with self._turn:
             while (wait_s := self.wait_s()) > 0:
                 await pause(wait_s, self._stopping)
