@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from batch_updater.endpoint.description import Endpoint
 
+_DECODER = json.JSONDecoder(parse_float=Decimal)
+"""What `json.loads` would make anew for every answer."""
 _MESSAGE_CHARACTERS = 500
 _LONGEST_WAIT_S = 1e9
 """More than any run waits; keeps a number of any length finite."""
@@ -64,7 +66,7 @@ class Answer:
         if not self.complete:
             return None
         try:
-            return json.loads(self.body, parse_float=Decimal)
+            return _DECODER.decode(self.body.decode(json.detect_encoding(self.body), "surrogatepass"))
         except (ValueError, RecursionError):
             return None
 
