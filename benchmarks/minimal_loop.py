@@ -11,9 +11,11 @@ import asyncio
 import csv
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
+import uvloop
 import xlsxwriter
 from yarl import URL
 
@@ -27,6 +29,7 @@ HEADERS = {"Authorization": "Bearer x", "Content-Type": "application/json", "Acc
 async def work(
     session: aiohttp.ClientSession, base: str, rows: Iterator[list[str]], done: list[tuple[str, int]]
 ) -> None:
+    """Send rows for as long as the shared iterator has any."""
     for identity, kind, name, revenue in rows:
         url = URL(f"{base}/api/v2/opportunities/{identity}?opportunityType={kind}", encoded=True)
         body = f'{{"OpportunityName": {json.dumps(name)}, "SalesRevenue": {revenue}}}'.encode()
@@ -36,6 +39,7 @@ async def work(
 
 
 async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[str, int]]:
+    """Send every row over CONNECTIONS connections; return each record's number and status."""
     done: list[tuple[str, int]] = []
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=False),
@@ -49,16 +53,12 @@ async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[str, int]]:
 
 
 def main() -> None:
+    """Send a file and write what became of it."""
     source, results, base = sys.argv[1:]
-    with open(source, newline="", encoding="utf-8") as stream:
+    with Path(source).open(newline="", encoding="utf-8") as stream:
         rows = csv.reader(stream)
         next(rows)
-        try:
-            import uvloop
-
-            done = uvloop.run(send(base, rows))
-        except ImportError:
-            done = asyncio.run(send(base, rows))
+        done = uvloop.run(send(base, rows))
     with xlsxwriter.Workbook(results, {"constant_memory": True}) as book:
         sheet = book.add_worksheet()
         for number, row in enumerate(done):
