@@ -20,7 +20,7 @@ import time
 from array import array
 from bisect import bisect_left
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -29,12 +29,11 @@ from batch_updater.files import sync_folder
 from batch_updater.model import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from batch_updater.endpoint.request import Request
-    from batch_updater.model import Job
+    from batch_updater.endpoint.request import Prepared, Request
 
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """What a resumed run keeps; every other row is judged and sent again."""
@@ -161,11 +160,16 @@ class EarlierRows:
 _KEPT, _UNKNOWN = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(NamedTuple):
     statement: str
     values: tuple[object, ...]
-    committed: asyncio.Future[None] | None = None
+
+
+class _Rows(NamedTuple):
+    """Rows for `_PLAINLY`, and who waits for them to be committed."""
+
+    values: Sequence[tuple[object, ...]]
+    committed: asyncio.Future[None] | None
 
 
 class _Record(NamedTuple):
@@ -206,7 +210,7 @@ class Journal:
         """What earlier parts of the run came to."""
         self._file = _identity(path)
         # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
-        self._writes: queue.SimpleQueue[_Write | threading.Event | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[_Rows | _Write | threading.Event | None] = queue.SimpleQueue()
         self._fault: JournalError | None = None
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
@@ -260,34 +264,34 @@ class Journal:
         flushed = threading.Event()
         self._writes.put(flushed)
         flushed.wait()
+        self.require_writable()
+
+    def require_writable(self) -> None:
+        """Raise JournalError if the file can no longer be written."""
         if self._fault:
             raise self._fault
 
-    async def will_send(self, job: Job, request: Request, attempt: int) -> None:
-        """Return when the journal holds that the row may be in flight. Raises JournalError.
+    async def will_send(self, batch: Sequence[Prepared]) -> None:
+        """Return when the journal holds that these rows may be in flight. Raises JournalError.
 
-        A repeat needs no new wait: the row is in flight already, and its count of attempts comes with its outcome.
+        Once for each row: repeats find it in flight already, and its count of attempts comes with its outcome.
         """
-        if self._fault:
-            raise self._fault
-        if attempt > 1:
-            return
+        self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        values = (job.row, job.target, request.digest.hex(), attempt, None, None, None, None)
-        self._writes.put(_Write(_PLAINLY, values, committed))
+        values = [(job.row, job.target, request.digest.hex(), 1, None, None, None, None) for job, request in batch]
+        self._writes.put(_Rows(values, committed))
         await committed
 
     async def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises JournalError if an earlier one could not be written."""
-        if self._fault:
-            raise self._fault
+        self.require_writable()
         if outcome.message or outcome.advice or outcome.cause or outcome.problems:
             self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
             return
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
         row, kind = outcome.row, outcome.kind.value
         values = (row, "", None, outcome.attempts, kind, outcome.status, sent_at, outcome.seconds)
-        self._writes.put(_Write(_PLAINLY, values))
+        self._writes.put(_Rows([values], None))
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
@@ -323,17 +327,17 @@ class Journal:
         ended = False
         while not ended:
             batch = [self._writes.get()]
-            if isinstance(batch[0], _Write):
+            if isinstance(batch[0], (_Rows, _Write)):
                 time.sleep(_GATHERED_FOR_S)
             while not self._writes.empty():
                 batch.append(self._writes.get_nowait())
-            self._commit([write for write in batch if isinstance(write, _Write)])
+            self._commit([write for write in batch if isinstance(write, (_Rows, _Write))])
             for flushed in batch:
                 if isinstance(flushed, threading.Event):
                     flushed.set()
             ended = None in batch
 
-    def _commit(self, writes: list[_Write]) -> None:
+    def _commit(self, writes: list[_Rows | _Write]) -> None:
         if self._fault is None and writes:
             try:
                 self._require_file()
@@ -342,17 +346,17 @@ class Journal:
                 self._fault = JournalError(f"The journal {self._path} cannot be written: {_why(error)}.")
                 if self._connection.in_transaction:
                     self._connection.rollback()
-        waiting = [write.committed for write in writes if write.committed is not None]
+        waiting = [write.committed for write in writes if isinstance(write, _Rows) and write.committed is not None]
         if waiting:
             waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
 
-    def _execute(self, writes: list[_Write]) -> None:
+    def _execute(self, writes: list[_Rows | _Write]) -> None:
         """Write and commit. The order of rows does not matter, since a row is written once in a commit.
 
         It is: whoever writes that a row may be in flight waits for the commit before anything becomes of the row.
         """
-        plain = json.dumps([write.values for write in writes if write.statement is _PLAINLY])
-        others = [write for write in writes if write.statement is not _PLAINLY]
+        plain = json.dumps([values for write in writes if isinstance(write, _Rows) for values in write.values])
+        others = [write for write in writes if isinstance(write, _Write)]
         if not others:
             self._connection.execute(_PLAINLY, (plain,))
             return

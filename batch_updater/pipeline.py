@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from batch_updater.loader.loader import Review, Table
     from batch_updater.model import AllowedList, Job, Outcome
     from batch_updater.sender.auth import Credentials
+    from batch_updater.sender.client import Hooks
     from batch_updater.sender.pool import SendResult
     from batch_updater.snapshot import Snapshot, Source
     from batch_updater.summary import Summary
@@ -332,9 +333,10 @@ class Run:
         with ExitStack() as stack:
             with _folder_faults(self._folder):
                 journal = stack.enter_context(self._journal())
-                stack.enter_context(LogFile(self._folder / "run.log"))
+                log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials:
-                sent = _run_loop(self._send(journal, credentials, progress, interrupts))
+                hooks = _hooks(journal, log, progress)
+                sent = _run_loop(self._send(hooks, self._jobs(journal), credentials, interrupts))
             return self._report(results, journal, sent)
 
     def _journal(self) -> Journal:
@@ -344,21 +346,16 @@ class Run:
         return Journal.create(path, _opening_facts(self._begun), self._started_at)
 
     async def _send(
-        self, journal: Journal, credentials: Credentials, progress: Progress | None, interrupts: Interrupts | None
+        self, hooks: Hooks, jobs: Iterator[Job], credentials: Credentials, interrupts: Interrupts | None
     ) -> SendResult:
         import asyncio
 
-        from batch_updater.sender.pool import Hooks, Sender
-
-        async def settled(outcome: Outcome) -> None:
-            await journal.settle(outcome)
-            if progress:
-                progress.settled(outcome)
+        from batch_updater.sender.pool import Sender
 
         sender = Sender(
             self._plan.endpoint,
             self._plan.config,
-            Hooks(before_send=journal.will_send, on_outcome=settled, on_names=journal.learned),
+            hooks,
             credentials,
             self._environ,
             rows=self._plan.review.rows,
@@ -368,7 +365,7 @@ class Run:
         if interrupts:
             interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
         try:
-            return await sender.send(self._jobs(journal))
+            return await sender.send(jobs)
         finally:
             if interrupts:
                 interrupts.sent()
@@ -384,7 +381,7 @@ class Run:
         builder, earlier = RequestBuilder(self._plan.endpoint), journal.earlier
         for job in first:
             if not earlier.is_confirmed(job.row, builder.build(job)):
-                yield replace(job, maybe_applied=True) if earlier.maybe_applied(job.row) else job
+                yield job._replace(maybe_applied=True) if earlier.maybe_applied(job.row) else job
 
     def _report(self, results: Path, journal: Journal, sent: SendResult | None) -> Finished:
         """Write the workbook. A fault of the disk is reported, not raised: the outcomes are known all the same."""
@@ -461,6 +458,23 @@ class Run:
             f"Only the first {limit:,} good rows were sent, as --limit asked.",
             "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
+
+
+def _hooks(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
+    from batch_updater.sender.client import Hooks
+
+    async def settled(outcome: Outcome) -> None:
+        await journal.settle(outcome)
+        if progress:
+            progress.settled(outcome)
+
+    return Hooks(
+        before_send=journal.will_send,
+        may_send=journal.require_writable,
+        on_outcome=settled,
+        on_names=journal.learned,
+        on_attempt=log.attempt,
+    )
 
 
 def _run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -19,31 +20,39 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from batch_updater.model import Attempt
+
 LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
 _ROOT = "batch_updater"
 _WRITTEN_EVERY_S = 0.2
 
 
-class _JsonLines(logging.Formatter):
-    """Makes a line of JSON; the second that a record is of is kept, because most lines have that of the one before."""
+class _Clock:
+    """Writes times; the last second is kept, because most lines are of that of the one before."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._second = 0
-        self._at = ""
+        self._text = ""
+
+    def at(self, seconds: float) -> str:
+        """Return a time, given in seconds since 1970, in UTC to the millisecond."""
+        second = int(seconds)
+        if second != self._second:
+            self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._text}.{int((seconds - second) * 1000):03d}+00:00"
+
+
+class _JsonLines(logging.Formatter):
+    """Makes a line of JSON."""
+
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__()
+        self._clock = clock
 
     def format(self, record: logging.LogRecord) -> str:
-        second = int(record.created)
-        if second != self._second:
-            self._second, self._at = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
         known = record.__dict__
-        facts = [f', "{name}": {_as_json(known[name])}' for name in LOGGED if known.get(name) is not None]
-        milliseconds = int((record.created - second) * 1000)
-        return f'{{"at": "{self._at}.{milliseconds:03d}+00:00", "level": "{record.levelname.lower()}"{"".join(facts)}}}'
-
-
-def _as_json(value: object) -> str:
-    return repr(value) if type(value) in (int, float) else json.dumps(value)
+        facts = {name: known[name] for name in LOGGED if known.get(name) is not None}
+        return json.dumps({"at": self._clock.at(record.created), "level": record.levelname.lower(), **facts})
 
 
 class _ForPeople(logging.Formatter):
@@ -95,9 +104,13 @@ class LogFile(logging.Handler):
         self._written_at = 0.0
         # Unbuffered: what was written is in the file, and closing cannot fail.
         self._stream = open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
-        self._attachment = contextmanager(_attached)(self, _JsonLines())
+        self._clock = _Clock()
+        self._logger = logging.getLogger(_ROOT)
+        self._has_listeners = False
+        self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
 
     def __enter__(self) -> Self:
+        self._has_listeners = any(handler.level <= logging.INFO for handler in self._logger.handlers)
         self._attachment.__enter__()
         return self
 
@@ -106,14 +119,38 @@ class LogFile(logging.Handler):
     ) -> None:
         self._attachment.__exit__(kind, error, trace)
 
+    def attempt(self, made: Attempt) -> None:
+        """Write the line of one request, of which there are as many as requests.
+
+        Putting it together here takes a tenth of the time that `logging` takes, so `logging` is asked only if somebody
+        else listens.
+        """
+        if self._has_listeners:
+            facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": made.seconds}
+            self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
+            return
+        now = time.time()
+        status = "" if made.status is None else f', "status": {made.status}'
+        self._lines.append(
+            f'{{"at": "{self._clock.at(now)}", "level": "info", "event": "attempt", "row": {made.row}, '
+            f'"attempt": {made.number}{status}, "seconds": {made.seconds}, "why": "{made.why}"}}'
+        )
+        self._flush_in_time(now)
+
+    def _flush_in_time(self, now: float) -> None:
+        if not 0 <= now - self._written_at <= _WRITTEN_EVERY_S:  # clocks jump, too
+            self._written_at = now
+            self.flush()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
         if self._stream.closed:
             return
         self._lines.append(self.format(record))
-        if record.levelno > logging.INFO or record.created - self._written_at > _WRITTEN_EVERY_S:
-            self._written_at = record.created
+        if record.levelno > logging.INFO:
             self.flush()
+        else:
+            self._flush_in_time(record.created)
 
     def flush(self) -> None:
         """Write what has gathered: a call of the system for each line would take longer than all else about it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.endpoint.request import Request
+from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
 from batch_updater.model import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem
@@ -40,8 +40,8 @@ def request(row: int) -> Request:
     return Request("PUT", f"/items/{row}", "", b"{}", "application/json")
 
 
-def job(row: int) -> Job:
-    return Job(row, f"id={row}", {"id": row})
+def ready(row: int) -> Prepared:
+    return Prepared(Job(row, f"id={row}", {"id": row}), request(row))
 
 
 def test_an_outcome_comes_back_as_it_was_given(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_row_that_may_be_in_flight_is_on_disk_before_it_is_sent(tmp_path: Path
     """When will_send returns, another reader of the file sees the row, and it counts as unconfirmed."""
     path = tmp_path / "journal.sqlite"
     with created(path) as journal:
-        asyncio.run(journal.will_send(job(7), request(7), 1))
+        asyncio.run(journal.will_send([ready(7)]))
         reader = sqlite3.connect(path)
         assert reader.execute("SELECT number, target, kind FROM rows").fetchall() == [(7, "id=7", None)]
         reader.close()
@@ -69,7 +69,7 @@ def test_outcomes_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
 
     async def settle(journal: Journal) -> None:
         for row in (9, 2, 5):
-            await journal.will_send(job(row), request(row), 1)
+            await journal.will_send([ready(row)])
         for row in (5, 9, 2):
             await journal.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
 
@@ -85,7 +85,7 @@ def test_many_waiting_at_once_are_all_released(tmp_path: Path) -> None:
     """Rows that wait for the disk together share a commit and all go on."""
 
     async def send_all(journal: Journal) -> None:
-        await asyncio.gather(*(journal.will_send(job(row), request(row), 1) for row in range(500)))
+        await asyncio.gather(*(journal.will_send([ready(row)]) for row in range(500)))
 
     with created(tmp_path / "journal.sqlite") as journal:
         asyncio.run(send_all(journal))
@@ -102,7 +102,7 @@ def test_a_journal_that_cannot_be_written_stops_the_sending(tmp_path: Path) -> N
         saboteur.close()
         for _ in range(2):
             with pytest.raises(JournalError, match="journal"):
-                asyncio.run(journal.will_send(job(1), request(1), 1))
+                asyncio.run(journal.will_send([ready(1)]))
         with pytest.raises(JournalError):
             asyncio.run(journal.settle(REJECTED))
         with pytest.raises(JournalError):
@@ -120,7 +120,7 @@ def test_a_reopened_journal_knows_what_is_done_and_what_is_open(tmp_path: Path) 
 
     async def first(journal: Journal) -> None:
         for row in range(1, 6):
-            await journal.will_send(job(row), request(row), 1)
+            await journal.will_send([ready(row)])
         await journal.settle(Outcome(1, OutcomeKind.UPDATED, attempts=2))
         await journal.settle(Outcome(2, OutcomeKind.FAILED, attempts=3))
         await journal.settle(Outcome(3, OutcomeKind.UNCONFIRMED, attempts=1))
@@ -135,7 +135,7 @@ def test_a_reopened_journal_knows_what_is_done_and_what_is_open(tmp_path: Path) 
         assert not earlier.is_confirmed(1, request(9))
         assert [row for row in range(7) if earlier.maybe_applied(row)] == [3, 5]
         assert earlier.confirmed == 1
-        asyncio.run(journal.will_send(job(2), request(2), 1))
+        asyncio.run(journal.will_send([ready(2)]))
         asyncio.run(journal.settle(Outcome(2, OutcomeKind.UPDATED, attempts=2)))
         journal.flush()
         assert [(outcome.row, outcome.kind.value, outcome.attempts) for outcome in journal.outcomes()] == [
@@ -164,5 +164,5 @@ def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> N
         journal.flush()
         path.unlink()
         with pytest.raises(JournalError, match="No such file"):
-            asyncio.run(journal.will_send(job(1), request(1), 1))
+            asyncio.run(journal.will_send([ready(1)]))
         assert list(journal.outcomes()) == [REJECTED]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.request import written
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """A field that the API reports otherwise than it was asked for."""
 
     field: str
@@ -40,7 +38,7 @@ def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object]
     if not isinstance(answer, Mapping):
         return None
     described = endpoint.record_properties
-    return answer if (not described and answer) or any(name in answer for name in described) else None
+    return answer if (not described and answer) or not described.isdisjoint(answer) else None
 
 
 def differences(
@@ -52,10 +50,11 @@ def differences(
     maps it is known: otherwise the API's acceptance is enough.
     """
     found = []
-    for field in endpoint.fields:
-        if field.name not in job.values:
+    values = job.values
+    for field in endpoint.reported_fields:
+        if field.name not in values:
             continue
-        asked = job.values[field.name]
+        asked = values[field.name]
         if field.reported_as is not None and field.reported_as in record:
             got = record[field.reported_as]
             if not same(field, asked, got):
@@ -77,6 +76,8 @@ def _different_id(field: Field, job: Job, got: object, allowed: AllowedValues) -
 
 def same(field: Field, asked: Value, got: object) -> bool:
     """Whether a reported value is the one that was asked for; null equals blank."""
+    if got == asked and type(got) is type(asked):
+        return True  # as nearly always
     if asked is None or _is_blank(got):
         return _is_blank(got) and (asked is None or (isinstance(asked, str) and not asked.strip()))
     if isinstance(asked, bool):

@@ -141,6 +141,13 @@ class Endpoint:
         """The fields that travel in the body."""
         return tuple(field for field in self.fields if field.location is Location.BODY)
 
+    @cached_property
+    def reported_fields(self) -> tuple[Field, ...]:
+        """The fields whose value, or its id, an answer may report."""
+        return tuple(
+            field for field in self.fields if field.reported_as is not None or field.reported_id_as is not None
+        )
+
     def expects_record(self, status: int) -> bool:
         """Whether a 2xx answer of that status must hold the record for the row to count as confirmed."""
         return self.record_statuses.get(status, self.default_expects_record)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind, Location
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from batch_updater.model import Job, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request, ready for the wire."""
 
     method: str
@@ -34,6 +32,13 @@ class Request:
         """16 bytes that differ for requests that differ."""
         text = f"{self.method} {self.path}?{self.query}\n".encode()
         return hashlib.blake2b(text + self.body, digest_size=16).digest()
+
+
+class Prepared(NamedTuple):
+    """A job and the request that it comes to."""
+
+    job: Job
+    request: Request
 
 
 class RequestBuilder:

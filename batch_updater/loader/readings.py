@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.cells import Blank, converter
@@ -25,8 +25,7 @@ _SURPLUS_CELL: Final = "surplus: "
 There they are marked like everything that a sheet cannot hold exactly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One row as its own cells say, before it is compared with the others."""
 
     row: Row

@@ -180,18 +180,27 @@ class TokenSource:
         self._accepted = False
         self._turn = asyncio.Lock()
 
-    async def token(self) -> Token | None:
-        """Return the token to send, a new one if it is about to run out; None if the API is called without one.
+    @property
+    def current(self) -> Token | None:
+        """The token to send; None if the API is called without one."""
+        return self._token
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is no token yet, or it is about to run out."""
+        return self._token is None or (self._renew_at is not None and self._clock() >= self._renew_at)
+
+    async def renew_if_due(self) -> None:
+        """Have a token that can be sent.
 
         Raises CredentialsRefused, TokenUnavailable and, for a reference, ConfigError.
         """
-        if not self._due() or self._fetch is None:
-            return self._token
+        if not self.is_due or self._fetch is None:
+            return
         async with self._turn:
-            if self._due():
+            if self.is_due:
                 await self._renew(self._fetch)
                 self._fetched_after_refusal = False
-        return self._token
 
     def accepted(self, token: Token) -> None:
         """Take note that the API took this token."""
@@ -201,7 +210,7 @@ class TokenSource:
     async def refused(self, token: Token | None) -> None:
         """Take note of a 401 to this token; when this returns the request may be sent again.
 
-        Raises CredentialsRefused if there is no other token to be had, and what `token` raises.
+        Raises CredentialsRefused if there is no other token to be had, and what `renew_if_due` raises.
         """
         if token is None or self._fetch is None:
             raise CredentialsRefused("The API does not accept the token (401).")
@@ -215,9 +224,6 @@ class TokenSource:
             if self._token is not None and self._token.value == token.value:
                 raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
             self._fetched_after_refusal = True
-
-    def _due(self) -> bool:
-        return self._token is None or (self._renew_at is not None and self._clock() >= self._renew_at)
 
     async def _renew(self, fetch: Callable[[], Awaitable[_Fetched]]) -> None:
         asked_at = self._clock()
@@ -308,7 +314,8 @@ class OAuthClient:
 async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
     """Read a body in pieces until it ends or is longer than the limit: `read()` would take whatever it unpacks to."""
     parts, size = [], 0
-    while size <= limit and (part := await stream.read(limit + 1 - size)):
+    while size <= limit and not stream.at_eof():
+        part = await stream.read(limit + 1 - size)
         parts.append(part)
         size += len(part)
     return b"".join(parts)

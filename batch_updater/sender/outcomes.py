@@ -46,6 +46,10 @@ class RowState:
     sent_at: datetime | None = None
     started_s: float = 0.0
     token_refusals: int = 0
+    connecting: bool = False
+    """Whether aiohttp has asked for a connection for the last request."""
+    connected: bool = False
+    """Whether it got one: only then a byte can have left, and the request can have been applied."""
     last: Answer | Fault | None = None
     record: Mapping[str, object] | None = None
     """The record that the last answer held; None if it held none."""
@@ -56,11 +60,17 @@ class RowState:
             self.sent_at = utc_now()
             self.started_s = time.monotonic()
         self.attempts += 1
+        self.connecting = self.connected = False
 
     @property
     def seconds(self) -> float | None:
         """Seconds since the first request; None if there was none."""
-        return round(time.monotonic() - self.started_s, 4) if self.attempts else None
+        return self.seconds_so_far if self.attempts else None
+
+    @property
+    def seconds_so_far(self) -> float:
+        """Seconds since the first request, which has gone out."""
+        return round(time.monotonic() - self.started_s, 4)
 
 
 class OutcomeWriter:

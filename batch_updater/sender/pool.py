@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.errors import JournalError
 from batch_updater.model import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import (
@@ -18,38 +20,30 @@ from batch_updater.sender.auth import (
     source_by_reference,
 )
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Connector, Identity, disk_stop, proxy_for, tls_context
+from batch_updater.sender.client import Client, Connector, Gates, Hooks, Identity, disk_stop, proxy_for, tls_context
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from batch_updater.config import Config
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import AllowedList, Job
+    from batch_updater.model import Job
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.client import BeforeSend
 
 _CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
+_AHEAD_S = 0.02
+"""How long the jobs last that are made ready ahead of the workers: a few commits of the journal.
+
+Those jobs count as possibly in flight if the program is killed, so they are no more than the rate needs."""
 
 
 _log = logging.getLogger("batch_updater.sender")
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Whom the sender tells, and waits for; both may raise JournalError, after which nothing more goes out."""
-
-    before_send: BeforeSend
-    on_outcome: Callable[[Outcome], Awaitable[None]]
-    """Awaited once for every job that was taken from the iterator."""
-    on_names: Callable[[AllowedList], None]
-    """Called with each list of valid names that an answer taught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +117,58 @@ class _Targets:
         return queue.popleft()
 
 
+class _Ready:
+    """Jobs that the workers may take: at most `ahead` more than are being sent when the feeder goes on.
+
+    A queue that wakes the feeder once for many jobs: asyncio's would wake it for each.
+    """
+
+    def __init__(self, ahead: int) -> None:
+        self.ahead = ahead
+        self._jobs: deque[Prepared] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        """Workers without a job."""
+        self._needed = asyncio.Event()
+        """Set while there are fewer jobs than the workers will take before the feeder can make further ones ready."""
+        self._ended = False
+
+    async def put(self, batch: Sequence[Prepared]) -> None:
+        """Add jobs; returns when it is time to make further ones ready."""
+        self._jobs.extend(batch)
+        self._wake(len(batch))
+        if len(self._jobs) >= self.ahead:
+            self._needed.clear()
+            await self._needed.wait()
+
+    def end(self) -> None:
+        """There will be no more jobs."""
+        self._ended = True
+        self._wake(len(self._waiting))
+
+    def take(self) -> Prepared | None:
+        """Return the next job; None if there is none just now."""
+        if not self._jobs:
+            return None
+        prepared = self._jobs.popleft()
+        if len(self._jobs) < self.ahead:
+            self._needed.set()
+        return prepared
+
+    async def wait(self) -> Prepared | None:
+        """Return the next job when there is one; None at the end."""
+        while (prepared := self.take()) is None and not self._ended:
+            woken = asyncio.get_running_loop().create_future()
+            self._waiting.append(woken)
+            await woken
+        return prepared
+
+    def _wake(self, count: int) -> None:
+        while count and self._waiting:
+            if not (woken := self._waiting.popleft()).done():  # it is if its worker was cancelled
+                woken.set_result(None)
+                count -= 1
+
+
 class Sender:
     """Sends the jobs of one run. Use it once."""
 
@@ -138,6 +184,7 @@ class Sender:
         keep_going: bool = False,
     ) -> None:
         self._endpoint = endpoint
+        self._builder = RequestBuilder(endpoint)
         self._config = config
         self._hooks = hooks
         self._credentials = credentials
@@ -178,7 +225,7 @@ class Sender:
         ):
             sending = self._config.sending
             limiter = Limiter(sending.rate_per_s, sending.burst, self._stopping)
-            client = self._make_client(session, connector, limiter)
+            client = self._make_client(session, limiter)
             self._client = client
             if stop := await client.first_token():
                 self._end(stop)
@@ -195,37 +242,63 @@ class Sender:
             )
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
-        queue: asyncio.Queue[Job | None] = asyncio.Queue(self._config.sending.concurrency)
+        sending = self._config.sending
+        ready = _Ready(max(1, min(sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))))
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._config.sending.concurrency):
-                group.create_task(self._work(queue, client))
-            await self._feed(jobs, queue, client.answered)
+            for _ in range(sending.concurrency):
+                group.create_task(self._work(ready, client))
+            await self._feed(jobs, ready, client.answered)
 
-    async def _feed(self, jobs: Iterator[Job], queue: asyncio.Queue[Job | None], answered: asyncio.Event) -> None:
-        """Read jobs as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
-        while not self._stopping.is_set() and (job := next(jobs, None)) is not None:
-            while self._targets.waiting >= _PARKED_AT_MOST:
+    async def _feed(self, jobs: Iterator[Job], ready: _Ready, answered: asyncio.Event) -> None:
+        """Make jobs ready as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
+        while not self._stopping.is_set():
+            batch = await self._claimed(jobs, ready.ahead if answered.is_set() else 1)
+            if not batch:
+                break
+            self._finished.clear()
+            await self._announce(batch)
+            await ready.put(batch)
+            if not answered.is_set():
+                await _first_of(answered, self._finished)
+        ready.end()
+
+    async def _claimed(self, jobs: Iterator[Job], count: int) -> list[Prepared]:
+        """Return the next jobs that may start now, `count` at most; none at the end."""
+        batch: list[Prepared] = []
+        while len(batch) < count:
+            while self._targets.waiting >= _PARKED_AT_MOST and not batch:
                 self._unparked.clear()
                 await self._unparked.wait()
+            if self._targets.waiting >= _PARKED_AT_MOST or (job := next(jobs, None)) is None:
+                break
             if self._targets.claim(job):
-                self._finished.clear()
-                await queue.put(job)
-                if not answered.is_set():
-                    await _first_of(answered, self._finished)
-        for _ in range(self._config.sending.concurrency):
-            await queue.put(None)
+                batch.append(self._prepared(job))
+        return batch
 
-    async def _work(self, queue: asyncio.Queue[Job | None], client: Client) -> None:
-        while (job := await queue.get()) is not None:
-            following: Job | None = job
-            while following is not None:
-                await self._process(following, client)
-                following = self._targets.release(following)
+    def _prepared(self, job: Job) -> Prepared:
+        return Prepared(job, self._builder.build(job))
+
+    async def _announce(self, batch: Sequence[Prepared]) -> None:
+        """Wait until these jobs may go out; if they never may, the run ends and they still get their outcomes."""
+        try:
+            await self._hooks.before_send(batch)
+        except JournalError as error:
+            self._end(disk_stop(error))
+
+    async def _work(self, ready: _Ready, client: Client) -> None:
+        while (prepared := ready.take() or await ready.wait()) is not None:
+            await self._process(prepared, client)
+            while (following := self._targets.release(prepared.job)) is not None:
                 self._unparked.set()
+                prepared = self._prepared(following)
+                if not self._is_held(following):
+                    await self._announce((prepared,))
+                await self._process(prepared, client)
 
-    async def _process(self, job: Job, client: Client) -> None:
+    async def _process(self, prepared: Prepared, client: Client) -> None:
         """Give one job its outcome and tell it."""
-        outcome = await self._outcome(job, client)
+        job = prepared.job
+        outcome = await self._outcome(prepared, client)
         if outcome.kind not in _CONFIRMED and self._config.input.duplicates == "in_order":
             self._targets.held.setdefault(job.target, job.row)
         self._judge_run(outcome)
@@ -235,13 +308,18 @@ class Sender:
             self._end(disk_stop(error))
         self._finished.set()
 
-    async def _outcome(self, job: Job, client: Client) -> Outcome:
+    def _is_held(self, job: Job) -> bool:
+        """Whether the job will not be sent in this run."""
+        return self._stopping.is_set() or job.target in self._targets.held
+
+    async def _outcome(self, prepared: Prepared, client: Client) -> Outcome:
+        job = prepared.job
         if self._stopping.is_set():
             return not_sent(job, self._stop.message if self._stop else "")
         earlier = self._targets.held.get(job.target)
         if earlier is not None:
             return _waits(job, earlier)
-        settled = await client.send(job, self._hooks, self._stopping)
+        settled = await client.send(prepared)
         if settled.stop:
             self._end(settled.stop)
         return settled.outcome
@@ -271,11 +349,12 @@ class Sender:
         if self._client:
             self._client.cut()
 
-    def _make_client(self, session: aiohttp.ClientSession, connector: Connector, limiter: Limiter) -> Client:
+    def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
         sending = self._config.sending
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
         identity = Identity(self._token_source(session, limiter), self._credentials.headers)
-        return Client(self._endpoint, self._config, session, connector, limiter, breaker, identity)
+        gates = Gates(limiter, breaker, self._stopping)
+        return Client(self._endpoint, self._config, session, gates, identity, self._hooks)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials

@@ -10,14 +10,15 @@ from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
-from batch_updater.sender.pool import Hooks, Sender, SendResult
+from batch_updater.sender.client import Hooks
+from batch_updater.sender.pool import Sender, SendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.request import Request
-    from batch_updater.sender.client import BeforeSend
+    from batch_updater.endpoint.request import Prepared
+    from batch_updater.model import Attempt
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 
@@ -38,13 +39,19 @@ class Sent:
     """Row -> outcome."""
     learned: list[AllowedList] = field(default_factory=list)
     """Valid names, as they were told."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """Every request, as it was told."""
 
     def kinds(self) -> list[str]:
         return [self.outcomes[row].kind.value for row in sorted(self.outcomes)]
 
 
-async def nothing_before(_job: Job, _request: Request, _attempt: int) -> None:
+async def nothing_before(_batch: Sequence[Prepared]) -> None:
     """Forbid no request."""
+
+
+def anything() -> None:
+    """Forbid nothing."""
 
 
 def send(
@@ -56,7 +63,8 @@ def send(
     input_: dict[str, object] | None = None,
     keep_going: bool = False,
     watch: Callable[[Sender, Outcome], None] | None = None,
-    before_send: BeforeSend = nothing_before,
+    before_send: Callable[[Sequence[Prepared]], Awaitable[None]] = nothing_before,
+    may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
     **sending: float | str,
 ) -> Sent:
@@ -72,6 +80,7 @@ def send(
     )
     outcomes: dict[int, Outcome] = {}
     learned: list[AllowedList] = []
+    attempts: list[Attempt] = []
 
     async def go() -> SendResult:
         async def on_outcome(outcome: Outcome) -> None:
@@ -84,7 +93,7 @@ def send(
         sender = Sender(
             endpoint,
             config,
-            Hooks(before_send, on_outcome, learned.append),
+            Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, environ),
             environ,
             rows=len(listed),
@@ -93,4 +102,4 @@ def send(
         return await sender.send(iter(listed))
 
     result = asyncio.run(go())
-    return Sent(result, outcomes, learned)
+    return Sent(result, outcomes, learned, attempts)

@@ -18,8 +18,10 @@ from tests.sender.driver import Sent, job, send
 from tests.sender.server import Api, drop, hang, ok, record, status
 
 if TYPE_CHECKING:
-    from batch_updater.endpoint.request import Request
-    from batch_updater.model import Job, Outcome
+    from collections.abc import Sequence
+
+    from batch_updater.endpoint.request import Prepared
+    from batch_updater.model import Outcome
     from batch_updater.sender.pool import Sender
     from tests.sender.server import Answer, Seen
 
@@ -333,21 +335,39 @@ def test_a_throttled_pool_slows_down() -> None:
 
 @pytest.mark.parametrize("good", [0, 3])
 def test_nothing_goes_out_that_the_journal_does_not_hold(good: int) -> None:
-    """If the hook before a request raises, that request and all later ones stay here: stop with `disk`."""
+    """If the hook before requests raises, those and all later ones stay here: stop with `disk`."""
     held: list[int] = []
 
-    async def before_send(one: Job, _request: Request, _attempt: int) -> None:
+    async def before_send(batch: Sequence[Prepared]) -> None:
         if len(held) >= good:
             raise JournalError("The disk is full.")
-        held.append(one.row)
+        held.extend(prepared.job.row for prepared in batch)
 
     with Api() as api:
         sent = send(api.url, [job(n) for n in range(1, 21)], concurrency=2, before_send=before_send)
-        assert sorted(int(seen.id) for seen in api.seen) == held
+        seen = {int(seen.id) for seen in api.seen}
     assert reason(sent) is StopReason.DISK
-    assert sent.kinds()[:good] == ["updated"] * good
-    assert set(sent.kinds()[good:]) == {"not_sent"}
-    assert "The disk is full." in sent.outcomes[good + 1].message
+    assert seen <= set(held)
+    assert {row for row, outcome in sent.outcomes.items() if outcome.kind is OutcomeKind.UPDATED} == seen
+    assert set(sent.kinds()[len(seen) :]) == {"not_sent"}
+    assert "The disk is full." in sent.outcomes[max(sent.outcomes)].message
+
+
+def test_no_request_goes_out_once_the_journal_cannot_be_written() -> None:
+    """The hook before every request holds for repeats and for rows that are ready: what was sent stays unsettled."""
+    asked: list[int] = []
+
+    def may_send() -> None:
+        asked.append(1)
+        if len(asked) > 3:
+            raise JournalError("The disk is full.")
+
+    with Api(usual=status(500)) as api:
+        sent = send(api.url, [job(n) for n in range(1, 21)], concurrency=1, attempts=9, may_send=may_send)
+        assert len(api.seen) == 3
+    assert reason(sent) is StopReason.DISK
+    assert sent.kinds()[0] == "failed"
+    assert set(sent.kinds()[1:]) == {"not_sent"}
 
 
 def test_a_second_signal_ends_at_once() -> None:
