@@ -21,6 +21,7 @@ from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
+from batch_updater.sender.deadlines import Deadlines
 from batch_updater.sender.limiter import Stopped, pause
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
 from batch_updater.sender.verdict import (
@@ -191,7 +192,7 @@ class Client:
         self._headers["Content-Type"] = endpoint.content_type
         self._headers["Accept"] = "application/json"
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
-        self._under_way: set[asyncio.Timeout] = set()
+        self._deadlines = Deadlines(config.api.timeout_s)
         self._is_cut = False
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
         self.counts = Counts()
@@ -232,9 +233,7 @@ class Client:
     def cut(self) -> None:
         """End everything under way now, as if its time were up."""
         self._is_cut = True
-        now = asyncio.get_running_loop().time()
-        for timeout in self._under_way:
-            timeout.reschedule(now)
+        self._deadlines.end_all()
 
     def _judged(self, row: RowState, verdict: Verdict) -> Settled:
         answer = row.last
@@ -328,7 +327,8 @@ class Client:
             why, status = _WHY[verdict.meaning], result.status
             row.status = status
             self.answered.set()
-        self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.seconds_so_far, why))
+        row.clock_stops()
+        self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.seconds, why))
         self._judge_service(row, result)
         if verdict.meaning is Meaning.TRY_AGAIN:
             self._obey_retry_after(row)
@@ -388,18 +388,20 @@ class Client:
         self.counts.requests += 1
         self.counts.retries += row.attempts > 0
         row.goes_out()
-        # The clock starts now: waiting for a permit was not the service's fault.
-        timeout = asyncio.timeout(self._config.api.timeout_s)
-        self._under_way.add(timeout)
         _SENDING.set(row)
+        # The clock starts now: waiting for a permit was not the service's fault.
+        self._deadlines.start(row)
         try:
-            async with timeout:
-                return await self._request(request, token)
+            return await self._request(request, token)
         except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError
             return self._fault(error, row)
+        except asyncio.CancelledError:
+            if not self._deadlines.ended(row):
+                raise
+            return self._fault(TimeoutError(), row)
         finally:
+            self._deadlines.stop(row)
             _SENDING.set(None)
-            self._under_way.discard(timeout)
 
     async def _request(self, request: Request, token: Token | None) -> Answer:
         async with self._session.request(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batch_updater.model import Job, Stop
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RowState:
     """What is known of a row while it is being sent."""
 
@@ -45,6 +45,8 @@ class RowState:
     status: int | None = None
     sent_at: datetime | None = None
     started_s: float = 0.0
+    seconds: float | None = None
+    """From the first request to the last answer, or what stood in for it."""
     token_refusals: int = 0
     connecting: bool = False
     """Whether aiohttp has asked for a connection for the last request."""
@@ -62,15 +64,9 @@ class RowState:
         self.attempts += 1
         self.connecting = self.connected = False
 
-    @property
-    def seconds(self) -> float | None:
-        """Seconds since the first request; None if there was none."""
-        return self.seconds_so_far if self.attempts else None
-
-    @property
-    def seconds_so_far(self) -> float:
-        """Seconds since the first request, which has gone out."""
-        return round(time.monotonic() - self.started_s, 4)
+    def clock_stops(self) -> None:
+        """Take note of how long the row has taken so far."""
+        self.seconds = round(time.monotonic() - self.started_s, 4)
 
 
 class OutcomeWriter:
