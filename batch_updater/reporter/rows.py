@@ -30,6 +30,9 @@ _COMMENT_CHARACTERS = 500
 _RESULT_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
 _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
+_DAYS_BEFORE_1970 = 25_569
+_STARTS_FORMULA = frozenset("=+-@")
+"""Excel would make a formula of such a text as soon as somebody edits its cell."""
 
 
 class _Widths:
@@ -39,9 +42,14 @@ class _Widths:
         self._widest: dict[int, int] = {}
         self._measured = 0
 
+    @property
+    def wanted(self) -> bool:
+        """Whether further rows are measured."""
+        return self._measured < _ROWS_MEASURED
+
     def measure(self, texts: list[str]) -> None:
         """Take note of one row's texts, from the first column on."""
-        if self._measured < _ROWS_MEASURED:
+        if self.wanted:
             self._measured += 1
             for column, text in enumerate(texts):
                 longest = max((len(line) for line in text.splitlines()), default=0)
@@ -57,6 +65,14 @@ class _CellWriter:
 
     def __init__(self, styles: Styles) -> None:
         self._styles = styles
+        self._plain = styles()
+
+    def write_plain(self, sheet: Worksheet, row: int, column: int, cell: Cell) -> None:
+        """Write a cell in the usual format; most are texts or numbers that need no thought."""
+        if type(cell) is str and cell[:1] not in _STARTS_FORMULA and holds_text(cell):
+            sheet.write_string(row, column, cell, self._plain)
+        elif cell is not None:
+            self.write(sheet, row, column, cell)
 
     def write(self, sheet: Worksheet, row: int, column: int, cell: Cell, **properties: object) -> None:
         """Write a cell; `properties` change its format, as XlsxWriter names them."""
@@ -81,10 +97,14 @@ class _CellWriter:
             sheet.write_number(row, column, value, self._styles(**properties))
 
     def _text(self, sheet: Worksheet, row: int, column: int, text: str, properties: dict[str, object]) -> None:
-        if text[:1] in "=+-@":
-            # Excel would make a formula of it as soon as somebody edits the cell.
+        if text[:1] in _STARTS_FORMULA:
             properties = {**properties, "quote_prefix": True}
         sheet.write_string(row, column, text, self._styles(**properties))
+
+
+def _serial(moment: datetime) -> float:
+    """Return a moment as the days since 1899-12-30 UTC that Excel counts."""
+    return moment.timestamp() / 86_400 + _DAYS_BEFORE_1970
 
 
 def _time_format(value: date | time | timedelta) -> str:
@@ -162,7 +182,8 @@ class ToFixSheet:
                 properties = {**properties, "bg_color": FAULTY, "border": 1, "border_color": "#D64545"}
                 self._comment(number, position, f"{problem.reason} {problem.remedy}".strip())
             self._cells.write(sheet, number, self._own + position, cell, **properties)
-        self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])
+        if self._widths.wanted:
+            self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])
         self._next += 1
 
     def _comment(self, number: int, position: int, text: str) -> None:
@@ -195,6 +216,9 @@ class AllRowsSheet:
         self._columns = columns
         self._limit = rows_of_a_sheet
         self._cells = _CellWriter(styles)
+        self._plain = styles()
+        self._sent_at = styles(num_format=DATE_TIME, align="left")
+        self._seconds = styles(num_format="0.000")
         self._headers = ("Row", *columns.headers, *_RESULT_COLUMNS)
         self._sheets = 0
         self._open()
@@ -213,26 +237,26 @@ class AllRowsSheet:
         if self._next >= self._limit:
             self.finish()
             self._open()
-        sheet, number, outcome = self._sheet, self._next, row.outcome
-        sheet.write_number(number, 0, row.row.number, self._styles())
+        sheet, number, outcome, plain = self._sheet, self._next, row.outcome, self._plain
+        sheet.write_number(number, 0, row.row.number, plain)
         for position, cell in enumerate(row.row.cells, 1):
-            if cell is not None:
-                self._cells.write(sheet, number, position, cell)
+            self._cells.write_plain(sheet, number, position, cell)
         column = 1 + len(row.row.cells)
         message = outcome_message(outcome, self._columns)
         sheet.write_string(number, column, outcome.kind.value, self._styles.outcome(outcome.kind))
         if outcome.status is not None:
-            sheet.write_number(number, column + 1, outcome.status, self._styles())
+            sheet.write_number(number, column + 1, outcome.status, plain)
         if message:
-            sheet.write_string(number, column + 2, bounded(message), self._styles())
-        sheet.write_number(number, column + 3, outcome.attempts, self._styles())
+            sheet.write_string(number, column + 2, bounded(message), plain)
+        sheet.write_number(number, column + 3, outcome.attempts, plain)
         if outcome.sent_at is not None:
-            sent_at = outcome.sent_at.replace(tzinfo=None)  # cells have no time zone; it is UTC
-            sheet.write_datetime(number, column + 4, sent_at, self._styles(num_format=DATE_TIME, align="left"))
+            # Cells have no time zone; it is UTC.
+            sheet.write_number(number, column + 4, _serial(outcome.sent_at), self._sent_at)
         if outcome.seconds is not None:
-            sheet.write_number(number, column + 5, outcome.seconds, self._styles(num_format="0.000"))
-        texts = [str(row.row.number), *map(shown, row.row.cells), outcome.kind.value, "", message, "", "2" * 18, ""]
-        self._widths.measure(texts)
+            sheet.write_number(number, column + 5, outcome.seconds, self._seconds)
+        if self._widths.wanted:
+            texts = [str(row.row.number), *map(shown, row.row.cells), outcome.kind.value, "", message, "", "2" * 18, ""]
+            self._widths.measure(texts)
         self._next += 1
 
     def finish(self) -> None:

@@ -57,6 +57,7 @@ class Styles:
     def __init__(self, book: Workbook) -> None:
         self._book = book
         self._made: dict[tuple[tuple[str, object], ...], Format] = {}
+        self._outcomes: dict[OutcomeKind, Format] = {}
 
     def __call__(self, **properties: object) -> Format:
         """Return the format with these properties of XlsxWriter."""
@@ -72,5 +73,7 @@ class Styles:
 
     def outcome(self, kind: OutcomeKind) -> Format:
         """Return the format of a cell that names an outcome."""
-        fill, ink = COLOURS[kind]
-        return self(bg_color=fill, font_color=ink, bold=True)
+        if kind not in self._outcomes:
+            fill, ink = COLOURS[kind]
+            self._outcomes[kind] = self(bg_color=fill, font_color=ink, bold=True)
+        return self._outcomes[kind]
