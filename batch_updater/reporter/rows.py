@@ -202,7 +202,7 @@ class ToFixSheet:
             if validation := self._names.validation(field):
                 column = self._own + position
                 self._sheet.data_validation(1, column, last, column, validation)
-        self._sheet.freeze_panes(1, self._own)
+        self._sheet.freeze_panes(1, 1)  # more would leave a small screen no room for the cells to repair
         self._sheet.autofilter(0, 0, self._next - 1, self._own + len(self._columns.headers) - 1)
         _print_wide(self._sheet)
 

@@ -87,6 +87,12 @@ def _write_data(sheet: Worksheet, styles: Styles, endpoint: Endpoint) -> None:
             sheet.data_validation(1, column, ROWS_OF_A_SHEET - 1, column, validation)
     sheet.set_row(0, 24)
     sheet.freeze_panes(1, 0)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _note(field: Field) -> str:
@@ -135,7 +141,7 @@ def _rules(endpoint: Endpoint, clear_marker: str) -> tuple[str, ...]:
         "A blank cell changes nothing: the field stays as it is.",
         f"To empty a field, write {clear_marker} into its cell.",
         "Type dates as dates of Excel. As text write them as 2025-03-25.",
-        f"A {endpoint.record_name} may stand there only once.",
+        f"No two rows may have the same {_and([field.name for field in endpoint.fields if field.selects_record])}.",
         "You may add columns of your own; they are not sent, and come back in the results.",
         "Then: batch-updater check THIS-WORKBOOK, and batch-updater run THIS-WORKBOOK.",
     )
