@@ -164,13 +164,20 @@ class Table:
 
     def review(self) -> Review:
         """Go over all rows once. Raises InputError if the file turns out to be unreadable."""
-        reviewer = Reviewer(self._targets, self.columns, self._reader.date_columns, in_order=self._in_order)
+        reviewer = self._reviewer()
         review = reviewer.review(self._readings())
+        if mixed := reviewer.mixed_marks():
+            # What 2.000 is can only be seen from the whole column, so the file is gone over once more.
+            self._reader.refuse_thousands(mixed)
+            review = self._reviewer().review(self._readings())
         self._carry_columns_without_header()
         if review.good and review.first_job is None:
             ready = (judged.job for judged in self.judged(review) if judged.job and judged.waits_for is None)
             return replace(review, first_job=next(ready))
         return review
+
+    def _reviewer(self) -> Reviewer:
+        return Reviewer(self._targets, self.columns, self._reader, in_order=self._in_order)
 
     def judged(self, review: Review, *, only_in_doubt: bool = False) -> Iterator[JudgedRow]:
         """Yield every data row with its verdict, the same at every call. Raises InputError as `review` does.

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from batch_updater.loader.refusal import Refusal, shown
 
+if TYPE_CHECKING:
+    from batch_updater.model import Problem
+
+OTHER_MARK: Final = "other-decimal-mark"
+"""Code of the problem of a number that is written with the other decimal mark."""
 _MOST_DIGITS = 100
 """Far more than any API takes; conversions of longer texts cost more time than they are worth."""
 _PLAIN = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -29,6 +34,7 @@ _CODES = (
     "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
     "MAD MXN MYR NGN NOK NZD OMR PEN PHP PKR PLN QAR RON RSD RUB SAR SEK SGD THB TND TRY TWD UAH USD UYU VND ZAR"
 )
+_ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
         "CUR", _CURRENCY.replace("CODES", "|".join(_CODES.split()))
@@ -94,6 +100,25 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
     return Decimal(sign + _with_point(digits, bare, decimal_mark, "a number"))
 
 
+def may_be_grouped(text: str, decimal_mark: str) -> bool:
+    """Whether a number has one mark with three digits behind, so that with the other decimal mark it is a thousand."""
+    return _ONE_GROUP[decimal_mark].fullmatch(text) is not None
+
+
+def refuse_grouped(text: str, decimal_mark: str, evidence: Problem) -> None:
+    """Raise Refusal if a number may be a thousand: `evidence` is a cell with the other decimal mark."""
+    if not may_be_grouped(text, decimal_mark):
+        return
+    bare, other = text.strip(), "," if decimal_mark == "." else "."
+    grouped = bare.replace(decimal_mark, "")
+    raise Refusal(
+        "ambiguous-number",
+        f"{shown(bare, quoted=True)} could be {grouped} or {bare.replace(decimal_mark, '.')}.",
+        f"Row {evidence.row:,} has {evidence.value} ({evidence.field}): if the whole file is written so, set "
+        f"input.decimal to {other!r}; else type {grouped}, or one digit more or less behind the {decimal_mark!r}.",
+    )
+
+
 def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
     """Take off what stands around the digits; the sign is '-' or ''. More than one sign, or currency, is no number."""
     bracket = plain.startswith("(") and plain.endswith(")")
@@ -152,7 +177,7 @@ def _no_number(bare: str, wanted: str) -> Refusal:
 def _other_mark(bare: str, decimal_mark: str) -> Refusal:
     other = "," if decimal_mark == "." else "."
     return Refusal(
-        "not-a-number",
+        OTHER_MARK,
         f"{shown(bare, quoted=True)} is no number as long as the decimal mark is {decimal_mark!r}.",
         f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so.",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.cells import Blank, converter
+from batch_updater.loader.numbers import refuse_grouped
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.sheets.choice import is_blank_row
 from batch_updater.model import NOT_EXACT_MARK, CellFault, Problem, Row
@@ -71,6 +72,27 @@ class RowReader:
             (position, name) for position, name, _ in self._slots if endpoint.field(name).kind is Kind.DATE
         )
         """Position and field of the columns that hold dates."""
+        self.decimal_columns = tuple(
+            (position, name) for position, name, _ in self._slots if endpoint.field(name).kind is Kind.DECIMAL
+        )
+        """The same of those that hold decimals."""
+        self.decimal_mark = settings.decimal
+
+    def refuse_thousands(self, mixed: Mapping[str, Problem]) -> None:
+        """From now on refuse numbers of these fields that may be thousands; each with a cell that shows it."""
+
+        def strict(name: str, convert: Callable[[Cell], Value | Blank]) -> Callable[[Cell], Value | Blank]:
+            def converted(cell: Cell) -> Value | Blank:
+                if isinstance(cell, str):
+                    refuse_grouped(cell, self.decimal_mark, mixed[name])
+                return convert(cell)
+
+            return converted
+
+        self._slots = tuple(
+            (position, name, strict(name, convert) if name in mixed else convert)
+            for position, name, convert in self._slots
+        )
 
     def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
         """Return what a row that is not blank says.

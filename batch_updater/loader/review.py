@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
 from batch_updater.loader.duplicates import TargetIndex, Targets
+from batch_updater.loader.numbers import OTHER_MARK, may_be_grouped
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, Job, Problem
 from batch_updater.summary import Cause
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from batch_updater.config import DateOrder
-    from batch_updater.loader.readings import Reading
+    from batch_updater.loader.readings import Reading, RowReader
     from batch_updater.model import Value
 
 _FAULTY = 0
@@ -90,12 +91,17 @@ class Review:
 class Reviewer:
     """Takes every row's reading once, then gives the review."""
 
-    def __init__(
-        self, targets: Targets, columns: Columns, date_columns: Sequence[tuple[int, str]], *, in_order: bool
-    ) -> None:
+    def __init__(self, targets: Targets, columns: Columns, reader: RowReader, *, in_order: bool) -> None:
         self._targets = targets
         self._columns = columns
-        self._date_columns = date_columns
+        self._date_columns = reader.date_columns
+        self._decimal_mark = reader.decimal_mark
+        self._decimal_columns = dict(reader.decimal_columns)
+        """Those in which no number yet may be a thousand."""
+        self._thousands: set[str] = set()
+        """The other decimal fields."""
+        self._other_mark: Problem | None = None
+        """The first cell that is written with the other decimal mark."""
         self._in_order = in_order
         self._index = TargetIndex()
         # Which fields a good row sends, and which of them it clears; kept instead of the row, since later rows may turn
@@ -138,6 +144,13 @@ class Reviewer:
             self._in_doubt,
         )
 
+    def mixed_marks(self) -> Mapping[str, Problem]:
+        """Return the decimal fields in which some numbers may be thousands, and a cell of the file that shows it.
+
+        A file is mostly written by one program, so a cell of any column tells about all of them.
+        """
+        return dict.fromkeys(self._thousands, self._other_mark) if self._other_mark else {}
+
     def _add(self, reading: Reading) -> None:
         row, values = reading.row, reading.values
         target = self._targets.of(values)
@@ -157,11 +170,19 @@ class Reviewer:
             if isinstance(cell, str) and (order := order_shown_by(cell)):
                 found = self._evidence.setdefault(name, {})
                 found.setdefault(order, Evidence(order, row.number, shown(cell.strip())))
+        for position in [
+            position
+            for position in self._decimal_columns
+            if isinstance(cell := row.cells[position], str) and may_be_grouped(cell, self._decimal_mark)
+        ]:
+            self._thousands.add(self._decimal_columns.pop(position))
 
     def _count_problems(self, problems: Iterable[Problem]) -> None:
         for cause, problem in {problem.cause: problem for problem in problems}.items():
             self._cause_counts[cause] += 1
             self._examples.setdefault(cause, problem)
+            if problem.code == OTHER_MARK and self._other_mark is None:
+                self._other_mark = problem
 
     def _shape_of(self, values: Mapping[str, Value]) -> int:
         cleared = tuple(name for name, value in values.items() if value is None) if None in values.values() else ()

@@ -113,6 +113,27 @@ def test_evidence_in_the_column_is_named_but_never_decides(tmp_path: Path) -> No
     assert "mixes both orders" in judged(mixed)[0].problems[0].remedy
 
 
+@pytest.mark.parametrize(("mark", "other", "thousand"), [(".", "1.234,50", "2.000"), (",", "1,234.50", "-2,000 EUR")])
+def test_a_number_that_may_be_a_thousand_is_refused_where_the_file_has_the_other_mark(
+    tmp_path: Path, mark: str, other: str, thousand: str
+) -> None:
+    """2.000 is 2 in a file without other marks; beside 1.234,50, in whatever row, it has two readings."""
+    rows = [("itemId", "amountDue"), (1, thousand), (2, f"5{mark}5"), (3, f"20{mark}00")]
+    plain = table_of(tmp_path, csv_text(rows), decimal=mark)
+    assert [row.job is not None for row in plain.judged(plain.review())] == [True, True, True]
+    mixed = table_of(tmp_path, csv_text([*rows, (4, other)]), decimal=mark)
+    review = mixed.review()
+    first, second, third, last = mixed.judged(review)
+    assert review.good == 2
+    assert second.job
+    assert third.job
+    assert [problem.code for problem in last.problems] == ["other-decimal-mark"]
+    (problem,) = first.problems
+    assert problem.code == "ambiguous-number"
+    assert "2000" in problem.reason
+    assert "Row 5" in problem.remedy
+
+
 def test_constants_fill_every_row_and_are_checked_once(tmp_path: Path) -> None:
     """A constant is read as a cell would be; a wrong one ends the command."""
     constants = {"itemKind": "large", "dueDay": "2025-04-03"}

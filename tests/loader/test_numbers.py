@@ -27,7 +27,7 @@ def test_whole_numbers_with_one_reading_are_taken(text: str, number: int) -> Non
      ("1,234", "ambiguous-number"), ("TRUE", "not-a-number"), ("+123", "not-a-number"), ("123?", "not-a-number"),
      ("\uff11\uff12\uff13", "not-a-number"), ("\u0661", "not-a-number"), ("1_000", "not-a-number"),
      ("--1", "not-a-number"), ("123\u200b", "not-a-number"), ("9" * 5000, "not-a-number"), ("-", "not-a-number"),
-     (".0", "not-a-whole-number"), ("12,34", "not-a-number"), ("1 234", "not-a-number")],
+     (".0", "not-a-whole-number"), ("12,34", "other-decimal-mark"), ("1 234", "not-a-number")],
 )  # fmt: skip
 def test_whole_numbers_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
     """What may be damaged, is a fraction, or could be two numbers is refused and says why."""
@@ -53,15 +53,16 @@ def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str)
 
 @pytest.mark.parametrize(
     ("text", "mark", "code"),
-    [("1,234", ".", "ambiguous-number"), ("1.234", ",", "ambiguous-number"), ("1.234,50", ".", "not-a-number"),
-     ("200000.00", ",", "not-a-number"), ("NaN", ".", "not-a-number"), ("Infinity", ".", "not-a-number"),
+    [("1,234", ".", "ambiguous-number"), ("1.234", ",", "ambiguous-number"), ("1.234,50", ".", "other-decimal-mark"),
+     ("200000.00", ",", "other-decimal-mark"), ("NaN", ".", "not-a-number"), ("Infinity", ".", "not-a-number"),
      ("1e400", ".", "may-be-damaged"), ("1.23E+11", ".", "may-be-damaged"), ("$", ".", "not-a-number"),
      ("1,23,456", ".", "not-a-number"),
-     ("1.2.3", ".", "not-a-number"), ("1,234.5,6", ".", "not-a-number"), ("0,123", ".", "not-a-number"),
+     ("1.2.3", ".", "not-a-number"), ("1,234.5,6", ".", "not-a-number"), ("0,123", ".", "other-decimal-mark"),
      (".", ".", "not-a-number"), ("12 %", ".", "ambiguous-number"), ("1\n2", ".", "not-a-number"),
      ("(-5)", ".", "not-a-number"), ("-5-", ".", "not-a-number"), ("(5", ".", "not-a-number"),
      ("$5 EUR", ".", "not-a-number"), ("5 kg", ".", "not-a-number"), ("1 23", ".", "not-a-number"),
-     ("1 234'567", ".", "not-a-number"), ("1 234,567", ".", "not-a-number"), ("\u0661\u0662", ".", "not-a-number"),
+     ("1 234'567", ".", "not-a-number"), ("1 234,567", ".", "other-decimal-mark"),
+     ("\u0661\u0662", ".", "not-a-number"),
      ("$1,234", ".", "ambiguous-number"), ("abc", ".", "not-a-number"), ("", ".", "not-a-number")],
 )  # fmt: skip
 def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, code: str) -> None:

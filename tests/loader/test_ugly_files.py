@@ -45,7 +45,7 @@ TABLE: dict[str, Gives | Refused] = {
     "utf16.csv": Gives({2: {"itemId": "1", "label": "Zoë", "amountDue": "5"}}),
     "utf16-without-bom.csv": Refused("neither a workbook nor a text file", "UTF-16"),
     "windows-1252.csv": Refused("line 3 holds the byte EB (in windows-1252 it would be 'ë')", "input.encoding"),
-    "semicolons.csv": Gives({}, {("C2", "not-a-number"), ("C3", "not-a-number")}),
+    "semicolons.csv": Gives({}, {("C2", "other-decimal-mark"), ("C3", "other-decimal-mark")}),
     "tabs.tsv": Gives({2: {"itemId": "1", "label": "a, b", "amountDue": "5"}}),
     "bars.txt": Gives({2: FIVE}),
     "sep-line.csv": Gives({2: FIVE}, {("A3", "not-a-number")}),
