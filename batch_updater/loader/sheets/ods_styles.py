@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.loader.sheets.masks import Mask
 from batch_updater.loader.sheets.number_formats import Shown, shown_by
-from batch_updater.loader.sheets.package import Feeder, safe_parser
+from batch_updater.loader.sheets.package import DEEPEST, Feeder, safe_parser, too_deep
 
 if TYPE_CHECKING:
     from batch_updater.loader.sheets.package import Package
@@ -87,12 +87,16 @@ class _Reader:
         self._current: _DataStyle | None = None
         self._text: list[str] | None = None
         self._position = 0
+        self._depth = 0
         self.parser = safe_parser()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         if name in _DATA_STYLES:
             self._current = _DataStyle(attributes.get(f"{_NUMBER} truncate-on-overflow") == "false")
             if not name.endswith((" number-style", " currency-style")):
@@ -134,6 +138,7 @@ class _Reader:
             self._text.append(text)
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if name in _DATA_STYLES:
             self._current = None
         elif self._text is not None and self._current is not None and name.startswith(f"{_NUMBER} "):

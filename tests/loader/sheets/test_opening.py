@@ -121,3 +121,34 @@ def _changed(content: bytes, changes: list[tuple[int, int]]) -> bytes:
     for position, byte in changes:
         changed[position % len(changed)] = byte
     return bytes(changed)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_the_compression_of_workbooks_is_taken(tmp_path: Path, method: int) -> None:
+    """Other methods may ask for any amount of memory, and no spreadsheet program uses them."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId"]]})
+    with zipfile.ZipFile(path) as packed, zipfile.ZipFile(tmp_path / "b.xlsx", "w", method) as again:
+        for entry in packed.namelist():
+            again.writestr(entry, packed.read(entry))
+    assert "is compressed in a way" in fault(tmp_path / "b.xlsx").message
+
+
+def test_a_protected_entry_is_called_so(tmp_path: Path) -> None:
+    """A zip file with a password is not damaged."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId"]]})
+    content = path.read_bytes()
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(signature)
+        while at >= 0:
+            content = content[: at + offset] + b"\x01" + content[at + offset + 1 :]
+            at = content.find(signature, at + 1)
+    path.write_bytes(content)
+    assert "is protected by a password" in fault(path).message
+
+
+def test_a_list_of_parts_without_end_is_refused(tmp_path: Path) -> None:
+    """What a zip file's list takes in memory is many times its size in the file."""
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as packed:
+        for number in range(40_000):
+            packed.writestr(f"{number:0200d}", b"")
+    assert "unreasonable number of files" in fault(tmp_path / "a.xlsx").message
