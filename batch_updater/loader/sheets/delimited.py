@@ -44,6 +44,7 @@ class DelimitedBook:
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
         self._encoding = _encoding_of(path, encoding)
+        self._is_configured = encoding is not None
         self._has_end_mark = _ends_with_end_mark(path)
         with self._open() as text:
             try:
@@ -114,10 +115,22 @@ class DelimitedBook:
                     line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
                     line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
-                    return _not_in_encoding(error.object[error.start], line, self._encoding)
+                    return self._not_in_encoding(error.object[error.start], line)
                 except UnicodeError:
                     # Python's UTF-16 insists on a mark at the beginning.
                     return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
+
+    def _not_in_encoding(self, byte: int, line: int) -> UnreadableError:
+        if self._encoding.startswith("utf-16"):
+            return UnreadableError(f"is not written in UTF-16, as its mark says, from line {line:,} on", _SAVE_UTF8)
+        name = "UTF-8" if self._encoding.startswith("utf-8") else self._encoding
+        sentence = f"is not written in {name}: line {line:,} holds the byte {byte:02X}"
+        if self._is_configured and name != "UTF-8":
+            return UnreadableError(sentence, f"{_SAVE_UTF8[:-1]}; now it is {self._encoding}.")
+        western = bytes((byte,)).decode("cp1252", "replace")
+        if western.isprintable() and western != "\ufffd":
+            sentence += f" (in windows-1252 it would be {western!r})"
+        return UnreadableError(sentence, _SAVE_UTF8)
 
 
 def _encoding_of(path: Path, configured: str | None) -> str:
@@ -160,13 +173,6 @@ def _no_encoding(configured: str) -> UnreadableError:
         f"cannot be read as {configured!r}, which is no known encoding",
         "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
     )
-
-
-def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
-    name = "UTF-8" if encoding.startswith("utf-8") else encoding
-    western = bytes((byte,)).decode("cp1252", "replace")
-    hint = f" (in windows-1252 it would be {western!r})" if western.isprintable() and western != "\ufffd" else ""
-    return UnreadableError(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
 
 
 def _bounded_lines(text: TextIO) -> Iterator[str]:

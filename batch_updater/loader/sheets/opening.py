@@ -55,6 +55,12 @@ _OTHER_FILES = (
     (b"\x89PNG", "a picture", _NO_SPREADSHEET),
     (b"\xff\xd8\xff", "a picture", _NO_SPREADSHEET),
     (b"GIF8", "a picture", _NO_SPREADSHEET),
+    (b"II*\0", "a picture", _NO_SPREADSHEET),
+    (b"MM\0*", "a picture", _NO_SPREADSHEET),
+    (b"RIFF", "a picture, a sound or a film", _NO_SPREADSHEET),
+    (b"\0\0\0\x18ftyp", "a picture or a film", _NO_SPREADSHEET),
+    (b"\0\0\0 ftyp", "a picture or a film", _NO_SPREADSHEET),
+    (b"MIME-Version:", "a web page with its pictures in one file", _SAVE_AS),
     (b"{\\rtf", "a text document (RTF)", _SAVE_AS),
     (b"\x1f\x8b", "a compressed file", _UNPACK),
     (b"7z\xbc\xaf", "a compressed file", _UNPACK),
@@ -143,8 +149,9 @@ def _book(path: Path, settings: InputSettings) -> Book:
     for first, what, remedy in _OTHER_FILES:
         if head.startswith(first):
             raise _no_spreadsheet(named, what, remedy)
-    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
-        raise _no_spreadsheet(named, _kind_of_markup(head), _SAVE_AS)
+    markup = _without_second_bytes(head).lstrip()
+    if markup[:1] == b"<":
+        raise _no_spreadsheet(named, _kind_of_markup(markup), _SAVE_AS)
     return _text_book(path, settings, named)
 
 
@@ -192,6 +199,14 @@ def _agree(named: Format | None, found: Format) -> None:
 
 def _no_spreadsheet(named: Format | None, what: str, remedy: str) -> UnreadableError:
     return UnreadableError(f"is named as {named.value}, but is {what}" if named else f"is {what}", remedy)
+
+
+def _without_second_bytes(head: bytes) -> bytes:
+    """Return how a text begins without its mark, what is written in UTF-16 as if it were in UTF-8."""
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        if head.startswith(mark):
+            return head.removeprefix(mark).replace(b"\0", b"")
+    return head.removeprefix(codecs.BOM_UTF8)
 
 
 def _kind_of_markup(head: bytes) -> str:

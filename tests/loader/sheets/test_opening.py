@@ -32,7 +32,9 @@ def fault(path: Path) -> InputError:
         (b"%PDF-1.7", "PDF"), (b"\x89PNG\r\n\x1a\n", "picture"), (b"\xff\xd8\xff\xe0", "picture"),
         (b"<!DOCTYPE html><table>", "web page"), (b"\xef\xbb\xbf <?xml version='1.0'?>", "an XML file"),
         (b"PK\x03\x04 and then nothing", "damaged"), (b"\x1f\x8b\x08", "compressed"), (b"{\\rtf1", "RTF"),
-        (b"\x00\x01\x02\x03", "nothing that is known"),
+        (b"\x00\x01\x02\x03", "nothing that is known"), (b"II*\0\x08\0", "picture"), (b"RIFF\0\0\0\0WEBP", "picture"),
+        ("\ufeff<html><table>".encode("utf-16-le"), "web page"), (b"\0\0\0\x18ftypheic", "picture"),
+        (b"MIME-Version: 1.0\nContent-Type: multipart/related", "web page"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
