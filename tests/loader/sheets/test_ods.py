@@ -92,6 +92,34 @@ def test_an_error_that_is_saved_as_zero_is_an_error(tmp_path: Path) -> None:
     assert cell(tmp_path, attributes, "<text:p>#DIV/0!</text:p>") == CellFault("error-cell", "#DIV/0!")
 
 
+PHONES = (
+    '<number:number-style style:name="N2P0"><number:number number:min-integer-digits="0"><number:embedded-text '
+    'number:position="4">-</number:embedded-text></number:number></number:number-style>'
+    '<number:number-style style:name="N2"><number:text>(</number:text><number:number number:min-integer-digits="0">'
+    '<number:embedded-text number:position="7">) </number:embedded-text><number:embedded-text number:position="4">-'
+    "</number:embedded-text></number:number>"
+    '<style:map style:condition="value()&lt;=9999999" style:apply-style-name="N2P0"/></number:number-style>'
+    '<style:style style:name="phones" style:family="table-cell" style:data-style-name="N2"/>'
+)
+"""As LibreOffice saves `[<=9999999]###-####;(###) ###-####`."""
+
+
+@pytest.mark.parametrize(("number", "text"), [(1234567, "123-4567"), (2125551234, "(212) 555-1234")])
+def test_a_format_that_depends_on_the_number_shows_what_it_shows(tmp_path: Path, number: int, text: str) -> None:
+    """Which of several formats counts is decided by the number, and places that may stay empty are places."""
+    parts = opendocument_parts(
+        f'<table:table-row><table:table-cell table:style-name="phones" office:value-type="float" '
+        f'office:value="{number}"/></table:table-row>'
+    )
+    parts["content.xml"] = str(parts["content.xml"]).replace(
+        "<office:automatic-styles>", f"<office:automatic-styles>{PHONES}"
+    )
+    opened = open_source(write_package(tmp_path / "a.ods", parts), settings(), name="a.ods")
+    (found,) = next(iter(opened.rows(0))).cells
+    assert isinstance(found, ShownNumber)
+    assert (found.number, found.text) == (number, text)
+
+
 @pytest.mark.parametrize("tag", ["<text:p>", "<table:table-cell>", "<a>"])
 def test_elements_do_not_stand_within_one_another_without_end(tmp_path: Path, tag: str) -> None:
     """Each open element takes the parser's memory."""
