@@ -68,6 +68,8 @@ _OTHER_FILES = (
     (b"SQLite format 3", "a database", _NO_SPREADSHEET),
 )
 """First bytes of what people name by mistake -> what it is, what to do."""
+_LOCKS = {"~$": "Excel", ".~lock.": "LibreOffice"}
+"""How the names of the notes begin by which programs tell one another that a file is open."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # What the libraries of the formats raise over a damaged file; each means the same to whoever sent it.
@@ -123,11 +125,12 @@ def open_source(path: Path, settings: InputSettings, *, name: str) -> Source:
     Raises InputError if it cannot be read, or if it is named as another format.
     """
     with _faults_named(name):
-        if Path(name).name.startswith("~$"):
-            raise UnreadableError(
-                "is not a workbook but the note that Excel keeps beside one that is open",
-                "Name the workbook itself: the same name without ~$.",
-            )
+        for beginning, program in _LOCKS.items():
+            if Path(name).name.startswith(beginning):
+                raise UnreadableError(
+                    f"is not a workbook but the note that {program} keeps beside one that is open",
+                    f"Name the workbook itself: the same name without {beginning}.",
+                )
         return Source(name, _book(path, settings))
 
 
@@ -166,6 +169,8 @@ def _packed_book(path: Path, settings: InputSettings, named: Format | None) -> B
         _agree(named, Format.ODS)
         return spreadsheet
     main = next((relation.part for relation in package.relationships("") if relation.type == "officeDocument"), None)
+    if main is None and any(name.endswith(".iwa") for name in package.names):
+        raise _no_spreadsheet(named, "a document of Apple's Numbers", "Export it as an Excel workbook (.xlsx).")
     if main is None:
         raise _no_spreadsheet(named, "a zip file that holds no workbook", _UNPACK)
     if main.lower().endswith(".bin"):

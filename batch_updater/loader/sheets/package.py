@@ -82,6 +82,8 @@ class Package:
             )
         # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
         self._entries = {entry.filename.lower(): entry for entry in entries}
+        if len(self._entries) < len(entries):
+            raise UnreadableError("holds two parts of the same name, of which one hides the other", SAVE_AGAIN)
 
     def close(self) -> None:
         """Close the file."""

@@ -53,6 +53,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ("parts", "said"),
     [
         ({"a.txt": "x"}, "a zip file that holds no workbook"),
+        ({"Index/Document.iwa": "x"}, "Apple's Numbers"),
+        ({"_rels/.rels": "<R/>", "_RELS/.rels": "<R/>"}, "two parts of the same name"),
         ({"mimetype": "x", "content.xml": "<a/>"}, "OpenDocument"),
         ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="xl/workbook.bin"/></R>'},
          "is a binary Excel workbook (.xlsb)"),
@@ -154,3 +156,11 @@ def test_a_list_of_parts_without_end_is_refused(tmp_path: Path) -> None:
         for number in range(40_000):
             packed.writestr(f"{number:0200d}", b"")
     assert "unreasonable number of files" in fault(tmp_path / "a.xlsx").message
+
+
+@pytest.mark.parametrize(("name", "program"), [("~$a.xlsx", "Excel"), (".~lock.a.xlsx#", "LibreOffice")])
+def test_the_note_beside_an_open_file_is_no_workbook(tmp_path: Path, name: str, program: str) -> None:
+    """Whoever names it by mistake is told which file to name."""
+    (tmp_path / name).write_text(",me,here,;")
+    with pytest.raises(InputError, match=f"the note that {program} keeps"):
+        open_source(tmp_path / name, settings(), name=name)
