@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from batch_updater.loader.sheets.book import LAST_COLUMN, SHORTEN, Layout, SheetEntry, SheetRow, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from batch_updater.model import Cell
@@ -208,6 +208,7 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
     if not consistent and header_row is None:
         # Lines of title may stand above the headers, as the rows below them show.
         below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
+        _refuse_other_header(widths, below)
         consistent = {delimiter: found for delimiter, found in below.items() if found}
     consistent = consistent or possible
     if not consistent:
@@ -221,6 +222,17 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
             f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
         )
     return best[0]
+
+
+def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, list[int]]) -> None:
+    """Refuse a header row that is separated in another way than the rows right under it, and is just as wide."""
+    for ours, header in widths.items():
+        for theirs, table in below.items():
+            if ours != theirs and table and len(table) == len(header) - 1 and header[0] == table[0]:
+                raise UnreadableError(
+                    f"has its headers separated by {_DELIMITERS[ours]}, but its rows by {_DELIMITERS[theirs]}",
+                    "Open it in a text editor and separate the headers as the rows are.",
+                )
 
 
 def _without_titles(widths: list[int]) -> list[int]:
