@@ -113,6 +113,16 @@ def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | d
     return moment.date() if shown is Shown.DATE and not part else moment
 
 
+NO_VALUE = "#VALUE!"
+"""What an error is called that the file does not name, as spreadsheet programs would."""
+_MOST_SHOWN = 40
+
+
+def no_value(text: str) -> CellFault:
+    """Return the fault of a cell that holds a text where its type asks for a number or a date."""
+    return CellFault("no-value", text[:_MOST_SHOWN]) if text else CellFault("error-cell", NO_VALUE)
+
+
 def from_iso(value: str) -> date | datetime | time | str | CellFault:
     """Return what a text in the form of ISO 8601 stands for, where a format stores dates so. A date stands for itself.
 
@@ -124,7 +134,7 @@ def from_iso(value: str) -> date | datetime | time | str | CellFault:
             return time.fromisoformat(value)
         moment = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
     except ValueError:
-        return CellFault("error-cell", value)
+        return no_value(value)
     return value if isinstance(moment, datetime) and moment.tzinfo is not None else moment
 
 

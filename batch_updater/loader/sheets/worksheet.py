@@ -21,7 +21,15 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
-from batch_updater.loader.sheets.number_formats import Number, Shown, as_shown, from_double, from_iso
+from batch_updater.loader.sheets.number_formats import (
+    NO_VALUE,
+    Number,
+    Shown,
+    as_shown,
+    from_double,
+    from_iso,
+    no_value,
+)
 from batch_updater.loader.sheets.package import DEEPEST, NAMESPACES, SAVE_AGAIN, safe_parser, too_deep
 from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
 from batch_updater.model import Cell, CellFault, column_letters
@@ -35,11 +43,7 @@ _LETTERS = re.compile(r"[A-Z]{1,3}")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _XML_BLANKS = " \t\r\n"
-_MOST_SHOWN = 40
-"""Characters of what stands where a number belongs."""
 _NOT_ZERO = frozenset("123456789")
-NO_NUMBER = "#VALUE!"
-"""What an error is called that the file does not name, as spreadsheet programs would."""
 _SHARED_FORMULA = "..."
 """A formula that is written down once, in another cell."""
 _MOST_PLANS = _MOST_REMEMBERED = 4096
@@ -54,7 +58,7 @@ def number(text: str) -> Number | CellFault:
     if _WHOLE.fullmatch(bare):
         return int(bare)
     value = float(bare) if _NUMBER.fullmatch(bare) else math.nan
-    return from_double(value) if math.isfinite(value) else CellFault("error-cell", bare[:_MOST_SHOWN] or NO_NUMBER)
+    return from_double(value) if math.isfinite(value) else no_value(bare)
 
 
 def plain_number(content: str) -> Number | CellFault | None:
@@ -297,7 +301,7 @@ class RowReader:
         if formula is not None and self._has_no_result(kind, value):
             return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
         if not value:
-            return CellFault("error-cell", NO_NUMBER) if kind == "e" else None
+            return CellFault("error-cell", NO_VALUE) if kind == "e" else None
         if kind is None or kind == "n":
             shown = self._shown_by_style.get(style or "0")
             return plain_number(value) if shown is None else _number_shown(value, shown, epoch_1904=self._epoch_1904)
