@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CellFault:
-    """A cell that shows no value of its own: an error literal, or a formula that was saved without its result."""
+    """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
-    """`error-cell`, `formula-without-value`, `merged-cell`, `missing-cell` or `surplus-cell`."""
+    """`error-cell`, `formula-without-value`, `no-value`, `merged-cell`, `missing-cell` or `surplus-cell`."""
     text: str
     """What the cell shows: `#N/A`, `=A1+B1`."""
 

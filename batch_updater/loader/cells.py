@@ -128,6 +128,12 @@ def _cell_fault(fault: CellFault) -> Refusal:
             f"The cell is part of the merged cells {shown(fault.text)}, whose value stands for {shown(first)} alone.",
             "Unmerge the cells and give every row its own value.",
         )
+    if fault.code == "no-value":
+        return Refusal(
+            fault.code,
+            f"The file holds {shown(fault.text, quoted=True)} for this cell, which is no value of the kind it says.",
+            "Type the value itself; leave the cell blank to keep the field as it is.",
+        )
     return _error_shown(shown(fault.text))
 
 

@@ -20,6 +20,8 @@ _YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
 _MONTHS: Final = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
 )
+_WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()  # noqa: SIM905
+_AFTER_WEEKDAY = re.compile(r"(?P<weekday>[A-Za-z]{3,9})(?:\.?,\s*|\.?\s+)(?P<day>.*[0-9].*)")
 _NAME = r"(?P<month>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th|\.)?"
 _YEAR = r"(?P<year>[0-9]{4}|'?[0-9]{2})"
@@ -27,13 +29,13 @@ _BETWEEN = r"(?:\s*[-/,]\s*|\s+)"
 _NAMED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        f"{_DAY}(?:{_BETWEEN}|)(?:of )?{_NAME}{_BETWEEN}{_YEAR}",
+        f"{_DAY}(?:{_BETWEEN}|)(?:of )?{_NAME}(?:{_BETWEEN}|){_YEAR}",
         f"{_NAME}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}",
         r"(?P<year>[0-9]{4})" + f"{_BETWEEN}{_NAME}{_BETWEEN}{_DAY}",
     )
 )
 _WITH_TIME = re.compile(
-    r"(?P<day>.*[0-9])(?:[Tt]|\s+)"
+    r"(?P<day>.*[0-9])(?:[Tt]|,?\s+)"
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
@@ -47,13 +49,13 @@ def date_from_text(text: str, order: DateOrder | None) -> date:
     """Return the date that a text that is not blank stands for; `order` settles what has two readings. Raises Refusal.
 
     Read are numbers with dashes, slashes or dots, with the year in four digits first or last, English names of months,
-    and a time of day that is midnight; from the year 1900 on.
+    the right name of the weekday in front, and a time of day that is midnight; from the year 1900 on.
     """
     bare = text.strip()
     if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(int(found[1]), int(found[3]), int(found[4]))):
         return value
-    day = _without_time(bare)
-    readings = _readings(day)
+    weekday, rest = _without_weekday(bare)
+    readings = _readings(_without_time(rest, bare))
     if readings is None:
         raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
     if not readings:
@@ -63,7 +65,10 @@ def date_from_text(text: str, order: DateOrder | None) -> date:
         possible = {value for asked, value in readings if asked in {order, None}} or possible
     if len(possible) > 1:
         raise _ambiguous(bare, [value for _, value in readings if value in possible])
-    return possible.pop()
+    value = possible.pop()
+    if weekday not in {None, value.weekday()}:
+        raise _other_weekday(bare, value)
+    return value
 
 
 def order_shown_by(text: str) -> DateOrder | None:
@@ -97,18 +102,40 @@ def has_time_of_day(cell: str, day: date | None) -> Refusal:
     )
 
 
-def _without_time(bare: str) -> str:
-    """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC."""
-    found = _WITH_TIME.fullmatch(bare) if len(bare) <= _MOST_CHARACTERS else None
+def _without_weekday(bare: str) -> tuple[int | None, str]:
+    """Return the number of the English weekday that a text begins with (Monday is 0, None: none), and the rest."""
+    found = _AFTER_WEEKDAY.fullmatch(bare) if len(bare) <= _MOST_CHARACTERS else None
+    if found is not None:
+        name = found["weekday"].lower()
+        for number, full in enumerate(_WEEKDAYS):
+            if name in {full, full[:3], full[:4], full[:5]}:
+                return number, found["day"]
+    return None, bare
+
+
+def _other_weekday(bare: str, value: date) -> Refusal:
+    return Refusal(
+        "ambiguous-day",
+        f"{shown(bare, quoted=True)} names two days: {_long(value)} is a {_WEEKDAYS[value.weekday()].title()}.",
+        _TYPE_ISO,
+    )
+
+
+def _without_time(date_and_time: str, bare: str) -> str:
+    """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC.
+
+    `bare` is the whole text, for messages.
+    """
+    found = _WITH_TIME.fullmatch(date_and_time) if len(date_and_time) <= _MOST_CHARACTERS else None
     if found is None:
-        return bare
+        return date_and_time
     readings = _readings(found["day"])
     if not readings:
-        return bare
+        return date_and_time
     moment = _time_of(found)
     day = readings[0][1] if len({value for _, value in readings}) == 1 else None
     if moment is None:
-        return bare
+        return date_and_time
     if moment != time():
         raise has_time_of_day(shown(bare, quoted=True), day)
     ahead = _minutes_ahead_of_utc(found["zone"])
@@ -210,24 +237,30 @@ def _impossible(bare: str) -> Refusal:
 
 def _ambiguous(bare: str, readings: list[date]) -> Refusal:
     distinct = list(dict.fromkeys(readings))
-    first, second = (f"{value:%d %B %Y}".lstrip("0") for value in distinct[:2])
+    named = [_long(value) for value in distinct]
     years = {value.year % 100 for value in distinct}
-    settled = len(distinct) == 2 and len({value.year for value in distinct}) == 1 and _YEAR_LAST.match(bare)
+    settled = len(distinct) == 2 and len({value.year for value in distinct}) == 1 and _YEAR_LAST.search(bare)
     remedy = "Type it like 2025-12-31"
     if settled:
         remedy += ", or set input.date_order to DMY or MDY if the whole file is written so"
     elif len({value.year for value in distinct}) > len(years):
         remedy += ", with all four digits of the year"
     return Refusal(
-        AMBIGUOUS_DATE if settled else "ambiguous-day", f"'{bare}' could be {first} or {second}.", f"{remedy}."
+        AMBIGUOUS_DATE if settled else "ambiguous-day",
+        f"'{bare}' could be {', '.join(named[:-1])} or {named[-1]}.",
+        f"{remedy}.",
     )
 
 
+def _long(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1].title()} {day.year}"
+
+
 def _two_days(bare: str, here: date, elsewhere: date) -> Refusal:
-    first, second = (f"{value:%d %B %Y}".lstrip("0") for value in (here, elsewhere))
     return Refusal(
         "ambiguous-day",
-        f"{shown(bare, quoted=True)} could be {first} or {second}: it is another day in another time zone.",
+        f"{shown(bare, quoted=True)} could be {_long(here)} or {_long(elsewhere)}: "
+        "it is another day in another time zone.",
         f"{_TYPE_ISO[:-1]}, without time and zone.",
     )
 

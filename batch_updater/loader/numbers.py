@@ -22,7 +22,7 @@ _ROUNDED_BY_EXCEL = re.compile(r"-?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,}")
 """As Excel shows a number that its column is too narrow for, and writes it into a CSV file: digits are missing."""
 _EXPONENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]{1,2})")
 _DIGITS_AND_MARKS = re.compile(r"-?[0-9][0-9.,]*")
-_GROUPED_BY_BLANKS = re.compile("[0-9]{1,3}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])")
+_GROUPED_BY_BLANKS = re.compile("[1-9][0-9]{0,2}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])")
 """Groups of three digits with the blanks, or Swiss apostrophes, that are used between them: always the same one."""
 _FULL_WIDTH: Final = {0xFF10 + digit: str(digit) for digit in range(10)} | {
     0xFF0C: ",", 0xFF0E: ".", 0xFF0D: "-", 0xFF0B: "+", 0xFF08: "(", 0xFF09: ")", 0xFFE5: "\u00a5", 0xFF04: "$",
@@ -209,7 +209,7 @@ def _ungrouped(digits: str, bare: str, mark: str) -> str:
             f"{shown(bare, quoted=True)} could be {grouped} or {fraction}.",
             f"Type {grouped} or {fraction.replace('.', mark)}.",
         )
-    if digits.count(group) == 1 and _is_grouped(digits, mark, group):
+    if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
         raise _other_mark(bare, mark)
     raise _no_number(bare, "a number")
 

@@ -57,6 +57,12 @@ def test_a_formula_without_its_value_is_a_problem() -> None:
     assert code(TEXT, CellFault("formula-without-value", "=A1")) == "formula-without-value"
 
 
+def test_what_stands_where_a_number_belongs_is_refused_in_every_field() -> None:
+    """Not even a field for text takes what a broken program has put into a number's cell."""
+    for field in (TEXT, AMOUNT, DAY):
+        assert code(field, CellFault("no-value", "NaN")) == "no-value"
+
+
 @pytest.mark.parametrize(
     ("field", "cell", "value"),
     [

@@ -21,7 +21,10 @@ from batch_updater.loader.refusal import Refusal
      ("29/02/2024", None, date(2024, 2, 29)), ("25.3.2025", None, date(2025, 3, 25)),
      ("2025-04-03 00:00", None, date(2025, 4, 3)), ("4/3/2025 12:00:00 AM", DateOrder.MDY, date(2025, 4, 3)),
      ("2025-04-03T00:00:00.000Z", None, date(2025, 4, 3)), ("3rd of April 2025", None, date(2025, 4, 3)),
-     ("Apr. 3, 2025", None, date(2025, 4, 3)), ("2025-Apr-03", None, date(2025, 4, 3))],
+     ("Apr. 3, 2025", None, date(2025, 4, 3)), ("2025-Apr-03", None, date(2025, 4, 3)),
+     ("Thursday, April 3, 2025", None, date(2025, 4, 3)), ("Thu, 3 Apr 2025 00:00:00 GMT", None, date(2025, 4, 3)),
+     ("Thu Apr 03 2025", None, date(2025, 4, 3)), ("Thu 03/04/2025", DateOrder.DMY, date(2025, 4, 3)),
+     ("3/25/2025, 12:00:00 AM", None, date(2025, 3, 25)), ("03APR2025", None, date(2025, 4, 3))],
 )  # fmt: skip
 def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, day: date) -> None:
     """A text is a date if it can be only that one, or if the setting leaves only that one."""
@@ -33,6 +36,9 @@ def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, da
     [("03/04/2025", "ambiguous-date"), ("31/02/2025", "no-such-date"), ("2025-02-30", "no-such-date"),
      ("2025-13-01", "no-such-date"), ("0025-01-01", "no-such-date"), ("25/03/0025", "no-such-date"),
      ("2025-W01-1", "not-a-date"), ("20250403", "not-a-date"), ("45000", "not-a-date"), ("soon", "not-a-date"),
+     ("Friday, April 3, 2025", "ambiguous-day"), ("Someday, April 3, 2025", "not-a-date"),
+     ("Thursday", "not-a-date"), ("Thu 31/02/2025", "no-such-date"), ("Thu 03/04/2025", "ambiguous-date"),
+     ("Thu, 3 Apr 2025 10:00:00 GMT", "has-time-of-day"), ("Fri, 3 April 25", "ambiguous-day"),
      ("2025-04/03", "not-a-date"), ("2025-04-03 10:00", "has-time-of-day"), ("2025-04-03 25:00", "not-a-date"),
      ("2025-04-03T00:00:00+02:00", "ambiguous-day"), ("30 Feb 2025", "no-such-date"), ("May 2025", "not-a-date"),
      ("3 Mai 2025", "not-a-date"), ("3-Apr-25", "ambiguous-day"), ("03.04.2025", "ambiguous-date"),
@@ -49,6 +55,19 @@ def test_an_ambiguous_date_names_both_days() -> None:
     """Whoever reads the message can choose between the two days."""
     with pytest.raises(Refusal, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
         date_from_text("03/04/2025", None)
+
+
+def test_a_year_of_two_digits_names_every_day_that_it_may_be() -> None:
+    """With two digits any of the three numbers may be the year, of this century or the last."""
+    with pytest.raises(Refusal, match=r"31 March 2025 or 31 March 1925\.") as refused:
+        date_from_text("25-03-31", None)
+    assert "could be 25 March 2031, 25 March 1931, " in refused.value.reason
+
+
+def test_a_date_on_another_weekday_names_the_right_one() -> None:
+    """One of the two is wrong, and nobody but the person who wrote it knows which."""
+    with pytest.raises(Refusal, match=r"names two days: 3 April 2025 is a Thursday\."):
+        date_from_text("Friday, 3 April 2025", None)
 
 
 def test_excels_own_number_of_a_day_is_no_date_but_the_day_is_named() -> None:

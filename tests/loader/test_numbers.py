@@ -61,6 +61,7 @@ def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str)
      (".", ".", "not-a-number"), ("12 %", ".", "ambiguous-number"), ("1\n2", ".", "not-a-number"),
      ("(-5)", ".", "not-a-number"), ("-5-", ".", "not-a-number"), ("(5", ".", "not-a-number"),
      ("$5 EUR", ".", "not-a-number"), ("5 kg", ".", "not-a-number"), ("1 23", ".", "not-a-number"),
+     ("0 123", ".", "not-a-number"), ("0'123", ".", "not-a-number"), ("001 234", ",", "not-a-number"),
      ("1 234'567", ".", "not-a-number"), ("1 234,567", ".", "other-decimal-mark"),
      ("\u0661\u0662", ".", "not-a-number"),
      ("$1,234", ".", "ambiguous-number"), ("abc", ".", "not-a-number"), ("", ".", "not-a-number")],
@@ -70,6 +71,14 @@ def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, co
     with pytest.raises(Refusal) as refused:
         decimal_from_text(text, mark)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(("text", "mark"), [("1.234.567", "."), ("1,234,567", ","), ("-1.234,5", "."), ("5.", ",")])
+def test_a_number_of_the_other_decimal_mark_names_the_setting(text: str, mark: str) -> None:
+    """Whoever has a whole file of such numbers learns how to say so."""
+    with pytest.raises(Refusal) as refused:
+        decimal_from_text(text, mark)
+    assert f"set input.decimal to '{'.' if mark == ',' else ','}'" in refused.value.remedy
 
 
 def test_an_ambiguous_number_names_both_readings() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from batch_updater.loader.sheets.book import LAST_COLUMN, SHORTEN, Layout, SheetEntry, SheetRow, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from batch_updater.model import Cell
@@ -44,6 +44,7 @@ class DelimitedBook:
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
         self._encoding = _encoding_of(path, encoding)
+        self._is_configured = encoding is not None
         self._has_end_mark = _ends_with_end_mark(path)
         with self._open() as text:
             try:
@@ -114,10 +115,22 @@ class DelimitedBook:
                     line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
                     line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
-                    return _not_in_encoding(error.object[error.start], line, self._encoding)
+                    return self._not_in_encoding(error.object[error.start], line)
                 except UnicodeError:
                     # Python's UTF-16 insists on a mark at the beginning.
                     return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
+
+    def _not_in_encoding(self, byte: int, line: int) -> UnreadableError:
+        if self._encoding.startswith("utf-16"):
+            return UnreadableError(f"is not written in UTF-16, as its mark says, from line {line:,} on", _SAVE_UTF8)
+        name = "UTF-8" if self._encoding.startswith("utf-8") else self._encoding
+        sentence = f"is not written in {name}: line {line:,} holds the byte {byte:02X}"
+        if self._is_configured and name != "UTF-8":
+            return UnreadableError(sentence, f"{_SAVE_UTF8[:-1]}; now it is {self._encoding}.")
+        western = bytes((byte,)).decode("cp1252", "replace")
+        if western.isprintable() and western != "\ufffd":
+            sentence += f" (in windows-1252 it would be {western!r})"
+        return UnreadableError(sentence, _SAVE_UTF8)
 
 
 def _encoding_of(path: Path, configured: str | None) -> str:
@@ -162,13 +175,6 @@ def _no_encoding(configured: str) -> UnreadableError:
     )
 
 
-def _not_in_encoding(byte: int, line: int, encoding: str) -> UnreadableError:
-    name = "UTF-8" if encoding.startswith("utf-8") else encoding
-    western = bytes((byte,)).decode("cp1252", "replace")
-    hint = f" (in windows-1252 it would be {western!r})" if western.isprintable() and western != "\ufffd" else ""
-    return UnreadableError(f"is not written in {name}: line {line:,} holds the byte {byte:02X}{hint}", _SAVE_UTF8)
-
-
 def _bounded_lines(text: TextIO) -> Iterator[str]:
     number = 0
     while line := text.readline(_MOST_OF_A_LINE):
@@ -202,6 +208,7 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
     if not consistent and header_row is None:
         # Lines of title may stand above the headers, as the rows below them show.
         below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
+        _refuse_other_header(widths, below)
         consistent = {delimiter: found for delimiter, found in below.items() if found}
     consistent = consistent or possible
     if not consistent:
@@ -215,6 +222,17 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
             f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
         )
     return best[0]
+
+
+def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, list[int]]) -> None:
+    """Refuse a header row that is separated in another way than the rows right under it, and is just as wide."""
+    for ours, header in widths.items():
+        for theirs, table in below.items():
+            if ours != theirs and table and len(table) == len(header) - 1 and header[0] == table[0]:
+                raise UnreadableError(
+                    f"has its headers separated by {_DELIMITERS[ours]}, but its rows by {_DELIMITERS[theirs]}",
+                    "Open it in a text editor and separate the headers as the rows are.",
+                )
 
 
 def _without_titles(widths: list[int]) -> list[int]:

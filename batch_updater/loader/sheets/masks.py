@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +26,8 @@ _COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne,
 }  # fmt: skip
 _MOST_CHARACTERS = 200
+_EXACT = Context(prec=1000)
+"""Room for the digits of every double and for the places of a format."""
 
 
 class _Kind(Enum):
@@ -64,7 +66,7 @@ class _Section:
     def render(self, number: Decimal) -> str:
         """Return what is shown for a number that is not negative."""
         fraction_places = [piece for piece in self.pieces if piece.kind is _Kind.FRACTION]
-        rounded = number.quantize(Decimal(1).scaleb(-len(fraction_places)), ROUND_HALF_UP)
+        rounded = number.quantize(Decimal(1).scaleb(-len(fraction_places)), ROUND_HALF_UP, _EXACT)
         whole, _, fraction = format(rounded, "f").partition(".")
         places = sum(piece.kind is _Kind.PLACE for piece in self.pieces)
         surplus = whole[: max(0, len(whole) - places)]

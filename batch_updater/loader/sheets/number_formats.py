@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.loader.sheets.masks import Mask, mask_of
+from batch_updater.model import CellFault
 
 if TYPE_CHECKING:
     from batch_updater.model import ShownNumber
@@ -80,24 +81,26 @@ def from_double(value: float) -> Number:
         raise ValueError(message)
     if value.is_integer() and abs(value) < _EXACT_BELOW:
         return int(value)
-    return Decimal(repr(value))
+    return Decimal(repr(value).removesuffix(".0"))
 
 
 _DAYS_TO_1904 = 1462
 _FICTITIOUS_DAY = 60
 """29 February 1900, which Excel believes in: earlier serial numbers are one day off."""
 _LAST_DAY = 2958465
+_MOST_ELAPSED_DAYS = 10**9
+"""Of a `timedelta`."""
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  (a date in a sheet has no time zone)
 
 
 def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | date | datetime | time | timedelta:
     """Return what a serial number of days stands for, to the millisecond as Excel rounds it.
 
-    A number that stands for no date (negative, past the year 9999, 29 February 1900) is returned as it is.
+    A number that stands for none (a negative date, one past the year 9999, 29 February 1900) is returned as it is.
     """
-    if shown is Shown.DURATION:
+    if shown is Shown.DURATION and -_MOST_ELAPSED_DAYS < serial < _MOST_ELAPSED_DAYS:
         return timedelta(milliseconds=round(serial * 86_400_000))
-    if not 0 <= serial <= _LAST_DAY + 1:
+    if not 0 <= serial <= _LAST_DAY + 1 or shown is Shown.DURATION:
         return serial
     days, part = divmod(serial, 1)
     since_midnight = _since_midnight(Decimal(part))
@@ -108,6 +111,31 @@ def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | d
         return serial
     moment = day + since_midnight
     return moment.date() if shown is Shown.DATE and not part else moment
+
+
+NO_VALUE = "#VALUE!"
+"""What an error is called that the file does not name, as spreadsheet programs would."""
+_MOST_SHOWN = 40
+
+
+def no_value(text: str) -> CellFault:
+    """Return the fault of a cell that holds a text where its type asks for a number or a date."""
+    return CellFault("no-value", text[:_MOST_SHOWN]) if text else CellFault("error-cell", NO_VALUE)
+
+
+def from_iso(value: str) -> date | datetime | time | str | CellFault:
+    """Return what a text in the form of ISO 8601 stands for, where a format stores dates so. A date stands for itself.
+
+    One with a time zone is text, of which the same readings are possible as if it had been typed; one that does not
+    exist is a fault of its cell.
+    """
+    try:
+        if ":" in value and "T" not in value:
+            return time.fromisoformat(value)
+        moment = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+    except ValueError:
+        return no_value(value)
+    return value if isinstance(moment, datetime) and moment.tzinfo is not None else moment
 
 
 def _since_midnight(part: Decimal) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,9 +22,9 @@ from batch_updater.loader.sheets.book import (
     too_many_areas,
 )
 from batch_updater.loader.sheets.masks import Mask
-from batch_updater.loader.sheets.number_formats import Shown, as_shown
+from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_iso
 from batch_updater.loader.sheets.ods_styles import OFFICE, TABLE, Styles
-from batch_updater.loader.sheets.package import Feeder, parse, safe_parser
+from batch_updater.loader.sheets.package import DEEPEST, Feeder, parse, safe_parser, too_deep
 from batch_updater.loader.sheets.worksheet import number
 from batch_updater.model import MARK_PROPERTY, Cell, CellFault, column_letters
 
@@ -138,6 +138,8 @@ class _Lister:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         if name == f"{OFFICE} spreadsheet":
             self.is_spreadsheet, self._spreadsheet_at = True, self._depth
         elif name == _SHEET and self._depth == self._spreadsheet_at + 1:
@@ -329,7 +331,7 @@ class _SheetReader:
             case "boolean":
                 return get(f"{OFFICE} boolean-value") == "true"
             case "date":
-                return _date(get(f"{OFFICE} date-value", ""))
+                return from_iso(get(f"{OFFICE} date-value", ""))
             case "time":
                 is_duration = self._shown(column) is Shown.DURATION
                 return _time(get(f"{OFFICE} time-value", ""), is_duration=is_duration)
@@ -340,11 +342,11 @@ class _SheetReader:
         """Return the fault of a cell that shows an error, or a formula without its result.
 
         The format has no type for errors. LibreOffice adds one of its own, and like others saves a formula that gives
-        an error as one that gives an empty text.
+        an error as one that gives an empty text; OpenOffice saves it as one that gives 0. Only the text tells.
         """
         if self._cell.get(f"{_CALCEXT} value-type") == "error":
             return CellFault("error-cell", text or "#ERROR")
-        if formula is None or kind not in {None, "string"} or self._cell.get(f"{OFFICE} string-value"):
+        if formula is None or self._cell.get(f"{OFFICE} string-value"):
             return None
         if _ERROR.fullmatch(text):
             return CellFault("error-cell", text)
@@ -354,6 +356,8 @@ class _SheetReader:
 
     def _number(self, value: str, text: str, column: int, *, is_formula: bool) -> Cell:
         plain = number(value)
+        if isinstance(plain, CellFault):
+            return plain
         # LibreOffice writes truth values as formulas that give 1 or 0.
         if is_formula and plain in {0, 1} and text in {"TRUE", "FALSE"}:
             return plain == 1
@@ -417,10 +421,6 @@ def _times(attributes: dict[str, str], name: str) -> int:
     if times < 1:
         raise UnreadableError(f"says {value[:20]!r} where a number of cells belongs", _SAVE_AGAIN)
     return times
-
-
-def _date(value: str) -> date | datetime:
-    return datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
 
 
 def _time(value: str, *, is_duration: bool) -> time | timedelta:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_updater.loader.sheets.masks import Mask
 from batch_updater.loader.sheets.number_formats import Shown, shown_by
-from batch_updater.loader.sheets.package import Feeder, safe_parser
+from batch_updater.loader.sheets.package import DEEPEST, Feeder, safe_parser, too_deep
 
 if TYPE_CHECKING:
     from batch_updater.loader.sheets.package import Package
@@ -21,6 +22,8 @@ _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
+_CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
+_NOT_NEGATIVE = {">=0", ">0"}
 
 
 @dataclass
@@ -30,8 +33,8 @@ class _DataStyle:
     is_duration: bool = False
     code: list[str] = field(default_factory=list)
     """Pieces of an Excel number format that shows the same."""
-    positive: str | None = None
-    """Another style that is for numbers of 0 and more."""
+    instead: list[tuple[str, str]] = field(default_factory=list)
+    """Which numbers another style is for, such as `<=9999999`, and its name (OpenDocument 1.3 part 3, 16.3)."""
 
 
 class Styles:
@@ -66,14 +69,22 @@ class Styles:
                 break
             style = parent
         data = self._data.get(name)
-        if data is not None and data.positive in self._data:
-            data = self._data[data.positive]
         if data is None:
             return None
         if data.is_duration:
             return Shown.DURATION
-        shown = shown_by(_OWN_FORMAT, "".join(data.code))
+        shown = shown_by(_OWN_FORMAT, self._code(data))
         return shown if isinstance(shown, Mask) else None
+
+    def _code(self, data: _DataStyle) -> str:
+        """Return the Excel number format that shows the same; of one that tells signs apart the one for no sign."""
+        sections = []
+        for condition, name in data.instead:
+            other = "".join(self._data[name].code) if name in self._data else ""
+            if condition in _NOT_NEGATIVE:
+                return other
+            sections.append(f"[{condition}]{other}")
+        return ";".join((*sections, "".join(data.code)))
 
 
 class _Reader:
@@ -87,12 +98,16 @@ class _Reader:
         self._current: _DataStyle | None = None
         self._text: list[str] | None = None
         self._position = 0
+        self._depth = 0
         self.parser = safe_parser()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         if name in _DATA_STYLES:
             self._current = _DataStyle(attributes.get(f"{_NUMBER} truncate-on-overflow") == "false")
             if not name.endswith((" number-style", " currency-style")):
@@ -123,17 +138,20 @@ class _Reader:
                 self._text = []
             case "embedded-text":
                 self._text = []
-                self._position = int(attributes.get(f"{_NUMBER} position", "0"))
+                self._position = min(int(attributes.get(f"{_NUMBER} position", "0")), _MOST_DIGITS)
             case "scientific-number" | "fraction":
                 style.code.append("%")
-            case other if other == f"{_STYLE} map" and "value()>" in attributes.get(f"{_STYLE} condition", ""):
-                style.positive = attributes.get(f"{_STYLE} apply-style-name")
+            case other if other == f"{_STYLE} map":
+                if found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", "")):
+                    name = attributes.get(f"{_STYLE} apply-style-name", "")
+                    style.instead.append((found[1].replace("!=", "<>"), name))
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
             self._text.append(text)
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if name in _DATA_STYLES:
             self._current = None
         elif self._text is not None and self._current is not None and name.startswith(f"{_NUMBER} "):
@@ -141,7 +159,10 @@ class _Reader:
             self._text = None
             code = self._current.code
             if name.endswith(" embedded-text") and code:
-                # Counted from the right, in digits (OpenDocument 1.3 part 3, 19.354 number:position).
+                # Counted from the right, in digits (OpenDocument 1.3 part 3, 19.354 number:position), also those that
+                # are shown only where there is something to show.
+                places = sum(character in "0#" for character in code[-1])
+                code[-1] = "#" * (self._position + 1 - places) + code[-1]
                 at = len(code[-1])
                 digits = 0
                 while at and digits < self._position:

@@ -55,6 +55,12 @@ _OTHER_FILES = (
     (b"\x89PNG", "a picture", _NO_SPREADSHEET),
     (b"\xff\xd8\xff", "a picture", _NO_SPREADSHEET),
     (b"GIF8", "a picture", _NO_SPREADSHEET),
+    (b"II*\0", "a picture", _NO_SPREADSHEET),
+    (b"MM\0*", "a picture", _NO_SPREADSHEET),
+    (b"RIFF", "a picture, a sound or a film", _NO_SPREADSHEET),
+    (b"\0\0\0\x18ftyp", "a picture or a film", _NO_SPREADSHEET),
+    (b"\0\0\0 ftyp", "a picture or a film", _NO_SPREADSHEET),
+    (b"MIME-Version:", "a web page with its pictures in one file", _SAVE_AS),
     (b"{\\rtf", "a text document (RTF)", _SAVE_AS),
     (b"\x1f\x8b", "a compressed file", _UNPACK),
     (b"7z\xbc\xaf", "a compressed file", _UNPACK),
@@ -62,6 +68,8 @@ _OTHER_FILES = (
     (b"SQLite format 3", "a database", _NO_SPREADSHEET),
 )
 """First bytes of what people name by mistake -> what it is, what to do."""
+_LOCKS = {"~$": "Excel", ".~lock.": "LibreOffice"}
+"""How the names of the notes begin by which programs tell one another that a file is open."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # What the libraries of the formats raise over a damaged file; each means the same to whoever sent it.
@@ -117,11 +125,12 @@ def open_source(path: Path, settings: InputSettings, *, name: str) -> Source:
     Raises InputError if it cannot be read, or if it is named as another format.
     """
     with _faults_named(name):
-        if Path(name).name.startswith("~$"):
-            raise UnreadableError(
-                "is not a workbook but the note that Excel keeps beside one that is open",
-                "Name the workbook itself: the same name without ~$.",
-            )
+        for beginning, program in _LOCKS.items():
+            if Path(name).name.startswith(beginning):
+                raise UnreadableError(
+                    f"is not a workbook but the note that {program} keeps beside one that is open",
+                    f"Name the workbook itself: the same name without {beginning}.",
+                )
         return Source(name, _book(path, settings))
 
 
@@ -143,8 +152,9 @@ def _book(path: Path, settings: InputSettings) -> Book:
     for first, what, remedy in _OTHER_FILES:
         if head.startswith(first):
             raise _no_spreadsheet(named, what, remedy)
-    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
-        raise _no_spreadsheet(named, _kind_of_markup(head), _SAVE_AS)
+    markup = _without_second_bytes(head).lstrip()
+    if markup[:1] == b"<":
+        raise _no_spreadsheet(named, _kind_of_markup(markup), _SAVE_AS)
     return _text_book(path, settings, named)
 
 
@@ -159,6 +169,8 @@ def _packed_book(path: Path, settings: InputSettings, named: Format | None) -> B
         _agree(named, Format.ODS)
         return spreadsheet
     main = next((relation.part for relation in package.relationships("") if relation.type == "officeDocument"), None)
+    if main is None and any(name.endswith(".iwa") for name in package.names):
+        raise _no_spreadsheet(named, "a document of Apple's Numbers", "Export it as an Excel workbook (.xlsx).")
     if main is None:
         raise _no_spreadsheet(named, "a zip file that holds no workbook", _UNPACK)
     if main.lower().endswith(".bin"):
@@ -192,6 +204,14 @@ def _agree(named: Format | None, found: Format) -> None:
 
 def _no_spreadsheet(named: Format | None, what: str, remedy: str) -> UnreadableError:
     return UnreadableError(f"is named as {named.value}, but is {what}" if named else f"is {what}", remedy)
+
+
+def _without_second_bytes(head: bytes) -> bytes:
+    """Return how a text begins without its mark, what is written in UTF-16 as if it were in UTF-8."""
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        if head.startswith(mark):
+            return head.removeprefix(mark).replace(b"\0", b"")
+    return head.removeprefix(codecs.BOM_UTF8)
 
 
 def _kind_of_markup(head: bytes) -> str:

@@ -58,13 +58,21 @@ class Relationship(NamedTuple):
 
 _MOST_ELEMENTS = 1_000_000
 """Of a small part: styles with all the 65,490 formats that Excel has room for are less than that."""
-_DEEPEST = 100
+DEEPEST = 100
+"""Elements within one another; the parser keeps each of them in memory until it ends."""
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""Those of a package (ECMA-376 part 2, annex C, and OpenDocument part 2). Others may ask for any amount of memory."""
+_MOST_LIST_BYTES = 8 << 20
+"""Of a zip file's list of its parts: more than 50,000 of them."""
+_ENCRYPTED = 0x1
+"""Flag of an entry of a zip file."""
 
 
 class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
     def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
+        _refuse_long_list(path)
         self._archive = zipfile.ZipFile(path)
         entries = self._archive.infolist()
         if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
@@ -74,6 +82,8 @@ class Package:
             )
         # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
         self._entries = {entry.filename.lower(): entry for entry in entries}
+        if len(self._entries) < len(entries):
+            raise UnreadableError("holds two parts of the same name, of which one hides the other", SAVE_AGAIN)
 
     def close(self) -> None:
         """Close the file."""
@@ -93,6 +103,10 @@ class Package:
         entry = self._entries.get(part.lower())
         if entry is None:
             raise UnreadableError(f"lacks its part {part}", _NO_DTD)
+        if entry.flag_bits & _ENCRYPTED:
+            raise UnreadableError("is protected by a password", "Unpack it and name the spreadsheet in it.")
+        if entry.compress_type not in _COMPRESSIONS:
+            raise UnreadableError("is compressed in a way that no spreadsheet program uses", SAVE_AGAIN)
         with self._archive.open(entry) as stream:
             yield stream
 
@@ -133,6 +147,15 @@ class Package:
         )
 
 
+def _refuse_long_list(path: Path) -> None:
+    """Refuse a zip file whose list of parts is so long that reading it would fill the memory."""
+    with path.open("rb") as stream:
+        # The library's own reading of where the list is; what it makes of the list itself is many times as large.
+        end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
+    if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001
+        raise UnreadableError("is a zip file of an unreasonable number of files", _NO_DTD)
+
+
 def safe_parser() -> expat.XMLParserType:
     """Return an XML parser that refuses a DTD, and with it every entity of a document's own making.
 
@@ -146,6 +169,11 @@ def safe_parser() -> expat.XMLParserType:
 
 def _refuse_dtd(*_: object) -> NoReturn:
     raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
+
+
+def too_deep() -> UnreadableError:
+    """Return the refusal of a part whose elements stand within one another more than `DEEPEST` times."""
+    return UnreadableError("has too many elements within one another", SAVE_AGAIN)
 
 
 def mark_of(package: Package) -> str | None:
@@ -214,7 +242,7 @@ class _Collector:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._seen += 1
-        if self._seen > _MOST_ELEMENTS or len(self._open) > _DEEPEST:
+        if self._seen > _MOST_ELEMENTS or len(self._open) > DEEPEST:
             raise UnreadableError(f"has a part {self._part} of an unreasonable size", _NO_DTD)
         plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
         self._open.append((name.rpartition(" ")[2], plain, []))

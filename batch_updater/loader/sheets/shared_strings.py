@@ -9,12 +9,14 @@ from typing import IO, TYPE_CHECKING
 
 from batch_updater.loader.sheets.book import MOST_CHARACTERS, SHORTEN, UnreadableError
 from batch_updater.loader.sheets.package import (
+    DEEPEST,
     NAMESPACES,
     OTHER_ENCODING,
     PLAIN_CONTENT,
     SAVE_AGAIN,
     Feeder,
     safe_parser,
+    too_deep,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _MOST_LOOSE = 250_000
 """Texts that are kept as they are; further ones are packed, which takes a fourth of the memory and twice the time."""
 _MOST_LOOSE_CHARACTERS = 16 << 20
 _MOST_PACKED_BYTES = 128 << 20
+_MOST_TEXTS = 4_000_000
 _END_OF_ITEM = "</si>"
 _PLAIN_ITEM = re.compile(rf'<si><t(?: xml:space="preserve")?>{PLAIN_CONTENT}</t>')
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -70,6 +73,8 @@ class SharedStrings:
         self._packed += text.encode("utf-8", "surrogatepass")
         if len(self._packed) > _MOST_PACKED_BYTES:
             raise UnreadableError(f"holds more than {_MOST_PACKED_BYTES >> 20} MB of text", SHORTEN)
+        if len(self._ends) > _MOST_TEXTS:
+            raise UnreadableError(f"holds more than {_MOST_TEXTS:,} different texts", SHORTEN)
         self._ends.append(len(self._packed))
 
     def read(self, stream: IO[bytes]) -> None:
@@ -84,6 +89,7 @@ class _Reader:
         self._strings = strings
         self._text = TextCollector()
         self._items = {f"{namespace} si" for namespace in NAMESPACES}
+        self._depth = 0
         self._parsed = 0
         """Items that came from the parser."""
         parser = self._parser = safe_parser()
@@ -133,12 +139,16 @@ class _Reader:
         return True
 
     def _start(self, name: str, _: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         if name in self._items:
             self._text.clear()
         else:
             self._text.start(name)
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if name in self._items:
             self._strings.add(unescaped(self._text.text()))
             self._parsed += 1

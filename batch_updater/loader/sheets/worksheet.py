@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -22,8 +21,16 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
-from batch_updater.loader.sheets.number_formats import Number, Shown, as_shown, from_double
-from batch_updater.loader.sheets.package import NAMESPACES, SAVE_AGAIN, safe_parser
+from batch_updater.loader.sheets.number_formats import (
+    NO_VALUE,
+    Number,
+    Shown,
+    as_shown,
+    from_double,
+    from_iso,
+    no_value,
+)
+from batch_updater.loader.sheets.package import DEEPEST, NAMESPACES, SAVE_AGAIN, safe_parser, too_deep
 from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
 from batch_updater.model import Cell, CellFault, column_letters
 
@@ -35,24 +42,26 @@ if TYPE_CHECKING:
 _LETTERS = re.compile(r"[A-Z]{1,3}")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_XML_BLANKS = " \t\r\n"
 _NOT_ZERO = frozenset("123456789")
+_SHARED_FORMULA = "..."
+"""A formula that is written down once, in another cell."""
 _MOST_PLANS = _MOST_REMEMBERED = 4096
 
 
-def number(text: str) -> Number:
+def number(text: str) -> Number | CellFault:
     """Return a number as it stands in a file: whole with all its digits, else the shortest digits of the double.
 
-    Raises UnreadableError if it is none.
+    What is none, such as the NaN of a program that does not know better, is a fault of its cell.
     """
-    if _WHOLE.fullmatch(text):
-        return int(text)
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not math.isfinite(value):
-        raise UnreadableError(f"holds {text[:40]!r} where a number belongs", SAVE_AGAIN)
-    return from_double(value)
+    bare = text.strip(_XML_BLANKS)
+    if _WHOLE.fullmatch(bare):
+        return int(bare)
+    value = float(bare) if _NUMBER.fullmatch(bare) else math.nan
+    return from_double(value) if math.isfinite(value) else no_value(bare)
 
 
-def plain_number(content: str) -> Number | None:
+def plain_number(content: str) -> Number | CellFault | None:
     """Return the number that a cell holds, as `number` does; the forms that nearly all have are read at once."""
     if content.isdigit() and len(content) <= 15 and content.isascii():
         return int(content)
@@ -80,10 +89,15 @@ class _Formatted:
         try:
             return self._known[content]
         except KeyError:
-            cell = as_shown(number(content), self._shown, epoch_1904=self._epoch_1904)
+            cell = _number_shown(content, self._shown, epoch_1904=self._epoch_1904)
             if len(self._known) < _MOST_REMEMBERED:
                 self._known[content] = cell
             return cell
+
+
+def _number_shown(content: str, shown: Shown | Mask, *, epoch_1904: bool) -> Cell:
+    found = number(content)
+    return found if isinstance(found, CellFault) else as_shown(found, shown, epoch_1904=epoch_1904)
 
 
 RowShape: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
@@ -122,6 +136,8 @@ class RowReader:
         self._rows: list[SheetRow] = []
         self._columns: dict[str, int] = {}
         self._plans: dict[RowShape, _Plan] = {}
+        self._depth = 1
+        """Elements that are open."""
         self._number = 0
         self._row_text = ""
         self._cells: list[Cell] = []
@@ -154,6 +170,9 @@ class RowReader:
         self.parser.EndElementHandler = self._end
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         if name == self._c:
             self._start_cell(attributes)
         elif name in (self._v, self._f):
@@ -183,7 +202,10 @@ class RowReader:
         return f"a text in cell {column_letters(len(self._cells))}{self._number}"
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if name == self._c:
+            if len(self._cells) >= LAST_COLUMN:
+                raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._number:,}", SHORTEN)
             self._cells.append(self._converted(self._type, self._style, self._value, self._formula))
         elif name == self._v:
             self._value = "".join(self._pieces)
@@ -277,12 +299,12 @@ class RowReader:
         if kind == "s" and value:
             return self._strings.cell(value)
         if formula is not None and self._has_no_result(kind, value):
-            return CellFault("formula-without-value", f"={formula}")
+            return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
         if not value:
-            return None
+            return CellFault("error-cell", NO_VALUE) if kind == "e" else None
         if kind is None or kind == "n":
             shown = self._shown_by_style.get(style or "0")
-            return plain_number(value) if shown is None else as_shown(number(value), shown, epoch_1904=self._epoch_1904)
+            return plain_number(value) if shown is None else _number_shown(value, shown, epoch_1904=self._epoch_1904)
         if len(value) > MOST_CHARACTERS:
             raise self._too_long()
         return _cell_of_type(kind, value)
@@ -303,13 +325,6 @@ def _cell_of_type(kind: str, value: str) -> Cell:
         case "e":
             return CellFault("error-cell", value)
         case "d":
-            return _iso(value)
+            return from_iso(value)
         case _:
             raise UnreadableError(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", SAVE_AGAIN)
-
-
-def _iso(value: str) -> date | datetime | time:
-    """Read a cell of the type `d` (ISO 8601), which strict workbooks have. A date stands for itself."""
-    if "T" in value:
-        return datetime.fromisoformat(value)
-    return time.fromisoformat(value) if ":" in value else date.fromisoformat(value)

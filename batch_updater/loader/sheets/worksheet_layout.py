@@ -15,7 +15,16 @@ from batch_updater.loader.sheets.book import (
     column_position,
     too_many_areas,
 )
-from batch_updater.loader.sheets.package import NAMESPACES, OTHER_ENCODING, SAVE_AGAIN, Feeder, parse, safe_parser
+from batch_updater.loader.sheets.package import (
+    DEEPEST,
+    NAMESPACES,
+    OTHER_ENCODING,
+    SAVE_AGAIN,
+    Feeder,
+    parse,
+    safe_parser,
+    too_deep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,17 +88,22 @@ class _Collector:
 
     def __init__(self) -> None:
         self._seen = 0
+        self._depth = 0
         self._merged: list[Area] = []
         self._hidden: list[range] = []
         self._columns = {f"{namespace} col" for namespace in NAMESPACES}
         self._areas = {f"{namespace} mergeCell" for namespace in NAMESPACES}
         self.parser = safe_parser()
         self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
 
     def layout(self) -> Layout:
         return Layout(tuple(self._merged), tuple(self._hidden))
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise too_deep()
         self._seen += name in self._areas or name in self._columns
         if self._seen > MOST_AREAS:
             raise too_many_areas()
@@ -99,6 +113,9 @@ class _Collector:
             first, last = int(attributes.get("min", "0")), int(attributes.get("max", "0"))
             if 1 <= first <= last:
                 self._hidden.append(range(first - 1, min(last, LAST_COLUMN)))
+
+    def _end(self, _: str) -> None:
+        self._depth -= 1
 
 
 def area_of(reference: str) -> Area:

@@ -73,11 +73,7 @@ class XlsbBook:
                     self._epoch_1904 = bool(data[0] & 1)
                 elif kind == _SHEET:
                     self._add_sheet(data, worksheets)
-
-    @property
-    def sheets(self) -> tuple[SheetEntry, ...]:
-        """The worksheets in their order."""
-        return tuple(part.entry for part in self._parts)
+        self.sheets = tuple(part.entry for part in self._parts)
 
     @cached_property
     def mark(self) -> str | None:

@@ -39,11 +39,7 @@ class XlsxBook:
         self._to_be_calculated = any(_is_true(element.attributes.get("fullCalcOnLoad")) for element in elements)
         """Whether the program that wrote it left the calculating to the next one (ECMA-376 part 1, 18.2.2)."""
         self._parts = tuple(self._sheet_parts(elements))
-
-    @property
-    def sheets(self) -> tuple[SheetEntry, ...]:
-        """The worksheets in their order."""
-        return tuple(part.entry for part in self._parts)
+        self.sheets = tuple(part.entry for part in self._parts)
 
     @cached_property
     def mark(self) -> str | None:

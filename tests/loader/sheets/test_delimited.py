@@ -168,3 +168,26 @@ def test_however_often_the_end_is_marked(tmp_path: Path, end: str) -> None:
 def test_an_encoding_that_cannot_be_is_said(tmp_path: Path, content: bytes, encoding: str | None, said: str) -> None:
     """Neither a guess nor a codec that is none of texts."""
     assert said in fault(tmp_path, content, encoding=encoding).message
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(",", ";"), (";", ","), ("\t", "|")])
+def test_headers_separated_in_another_way_than_the_rows_are_refused(tmp_path: Path, ours: str, theirs: str) -> None:
+    """Headers that somebody typed by hand above an export are no title, and are not read as one cell."""
+    content = f"itemId{ours}label\n1{theirs}a\n2{theirs}b\n"
+    message = fault(tmp_path, content).message
+    assert "has its headers separated by" in message
+    assert "but its rows by" in message
+
+
+def test_an_encoding_that_is_configured_wrongly_is_not_suggested(tmp_path: Path) -> None:
+    """Whoever has set an encoding that does not fit is told which one is set."""
+    refused = fault(tmp_path, b"itemId,label\n1,\x81\n", encoding="windows-1252")
+    assert "line 2 holds the byte 81" in refused.message
+    assert refused.remedy.endswith("now it is cp1252.")
+
+
+def test_a_text_in_utf_16_that_is_cut_off_is_said_to_end_wrongly(tmp_path: Path) -> None:
+    """Half a character is nobody's byte of another encoding."""
+    message = fault(tmp_path, codecs.BOM_UTF16_LE + "itemId\n1\n".encode("utf-16-le") + b"x").message
+    assert "not written in UTF-16, as its mark says, from line 3 on" in message
+    assert "windows-1252" not in message

@@ -70,11 +70,62 @@ def test_repeated_cells_and_rows_stand_where_they_are(tmp_path: Path) -> None:
     assert found == [(4, [None, None, "x", "x"]), (5, [None, None, "x", "x"])]
 
 
-@pytest.mark.parametrize("value", ['office:value="abc"', 'office:value="nan"', 'office:value="1e999999999"', ""])
-def test_a_number_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
-    """What cannot be read is neither a blank nor a zero."""
-    with pytest.raises(InputError):
-        cell(tmp_path, f'office:value-type="float" {value}', "<text:p>7</text:p>")
+@pytest.mark.parametrize(
+    ("attributes", "shown"),
+    [
+        ('office:value-type="float" office:value="abc"', "abc"),
+        ('office:value-type="float" office:value="nan"', "nan"),
+        ('office:value-type="float" office:value="1e999999999"', "1e999999999"),
+        ('office:value-type="float"', "#VALUE!"),
+        ('office:value-type="date" office:date-value="-0044-03-15"', "-0044-03-15"),
+        ('office:value-type="date" office:date-value="12025-03-15"', "12025-03-15"),
+    ],
+)  # fmt: skip
+def test_a_number_or_date_that_is_none_is_a_fault_of_its_cell(tmp_path: Path, attributes: str, shown: str) -> None:
+    """What cannot be read is neither a blank nor a zero, nor what its text seems to say."""
+    code = "error-cell" if shown.startswith("#") else "no-value"
+    assert cell(tmp_path, attributes, "<text:p>7</text:p>") == CellFault(code, shown)
+
+
+def test_an_error_that_is_saved_as_zero_is_an_error(tmp_path: Path) -> None:
+    """OpenOffice saves the value 0 with a formula that fails; only the text shows that it has failed."""
+    attributes = 'table:formula="of:=1/0" office:value-type="float" office:value="0"'
+    assert cell(tmp_path, attributes, "<text:p>#DIV/0!</text:p>") == CellFault("error-cell", "#DIV/0!")
+
+
+PHONES = (
+    '<number:number-style style:name="N2P0"><number:number number:min-integer-digits="0"><number:embedded-text '
+    'number:position="4">-</number:embedded-text></number:number></number:number-style>'
+    '<number:number-style style:name="N2"><number:text>(</number:text><number:number number:min-integer-digits="0">'
+    '<number:embedded-text number:position="7">) </number:embedded-text><number:embedded-text number:position="4">-'
+    "</number:embedded-text></number:number>"
+    '<style:map style:condition="value()&lt;=9999999" style:apply-style-name="N2P0"/></number:number-style>'
+    '<style:style style:name="phones" style:family="table-cell" style:data-style-name="N2"/>'
+)
+"""As LibreOffice saves `[<=9999999]###-####;(###) ###-####`."""
+
+
+@pytest.mark.parametrize(("number", "text"), [(1234567, "123-4567"), (2125551234, "(212) 555-1234")])
+def test_a_format_that_depends_on_the_number_shows_what_it_shows(tmp_path: Path, number: int, text: str) -> None:
+    """Which of several formats counts is decided by the number, and places that may stay empty are places."""
+    parts = opendocument_parts(
+        f'<table:table-row><table:table-cell table:style-name="phones" office:value-type="float" '
+        f'office:value="{number}"/></table:table-row>'
+    )
+    parts["content.xml"] = str(parts["content.xml"]).replace(
+        "<office:automatic-styles>", f"<office:automatic-styles>{PHONES}"
+    )
+    opened = open_source(write_package(tmp_path / "a.ods", parts), settings(), name="a.ods")
+    (found,) = next(iter(opened.rows(0))).cells
+    assert isinstance(found, ShownNumber)
+    assert (found.number, found.text) == (number, text)
+
+
+@pytest.mark.parametrize("tag", ["<text:p>", "<table:table-cell>", "<a>"])
+def test_elements_do_not_stand_within_one_another_without_end(tmp_path: Path, tag: str) -> None:
+    """Each open element takes the parser's memory."""
+    with pytest.raises(InputError, match="too many elements within one another"):
+        source(tmp_path, tag * 200)
 
 
 def test_of_many_sheets_only_those_with_something_are_read(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def fault(path: Path) -> InputError:
         (b"%PDF-1.7", "PDF"), (b"\x89PNG\r\n\x1a\n", "picture"), (b"\xff\xd8\xff\xe0", "picture"),
         (b"<!DOCTYPE html><table>", "web page"), (b"\xef\xbb\xbf <?xml version='1.0'?>", "an XML file"),
         (b"PK\x03\x04 and then nothing", "damaged"), (b"\x1f\x8b\x08", "compressed"), (b"{\\rtf1", "RTF"),
-        (b"\x00\x01\x02\x03", "nothing that is known"),
+        (b"\x00\x01\x02\x03", "nothing that is known"), (b"II*\0\x08\0", "picture"), (b"RIFF\0\0\0\0WEBP", "picture"),
+        ("\ufeff<html><table>".encode("utf-16-le"), "web page"), (b"\0\0\0\x18ftypheic", "picture"),
+        (b"MIME-Version: 1.0\nContent-Type: multipart/related", "web page"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
@@ -51,6 +53,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ("parts", "said"),
     [
         ({"a.txt": "x"}, "a zip file that holds no workbook"),
+        ({"Index/Document.iwa": "x"}, "Apple's Numbers"),
+        ({"_rels/.rels": "<R/>", "_RELS/.rels": "<R/>"}, "two parts of the same name"),
         ({"mimetype": "x", "content.xml": "<a/>"}, "OpenDocument"),
         ({"_rels/.rels": '<R xmlns="x"><Relationship Id="1" Type="x/officeDocument" Target="xl/workbook.bin"/></R>'},
          "is a binary Excel workbook (.xlsb)"),
@@ -121,3 +125,42 @@ def _changed(content: bytes, changes: list[tuple[int, int]]) -> bytes:
     for position, byte in changes:
         changed[position % len(changed)] = byte
     return bytes(changed)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_the_compression_of_workbooks_is_taken(tmp_path: Path, method: int) -> None:
+    """Other methods may ask for any amount of memory, and no spreadsheet program uses them."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId"]]})
+    with zipfile.ZipFile(path) as packed, zipfile.ZipFile(tmp_path / "b.xlsx", "w", method) as again:
+        for entry in packed.namelist():
+            again.writestr(entry, packed.read(entry))
+    assert "is compressed in a way" in fault(tmp_path / "b.xlsx").message
+
+
+def test_a_protected_entry_is_called_so(tmp_path: Path) -> None:
+    """A zip file with a password is not damaged."""
+    path = workbook(tmp_path / "a.xlsx", {"S": [["itemId"]]})
+    content = path.read_bytes()
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(signature)
+        while at >= 0:
+            content = content[: at + offset] + b"\x01" + content[at + offset + 1 :]
+            at = content.find(signature, at + 1)
+    path.write_bytes(content)
+    assert "is protected by a password" in fault(path).message
+
+
+def test_a_list_of_parts_without_end_is_refused(tmp_path: Path) -> None:
+    """What a zip file's list takes in memory is many times its size in the file."""
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as packed:
+        for number in range(40_000):
+            packed.writestr(f"{number:0200d}", b"")
+    assert "unreasonable number of files" in fault(tmp_path / "a.xlsx").message
+
+
+@pytest.mark.parametrize(("name", "program"), [("~$a.xlsx", "Excel"), (".~lock.a.xlsx#", "LibreOffice")])
+def test_the_note_beside_an_open_file_is_no_workbook(tmp_path: Path, name: str, program: str) -> None:
+    """Whoever names it by mistake is told which file to name."""
+    (tmp_path / name).write_text(",me,here,;")
+    with pytest.raises(InputError, match=f"the note that {program} keeps"):
+        open_source(tmp_path / name, settings(), name=name)
