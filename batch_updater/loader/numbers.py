@@ -169,8 +169,9 @@ def _percentage(bare: str, decimal_mark: str) -> Refusal:
 
 
 def _no_number(bare: str, wanted: str) -> Refusal:
+    example = "1234" if wanted == "a whole number" else "1234.5"
     return Refusal(
-        "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", "Type the digits alone, such as 1234.5."
+        "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", f"Type the digits alone, such as {example}."
     )
 
 
