@@ -139,6 +139,8 @@ class Finished:
     """The workbook; None if it was not written."""
     summary: Summary
     elapsed_s: float
+    asked_results: Path | None = None
+    """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
     fault: str | None = None
@@ -178,7 +180,7 @@ class _Opened:
         self.table.close()
         copy = past.folder / str(past.facts["input_file"])
         if not copy.exists() or snapshots.sha256_of(copy) != self.snapshot.sha256:
-            shutil.copyfile(self.snapshot.path, copy)
+            snapshots.copy_again(self.snapshot, copy)
         table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
 
@@ -410,6 +412,7 @@ class Run:
             rows=functools.partial(_rows_of, self._folder, table, review, stop),
             rows_in_doubt=functools.partial(_rows_of, self._folder, table, review, stop),
             results=written.path if written else None,
+            asked_results=results,
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,

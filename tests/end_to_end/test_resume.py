@@ -338,3 +338,14 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     assert [name for name in names if not name.endswith(".xlsx")] == ["input.csv", "journal.sqlite", "run.log"]
     assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
     assert folder.stat().st_mode & 0o77 == 0
+
+
+def test_a_copy_of_the_input_that_is_gone_is_made_again(tmp_path: Path, api: Sandbox) -> None:
+    """A run whose folder has lost its copy of the input is resumed all the same, and the new copy is private."""
+    first = interrupted(tmp_path, api)
+    copy = Path(first["run"]) / "input.csv"
+    copy.unlink()
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.code, second.object["run"], second.outcomes) == (0, first["run"], {"updated": 100})
+    assert copy.read_bytes() == (tmp_path / "rows.csv").read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600
