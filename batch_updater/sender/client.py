@@ -50,12 +50,15 @@ if TYPE_CHECKING:
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.under_way import UnderWay
     from batch_updater.sender.verdict import Verdict
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
+_TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
+"""What says that the token was taken: a gateway that fails has not looked at it."""
 
 BeforeSend: TypeAlias = "Callable[[Job, Request, int], Awaitable[None]]"
 """Awaited before a request goes out, with the number of the attempt from 1; raises JournalError to forbid it."""
@@ -101,6 +104,15 @@ class Identity:
     """Sent with every request."""
 
 
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What holds requests back or ends them, for the whole run."""
+
+    limiter: Limiter
+    breaker: Breaker
+    under_way: UnderWay
+
+
 @dataclass(slots=True)
 class Counts:
     """What went out, over all rows."""
@@ -137,6 +149,8 @@ class _Attempt:
     connector: Connector
     connected: bool = True
     """Whether there was a connection: only then a byte can have left, and the request can have been applied."""
+    refusal: Answer | None = None
+    """The answer as far as its status, if that is no success: it counts even if the rest does not come."""
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         await self.before_send()
@@ -163,12 +177,15 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         ) from error
 
 
-def proxy_for(api: ApiSettings) -> str | None:
-    """Return the proxy: the configured one, else the system's (HTTPS_PROXY and NO_PROXY among others)."""
-    url = URL(api.base_url or "")
-    if api.proxy or proxy_bypass(url.host or ""):
+def proxy_for(api: ApiSettings, address: str) -> str | None:
+    """Return the proxy on the way to an address: the configured one, else the system's (HTTPS_PROXY, NO_PROXY ...).
+
+    What is plain http stays on this machine: the system's proxy for it would read the token.
+    """
+    url = URL(address)
+    if api.proxy or url.scheme != "https" or proxy_bypass(url.host or ""):
         return api.proxy
-    return getproxies().get(url.scheme)
+    return getproxies().get("https")
 
 
 class Client:
@@ -180,18 +197,18 @@ class Client:
         config: Config,
         session: aiohttp.ClientSession,
         connector: Connector,
-        limiter: Limiter,
-        breaker: Breaker,
+        controls: Controls,
         credentials: Identity,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
         self._session = session
         self._connector = connector
-        self._limiter = limiter
-        self._breaker = breaker
+        self._limiter = controls.limiter
+        self._breaker = controls.breaker
+        self._under_way = controls.under_way
         self._tokens = credentials.tokens
-        self._proxy = proxy_for(config.api)
+        self._proxy = proxy_for(config.api, config.api.base_url or "")
         self._builder = RequestBuilder(endpoint)
         self._outcomes = OutcomeWriter(endpoint)
         self._base = config.api.base_url or ""
@@ -200,8 +217,6 @@ class Client:
         self._headers["Content-Type"] = endpoint.content_type
         self._headers["Accept"] = "application/json"
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
-        self._under_way: set[asyncio.Timeout] = set()
-        self._is_cut = False
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
         self.counts = Counts()
         self.allowed = AllowedValues(endpoint)
@@ -236,13 +251,6 @@ class Client:
         except _EndOfRun as end:
             return self._ended(row, end.stop)
         return self._judged(row, verdict, hooks)
-
-    def cut(self) -> None:
-        """End everything under way now, as if its time were up."""
-        self._is_cut = True
-        now = asyncio.get_running_loop().time()
-        for timeout in self._under_way:
-            timeout.reschedule(now)
 
     def _judged(self, row: RowState, verdict: Verdict, hooks: Hooks) -> Settled:
         answer = row.last
@@ -322,7 +330,7 @@ class Client:
             row.record = self._record(row.last)
             verdict = verdict_on(row.last, self._endpoint, has_record=row.record is not None)
             self._take_note(row, row.last, verdict)
-            if token and isinstance(row.last, Answer) and verdict.meaning is not Meaning.TOKEN_REFUSED:
+            if token and verdict.meaning in _TOKEN_ACCEPTED:
                 self._tokens.accepted(token)
             if verdict.meaning is not Meaning.TOKEN_REFUSED or row.token_refusals >= _TOKEN_REFUSALS_PER_ROW:
                 return verdict
@@ -376,7 +384,9 @@ class Client:
             name = self._endpoint.api_name
             message = f"{name} asks to wait {asked_s:,.0f} s, which is more than sending.max_wait_s ({longest_s:g} s)."
             raise _EndOfRun(Stop(StopReason.MAX_WAIT, message, "Run again later."))
-        self._limiter.pause(asked_s)
+        if asked_s:
+            self._limiter.pause(asked_s)
+            self._log(row, "pause", wait_s=round(asked_s, 3), why="the service asks for it (Retry-After)")
 
     async def _token(self) -> Token | None:
         with _credentials_end_the_run():
@@ -415,11 +425,11 @@ class Client:
             async with timeout:
                 return await self._request(request, token, attempt)
         except _ConnectionFault as fault:
-            return self._fault(fault.error, attempt)
+            return self._fault(row, fault.error, attempt)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             if not sent:
                 raise Stopped from error  # cut while it waited for its permit
-            return self._fault(error, attempt)
+            return attempt.refusal or self._fault(row, error, attempt)
         finally:
             self._under_way.discard(timeout)
 
@@ -434,6 +444,8 @@ class Client:
             middlewares=(attempt,),
         ) as response:
             retry_after = response.headers.get("Retry-After")
+            if not 200 <= response.status < 300:
+                attempt.refusal = Answer(response.status, b"", complete=False, retry_after=retry_after)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
             except (aiohttp.ClientError, OSError):
@@ -458,17 +470,22 @@ class Client:
             raise ValueError(f"a row would be sent to {url.origin()} instead of {self._origin}")
         return url
 
-    def _fault(self, error: Exception, attempt: _Attempt) -> Fault:
+    def _fault(self, row: RowState, error: Exception, attempt: _Attempt) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = self._origin.host or ""
+        if not attempt.connected:  # nothing has gone out after all
+            self.counts.requests -= 1
+            self.counts.retries -= row.attempts > 1
         if isinstance(error, aiohttp.ClientSSLError):
-            return _tls_fault(error, host)
+            # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
+            is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+            return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
         if not attempt.connected:
             why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)
         advice = again_advice(self._endpoint)
-        if isinstance(error, TimeoutError) and self._is_cut:
+        if isinstance(error, TimeoutError) and self._under_way.is_cut:
             return Fault("ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE)
         if isinstance(error, TimeoutError):
             message = f"No answer came within {self._config.api.timeout_s:g} s."
@@ -527,7 +544,7 @@ def _asked_wait_s(row: RowState) -> float | None:
     return retry_after_s(row.last.retry_after, utc_now()) if isinstance(row.last, Answer) else None
 
 
-def _tls_fault(error: aiohttp.ClientSSLError, host: str) -> Fault:
+def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> Fault:
     detail = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     why = getattr(detail, "verify_message", "") or getattr(detail, "reason", "") or type(detail).__name__
     return Fault(
@@ -535,5 +552,5 @@ def _tls_fault(error: aiohttp.ClientSSLError, host: str) -> Fault:
         f"No secure connection to {host} can be made: {why}.",
         "Check api.base_url and api.ca_file; ask whoever runs the network whether a proxy replaces certificates.",
         Effect.NONE,
-        lasting=True,
+        lasting=lasting,
     )
