@@ -62,6 +62,9 @@ _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
+_NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
+
+
 class Progress(Protocol):
     """Whoever wants to show how far the sending is."""
 
@@ -399,12 +402,14 @@ class Run:
             if not (sent and sent.aborted):
                 rows = settled_rows(table, review, journal.outcomes(), stop)
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
+            else:
+                fault = _NOT_WAITED_FOR
             summary = written.summary if written else self._summary(journal, stop)
         except (OSError, ResultsError, InputError) as error:
             fault = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
             summary = self._summary(journal, stop)
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
-            summary = self._summary(journal, stop)
+            fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
         require_sum(review, summary)
         finished = Finished(
             table=table,
