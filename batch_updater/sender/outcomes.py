@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from batch_updater.endpoint.compare import differences
 from batch_updater.model import Outcome, OutcomeKind, Problem
 from batch_updater.sender.verdict import (
+    MESSAGE_CHARACTERS,
     Answer,
     Effect,
     Fault,
@@ -117,7 +118,7 @@ class OutcomeWriter:
 
     def _difference(self, row: int, found: Difference) -> Problem:
         asked = f"for {found.asked!r}" if found.asked else "to clear it"
-        got = repr(found.got) if found.got else "an empty field"
+        got = _short(repr(found.got)) if found.got else "an empty field"
         reason = f"{found.field}: asked {asked}, got {got}."
         return Problem(row, found.field, "reported-otherwise", found.asked, reason, "")
 
@@ -133,6 +134,10 @@ class OutcomeWriter:
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds
         )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

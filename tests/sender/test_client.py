@@ -179,6 +179,14 @@ def test_no_connection_cannot_have_been_applied() -> None:
     assert "127.0.0.1" in sent.outcomes[1].message
 
 
+def test_a_message_is_bounded_whatever_the_answer_holds() -> None:
+    """A value of half a megabyte where another was asked for does not swell the journal of every row."""
+    with Api(usual=status(200, {"ID": 1, "Type": "Pre", "OpportunityName": "x" * 500_000})) as api:
+        sent = send(api.url, [job(1)])
+    assert sent.kinds() == ["differs"]
+    assert len(sent.outcomes[1].message) < 700
+
+
 def test_redirects_are_not_followed() -> None:
     """Whatever a redirect promises, nothing is asked there."""
     with Api(usual=status(303, Location="/api/v2/opportunities/9")) as api:
