@@ -225,6 +225,7 @@ def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[
             earlier = earlier_run(parent, identity, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
+                shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
             yield Begun(opened.judged(), earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
         finally:
             if not (folder / JOURNAL).exists():

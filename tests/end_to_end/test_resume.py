@@ -342,6 +342,19 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     assert folder.stat().st_mode & 0o77 == 0
 
 
+def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: Sandbox) -> None:
+    """However often a run is resumed and killed, its copy of the input is there once."""
+    first = interrupted(tmp_path, api)
+    configure(tmp_path, api.url, SLOW)
+    before = len(api.requests())
+    process = start(tmp_path, "run", "rows.csv")
+    while len(api.requests()) == before:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert [str(path.parent) for path in tmp_path.glob("runs/*/input.csv")] == [first["run"]]
+
+
 def test_a_copy_of_the_input_that_is_gone_is_made_again(tmp_path: Path, api: Sandbox) -> None:
     """A run whose folder has lost its copy of the input is resumed all the same, and the new copy is private."""
     first = interrupted(tmp_path, api)
