@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _require_streams()
     for stream in (sys.stdout, sys.stderr):
         # A console that knows no UTF-8 may not end a run because of a customer's name.
         if isinstance(stream, io.TextIOWrapper):
@@ -63,14 +64,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted; run again to go on.", file=sys.stderr)
         code = ExitCode.RUN_AGAIN
     except BrokenPipeError:
-        # Whoever read our output has gone; what remains in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()  # whoever read our output has gone
         code = ExitCode.FAULT
     except Exception:  # noqa: BLE001  (the one boundary)
         traceback.print_exc()
         print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
         code = ExitCode.FAULT
     return code
+
+
+class _Unheard(io.TextIOWrapper):
+    """Standard error that may go away under a run, as where a full disk takes it: then nobody hears, and it goes on."""
+
+    def write(self, text: str, /) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+def _require_streams() -> None:
+    """See to it that writing to standard error never fails, and that no stream is missing.
+
+    A file of ours would be opened under the number of one that is closed, and what is printed would end in it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (until the end)
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _Unheard(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -291,11 +316,22 @@ def _check(options: argparse.Namespace) -> int:
 def _end(finished: Finished, options: argparse.Namespace) -> int:
     from batch_updater import terminal
 
-    if options.json:
-        print(terminal.result_object(finished))
-    else:
-        terminal.print_end(finished, _next_command(finished, options), sys.stdout)
+    try:
+        if options.json:
+            print(terminal.result_object(finished))
+        else:
+            terminal.print_end(finished, _next_command(finished, options), sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        # The rows are what they are; the exit code says it, and the workbook.
+        _close_stdout()
+        print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
     return finished.exit_code
+
+
+def _close_stdout() -> None:
+    """Let what remains in the buffer go nowhere: it may not raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:

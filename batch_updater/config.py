@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -227,7 +228,7 @@ class SendingSettings(_Section):
     def failures_allowed(self, rows: int) -> int | None:
         """Return how many of so many rows may fail before the run stops; None if any number may."""
         limit = self.stop_after_failures
-        return max(1, int(rows * float(limit[:-1]) / 100)) if isinstance(limit, str) else limit
+        return max(1, int(rows * Decimal(limit[:-1]) / 100)) if isinstance(limit, str) else limit
 
 
 class DateOrder(StrEnum):

@@ -16,6 +16,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 from batch_updater.config import Config, OAuthSettings
 from batch_updater.errors import ConfigError, Place
 from batch_updater.spelling import nearest
+from batch_updater.unfolding import unfolds_too_far
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000
-_ALIASES_AT_MOST = 100
 _Path: TypeAlias = tuple[str, ...]
 
 _WITHOUT_A_FEATURE = {
@@ -109,9 +109,9 @@ def _read_file(path: Path) -> _Given:
         raise ConfigError(f"The configuration {path} {why}.", remedy="Check --config.", place=place) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8.", remedy="Save it as UTF-8.", place=place) from error
-    if len(re.findall(r"(?m)(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]+", text)) > _ALIASES_AT_MOST:
-        raise ConfigError(f"{path} uses too many YAML aliases.", remedy="Write the values out.", place=place)
     try:
+        if unfolds_too_far(text):
+            raise ConfigError(f"{path} uses too many YAML aliases.", remedy="Write the values out.", place=place)
         return _parse(text, path)
     except (YAMLError, RecursionError) as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None

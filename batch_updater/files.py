@@ -33,6 +33,15 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     The target holds either what it held before or the whole new content, whatever happens meanwhile. Returns where
     the file is: under another name if another program holds the target open. Raises OSError.
     """
+    return _written(path, write, lambda target: not _held_open(target))
+
+
+def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
+    """Do the same for a workbook: it goes under another name too if somebody has put a file of theirs there."""
+    return _written(path, write, lambda target: not _held_open(target) and _is_replaceable(target))
+
+
+def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
     draft = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
@@ -40,7 +49,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
         draft.chmod(_OWNER_ONLY)
         with draft.open("rb+") as written:
             os.fsync(written.fileno())
-        target = _put(draft, path)
+        target = _put(draft, path if is_free(path) else _other_name(path))
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -49,14 +58,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _put(draft: Path, path: Path) -> Path:
-    if not _held_open(path):
-        try:
-            return draft.replace(path)
-        except PermissionError:
-            if not path.exists():
-                raise  # no other program's doing: the folder itself refuses
-    other = _other_name(path)
-    return draft.replace(other)
+    try:
+        return draft.replace(path)
+    except PermissionError:
+        if not path.exists():
+            raise  # no other program's doing: the folder itself refuses
+    return draft.replace(_other_name(path))
 
 
 def _held_open(path: Path) -> bool:
@@ -67,9 +74,9 @@ def _held_open(path: Path) -> bool:
 def _other_name(path: Path) -> Path:
     for number in range(2, _OTHER_NAMES_TRIED):
         other = path.with_name(f"{path.stem} ({number}){path.suffix}")
-        if not other.exists():
+        if not other.exists() and not other.is_symlink():
             return other
-    raise PermissionError(f"{path} is held open, and so are its other names")
+    raise PermissionError(f"{path} and its other names are taken")
 
 
 def sync_folder(folder: Path) -> None:
@@ -96,7 +103,7 @@ def check_replaceable(path: Path) -> None:
         raise ResultsError(
             f"{path} cannot be a results workbook.", remedy="Give it a name that ends in .xlsx.", place=_at(path)
         )
-    if path.is_symlink() or (path.exists() and not _is_untouched_of_ours(path)):
+    if not _is_replaceable(path):
         raise ResultsError(
             f"{path} is there already, and is not a workbook as this program left it.",
             remedy="Move it away, or name another with --results.",
@@ -106,6 +113,10 @@ def check_replaceable(path: Path) -> None:
 
 def _at(path: Path) -> Place:
     return Place(file=str(path))
+
+
+def _is_replaceable(path: Path) -> bool:
+    return not path.is_symlink() and (not path.exists() or _is_untouched_of_ours(path))
 
 
 def _is_untouched_of_ours(path: Path) -> bool:

@@ -63,6 +63,9 @@ _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
+_NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
+
+
 class Progress(Protocol):
     """Whoever wants to show how far the sending is."""
 
@@ -140,6 +143,8 @@ class Finished:
     """The workbook; None if it was not written."""
     summary: Summary
     elapsed_s: float
+    asked_results: Path | None = None
+    """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
     fault: str | None = None
@@ -179,7 +184,7 @@ class _Opened:
         self.table.close()
         copy = past.folder / str(past.facts["input_file"])
         if not copy.exists() or snapshots.sha256_of(copy) != self.snapshot.sha256:
-            shutil.copyfile(self.snapshot.path, copy)
+            snapshots.copy_again(self.snapshot, copy)
         table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
 
@@ -221,6 +226,7 @@ def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[
             earlier = earlier_run(parent, identity, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
+                shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
             yield Begun(opened.judged(), earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
         finally:
             if not (folder / JOURNAL).exists():
@@ -394,12 +400,14 @@ class Run:
             if not (sent and sent.aborted):
                 rows = settled_rows(table, review, journal.outcomes(), stop)
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
+            else:
+                fault = _NOT_WAITED_FOR
             summary = written.summary if written else self._summary(journal, stop)
         except (OSError, ResultsError, InputError) as error:
             fault = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
             summary = self._summary(journal, stop)
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
-            summary = self._summary(journal, stop)
+            fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
         require_sum(review, summary)
         finished = Finished(
             table=table,
@@ -407,6 +415,7 @@ class Run:
             rows=functools.partial(_rows_of, self._folder, table, review, stop),
             rows_in_doubt=functools.partial(_rows_of, self._folder, table, review, stop),
             results=written.path if written else None,
+            asked_results=results,
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,

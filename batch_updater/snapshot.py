@@ -128,6 +128,14 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
 
 
+def copy_again(snapshot: Snapshot, target: Path) -> None:
+    """Put a copy of the copy at the target, whatever is there. Raises ResultsError."""
+    with _write_faults(target):
+        target.unlink(missing_ok=True)
+    with snapshot.path.open("rb") as reader:
+        _copy(reader, target)
+
+
 def _copy(reader: BinaryIO, target: Path) -> str:
     digest = hashlib.sha256()
     with _create(target) as writer:

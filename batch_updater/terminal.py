@@ -240,6 +240,8 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
     if finished.fault:
         print(f"\n{finished.fault}", file=stream)
     if finished.results:
+        if finished.asked_results not in {None, finished.results}:
+            print(f"\n{finished.asked_results} is open in another program or not ours: it stays as it is.", file=stream)
         print(f"\nResults: {finished.results}", file=stream)
     if next_command:
         print(f"Next:    {next_command}", file=stream)

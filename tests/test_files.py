@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from batch_updater.errors import ResultsError
-from batch_updater.files import check_replaceable, private_folder, write_whole
+from batch_updater.files import check_replaceable, private_folder, write_whole, write_workbook
 from tests.reporter.made import updated, write
 
 if TYPE_CHECKING:
@@ -87,3 +87,25 @@ def test_a_place_that_cannot_hold_a_workbook_is_refused(tmp_path: Path, name: st
 def test_folders_are_private(tmp_path: Path) -> None:
     """A folder of ours may be entered by its owner alone."""
     assert private_folder(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_somebody_has_put_there_meanwhile_stays(tmp_path: Path, kind: str) -> None:
+    """A workbook goes beside whatever is not ours, even if that came while it was written."""
+    path, theirs = tmp_path / "a.xlsx", tmp_path / "theirs"
+    theirs.write_text("precious", encoding="utf-8")
+
+    def writes(draft: Path) -> None:
+        new(draft)
+        match kind:
+            case "file":
+                path.write_text("precious", encoding="utf-8")
+            case "link":
+                path.symlink_to(theirs)
+            case _:
+                path.mkdir()
+
+    written = write_workbook(path, writes)
+    assert (written.name, written.read_text(encoding="utf-8")) == ("a (2).xlsx", "new")
+    assert theirs.read_text(encoding="utf-8") == "precious"
+    assert path.is_dir() or path.read_text(encoding="utf-8") == "precious"

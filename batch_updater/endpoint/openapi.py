@@ -41,7 +41,6 @@ _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNOREC
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED = ("oneOf", "anyOf", "allOf", "not", "if")
 _LARGEST_BYTES = 5_000_000
-_ALIASES_AT_MOST = 1_000
 _ISO_DATE = "%Y-%m-%d"
 
 
@@ -110,14 +109,15 @@ def _parse(description: Description) -> Node:
     from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
+    from batch_updater.unfolding import unfolds_too_far  # noqa: PLC0415  (it imports the same)
+
     path, place = description.path, Place(file=description.path)
-    # Each alias can multiply what the document unfolds to.
-    if len(re.findall(r"(?m)(?:^|[\s\[{,:-])\*[A-Za-z0-9_-]+", description.text)) > _ALIASES_AT_MOST:
-        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
     yaml = YAML(typ="safe", pure=True)
     yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
     yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
     try:
+        if unfolds_too_far(description.text):
+            raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
         document = yaml.load(description.text)
     except (YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)

@@ -13,7 +13,8 @@ Writable: TypeAlias = str | float | bool | datetime | date | time | timedelta | 
 
 LONGEST_TEXT = 32_767
 """Characters that Excel holds in a cell, counted in UTF-16 units."""
-_LARGEST_WHOLE = 2**53
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to here are exact as the doubles that a sheet holds."""
 _FIRST_DAY = datetime(1900, 3, 1)  # noqa: DTZ001  (cells have no time zone; before it lies the 29 February 1900)
 _UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _SHOWN_OF_A_MARKED = 200
@@ -61,7 +62,7 @@ def _time(cell: date | time | timedelta) -> Writable:
 def _number(cell: int | Decimal) -> Writable:
     """Write a number if the double nearest to it stands for exactly these digits."""
     if isinstance(cell, int):
-        return float(cell) if abs(cell) <= _LARGEST_WHOLE else marked(str(cell))
+        return float(cell) if abs(cell) <= LARGEST_WHOLE else marked(str(cell))
     number = _Digits(cell)
     number.digits = repr(float(cell))
     return number if Decimal(number.digits) == cell else marked(format(cell, "f"))

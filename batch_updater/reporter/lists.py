@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
-from batch_updater.reporter.exact import readable
+from batch_updater.reporter.exact import LARGEST_WHOLE, readable
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -78,9 +78,9 @@ def _write_list(sheet: Worksheet, listed: AllowedList, number: int, styles: Styl
         sheet.write_string(number, 0, listed.field, styles())
         sheet.write_string(number, 1, depends_on, styles())
         sheet.write_string(number, 2, readable(value.name), styles())
-        if isinstance(value.id, int):
+        if isinstance(value.id, int) and abs(value.id) <= LARGEST_WHOLE:
             sheet.write_number(number, 3, value.id, styles())
         elif value.id is not None:
-            sheet.write_string(number, 3, readable(value.id), styles())
+            sheet.write_string(number, 3, readable(str(value.id)), styles())
         number += 1
     return number

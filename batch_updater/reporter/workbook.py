@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxFileError
 
-from batch_updater.files import write_whole
+from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.overview import Progress, write_overview
@@ -35,7 +35,7 @@ class Written:
     """A workbook that was written."""
 
     path: Path
-    """Where it is: beside the target if another program holds that open."""
+    """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
     summary: Summary
 
 
@@ -59,7 +59,7 @@ def write_results(
         with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
             found.append(_Results(sink, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
 
-    return Written(write_whole(path, write), found[0])
+    return Written(write_workbook(path, write), found[0])
 
 
 class _Sink(io.RawIOBase):

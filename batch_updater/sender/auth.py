@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shlex
 import subprocess
 import time
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from batch_updater.config import ApiSettings, OAuthSettings
+    from batch_updater.sender.under_way import UnderWay
 
+_log = logging.getLogger("batch_updater.sender")
 _COMMAND_LIMIT_S = 30
 _LARGEST_BYTES = 64_000
+_LONGEST_LIFETIME_S = 1e9
+"""More than any run takes; keeps a number of any length finite."""
 _RENEW_BEFORE_S = 60.0
 _RENEW_BEFORE_SHARE = 0.1
 
@@ -199,7 +204,7 @@ class TokenSource:
             return
         async with self._turn:
             if self.is_due:
-                await self._renew(self._fetch)
+                await self._renew(self._fetch, "the last one runs out" if self._token else "there is none yet")
                 self._fetched_after_refusal = False
 
     def accepted(self, token: Token) -> None:
@@ -220,14 +225,15 @@ class TokenSource:
                 return  # somebody else has fetched a new one meanwhile
             if self._fetched_after_refusal and not self._accepted:
                 raise CredentialsRefused("The API does not accept a token that was fetched just now (401).")
-            await self._renew(self._fetch)
+            await self._renew(self._fetch, "the API refused the last one (401)")
             if self._token is not None and self._token.value == token.value:
                 raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
             self._fetched_after_refusal = True
 
-    async def _renew(self, fetch: Callable[[], Awaitable[_Fetched]]) -> None:
+    async def _renew(self, fetch: Callable[[], Awaitable[_Fetched]], why: str) -> None:
         asked_at = self._clock()
         fetched = await fetch()
+        _log.info("token", extra={"event": "token", "why": f"a new token: {why}"})
         self._token = Token(self._token.generation + 1 if self._token else 1, fetched.value)
         self._accepted = False
         self._renew_at = None
@@ -254,13 +260,16 @@ class OAuthClient:
     session: aiohttp.ClientSession
     permit: Callable[[], Awaitable[None]]
     """Awaited before every request: the token URL shares the account's limits."""
+    pause: Callable[[float], Awaitable[None]]
+    """Awaited between attempts, with seconds; raises Stopped once the run is ending."""
+    under_way: UnderWay
     attempts: int
-    timeout_s: float
     proxy: str | None = None
 
     async def fetch(self) -> _Fetched:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
         retrying = AsyncRetrying(
+            sleep=self.pause,
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             retry=retry_if_exception_type(TokenUnavailable),
@@ -278,7 +287,7 @@ class OAuthClient:
         await self.permit()
         try:
             async with (
-                asyncio.timeout(self.timeout_s),
+                self.under_way.limited(),
                 self.session.post(
                     self.settings.token_url,
                     data={name: value for name, value in form.items() if value},
@@ -308,7 +317,7 @@ class OAuthClient:
             raise CredentialsRefused(f"The token URL {url} gives no bearer token.")
         if not isinstance(lifetime, (int, float)) or isinstance(lifetime, bool) or lifetime <= 0:
             return _Fetched(Secret(token))  # it says nothing usable: only a 401 will tell
-        return _Fetched(Secret(token), float(lifetime))
+        return _Fetched(Secret(token), float(min(lifetime, _LONGEST_LIFETIME_S)))
 
 
 async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:

@@ -21,7 +21,6 @@ from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.deadlines import Deadlines
 from batch_updater.sender.limiter import Stopped, pause
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
 from batch_updater.sender.verdict import (
@@ -50,12 +49,15 @@ if TYPE_CHECKING:
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.under_way import UnderWay
     from batch_updater.sender.verdict import Verdict
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
+_TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
+"""What says that the token was taken: a gateway that fails has not looked at it."""
 
 _SENDING: ContextVar[RowState | None] = ContextVar("_SENDING", default=None)
 """The row whose request the current task is sending."""
@@ -104,11 +106,12 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Gates:
-    """What holds requests back."""
+class Controls:
+    """What holds requests back or ends them, for the whole run."""
 
     limiter: Limiter
     breaker: Breaker
+    under_way: UnderWay
     stopping: asyncio.Event
     """Set once nothing new may start."""
 
@@ -157,12 +160,15 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         ) from error
 
 
-def proxy_for(api: ApiSettings) -> str | None:
-    """Return the proxy: the configured one, else the system's (HTTPS_PROXY and NO_PROXY among others)."""
-    url = URL(api.base_url or "")
-    if api.proxy or proxy_bypass(url.host or ""):
+def proxy_for(api: ApiSettings, address: str) -> str | None:
+    """Return the proxy on the way to an address: the configured one, else the system's (HTTPS_PROXY, NO_PROXY ...).
+
+    What is plain http stays on this machine: the system's proxy for it would read the token.
+    """
+    url = URL(address)
+    if api.proxy or url.scheme != "https" or proxy_bypass(url.host or ""):
         return api.proxy
-    return getproxies().get(url.scheme)
+    return getproxies().get("https")
 
 
 class Client:
@@ -173,27 +179,26 @@ class Client:
         endpoint: Endpoint,
         config: Config,
         session: aiohttp.ClientSession,
-        gates: Gates,
+        controls: Controls,
         credentials: Identity,
         hooks: Hooks,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
         self._session = session
-        self._limiter = gates.limiter
-        self._breaker = gates.breaker
-        self._stopping = gates.stopping
+        self._limiter = controls.limiter
+        self._breaker = controls.breaker
+        self._under_way = controls.under_way
+        self._stopping = controls.stopping
         self._hooks = hooks
         self._tokens = credentials.tokens
-        self._proxy = proxy_for(config.api)
+        self._proxy = proxy_for(config.api, config.api.base_url or "")
         self._outcomes = OutcomeWriter(endpoint)
         self._base = config.api.base_url or ""
         self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
         self._headers["Content-Type"] = endpoint.content_type
         self._headers["Accept"] = "application/json"
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
-        self._deadlines = Deadlines(config.api.timeout_s)
-        self._is_cut = False
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
         self.counts = Counts()
         self.allowed = AllowedValues(endpoint)
@@ -229,11 +234,6 @@ class Client:
         except _EndOfRun as end:
             return self._ended(row, end.stop)
         return self._judged(row, verdict)
-
-    def cut(self) -> None:
-        """End everything under way now, as if its time were up."""
-        self._is_cut = True
-        self._deadlines.end_all()
 
     def _judged(self, row: RowState, verdict: Verdict) -> Settled:
         answer = row.last
@@ -309,7 +309,7 @@ class Client:
             row.record = self._record(row.last)
             verdict = verdict_on(row.last, self._endpoint, has_record=row.record is not None)
             self._take_note(row, row.last, verdict)
-            if token and isinstance(row.last, Answer) and verdict.meaning is not Meaning.TOKEN_REFUSED:
+            if token and verdict.meaning in _TOKEN_ACCEPTED:
                 self._tokens.accepted(token)
             if verdict.meaning is not Meaning.TOKEN_REFUSED or row.token_refusals >= _TOKEN_REFUSALS_PER_ROW:
                 return verdict
@@ -365,7 +365,9 @@ class Client:
             name = self._endpoint.api_name
             message = f"{name} asks to wait {asked_s:,.0f} s, which is more than sending.max_wait_s ({longest_s:g} s)."
             raise _EndOfRun(Stop(StopReason.MAX_WAIT, message, "Run again later."))
-        self._limiter.pause(asked_s)
+        if asked_s:
+            self._limiter.pause(asked_s)
+            self._log(row, "pause", wait_s=round(asked_s, 3), why="the service asks for it (Retry-After)")
 
     async def _token(self) -> None:
         with _credentials_end_the_run():
@@ -390,20 +392,20 @@ class Client:
         row.goes_out()
         _SENDING.set(row)
         # The clock starts now: waiting for a permit was not the service's fault.
-        self._deadlines.start(row)
+        self._under_way.start(row)
         try:
-            return await self._request(request, token)
+            return await self._request(row, request, token)
         except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError
-            return self._fault(error, row)
+            return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:
-            if not self._deadlines.ended(row):
+            if not self._under_way.is_late(row):
                 raise
-            return self._fault(TimeoutError(), row)
+            return row.refusal or self._fault(TimeoutError(), row)
         finally:
-            self._deadlines.stop(row)
+            self._under_way.stop(row)
             _SENDING.set(None)
 
-    async def _request(self, request: Request, token: Token | None) -> Answer:
+    async def _request(self, row: RowState, request: Request, token: Token | None) -> Answer:
         async with self._session.request(
             request.method,
             self._url(request),
@@ -413,6 +415,8 @@ class Client:
             proxy=self._proxy,
         ) as response:
             retry_after = response.headers.get("Retry-After")
+            if not 200 <= response.status < 300:
+                row.refusal = Answer(response.status, b"", complete=False, retry_after=retry_after)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
             except (aiohttp.ClientError, OSError):
@@ -440,14 +444,19 @@ class Client:
     def _fault(self, error: Exception, row: RowState) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
+        if not row.connected:  # nothing has gone out after all
+            self.counts.requests -= 1
+            self.counts.retries -= row.attempts > 1
         if isinstance(error, aiohttp.ClientSSLError):
-            return _tls_fault(error, host)
+            # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
+            is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+            return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
         if not row.connected:
             why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)
         advice = again_advice(self._endpoint)
-        if isinstance(error, TimeoutError) and self._is_cut:
+        if isinstance(error, TimeoutError) and self._under_way.is_cut:
             return Fault("ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE)
         if isinstance(error, TimeoutError):
             message = f"No answer came within {self._config.api.timeout_s:g} s."
@@ -497,7 +506,7 @@ def _asked_wait_s(row: RowState) -> float | None:
     return retry_after_s(row.last.retry_after, utc_now()) if isinstance(row.last, Answer) else None
 
 
-def _tls_fault(error: aiohttp.ClientSSLError, host: str) -> Fault:
+def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> Fault:
     detail = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     why = getattr(detail, "verify_message", "") or getattr(detail, "reason", "") or type(detail).__name__
     return Fault(
@@ -505,5 +514,5 @@ def _tls_fault(error: aiohttp.ClientSSLError, host: str) -> Fault:
         f"No secure connection to {host} can be made: {why}.",
         "Check api.base_url and api.ca_file; ask whoever runs the network whether a proxy replaces certificates.",
         Effect.NONE,
-        lasting=True,
+        lasting=lasting,
     )

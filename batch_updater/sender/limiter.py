@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WINDOW_S = 1.0
-_MARGIN_S = 0.0005
-"""Clocks and event loops round; a permit that comes this much later than it could is never one too early."""
+_MARGIN_S = 0.01
+"""How much later than it could a permit comes where the window is full: as much later may an earlier request arrive at
+the service, as those do that have to make their connection first, and no second there holds one too many."""
 _CATCH_UP_S = 0.02
 """How far a permit may lag behind its pace without the pace being lost: sleeps overshoot."""
 _DECREASE = 0.7

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from batch_updater.endpoint.compare import differences
 from batch_updater.model import Outcome, OutcomeKind, Problem
 from batch_updater.sender.verdict import (
+    MESSAGE_CHARACTERS,
     Answer,
     Effect,
     Fault,
@@ -52,6 +53,8 @@ class RowState:
     """Whether aiohttp has asked for a connection for the last request."""
     connected: bool = False
     """Whether it got one: only then a byte can have left, and the request can have been applied."""
+    refusal: Answer | None = None
+    """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
     last: Answer | Fault | None = None
     record: Mapping[str, object] | None = None
     """The record that the last answer held; None if it held none."""
@@ -63,6 +66,7 @@ class RowState:
             self.started_s = time.monotonic()
         self.attempts += 1
         self.connecting = self.connected = False
+        self.refusal = None
 
     def clock_stops(self) -> None:
         """Take note of how long the row has taken so far."""
@@ -123,7 +127,7 @@ class OutcomeWriter:
 
     def _difference(self, row: int, found: Difference) -> Problem:
         asked = f"for {found.asked!r}" if found.asked else "to clear it"
-        got = repr(found.got) if found.got else "an empty field"
+        got = _short(repr(found.got)) if found.got else "an empty field"
         reason = f"{found.field}: asked {asked}, got {got}."
         return Problem(row, found.field, "reported-otherwise", found.asked, reason, "")
 
@@ -139,6 +143,10 @@ class OutcomeWriter:
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds
         )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -20,9 +20,10 @@ from batch_updater.sender.auth import (
     source_by_reference,
 )
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Connector, Gates, Hooks, Identity, disk_stop, proxy_for, tls_context
-from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.client import Client, Connector, Controls, Hooks, Identity, disk_stop, proxy_for, tls_context
+from batch_updater.sender.limiter import Limiter, pause
 from batch_updater.sender.outcomes import not_sent
+from batch_updater.sender.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -198,18 +199,18 @@ class Sender:
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         """Set with each outcome, and when the run ends."""
-        self._client: Client | None = None
+        self._under_way = UnderWay(config.api.timeout_s)
 
     def stop(self) -> None:
         """Start nothing new; wait for what is under way, `drain_s` at most. In the loop's thread."""
         self._end(Stop(StopReason.INTERRUPTED, "Somebody asked the run to stop.", "Run again to go on."))
-        asyncio.get_running_loop().call_later(self._config.sending.drain_s, self._cut)
+        asyncio.get_running_loop().call_later(self._config.sending.drain_s, self._under_way.cut)
 
     def abort(self) -> None:
         """End at once. In the loop's thread."""
         self._aborted = True
         self.stop()
-        self._cut()
+        self._under_way.cut()
 
     async def send(self, jobs: Iterator[Job]) -> SendResult:
         """Send until the jobs or the run end. Every job taken from the iterator gets exactly one outcome."""
@@ -226,7 +227,6 @@ class Sender:
             sending = self._config.sending
             limiter = Limiter(sending.rate_per_s, sending.burst, self._stopping)
             client = self._make_client(session, limiter)
-            self._client = client
             if stop := await client.first_token():
                 self._end(stop)
             await self._send_all(jobs, client)
@@ -345,23 +345,25 @@ class Sender:
         self._stopping.set()
         self._unparked.set()
 
-    def _cut(self) -> None:
-        if self._client:
-            self._client.cut()
-
     def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
         sending = self._config.sending
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
         identity = Identity(self._token_source(session, limiter), self._credentials.headers)
-        gates = Gates(limiter, breaker, self._stopping)
-        return Client(self._endpoint, self._config, session, gates, identity, self._hooks)
+        controls = Controls(limiter, breaker, self._under_way, self._stopping)
+        return Client(self._endpoint, self._config, session, controls, identity, self._hooks)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials
         if api.oauth and secrets.client_secret:
-            attempts, proxy = self._config.sending.attempts, proxy_for(api)
             oauth = OAuthClient(
-                api.oauth, secrets.client_secret, session, limiter.permit, attempts, api.timeout_s, proxy
+                api.oauth,
+                secrets.client_secret,
+                session,
+                permit=limiter.permit,
+                pause=lambda seconds: pause(seconds, self._stopping),
+                under_way=self._under_way,
+                attempts=self._config.sending.attempts,
+                proxy=proxy_for(api, api.oauth.token_url),
             )
             return TokenSource(None, oauth.fetch)
         if api.token and secrets.token:

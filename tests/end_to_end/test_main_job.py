@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
 import pytest
 
 from tests.end_to_end.program import SAMPLES, TOKEN, batch_updater, configure, environment, sandbox
+from tests.sender.server import Api, hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.end_to_end.program import Sandbox
 
@@ -203,3 +205,63 @@ def test_rows_and_faults_always_add_up(tmp_path: Path) -> None:
     assert done.object["retries"] == len(requests) - 300
     confirmed = {request["path"] for request in requests if request["status"] == 200}
     assert done.outcomes["updated"] <= len(confirmed)
+
+
+@pytest.mark.parametrize("stream", ["full", "closed"])
+def test_a_run_goes_on_though_nobody_can_be_told(tmp_path: Path, api: Sandbox, stream: str) -> None:
+    """Standard error on a full disk, or closed: every row is sent, and the result says so."""
+    configure(tmp_path, api.url)
+    write_csv(tmp_path / "a.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 4)])
+    command = shlex.join([sys.executable, "-m", "batch_updater", "run", "a.csv", "--json", "--verbose"])
+    where = {"full": "2>/dev/full", "closed": "2>&-"}[stream]
+    done = subprocess.run(
+        ["sh", "-c", f"{command} {where}"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, json.loads(done.stdout)["outcomes"]["updated"]) == (0, 3)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, api: Sandbox, options: list[str]) -> None:
+    """Standard output on a full disk: the rows are what they are, the workbook is there, and the fault is said."""
+    configure(tmp_path, api.url)
+    write_csv(tmp_path / "a.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
+    command = [sys.executable, "-m", "batch_updater", "run", "a.csv", *options]
+    variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=variables,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert "standard output cannot be written" in done.stderr
+    assert list((tmp_path / "runs").glob("*/a-results-*.xlsx"))
+
+
+@pytest.mark.parametrize(("signals", "drain_s"), [([signal.SIGTERM], 0.3), ([signal.SIGINT, signal.SIGTERM], 30)])
+def test_a_token_that_does_not_come_keeps_nobody_waiting(
+    tmp_path: Path, signals: list[signal.Signals], drain_s: float
+) -> None:
+    """A token URL that hangs is waited for sending.drain_s at most after one signal, and no more after two."""
+    with Api(token_answers=[hang]) as api:
+        oauth = f"{{token_url: '{api.url}/oauth/token', client_id: me, client_secret: env:NEXUS_TOKEN}}"
+        settings = f"api: {{base_url: '{api.url}', oauth: {oauth}}}\nsending: {{drain_s: {drain_s}}}\n"
+        (tmp_path / "config.yaml").write_text(settings, encoding="utf-8")
+        write_csv(tmp_path / "a.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
+        command = [sys.executable, "-m", "batch_updater", "run", "a.csv", "--json"]
+        with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+            while not api.token_requests:
+                assert process.poll() is None
+                time.sleep(0.02)
+            began = time.monotonic()
+            for number in signals:
+                process.send_signal(number)
+            out, _ = process.communicate(timeout=60)
+            assert time.monotonic() - began < 8
+        assert (process.returncode, json.loads(out)["stopped"], api.seen) == (3, "interrupted", [])

@@ -197,16 +197,18 @@ def test_refused_rows_are_judged_again_and_invalid_ones_stay(tmp_path: Path, api
     assert "Allowed values" in book.sheetnames
 
 
-@pytest.mark.parametrize("moment", ["while a row is under way", "while the workbook is written"])
+@pytest.mark.parametrize(
+    "moment", ["while a row is under way", "while the workbook is written", "when every row is done"]
+)
 def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, moment: str) -> None:
     """Two signals end at once, without a workbook; nothing confirmed is lost."""
-    under_way = moment == "while a row is under way"
-    rows = 50 if under_way else 4000
+    under_way, wanted = moment == "while a row is under way", {"while a row is under way": 5}.get(moment, 3000)
+    rows = 50 if under_way else 3000 if moment == "when every row is done" else 4000
     numbered(tmp_path / "rows.csv", rows)
     with sandbox("--latency-ms", "400" if under_way else "0") as api:
         configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if under_way else 1500}}}\n")
         process = start(tmp_path, "run", "rows.csv")
-        while len(api.requests()) < (5 if under_way else 3000):
+        while len(api.requests()) < wanted:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         if not under_way:
@@ -338,3 +340,27 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     assert [name for name in names if not name.endswith(".xlsx")] == ["input.csv", "journal.sqlite", "run.log"]
     assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
     assert folder.stat().st_mode & 0o77 == 0
+
+
+def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: Sandbox) -> None:
+    """However often a run is resumed and killed, its copy of the input is there once."""
+    first = interrupted(tmp_path, api)
+    configure(tmp_path, api.url, SLOW)
+    before = len(api.requests())
+    process = start(tmp_path, "run", "rows.csv")
+    while len(api.requests()) == before:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert [str(path.parent) for path in tmp_path.glob("runs/*/input.csv")] == [first["run"]]
+
+
+def test_a_copy_of_the_input_that_is_gone_is_made_again(tmp_path: Path, api: Sandbox) -> None:
+    """A run whose folder has lost its copy of the input is resumed all the same, and the new copy is private."""
+    first = interrupted(tmp_path, api)
+    copy = Path(first["run"]) / "input.csv"
+    copy.unlink()
+    second = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert (second.code, second.object["run"], second.outcomes) == (0, first["run"], {"updated": 100})
+    assert copy.read_bytes() == (tmp_path / "rows.csv").read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o600

@@ -46,7 +46,7 @@ def test_all_problems_of_a_row_are_found_at_once(tmp_path: Path) -> None:
         5: [("itemId", "missing")],
     }
     assert rows[0].problems[0] == Problem(
-        2, "itemId", "not-a-number", "x", "'x' is not a whole number.", "Type the digits alone, such as 1234.5."
+        2, "itemId", "not-a-number", "x", "'x' is not a whole number.", "Type the digits alone, such as 1234."
     )
     assert [table.columns.address_of(problem) for problem in rows[0].problems] == ["A2", "B2", "C2"]
     assert all((row.job is None) is bool(row.problems) for row in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -15,7 +16,17 @@ from python_calamine import CalamineWorkbook
 
 from batch_updater.config import InputSettings
 from batch_updater.loader.loader import open_table
-from batch_updater.model import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
+from batch_updater.model import (
+    AllowedList,
+    AllowedValue,
+    Columns,
+    Outcome,
+    OutcomeKind,
+    ReportRow,
+    Row,
+    Stop,
+    StopReason,
+)
 from tests.reporter.made import COLUMNS, ENDPOINT, HEADERS, facts, invalid, row, updated, write
 
 if TYPE_CHECKING:
@@ -123,6 +134,15 @@ def test_drop_downs_offer_the_names_that_are_known(tmp_path: Path) -> None:
         ["StageName", "LanguageId 1", "Prospect", 1],
         ["StageName", "LanguageId 1", "Proposal", 3],
     ]
+
+
+@pytest.mark.parametrize("identity", [2**53 + 1, 10**400])
+def test_an_id_that_a_sheet_cannot_hold_as_a_number_is_text(tmp_path: Path, identity: int) -> None:
+    """However large an id the API gives its names, the workbook is written, with every digit of it."""
+    path = tmp_path / "r.xlsx"
+    stages = AllowedList("StageName", (), (AllowedValue("Proposal", identity),))
+    write(path, [updated(3, 2, "Pre")], facts=replace(facts(), allowed=(stages,)))
+    assert values(path, "Allowed values")[1:] == [["StageName", "", "Proposal", str(identity)]]
 
 
 def test_formats_keep_excel_from_damaging_what_is_typed(tmp_path: Path) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import itertools
 import logging
 import socket
 import ssl
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
 from batch_updater.model import OutcomeKind, StopReason
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.server import Api, cut_off, drop, endless, hang, ok, status
 
 if TYPE_CHECKING:
-    from tests.sender.server import Answer
+    from collections.abc import Callable, Iterator
+
+    from tests.sender.server import Answer, Seen
 
 LISTS = {
     "ValidationMessage": "Stage 'Propsal' not found. Please select from available stages.",
@@ -136,6 +144,23 @@ def test_a_hanging_service_is_left_after_the_time_limit() -> None:
     assert sent.outcomes[1].cause == "no answer in time"
 
 
+@pytest.mark.parametrize(("code", "kind", "requests"), [(400, "rejected", 1), (503, "failed", 2)])
+def test_a_status_that_has_arrived_counts_even_if_the_rest_does_not(code: int, kind: str, requests: int) -> None:
+    """A body that comes too slowly changes nothing about what its status says."""
+
+    async def drips(seen: Seen) -> web.StreamResponse:
+        response = web.StreamResponse(status=code, headers={"Content-Length": "1000"})
+        await response.prepare(seen.request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+
+    with Api(usual=drips) as api:
+        sent = send(api.url, [job(1)], attempts=2, api={"timeout_s": 0.3})
+        assert (sent.kinds(), sent.outcomes[1].status) == ([kind], code)
+        assert len(api.seen) == sent.result.requests == requests
+
+
 def test_an_endless_answer_is_cut() -> None:
     """An answer beyond the bound is read no further and confirms nothing."""
     with Api(usual=endless) as api:
@@ -148,9 +173,18 @@ def test_no_connection_cannot_have_been_applied() -> None:
         url = api.url
     sent = send(url, [job(n) for n in range(1, 101)], max_wait_s=1)
     assert sent.kinds() == ["failed"]
+    assert (sent.result.requests, sent.result.retries) == (0, 0), "nothing has gone out"
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.SERVICE_DOWN
     assert "127.0.0.1" in sent.outcomes[1].message
+
+
+def test_a_message_is_bounded_whatever_the_answer_holds() -> None:
+    """A value of half a megabyte where another was asked for does not swell the journal of every row."""
+    with Api(usual=status(200, {"ID": 1, "Type": "Pre", "OpportunityName": "x" * 500_000})) as api:
+        sent = send(api.url, [job(1)])
+    assert sent.kinds() == ["differs"]
+    assert len(sent.outcomes[1].message) < 700
 
 
 def test_redirects_are_not_followed() -> None:
@@ -253,6 +287,72 @@ def test_a_certificate_that_cannot_be_trusted_ends_the_run(certificate: str, ca_
     assert "secure connection" in sent.outcomes[1].message
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.SERVICE_DOWN
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+@contextmanager
+def behind_a_gate(target: int, shut: set[int]) -> Iterator[int]:
+    """Pass connections on to a port; those with the numbers in `shut` (from 1) get an answer that is no TLS."""
+    connections = itertools.count(1)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(connections) in shut:
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+            writer.close()
+            return
+        behind, before = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(pass_on(reader, before), pass_on(behind, writer), return_exceptions=True)
+
+    opened: Future[tuple[int, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+            opened.set_result((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    port, end = opened.result(timeout=10)
+    try:
+        yield port
+    finally:
+        end()
+        thread.join()
+
+
+def test_trouble_with_tls_passes_once_it_has_worked() -> None:
+    """A gateway that is restarted breaks a handshake or two; that costs an attempt, not the run."""
+
+    async def last_of_its_connection(seen: Seen) -> web.StreamResponse:
+        response = await ok(seen)
+        response.force_close()
+        return response
+
+    with (
+        Api(usual=last_of_its_connection, tls=tls("localhost.pem")) as api,
+        behind_a_gate(int(api.url.rpartition(":")[2]), {2}) as port,
+    ):
+        ca_file: dict[str, object] = {"ca_file": str(CERTIFICATES / "localhost.pem")}
+        sent = send(f"https://localhost:{port}", [job(1), job(2)], concurrency=1, api=ca_file)
+    assert sent.kinds() == ["updated", "updated"]
+    assert (sent.outcomes[2].attempts, sent.result.requests) == (2, 2)
+
+
+def test_no_proxy_of_the_system_sees_a_token_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY says nothing about plain http, which never leaves this machine."""
+    with Api() as api, Api() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert send(api.url, [job(1)]).kinds() == ["updated"]
+        assert (len(api.seen), proxy.seen) == (1, [])
 
 
 def test_a_connection_that_was_never_made_cannot_have_been_applied() -> None:

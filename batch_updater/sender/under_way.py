@@ -1,0 +1,88 @@
+"""Every request that waits for an answer just now: its time limit, and a way to end it at once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class UnderWay:
+    """Cancels the task of a request that takes longer than `timeout_s`, as `asyncio.timeout` does.
+
+    All requests have the same limit, those for tokens too, so that the one that began first is the first to be late,
+    and one timer serves all. A timer for each took a twentieth of the time that a row takes.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self.is_cut = False
+        """Whether the run has ended without waiting for answers."""
+        self._timeout_s = timeout_s
+        self._ends_at: dict[object, float] = {}
+        """Request -> its limit on the loop's clock; the earliest first."""
+        self._tasks: dict[object, asyncio.Task[object]] = {}
+        self._late: set[object] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, request: object) -> None:
+        """Let the time of a request run, in the task that sends it."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is sent outside any task")
+        loop = asyncio.get_running_loop()
+        self._tasks[request] = task
+        self._ends_at[request] = ends_at = loop.time() + self._timeout_s
+        if self._timer is None:
+            self._timer = loop.call_at(ends_at, self._end_late)
+
+    def stop(self, request: object) -> None:
+        """Let it run no longer."""
+        del self._ends_at[request]
+        task = self._tasks.pop(request)
+        if request in self._late:  # it was cancelled, but something else came of it
+            self._late.remove(request)
+            task.uncancel()
+
+    def is_late(self, request: object) -> bool:
+        """Whether the cancellation that has just arrived came from here, and from nowhere else as well."""
+        if request not in self._late:
+            return False
+        self._late.remove(request)
+        return self._tasks[request].uncancel() == 0
+
+    @asynccontextmanager
+    async def limited(self) -> AsyncIterator[None]:
+        """Limit a block to the time of a request, or until everything is cut. Raises TimeoutError."""
+        request = object()
+        self.start(request)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.is_late(request):
+                raise TimeoutError from None
+            raise
+        finally:
+            self.stop(request)
+
+    def cut(self) -> None:
+        """End everything under way now, as if its time were up."""
+        self.is_cut = True
+        for request in self._tasks:
+            self._end(request)
+
+    def _end_late(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        for request, ends_at in self._ends_at.items():
+            if ends_at > loop.time():
+                self._timer = loop.call_at(ends_at, self._end_late)
+                break
+            self._end(request)
+
+    def _end(self, request: object) -> None:
+        if request not in self._late:  # once is enough
+            self._late.add(request)
+            self._tasks[request].cancel()

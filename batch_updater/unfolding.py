@@ -1,0 +1,46 @@
+"""How large a YAML document becomes once its aliases are followed: a few lines can unfold to billions of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ruamel.yaml import YAML
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+
+_LARGEST_NODES = 100_000
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping whose end has not come yet."""
+
+    anchor: str | None
+    nodes: int = 1
+
+
+def unfolds_too_far(text: str) -> bool:
+    """Whether a document would have more than 100,000 nodes with an own copy for every alias. Raises YAMLError.
+
+    Nothing is built for the answer: it takes as long as the text is, however far it unfolds.
+    """
+    if "*" not in text:
+        return False  # without an alias
+    nodes_of_anchor: dict[str, int] = {}
+    opened = [_Open(None)]
+    for event in YAML(typ="safe", pure=True).parse(text):
+        match event:
+            case CollectionStartEvent():
+                opened.append(_Open(event.anchor))
+                continue
+            case CollectionEndEvent():
+                ended = opened.pop()
+            case ScalarEvent():
+                ended = _Open(event.anchor)
+            case AliasEvent():
+                ended = _Open(None, nodes_of_anchor.get(event.anchor, 0))
+            case _:
+                continue
+        if ended.anchor is not None:
+            nodes_of_anchor[ended.anchor] = ended.nodes
+        opened[-1].nodes += ended.nodes
+    return opened[0].nodes > _LARGEST_NODES

@@ -1,0 +1,101 @@
+"""sender/under_way.py: what is under way can be ended at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batch_updater.sender.under_way import UnderWay
+
+
+def test_everything_under_way_is_cut_at_once() -> None:
+    """Each block ends as if its time were up, long before it is."""
+
+    async def go() -> list[object]:
+        under_way = UnderWay(60)
+
+        async def waits() -> None:
+            async with under_way.limited():
+                await asyncio.Event().wait()
+
+        waiting = [asyncio.create_task(waits()) for _ in range(3)]
+        await asyncio.sleep(0)
+        under_way.cut()
+        async with asyncio.timeout(5):
+            return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(end) for end in asyncio.run(go())] == [TimeoutError] * 3
+
+
+def test_what_is_ending_already_keeps_nothing_else_from_being_cut() -> None:
+    """To cut twice in a row, as a second signal does, harms nothing: what was cut first is still ending then."""
+
+    async def go() -> None:
+        under_way = UnderWay(60)
+
+        async def waits() -> None:
+            async with under_way.limited():
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        under_way.cut()
+        asyncio.get_running_loop().call_soon(under_way.cut)  # right after its time is up, before it has ended
+        async with asyncio.timeout(5):
+            with pytest.raises(TimeoutError):
+                await waiting
+
+    faults: list[object] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        await go()
+
+    asyncio.run(watched())
+    assert faults == []
+
+
+def test_each_request_has_its_own_time() -> None:
+    """With one timer for all, each is late when its own time is up, and one that has ended in time is not touched."""
+
+    async def go() -> list[tuple[str, float]]:
+        under_way, loop = UnderWay(0.2), asyncio.get_running_loop()
+        began, ended = loop.time(), []
+
+        async def waits(name: str, after_s: float, for_s: float) -> None:
+            await asyncio.sleep(after_s)
+            try:
+                async with under_way.limited():
+                    await asyncio.sleep(for_s)
+                ended.append((name, loop.time() - began))
+            except TimeoutError:
+                ended.append((f"{name} late", loop.time() - began))
+
+        await asyncio.gather(waits("first", 0, 60), waits("quick", 0.05, 0.01), waits("second", 0.1, 60))
+        return ended
+
+    (quick, _), (first, first_s), (second, second_s) = asyncio.run(go())
+    assert (quick, first, second) == ("quick", "first late", "second late")
+    assert 0.2 <= first_s < second_s
+    assert second_s >= 0.3
+
+
+def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    """Only what ran out of time becomes a TimeoutError; the task that is cancelled for another reason is cancelled."""
+
+    async def go() -> bool:
+        under_way = UnderWay(60)
+
+        async def waits() -> None:
+            async with under_way.limited():
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        under_way.cut()
+        await asyncio.wait([waiting], timeout=5)
+        return waiting.cancelled()
+
+    assert asyncio.run(go())
