@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from benchmarks import checking, growth, rate, sending, starting, writing
 from benchmarks.bench import QUICK, Bench, Sizes, say
 from benchmarks.measure import FailedError
-from benchmarks.servers import nginx_path
+from benchmarks.servers import Bare, nginx_path
 from benchmarks.table import Section, table_of_goals
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     sizes = QUICK if given.quick else Sizes()
     rounds = given.rounds or (1 if given.quick else 3)
-    say(f"the server is {'nginx' if nginx_path() else 'bare mode of the sandbox'}; with latency always the latter")
+    say(f"the server without latency is {'nginx' if nginx_path() else Bare.name}; with it, {Bare.name}")
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             bench = Bench(Path(name), rounds, sizes)
@@ -52,8 +52,12 @@ def main() -> int:
     except FailedError as error:
         print(f"bench: FAILED: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     _show(found, rounds)
-    _draw(found, given.plot)
+    if given.plot:
+        _draw(found, given.plot)
     return 0
 
 
@@ -64,8 +68,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each comparison is made (default: 3; with --quick, 1)")
     parser.add_argument("--quick", action="store_true", help="small numbers: whether it works, not how fast it is")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave the others out")
-    parser.add_argument("--plot", type=Path, default=PICTURE, metavar="FILE", help="default: docs/benchmark.png")
-    return parser.parse_args()
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="default: docs/benchmark.png if all is measured, otherwise none"
+    )
+    given = parser.parse_args()
+    if given.plot is None and not given.quick and len(set(given.only)) == len(SECTIONS):
+        given.plot = PICTURE
+    return given
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

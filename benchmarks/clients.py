@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PRODUCT = "batch-updater"
 MINIMAL = "minimal aiohttp loop"
 THREADS = "50 threads with requests"
-PANDAS = "pandas loop with requests"
+PANDAS = "pandas loop with requests (scaled)"
 CURL = "curl -Z"
 
 

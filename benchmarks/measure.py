@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+SAID_AT_MOST = 2_000
+"""Characters of what a failed process printed that are told, from the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -49,7 +52,7 @@ def run(command: list[str], output: Path, environ: Mapping[str, str] | None = No
         raise
     wall_s = time.perf_counter() - started
     if status:
-        said = errors.read_text(encoding="utf-8", errors="replace")[-2_000:]
+        said = "".join(path.read_text(encoding="utf-8", errors="replace")[-SAID_AT_MOST:] for path in (output, errors))
         raise FailedError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}:\n{said}")
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.growth import Growth
     from benchmarks.sending import Sending
 
-OURS, THEIRS = "#0B6B3A", "#486581"
-PALER = 0.45
-"""Opacity of the bars of whole programs."""
+OURS, OURS_PALE = "#0B6B3A", "#94C3A9"
+THEIRS, THEIRS_PALE = "#486581", "#AFBFCE"
 INK, QUIET, LINE = "#1F2933", "#616E7C", "#D9E2EC"
 LOOK = {
     "font.family": "DejaVu Sans",
@@ -60,13 +59,13 @@ def draw(path: Path, speeds: Sequence[Sending], growth: Growth | None) -> None:
 def _bars(panel: Axes, speed: Sending) -> None:
     ranked = sorted(speed.of_client.items(), key=lambda client: client[1].sending_rows_per_s)
     for place, (name, one) in enumerate(ranked):
-        colour = OURS if name == PRODUCT else THEIRS
-        for offset, rate, opacity in ((BAR / 2, one.sending_rows_per_s, 1.0), (-BAR / 2, one.whole_rows_per_s, PALER)):
-            panel.barh(place + offset, rate, BAR * 0.94, color=colour, alpha=opacity, linewidth=0)
+        full, pale = (OURS, OURS_PALE) if name == PRODUCT else (THEIRS, THEIRS_PALE)
+        for offset, rate, colour in ((BAR / 2, one.sending_rows_per_s, full), (-BAR / 2, one.whole_rows_per_s, pale)):
+            panel.barh(place + offset, rate, BAR * 0.94, color=colour, linewidth=0)
             panel.annotate(
                 f"{rate:,.0f}", (rate, place + offset), (4, 0), textcoords="offset points", va="center", fontsize=9
             )
-    panel.set_yticks(range(len(ranked)), [name for name, _ in ranked])
+    panel.set_yticks(range(len(ranked)), [name.replace(" (", "\n(") for name, _ in ranked])
     for label in panel.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == PRODUCT else "normal")
     panel.tick_params(left=False, bottom=False)
