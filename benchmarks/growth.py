@@ -61,7 +61,7 @@ class Growth:
             Goal(f"`run` of {most.rows:,} CSV rows: peak memory", "under", MB_AT_MOST, most.cost.peak_mb, "{:.0f} MB"),
             Goal(f"`run` of {self.of_workbook.rows:,} xlsx rows: peak memory", "under", MB_AT_MOST,
                  self.of_workbook.cost.peak_mb, "{:.0f} MB"),
-            Goal(f"memory is flat {span}: peak / that of the fewest", "at most", 1.25,
+            Goal(f"memory is flat {span}: peak of the whole process / that of the fewest", "at most", 1.25,
                  most.cost.peak_mb / fewest.cost.peak_mb, "{:.2f}"),
             Goal(f"CPU per row is flat {span}: largest step from one size to the next", "at most", 1.1, costs,
                  "{:.2f}"),

@@ -30,7 +30,7 @@ def test_a_quick_call_tells_every_goal_of_its_sections_and_draws_them(tmp_path: 
         "---",
         "`run` of 1,000 CSV rows: peak memory",
         "`run` of 500 xlsx rows: peak memory",
-        "memory is flat from 200 to 1,000 rows: peak / that of the fewest",
+        "memory is flat from 200 to 1,000 rows: peak of the whole process / that of the fewest",
         "CPU per row is flat from 200 to 1,000 rows: largest step from one size to the next",
         "results workbook of 500 rows x 15: time / openpyxl's ordinary mode",
         "results workbook of 500 rows x 15: peak memory",
