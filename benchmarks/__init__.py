@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios against references run in the same call."""
+"""Speed and memory of the whole program, beside references that run in the same call."""

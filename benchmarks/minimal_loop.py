@@ -2,22 +2,21 @@
 
 CSV in, PUTs out over 50 connections, an xlsx of results: no validation, no journal, no retries, no log.
 
-    python benchmarks/minimal_loop.py ROWS.csv RESULTS.xlsx BASE_URL
+    python -m benchmarks.minimal_loop ROWS.csv RESULTS.xlsx BASE_URL
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import uvloop
-import xlsxwriter
 from yarl import URL
+
+from benchmarks.plain_files import read_rows, write_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ async def work(
     for identity, kind, name, revenue in rows:
         url = URL(f"{base}/api/v2/opportunities/{identity}?opportunityType={kind}", encoded=True)
         body = f'{{"OpportunityName": {json.dumps(name)}, "SalesRevenue": {revenue}}}'.encode()
-        async with session.put(url, data=body, headers=HEADERS, allow_redirects=False) as answer:
+        async with session.put(url, data=body, allow_redirects=False) as answer:
             json.loads(await answer.read())
             done.append((identity, answer.status))
 
@@ -43,6 +42,7 @@ async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[str, int]]:
     done: list[tuple[str, int]] = []
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=False),
+        headers=HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=35),
         skip_auto_headers=("User-Agent", "Accept-Encoding"),
@@ -55,14 +55,7 @@ async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[str, int]]:
 def main() -> None:
     """Send a file and write what became of it."""
     source, results, base = sys.argv[1:]
-    with Path(source).open(newline="", encoding="utf-8") as stream:
-        rows = csv.reader(stream)
-        next(rows)
-        done = uvloop.run(send(base, rows))
-    with xlsxwriter.Workbook(results, {"constant_memory": True}) as book:
-        sheet = book.add_worksheet()
-        for number, row in enumerate(done):
-            sheet.write_row(number, 0, row)
+    write_results(results, uvloop.run(send(base, read_rows(source))))
 
 
 if __name__ == "__main__":

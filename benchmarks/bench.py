@@ -1,0 +1,94 @@
+"""One call of the benchmark: its numbers, its folder, its files."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured. All but the seconds are rows."""
+
+    fast: int = 10_000
+    """Sent to a server that answers at once."""
+    fast_pandas: tuple[int, int] = (100, 2_100)
+    """For the pandas loop, whose figures are scaled from these two."""
+    slow: int = 5_000
+    """Sent to a server that answers after a while."""
+    slow_pandas: tuple[int, int] = (10, 210)
+    growth: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    workbook_in: int = 100_000
+    """Of the xlsx that is checked and sent."""
+    csv_checked: int = 1_000_000
+    workbook_out: int = 100_000
+    """Of the workbook of results."""
+    rate_s: int = 60
+    """How long the configured rate is held."""
+
+
+QUICK = Sizes(
+    fast=500,
+    fast_pandas=(10, 110),
+    slow=300,
+    slow_pandas=(2, 22),
+    growth=(200, 500, 1_000),
+    workbook_in=500,
+    csv_checked=2_000,
+    workbook_out=500,
+    rate_s=5,
+)
+"""Enough to see that the benchmark works; its figures mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every section needs."""
+
+    folder: Path
+    """A temporary one; a path of it holds no blanks."""
+    rounds: int
+    sizes: Sizes
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def csv(self, rows: int) -> Path:
+        """Return a CSV file of four columns."""
+        return self._made(rows, ".csv")
+
+    def workbook(self, rows: int) -> Path:
+        """Return an xlsx file of ten columns."""
+        return self._made(rows, ".xlsx")
+
+    def _made(self, rows: int, suffix: str) -> Path:
+        path = self.folder / f"rows-{rows}{suffix}"
+        if not path.exists():
+            say(f"making {path.name}")
+            # In a process of its own: Cost.peak_mb of what is measured counts from our memory.
+            command = [sys.executable, "-m", "benchmarks.rows", str(path), str(rows)]
+            run(command, self.folder / "made")
+        return path
+
+    @contextlib.contextmanager
+    def empty_folder(self) -> Iterator[Path]:
+        """Give a folder that is removed again."""
+        path = self.folder / f"run-{next(self._numbers)}"
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path)
+
+
+def say(what: str) -> None:
+    """Tell how far it is, on stderr."""
+    print(f"bench: {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,44 @@
+"""The product, as a person runs it: its command line, a whole process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Cost, FailedError, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = [sys.executable, "-m", "batch_updater"]
+CONNECTIONS = 50
+UNLIMITED_PER_S = 1_000_000
+TOKEN = {"BENCH_TOKEN": "x"}
+CONFIG = """\
+api: {{base_url: "{url}", token: "env:BENCH_TOKEN"}}
+sending: {{rate_per_s: {rate_per_s}, concurrency: {connections}}}
+"""
+
+
+def send(source: Path, rows: int, url: str, folder: Path, rate_per_s: int = UNLIMITED_PER_S) -> Cost:
+    """Send a file of so many rows from an empty folder. Raises FailedError unless every one is `updated`."""
+    config, told = folder / "config.yaml", folder / "told.json"
+    config.write_text(CONFIG.format(url=url, rate_per_s=rate_per_s, connections=CONNECTIONS), encoding="utf-8")
+    cost = run([*PROGRAM, "run", str(source), "--config", str(config), "--yes", "--json"], told, TOKEN)
+    _require(told, "updated", rows)
+    return cost
+
+
+def check(source: Path, rows: int, folder: Path) -> Cost:
+    """Check a file of so many rows from an empty folder. Raises FailedError unless every one is `planned`."""
+    told = folder / "told.json"
+    cost = run([*PROGRAM, "check", str(source), "--results", str(folder / "check.xlsx"), "--json"], told)
+    _require(told, "planned", rows)
+    return cost
+
+
+def _require(told: Path, outcome: str, rows: int) -> None:
+    said = json.loads(told.read_bytes())
+    if said["exit_code"] != 0 or said["outcomes"][outcome] != rows:
+        raise FailedError(f"{rows} rows should be {outcome}, but the program says: {said}")

@@ -1,0 +1,84 @@
+"""Input files, made by a seed so that they are the same everywhere.
+
+python -m benchmarks.rows FILE ROWS
+
+makes a CSV file of the four columns that are sent in the comparison, or an .xlsx file of all ten.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import sys
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEED = 1
+CSV_HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "SalesRevenue")
+XLSX_HEADERS = (*CSV_HEADERS, "CRM Opportunity ID", "CategoryName", "StageName", "AcctPotential", "PendingCloseDate",
+                "Note")  # fmt: skip
+
+
+class Made(NamedTuple):
+    """One good row, its cells in the order of `XLSX_HEADERS`."""
+
+    identity: int
+    kind: str
+    name: str
+    revenue: float
+    crm_identity: str
+    category: str
+    stage: str
+    potential: float
+    closes_on: date
+    note: str
+
+
+def made(count: int) -> Iterator[Made]:
+    """Yield good rows, each of another record."""
+    chance = random.Random(SEED)
+    for number in range(count):
+        yield Made(
+            identity=100_000 + number,
+            kind=chance.choice(("Pre", "Post")),
+            name=f"Opportunity {number}",
+            revenue=round(chance.random() * 1e6, 2),
+            crm_identity=f"00{number:08d}",
+            category=chance.choice(("Gold", "Silver", "Bronze")),
+            stage=chance.choice(("Proposal", "Won", "Lost", "Lead")),
+            potential=round(chance.random() * 1e6, 2),
+            closes_on=date(2026, 1, 1) + timedelta(days=chance.randrange(700)),
+            note=f"note {chance.randrange(1_000)}",
+        )
+
+
+def make_csv(path: Path, count: int) -> None:
+    """Write the rows as text."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(CSV_HEADERS)
+        writer.writerows(row[: len(CSV_HEADERS)] for row in made(count))
+
+
+def make_workbook(path: Path, count: int) -> None:
+    """Write the rows as Excel would: texts in the table of shared ones, days as formatted numbers."""
+    import xlsxwriter  # noqa: PLC0415  (the benchmark itself stays small, as Cost.peak_mb explains)
+
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
+        sheet.write_row(0, 0, XLSX_HEADERS)
+        for line, row in enumerate(made(count), 1):
+            for column, value in enumerate(row):
+                if isinstance(value, date):
+                    sheet.write_datetime(line, column, datetime.combine(value, time()), day)
+                else:
+                    sheet.write(line, column, value)
+
+
+if __name__ == "__main__":
+    target, rows = Path(sys.argv[1]), int(sys.argv[2])
+    (make_workbook if target.suffix == ".xlsx" else make_csv)(target, rows)
