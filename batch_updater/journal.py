@@ -285,13 +285,12 @@ class Journal:
     async def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises JournalError if an earlier one could not be written."""
         self.require_writable()
-        if outcome.message or outcome.advice or outcome.cause or outcome.problems:
+        row, kind, message, advice, cause, problems, status, attempts, sent_at, seconds = outcome
+        if message or advice or cause or problems:
             self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
             return
-        sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
-        row, kind = outcome.row, outcome.kind.value
-        values = (row, "", None, outcome.attempts, kind, outcome.status, sent_at, outcome.seconds)
-        self._writes.put(_Rows([values], None))
+        moment = sent_at.timestamp() if sent_at else None
+        self._writes.put(_Rows(((row, "", None, attempts, kind, status, moment, seconds),), None))
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""

@@ -46,6 +46,9 @@ class Targets:
         parts = []
         for field, prefix in self._fields:
             value = values.get(field.name)
+            if type(value) is int:
+                parts.append(prefix + str(value))
+                continue
             text = field.default if value is None else written(field, value)
             if text is not None:
                 parts.append(prefix + (text if text.isascii() and text.isalnum() else quote(text, safe="")))
@@ -67,6 +70,7 @@ class TargetIndex:
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(_BUCKETS)]
+        self._has_doubled = True
 
     def add(self, target: str, row: int, shape: int) -> None:
         """Note that a row, the rows in ascending order, names a target; `shape` is handed back by `groups`."""
@@ -81,6 +85,7 @@ class TargetIndex:
             digests = Counter(bytes(record[:_DIGEST_BYTES]) for record in _records(bucket))
             doubled = sorted(record for record in _records(bucket) if digests[record[:_DIGEST_BYTES]] > 1)
             self._buckets[number] = bytearray(b"".join(doubled))
+        self._has_doubled = any(self._buckets)
 
     def groups(self) -> Iterator[tuple[Sighting, ...]]:
         """Yield the rows of each target that occurs more than once, in file order."""
@@ -96,10 +101,10 @@ class TargetIndex:
 
     def others(self, target: str, row: int, most: int) -> tuple[int, ...]:
         """Return the first so many other rows of a target; none if it occurs once."""
+        if not self._has_doubled:
+            return ()
         digest = _digest(target)
         bucket = self._buckets[digest[0] % _BUCKETS]
-        if not bucket:
-            return ()
         view = _Records(bucket)
         others: list[int] = []
         for index in range(bisect_left(view, digest), len(view)):

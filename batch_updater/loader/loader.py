@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.loader.cells import Blank, converter
@@ -36,8 +36,7 @@ _MOST_EXTRA_COLUMNS = 100
 _COLUMNS_NAMED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedRow:
+class JudgedRow(NamedTuple):
     """A data row and what it comes to: either a job or problems."""
 
     row: Row
@@ -190,9 +189,12 @@ class Table:
         blocked: dict[str, int] = {}
         for reading in self._readings(only):
             row, values = reading.row, reading.values
-            problems = [with_evidence(problem, review.evidence) for problem in reading.problems]
             target = self._targets.of(values)
             others = () if target is None else review.targets.others(target, row.number, OTHERS_ASKED)
+            if target is not None and not others and not reading.problems:  # as nearly always
+                yield JudgedRow(row, Job(row.number, target, values), ())
+                continue
+            problems = [with_evidence(problem, review.evidence) for problem in reading.problems]
             if others and not self._in_order:
                 problems.append(duplicate(row.number, self._targets, values, others))
             if target is not None and not problems:

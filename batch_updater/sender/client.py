@@ -216,13 +216,13 @@ class Client:
             pass  # whoever stopped the run has said why
         return None
 
-    async def send(self, prepared: Prepared) -> Settled:
-        """Send one job until it is settled, may not be repeated, or the run ends."""
+    async def send(self, prepared: Prepared, task: asyncio.Task[object]) -> Settled:
+        """Send one job, in the current task, until it is settled, may not be repeated, or the run ends."""
         job, request = prepared
         # What may have been applied is for the API to judge: "nothing was sent" would not be true of it.
         if not job.maybe_applied and (problems := self.allowed.judge(job)):
             return Settled(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
-        row = RowState(job, effect=Effect.POSSIBLE if job.maybe_applied else Effect.NONE)
+        row = RowState(job, task, effect=Effect.POSSIBLE if job.maybe_applied else Effect.NONE)
         try:
             verdict = await self._settle(row, request)
         except Stopped:
@@ -392,7 +392,7 @@ class Client:
         row.goes_out()
         _SENDING.set(row)
         # The clock starts now: waiting for a permit was not the service's fault.
-        self._under_way.start(row)
+        self._under_way.start(row, row.task)
         try:
             return await self._request(row, request, token)
         except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError

@@ -46,8 +46,9 @@ class Limiter:
     ) -> None:
         self._rate_per_s = rate_per_s
         self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
-        self._recent: deque[float] = deque(maxlen=max(1, int(rate_per_s + burst)))
-        self._last_second: deque[float] = deque()
+        self._most = max(1, int(rate_per_s + burst))
+        self._recent: deque[float] = deque()
+        """When the permits of the last second were given."""
         self._stopping = stopping
         self._clock = clock
         self._paced_at = 0.0
@@ -55,11 +56,8 @@ class Limiter:
         self._slowed_to_per_s = rate_per_s
         self._slowed_at = -math.inf
         self._turn = asyncio.Lock()
-        self.permits = 0
         self.last_permit_at = 0.0
         """On the clock. Right after `permit`, before anything else is awaited, it is that permit's."""
-        self.busiest_second = 0
-        """The largest number of permits that any window of one second held."""
 
     async def permit(self) -> None:
         """Return when one request may go out. Raises Stopped once the run is ending."""
@@ -78,7 +76,7 @@ class Limiter:
         # A burst is for a service that keeps up.
         tolerance_s = self._tolerance_s if self._slowed_at == -math.inf else _CATCH_UP_S
         earliest = max(self._paced_at - tolerance_s, self._paused_until)
-        if len(self._recent) == self._recent.maxlen:
+        if len(self._recent) >= self._most:
             earliest = max(earliest, self._recent[0] + _WINDOW_S + _MARGIN_S)
         return earliest - self._clock()
 
@@ -87,11 +85,8 @@ class Limiter:
         now = self._clock()
         self._paced_at = max(self._paced_at, now) + 1 / self.pace_per_s()
         self._recent.append(now)
-        self._last_second.append(now)
-        while self._last_second[0] <= now - _WINDOW_S:
-            self._last_second.popleft()
-        self.busiest_second = max(self.busiest_second, len(self._last_second))
-        self.permits += 1
+        while self._recent[0] <= now - _WINDOW_S - _MARGIN_S:
+            self._recent.popleft()
         self.last_permit_at = now
 
     def pace_per_s(self) -> float:

@@ -21,6 +21,7 @@ from batch_updater.sender.verdict import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
     from datetime import datetime
 
@@ -35,6 +36,8 @@ class RowState:
     """What is known of a row while it is being sent."""
 
     job: Job
+    task: asyncio.Task[object]
+    """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
     attempts: int = 0
     """Requests that went out."""
     tries: int = 0

@@ -38,6 +38,8 @@ _CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
+_AHEAD_OF_A_WORKER = 2
+"""How many jobs are made ready ahead for each worker, at most."""
 _AHEAD_S = 0.02
 """How long the jobs last that are made ready ahead of the workers: a few commits of the journal.
 
@@ -55,8 +57,6 @@ class SendResult:
     retries: int
     throttled: int
     """Requests that were answered with 429."""
-    busiest_second: int
-    """The largest number of permits in any window of one second."""
     stop: Stop | None
     aborted: bool
     """Whether somebody asked twice: then not even the workbook is waited for."""
@@ -235,7 +235,6 @@ class Sender:
                 counts.requests,
                 counts.retries,
                 counts.throttled,
-                limiter.busiest_second,
                 self._stop,
                 self._aborted,
                 client.allowed,
@@ -243,7 +242,7 @@ class Sender:
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
         sending = self._config.sending
-        ready = _Ready(max(1, min(sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))))
+        ready = _Ready(max(1, min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))))
         async with asyncio.TaskGroup() as group:
             for _ in range(sending.concurrency):
                 group.create_task(self._work(ready, client))
@@ -286,19 +285,22 @@ class Sender:
             self._end(disk_stop(error))
 
     async def _work(self, ready: _Ready, client: Client) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a worker is no task")
         while (prepared := ready.take() or await ready.wait()) is not None:
-            await self._process(prepared, client)
+            await self._process(prepared, client, task)
             while (following := self._targets.release(prepared.job)) is not None:
                 self._unparked.set()
                 prepared = self._prepared(following)
                 if not self._is_held(following):
                     await self._announce((prepared,))
-                await self._process(prepared, client)
+                await self._process(prepared, client, task)
 
-    async def _process(self, prepared: Prepared, client: Client) -> None:
+    async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one job its outcome and tell it."""
         job = prepared.job
-        outcome = await self._outcome(prepared, client)
+        outcome = await self._outcome(prepared, client, task)
         if outcome.kind not in _CONFIRMED and self._config.input.duplicates == "in_order":
             self._targets.held.setdefault(job.target, job.row)
         self._judge_run(outcome)
@@ -312,14 +314,14 @@ class Sender:
         """Whether the job will not be sent in this run."""
         return self._stopping.is_set() or job.target in self._targets.held
 
-    async def _outcome(self, prepared: Prepared, client: Client) -> Outcome:
+    async def _outcome(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> Outcome:
         job = prepared.job
         if self._stopping.is_set():
             return not_sent(job, self._stop.message if self._stop else "")
         earlier = self._targets.held.get(job.target)
         if earlier is not None:
             return _waits(job, earlier)
-        settled = await client.send(prepared)
+        settled = await client.send(prepared, task)
         if settled.stop:
             self._end(settled.stop)
         return settled.outcome

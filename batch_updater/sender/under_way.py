@@ -27,11 +27,8 @@ class UnderWay:
         self._late: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, request: object) -> None:
-        """Let the time of a request run, in the task that sends it."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a request is sent outside any task")
+    def start(self, request: object, task: asyncio.Task[object]) -> None:
+        """Let the time of a request run, which the task, the current one, is about to send."""
         loop = asyncio.get_running_loop()
         self._tasks[request] = task
         self._ends_at[request] = ends_at = loop.time() + self._timeout_s
@@ -56,8 +53,10 @@ class UnderWay:
     @asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
         """Limit a block to the time of a request, or until everything is cut. Raises TimeoutError."""
-        request = object()
-        self.start(request)
+        request, task = object(), asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is sent outside any task")
+        self.start(request, task)
         try:
             yield
         except asyncio.CancelledError:

@@ -138,7 +138,7 @@ def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course
         elif event:
             limiter.pause(1.5)
             assert limiter.wait_s() >= 1.49
-    assert busiest_second(taken) == limiter.busiest_second <= max(1, int(rate_per_s + burst))
+    assert busiest_second(taken) <= max(1, int(rate_per_s + burst))
 
 
 @dataclass
