@@ -24,6 +24,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+import msgspec
+
 from batch_updater.errors import JournalError
 from batch_updater.files import sync_folder
 from batch_updater.model import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem
@@ -103,9 +105,11 @@ _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds
 FROM rows ORDER BY number
 """
-_GATHERED_FOR_S = 0.002
+_GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
 _DIGEST_BYTES = 16
+_JSON = msgspec.json.Encoder()
+"""Keeps Python's lock for a fifth of the time that the standard library's takes."""
 
 
 class Part(NamedTuple):
@@ -354,7 +358,9 @@ class Journal:
 
         It is: whoever writes that a row may be in flight waits for the commit before anything becomes of the row.
         """
-        plain = json.dumps([values for write in writes if isinstance(write, _Rows) for values in write.values])
+        plain = _JSON.encode(
+            [values for write in writes if isinstance(write, _Rows) for values in write.values]
+        ).decode()
         others = [write for write in writes if isinstance(write, _Write)]
         if not others:
             self._connection.execute(_PLAINLY, (plain,))

@@ -185,7 +185,7 @@ class Attempt(NamedTuple):
     """From 1, over all requests of the row in this part of the run."""
     status: int | None
     """None: no answer came."""
-    seconds: float | None
+    seconds: float
     """Since the row's first request."""
     why: str
 

@@ -126,14 +126,14 @@ class LogFile(logging.Handler):
         else listens.
         """
         if self._has_listeners:
-            facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": made.seconds}
+            facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": round(made.seconds, 4)}
             self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
             return
         now = time.time()
         status = "" if made.status is None else f', "status": {made.status}'
         self._lines.append(
             f'{{"at": "{self._clock.at(now)}", "level": "info", "event": "attempt", "row": {made.row}, '
-            f'"attempt": {made.number}{status}, "seconds": {made.seconds}, "why": "{made.why}"}}'
+            f'"attempt": {made.number}{status}, "seconds": {made.seconds:.4f}, "why": "{made.why}"}}'
         )
         self._flush_in_time(now)
 

@@ -327,8 +327,7 @@ class Client:
             why, status = _WHY[verdict.meaning], result.status
             row.status = status
             self.answered.set()
-        row.clock_stops()
-        self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.seconds, why))
+        self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
         if verdict.meaning is Meaning.TRY_AGAIN:
             self._obey_retry_after(row)
@@ -414,8 +413,9 @@ class Client:
             allow_redirects=False,
             proxy=self._proxy,
         ) as response:
-            retry_after = response.headers.get("Retry-After")
+            retry_after = None
             if not 200 <= response.status < 300:
+                retry_after = response.headers.get("Retry-After")
                 row.refusal = Answer(response.status, b"", complete=False, retry_after=retry_after)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)

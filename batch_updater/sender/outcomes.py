@@ -71,9 +71,10 @@ class RowState:
         self.connecting = self.connected = False
         self.refusal = None
 
-    def clock_stops(self) -> None:
-        """Take note of how long the row has taken so far."""
-        self.seconds = round(time.monotonic() - self.started_s, 4)
+    def clock_stops(self) -> float:
+        """Take note of how long the row has taken so far, in seconds since its first request, and return it."""
+        self.seconds = seconds = time.monotonic() - self.started_s
+        return seconds
 
 
 class OutcomeWriter:

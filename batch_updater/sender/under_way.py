@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,18 +23,17 @@ class UnderWay:
         """Whether the run has ended without waiting for answers."""
         self._timeout_s = timeout_s
         self._ends_at: dict[object, float] = {}
-        """Request -> its limit on the loop's clock; the earliest first."""
+        """Request -> when its time is up, the earliest first. On the monotonic clock: uvloop's own is slow to ask."""
         self._tasks: dict[object, asyncio.Task[object]] = {}
         self._late: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, request: object, task: asyncio.Task[object]) -> None:
         """Let the time of a request run, which the task, the current one, is about to send."""
-        loop = asyncio.get_running_loop()
         self._tasks[request] = task
-        self._ends_at[request] = ends_at = loop.time() + self._timeout_s
+        self._ends_at[request] = time.monotonic() + self._timeout_s
         if self._timer is None:
-            self._timer = loop.call_at(ends_at, self._end_late)
+            self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._end_late)
 
     def stop(self, request: object) -> None:
         """Let it run no longer."""
@@ -74,10 +74,9 @@ class UnderWay:
 
     def _end_late(self) -> None:
         self._timer = None
-        loop = asyncio.get_running_loop()
         for request, ends_at in self._ends_at.items():
-            if ends_at > loop.time():
-                self._timer = loop.call_at(ends_at, self._end_late)
+            if (left_s := ends_at - time.monotonic()) > 0:
+                self._timer = asyncio.get_running_loop().call_later(left_s, self._end_late)
                 break
             self._end(request)
 
