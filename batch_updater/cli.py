@@ -336,7 +336,8 @@ def _close_stdout() -> None:
 
 def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
     """Return what to type next: the same again, the repaired workbook, or after a good check the file itself."""
-    from batch_updater.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN
+    from batch_updater.model import StopReason
+    from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN
     from batch_updater.terminal import is_done
 
     summary = finished.summary
@@ -350,14 +351,15 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
         if not summary.total(NEEDS_NOTHING):
             return "correct these cells and check again"
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
-    steps = []
     if summary.total(RUN_AGAIN) or finished.fault:
+        # One step only: the workbook of this part of the run would send again what the next part will have done.
         again = shlex.join((PROGRAM, "run", finished.facts.input_path, *_input_options(options)))
-        steps.append(f"the same command again goes on with the rows that are not done:\n         {again}")
-    if summary.total(NEEDS_PERSON) and finished.results:
-        command = shlex.join((PROGRAM, "run", str(finished.results), *config))
-        steps.append(f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}')
-    return "\n         Then ".join(steps) or None
+        must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
+        first = "correct first what has stopped the run; then the" if must_mend else "the"
+        goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
+        return f"{first} same command again {goes_on}:\n         {again}"
+    command = shlex.join((PROGRAM, "run", str(finished.results), *config))
+    return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
 
 
 def _input_options(options: argparse.Namespace) -> list[str]:

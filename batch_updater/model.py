@@ -49,7 +49,7 @@ Value: TypeAlias = str | int | Decimal | bool | date | None
 """A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""
 
 MARK_PROPERTY = "batch-updater"
-"""Custom document property of a workbook that this program wrote: `results` or `template`."""
+"""Custom document property of a workbook that this program wrote: `results`, `check` or `template`."""
 TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")

@@ -76,6 +76,11 @@ class _Spoken(logging.Handler):
                     f"The service does not answer as it should ({getattr(record, 'why', '')}). One request at a time "
                     f"tries whether it is back, for {getattr(record, 'wait_s', 0):g} s at most."
                 )
+            case "stop" if getattr(record, "why", None) == "interrupted":
+                self._say(
+                    f"Stopping: what is under way is waited for, {getattr(record, 'wait_s', 0):g} s at most, and the "
+                    "workbook is written. Once more ends at once."
+                )
             case "breaker closed":
                 self._say("The service answers again: going on.")
 

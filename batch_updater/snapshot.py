@@ -112,6 +112,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     Raises InputError if it cannot be read, or if it changed while it was read.
     """
     copy = folder / f"input{source.suffix.lower()}"
+    _refuse_endless(source)
     try:
         with source.open("rb") as reader:
             before = os.fstat(reader.fileno())
@@ -134,6 +135,16 @@ def copy_again(snapshot: Snapshot, target: Path) -> None:
         target.unlink(missing_ok=True)
     with snapshot.path.open("rb") as reader:
         _copy(reader, target)
+
+
+def _refuse_endless(source: Path) -> None:
+    """Refuse what is no file with an end of its own: a device or a pipe would be copied, or waited for, for ever."""
+    if source.exists() and not source.is_file() and not source.is_dir():
+        raise InputError(
+            f"{source} is a device or a pipe, not a file.",
+            remedy="Name a file; CSV from another program is read from standard input, with - as its name.",
+            place=Place(file=str(source)),
+        )
 
 
 def _copy(reader: BinaryIO, target: Path) -> str:

@@ -18,7 +18,7 @@ from batch_updater.summary import NEEDS_NOTHING
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from tqdm import tqdm
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _REFRESH_S = 0.5
 _PLAIN_LINE_EVERY_S = 5.0
 _CAUSES_SHOWN = 5
+_ROWS_TO_FORETELL = 20
+"""Fewer say nothing about when the others will be done."""
 _PROBLEMS_SHOWN = 20
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 9
@@ -91,7 +93,7 @@ def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]
     yield "File", f"{plan.snapshot.name}{sheet}"
     bad = review.rows - review.good
     yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from _labelled("Problems", map(_cause_line, review.causes[:_CAUSES_SHOWN]))
+    yield from _labelled("Problems", _cause_lines(review.causes))
     yield from _labelled("Fields", _field_lines(plan))
     yield from _labelled("Note", table.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
@@ -102,8 +104,10 @@ def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]
 
 
 def sends(begun: Begun, limit: int | None) -> int:
-    """Return how many rows will be sent, at most."""
-    return begun.to_send if limit is None else min(limit, begun.to_send)
+    """Return how many rows will be sent, at most. What is done counts towards a limit: rows are sent in file order."""
+    if limit is None:
+        return begun.to_send
+    return max(0, min(limit, begun.plan.review.good) - (begun.plan.review.good - begun.to_send))
 
 
 def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -127,6 +131,12 @@ def _sample_lines(plan: Plan) -> Iterator[str]:
     yield f"{request.method} {plan.config.api.base_url}{request.path}{query}   (row {plan.review.first_job.row})"
     body = request.body.decode()
     yield body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+
+
+def _cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
+    yield from map(_cause_line, causes[:_CAUSES_SHOWN])
+    if (more := len(causes) - _CAUSES_SHOWN) > 0:
+        yield f"and {more:,} more kinds of trouble, which the workbook lists"
 
 
 def _cause_line(cause: Cause) -> str:
@@ -208,9 +218,9 @@ class PlainLines:
         if now - self._shown_at >= _PLAIN_LINE_EVERY_S:
             self._shown_at = now
             rate = self._done / (now - self._started_at)
-            left = duration((self._total - self._done) / rate)
+            left = f", {duration((self._total - self._done) / rate)} left" if self._done >= _ROWS_TO_FORETELL else ""
             print(
-                f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s, {left} left",
+                f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s{left}",
                 file=self._stream, flush=True,
             )  # fmt: skip
 
@@ -225,7 +235,9 @@ def _in_words(counts: Counter[OutcomeKind]) -> str:
 
 def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> None:
     """Say what became of the rows, why the run ended early, where the workbook is and what to type next."""
-    summary = finished.summary
+    summary, facts = finished.summary, finished.facts
+    if finished.folder is None:
+        print(f"Checked: {facts.input_path}" + (f', sheet "{facts.sheet}"' if facts.sheet else ""), file=stream)
     print(summary.verdict, file=stream)
     if finished.stop:
         print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
@@ -235,8 +247,8 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         _print_problems(finished, stream)
     elif summary.causes:
         print("\nCommonest causes:", file=stream)
-        for cause in summary.causes[:_CAUSES_SHOWN]:
-            _print_wrapped(f"  {_cause_line(cause)}", 6, stream)
+        for line in _cause_lines(summary.causes):
+            _print_wrapped(f"  {line}", 6, stream)
     if finished.fault:
         print(f"\n{finished.fault}", file=stream)
     if finished.results:

@@ -26,20 +26,21 @@ HEADERS = {"Authorization": "Bearer x", "Content-Type": "application/json", "Acc
 
 
 async def work(
-    session: aiohttp.ClientSession, base: str, rows: Iterator[list[str]], done: list[tuple[str, int]]
+    session: aiohttp.ClientSession, base: str, rows: Iterator[list[str]], done: list[tuple[list[str], int]]
 ) -> None:
     """Send rows for as long as the shared iterator has any."""
-    for identity, kind, name, revenue in rows:
+    for row in rows:
+        identity, kind, name, revenue = row
         url = URL(f"{base}/api/v2/opportunities/{identity}?opportunityType={kind}", encoded=True)
         body = f'{{"OpportunityName": {json.dumps(name)}, "SalesRevenue": {revenue}}}'.encode()
         async with session.put(url, data=body, allow_redirects=False) as answer:
             json.loads(await answer.read())
-            done.append((identity, answer.status))
+            done.append((row, answer.status))
 
 
-async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[str, int]]:
-    """Send every row over CONNECTIONS connections; return each record's number and status."""
-    done: list[tuple[str, int]] = []
+async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[list[str], int]]:
+    """Send every row over CONNECTIONS connections; return each row and its status."""
+    done: list[tuple[list[str], int]] = []
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=False),
         headers=HEADERS,

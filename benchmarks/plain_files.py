@@ -20,9 +20,9 @@ def read_rows(path: str) -> Iterator[list[str]]:
         yield from rows
 
 
-def write_results(path: str, done: Iterable[tuple[str, int]]) -> None:
-    """Write each record's number and status into a workbook."""
+def write_results(path: str, done: Iterable[tuple[list[str], int]]) -> None:
+    """Write each row and the status that it was answered with into a workbook."""
     with xlsxwriter.Workbook(path, {"constant_memory": True}) as book:
         sheet = book.add_worksheet()
-        for number, row in enumerate(done):
-            sheet.write_row(number, 0, row)
+        for number, (row, status) in enumerate(done):
+            sheet.write_row(number, 0, [*row, status])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 THREADS = 50
 
 
-def work(base: str, rows: Iterator[list[str]], turn: threading.Lock, done: list[tuple[str, int]]) -> None:
+def work(base: str, rows: Iterator[list[str]], turn: threading.Lock, done: list[tuple[list[str], int]]) -> None:
     """Send rows for as long as the shared iterator has any."""
     with requests.Session() as session:
         session.headers["Authorization"] = "Bearer x"
@@ -36,13 +36,13 @@ def work(base: str, rows: Iterator[list[str]], turn: threading.Lock, done: list[
                 timeout=35,
             )
             answer.json()
-            done.append((identity, answer.status_code))
+            done.append((row, answer.status_code))
 
 
 def main() -> None:
     """Send a file and write what became of it."""
     source, results, base = sys.argv[1:]
-    rows, turn, done = read_rows(source), threading.Lock(), list[tuple[str, int]]()
+    rows, turn, done = read_rows(source), threading.Lock(), list[tuple[list[str], int]]()
     threads = [threading.Thread(target=work, args=(base, rows, turn, done)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()

@@ -150,7 +150,8 @@ class Table:
         if self._widest > len(self.columns.headers):
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
-        return (*notes, *self._sheet.source.notes)
+        own = self._sheet.note
+        return (*((own,) if own else ()), *notes, *self._sheet.source.notes)
 
     def _hidden_columns(self) -> list[str]:
         """Return the letters of the hidden columns that have a header."""

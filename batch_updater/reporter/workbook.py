@@ -159,7 +159,7 @@ class _Results:
         written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
         title = "Results of a check" if facts.command == "check" else "Results of a run"
         self._book.set_properties({"title": title, "created": written_at})
-        self._book.set_custom_property(MARK_PROPERTY, "results")
+        self._book.set_custom_property(MARK_PROPERTY, "check" if facts.command == "check" else "results")
         self._book.close()
 
     def _write_settings(self) -> None:

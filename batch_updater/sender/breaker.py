@@ -75,15 +75,15 @@ class Breaker:
             _log.warning("breaker closed", extra={"event": "breaker closed", "why": "the service answers again"})
             self._opened_at = None
 
-    def failed(self, *, unreachable: bool, requests: int, retries: int) -> None:
-        """Take note of a 429, a 5xx or no answer; `requests` and `retries` have gone out so far."""
+    def failed(self, what: str, *, unreachable: bool, requests: int, retries: int) -> None:
+        """Take note of a 429, a 5xx or no answer, in words; `requests` and `retries` have gone out so far."""
         self._alone += _NO_CONNECTION_COUNTS if unreachable else 1
         if self._opened_at is not None:
             self._next_probe_at = self._clock() + self._jittered_pause_s()
         elif self._alone >= _FAILURES_ALONE:
-            self._open("nothing but failures")
+            self._open(f"nothing but failures; the last: {what}")
         elif retries >= _RETRIES_FREE + self._retry_budget * requests:
-            self._open("the retry budget is spent")
+            self._open(f"too many repeats were needed; the last: {what}")
 
     async def before_probe(self) -> None:
         """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.

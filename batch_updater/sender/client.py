@@ -32,6 +32,7 @@ from batch_updater.sender.verdict import (
     asks_to_slow_down,
     retry_after_s,
     shows_service_down,
+    status_name,
     utc_now,
     verdict_on,
 )
@@ -340,7 +341,8 @@ class Client:
             self._breaker.answered()
             return
         unreachable = isinstance(result, Fault) and result.effect is Effect.NONE
-        self._breaker.failed(unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
+        what = result.message if isinstance(result, Fault) else status_name(result.status)
+        self._breaker.failed(what, unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
         if asks_to_slow_down(result):
             self.counts.throttled += row.status == 429
             if self._limiter.throttled(row.permitted_at):

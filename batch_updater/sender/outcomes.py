@@ -90,7 +90,8 @@ class OutcomeWriter:
             return self._outcome(row, OutcomeKind.UPDATED)
         problems = tuple(self._difference(row.job.row, difference) for difference in found)
         message = " ".join(problem.reason for problem in problems)
-        advice = f"Look at the {self._endpoint.record_name} in {self._endpoint.api_name}."
+        name = self._endpoint.record_name
+        advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
 
     def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:

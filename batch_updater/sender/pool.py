@@ -342,7 +342,8 @@ class Sender:
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""
         if self._stop is None:
-            _log.warning("stop", extra={"event": "stop", "why": stop.reason.value})
+            wait_s = self._config.sending.drain_s if stop.reason is StopReason.INTERRUPTED else None
+            _log.warning("stop", extra={"event": "stop", "why": stop.reason.value, "wait_s": wait_s})
         self._stop = self._stop or stop
         self._stopping.set()
         self._unparked.set()

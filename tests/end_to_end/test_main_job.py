@@ -128,6 +128,8 @@ def test_check_sends_nothing_and_needs_no_account(tmp_path: Path) -> None:
     again = batch_updater("check", "m.xlsx", cwd=tmp_path)
     assert again.code == 1
     assert "15 of 45 rows are good. 30 need you." in again.out
+    assert again.out.startswith("Checked: m.xlsx")
+    assert "of a check" in batch_updater("check", "m-check.xlsx", cwd=tmp_path).out
     assert "Row 13, opportunityType (B13): 'Before' is not a type. Valid are: Pre, Post." in again.out
 
 

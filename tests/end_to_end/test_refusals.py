@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -113,3 +114,12 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert "tries whether it is back, for 2 s at most" in done.err
     assert set(done.outcomes) <= {"failed", "not_sent"}
     assert sum(done.outcomes.values()) == 3
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """What has no end of its own, as a named pipe or a device, is no file to read: exit code 2 at once."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    for source in (tmp_path / "pipe.csv", "/dev/zero"):
+        done = batch_updater("check", source, cwd=tmp_path)
+        assert done.code == 2
+        assert f"{source} is a device or a pipe, not a file." in done.err

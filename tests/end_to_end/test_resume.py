@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.program import batch_updater, configure, sandbox
 from tests.end_to_end.test_terminal import converse
-from tests.torture.runs import ended, journal_of, numbered, start
+from tests.torture.runs import ended, journal_of, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +162,38 @@ def test_a_trial_goes_on_with_the_rest(tmp_path: Path, api: Sandbox) -> None:
     ]
     assert requests == [5, 0, 15]
     assert len({request["path"] for request in api.requests()}) == 20
+
+
+def test_a_trial_again_sends_no_more_and_foretells_no_more(tmp_path: Path, api: Sandbox) -> None:
+    """--limit means the first good rows of the file: once they are done, there is nothing to ask and nothing to do."""
+    numbered(tmp_path / "rows.csv", 9)
+    configure(tmp_path, api.url)
+    batch_updater("run", "rows.csv", "--limit", "4", cwd=tmp_path)
+    before = len(api.requests())
+    again = batch_updater("run", "rows.csv", "--limit", "4", cwd=tmp_path)
+    assert len(api.requests()) == before
+    assert "about 0.0 s" in again.err
+
+
+def test_what_to_do_next_is_one_step(tmp_path: Path, api: Sandbox) -> None:
+    """While rows are not done, only running again is named: the workbook of now would send again what is then done."""
+    rows = [{"Id": n, "Type": "Pre", "OpportunityName": f"n {n}"} for n in range(2, 8)]
+    write_rows(tmp_path / "rows.csv", [*rows, {"Id": "x", "Type": "Pre", "OpportunityName": "y"}])
+    configure(tmp_path, api.url)
+    trial = batch_updater("run", "rows.csv", "--limit", "2", cwd=tmp_path)
+    assert "Next:    the same command again goes on" in trial.out
+    assert "To fix" not in trial.out
+    rest = batch_updater("run", "rows.csv", cwd=tmp_path)
+    assert 'Next:    repair the coloured cells on its sheet "To fix"' in rest.out
+
+
+def test_a_wrong_token_is_what_to_correct_first(tmp_path: Path, api: Sandbox) -> None:
+    """Where the set-up has stopped a run, repairing rows or trying again is not the next step."""
+    numbered(tmp_path / "rows.csv", 3)
+    configure(tmp_path, api.url)
+    done = batch_updater("run", "rows.csv", cwd=tmp_path, NEXUS_TOKEN="wrong-token")
+    assert done.code == 3
+    assert "Next:    correct first what has stopped the run" in done.out
 
 
 def test_what_may_have_been_applied_stays_so_over_a_resume(tmp_path: Path) -> None:

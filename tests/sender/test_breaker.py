@@ -23,7 +23,7 @@ def breaker(clock: Clock | None = None, max_wait_s: float = 60, stopping: asynci
 
 def fail(of: Breaker, times: int = 1, *, unreachable: bool = False, requests: int = 0, retries: int = 0) -> None:
     for _ in range(times):
-        of.failed(unreachable=unreachable, requests=requests, retries=retries)
+        of.failed("503", unreachable=unreachable, requests=requests, retries=retries)
 
 
 def test_failures_alone_open_it_and_another_answer_closes_it() -> None:

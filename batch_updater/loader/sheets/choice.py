@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batch_updater.loader.sheets.book import Layout, SheetRow
     from batch_updater.loader.sheets.opening import Source
 
-_OUR_SHEETS = {"results": TO_FIX, "template": TEMPLATE_SHEET}
+_OUR_SHEETS = {"results": TO_FIX, "check": TO_FIX, "template": TEMPLATE_SHEET}
 """Value of our document property -> the sheet that is read."""
 
 
@@ -44,6 +44,16 @@ class Sheet:
     def rows(self, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield its rows, or at least those of `only`. Raises InputError."""
         return self.source.rows(self.index, only)
+
+    @property
+    def note(self) -> str | None:
+        """What a person should know about the sheet as such; None if there is nothing."""
+        if not (self.ours and self.source.mark == "check"):
+            return None
+        return (
+            f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good rows '
+            "stand in the file that was checked."
+        )
 
     def own_columns(self, headers: Sequence[str]) -> int:
         """Return how many columns at the left are ours and not the input's, given the texts of the header row."""
@@ -73,7 +83,7 @@ def _named(source: Source, wanted: str) -> int:
     close = nearest(wanted, names)
     raise InputError(
         f"{source.name} has no sheet {wanted!r}.",
-        remedy=f"Did you mean {close!r}?" if close else f"It has: {_listed(names)}.",
+        remedy=f"{f'Did you mean {close!r}? ' if close else ''}It has: {_listed(names)}.",
         place=Place(file=source.name, sheet=wanted),
     )
 
