@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -206,6 +207,8 @@ class Client:
         """What the answers have taught so far."""
         self.answered = asyncio.Event()
         """Set by the first HTTP answer of the run."""
+        self.first_answer_s = 0.0
+        """How long that one took."""
 
     async def first_token(self) -> Stop | None:
         """Have a token before any row is touched; returns why the run ends if there is none to be had."""
@@ -327,7 +330,9 @@ class Client:
         else:
             why, status = _WHY[verdict.meaning], result.status
             row.status = status
-            self.answered.set()
+            if not self.answered.is_set():
+                self.first_answer_s = time.monotonic() - row.permitted_at
+                self.answered.set()
         self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
         if verdict.meaning is Meaning.TRY_AGAIN:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from batch_updater.sender.auth import (
 )
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import Client, Connector, Controls, Hooks, Identity, disk_stop, proxy_for, tls_context
-from batch_updater.sender.limiter import Limiter, pause
+from batch_updater.sender.limiter import Limiter, Stopped, pause
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.under_way import UnderWay
 
@@ -38,6 +39,8 @@ _CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
+_SPREAD_OVER_S = 1.0
+"""The workers begin within so long, however slow the service is."""
 _AHEAD_OF_A_WORKER = 2
 """How many jobs are made ready ahead for each worker, at most."""
 _AHEAD_S = 0.02
@@ -199,6 +202,8 @@ class Sender:
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         """Set with each outcome, and when the run ends."""
+        self._begun = 0
+        """Workers that have begun since the first answer."""
         self._under_way = UnderWay(config.api.timeout_s)
 
     def stop(self) -> None:
@@ -288,7 +293,10 @@ class Sender:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a worker is no task")
-        while (prepared := ready.take() or await ready.wait()) is not None:
+        prepared = ready.take() or await ready.wait()
+        if client.answered.is_set():
+            await self._spread(client.first_answer_s)
+        while prepared is not None:
             await self._process(prepared, client, task)
             while (following := self._targets.release(prepared.job)) is not None:
                 self._unparked.set()
@@ -296,6 +304,18 @@ class Sender:
                 if not self._is_held(following):
                     await self._announce((prepared,))
                 await self._process(prepared, client, task)
+            prepared = ready.take() or await ready.wait()
+
+    async def _spread(self, first_answer_s: float) -> None:
+        """Let the workers begin one after another, spread over the time that an answer takes.
+
+        Requests that go out together are answered together, and each answer then waits for those before it, round after
+        round. With 50 workers and answers of 50 ms that costs 2% of the rate.
+        """
+        self._begun += 1
+        wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._begun / self._config.sending.concurrency
+        with suppress(Stopped):  # then the job is told so
+            await pause(wait_s, self._stopping)
 
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one job its outcome and tell it."""
