@@ -131,6 +131,7 @@ def _add_run(commands: _Commands) -> None:
     parser.add_argument(
         "--keep-going", action="store_true", help="go on although the first rows were all refused alike"
     )
+    _add_compare_option(parser)
     parser.add_argument("--restart", action="store_true", help="start a new run although an unfinished one exists")
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
 
@@ -205,6 +206,12 @@ def _add(commands: _Commands, name: str, command: object, what: str, example: st
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
     parser.add_argument("--verbose", action="store_true", help="show every attempt and decision on standard error")
     return parser
+
+
+def _add_compare_option(parser: _Parser) -> None:
+    parser.add_argument(
+        "--compare", action="store_true", help="read each record first, and send only what would change it"
+    )
 
 
 def _add_config_option(parser: _Parser) -> None:
@@ -448,7 +455,10 @@ def _config(options: argparse.Namespace) -> Config:
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
     if getattr(options, "sheet", None) is not None:
         fields["sheet"] = options.sheet
-    return config.model_copy(update={"input": config.input.model_copy(update=fields)})
+    sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
+    if getattr(options, "compare", False):
+        sections["sending"] = config.sending.model_copy(update={"compare": True})
+    return config.model_copy(update=sections)
 
 
 def _require_sendable(config: Config) -> None:

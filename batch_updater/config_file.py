@@ -30,7 +30,6 @@ _LARGEST_BYTES = 1_000_000
 _Path: TypeAlias = tuple[str, ...]
 
 _WITHOUT_A_FEATURE = {
-    "sending.compare": "comparison before sending",
     "guards": "guards",
     "results.keep_days": "removal of old runs",
     "nightly": "nightly job",

@@ -28,7 +28,7 @@ import msgspec
 
 from batch_updater.errors import JournalError
 from batch_updater.files import sync_folder
-from batch_updater.model import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem
+from batch_updater.model import AllowedList, AllowedValue, Kept, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,8 @@ _SCHEMA = (
         kind TEXT,                       -- NULL: may be in flight
         status INTEGER, message TEXT, advice TEXT, cause TEXT, problems TEXT,
         sent_at REAL,
-        seconds REAL
+        seconds REAL,
+        before TEXT, asked TEXT, reported TEXT  -- JSON: the record as it was read, what was sent, what came back
     )
     """,
     """
@@ -81,30 +82,39 @@ WHERE number = (SELECT max(number) FROM parts)
 _COUNT_AS_EARLIER = "UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0"
 _NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
 _PLAINLY = """
-INSERT INTO rows (number, target, digest, attempts, kind, status, message, advice, cause, sent_at, seconds)
+INSERT INTO rows (number, target, digest, attempts, kind, status, message, advice, cause, sent_at, seconds,
+    before, asked, reported)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
     json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), '', '', '',
-    json_extract(value, '$[6]'), json_extract(value, '$[7]')
+    json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'), json_extract(value, '$[9]'),
+    json_extract(value, '$[10]')
 FROM json_each(?) WHERE true
 ON CONFLICT (number) DO UPDATE SET digest = coalesce(excluded.digest, digest), attempts = excluded.attempts,
     kind = excluded.kind, status = excluded.status, message = '', advice = '', cause = '', problems = NULL,
-    sent_at = excluded.sent_at, seconds = excluded.seconds
+    sent_at = excluded.sent_at, seconds = excluded.seconds, before = coalesce(before, excluded.before),
+    asked = excluded.asked, reported = excluded.reported
 """
 """Writes many rows at once, given as JSON: that they may be in flight (no kind), or that they were confirmed.
 
 Each call of SQLite lets go of Python's lock and has to wait for it again, which beside a busy event loop takes longer
 than the call. One call for all rows of a commit, which is the commit as well, makes the sending twice as fast."""
 _SETTLED = """
-INSERT INTO rows (number, target, attempts, kind, status, message, advice, cause, problems, sent_at, seconds)
-VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO rows (number, target, attempts, kind, status, message, advice, cause, problems, sent_at, seconds, before,
+    asked, reported)
+VALUES (?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO UPDATE SET attempts = excluded.attempts, kind = excluded.kind, status = excluded.status,
     message = excluded.message, advice = excluded.advice, cause = excluded.cause, problems = excluded.problems,
-    sent_at = excluded.sent_at, seconds = excluded.seconds
+    sent_at = excluded.sent_at, seconds = excluded.seconds, before = coalesce(before, excluded.before),
+    asked = excluded.asked, reported = excluded.reported
 """
+_BEFORE = "UPDATE rows SET before = coalesce(before, ?) WHERE number = ?"
+"""The first reading counts: a later one may show what an update without an answer has changed."""
 _OUTCOMES = """
-SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds
+SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds,
+    before, asked, reported
 FROM rows ORDER BY number
 """
+_NOTHING_KEPT = Kept(None, None, None)
 _GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
 _DIGEST_BYTES = 16
@@ -167,6 +177,7 @@ _KEPT, _UNKNOWN = 1, 2
 class _Write(NamedTuple):
     statement: str
     values: tuple[object, ...]
+    committed: asyncio.Future[None] | None = None
 
 
 class _Rows(NamedTuple):
@@ -189,6 +200,9 @@ class _Record(NamedTuple):
     attempts: int
     sent_at: float | None
     seconds: float | None
+    before: str | None
+    asked: str | None
+    reported: str | None
 
 
 def _settled_values(outcome: Outcome) -> tuple[object, ...]:
@@ -196,7 +210,7 @@ def _settled_values(outcome: Outcome) -> tuple[object, ...]:
     sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
     return (
         outcome.row, outcome.attempts, outcome.kind.value, outcome.status, outcome.message, outcome.advice,
-        outcome.cause, problems, sent_at, outcome.seconds,
+        outcome.cause, problems, sent_at, outcome.seconds, *(outcome.kept or _NOTHING_KEPT),
     )  # fmt: skip
 
 
@@ -289,12 +303,20 @@ class Journal:
     async def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises JournalError if an earlier one could not be written."""
         self.require_writable()
-        row, kind, message, advice, cause, problems, status, attempts, sent_at, seconds = outcome
+        row, kind, message, advice, cause, problems, status, attempts, sent_at, seconds, kept = outcome
         if message or advice or cause or problems:
             self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
             return
         moment = sent_at.timestamp() if sent_at else None
-        self._writes.put(_Rows(((row, "", None, attempts, kind, status, moment, seconds),), None))
+        values = (row, "", None, attempts, kind, status, moment, seconds, *(kept or _NOTHING_KEPT))
+        self._writes.put(_Rows((values,), None))
+
+    async def will_change(self, row: int, before: str) -> None:
+        """Return when the journal holds what a record was before its update. Raises JournalError."""
+        self.require_writable()
+        committed = asyncio.get_running_loop().create_future()
+        self._writes.put(_Write(_BEFORE, (before, row), committed))
+        await committed
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
@@ -349,7 +371,7 @@ class Journal:
                 self._fault = JournalError(f"The journal {self._path} cannot be written: {_why(error)}.")
                 if self._connection.in_transaction:
                     self._connection.rollback()
-        waiting = [write.committed for write in writes if isinstance(write, _Rows) and write.committed is not None]
+        waiting = [write.committed for write in writes if write.committed is not None]
         if waiting:
             waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
 
@@ -438,7 +460,13 @@ def _outcome(record: _Record) -> Outcome:
         attempts=record.attempts,
         sent_at=None if record.sent_at is None else datetime.fromtimestamp(record.sent_at, UTC),
         seconds=record.seconds,
+        kept=_kept(record),
     )
+
+
+def _kept(record: _Record) -> Kept | None:
+    kept = Kept(record.before, record.asked, record.reported)
+    return None if kept == _NOTHING_KEPT else kept
 
 
 def _outcomes(connection: sqlite3.Connection) -> Iterator[Outcome]:

@@ -153,6 +153,17 @@ class OutcomeKind(StrEnum):
     PLANNED = "planned"
 
 
+class Kept(NamedTuple):
+    """A row's record as JSON texts, for whoever wants to know what has changed, or to take it back."""
+
+    before: str | None
+    """The record before the update; None where it was not read."""
+    asked: str | None
+    """The body of the update."""
+    reported: str | None
+    """What the API answered to the update."""
+
+
 class Outcome(NamedTuple):
     """What became of one row."""
 
@@ -175,6 +186,8 @@ class Outcome(NamedTuple):
     """When the first request went out, UTC."""
     seconds: float | None = None
     """From the first request to the last answer."""
+    kept: Kept | None = None
+    """None where nothing was sent or read."""
 
 
 class Attempt(NamedTuple):

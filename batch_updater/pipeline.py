@@ -20,7 +20,7 @@ from batch_updater import snapshot as snapshots
 from batch_updater.config import InputSettings, settings_of
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ExitCode, InputError, JournalError, Place, ResultsError, UsageError
+from batch_updater.errors import ConfigError, ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
 from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from batch_updater.loader.loader import Review, Table
     from batch_updater.model import AllowedList, Job, Outcome
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.client import Hooks
+    from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
     from batch_updater.snapshot import Snapshot, Source
     from batch_updater.summary import Summary
@@ -192,6 +192,11 @@ class _Opened:
 def _opened(source: Source, config: Config, folder: Path) -> _Opened:
     description = read_description(config.api.endpoint)
     endpoint = endpoint_of(description)
+    if config.sending.compare and endpoint.read is None:
+        raise ConfigError(
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Leave out --compare and sending.compare, or add x-read to the description.",
+        )
     snapshot = snapshots.take(source, folder)
     table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
     return _Opened(config, description, endpoint, snapshot, table)
@@ -342,7 +347,8 @@ class Run:
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials:
                 hooks = _hooks(journal, log, progress)
-                sent = _run_loop(self._send(hooks, self._jobs(journal), credentials, interrupts))
+                reading = _reading(self._plan, journal) if self._plan.config.sending.compare else None
+                sent = _run_loop(self._send(hooks, self._jobs(journal), credentials, interrupts, reading))
             return self._report(results, journal, sent)
 
     def _journal(self) -> Journal:
@@ -352,11 +358,16 @@ class Run:
         return Journal.create(path, _opening_facts(self._begun), self._started_at)
 
     async def _send(
-        self, hooks: Hooks, jobs: Iterator[Job], credentials: Credentials, interrupts: Interrupts | None
+        self,
+        hooks: Hooks,
+        jobs: Iterator[Job],
+        credentials: Credentials,
+        interrupts: Interrupts | None,
+        reading: Reading | None,
     ) -> SendResult:
         import asyncio
 
-        from batch_updater.sender.pool import Sender
+        from batch_updater.sender.pool import Course, Sender
 
         sender = Sender(
             self._plan.endpoint,
@@ -364,9 +375,12 @@ class Run:
             hooks,
             credentials,
             self._environ,
-            rows=self._plan.review.rows,
             # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
-            keep_going=self._options.keep_going or self._begun.earlier.resumed is not None,
+            Course(
+                self._plan.review.rows,
+                self._options.keep_going or self._begun.earlier.resumed is not None,
+                reading,
+            ),
         )
         if interrupts:
             interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
@@ -467,6 +481,12 @@ class Run:
             f"Only the first {limit:,} good rows were sent, as --limit asked.",
             "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
+
+
+def _reading(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
+    from batch_updater.sender.client import Reading
+
+    return Reading.of(plan.endpoint, journal.will_change, only=only)
 
 
 def _hooks(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:

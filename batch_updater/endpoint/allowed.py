@@ -103,6 +103,13 @@ class AllowedValues:
         name, known = job.values.get(described.name), self._lists.get(self._key(described, job))
         return known.ids.get(name) if known and isinstance(name, str) else None
 
+    def name_of(self, described: Field, job: Job, identity: object) -> str | None:
+        """Return the name that an id stands for in that field of the job; None if it is not known."""
+        known = self._lists.get(self._key(described, job))
+        if known is None:
+            return None
+        return next((value.name for value in known.list.values if str(value.id) == str(identity)), None)
+
     def _key(self, described: Field, job: Job) -> _Key:
         """Which list holds for the field in this job; a field that is not sent counts as the API's default."""
         depends_on = described.allowed.depends_on if described.allowed else ()

@@ -29,6 +29,22 @@ class Difference(NamedTuple):
     """As it was reported; '' if it is empty."""
 
 
+class Unknown(NamedTuple):
+    """A value that the API does not tell."""
+
+    id: str
+    """The id that it reports in place of the name; '' if it reports nothing."""
+
+
+class FieldChange(NamedTuple):
+    """A field that an update would change."""
+
+    field: str
+    now: object
+    """As the API reports it; None if it is empty; Unknown if it cannot be told."""
+    new: Value
+
+
 def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object] | None:
     """Return the answer if it is the record that the description promises, else None.
 
@@ -62,6 +78,53 @@ def differences(
         elif field.reported_id_as is not None and field.reported_id_as in record:
             found.extend(_different_id(field, job, record[field.reported_id_as], allowed))
     return tuple(found)
+
+
+def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, object] | None:
+    """Return the job's record out of the answer to a reading: alone, or the one of an array that is the target.
+
+    None if there is no such record, or more than one.
+    """
+    listed = answer if isinstance(answer, list) else [answer]
+    records = [record for one in listed if (record := described_record(endpoint, one)) is not None]
+    keys = [field for field in endpoint.reported_fields if field.selects_record and field.reported_as]
+    found = [
+        record
+        for record in records
+        if all(same(field, job.values.get(field.name), record.get(field.reported_as or "")) for field in keys)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def changes(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], allowed: AllowedValues
+) -> tuple[FieldChange, ...]:
+    """Return what the job would change of a record as it stands.
+
+    A field that the record does not tell, and a name whose id is not known, may be another and so counts as one.
+    """
+    found = []
+    for field in endpoint.body_fields:
+        if field.name not in job.values:
+            continue
+        asked, now = job.values[field.name], value_in(field, job, record, allowed)
+        unknown = isinstance(now, Unknown)
+        if unknown or not same(field, asked, now):
+            found.append(FieldChange(field.name, now, asked))
+    return tuple(found)
+
+
+def value_in(field: Field, job: Job, record: Mapping[str, object], allowed: AllowedValues) -> object:
+    """Return what a record holds in a field, a name for an id where that is known; Unknown if it cannot be told."""
+    if field.reported_as is not None and field.reported_as in record:
+        return record[field.reported_as]
+    if field.reported_id_as is None or field.reported_id_as not in record:
+        return Unknown("")
+    identity = record[field.reported_id_as]
+    if _is_blank(identity):
+        return None
+    name = allowed.name_of(field, job, identity)
+    return Unknown(_plain(identity)) if name is None else name
 
 
 def _different_id(field: Field, job: Job, got: object, allowed: AllowedValues) -> tuple[Difference, ...]:

@@ -97,6 +97,16 @@ class Field:
     allowed: AllowedNames | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadOperation:
+    """The operation of the same API that gives a record as it stands."""
+
+    path: str
+    """With a leading slash and `{wire_name}` for each path field of the update."""
+    query: tuple[str, ...]
+    """Names of the update's query fields that this one takes too."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One operation of an API."""
@@ -126,6 +136,10 @@ class Endpoint:
     """Properties of an error answer that hold its message, the best first."""
     quota_message: str | None
     """The message of a 429 that means that the quota is used up; None if the description does not say."""
+    read: ReadOperation | None = None
+    """How a record is read; None if the description names no such operation."""
+    quota_per_month: int | None = None
+    """Requests that the account may send in a month; None if the description does not say."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""

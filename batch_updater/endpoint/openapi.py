@@ -3,7 +3,9 @@
 What OpenAPI cannot say stands in extensions of the document:
 
 - on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
-  that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated);
+  that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
+  (operationId of a GET in the same document that gives the record as it stands, alone or in an array),
+  `x-quota-per-month` (requests that the account may send);
 - on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
   (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
   null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
@@ -23,7 +25,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location
+from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location, ReadOperation
 from batch_updater.errors import EndpointError, Place
 from batch_updater.spelling import nearest
 
@@ -181,6 +183,7 @@ class _Document:
         fields = (*(self._parameter(found, answers) for found in parameters), *fields)
         self._require_distinct(fields, operation.at)
         info = _mapping(self._root.get("info"))
+        fields = tuple(sorted(fields, key=lambda field: list(Location).index(field.location)))
         return Endpoint(
             name=name or str(operation.node.get("operationId") or f"{method} {path}"),
             api_name=str(info.get("title") or "the API"),
@@ -188,14 +191,39 @@ class _Document:
             method=method.upper(),
             path=path,
             content_type=content_type,
-            fields=tuple(sorted(fields, key=lambda field: list(Location).index(field.location))),
+            fields=fields,
             idempotent=method == "put" or operation.node.get("x-idempotent") is True,
             record_statuses=answers.record_statuses,
             default_expects_record=answers.default_expects_record,
             record_properties=answers.properties,
             error_message_keys=_texts(operation.node.get("x-error-message")),
             quota_message=answers.quota_message,
+            read=self._read_operation(operation, fields),
+            quota_per_month=_whole(operation.node.get("x-quota-per-month")),
         )
+
+    def _read_operation(self, operation: _Found, fields: tuple[Field, ...]) -> ReadOperation | None:
+        wanted = _text(operation.node.get("x-read"))
+        if wanted is None:
+            return None
+        for path, node in _mapping(self._root.get("paths")).items():
+            item = self._resolved(node, f"/paths/{_escaped(path)}")
+            read = self._resolved(item.node.get("get", {}), f"{item.at}/get")
+            if read.node.get("operationId") == wanted:
+                return self._read_by(path, item, read, fields)
+        self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
+
+    def _read_by(self, path: str, item: _Found, read: _Found, fields: tuple[Field, ...]) -> ReadOperation:
+        """Return how to read with the values of an update: it must have them all."""
+        known = {(field.wire_name, str(field.location)): field for field in fields}
+        query = []
+        for found in self._parameters(path, item, read):
+            key = str(found.node.get("name")), str(found.node.get("in"))
+            if key in known:
+                query += [known[key].name] if key[1] == Location.QUERY else []
+            elif key[1] == Location.PATH or found.node.get("required") is True:
+                self._refuse(found.at, f"needs {key[0]}, which the update does not have", "Name another operation.")
+        return ReadOperation(path, tuple(query))
 
     def _operation(self, operation_id: str | None) -> tuple[str, str, _Found, _Found]:
         found = list(self._operations())

@@ -65,6 +65,24 @@ class RequestBuilder:
             (field.name, f"{json.dumps(field.wire_name)}: ", _member_writer(field)) for field in endpoint.body_fields
         )
 
+    def build_read(self, job: Job) -> Request:
+        """Build the request that reads the job's record. Raises ValueError as `build` does, and without a `read`."""
+        read = self._endpoint.read
+        if read is None:
+            raise ValueError(f"{self._endpoint.name} describes no way to read a record")
+        query = "&".join(
+            start + _quoted(written(field, job.values[name]))
+            for name, start, field in self._query
+            if name in read.query and name in job.values
+        )
+        return Request("GET", self._filled(read.path, job), query, b"", self._endpoint.content_type)
+
+    def _filled(self, path: str, job: Job) -> str:
+        for place, field in self._path:
+            value = job.values[field.name]
+            path = path.replace(place, str(value) if type(value) is int else segment(written(field, value)))
+        return path
+
     def build(self, job: Job) -> Request:
         """Build one job's request. Runs for every row: kept lean.
 
@@ -72,10 +90,7 @@ class RequestBuilder:
         written in UTF-8: the loader refuses such values, this is the last line of defence.
         """
         values, endpoint = job.values, self._endpoint
-        path = endpoint.path
-        for place, field in self._path:
-            value = values[field.name]
-            path = path.replace(place, str(value) if type(value) is int else segment(written(field, value)))
+        path = self._filled(endpoint.path, job)
         query = "&".join(
             [start + _quoted(written(field, values[name])) for name, start, field in self._query if name in values]
         )

@@ -8,16 +8,18 @@ import ssl
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import described_record
+from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
@@ -29,6 +31,7 @@ from batch_updater.sender.verdict import (
     Effect,
     Fault,
     Meaning,
+    Verdict,
     again_advice,
     asks_to_slow_down,
     retry_after_s,
@@ -52,7 +55,6 @@ if TYPE_CHECKING:
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.under_way import UnderWay
-    from batch_updater.sender.verdict import Verdict
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
@@ -81,6 +83,8 @@ class Hooks:
 
 
 _log = logging.getLogger("batch_updater.sender")
+_EXACT = msgspec.json.Encoder(decimal_format="number")
+"""Writes a number with the digits that it came with."""
 
 
 class _SentAgain(Exception):  # noqa: N818
@@ -96,6 +100,25 @@ class Settled:
 
     outcome: Outcome
     stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """That each record is read before its update, and what is done then."""
+
+    endpoint: Endpoint
+    """The update's, as far as an answer to a reading is judged by it."""
+    builder: RequestBuilder
+    before_change: Callable[[int, str], Awaitable[None]]
+    """Awaited with a row and its record as JSON before the update may go out; raises JournalError."""
+    only: bool
+    """Whether nothing is sent but readings."""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, before_change: Callable[[int, str], Awaitable[None]], *, only: bool) -> Reading:
+        """Return how the records of an endpoint are read, which must describe it."""
+        as_read = replace(endpoint, idempotent=True, record_statuses={}, default_expects_record=True)
+        return cls(as_read, RequestBuilder(endpoint), before_change, only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +207,7 @@ class Client:
         controls: Controls,
         credentials: Identity,
         hooks: Hooks,
+        reading: Reading | None,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
@@ -193,6 +217,7 @@ class Client:
         self._under_way = controls.under_way
         self._stopping = controls.stopping
         self._hooks = hooks
+        self._reading = reading
         self._tokens = credentials.tokens
         self._proxy = proxy_for(config.api, config.api.base_url or "")
         self._outcomes = OutcomeWriter(endpoint)
@@ -227,7 +252,10 @@ class Client:
         if not job.maybe_applied and (problems := self.allowed.judge(job)):
             return Settled(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
         row = RowState(job, task, effect=Effect.POSSIBLE if job.maybe_applied else Effect.NONE)
+        row.asked = request.body
         try:
+            if self._reading is not None and (settled := await self._compared(row, self._reading)):
+                return settled
             verdict = await self._settle(row, request)
         except Stopped:
             return Settled(self._outcomes.unsettled(row))
@@ -238,6 +266,24 @@ class Client:
         except _EndOfRun as end:
             return self._ended(row, end.stop)
         return self._judged(row, verdict)
+
+    async def _compared(self, row: RowState, reading: Reading) -> Settled | None:
+        """Read the record first; None if the update is to be sent."""
+        row.begins(reading=True)
+        verdict = await self._settle(row, reading.builder.build_read(row.job))
+        if verdict.meaning is not Meaning.ACCEPTED:
+            if isinstance(row.last, Answer) and row.last.parsed() == []:
+                return Settled(self._outcomes.missing(row))
+            return self._judged(row, verdict)
+        record = row.record or {}
+        if not changes(self._endpoint, row.job, record, self.allowed):
+            return Settled(self._outcomes.unchanged(row))
+        row.before = _EXACT.encode(record).decode()
+        if reading.only:
+            return Settled(self._outcomes.planned(row))
+        await reading.before_change(row.job.row, row.before)
+        row.begins(reading=False)
+        return None
 
     def _judged(self, row: RowState, verdict: Verdict) -> Settled:
         answer = row.last
@@ -310,14 +356,21 @@ class Client:
                 await self._token()
             token = self._tokens.current
             row.last = await self._exchange(row, request, token)
-            row.record = self._record(row.last)
-            verdict = verdict_on(row.last, self._endpoint, has_record=row.record is not None)
+            row.record = self._record(row, row.last)
+            verdict = self._verdict(row, row.last)
             self._take_note(row, row.last, verdict)
             if token and verdict.meaning in _TOKEN_ACCEPTED:
                 self._tokens.accepted(token)
             if verdict.meaning is not Meaning.TOKEN_REFUSED or row.token_refusals >= _TOKEN_REFUSALS_PER_ROW:
                 return verdict
             await self._replace(token)
+
+    def _verdict(self, row: RowState, result: Answer | Fault) -> Verdict:
+        if row.reading and self._reading:
+            # Reading changes nothing, whatever comes of it, and may be repeated.
+            verdict = verdict_on(result, self._reading.endpoint, has_record=row.record is not None)
+            return Verdict(verdict.meaning, Effect.NONE)
+        return verdict_on(result, self._endpoint, has_record=row.record is not None)
 
     def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
         """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
@@ -383,9 +436,11 @@ class Client:
         with _credentials_end_the_run():
             await self._tokens.refused(token)
 
-    def _record(self, result: Answer | Fault) -> Mapping[str, object] | None:
+    def _record(self, row: RowState, result: Answer | Fault) -> Mapping[str, object] | None:
         if not isinstance(result, Answer) or not 200 <= result.status < 300:
             return None
+        if row.reading:
+            return record_of(self._endpoint, row.job, result.parsed())
         return described_record(self._endpoint, result.parsed())
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
@@ -394,7 +449,7 @@ class Client:
         await self._limiter.permit()
         row.permitted_at = self._limiter.last_permit_at
         self.counts.requests += 1
-        self.counts.retries += row.attempts > 0
+        self.counts.retries += row.sendings > 0
         row.goes_out()
         _SENDING.set(row)
         # The clock starts now: waiting for a permit was not the service's fault.
@@ -453,7 +508,7 @@ class Client:
         host = URL(self._base).host or ""
         if not row.connected:  # nothing has gone out after all
             self.counts.requests -= 1
-            self.counts.retries -= row.attempts > 1
+            self.counts.retries -= row.sendings > 1
         if isinstance(error, aiohttp.ClientSSLError):
             # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import differences
-from batch_updater.model import Outcome, OutcomeKind, Problem
+from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
 from batch_updater.sender.verdict import (
     MESSAGE_CHARACTERS,
     Answer,
@@ -40,6 +40,12 @@ class RowState:
     """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
     attempts: int = 0
     """Requests that went out."""
+    sendings: int = 0
+    """Those of them that were the current request, reading or update, and not the one before it."""
+    reading: bool = False
+    """Whether the current request reads the record."""
+    was_read: bool = False
+    """Whether the record was read, so that the current request is the update."""
     tries: int = 0
     """Those that count towards `sending.attempts`: no probes, no repeats after a 401."""
     permitted_at: float = 0.0
@@ -59,6 +65,10 @@ class RowState:
     refusal: Answer | None = None
     """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
     last: Answer | Fault | None = None
+    before: str | None = None
+    """The record as it was read, in JSON; None if it was not."""
+    asked: bytes | None = None
+    """Body of the update."""
     record: Mapping[str, object] | None = None
     """The record that the last answer held; None if it held none."""
 
@@ -68,8 +78,15 @@ class RowState:
             self.sent_at = utc_now()
             self.started_s = time.monotonic()
         self.attempts += 1
+        self.sendings += 1
         self.connecting = self.connected = False
         self.refusal = None
+
+    def begins(self, *, reading: bool) -> None:
+        """Take note that the next request is another one."""
+        self.was_read = self.reading
+        self.reading = reading
+        self.sendings = self.tries = 0
 
     def clock_stops(self) -> float:
         """Take note of how long the row has taken so far, in seconds since its first request, and return it."""
@@ -94,6 +111,21 @@ class OutcomeWriter:
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
 
+    def unchanged(self, row: RowState) -> Outcome:
+        """Say that the record holds already what is asked for."""
+        if row.job.maybe_applied:
+            return self._outcome(row, OutcomeKind.UPDATED)  # an earlier part of the run sent it without an answer
+        return self._outcome(row, OutcomeKind.UNCHANGED)
+
+    def planned(self, row: RowState) -> Outcome:
+        """Say that the row would be sent, and what its record holds now."""
+        return self._outcome(row, OutcomeKind.PLANNED)
+
+    def missing(self, row: RowState) -> Outcome:
+        """Say that there is no such record to read."""
+        message = f"{self._endpoint.api_name} has no such {self._endpoint.record_name}."
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice_on(404, self._endpoint), status_name(404))
+
     def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:
         """Say why the API will not do it; `allowed` knows already what this answer taught."""
         said = message_of(answer, self._endpoint)
@@ -104,14 +136,14 @@ class OutcomeWriter:
 
     def unsettled(self, row: RowState) -> Outcome:
         """Say what is known of a row that no attempt has settled."""
-        if not row.attempts:
+        if not row.attempts or (row.was_read and not row.sendings):
             return not_sent(row.job)
         message, advice, cause = self._trouble(row.last)
         return self._outcome(row, unsettled_kind(row.effect), message, advice, cause)
 
     def stopped(self, row: RowState, stop: Stop) -> Outcome:
         """Say that something ended the run while this row was being sent."""
-        if not row.attempts:
+        if not row.attempts or (row.was_read and not row.sendings):
             return not_sent(row.job, stop.message)
         cause = self._trouble(row.last)[2]
         return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, cause)
@@ -146,12 +178,29 @@ class OutcomeWriter:
         problems: tuple[Problem, ...] = (),
     ) -> Outcome:
         return Outcome(
-            row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds
-        )
+            row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds,
+            _kept(row, kind),
+        )  # fmt: skip
 
 
 def _short(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
+
+
+_KEPT_FOR = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
+_LONGEST_KEPT_BYTES = 20_000
+
+
+def _kept(row: RowState, kind: OutcomeKind) -> Kept | None:
+    """Return what the journal keeps of a row's values: only of what changed a record, or would."""
+    if kind not in _KEPT_FOR:
+        return None
+    asked = None if row.asked is None else row.asked.decode()
+    answer = row.last
+    reported = answer.body if isinstance(answer, Answer) and row.sendings and not row.reading else b""
+    if len(reported) > _LONGEST_KEPT_BYTES:
+        reported = b""
+    return Kept(row.before, asked, reported.decode("utf-8", "replace") or None)
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -21,7 +21,17 @@ from batch_updater.sender.auth import (
     source_by_reference,
 )
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Connector, Controls, Hooks, Identity, disk_stop, proxy_for, tls_context
+from batch_updater.sender.client import (
+    Client,
+    Connector,
+    Controls,
+    Hooks,
+    Identity,
+    Reading,
+    disk_stop,
+    proxy_for,
+    tls_context,
+)
 from batch_updater.sender.limiter import Limiter, Stopped, pause
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.under_way import UnderWay
@@ -121,6 +131,18 @@ class _Targets:
         return queue.popleft()
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a run is to do besides sending its jobs."""
+
+    rows: int
+    """Rows of the whole input, of which a share may fail."""
+    keep_going: bool = False
+    """Whether to go on although the first rows were all refused alike."""
+    reading: Reading | None = None
+    """How records are read before their updates; None: they are not."""
+
+
 class _Ready:
     """Jobs that the workers may take: at most `ahead` more than are being sent when the feeder goes on.
 
@@ -183,21 +205,20 @@ class Sender:
         hooks: Hooks,
         credentials: Credentials,
         environ: Mapping[str, str],
-        *,
-        rows: int,
-        keep_going: bool = False,
+        course: Course,
     ) -> None:
         self._endpoint = endpoint
         self._builder = RequestBuilder(endpoint)
         self._config = config
         self._hooks = hooks
         self._credentials = credentials
+        self._reading = course.reading
         self._environ = environ
         self._stopping = asyncio.Event()
         self._stop: Stop | None = None
         self._aborted = False
-        self._alike = _Alike(0 if keep_going else config.sending.stop_after_alike)
-        self._failures_left = config.sending.failures_allowed(rows)
+        self._alike = _Alike(0 if course.keep_going else config.sending.stop_after_alike)
+        self._failures_left = config.sending.failures_allowed(course.rows)
         self._targets = _Targets()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
@@ -373,7 +394,7 @@ class Sender:
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
         identity = Identity(self._token_source(session, limiter), self._credentials.headers)
         controls = Controls(limiter, breaker, self._under_way, self._stopping)
-        return Client(self._endpoint, self._config, session, controls, identity, self._hooks)
+        return Client(self._endpoint, self._config, session, controls, identity, self._hooks, self._reading)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials

@@ -10,8 +10,8 @@ from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
-from batch_updater.sender.client import Hooks
-from batch_updater.sender.pool import Sender, SendResult
+from batch_updater.sender.client import Hooks, Reading
+from batch_updater.sender.pool import Course, Sender, SendResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -66,6 +66,7 @@ def send(
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]] = nothing_before,
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
+    reading: Reading | None = None,
     **sending: float | str,
 ) -> Sent:
     """Send jobs to the API at `url` and return every outcome; fails if a row gets two."""
@@ -96,8 +97,7 @@ def send(
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, environ),
             environ,
-            rows=len(listed),
-            keep_going=keep_going,
+            Course(len(listed), keep_going, reading),
         )
         return await sender.send(iter(listed))
 
