@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from batch_updater.config import Config
-    from batch_updater.pipeline import Finished, Run
+    from batch_updater.interrupts import Interrupts
+    from batch_updater.pipeline import Begun, Finished, Plan, Run
+    from batch_updater.terminal import Bar, PlainLines
 
 PROGRAM = "batch-updater"
 REPORT_FAULTS_TO = "the person who installed batch-updater for you, with the lines above"
@@ -141,6 +143,7 @@ def _add_check(commands: _Commands) -> None:
         commands, "check", _check, "do everything but sending: say what is wrong with which cell", "check changes.xlsx"
     )
     _add_input_options(parser)
+    _add_compare_option(parser)
 
 
 def _add_template(commands: _Commands) -> None:
@@ -265,6 +268,8 @@ def _run(options: argparse.Namespace) -> int:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, sys.stderr, options.limit)
+        if begun.to_send and asking and config.sending.compare:
+            _show_stakes(begun)
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
         run = pipeline.Run(begun, pipeline.Options(results, options.limit, options.keep_going), os.environ)
@@ -272,7 +277,22 @@ def _run(options: argparse.Namespace) -> int:
     return _end(finished, options)
 
 
+def _show_stakes(begun: Begun) -> None:
+    """Read every record, so that the question is asked with what is at stake; nothing is sent."""
+    from batch_updater import terminal
+
+    with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
+        terminal.print_stakes(_compared(begun.plan, None, Path(folder)), sys.stderr)
+
+
 def _execute(run: Run, rows: int) -> Finished:
+    with _shown(rows) as (progress, interrupts):
+        return run.execute(progress, interrupts)
+
+
+@contextlib.contextmanager
+def _shown(rows: int) -> Iterator[tuple[Bar | PlainLines, Interrupts]]:
+    """Show how far the sending of so many rows is, and take signals, until the block ends."""
     from batch_updater.interrupts import Interrupts
     from batch_updater.run_log import spoken
     from batch_updater.terminal import Bar, PlainLines
@@ -282,7 +302,7 @@ def _execute(run: Run, rows: int) -> Finished:
         Bar(rows) if sys.stderr.isatty() else PlainLines(rows, sys.stderr) as progress,
         spoken(progress.say),
     ):
-        return run.execute(progress, interrupts)
+        yield progress, interrupts
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -317,7 +337,18 @@ def _check(options: argparse.Namespace) -> int:
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
-            return _end(pipeline.check(plan, results), options)
+            if not config.sending.compare:
+                return _end(pipeline.check(plan, results), options)
+            _require_sendable(config)
+            return _end(_compared(plan, results, Path(folder)), options)
+
+
+def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
+    """Read every record and send nothing, with everything that shows how far it is."""
+    from batch_updater import pipeline
+
+    with _shown(plan.review.good) as (progress, interrupts):
+        return pipeline.compare(plan, results, folder, os.environ, progress, interrupts)
 
 
 def _end(finished: Finished, options: argparse.Namespace) -> int:
@@ -373,6 +404,7 @@ def _input_options(options: argparse.Namespace) -> list[str]:
     """Return the options that say what to read and how, as they were given."""
     given = ["--config", str(options.config)] if options.config else []
     given += ["--sheet", options.sheet] if getattr(options, "sheet", None) else []
+    given += ["--compare"] if getattr(options, "compare", False) else []
     for field, value in getattr(options, "constants", ()):
         given += ["--set", f"{field}={value}"]
     return given

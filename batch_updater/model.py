@@ -104,6 +104,22 @@ class Columns:
         return None if position is None else self.address(problem.row, position)
 
 
+class Unknown(NamedTuple):
+    """A value that the API does not tell."""
+
+    id: str
+    """The id that it reports in place of the name; '' if it reports nothing."""
+
+
+class FieldChange(NamedTuple):
+    """A field that an update would change."""
+
+    field: str
+    now: object
+    """As the API reports it; None if it is empty; Unknown if it cannot be told."""
+    new: Value
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a row cannot be sent, or why the API refused it, as far as one cell (or the row) is to blame."""
@@ -252,6 +268,10 @@ class ReportRow(NamedTuple):
 
     row: Row
     outcome: Outcome
+    target: str = ""
+    """Which record it is about; '' where that does not matter."""
+    changes: tuple[FieldChange, ...] = ()
+    """What it changes, or would; known only where the record was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import InputSettings, settings_of
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.compare import changes_of
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, ExitCode, InputError, JournalError, Place, ResultsError, UsageError
@@ -38,11 +40,13 @@ from batch_updater.reckoning import (
 )
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import LogFile
+from batch_updater.stakes import Stakes
+from batch_updater.summary import Tally
 from batch_updater.whereabouts import whereabouts
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from batch_updater.config import Config
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.loader.loader import Review, Table
     from batch_updater.model import AllowedList, Job, Outcome
+    from batch_updater.reckoning import Changed
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
@@ -153,6 +158,8 @@ class Finished:
     """Of this invocation, as `retries`."""
     retries: int = 0
     stop: Stop | None = None
+    stakes: Stakes | None = None
+    """What the changes come to; None unless records were read."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -279,23 +286,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
     table, review = plan.table, plan.review
     in_doubt = functools.partial(planned_rows, table, review, only_in_doubt=True)
     planned = review.rows - len(review.in_doubt)
-    facts = RunFacts(
-        command="check",
-        input_path=plan.snapshot.name,
-        input_sha256=plan.snapshot.sha256,
-        sheet=table.sheet,
-        endpoint=plan.endpoint.name,
-        base_url=plan.config.api.base_url,
-        run_folder=None,
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-        requests=0,
-        retries=0,
-        stop=None,
-        allowed=(),
-        settings=_settings(plan.config),
-        notes=table.notes,
-    )
+    facts = _facts_of_check(plan, started_at)
     written = None
     if results is not None:
         check_replaceable(results)
@@ -311,6 +302,91 @@ def check(plan: Plan, results: Path | None) -> Finished:
         summary=summary,
         elapsed_s=time.monotonic() - clock,
     )
+
+
+def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
+    return RunFacts(
+        command="check",
+        input_path=plan.snapshot.name,
+        input_sha256=plan.snapshot.sha256,
+        sheet=plan.table.sheet,
+        endpoint=plan.endpoint.name,
+        base_url=plan.config.api.base_url,
+        run_folder=None,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        requests=0,
+        retries=0,
+        stop=None,
+        allowed=(),
+        settings=_settings(plan.config),
+        notes=plan.table.notes,
+    )
+
+
+def compare(
+    plan: Plan,
+    results: Path | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    progress: Progress | None = None,
+    interrupts: Interrupts | None = None,
+) -> Finished:
+    """Read the record of every good row and say what would change; send nothing but readings.
+
+    `folder` is a scratch folder, which must stay as long as the result is looked at. Raises what `check` and
+    `Run.execute` raise.
+    """
+    from batch_updater.sender.auth import fetch_credentials
+
+    started_at, clock = datetime.now(UTC), time.monotonic()
+    table, review = plan.table, plan.review
+    if results is not None:
+        check_replaceable(results)
+    credentials = fetch_credentials(plan.config.api, environ)
+    path = folder / JOURNAL
+    path.unlink(missing_ok=True)
+    with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
+        judged_rows = table.judged(review)
+        jobs = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
+        course = _Course(rows=review.rows, reading=_reading(plan, journal, only=True))
+        sent = _run_loop(_send(plan, _hooks(journal, log, progress), jobs, credentials, environ, course, interrupts))
+        journal.flush()
+        allowed = journal.allowed()
+    facts = replace(
+        _facts_of_check(plan, started_at), requests=sent.requests, retries=sent.retries, stop=sent.stop, allowed=allowed
+    )
+    again = functools.partial(_rows_of, folder, table, review, sent.stop, plan.endpoint)
+    summary, stakes, written = _reckoned(again, results, facts, plan)
+    require_sum(review, summary)
+    return Finished(
+        table=table,
+        facts=facts,
+        rows=again,
+        rows_in_doubt=again,
+        results=written,
+        summary=summary,
+        elapsed_s=time.monotonic() - clock,
+        requests=sent.requests,
+        retries=sent.retries,
+        stop=lasting(sent.stop, summary),
+        stakes=stakes,
+    )
+
+
+def _reckoned(
+    rows: Callable[[], Iterator[ReportRow]], results: Path | None, facts: RunFacts, plan: Plan
+) -> tuple[Summary, Stakes, Path | None]:
+    """Count rows and what they change, and write the workbook if it is given a place."""
+    if results is not None:
+        written = write_results(results, facts, plan.table.columns, plan.endpoint, rows())
+        return written.summary, written.stakes, written.path
+    stakes = Stakes()
+    tally = Tally(plan.table.columns)
+    for row in rows():
+        tally.add(row.outcome)
+        stakes.add(row)
+    return tally.summary(), stakes, None
 
 
 def _settings(config: Config) -> tuple[Setting, ...]:
@@ -348,7 +424,11 @@ class Run:
             if credentials:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.config.sending.compare else None
-                sent = _run_loop(self._send(hooks, self._jobs(journal), credentials, interrupts, reading))
+                # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
+                keep_going = self._options.keep_going or self._begun.earlier.resumed is not None
+                course = _Course(self._plan.review.rows, keep_going=keep_going, reading=reading)
+                jobs = self._jobs(journal)
+                sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
             return self._report(results, journal, sent)
 
     def _journal(self) -> Journal:
@@ -356,39 +436,6 @@ class Run:
         if self._begun.earlier.resumed:
             return Journal.reopen(path, self._started_at)
         return Journal.create(path, _opening_facts(self._begun), self._started_at)
-
-    async def _send(
-        self,
-        hooks: Hooks,
-        jobs: Iterator[Job],
-        credentials: Credentials,
-        interrupts: Interrupts | None,
-        reading: Reading | None,
-    ) -> SendResult:
-        import asyncio
-
-        from batch_updater.sender.pool import Course, Sender
-
-        sender = Sender(
-            self._plan.endpoint,
-            self._plan.config,
-            hooks,
-            credentials,
-            self._environ,
-            # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
-            Course(
-                self._plan.review.rows,
-                self._options.keep_going or self._begun.earlier.resumed is not None,
-                reading,
-            ),
-        )
-        if interrupts:
-            interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
-        try:
-            return await sender.send(jobs)
-        finally:
-            if interrupts:
-                interrupts.sent()
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
@@ -412,7 +459,8 @@ class Run:
         written, fault = None, None
         try:
             if not (sent and sent.aborted):
-                rows = settled_rows(table, review, journal.outcomes(), stop)
+                changed = _changed(self._plan.endpoint, journal.allowed())
+                rows = settled_rows(table, review, journal.outcomes(), stop, changed)
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
             else:
                 fault = _NOT_WAITED_FOR
@@ -426,8 +474,8 @@ class Run:
         finished = Finished(
             table=table,
             facts=facts,
-            rows=functools.partial(_rows_of, self._folder, table, review, stop),
-            rows_in_doubt=functools.partial(_rows_of, self._folder, table, review, stop),
+            rows=functools.partial(_rows_of, self._folder, table, review, stop, self._plan.endpoint),
+            rows_in_doubt=functools.partial(_rows_of, self._folder, table, review, stop, self._plan.endpoint),
             results=written.path if written else None,
             asked_results=results,
             summary=summary,
@@ -437,6 +485,7 @@ class Run:
             requests=sent.requests if sent else 0,
             retries=sent.retries if sent else 0,
             stop=lasting(stop, summary),
+            stakes=written.stakes if written else None,
         )
         return _ended(journal, finished, self._started_at)
 
@@ -444,7 +493,8 @@ class Run:
         """Count the outcomes, from the journal alone where the copy of the input has gone."""
         table, review = self._plan.table, self._plan.review
         try:
-            return counted(settled_rows(table, review, journal.outcomes(), stop), table.columns)
+            changed = _changed(self._plan.endpoint, journal.allowed())
+            return counted(settled_rows(table, review, journal.outcomes(), stop, changed), table.columns)
         except (OSError, InputError):
             return counted_without_input(review, table.columns, journal.outcomes())
 
@@ -481,6 +531,40 @@ class Run:
             f"Only the first {limit:,} good rows were sent, as --limit asked.",
             "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """As `sender.pool.Course`, which is imported only to send."""
+
+    rows: int
+    keep_going: bool = False
+    reading: Reading | None = None
+
+
+async def _send(
+    plan: Plan,
+    hooks: Hooks,
+    jobs: Iterator[Job],
+    credentials: Credentials,
+    environ: Mapping[str, str],
+    course: _Course,
+    interrupts: Interrupts | None,
+) -> SendResult:
+    import asyncio
+
+    from batch_updater.sender.pool import Course, Sender
+
+    sender = Sender(
+        plan.endpoint, plan.config, hooks, credentials, environ, Course(course.rows, course.keep_going, course.reading)
+    )
+    if interrupts:
+        interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
+    try:
+        return await sender.send(jobs)
+    finally:
+        if interrupts:
+            interrupts.sent()
 
 
 def _reading(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
@@ -528,9 +612,13 @@ def _workbook_name(stem: str, at: datetime) -> str:
     return f"{stem}-results-{at:%Y%m%d-%H%M%S}.xlsx"
 
 
-def _rows_of(folder: Path, table: Table, review: Review, stop: Stop | None) -> Iterator[ReportRow]:
+def _rows_of(folder: Path, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint) -> Iterator[ReportRow]:
     with journal_reader(folder / JOURNAL) as journal:
-        yield from settled_rows(table, review, journal.outcomes(), stop)
+        yield from settled_rows(table, review, journal.outcomes(), stop, _changed(endpoint, journal.allowed()))
+
+
+def _changed(endpoint: Endpoint, lists: Iterable[AllowedList]) -> Changed:
+    return functools.partial(changes_of, endpoint, AllowedValues.of(endpoint, lists))
 
 
 def _flushed(journal: Journal) -> Stop | None:
@@ -598,7 +686,8 @@ def report(past: PastRun, results: Path | None) -> Finished:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_whole()
             told = _facts_of(past, table, journal.allowed())
-            rows = settled_rows(table, review, journal.outcomes(), stop)
+            changed = _changed(endpoint, journal.allowed())
+            rows = settled_rows(table, review, journal.outcomes(), stop, changed)
             try:
                 written = write_results(results, told, table.columns, endpoint, rows)
             except OSError as error:
@@ -606,7 +695,7 @@ def report(past: PastRun, results: Path | None) -> Finished:
     except DamagedJournalError as error:
         raise past.damaged(str(error)) from error
     require_sum(review, written.summary)
-    again = functools.partial(_rows_of, past.folder, table, review, stop)
+    again = functools.partial(_rows_of, past.folder, table, review, stop, endpoint)
     return Finished(
         table=table,
         facts=told,

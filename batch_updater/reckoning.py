@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.model import Outcome, OutcomeKind, ReportRow, Stop, StopReason
 from batch_updater.summary import RUN_AGAIN, Summary, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from batch_updater.loader.loader import JudgedRow, Review, Table
-    from batch_updater.model import Columns
+    from batch_updater.model import Columns, FieldChange, Job
 
 
-def settled_rows(table: Table, review: Review, outcomes: Iterator[Outcome], stop: Stop | None) -> Iterator[ReportRow]:
-    """Yield every row with its one outcome: what the journal holds, its problems, or that it had no turn."""
+Changed: TypeAlias = "Callable[[Job, str], tuple[FieldChange, ...]]"
+"""A job, and its record as it was read, as JSON -> what it changes."""
+
+
+def settled_rows(
+    table: Table, review: Review, outcomes: Iterator[Outcome], stop: Stop | None, changed: Changed
+) -> Iterator[ReportRow]:
+    """Yield every row with its one outcome: what the journal holds, its problems, or that it had no turn.
+
+    `changed` says what a row whose record was read changes.
+    """
     settled = next(outcomes, None)
     for judged in table.judged(review):
         if settled is not None and settled.row == judged.row.number:
-            yield ReportRow(judged.row, settled)
+            kept = settled.kept
+            if kept is None or kept.before is None or judged.job is None:
+                yield ReportRow(judged.row, settled)
+            else:
+                yield ReportRow(judged.row, settled, judged.job.target, changed(judged.job, kept.before))
             settled = next(outcomes, None)
         else:
             yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))

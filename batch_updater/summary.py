@@ -76,6 +76,11 @@ class Summary:
 
     def _verdict_of_check(self) -> str:
         planned, wrong = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON)
+        if unchanged := self.counts[OutcomeKind.UNCHANGED]:
+            person = f" {wrong:,} {_need(wrong)} you." if wrong else ""
+            return (
+                f"{planned:,} of {self.rows:,} rows would be sent. {unchanged:,} {_were(unchanged)} so already.{person}"
+            )
         if not planned:
             return f"None of the {self.rows:,} rows can be sent." if self.rows > 1 else "The row cannot be sent."
         if not wrong:

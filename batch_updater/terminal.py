@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Never, Self, TextIO
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.history import DamagedRun
 from batch_updater.model import OutcomeKind
+from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_NOTHING
 from batch_updater.wording import moment
 
@@ -97,10 +98,21 @@ def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]
     yield from _labelled("Fields", _field_lines(plan))
     yield from _labelled("Note", table.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
-    rate = plan.config.sending.rate_per_s
-    yield "Time", f"about {duration(sends(begun, limit) / rate)} at {rate:g} requests a second"
+    yield "Time", _time(plan, sends(begun, limit))
     if not begun.earlier.resumed:  # then the first row is done already
         yield from _labelled("First", _sample_lines(plan))
+
+
+def _time(plan: Plan, count: int) -> str:
+    rate = plan.config.sending.rate_per_s
+    if not plan.config.sending.compare:
+        return f"about {duration(count / rate)} at {rate:g} requests a second"
+    requests, quota = 2 * count, plan.endpoint.quota_per_month
+    share = f", up to {requests / quota:.2%} of the account's requests for a month" if quota else ""
+    return (
+        f"{duration(count / rate)} to {duration(requests / rate)} at {rate:g} requests a second: {count:,} readings, "
+        f"and as many updates at most{share}"
+    )
 
 
 def sends(begun: Begun, limit: int | None) -> int:
@@ -243,8 +255,10 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
     _print_counts(summary, stream)
     if finished.folder is None:
+        print_stakes(finished, stream)
         _print_notes(finished.facts.notes, stream)
         _print_problems(finished, stream)
+        _print_trouble(finished, stream)
     elif summary.causes:
         print("\nCommonest causes:", file=stream)
         for line in _cause_lines(summary.causes):
@@ -259,11 +273,30 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"Next:    {next_command}", file=stream)
 
 
+def print_stakes(finished: Finished, stream: TextIO) -> None:
+    """Say what changes, or that nothing does."""
+    if finished.stakes is None:
+        return
+    lines = stakes_in_words(finished.stakes) or ["Nothing changes."]
+    if finished.stakes.unchanged:
+        lines.append(f"{rows(finished.stakes.unchanged)} of records that hold already what is asked for.")
+    print("\nWhat changes:", file=stream)
+    for line in lines:
+        _print_wrapped(f"  {line}", 4, stream)
+
+
 def _print_notes(notes: Iterable[str], stream: TextIO) -> None:
     for number, note in enumerate(notes):
         if not number:
             print(file=stream)
         _print_wrapped(f"Note: {note}", 6, stream)
+
+
+def _print_trouble(finished: Finished, stream: TextIO) -> None:
+    """Name what reading the records brought up, where no cell is to blame."""
+    causes = [cause for cause in finished.summary.causes if cause.example_cell is None] if finished.stakes else []
+    for line in _cause_lines(causes):
+        _print_wrapped(line, 2, stream)
 
 
 def _print_problems(finished: Finished, stream: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.request import written
+from batch_updater.model import FieldChange, Unknown
 
 if TYPE_CHECKING:
     from batch_updater.endpoint.allowed import AllowedValues
@@ -27,22 +29,6 @@ class Difference(NamedTuple):
     """As it was sent; '' if it was to be cleared."""
     got: str
     """As it was reported; '' if it is empty."""
-
-
-class Unknown(NamedTuple):
-    """A value that the API does not tell."""
-
-    id: str
-    """The id that it reports in place of the name; '' if it reports nothing."""
-
-
-class FieldChange(NamedTuple):
-    """A field that an update would change."""
-
-    field: str
-    now: object
-    """As the API reports it; None if it is empty; Unknown if it cannot be told."""
-    new: Value
 
 
 def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object] | None:
@@ -112,6 +98,12 @@ def changes(
         if unknown or not same(field, asked, now):
             found.append(FieldChange(field.name, now, asked))
     return tuple(found)
+
+
+def changes_of(endpoint: Endpoint, allowed: AllowedValues, job: Job, before: str) -> tuple[FieldChange, ...]:
+    """Return what the job changes of a record that was kept as JSON."""
+    record = json.loads(before, parse_float=Decimal)
+    return changes(endpoint, job, record, allowed) if isinstance(record, dict) else ()
 
 
 def value_in(field: Field, job: Job, record: Mapping[str, object], allowed: AllowedValues) -> object:

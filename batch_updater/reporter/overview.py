@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batch_updater.model import OutcomeKind
 from batch_updater.reporter.exact import readable
 from batch_updater.reporter.style import COLOURS, EXPLAINED, HEADER, LINE, QUIET
+from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import Outcome, RunFacts
     from batch_updater.reporter.style import Styles
+    from batch_updater.stakes import Stakes
     from batch_updater.summary import Cause, Summary
 
 _BUCKETS_AT_MOST = 60
@@ -61,6 +63,14 @@ class Progress:
         for number, finished in enumerate(self._finished, 1):
             total += finished
             yield round(number * self.step_s, 1), total
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was gathered while the rows were gone over, besides their outcomes."""
+
+    progress: Progress
+    stakes: Stakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +125,10 @@ def write_overview(
     facts: RunFacts,
     summary: Summary,
     endpoint: Endpoint,
-    progress: Progress,
+    figures: Figures,
 ) -> None:
     """Fill the sheet. Its lines are gathered first: a sheet on disk is written from the top, once."""
-    page = _Page(styles)
+    page, progress = _Page(styles), figures.progress
     page.text(summary.verdict, 30, bold=True, font_size=16)
     page.text(what_next(facts, summary), None, font_size=11)
     if facts.stop:
@@ -127,6 +137,7 @@ def write_overview(
             font_color=COLOURS[OutcomeKind.REJECTED][1],
         )
     counted = _counts(page, styles, summary, endpoint)
+    _stakes(page, figures.stakes, facts)
     _causes(page, styles, summary)
     charts_at = _room_for_charts(page, summary, progress)
     _facts(page, styles, facts, endpoint)
@@ -183,6 +194,13 @@ def _counts(page: _Page, styles: Styles, summary: Summary, endpoint: Endpoint) -
         formula = _Sum(f"=SUM(B{first + 1}:B{last + 1})", summary.rows)
         page.row((0, "rows in all", styles(bold=True, top=1, border_color=LINE)), (1, formula, total))
     return first, last
+
+
+def _stakes(page: _Page, stakes: Stakes, facts: RunFacts) -> None:
+    if lines := stakes_in_words(stakes):
+        page.heading("What would change" if facts.command == "check" else "What has changed, or would")
+        for line in lines:
+            page.text(line)
 
 
 def _causes(page: _Page, styles: Styles, summary: Summary) -> None:

@@ -60,7 +60,7 @@ class _Widths:
             sheet.set_column(column, column, fixed.get(column, width), formats.get(column))
 
 
-class _CellWriter:
+class CellWriter:
     """Writes cells of the input as they are."""
 
     def __init__(self, styles: Styles) -> None:
@@ -147,7 +147,7 @@ class ToFixSheet:
         self._names = names
         self._limit = rows_of_a_sheet
         self._own = len(TO_FIX_COLUMNS)
-        self._cells = _CellWriter(styles)
+        self._cells = CellWriter(styles)
         self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
         self._properties = [cell_properties(self._fields.get(position)) for position in range(len(columns.headers))]
         self._widths = _Widths()
@@ -215,7 +215,7 @@ class AllRowsSheet:
         self._styles = styles
         self._columns = columns
         self._limit = rows_of_a_sheet
-        self._cells = _CellWriter(styles)
+        self._cells = CellWriter(styles)
         self._plain = styles()
         self._sent_at = styles(num_format=DATE_TIME, align="left")
         self._seconds = styles(num_format="0.000")

@@ -12,10 +12,12 @@ from xlsxwriter.exceptions import XlsxFileError
 
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.lists import ValidNames
-from batch_updater.reporter.overview import Progress, write_overview
+from batch_updater.reporter.overview import Figures, Progress, write_overview
 from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
 from batch_updater.reporter.style import Styles
+from batch_updater.stakes import Stakes
 from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Written:
     path: Path
     """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
     summary: Summary
+    stakes: Stakes
+    """What the changes of rows whose record was read come to."""
 
 
 def write_results(
@@ -53,13 +57,14 @@ def write_results(
 
     `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
-    found: list[Summary] = []
+    found: list[tuple[Summary, Stakes]] = []
 
     def write(draft: Path) -> None:
         with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
-            found.append(_Results(sink, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
+            results = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
+            found.append((results.write(rows, planned), results.stakes))
 
-    return Written(write_workbook(path, write), found[0])
+    return Written(write_workbook(path, write), *found[0])
 
 
 class _Sink(io.RawIOBase):
@@ -130,6 +135,8 @@ class _Results:
         self._names = ValidNames(endpoint, facts.allowed)
         self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
+        self._changes = ChangesSheet(self._book, styles, rows_of_a_sheet)
+        self.stakes = Stakes()
         self._progress = Progress(facts.started_at, facts.finished_at)
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
@@ -138,6 +145,9 @@ class _Results:
         for row in rows:
             tally.add(row.outcome)
             self._progress.add(row.outcome)
+            if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
+                self.stakes.add(row)
+                self._changes.add(row)
             if row.outcome.kind not in NEEDS_NOTHING:
                 self._to_fix.add(row)
             if self._all:
@@ -150,10 +160,12 @@ class _Results:
         self._to_fix.finish()
         if self._all:
             self._all.finish()
+        self._changes.finish()
         self._names.write(self._book, self._styles)
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, self._progress)
+        figures = Figures(self._progress, self.stakes)
+        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, figures)
         self._overview.activate()
         # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.
         written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)

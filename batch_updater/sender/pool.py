@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from batch_updater.model import Job
     from batch_updater.sender.auth import Credentials
 
-_CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
+_SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
+"""After these the next row of a target may have its turn."""
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
@@ -342,7 +343,7 @@ class Sender:
         """Give one job its outcome and tell it."""
         job = prepared.job
         outcome = await self._outcome(prepared, client, task)
-        if outcome.kind not in _CONFIRMED and self._config.input.duplicates == "in_order":
+        if outcome.kind not in _SETTLED and self._config.input.duplicates == "in_order":
             self._targets.held.setdefault(job.target, job.row)
         self._judge_run(outcome)
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tests.end_to_end.program import batch_updater, configure, sandbox
+import openpyxl
+
+from tests.end_to_end.program import SAMPLES, batch_updater, configure, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +52,43 @@ def test_a_record_that_is_not_there_is_rejected_without_an_update(tmp_path: Path
         done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
         assert (done.code, done.outcomes) == (1, {"updated": 1, "rejected": 1})
         assert [request["method"] for request in api.requests()].count("PUT") == 1
+
+
+def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
+    """`check --compare` says what would change, in figures and field by field, and changes nothing."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 2000}\n")
+        (tmp_path / "rows.csv").write_text(
+            "Id,Type,OpportunityName,SalesRevenue,PendingCloseDate\n"
+            "1,Pre,First,1000.50,\n2,Pre,,,#CLEAR\n3,Pre,,7,2031-01-02\n99999999,Pre,Nobody,,\n",
+            encoding="utf-8",
+        )
+        first = batch_updater("run", "rows.csv", "--limit", "1", "--compare", cwd=tmp_path)
+        assert first.code == 3
+        seen = len(api.requests())
+        done = batch_updater("check", "rows.csv", "--compare", "--json", cwd=tmp_path)
+        assert [request["method"] for request in api.requests()[seen:]] == ["GET"] * 4
+        assert (done.code, done.outcomes) == (1, {"unchanged": 1, "planned": 2, "rejected": 1})
+        assert (done.object["run"], done.object["requests"]) == (None, 4)
+        said = batch_updater("check", "rows.csv", "--compare", cwd=tmp_path).out
+    assert "2 records change." in said
+    assert "Total of SalesRevenue: " in said
+    assert "emptied in 1" in said
+    book = openpyxl.load_workbook(done.object["results"])
+    header, *changes = book["Changes"].iter_rows(values_only=True)
+    assert header == ("Row", "Target", "Field", "Now", "New")
+    assert [(row, field, new) for row, _, field, _, new in changes] == [
+        (3, "PendingCloseDate", "(empty)"), (4, "SalesRevenue", 7), (4, "PendingCloseDate", datetime(2031, 1, 2)),  # noqa: DTZ001
+    ]  # fmt: skip
+    assert all(now not in (None, "") for _, _, _, now, _ in changes)
+    assert any("2 records change." in str(cell) for (cell, *_) in book["Summary"].iter_rows(values_only=True))
+
+
+def test_comparing_needs_a_description_that_says_how_to_read(tmp_path: Path) -> None:
+    """Where no way to read a record is described, comparing is refused before anything is opened."""
+    configure(tmp_path, "http://127.0.0.1:9", "sending: {compare: true}\n")
+    endpoint = f"{SAMPLES}/second-endpoint/customers.openapi.yaml"
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    done = batch_updater("check", "rows.csv", cwd=tmp_path, BATCH_UPDATER_API__ENDPOINT=endpoint)
+    assert done.code == 2
+    assert "x-read" in done.err
