@@ -65,6 +65,8 @@ class Summary:
             return "There was nothing to do: the file has no data rows."
         if self.counts[OutcomeKind.PLANNED] or self.counts[OutcomeKind.INVALID] == self.rows:
             return self._verdict_of_check()
+        if self.counts[OutcomeKind.UNCHANGED] == self.rows:
+            return "Every record holds already what is asked for: nothing was sent."
         parts = [_sentence(self.counts[OutcomeKind.UPDATED], self.rows, "updated")]
         if unchanged := self.counts[OutcomeKind.UNCHANGED]:
             parts.append(f"{unchanged:,} {_were(unchanged)} so already.")
@@ -78,9 +80,8 @@ class Summary:
         planned, wrong = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON)
         if unchanged := self.counts[OutcomeKind.UNCHANGED]:
             person = f" {wrong:,} {_need(wrong)} you." if wrong else ""
-            return (
-                f"{planned:,} of {self.rows:,} rows would be sent. {unchanged:,} {_were(unchanged)} so already.{person}"
-            )
+            already = f"{unchanged:,} {_were(unchanged)} so already."
+            return f"{planned:,} of {self.rows:,} rows would be sent. {already}{person}"
         if not planned:
             return f"None of the {self.rows:,} rows can be sent." if self.rows > 1 else "The row cannot be sent."
         if not wrong:
