@@ -253,7 +253,9 @@ def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> 
         ("API", f"{facts.base_url or 'none'}, {endpoint.method} {endpoint.path} ({facts.endpoint})"),
         (
             "Requests",
-            f"{facts.requests:,}{rate}, {facts.retries:,} of them repeats" if facts.command != "check" else "none",
+            f"{facts.requests:,}{rate}, {facts.retries:,} of them repeats"
+            if facts.requests or facts.command != "check"
+            else "none",
         ),
         ("Run folder", facts.run_folder or ""),
         *(("Note", note) for note in facts.notes),
