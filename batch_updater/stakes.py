@@ -28,9 +28,11 @@ class Jump(NamedTuple):
 
     @property
     def factor(self) -> Decimal | None:
-        """By how much the greater of both is greater than the other; None if one is 0, or only one is negative."""
-        if not self.now or not self.new or (self.now < 0) != (self.new < 0):
+        """By how much the greater of both is greater than the other, infinity over zero; None if one of them is 0."""
+        if not self.now or not self.new:
             return None
+        if (self.now < 0) != (self.new < 0):
+            return Decimal("Infinity")
         low, high = sorted((abs(self.now), abs(self.new)))
         return high / low
 
@@ -43,9 +45,11 @@ class Total:
     new: Decimal = Decimal(0)
 
     @property
-    def change_percent(self) -> Decimal | None:
-        """By how many per cent the sum changes; None if it was 0."""
-        return abs(self.new - self.now) / abs(self.now) * 100 if self.now else None
+    def change_percent(self) -> Decimal:
+        """By how many per cent the sum changes; infinity if it was 0 and is no longer."""
+        if not self.now:
+            return Decimal("Infinity") if self.new else Decimal(0)
+        return abs(self.new - self.now) / abs(self.now) * 100
 
 
 @dataclass(slots=True)
@@ -56,6 +60,8 @@ class Stakes:
     """Rows that change, or would change, their record."""
     unchanged: int = 0
     """Rows whose record holds already what they ask for."""
+    first_rows: list[int] = field(default_factory=list)
+    """The first few of them."""
     fields: Counter[str] = field(default_factory=Counter)
     """Field -> rows that change it."""
     cleared: Counter[str] = field(default_factory=Counter)
@@ -75,6 +81,8 @@ class Stakes:
         if not row.changes:
             return
         self.records += 1
+        if len(self.first_rows) < _JUMPS_SHOWN:
+            self.first_rows.append(row.row.number)
         for name, now, new in row.changes:
             self.fields[name] += 1
             if isinstance(now, Unknown):
@@ -123,7 +131,7 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
         lines.append(f"{name}: {_count(count, 'record')}{unknown}{cleared}.")
     for name, total in stakes.totals.items():
         percent = total.change_percent
-        share = "" if percent is None else f" ({'+' if total.new >= total.now else '-'}{percent:,.1f}%)"
+        share = "" if percent.is_infinite() else f" ({'+' if total.new >= total.now else '-'}{percent:,.1f}%)"
         lines.append(f"Total of {name}: {total.now:,f} before, {total.new:,f} after{share}.")
     jumps = (f"Row {jump.row:,}: {jump.field} from {jump.now:,f} to {jump.new:,f}." for jump in stakes.largest_jumps())
     return [*lines, *jumps]

@@ -35,10 +35,13 @@ def test_every_figure_is_counted() -> None:
 
 
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
-    """A factor counts in both directions; from 0, to 0 and over 0 there is none."""
-    found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), money(9, "0"), money(-1, "9"), money("5", "6"))
+    """A factor counts in both directions; from 0 and to 0 there is none, and over 0 it has no bound."""
+    found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), money(9, "0"), money("5", "6"))
     assert found.widest is not None
     assert (found.widest.row, str(found.widest.factor)) == (3, "1000")
+    over_zero = stakes(money(1000, "1"), money(-1, "9")).widest
+    assert over_zero is not None
+    assert (over_zero.row, str(over_zero.factor)) == (3, "Infinity")
 
 
 def test_five_jumps_are_kept_of_many() -> None:
