@@ -12,7 +12,7 @@ import pytest
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
 from batch_updater.journal import Journal
-from batch_updater.model import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem
+from batch_updater.model import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,3 +166,19 @@ def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> N
         with pytest.raises(JournalError, match="No such file"):
             asyncio.run(journal.will_send([ready(1)]))
         assert list(journal.outcomes()) == [REJECTED]
+
+
+def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
+    """A record that is read again, after an update without an answer, does not replace what was there before."""
+
+    async def go(journal: Journal) -> None:
+        await journal.will_send([ready(7)])
+        await journal.will_change(7, '{"size": "l"}')
+        await journal.will_change(7, '{"size": "xl"}')
+        await journal.settle(Outcome(7, OutcomeKind.UPDATED, kept=Kept('{"size": "xl"}', "{}", "{}")))
+
+    with created(tmp_path / "journal.sqlite") as journal:
+        asyncio.run(go(journal))
+        journal.flush()
+        (outcome,) = journal.outcomes()
+    assert outcome.kept == Kept('{"size": "l"}', "{}", "{}")

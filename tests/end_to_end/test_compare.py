@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import openpyxl
 
 from tests.end_to_end.program import SAMPLES, batch_updater, configure, sandbox
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FAST = "sending: {rate_per_s: 2000, concurrency: 20, compare: true}\n"
 
@@ -82,6 +83,31 @@ def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all(now not in (None, "") for _, _, _, now, _ in changes)
     assert any("2 records change." in str(cell) for (cell, *_) in book["Summary"].iter_rows(values_only=True))
+
+
+def test_the_journal_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
+    """Of every updated row: the record before where it was read, the body that was sent, and the API's answer."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, FAST)
+        write_rows(tmp_path / "rows.csv", {1: "New name"})
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        configure(tmp_path, api.url)
+        write_rows(tmp_path / "rows.csv", {2: "Other name"})
+        blind = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    kept = [kept_of(run.object["run"]) for run in (done, blind)]
+    assert [(asked["OpportunityName"], reported["OpportunityName"]) for _, asked, reported in kept] == [
+        ("New name", "New name"), ("Other name", "Other name"),
+    ]  # fmt: skip
+    assert kept[0][0]["OpportunityName"] != "New name"
+    assert kept[0][0]["ID"] == 1
+    assert kept[1][0] is None
+
+
+def kept_of(folder: str) -> tuple[Any, Any, Any]:
+    with closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as journal:
+        (row,) = journal.execute("SELECT before, asked, reported FROM rows").fetchall()
+    before, asked, reported = (None if text is None else json.loads(text) for text in row)
+    return before, asked, reported
 
 
 def test_comparing_needs_a_description_that_says_how_to_read(tmp_path: Path) -> None:
