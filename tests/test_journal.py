@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
-from batch_updater.journal import Journal
+from batch_updater.journal import Journal, Part
 from batch_updater.model import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
@@ -166,3 +166,19 @@ def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> N
         with pytest.raises(JournalError, match="No such file"):
             asyncio.run(journal.will_send([ready(1)]))
         assert list(journal.outcomes()) == [REJECTED]
+
+
+def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:
+    """Half a surrogate, which SQLite does not take, ends the sending like a full disk."""
+    with created(tmp_path / "journal.sqlite") as journal:
+        asyncio.run(journal.settle(REJECTED._replace(message="\udcff")))
+        with pytest.raises(JournalError, match="surrogates"):
+            journal.flush()
+
+
+def test_a_workbook_in_a_folder_whose_name_is_no_text_is_noted(tmp_path: Path) -> None:
+    """On POSIX a name is bytes: what stands for them in Python is no text that SQLite takes."""
+    with created(tmp_path / "journal.sqlite") as journal:
+        journal.end_part(Part(STARTED, STARTED, 1, 0, 0.5, None, None, None, "/r\udcff/x.xlsx"))
+        journal.flush()
+        assert journal.parts()[-1].results == "/r\\udcff/x.xlsx"
