@@ -327,7 +327,7 @@ class Journal:
         """Queue how this part of the run ended."""
         values = (
             part.ended_at.timestamp() if part.ended_at else None, part.requests, part.retries, part.elapsed_s,
-            part.stopped, part.stop_message, part.stop_advice, part.results,
+            part.stopped, part.stop_message, part.stop_advice, part.results and _as_text(part.results),
         )  # fmt: skip
         self._writes.put(_Write(_END_OF_PART, values))
 
@@ -367,7 +367,7 @@ class Journal:
             try:
                 self._require_file()
                 self._execute(writes)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:  # the last: bytes of a name that are no text
                 self._fault = JournalError(f"The journal {self._path} cannot be written: {_why(error)}.")
                 if self._connection.in_transaction:
                     self._connection.rollback()
@@ -425,6 +425,11 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
         stack.pop_all()
+
+
+def _as_text(path: str) -> str:
+    """Return a path as SQLite can hold it: on POSIX the bytes of a name need not be text."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _why(error: Exception) -> str:

@@ -594,14 +594,30 @@ def _run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
     """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
     import asyncio
 
-    # What there is by now stays: the collector need not go over it again and again. It buys a tenth.
-    gc.freeze()
-    gc.set_threshold(_COLLECTED_EVERY)
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)
+        run: Callable[[Coroutine[object, object, SendResult]], SendResult] = asyncio.run
+    else:
+        run = uvloop.run
+    with _seldom_collected():
+        return run(work)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
+
+    Afterwards it is as it was: the process may be somebody else's, who uses the library.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _times(count: int) -> str:

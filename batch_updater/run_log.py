@@ -134,6 +134,8 @@ class LogFile(logging.Handler):
             facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": round(made.seconds, 4)}
             self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
             return
+        if self._stream.closed:
+            return
         now = time.time()
         status = "" if made.status is None else f', "status": {made.status}'
         self._lines.append(

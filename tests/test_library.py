@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -61,6 +62,14 @@ def test_a_frame_is_sent(tmp_path: Path) -> None:
     assert result.results.exists()
     assert result.stopped is None
     assert list(result.frame()["HTTP status"]) == [200, 200, None]
+
+
+def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
+    """A process that uses the library goes on collecting as before."""
+    before = gc.get_threshold(), gc.get_freeze_count()
+    with Sandbox() as sandbox:
+        batch_updater.run(FRAME, configuration(tmp_path, sandbox.url))
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def test_a_notebook_that_runs_a_loop_can_use_it(tmp_path: Path) -> None:

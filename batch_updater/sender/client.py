@@ -74,7 +74,7 @@ class Hooks:
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
     """Awaited once for every job, with others, before its first request may go out."""
     may_send: Callable[[], None]
-    """Called before every request."""
+    """Called right before every request."""
     on_outcome: Callable[[Outcome], Awaitable[None]]
     """Awaited once for every job that was taken from the iterator."""
     on_names: Callable[[AllowedList], None]
@@ -445,8 +445,8 @@ class Client:
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
-        self._hooks.may_send()
         await self._limiter.permit()
+        self._hooks.may_send()  # after the permit, which may have taken long
         row.permitted_at = self._limiter.last_permit_at
         self.counts.requests += 1
         self.counts.retries += row.sendings > 0

@@ -223,7 +223,7 @@ class Sender:
         self._targets = _Targets()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
-        """Set with each outcome, and when the run ends."""
+        """Set with each outcome."""
         self._begun = 0
         """Workers that have begun since the first answer."""
         self._under_way = UnderWay(config.api.timeout_s)

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from batch_updater.endpoint.description import Endpoint
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+def _exact(number: str) -> Decimal:
+    """Return a number of an answer with all its digits. Raises ValueError if its exponent is beyond any number."""
+    try:
+        return Decimal(number)
+    except InvalidOperation as error:
+        raise ValueError(f"{number[:40]} is no number that can be held") from error
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_exact)
 """Takes a fifth of the time of the standard library's, and is as exact."""
 MESSAGE_CHARACTERS = 500
 """How much of what the API says stands in a message: an answer may hold a megabyte."""
@@ -76,7 +85,7 @@ class Answer(NamedTuple):
 def _parsed_leniently(body: bytes) -> object:
     """Return what the standard library makes of a body: it also reads UTF-16 and half a surrogate."""
     try:
-        return json.loads(body, parse_float=Decimal)
+        return json.loads(body, parse_float=_exact)
     except (ValueError, RecursionError):
         return None
 

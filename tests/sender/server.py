@@ -104,10 +104,15 @@ class Api:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _close(self) -> None:
+        await self._runner.cleanup()
+        for _ in range(3):  # transports that were closed let go of their sockets in the loop's next rounds
+            await asyncio.sleep(0)
 
     async def _start(self) -> web.AppRunner:
         app = web.Application()

@@ -187,6 +187,14 @@ def test_a_message_is_bounded_whatever_the_answer_holds() -> None:
     assert len(sent.outcomes[1].message) < 700
 
 
+def test_a_number_beyond_all_numbers_harms_no_other_row() -> None:
+    """An answer whose number has an exponent that nothing can hold is no record; the run goes on."""
+    beyond = '{"ID": 2, "Type": "Pre", "SalesRevenue": 1e99999999999999999999}'
+    with Api(script={"2": [status(200, beyond)]}) as api:
+        sent = send(api.url, [job(n) for n in (1, 2, 3)], attempts=1)
+    assert sent.kinds() == ["updated", "unconfirmed", "updated"]
+
+
 def test_redirects_are_not_followed() -> None:
     """Whatever a redirect promises, nothing is asked there."""
     with Api(usual=status(303, Location="/api/v2/opportunities/9")) as api:

@@ -403,6 +403,21 @@ def test_no_request_goes_out_once_the_journal_cannot_be_written() -> None:
     assert set(sent.kinds()[1:]) == {"not_sent"}
 
 
+def test_a_row_that_waits_for_its_permit_stays_when_the_journal_fails_meanwhile() -> None:
+    """Whether a row may go out is asked when it goes, and not before it waits for its turn at the rate."""
+    fails_at = time.monotonic() + 1
+
+    def may_send() -> None:
+        if time.monotonic() > fails_at:
+            raise JournalError("The disk is full.")
+
+    with Api() as api:
+        sent = send(api.url, [job(n) for n in range(1, 4)], concurrency=3, rate_per_s=0.5, may_send=may_send)
+        assert len(api.seen) == 1
+    assert reason(sent) is StopReason.DISK
+    assert sent.kinds() == ["updated", "not_sent", "not_sent"]
+
+
 def test_a_second_signal_ends_at_once() -> None:
     """abort() waits for nothing: what is under way is `unconfirmed`, and says that the run ended."""
 

@@ -1,0 +1,28 @@
+"""run_log.py: the lines of attempts and decisions."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from batch_updater.model import Attempt
+from batch_updater.run_log import LogFile
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_a_log_that_cannot_be_written_gathers_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said once, and memory does not grow with what is no longer written."""
+    made = Attempt(2, 1, 200, 0.05, "accepted")
+    with LogFile(FULL) as log:
+        log.attempt(made)
+        tracemalloc.start()
+        for _ in range(10_000):
+            log.attempt(made)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert capsys.readouterr().err.count("cannot be written any more") == 1
+    assert held_bytes < 100_000
