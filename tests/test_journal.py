@@ -11,13 +11,8 @@ import pytest
 
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
-<<<<<<< HEAD
-from batch_updater.journal import Journal
-from batch_updater.model import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
-=======
 from batch_updater.journal import Journal, Part
-from batch_updater.model import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem
->>>>>>> speed
+from batch_updater.model import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +168,6 @@ def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> N
         assert list(journal.outcomes()) == [REJECTED]
 
 
-<<<<<<< HEAD
 def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
     """A record that is read again, after an update without an answer, does not replace what was there before."""
 
@@ -188,7 +182,8 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
         journal.flush()
         (outcome,) = journal.outcomes()
     assert outcome.kept == Kept('{"size": "l"}', "{}", "{}")
-=======
+
+
 def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:
     """Half a surrogate, which SQLite does not take, ends the sending like a full disk."""
     with created(tmp_path / "journal.sqlite") as journal:
@@ -203,4 +198,3 @@ def test_a_workbook_in_a_folder_whose_name_is_no_text_is_noted(tmp_path: Path) -
         journal.end_part(Part(STARTED, STARTED, 1, 0, 0.5, None, None, None, "/r\udcff/x.xlsx"))
         journal.flush()
         assert journal.parts()[-1].results == "/r\\udcff/x.xlsx"
->>>>>>> speed
