@@ -434,7 +434,7 @@ def test_a_second_signal_ends_at_once() -> None:
 
 
 def test_the_rate_is_held_over_retries_and_all_workers() -> None:
-    """No one-second window of permits holds more than the configured rate, retries included, and each is one request."""
+    """No one-second window of permits holds more than the rate, retries included; each permit is one request."""
     times: list[float] = []
     script = {str(n): [status(500)] for n in range(1, 40, 4)}
     with Api(script=script) as api:
