@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -112,8 +113,8 @@ def ask(answers: Answers, stdin: TextIO, screen: TextIO) -> None:
     if not answers.has_oauth and _TOKEN not in answers.texts:
         dialogue.settle(
             _TOKEN,
-            "Where is the token kept? Never the token itself, but\n"
-            "env:NAME, file:PATH or command:PROGRAM ARG; or oauth for client credentials.",
+            "Where is the token kept? Never the token itself, but env:NAME, file:PATH or\n"
+            "command:PROGRAM ARG; or oauth for client credentials.",
             _DEFAULTS[_TOKEN],
         )
     if answers.texts.get(_TOKEN) == _OAUTH:
@@ -167,7 +168,7 @@ class _Dialogue:
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
-            self._screen.write(f"  ! {fault}\n")
+            self._screen.write(textwrap.fill(fault, 78, initial_indent="  ! ", subsequent_indent="    ") + "\n")
         if not faults:
             self._answers.texts[key] = text
 
