@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from socket import create_server
+from socket import create_server, socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,6 +174,19 @@ def test_a_closed_port_is_wrong(tmp_path: Path, closed_port: int) -> None:
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}"))
     assert found["connection"].status is Status.WRONG
     assert "refused" in found["connection"].message
+
+
+def test_a_port_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue of connections that is full lets the next one wait; not for longer than the limit."""
+    monkeypatch.setattr("batch_updater.doctor.reach.LIMIT_S", 0.5)
+    with ExitStack() as stack:
+        full = stack.enter_context(create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        found = examined(tmp_path, api(f"http://127.0.0.1:{full.getsockname()[1]}"))
+    assert (found["connection"].status, "within 0.5 s" in found["connection"].message) == (Status.WRONG, True)
 
 
 @pytest.mark.parametrize(

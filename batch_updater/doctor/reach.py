@@ -6,14 +6,14 @@ One request goes out, a HEAD of the address itself, without token, headers or bo
 from __future__ import annotations
 
 import asyncio
-import queue
 import socket
 import ssl
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -23,7 +23,7 @@ from batch_updater.errors import ConfigError
 from batch_updater.sender.client import proxy_for, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aiohttp import ClientRequest
     from aiohttp.connector import Connection
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import ApiSettings
 
+_T = TypeVar("_T")
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
 """For each step."""
@@ -84,28 +85,34 @@ def route_to(api: ApiSettings, address: str) -> _Route:
 
 def dns_finding(route: _Route) -> Finding:
     """Look a host up, `LIMIT_S` at most."""
-    answer: queue.Queue[set[str] | str] = queue.Queue()
-
-    def look_up() -> None:
-        try:
-            answer.put({str(found[4][0]) for found in socket.getaddrinfo(route.host, route.port)})
-        except OSError as error:
-            answer.put(error.strerror or "it has no address")
-        except UnicodeError:
-            answer.put("it is no name that can be looked up")
-
-    # The system's resolver knows no time limit; a thread of this kind does not keep the program from ending.
-    threading.Thread(target=look_up, daemon=True).start()
     try:
-        found = answer.get(timeout=LIMIT_S)
-    except queue.Empty:
-        found = f"no answer within {LIMIT_S:g} s"
+        found = _within_limit(lambda: {str(at[4][0]) for at in socket.getaddrinfo(route.host, route.port)})
+    except (OSError, UnicodeError) as error:
+        why = _why(error) if isinstance(error, OSError) else "that is no name that can be looked up"
+        remedy = f"Check {_key(route)}, and this machine's network and name servers."
+        return Finding("DNS", Status.WRONG, f"{route.host} cannot be looked up: {why}.", remedy)
     if found == {route.host}:
         return Finding("DNS", Status.OK, f"{route.host} is an address: there is no name to look up.")
-    if isinstance(found, set):
-        return Finding("DNS", Status.OK, f"{route.host} is {_some(found)}.")
-    remedy = f"Check {_key(route)}, and this machine's network and name servers."
-    return Finding("DNS", Status.WRONG, f"{route.host} cannot be looked up: {found}.", remedy)
+    return Finding("DNS", Status.OK, f"{route.host} is {_some(found)}.")
+
+
+def _within_limit(step: Callable[[], _T]) -> _T:
+    """Do something that knows no time limit, as the system's resolver does. Raises TimeoutError and what it raises."""
+    done: Future[_T] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(step())
+        except (OSError, UnicodeError) as error:
+            done.set_exception(error)
+
+    # A thread of this kind does not keep the program from ending.
+    threading.Thread(target=do, daemon=True).start()
+    return done.result(LIMIT_S)
+
+
+def _why(error: OSError) -> str:
+    return f"no answer within {LIMIT_S:g} s" if isinstance(error, TimeoutError) else error.strerror or "no answer"
 
 
 def _some(addresses: set[str]) -> str:
@@ -119,11 +126,11 @@ def _key(route: _Route) -> str:
 
 def _connection_finding(route: _Route) -> Finding:
     try:
-        socket.create_connection((route.host, route.port), timeout=LIMIT_S).close()
+        # A name may have several addresses, each of which is given the time.
+        _within_limit(lambda: socket.create_connection((route.host, route.port), timeout=LIMIT_S).close())
     except OSError as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
         remedy = f"Check {_key(route)}, and whether a firewall lets this machine through."
-        return Finding("connection", Status.WRONG, f"{route} does not take connections: {why}.", remedy)
+        return Finding("connection", Status.WRONG, f"{route} does not take connections: {_why(error)}.", remedy)
     return Finding("connection", Status.OK, f"{route} takes connections.")
 
 
