@@ -116,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_runs(commands)
     _add_report(commands)
+    _add_doctor(commands)
+    _add_init(commands)
     return parser
 
 
@@ -195,6 +197,36 @@ def _add_report(commands: _Commands) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
     _add_config_option(parser)
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
+
+
+def _add_doctor(commands: _Commands) -> None:
+    parser = _add(
+        commands, "doctor", _doctor, "check the set-up without sending an update: a line for each check", "doctor"
+    )
+    _add_config_option(parser)
+
+
+def _add_init(commands: _Commands) -> None:
+    parser = _add(
+        commands, "init", _init, "write a commented config.yaml by asking a few questions, or from options",
+        "init --base-url https://nexus.example.com --token env:NEXUS_TOKEN",
+    )  # fmt: skip
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG,
+        help="the file to write (default: config.yaml); one that exists is never replaced",
+    )  # fmt: skip
+    parser.add_argument("--base-url", metavar="URL", help="where the API is: https://host, with a prefix if it has one")
+    parser.add_argument(
+        "--token", metavar="REF", help="where the token is kept: env:NAME, file:PATH or command:PROGRAM"
+    )
+    parser.add_argument("--oauth-token-url", metavar="URL", help="instead of --token: where OAuth tokens are had")
+    parser.add_argument("--client-id", metavar="ID", help="the OAuth client")
+    parser.add_argument("--client-secret", metavar="REF", help="where its secret is kept, like --token")
+    parser.add_argument("--scope", metavar="SCOPE", help="the OAuth scope, if one is needed")
+    parser.add_argument("--rate", metavar="N", help="requests a second (default: 20)")
+    parser.add_argument("--inbox", metavar="FOLDER", help="whose files the nightly job takes (default: no nightly job)")
+    parser.add_argument("--notify", metavar="REF", help="whom the nightly job tells, kept like --token")
+    parser.add_argument("--yes", action="store_true", help="ask nothing; what is not given has its default")
 
 
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
@@ -425,6 +457,44 @@ def _template(options: argparse.Namespace) -> int:
         print(
             f"Next:     fill it in, save it, then type\n          {shlex.join((PROGRAM, 'check', str(options.file)))}"
         )
+    return ExitCode.OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from batch_updater import terminal
+    from batch_updater.doctor.examination import examine
+    from batch_updater.doctor.finding import exit_code_of
+
+    findings = []
+    for finding in examine(_config_path(options), os.environ):
+        findings.append(finding)
+        if not options.json:
+            terminal.print_finding(finding, sys.stdout)
+    if options.json:
+        print(terminal.findings_object(findings))
+    else:
+        terminal.print_diagnosis(findings, sys.stdout)
+    return exit_code_of(findings)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from batch_updater import init
+
+    init.require_free(options.file)
+    given = {key: getattr(options, name) for name, key in init.OPTIONS.items() if getattr(options, name) is not None}
+    answers = init.Answers(given)
+    if _on_terminal() and not options.yes:
+        init.ask(answers, sys.stdin, sys.stderr)
+    init.complete(answers, defaults_for_all=options.yes)
+    init.write(options.file, answers)
+    if options.json:
+        print(json.dumps({"config": str(options.file), "exit_code": 0}))
+        return ExitCode.OK
+    config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
+    print(f"Written: {options.file}")
+    print(f"Next:    {shlex.join((PROGRAM, 'doctor', *config))} checks it without sending anything. Then")
+    print(f"         {shlex.join((PROGRAM, 'template', 'changes.xlsx', *config))}, fill it in, and")
+    print(f"         {shlex.join((PROGRAM, 'check', 'changes.xlsx', *config))}")
     return ExitCode.OK
 
 

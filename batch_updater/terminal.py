@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
+from batch_updater.doctor.finding import exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.history import DamagedRun
 from batch_updater.model import OutcomeKind
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from batch_updater.doctor.finding import Finding
     from batch_updater.history import PastRun
     from batch_updater.model import Outcome
     from batch_updater.pipeline import Begun, Finished, Plan
@@ -398,3 +400,49 @@ def _run_object(past: PastRun | DamagedRun) -> dict[str, object]:
         "verdict": past.summary.verdict,
         "exit_code": int(past.summary.exit_code),
     }
+
+
+_STATUS_WIDTH = 9
+_CHECK_WIDTH = 16
+
+
+def print_finding(finding: Finding, stream: TextIO) -> None:
+    """Print one line of the doctor's report: status, check, what was found, and how to mend it."""
+    indent = " " * (_STATUS_WIDTH + _CHECK_WIDTH)
+    head = f"{finding.status.value:{_STATUS_WIDTH}}{finding.check:{_CHECK_WIDTH}}"
+    width = max(60, shutil.get_terminal_size().columns - 1)
+    lines = [*finding.message.split("\n"), *([f"-> {finding.remedy}"] if finding.remedy else [])]
+    for line in lines:
+        # A path or an address stays in one piece, to be copied.
+        wrapped = textwrap.wrap(line, width - len(indent), break_long_words=False, break_on_hyphens=False)
+        for part in wrapped:
+            print(f"{head}{part}", file=stream)
+            head = indent
+    stream.flush()  # the next check may take its time
+
+
+def print_diagnosis(findings: Sequence[Finding], stream: TextIO) -> None:
+    """Say how the doctor's checks ended, in one line."""
+    counts = Counter(finding.status.value for finding in findings)
+    if counts["wrong"]:
+        verdict = "mend what is wrong, then check again."
+    elif counts["warning"]:
+        verdict = "the set-up works; look at the warnings."
+    else:
+        verdict = "everything is ready."
+    told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status])
+    print(f"\n{told}: {verdict}", file=stream)
+
+
+def findings_object(findings: Sequence[Finding]) -> str:
+    """Return what `doctor --json` prints: one object on one line."""
+    checks = [
+        {
+            "check": finding.check,
+            "status": finding.status.value,
+            "message": finding.message,
+            "remedy": finding.remedy or None,
+        }
+        for finding in findings
+    ]
+    return json.dumps({"exit_code": int(exit_code_of(findings)), "checks": checks})

@@ -67,7 +67,7 @@ def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:
     assert done.out.startswith("The row was updated.")
 
 
-@pytest.mark.parametrize("command", ["run", "check", "template", "demo", "sandbox"])
+@pytest.mark.parametrize("command", ["run", "check", "template", "demo", "sandbox", "doctor", "init"])
 def test_every_command_has_help_with_an_example(tmp_path: Path, command: str) -> None:
     """`COMMAND --help` explains the command and shows how it is typed."""
     done = batch_updater(command, "--help", cwd=tmp_path)

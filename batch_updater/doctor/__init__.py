@@ -1,0 +1,1 @@
+"""`batch-updater doctor`: whether everything is ready to send. Nothing is updated, and no secret is shown."""

@@ -1,0 +1,51 @@
+"""What one check of the doctor found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from batch_updater.errors import BatchUpdaterError
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    check: str
+    status: Status
+    message: str
+    remedy: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def wrong(check: str, error: BatchUpdaterError) -> Finding:
+    """Return what the program itself would say when it ends with this error."""
+    return Finding(check, Status.WRONG, error.message, error.remedy)
+
+
+def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:
+    """Yield a line for each check that makes no sense after another one has failed."""
+    for check in checks:
+        yield Finding(check, Status.SKIPPED, f"not checked, because of: {because_of}")
+
+
+def exit_code_of(findings: Iterable[Finding]) -> ExitCode:
+    """Return 2 if anything is wrong; warnings allow sending."""
+    is_wrong = any(finding.status is Status.WRONG for finding in findings)
+    return ExitCode.NOTHING_SENT if is_wrong else ExitCode.OK

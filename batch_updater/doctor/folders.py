@@ -1,0 +1,113 @@
+"""The folders of a configuration: whether they can be written and have room, and whether another run holds them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_updater.doctor.finding import Finding, Status, wrong
+from batch_updater.errors import LockedError, ResultsError
+from batch_updater.lock import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batch_updater.config import Config
+
+_LITTLE_ROOM_BYTES = 500_000_000
+"""A run of a million rows leaves about as much: copy, journal, log, workbook."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs"})
+"""File systems that other machines may use at the same time (Linux's names)."""
+
+
+def folder_findings(config: Config) -> Iterator[Finding]:
+    """Yield a finding for every folder that the program writes to; leaves nothing behind in them."""
+    yield _folder("results folder", config.results.folder, "results.folder")
+    nightly = config.nightly
+    if nightly.inbox:
+        beside = nightly.inbox.parent
+        yield _folder("inbox", nightly.inbox, "nightly.inbox")
+        yield _folder("done", nightly.done or beside / "done", "nightly.done")
+        yield _folder("attention", nightly.attention or beside / "attention", "nightly.attention")
+    if nightly.metrics:
+        yield _folder("metrics", nightly.metrics.parent, "nightly.metrics")
+
+
+def _folder(check: str, path: Path, key: str) -> Finding:
+    there = _nearest_existing(path)
+    try:
+        # Whether a file can be made is known when one has been made: permission bits say nothing about a read-only
+        # file system, a quota or access lists.
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".batch-updater-doctor-") as probe:
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        message = f"{there} cannot be written: {error.strerror}."
+        whom = "the user that runs batch-updater"
+        return Finding(check, Status.WRONG, message, f"Let {whom} write there, or name another folder under {key}.")
+    return _room(check, path, key, there)
+
+
+def _room(check: str, path: Path, key: str, there: Path) -> Finding:
+    free_bytes = shutil.disk_usage(there).free
+    found = f"{path} {'can be written' if there == path else 'is not there yet and can be made'}"
+    found += f"; {_size(free_bytes)} free"
+    if free_bytes < _LITTLE_ROOM_BYTES:
+        return Finding(check, Status.WARNING, f"{found}.", f"Free some space, or name another folder under {key}.")
+    kind = file_system_of(there, _mounts())
+    if kind in _SHARED:
+        message = f"{found}; it is on a network share ({kind})."
+        remedy = f"Name a folder on a local disk under {key}: locks and the journal may fail on a share."
+        return Finding(check, Status.WARNING, message, remedy)
+    return Finding(check, Status.OK, f"{found}.")
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(there for there in (path, *path.parents) if os.path.lexists(there))
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
+def _mounts() -> str:
+    try:
+        return _MOUNTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""  # not Linux: it cannot be told
+
+
+def file_system_of(path: Path, mounts: str) -> str | None:
+    """Return the kind of file system that a path is on, by the text of Linux's mountinfo; None if that cannot be told.
+
+    Format: proc(5). Later mounts hide earlier ones of the same place.
+    """
+    place, found, longest = path.resolve(), None, -1
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        # The kernel writes a blank in a name as \040.
+        mounted_at = Path(fields[4].replace("\\040", " "))
+        if len(mounted_at.parts) >= longest and place.is_relative_to(mounted_at):
+            found, longest = after.split(" ")[0], len(mounted_at.parts)
+    return found
+
+
+def lock_finding(config: Config) -> Finding:
+    """Say whether another run holds the lock, by taking it for a moment."""
+    folder, base_url = config.results.folder, config.api.base_url
+    if base_url is None or not folder.is_dir():
+        return Finding("lock", Status.OK, "free: nothing has run here yet.")
+    try:
+        with locked(folder, base_url, "batch-updater doctor"):
+            return Finding("lock", Status.OK, "free: no other run is going on.")
+    except LockedError as error:
+        return Finding("lock", Status.WARNING, error.message, error.remedy)
+    except ResultsError as error:
+        return wrong("lock", error)

@@ -1,0 +1,264 @@
+"""The way to the API: name, connection, certificate, an answer, and whether this machine's clock agrees with it.
+
+One request goes out, a HEAD of the address itself, without token, headers or body: it can change nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from batch_updater.doctor.finding import Finding, Status, skipped, wrong
+from batch_updater.errors import ConfigError
+from batch_updater.sender.client import proxy_for, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aiohttp import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from batch_updater.config import ApiSettings
+
+_T = TypeVar("_T")
+REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
+LIMIT_S = 10.0
+"""For each step."""
+_EXPIRES_SOON = timedelta(days=14)
+_CLOCK_MAY_BE_OFF = timedelta(minutes=3)
+_WRITTEN_IN = 2026
+"""The year of this program: no clock that is right shows an earlier one."""
+_LAST_YEAR = 2100
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Whom the program connects to: the API's host, or a proxy on the way there."""
+
+    host: str
+    port: int
+    is_proxy: bool
+
+    def __str__(self) -> str:
+        return f"{'the proxy ' if self.is_proxy else ''}{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What came back to the one request."""
+
+    status: int
+    date: str | None
+    certificate_ends: datetime | None
+    """None over plain http."""
+
+
+def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
+    """Yield what was found on the way to the API, step by step; after a step that failed the others are skipped."""
+    route = route_to(api, base_url)
+    for step in (dns_finding, _connection_finding):
+        finding = step(route)
+        yield finding
+        if finding.status is Status.WRONG:
+            yield from _unanswered(finding)
+            return
+    yield from _asked(api, base_url)
+
+
+def route_to(api: ApiSettings, address: str) -> _Route:
+    """Return whom a request to an address connects to first."""
+    proxy = proxy_for(api, address)
+    url = URL(proxy or address)
+    return _Route(url.host or "", url.port or 443, proxy is not None)
+
+
+def dns_finding(route: _Route) -> Finding:
+    """Look a host up, `LIMIT_S` at most."""
+    try:
+        found = _within_limit(lambda: {str(at[4][0]) for at in socket.getaddrinfo(route.host, route.port)})
+    except (OSError, UnicodeError) as error:
+        why = _why(error) if isinstance(error, OSError) else "that is no name that can be looked up"
+        remedy = f"Check {_key(route)}, and this machine's network and name servers."
+        return Finding("DNS", Status.WRONG, f"{route.host} cannot be looked up: {why}.", remedy)
+    if found == {route.host}:
+        return Finding("DNS", Status.OK, f"{route.host} is an address: there is no name to look up.")
+    return Finding("DNS", Status.OK, f"{route.host} is {_some(found)}.")
+
+
+def _within_limit(step: Callable[[], _T]) -> _T:
+    """Do something that knows no time limit, as the system's resolver does. Raises TimeoutError and what it raises."""
+    done: Future[_T] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(step())
+        except (OSError, UnicodeError) as error:
+            done.set_exception(error)
+
+    # A thread of this kind does not keep the program from ending.
+    threading.Thread(target=do, daemon=True).start()
+    return done.result(LIMIT_S)
+
+
+def _why(error: OSError) -> str:
+    return f"no answer within {LIMIT_S:g} s" if isinstance(error, TimeoutError) else error.strerror or "no answer"
+
+
+def _some(addresses: set[str]) -> str:
+    first, *others = sorted(addresses)
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _key(route: _Route) -> str:
+    return "api.proxy and the variable HTTPS_PROXY" if route.is_proxy else "api.base_url"
+
+
+def _connection_finding(route: _Route) -> Finding:
+    try:
+        # A name may have several addresses, each of which is given the time.
+        _within_limit(lambda: socket.create_connection((route.host, route.port), timeout=LIMIT_S).close())
+    except OSError as error:
+        remedy = f"Check {_key(route)}, and whether a firewall lets this machine through."
+        return Finding("connection", Status.WRONG, f"{route} does not take connections: {_why(error)}.", remedy)
+    return Finding("connection", Status.OK, f"{route} takes connections.")
+
+
+def _asked(api: ApiSettings, base_url: str) -> Iterator[Finding]:
+    try:
+        heard = asyncio.run(_ask(api, base_url))
+    except ConfigError as error:
+        failure = wrong("certificate", error)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        failure = _failure(error)
+    else:
+        yield certificate_finding(datetime.now(UTC), heard.certificate_ends)
+        yield _answer_finding(heard)
+        yield clock_finding(datetime.now(UTC), heard.date)
+        return
+    yield failure
+    yield from _unanswered(failure)
+
+
+def _unanswered(failed: Finding) -> Iterator[Finding]:
+    """Yield what can be said of the later steps after one has failed."""
+    later = REACH_CHECKS[REACH_CHECKS.index(failed.check) + 1 :]
+    yield from skipped((check for check in later if check != "clock"), failed.check)
+    yield clock_finding(datetime.now(UTC), None)
+
+
+async def _ask(api: ApiSettings, base_url: str) -> _Heard:
+    secure = base_url.startswith("https:")
+    connector = _Observed(tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
+    async with (
+        aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=LIMIT_S),
+        ) as session,
+        session.head(f"{base_url}/", allow_redirects=False, proxy=proxy_for(api, base_url)) as response,
+    ):
+        return _Heard(response.status, response.headers.get("Date"), connector.certificate_ends)
+
+
+class _Observed(aiohttp.TCPConnector):
+    """Notes when the certificate of its connection ends: afterwards the answer no longer knows the connection."""
+
+    def __init__(self, tls: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=1, ssl=tls)
+        self.certificate_ends: datetime | None = None
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
+        """Give a connection. Raises what aiohttp raises."""
+        connection = await super().connect(req, traces, timeout)
+        certificate = connection.transport.get_extra_info("peercert") if connection.transport else None
+        if certificate:
+            self.certificate_ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+        return connection
+
+
+def _failure(error: Exception) -> Finding:
+    """Say why there was no answer; in words of ours, because those of an exception may quote a proxy's password."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
+            message = f"The API's certificate cannot be trusted: {refused.verify_message.rstrip('.')}."
+            remedy = (
+                "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
+                "file with its authority under api.ca_file."
+            )
+            return Finding("certificate", Status.WRONG, message, remedy)
+        case aiohttp.ClientConnectorSSLError():
+            message = "A secure connection (TLS) cannot be agreed on."
+            return Finding("certificate", Status.WRONG, message, "Check host and port of api.base_url.")
+        case aiohttp.ClientHttpProxyError(status=status):
+            message = f"The proxy answers {status}."
+            return Finding(
+                "answer", Status.WRONG, message, "Check api.proxy or HTTPS_PROXY, its name and password too."
+            )
+        case TimeoutError():
+            message = f"There was no answer within {LIMIT_S:g} s."
+        case _:
+            message = f"There was no answer that can be read ({type(error).__name__})."
+    return Finding("answer", Status.WRONG, message, "Check host and port of api.base_url; ask whoever runs the API.")
+
+
+def _answer_finding(heard: _Heard) -> Finding:
+    found = f"HEAD of the address, without a token, is answered with {heard.status}"
+    if heard.status >= 500:
+        return Finding("answer", Status.WARNING, f"{found}.", "The service may be down: try again later.")
+    return Finding("answer", Status.OK, f"{found}: somebody is there.")
+
+
+def certificate_finding(now: datetime, ends: datetime | None) -> Finding:
+    """Say for how long the API's certificate, which was verified, is still valid."""
+    if ends is None:
+        return Finding("certificate", Status.OK, "none needed: plain http to this machine.")
+    days = (ends - now).days
+    message = f"verified, and valid for {days} more {'day' if days == 1 else 'days'}."
+    if ends - now < _EXPIRES_SOON:
+        remedy = f"Ask whoever runs the API to renew it before {ends:%Y-%m-%d}."
+        return Finding("certificate", Status.WARNING, message, remedy)
+    return Finding("certificate", Status.OK, message)
+
+
+def clock_finding(now: datetime, date: str | None) -> Finding:
+    """Compare this machine's time with the `Date` of an answer; None: there was none."""
+    remedy = "Set this machine's clock, or have it set (timedatectl set-ntp true)."
+    if not _WRITTEN_IN <= now.year <= _LAST_YEAR:
+        return Finding("clock", Status.WRONG, f"This machine's clock shows the year {now.year}.", remedy)
+    theirs = _read_date(date)
+    if theirs is None:
+        shown = f"{now:%Y-%m-%d %H:%M} UTC"
+        return Finding("clock", Status.OK, f"shows {shown}; there is no answer with a date to compare with.")
+    off = now - theirs
+    if abs(off) > _CLOCK_MAY_BE_OFF:
+        message = f"is {_duration(abs(off))} {'ahead of' if off > timedelta() else 'behind'} the API's."
+        return Finding("clock", Status.WARNING, f"{message} Tokens may be refused.", remedy)
+    return Finding("clock", Status.OK, "agrees with the API's.")
+
+
+def _read_date(date: str | None) -> datetime | None:
+    if date is None:
+        return None
+    try:
+        found = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _duration(off: timedelta) -> str:
+    minutes = int(off.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 2 * 24 * 60 else f"{off.days} days"

@@ -1,0 +1,226 @@
+"""init.py: a configuration from options or from answers, explained by the example's own words."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from ruamel.yaml import YAML
+
+from batch_updater import init
+from batch_updater.config import Config
+from batch_updater.config_file import load_config
+from batch_updater.errors import UsageError
+from tests.end_to_end.program import batch_updater, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+URL = "https://nexus.example.org/prefix"
+SECRET = "eyJhbGciOi.very-secret"
+
+
+def converse(cwd: Path, answers: Sequence[str], *arguments: str) -> tuple[int, str]:
+    """Run `init` on a pseudo-terminal, answer each question in turn, and return the exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "batch_updater", "init", *arguments]
+    process = subprocess.Popen(command, cwd=cwd, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown, asked = "", 0
+    while True:
+        try:
+            shown += os.read(ours, 65536).decode("utf-8", "replace")
+        except OSError:  # the other side has closed: the command has ended
+            break
+        while asked < min(shown.count("\n> "), len(answers)):
+            os.write(ours, f"{answers[asked]}\n".encode())
+            asked += 1
+    os.close(ours)
+    assert asked == len(answers), shown
+    return process.wait(timeout=60), shown.replace("\r", "")
+
+
+def said(path: Path) -> dict[str, dict[str, object]]:
+    """Return what a configuration sets."""
+    found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return {section: keys for section, keys in found.items() if keys}
+
+
+def test_options_make_a_configuration(tmp_path: Path) -> None:
+    """Everything given stands in the file, nothing else does; it is private, and the next step is named."""
+    done = batch_updater(
+        "init", "nexus.yaml", "--base-url", URL, "--token", "command:pass show nexus/token", "--rate", "7.5",
+        "--inbox", "in box", "--notify", "env:TELL", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    path = tmp_path / "nexus.yaml"
+    assert said(path) == {
+        "api": {"base_url": URL, "token": "command:pass show nexus/token"},
+        "sending": {"rate_per_s": 7.5},
+        "nightly": {"inbox": "in box", "notify": ["env:TELL"]},
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_config(path, {}).nightly.inbox == tmp_path / "in box"
+    assert "batch-updater doctor --config nexus.yaml" in done.out
+
+
+def test_client_credentials_by_options(tmp_path: Path) -> None:
+    """OAuth's four keys stand in a section of their own; what was not given is left out."""
+    done = batch_updater(
+        "init", "--base-url", URL, "--oauth-token-url", "https://login.example.org/t", "--client-id", 'a "b"',
+        "--client-secret", "file:secret", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.object == {"config": "config.yaml", "exit_code": 0}
+    oauth = load_config(tmp_path / "config.yaml", {}).api.oauth
+    assert oauth
+    assert (oauth.client_id, str(oauth.client_secret)) == ('a "b"', f"file:{tmp_path}/secret")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ((), ("--base-url", "--token")),
+        (("--token", "env:T"), ("--base-url",)),
+        (("--base-url", URL), ("--token", "--oauth-token-url")),
+        (("--base-url", URL, "--client-id", "me"), ("--oauth-token-url", "--client-secret")),
+        (("--yes",), ("--base-url",)),
+        (("--base-url", URL, "--token", "env:T", "--scope", "x"), ("--token",)),
+        (("--base-url", "ftp://x", "--token", "env:T", "--rate", "0"), ("--base-url", "--rate")),
+        (("--base-url", URL, "--token", "env:T", "--rate", "fast"), ("--rate",)),
+        (("--base-url", URL, "--token", SECRET), ("--token", "never the secret itself")),
+        (("--base-url", URL, "--token", "env:T", "--notify", f"tgram://{SECRET}"), ("--notify", "nightly.notify")),
+    ],
+)
+def test_without_a_terminal_what_is_missing_or_wrong_is_named(
+    tmp_path: Path, options: tuple[str, ...], named: tuple[str, ...]
+) -> None:
+    """Exit 2, every option at fault, no value repeated, no file."""
+    done = batch_updater("init", *options, cwd=tmp_path)
+    assert done.code == 2
+    for words in named:
+        assert words in done.err
+    assert SECRET not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_yes_takes_the_defaults(tmp_path: Path) -> None:
+    """Only the address has none."""
+    assert batch_updater("init", "--yes", "--base-url", URL, cwd=tmp_path).code == 0
+    assert said(tmp_path / "config.yaml") == {"api": {"base_url": URL, "token": "env:NEXUS_TOKEN"}}
+
+
+def test_a_file_is_never_replaced(tmp_path: Path) -> None:
+    """Exit 2 at once, and the file is as it was; a link that leads nowhere is a file too."""
+    (tmp_path / "config.yaml").write_text("mine", encoding="ascii")
+    (tmp_path / "link.yaml").symlink_to("nowhere")
+    for name in ("config.yaml", "link.yaml"):
+        done = batch_updater("init", name, "--yes", "--base-url", URL, cwd=tmp_path)
+        assert (done.code, "is there already" in done.err) == (2, True)
+    assert (tmp_path / "config.yaml").read_text(encoding="ascii") == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """No folder is made on the way."""
+    done = batch_updater("init", "no/config.yaml", "--yes", "--base-url", URL, cwd=tmp_path)
+    assert (done.code, "no folder" in done.err) == (2, True)
+
+
+def test_questions_on_a_terminal(tmp_path: Path) -> None:
+    """Wrong answers are refused at once in the configuration's own words, empty ones take the default."""
+    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "y", "", "tgram://x", "env:TELL"]
+    code, shown = converse(tmp_path, answers)
+    assert code == 0, shown
+    assert said(tmp_path / "config.yaml") == {
+        "api": {"base_url": URL, "token": "env:NEXUS_TOKEN"},
+        "sending": {"rate_per_s": 20},
+        "nightly": {"inbox": "inbox", "notify": ["env:TELL"]},
+    }
+    assert "! api.base_url must begin with https://" in shown
+    assert "! api.token must say where the secret is kept" in shown
+    assert "! sending.rate_per_s must be more than 0." in shown
+    assert "! nightly.notify must say where" in shown
+    assert shown.count(SECRET) == 1  # the terminal's own echo of what was typed
+    assert "Written: config.yaml" in shown
+    assert all(len(line) < 80 for line in shown.splitlines())
+
+
+def test_client_credentials_by_questions(tmp_path: Path) -> None:
+    """`oauth` in place of a reference leads to its four questions."""
+    answers = [URL, "oauth", "https://login.example.org/t", "me", "", "read write", "50", "n"]
+    code, shown = converse(tmp_path, answers)
+    assert code == 0, shown
+    oauth = {"token_url": answers[2], "client_id": "me", "client_secret": "env:NEXUS_CLIENT_SECRET"}
+    assert said(tmp_path / "config.yaml") == {
+        "api": {"base_url": URL, "oauth": {**oauth, "scope": "read write"}},
+        "sending": {"rate_per_s": 50},
+    }
+
+
+def test_what_an_option_says_is_not_asked(tmp_path: Path) -> None:
+    """Options and questions go together."""
+    code, shown = converse(tmp_path, ["n"], "--base-url", URL, "--token", "env:T", "--rate", "5")
+    assert code == 0, shown
+    assert said(tmp_path / "config.yaml")["sending"] == {"rate_per_s": 5}
+
+
+def test_answers_that_end_write_nothing(tmp_path: Path) -> None:
+    """Ctrl-D is an end, not an answer."""
+    code, shown = converse(tmp_path, [URL, "\x04"])
+    assert (code, "nothing was written" in shown) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_holds_every_explanation_of_the_example(tmp_path: Path) -> None:
+    """Every key stands there once, chosen or behind a #, under the example's own words."""
+    path = tmp_path / "config.yaml"
+    init.write(path, init.Answers({"api.base_url": URL, "api.token": "env:T"}))
+    written, example = path.read_text(encoding="utf-8"), init.example()
+    for line in example.partition("\n\n")[2].splitlines():
+        bare = re.sub(r"^  (# )?", "", line)
+        if not bare.startswith(("base_url", "token:")):
+            assert bare in written
+    for section, field in Config.model_fields.items():
+        block = re.search(rf"(?ms)^{section}:\n(.*?)(?=^\S|\Z)", written)
+        assert block
+        for key in field.annotation.model_fields:  # type: ignore[union-attr]
+            assert len(re.findall(rf"(?m)^  (?:# )?{key}:", block[1])) == 1, key
+    assert "Copy this file" not in written
+
+
+@pytest.mark.parametrize("text", ["no", "1.5", "a: b", "a #b", "'x", '"', "ü ñ", "{x}", "~", ".inf", "back\\slash"])
+def test_any_text_comes_back_as_it_was_answered(tmp_path: Path, text: str) -> None:
+    """Whatever YAML would read otherwise is quoted."""
+    path = tmp_path / "config.yaml"
+    init.write(path, init.Answers({"api.base_url": URL, "api.token": "env:T", "nightly.inbox": text}))
+    assert said(path)["nightly"] == {"inbox": text}
+
+
+def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
+    """Between the first question and the last somebody may have made it."""
+    path = tmp_path / "config.yaml"
+    path.touch()
+    with pytest.raises(UsageError):
+        init.write(path, init.Answers({"api.base_url": URL}))
+    assert path.read_bytes() == b""
+
+
+def test_an_empty_answer_to_a_needed_question_asks_again() -> None:
+    """There is no default for the address."""
+    answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
+    init.ask(answers, io.StringIO(f"\n\n{URL}\n\nn\n"), screen)
+    assert answers.texts["api.base_url"] == URL
+    assert screen.getvalue().count("Where is the API") == 3
+
+
+def test_the_example_is_packaged() -> None:
+    """The wheel holds what init is made of."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"{init.EXAMPLE}" = "batch_updater/{init.EXAMPLE}"' in text

@@ -1,0 +1,140 @@
+"""samples/schedule/: what is installed for the night parses, says what the README says, and is hardened."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from batch_updater.config_file import load_config
+
+SCHEDULE = Path(__file__).parent.parent / "samples" / "schedule"
+COMMAND = "batch-updater nightly --config /etc/batch-updater/config.yaml"
+TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
+MOST_EXPOSURE = 2.0
+README = (SCHEDULE.parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def text_of(name: str) -> str:
+    return (SCHEDULE / name).read_text(encoding="utf-8")
+
+
+def installed(folder: Path) -> Path:
+    """Put the units into a folder, with a program that is there: `verify` looks for it."""
+    service = text_of("batch-updater.service").replace("/usr/local/bin/batch-updater", "/bin/true")
+    (folder / "batch-updater.service").write_text(service, encoding="utf-8")
+    (folder / "batch-updater.timer").write_text(text_of("batch-updater.timer"), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.debian
+def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
+    """`systemd-analyze verify` says nothing at all."""
+    units = [installed(tmp_path) / f"batch-updater.{kind}" for kind in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.debian
+def test_the_service_is_hardened(tmp_path: Path) -> None:
+    """`systemd-analyze security` gives an exposure of 2 at most, of 10."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "batch-updater.service"]
+    done = subprocess.run(
+        [*command[:-1], installed(tmp_path) / command[-1]], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found
+    assert float(found[1]) <= MOST_EXPOSURE
+
+
+def test_the_service_treats_every_exit_code_as_the_readme_says() -> None:
+    """1 is no failure, 3 is tried again, 2, 4 and 70 are not; it runs the command and stops no run too early."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have case
+    unit.read_string(text_of("batch-updater.service"))
+    service = unit["Service"]
+    assert service["ExecStart"] == f"/usr/local/bin/{COMMAND}"
+    assert service["SuccessExitStatus"] == "1"
+    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "2 4 70")
+    drain_s = load_config(SCHEDULE / "nightly.config.yaml", {}).sending.drain_s
+    assert int(service["TimeoutStopSec"]) > drain_s + 60
+
+
+@pytest.mark.parametrize("name", ["batch-updater.service", "batch-updater.cron"])
+def test_the_token_is_given_by_reference(name: str) -> None:
+    """The variable that they set is one that the configuration takes, and the sample configuration with it."""
+    found = re.search(r"BATCH_UPDATER_API__TOKEN=(\S+)", text_of(name))
+    assert found
+    reference = found[1].replace("%d", "/run/credentials/batch-updater.service")
+    config = load_config(SCHEDULE / "nightly.config.yaml", {"BATCH_UPDATER_API__TOKEN": reference})
+    assert str(config.api.token) == reference
+
+
+def test_everything_that_the_job_writes_is_where_the_service_may_write() -> None:
+    """ProtectSystem=strict leaves one folder."""
+    config = load_config(SCHEDULE / "nightly.config.yaml", {})
+    nightly = config.nightly
+    found = re.search(r"(?m)^ReadWritePaths=(.*)$", text_of("batch-updater.service"))
+    assert found
+    for path in (config.results.folder, nightly.inbox, nightly.done, nightly.attention, nightly.metrics):
+        assert path
+        assert path.is_relative_to(found[1])
+
+
+def test_the_cron_line_runs_the_command_and_tells_of_trouble() -> None:
+    """Five fields, a user and one shell command without a bare %, which cron would take for a line's end."""
+    lines = [line for line in text_of("batch-updater.cron").splitlines() if line and not line.startswith("#")]
+    settings, (job,) = [line for line in lines if re.match(r"[A-Z_]+=", line)], lines[-1:]
+    assert {line.partition("=")[0] for line in settings} >= {"PATH", "MAILTO", "BATCH_UPDATER_API__TOKEN"}
+    *times, user, command = job.split(" ", 6)
+    assert all(re.fullmatch(r"[\d*]+", time) for time in times)
+    assert (user, "%" in command) == ("batch-updater", False)
+    assert command.startswith(COMMAND)
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, False), (1, False), (2, True), (3, True), (4, True), (70, True)])
+def test_the_cron_line_says_what_needs_somebody(tmp_path: Path, code: int, told: bool) -> None:
+    """The line itself, run by sh with a program that ends so: 0 and 1 print nothing, any other code is named."""
+    program = tmp_path / "batch-updater"
+    program.write_text(f"#!/bin/sh\necho noise\nexit {code}\n", encoding="ascii")
+    program.chmod(0o700)
+    command = text_of("batch-updater.cron").splitlines()[-1].split(" ", 6)[6]
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["/bin/sh", "-c", command], env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.stderr == (f"batch-updater ended with exit code {code}\n" if told else "")
+
+
+def test_the_windows_task_is_one_of_the_task_schema() -> None:
+    """Its sections stand in the schema's order; one instance at a time, a time limit, tried again after a failure."""
+    root = ET.fromstring((SCHEDULE / "windows-task.xml").read_bytes())  # noqa: S314  (our own)
+    assert (root.tag, root.get("version")) == (f"{TASK}Task", "1.2")
+    sections = [element.tag.removeprefix(TASK) for element in root]
+    assert sections == ["RegistrationInfo", "Triggers", "Principals", "Settings", "Actions"]
+    settings = {element.tag.removeprefix(TASK): element for element in root.iterfind(f"{TASK}Settings/*")}
+    assert settings["MultipleInstancesPolicy"].text == "IgnoreNew"
+    assert re.fullmatch(r"PT\d+H", settings["ExecutionTimeLimit"].text or "")
+    assert [child.tag.removeprefix(TASK) for child in settings["RestartOnFailure"]] == ["Interval", "Count"]
+    principal, actions = root.find(f"{TASK}Principals/{TASK}Principal"), root.find(f"{TASK}Actions")
+    assert principal is not None
+    assert actions is not None
+    assert actions.get("Context") == principal.get("id")
+    arguments = root.findtext(f"{TASK}Actions/{TASK}Exec/{TASK}Arguments")
+    assert shlex.split(arguments or "", posix=False)[:2] == ["nightly", "--config"]
+
+
+def test_the_windows_task_says_what_is_not_known() -> None:
+    """Nobody has tried it there, in the file and in the README."""
+    assert "Untested on Windows" in text_of("windows-task.xml")
+    assert re.search(r"Untested on\s+Windows", README)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SCHEDULE.iterdir()))
+def test_the_readme_explains_every_file(name: str) -> None:
+    """Each has its place there."""
+    assert f"samples/schedule/{name}" in README
