@@ -12,8 +12,9 @@ from xlsxwriter.exceptions import XlsxFileError
 
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.content import Progress
 from batch_updater.reporter.lists import ValidNames
-from batch_updater.reporter.overview import Progress, write_overview
+from batch_updater.reporter.overview import write_overview
 from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
 from batch_updater.reporter.style import Styles
 from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
