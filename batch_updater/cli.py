@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from batch_updater.config import Config
+    from batch_updater.model import Invocation
     from batch_updater.pipeline import Finished, Run
 
 PROGRAM = "batch-updater"
@@ -260,9 +262,9 @@ def _run(options: argparse.Namespace) -> int:
             terminal.print_preview(begun, sys.stderr, options.limit)
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        run = pipeline.Run(begun, pipeline.Options(results, options.limit, options.keep_going), os.environ)
-        finished = _execute(run, terminal.sends(begun, options.limit))
-    return _end(finished, options)
+        asked = pipeline.Options(results, options.limit, options.keep_going, _from_anywhere(options))
+        finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
+    return _end(finished, options, _as_typed(options))
 
 
 def _execute(run: Run, rows: int) -> Finished:
@@ -296,7 +298,7 @@ def _report(options: argparse.Namespace) -> int:
 
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
-    return _end(finished, options)
+    return _end(finished, options, past.invocation)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -310,17 +312,17 @@ def _check(options: argparse.Namespace) -> int:
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
-            return _end(pipeline.check(plan, results), options)
+            return _end(pipeline.check(plan, results), options, _as_typed(options))
 
 
-def _end(finished: Finished, options: argparse.Namespace) -> int:
+def _end(finished: Finished, options: argparse.Namespace, invocation: Invocation | None) -> int:
     from batch_updater import terminal
 
     try:
         if options.json:
             print(terminal.result_object(finished))
         else:
-            terminal.print_end(finished, _next_command(finished, options), sys.stdout)
+            terminal.print_end(finished, _next_command(finished, invocation), sys.stdout)
         sys.stdout.flush()
     except OSError as error:
         # The rows are what they are; the exit code says it, and the workbook.
@@ -334,17 +336,21 @@ def _close_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
-    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself."""
+def _next_command(finished: Finished, invocation: Invocation | None) -> str | None:
+    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself.
+
+    `invocation` is the command line of the run or check; None: a program started it, and how is not known.
+    """
     from batch_updater.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN
     from batch_updater.terminal import is_done
 
     summary = finished.summary
     if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
         return None
-    config = ("--config", str(options.config)) if options.config else ()
+    if invocation is None:
+        return "start it again in the way in which it was started"
     if finished.folder is None:
-        command = shlex.join((PROGRAM, "run", options.file, *_input_options(options)))
+        command = shlex.join((PROGRAM, *invocation.again))
         if is_done(summary):
             return command
         if not summary.total(NEEDS_NOTHING):
@@ -352,21 +358,27 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
     steps = []
     if summary.total(RUN_AGAIN) or finished.fault:
-        again = shlex.join((PROGRAM, "run", finished.facts.input_path, *_input_options(options)))
+        again = shlex.join((PROGRAM, *invocation.again))
         steps.append(f"the same command again goes on with the rows that are not done:\n         {again}")
     if summary.total(NEEDS_PERSON) and finished.results:
-        command = shlex.join((PROGRAM, "run", str(finished.results), *config))
+        command = shlex.join((PROGRAM, *invocation.repaired(str(finished.results))))
         steps.append(f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}')
     return "\n         Then ".join(steps) or None
 
 
-def _input_options(options: argparse.Namespace) -> list[str]:
-    """Return the options that say what to read and how, as they were given."""
-    given = ["--config", str(options.config)] if options.config else []
-    given += ["--sheet", options.sheet] if getattr(options, "sheet", None) else []
-    for field, value in getattr(options, "constants", ()):
-        given += ["--set", f"{field}={value}"]
-    return given
+def _as_typed(options: argparse.Namespace) -> Invocation:
+    """Return what the command line says of the input, to be typed again in the same folder."""
+    from batch_updater.model import Invocation
+
+    config = str(options.config) if options.config else None
+    return Invocation(options.file, config, options.sheet, tuple(options.constants))
+
+
+def _from_anywhere(options: argparse.Namespace) -> Invocation:
+    """Return the same, to be typed in any folder."""
+    config = _config_path(options)
+    file = options.file if options.file == STDIN else str(Path(options.file).resolve())
+    return replace(_as_typed(options), file=file, config=str(config.resolve()) if config else None)
 
 
 def _template(options: argparse.Namespace) -> int:

@@ -32,7 +32,6 @@ _Path: TypeAlias = tuple[str, ...]
 _WITHOUT_A_FEATURE = {
     "sending.compare": "comparison before sending",
     "guards": "guards",
-    "results.keep_days": "removal of old runs",
     "nightly": "nightly job",
 }
 """Keys that are known, but whose feature this version does not have: any value but the default is refused, because

@@ -179,7 +179,6 @@ def test_headers_that_are_not_ours_to_change_are_refused(tmp_path: Path, header:
     [
         ("guards: {rows: 5}", "guards.rows"),
         ("sending: {compare: true}", "sending.compare"),
-        ("results: {keep_days: 5}", "results.keep_days"),
         ("nightly: {inbox: in}", "nightly.inbox"),
     ],
 )

@@ -38,6 +38,7 @@ class Written:
     path: Path
     """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
     summary: Summary
+    progress: Progress
 
 
 def write_results(
@@ -54,13 +55,14 @@ def write_results(
 
     `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
-    found: list[Summary] = []
+    found: list[tuple[Summary, Progress]] = []
 
     def write(draft: Path) -> None:
         with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
-            found.append(_Results(sink, facts, columns, endpoint, rows_of_a_sheet).write(rows, planned))
+            book = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
+            found.append((book.write(rows, planned), book.progress))
 
-    return Written(write_workbook(path, write), found[0])
+    return Written(write_workbook(path, write), *found[0])
 
 
 class _Sink(io.RawIOBase):
@@ -131,14 +133,14 @@ class _Results:
         self._names = ValidNames(endpoint, facts.allowed)
         self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
-        self._progress = Progress(facts.started_at, facts.finished_at)
+        self.progress = Progress(facts.started_at, facts.finished_at)
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
         """Go over the rows and fill every sheet. Returns what became of them."""
         tally = Tally(self._columns, planned)
         for row in rows:
             tally.add(row.outcome)
-            self._progress.add(row.outcome)
+            self.progress.add(row.outcome)
             if row.outcome.kind not in NEEDS_NOTHING:
                 self._to_fix.add(row)
             if self._all:
@@ -154,7 +156,7 @@ class _Results:
         self._names.write(self._book, self._styles)
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, self._progress)
+        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, self.progress)
         self._overview.activate()
         # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.
         written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)

@@ -265,7 +265,8 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     assert (listed[0]["run"], listed[0]["outcomes"]) == (str(journal.parent), done.object["outcomes"])
     assert (listed[0]["ended_at"], listed[0]["unfinished"]) == (None, True)
     shown = batch_updater("runs", cwd=tmp_path).out
-    assert "unfinished; running the same again goes on with it" in shown
+    assert "cut off, rows.csv" in shown
+    assert "Running the same again goes on with it." in shown
 
 
 def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
