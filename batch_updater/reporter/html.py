@@ -70,17 +70,17 @@ class Attention:
     def _line(self, row: ReportRow) -> str:
         outcome = row.outcome
         cells = (
-            f'<th scope="row" data-label="Row" class="inline">{row.row.number}</th>',
+            f'<th scope="row" class="nowrap" data-label="Row">{row.row.number}</th>',
             f'<td class="beside">{_badge(outcome.kind)}</td>',
-            _cell("Record", self._record(row)),
-            _cell("What is wrong", _lines(what_is_wrong(outcome, self._columns))),
-            _cell("Faulty cells", self._faulty(row)),
-            _cell("What to do", _lines(what_to_do(outcome))),
+            f'<td class="record">{self._record(row)}</td>',
+            f"<td>{_lines(what_is_wrong(outcome, self._columns))}</td>",
+            f'<td class="faulty">{self._faulty(row)}</td>',
+            f'<td data-label="Do:">{_lines(what_to_do(outcome))}</td>',
         )
         return f"<tr>{''.join(cells)}</tr>"
 
     def _record(self, row: ReportRow) -> str:
-        parts = (f"{self._header(at)} {_value(row.row.cells[at])}" for at in self._selecting)
+        parts = (f"<span>{self._header(at)} <b>{_value(row.row.cells[at])}</b></span>" for at in self._selecting)
         return "<br/>".join(parts)
 
     def _faulty(self, row: ReportRow) -> str:
@@ -225,7 +225,7 @@ def _causes(summary: Summary) -> Iterator[str]:
         return
     yield '<section aria-labelledby="causes"><h2 id="causes">Commonest causes</h2><table class="cards"><thead><tr>'
     yield '<th scope="col" class="number">Rows</th><th scope="col">Cause</th><th scope="col">Example</th>'
-    yield '<th scope="col">What is wrong there</th></tr></thead><tbody>'
+    yield '<th scope="col" class="wide">What is wrong there</th></tr></thead><tbody>'
     yield from map(_cause, summary.causes[:CAUSES_LISTED])
     yield "</tbody></table>"
     if (rest := len(summary.causes) - CAUSES_LISTED) > 0:
@@ -236,7 +236,8 @@ def _causes(summary: Summary) -> Iterator[str]:
 def _cause(cause: Cause) -> str:
     return (
         f'<tr><td class="number beside">{cause.count:,}</td><th scope="row">{_text(cause.text)}</th>'
-        f"{_cell('Example', _text(example_place(cause)))}{_cell('What is wrong there', _lines(cause.example))}</tr>"
+        f'<td class="nowrap" data-label="First:">{_text(example_place(cause))}</td>'
+        f"<td>{_lines(cause.example)}</td></tr>"
     )
 
 
@@ -285,16 +286,12 @@ def _badge(kind: OutcomeKind) -> str:
     return f'<span class="outcome {kind.value}">{kind.value}</span>'
 
 
-def _cell(label: str, content: str) -> str:
-    return f'<td data-label="{label}">{content}</td>' if content else "<td></td>"
-
-
 def _lines(text: str) -> str:
     return f'<span class="lines">{_text(text)}</span>' if text else ""
 
 
 def _value(cell: Cell) -> str:
-    text = shown(cell)
+    text = str(cell).upper() if isinstance(cell, bool) else shown(cell)
     return _text(text, _VALUE_CHARACTERS) if text.strip() else '<span class="blank">blank</span>'
 
 
