@@ -1,7 +1,7 @@
 """Make the pictures of the README from real runs: `make pictures`.
 
-Needs LibreOffice and poppler-utils from Debian for the workbook, Chromium for the page; the terminal's picture is drawn from what the program
-printed on a pseudo-terminal.
+Needs LibreOffice and poppler-utils from Debian for the workbook, and Chromium for the page; the terminal's picture is
+drawn from what the program printed on a pseudo-terminal.
 """
 
 from __future__ import annotations
