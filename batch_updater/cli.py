@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import Config
     from batch_updater.interrupts import Interrupts
+    from batch_updater.model import Invocation
     from batch_updater.pipeline import Begun, Finished, Plan, Run
     from batch_updater.terminal import Bar, PlainLines
 
@@ -304,9 +306,9 @@ def _run(options: argparse.Namespace) -> int:
             _show_stakes(begun)
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        run = pipeline.Run(begun, pipeline.Options(results, options.limit, options.keep_going), os.environ)
-        finished = _execute(run, terminal.sends(begun, options.limit))
-    return _end(finished, options)
+        asked = pipeline.Options(results, options.limit, options.keep_going, _from_anywhere(options))
+        finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
+    return _end(finished, options, _as_typed(options))
 
 
 def _show_stakes(begun: Begun) -> None:
@@ -355,7 +357,7 @@ def _report(options: argparse.Namespace) -> int:
 
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
-    return _end(finished, options)
+    return _end(finished, options, past.invocation)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -370,9 +372,9 @@ def _check(options: argparse.Namespace) -> int:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
             if not config.sending.compare:
-                return _end(pipeline.check(plan, results), options)
+                return _end(pipeline.check(plan, results), options, _as_typed(options))
             _require_sendable(config)
-            return _end(_compared(plan, results, Path(folder)), options)
+            return _end(_compared(plan, results, Path(folder)), options, _as_typed(options))
 
 
 def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
@@ -383,14 +385,14 @@ def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
         return pipeline.compare(plan, results, folder, os.environ, progress, interrupts)
 
 
-def _end(finished: Finished, options: argparse.Namespace) -> int:
+def _end(finished: Finished, options: argparse.Namespace, invocation: Invocation | None) -> int:
     from batch_updater import terminal
 
     try:
         if options.json:
             print(terminal.result_object(finished))
         else:
-            terminal.print_end(finished, _next_command(finished, options), sys.stdout)
+            terminal.print_end(finished, _next_command(finished, invocation), sys.stdout)
         sys.stdout.flush()
     except OSError as error:
         # The rows are what they are; the exit code says it, and the workbook.
@@ -404,8 +406,11 @@ def _close_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _next_command(finished: Finished, options: argparse.Namespace) -> str | None:
-    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself."""
+def _next_command(finished: Finished, invocation: Invocation | None) -> str | None:
+    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself.
+
+    `invocation` is the command line of the run or check; None: a program started it, and how is not known.
+    """
     from batch_updater.model import StopReason
     from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN
     from batch_updater.terminal import is_done
@@ -413,9 +418,10 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
     summary = finished.summary
     if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
         return None
-    config = ("--config", str(options.config)) if options.config else ()
+    if invocation is None:
+        return "start it again in the way in which it was started"
     if finished.folder is None:
-        command = shlex.join((PROGRAM, "run", options.file, *_input_options(options)))
+        command = shlex.join((PROGRAM, *invocation.again))
         if is_done(summary):
             return command
         if not summary.total(NEEDS_NOTHING):
@@ -423,23 +429,28 @@ def _next_command(finished: Finished, options: argparse.Namespace) -> str | None
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
     if summary.total(RUN_AGAIN) or finished.fault:
         # One step only: the workbook of this part of the run would send again what the next part will have done.
-        again = shlex.join((PROGRAM, "run", finished.facts.input_path, *_input_options(options)))
+        again = shlex.join((PROGRAM, *invocation.again))
         must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
         first = "correct first what has stopped the run; then the" if must_mend else "the"
         goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
         return f"{first} same command again {goes_on}:\n         {again}"
-    command = shlex.join((PROGRAM, "run", str(finished.results), *config))
+    command = shlex.join((PROGRAM, *invocation.repaired(str(finished.results))))
     return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
 
 
-def _input_options(options: argparse.Namespace) -> list[str]:
-    """Return the options that say what to read and how, as they were given."""
-    given = ["--config", str(options.config)] if options.config else []
-    given += ["--sheet", options.sheet] if getattr(options, "sheet", None) else []
-    given += ["--compare"] if getattr(options, "compare", False) else []
-    for field, value in getattr(options, "constants", ()):
-        given += ["--set", f"{field}={value}"]
-    return given
+def _as_typed(options: argparse.Namespace) -> Invocation:
+    """Return what the command line says of the input, to be typed again in the same folder."""
+    from batch_updater.model import Invocation
+
+    config = str(options.config) if options.config else None
+    return Invocation(options.file, config, options.sheet, tuple(options.constants), compare=options.compare)
+
+
+def _from_anywhere(options: argparse.Namespace) -> Invocation:
+    """Return the same, to be typed in any folder."""
+    config = _config_path(options)
+    file = options.file if options.file == STDIN else str(Path(options.file).resolve())
+    return replace(_as_typed(options), file=file, config=str(config.resolve()) if config else None)
 
 
 def _template(options: argparse.Namespace) -> int:

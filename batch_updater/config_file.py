@@ -31,7 +31,6 @@ _Path: TypeAlias = tuple[str, ...]
 
 _WITHOUT_A_FEATURE = {
     "guards": "guards",
-    "results.keep_days": "removal of old runs",
 }
 """Keys that are known, but whose feature this version does not have: any value but the default is refused, because
 nothing would act on it."""

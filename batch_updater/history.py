@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place, UsageError
 from batch_updater.journal import CONFIRMED, DamagedJournalError, journal_reader
-from batch_updater.model import OutcomeKind, Stop, StopReason
+from batch_updater.lock import held_since
+from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from batch_updater.journal import Part
 
 JOURNAL = "journal.sqlite"
+_CUT_OFF = Stop(
+    StopReason.INTERRUPTED,
+    "The run was cut off: it was killed, or the machine went down.",
+    "Start the same again: it goes on with the rows that are not done.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +114,10 @@ class PastRun:
 
     @property
     def stop(self) -> Stop | None:
-        """Why its last part ended before every row had its turn."""
+        """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
         last = self.parts[-1]
+        if not self.is_ended:
+            return None if self.is_going_on else _CUT_OFF
         if last.stopped is None:
             return None
         return Stop(StopReason(last.stopped), last.stop_message or "", last.stop_advice or "")
@@ -118,6 +126,21 @@ class PastRun:
     def settings(self) -> list[tuple[str, str]]:
         """Name and value of every setting that it began with."""
         return self.facts["settings"]  # type: ignore[return-value]  # written as such
+
+    @property
+    def invocation(self) -> Invocation | None:
+        """The command line that started it; None if none did."""
+        started = self.facts.get("invocation")
+        return Invocation(**started) if isinstance(started, dict) else None
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether a process is working on it at this moment, as far as this machine can tell."""
+        if self.is_ended:
+            return False
+        since = held_since(self.folder.parent, self.identity.base_url or "")
+        # Whoever holds the lock now may be another run, begun after this one was cut off.
+        return since is not None and since <= self.parts[-1].started_at
 
     def damaged(self, why: str) -> InputError:
         """Return the error that says that the journal cannot be relied on."""

@@ -547,6 +547,11 @@ class JournalReader:
             counts[known] = counts.get(known, 0) + count
         return counts
 
+    def last_heard_at(self) -> datetime | None:
+        """Return when the last answer came, UTC; None if none did."""
+        (at,) = self._connection.execute("SELECT max(sent_at + coalesce(seconds, 0)) FROM rows").fetchone()
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what is known of every row that was about to be sent, by row number."""
         yield from _outcomes(self._connection)

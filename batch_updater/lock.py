@@ -54,7 +54,7 @@ def locked(folder: Path, base_url: str, file: str) -> Iterator[None]:
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
     origin = origin_of(base_url)
-    path = folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+    path = _path(folder, origin)
     holder = path.with_suffix(".json")
     lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
     try:
@@ -71,6 +71,27 @@ def locked(folder: Path, base_url: str, file: str) -> Iterator[None]:
         # Removed while it is held: whoever has opened it meanwhile sees that its name is gone, and tries again.
         _remove(path)
         lock.release()
+
+
+def held_since(folder: Path, base_url: str) -> datetime | None:
+    """Return since when a process has held that lock (UTC); None if none does, or none says so."""
+    path = _path(folder, origin_of(base_url))
+    if not path.exists():
+        return None
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = _who_holds(path.with_suffix(".json"))
+        return datetime.fromisoformat(holder.since) if holder else None
+    except (OSError, NotImplementedError):
+        return None  # a folder of somebody else's: what is going on there cannot be told
+    lock.release()
+    return None  # a killed process left the file
+
+
+def _path(folder: Path, origin: str) -> Path:
+    return folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
 
 def _remove(path: Path) -> None:

@@ -283,6 +283,38 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Invocation:
+    """The command line that starts a run, as far as it says what is read and how."""
+
+    file: str
+    """`-` is standard input."""
+    config: str | None
+    sheet: str | None
+    constants: tuple[tuple[str, str], ...]
+    """Field and value."""
+    compare: bool = False
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """What starts the same again, after the program's name."""
+        sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
+        compare = ("--compare",) if self.compare else ()
+        return ("run", self.file, *self._config, *sheet, *self._constants, *compare)
+
+    def repaired(self, workbook: str) -> tuple[str, ...]:
+        """Return what runs the workbook of its results, after the program's name."""
+        return ("run", workbook, *self._config, *self._constants)
+
+    @property
+    def _config(self) -> tuple[str, ...]:
+        return ("--config", self.config) if self.config is not None else ()
+
+    @property
+    def _constants(self) -> tuple[str, ...]:
+        return tuple(word for field, value in self.constants for word in ("--set", f"{field}={value}"))
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What a workbook says about the run besides its rows."""
 

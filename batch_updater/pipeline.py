@@ -25,10 +25,11 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
 from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
+from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
 from batch_updater.loader.loader import open_table
 from batch_updater.lock import locked
-from batch_updater.model import ReportRow, RunFacts, Setting, Stop, StopReason
+from batch_updater.model import RunFacts, Setting, Stop, StopReason
 from batch_updater.reckoning import (
     counted,
     counted_without_input,
@@ -38,10 +39,11 @@ from batch_updater.reckoning import (
     require_sum,
     settled_rows,
 )
+from batch_updater.reporter.html import PAGE, Attention, Page, write_page
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import LogFile
 from batch_updater.stakes import Stakes
-from batch_updater.summary import Tally
+from batch_updater.summary import RUN_AGAIN, Tally
 from batch_updater.whereabouts import whereabouts
 from batch_updater.wording import moment
 
@@ -53,8 +55,9 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
+    from batch_updater.journal import JournalReader
     from batch_updater.loader.loader import Review, Table
-    from batch_updater.model import AllowedList, Job, Outcome
+    from batch_updater.model import AllowedList, Invocation, Job, Outcome, ReportRow
     from batch_updater.reckoning import Changed
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import Hooks, Reading
@@ -69,6 +72,7 @@ _OLD = timedelta(days=1)
 
 
 _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
+_NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
 
 class Progress(Protocol):
@@ -132,6 +136,8 @@ class Options:
     """Send only the first so many good rows."""
     keep_going: bool = False
     """Whether to go on although the first rows were all refused alike."""
+    invocation: Invocation | None = None
+    """The command line that asks for it; None if none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,13 +435,17 @@ class Run:
                 course = _Course(self._plan.review.rows, keep_going=keep_going, reading=reading)
                 jobs = self._jobs(journal)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
-            return self._report(results, journal, sent)
+            finished = self._report(results, journal, sent)
+            remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
+            return finished
 
     def _journal(self) -> Journal:
         path = self._folder / JOURNAL
         if self._begun.earlier.resumed:
             return Journal.reopen(path, self._started_at)
-        return Journal.create(path, _opening_facts(self._begun), self._started_at)
+        invocation = self._options.invocation
+        facts = {**_opening_facts(self._begun), "invocation": asdict(invocation) if invocation else None}
+        return Journal.create(path, facts, self._started_at)
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
@@ -451,16 +461,16 @@ class Run:
                 yield job._replace(maybe_applied=True) if earlier.maybe_applied(job.row) else job
 
     def _report(self, results: Path, journal: Journal, sent: SendResult | None) -> Finished:
-        """Write the workbook. A fault of the disk is reported, not raised: the outcomes are known all the same."""
+        """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same."""
         stop = (sent.stop if sent else None) or self._limit_stop()
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
-        facts = self._facts(journal, sent, stop)
+        facts, attention = self._facts(journal, sent, stop), Attention(table.columns, self._plan.endpoint)
         written, fault = None, None
         try:
             if not (sent and sent.aborted):
                 changed = _changed(self._plan.endpoint, journal.allowed())
-                rows = settled_rows(table, review, journal.outcomes(), stop, changed)
+                rows = attention.noting(settled_rows(table, review, journal.outcomes(), stop, changed))
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
             else:
                 fault = _NOT_WAITED_FOR
@@ -471,6 +481,8 @@ class Run:
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
             fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
         require_sum(review, summary)
+        if fault != _NOT_WAITED_FOR:
+            fault = _page_written(Page(facts, self._plan.endpoint, summary, attention, written), self._folder, fault)
         finished = Finished(
             table=table,
             facts=facts,
@@ -620,6 +632,18 @@ def _seldom_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _page_written(page: Page, folder: Path, fault: str | None) -> str | None:
+    """Write the page. Returns the fault that there was and that of the page: neither hides the other."""
+    try:
+        write_page(folder / PAGE, page)
+    except OSError as error:
+        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}."
+        return f"{fault} {why}" if fault else why
+    except KeyboardInterrupt:
+        return fault or _NOT_WAITED_FOR_PAGE
+    return fault
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
@@ -652,7 +676,8 @@ def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finish
     part = Part(
         started_at, datetime.now(UTC), finished.requests, finished.retries, finished.elapsed_s,
         stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None,
-        str(finished.results) if finished.results else None,
+        # Without everything written it is unfinished: running it again sends nothing anew, and writes.
+        str(finished.results) if finished.results and finished.fault is None else None,
     )  # fmt: skip
     try:
         journal.end_part(part)
@@ -701,9 +726,10 @@ def report(past: PastRun, results: Path | None) -> Finished:
     try:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_whole()
-            told = _facts_of(past, table, journal.allowed())
+            told = _facts_of(past, table, journal)
+            attention = Attention(table.columns, endpoint)
             changed = _changed(endpoint, journal.allowed())
-            rows = settled_rows(table, review, journal.outcomes(), stop, changed)
+            rows = attention.noting(settled_rows(table, review, journal.outcomes(), stop, changed))
             try:
                 written = write_results(results, told, table.columns, endpoint, rows)
             except OSError as error:
@@ -711,6 +737,7 @@ def report(past: PastRun, results: Path | None) -> Finished:
     except DamagedJournalError as error:
         raise past.damaged(str(error)) from error
     require_sum(review, written.summary)
+    fault = _page_written(Page(told, endpoint, written.summary, attention, written), past.folder, None)
     again = functools.partial(_rows_of, past.folder, table, review, stop, endpoint)
     return Finished(
         table=table,
@@ -721,14 +748,18 @@ def report(past: PastRun, results: Path | None) -> Finished:
         summary=written.summary,
         elapsed_s=time.monotonic() - clock,
         folder=past.folder,
-        stop=lasting(stop, written.summary),
+        fault=fault,
+        stop=stop if written.summary.total(RUN_AGAIN) else None,
     )
 
 
-def _facts_of(past: PastRun, table: Table, allowed: tuple[AllowedList, ...]) -> RunFacts:
-    notes = list(table.notes)
-    if not past.is_ended:
-        notes.append("The run is still going on, or was killed: rows on their way then count as unconfirmed.")
+def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
+    notes, finished_at = list(table.notes), past.ended_at
+    if past.is_going_on:
+        notes.append("The run is going on: this is how far it had come, and rows on their way count as unconfirmed.")
+    elif finished_at is None:
+        notes.append("The run was cut off: rows on their way count as unconfirmed; its time ends with the last answer.")
+        finished_at = journal.last_heard_at() or past.parts[-1].started_at
     settings = (Setting(str(name), str(value)) for name, value in past.settings)
     return RunFacts(
         command="run",
@@ -739,11 +770,11 @@ def _facts_of(past: PastRun, table: Table, allowed: tuple[AllowedList, ...]) -> 
         base_url=past.identity.base_url,
         run_folder=str(past.folder),
         started_at=past.started_at,
-        finished_at=past.ended_at or datetime.now(UTC),
+        finished_at=finished_at or datetime.now(UTC),
         requests=past.requests,
         retries=past.retries,
         stop=past.stop,
-        allowed=allowed,
+        allowed=journal.allowed(),
         settings=tuple(settings),
         notes=tuple(notes),
     )

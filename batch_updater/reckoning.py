@@ -85,6 +85,7 @@ def lasting(stop: Stop | None, summary: Summary) -> Stop | None:
     if not summary.total(RUN_AGAIN):
         return None
     if stop is None and summary[OutcomeKind.NOT_SENT]:
+        # Every row had its turn, then: those that were not sent had to wait.
         return Stop(
             StopReason.WAITING,
             f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",
@@ -113,11 +114,11 @@ def _not_sent(judged: JudgedRow, stop: Stop | None) -> Outcome:
             f"Repair row {judged.waits_for}, then run again.",
             "waits for an earlier row of the same record",
         )
-    why = stop.message if stop else "The run ended early."
+    ended = f"The run ended before this row's turn. {stop.message}" if stop else "This row's turn had not come yet."
     return Outcome(
         row,
         OutcomeKind.NOT_SENT,
-        f"The run ended before this row's turn. {why}",
+        ended,
         "Run again.",
         "no turn before the end",
     )

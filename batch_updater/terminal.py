@@ -20,7 +20,7 @@ from batch_updater.summary import NEEDS_NOTHING
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from tqdm import tqdm
@@ -243,7 +243,7 @@ class PlainLines:
         print(text, file=self._stream, flush=True)
 
 
-def _in_words(counts: Counter[OutcomeKind]) -> str:
+def _in_words(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
@@ -362,14 +362,25 @@ def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
         if isinstance(past, DamagedRun):
             print(f"    its journal is damaged: {past.why}", file=stream)
             continue
-        took = duration(past.elapsed_s) if past.is_ended else "not ended"
-        print(f"    {moment(past.started_at)}, {took}, {past.input}: {past.summary.verdict}", file=stream)
-        if past.is_unfinished:
-            stop = past.stop
-            why = f" ({stop.message})" if stop else ""
-            print(f"    unfinished{why}; running the same again goes on with it", file=stream)
+        for line in _past_lines(past):
+            _print_wrapped(f"    {line}", 4, stream)
     if not there_are:
         print("There are no runs yet.", file=stream)
+
+
+def _past_lines(past: PastRun) -> Iterator[str]:
+    going_on = past.is_going_on
+    took = duration(past.elapsed_s) if past.is_ended else "going on just now" if going_on else "cut off"
+    yield f"{moment(past.started_at)}, {took}, {past.input}"
+    if going_on:
+        yield f"So far: {_in_words(past.counts)}"
+        return
+    yield past.summary.verdict
+    if past.rows:
+        yield f"{rows(past.rows)}: {_in_words(past.counts)}"
+    if past.is_unfinished:
+        why = f"{past.stop.message} " if past.stop else ""
+        yield f"Unfinished. {why}Running the same again goes on with it."
 
 
 def runs_object(runs: Iterable[PastRun | DamagedRun]) -> str:
@@ -397,6 +408,7 @@ def _run_object(past: PastRun | DamagedRun) -> dict[str, object]:
         "stopped": past.stop.reason.value if past.stop else None,
         "results": past.parts[-1].results,
         "unfinished": past.is_unfinished,
+        "going_on": past.is_going_on,
         "verdict": past.summary.verdict,
         "exit_code": int(past.summary.exit_code),
     }

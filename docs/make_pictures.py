@@ -1,7 +1,7 @@
 """Make the pictures of the README from real runs: `make pictures`.
 
-Needs LibreOffice and poppler-utils from Debian for the workbook; the terminal's picture is drawn from what the program
-printed on a pseudo-terminal.
+Needs LibreOffice and poppler-utils from Debian for the workbook, and Chromium for the page; the terminal's picture is
+drawn from what the program printed on a pseudo-terminal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import tempfile
 import termios
 from html import escape
 from pathlib import Path
+
+from playwright.sync_api import sync_playwright
 
 from batch_updater import demo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
@@ -40,6 +42,7 @@ def main() -> None:
         (HERE / "terminal.svg").write_text(as_svg(shown.replace(str(folder), "~")), encoding="utf-8")
         workbook = next(folder.glob("runs/*/*-results-*.xlsx"))
         as_png(workbook, folder)
+        on_a_phone(workbook.with_name("report.html"), folder)
 
 
 def run_on_a_terminal(arguments: list[str], folder: Path) -> str:
@@ -93,6 +96,19 @@ def as_png(workbook: Path, folder: Path) -> None:
     for page, name in ((1, "results"), (2, "to-fix")):
         numbers = ["-f", str(page), "-l", str(page), "-singlefile", "-r", "90", "-png"]
         subprocess.run(["pdftoppm", *numbers, str(pdf), str(HERE / name)], check=True)  # noqa: S603, S607
+
+
+def on_a_phone(page: Path, folder: Path) -> None:
+    """Let Debian's Chromium show the top of the page as a phone does."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch_persistent_context(
+            folder / "chromium", executable_path="/usr/bin/chromium", headless=True, args=["--no-sandbox"],
+            viewport={"width": 390, "height": 844},
+        )  # fmt: skip
+        shown = browser.new_page()
+        shown.goto(page.as_uri())
+        shown.screenshot(path=HERE / "report-phone.png")
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -178,7 +178,6 @@ def test_headers_that_are_not_ours_to_change_are_refused(tmp_path: Path, header:
     ("text", "key"),
     [
         ("guards: {rows: 5}", "guards.rows"),
-        ("results: {keep_days: 5}", "results.keep_days"),
     ],
 )
 def test_what_nothing_would_act_on_is_refused(tmp_path: Path, text: str, key: str) -> None:

@@ -4,65 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from batch_updater.model import OutcomeKind
+from batch_updater.reporter.content import CAUSES_LISTED, ended_early, example_place, told_facts, what_next
 from batch_updater.reporter.exact import readable
 from batch_updater.reporter.style import COLOURS, EXPLAINED, HEADER, LINE, QUIET
 from batch_updater.stakes import stakes_in_words
-from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
     from xlsxwriter import Workbook
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Outcome, RunFacts
+    from batch_updater.model import RunFacts
+    from batch_updater.reporter.content import Progress
     from batch_updater.reporter.style import Styles
     from batch_updater.stakes import Stakes
     from batch_updater.summary import Cause, Summary
 
-_BUCKETS_AT_MOST = 60
-_NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
-_CAUSES_LISTED = 15
 _CHART_ROWS = 15
 _LAST_COLUMN = 5
 _WIDTHS = (40, 10, 18, 30, 30, 30)
 _DATA_COLUMN = 27
 """Where the numbers behind the chart of progress stand, out of the way."""
-
-
-class Progress:
-    """How many rows were finished in each stretch of time."""
-
-    def __init__(self, started_at: datetime, finished_at: datetime) -> None:
-        lasted_s = max((finished_at - started_at).total_seconds(), 0.1)
-        steps = (step for step in _NICE_STEPS_S if lasted_s / step <= _BUCKETS_AT_MOST)
-        self.step_s = next(steps, math.ceil(lasted_s / _BUCKETS_AT_MOST))
-        self._started_at = started_at
-        self._finished = [0] * (int(lasted_s / self.step_s) + 1)
-        self.any = False
-
-    def add(self, outcome: Outcome) -> None:
-        """Count a row that was sent, at the moment of its last answer."""
-        if outcome.sent_at is not None:
-            at_s = (outcome.sent_at - self._started_at).total_seconds() + (outcome.seconds or 0.0)
-            bucket = min(max(int(at_s / self.step_s), 0), len(self._finished) - 1)
-            self._finished[bucket] += 1
-            self.any = True
-
-    def totals(self) -> Iterator[tuple[float, int]]:
-        """Yield seconds since the start, and how many rows were finished by then."""
-        total = 0
-        yield 0.0, 0
-        for number, finished in enumerate(self._finished, 1):
-            total += finished
-            yield round(number * self.step_s, 1), total
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +98,7 @@ def write_overview(
     page.text(summary.verdict, 30, bold=True, font_size=16)
     page.text(what_next(facts, summary), None, font_size=11)
     if facts.stop:
-        page.text(
-            f"The run ended early: {facts.stop.message} {facts.stop.advice}",
-            font_color=COLOURS[OutcomeKind.REJECTED][1],
-        )
+        page.text(ended_early(facts.stop), font_color=COLOURS[OutcomeKind.REJECTED][1])
     counted = _counts(page, styles, summary, endpoint)
     _stakes(page, figures.stakes, facts)
     _causes(page, styles, summary)
@@ -153,28 +116,6 @@ def write_overview(
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 1)
     sheet.print_area(0, 0, len(page.lines), _LAST_COLUMN)
-
-
-def what_next(facts: RunFacts, summary: Summary) -> str:
-    """Return what a person should do now."""
-    if not summary.rows:
-        return "Nothing is to be done."
-    if facts.command == "check" and summary.total(NEEDS_PERSON):
-        name = PurePath(facts.input_path).name
-        return (
-            f"Correct these cells in {name} and check again. Or run it as it is, batch-updater run {name}: the good "
-            "rows are sent, and the workbook of that run lets you repair the others."
-        )
-    if summary.total(NEEDS_PERSON):
-        return (
-            'Repair the coloured cells on the sheet "To fix", save this workbook and run it again: '
-            "batch-updater run THIS-WORKBOOK. It sends just those rows."
-        )
-    if summary.total(RUN_AGAIN):
-        return "Run this workbook again: batch-updater run THIS-WORKBOOK. It sends just the rows that are not done."
-    if facts.command == "check":
-        return f"Send them: batch-updater run {PurePath(facts.input_path).name}"
-    return "Nothing is to be done."
 
 
 def _counts(page: _Page, styles: Styles, summary: Summary, endpoint: Endpoint) -> tuple[int, int]:
@@ -215,20 +156,19 @@ def _causes(page: _Page, styles: Styles, summary: Summary) -> None:
         (3, "What is wrong there", header),
         wide=(3,),
     )
-    for cause in summary.causes[:_CAUSES_LISTED]:
+    for cause in summary.causes[:CAUSES_LISTED]:
         height = max(_height(cause.example, 88), _height(cause.text, 38))
         page.row(*_cause_cells(cause, styles), height=height, wide=(3,))
-    if (rest := len(summary.causes) - _CAUSES_LISTED) and rest > 0:
+    if (rest := len(summary.causes) - CAUSES_LISTED) and rest > 0:
         page.text(f"and {rest:,} more kinds: see the sheet To fix", font_color=QUIET)
 
 
 def _cause_cells(cause: Cause, styles: Styles) -> tuple[tuple[int, object, Format], ...]:
-    where = f"{cause.example_cell} (row {cause.example_row})" if cause.example_cell else f"row {cause.example_row}"
     wrapped = styles(text_wrap=True)
     return (
         (0, cause.text, wrapped),
         (1, cause.count, styles(num_format="#,##0", align="right")),
-        (2, where, styles()),
+        (2, example_place(cause), styles()),
         (3, cause.example, wrapped),
     )
 
@@ -243,26 +183,8 @@ def _room_for_charts(page: _Page, summary: Summary, progress: Progress) -> int |
 
 def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> None:
     page.heading("Facts")
-    lasted_s = (facts.finished_at - facts.started_at).total_seconds()
-    rate = f" ({facts.requests / lasted_s:,.1f} a second)" if facts.requests and lasted_s > 0 else ""
-    entries = (
-        ("When", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {lasted_s:,.1f} s"),
-        ("File", facts.input_path),
-        ("sha256", facts.input_sha256),
-        ("Sheet", facts.sheet or ""),
-        ("API", f"{facts.base_url or 'none'}, {endpoint.method} {endpoint.path} ({facts.endpoint})"),
-        (
-            "Requests",
-            f"{facts.requests:,}{rate}, {facts.retries:,} of them repeats"
-            if facts.requests or facts.command != "check"
-            else "none",
-        ),
-        ("Run folder", facts.run_folder or ""),
-        *(("Note", note) for note in facts.notes),
-    )
-    for name, value in entries:
-        if value:
-            page.row((0, name, styles(font_color=QUIET)), (1, value, styles()))
+    for name, value in told_facts(facts, endpoint):
+        page.row((0, name, styles(font_color=QUIET)), (1, value, styles()))
 
 
 def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) -> None:

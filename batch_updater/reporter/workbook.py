@@ -13,8 +13,9 @@ from xlsxwriter.exceptions import XlsxFileError
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
 from batch_updater.reporter.changes import ChangesSheet
+from batch_updater.reporter.content import Progress
 from batch_updater.reporter.lists import ValidNames
-from batch_updater.reporter.overview import Figures, Progress, write_overview
+from batch_updater.reporter.overview import Figures, write_overview
 from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
 from batch_updater.reporter.style import Styles
 from batch_updater.stakes import Stakes
@@ -39,6 +40,7 @@ class Written:
     path: Path
     """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
     summary: Summary
+    progress: Progress
     stakes: Stakes
     """What the changes of rows whose record was read come to."""
 
@@ -57,12 +59,12 @@ def write_results(
 
     `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
-    found: list[tuple[Summary, Stakes]] = []
+    found: list[tuple[Summary, Progress, Stakes]] = []
 
     def write(draft: Path) -> None:
         with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
-            results = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
-            found.append((results.write(rows, planned), results.stakes))
+            book = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
+            found.append((book.write(rows, planned), book.progress, book.stakes))
 
     return Written(write_workbook(path, write), *found[0])
 
@@ -137,14 +139,14 @@ class _Results:
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
         self._changes = ChangesSheet(self._book, styles, rows_of_a_sheet)
         self.stakes = Stakes()
-        self._progress = Progress(facts.started_at, facts.finished_at)
+        self.progress = Progress(facts.started_at, facts.finished_at)
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
         """Go over the rows and fill every sheet. Returns what became of them."""
         tally = Tally(self._columns, planned)
         for row in rows:
             tally.add(row.outcome)
-            self._progress.add(row.outcome)
+            self.progress.add(row.outcome)
             if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
                 self.stakes.add(row)
                 self._changes.add(row)
@@ -164,7 +166,7 @@ class _Results:
         self._names.write(self._book, self._styles)
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        figures = Figures(self._progress, self.stakes)
+        figures = Figures(self.progress, self.stakes)
         write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, figures)
         self._overview.activate()
         # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.

@@ -296,8 +296,33 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     listed = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
     assert (listed[0]["run"], listed[0]["outcomes"]) == (str(journal.parent), done.object["outcomes"])
     assert (listed[0]["ended_at"], listed[0]["unfinished"]) == (None, True)
+    told = batch_updater("report", journal.parent, "--config", tmp_path / "config.yaml", cwd=tmp_path.parent).out
+    assert "The run was cut off" in told
+    assert "wait for an earlier row" not in told
+    assert f"batch-updater run {tmp_path}/rows.csv --config {tmp_path}/config.yaml\n" in told
+    assert "The run was cut off" in (journal.parent / "report.html").read_text(encoding="utf-8")
     shown = batch_updater("runs", cwd=tmp_path).out
-    assert "unfinished; running the same again goes on with it" in shown
+    assert "cut off, rows.csv" in shown
+    assert "Running the same again goes on with it." in shown
+
+
+def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
+    """While its process works on it, it is said to be going on, and its report says how far it has come."""
+    numbered(tmp_path / "rows.csv", 200)
+    configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
+    process = start(tmp_path, "run", "rows.csv")
+    while len(api.requests()) < 5:
+        time.sleep(0.02)
+    shown = batch_updater("runs", cwd=tmp_path).out
+    (listed,) = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
+    told = batch_updater("report", Path(listed["run"]).name, "--json", cwd=tmp_path)
+    process.kill()
+    process.communicate()
+    assert "going on just now, rows.csv" in shown
+    assert "Unfinished" not in shown
+    assert (listed["going_on"], listed["stopped"]) == (True, None)
+    assert (told.code, told.object["stopped"]) == (3, None)
+    assert batch_updater("runs", "--json", cwd=tmp_path).object["runs"][0]["going_on"] is False
 
 
 def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None:
@@ -369,7 +394,8 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
     names = sorted(entry.name for entry in folder.iterdir())
-    assert [name for name in names if not name.endswith(".xlsx")] == ["input.csv", "journal.sqlite", "run.log"]
+    ours = ["input.csv", "journal.sqlite", "report.html", "run.log"]
+    assert [name for name in names if not name.endswith(".xlsx")] == ours
     assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
     assert folder.stat().st_mode & 0o77 == 0
 

@@ -1,0 +1,117 @@
+"""housekeeping.py: which folders of past runs are removed, and which never."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.config import ResultsSettings
+from batch_updater.housekeeping import remove_old_runs
+from tests.test_history import DONE, FAILED, STARTED, made
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL_DONE = (DONE, DONE._replace(row=3))
+NAME = "20260102-030405-items"
+
+
+def clean(parent: Path, *, days_later: float, in_use: Path | None = None) -> None:
+    """Remove what is older than ten days, at a moment so long after the runs."""
+    settings = ResultsSettings.model_construct(folder=parent, keep_days=10)
+    remove_old_runs(settings, STARTED + timedelta(days=days_later), in_use=in_use or parent / "other")
+
+
+def finished(parent: Path, name: str = NAME) -> Path:
+    """Make the folder of a finished run with all that a run leaves there."""
+    folder = made(parent, name, *ALL_DONE)
+    for file in ("input.csv", "run.log", "report.html", "items-results-20260102-030405.xlsx"):
+        (folder / file).touch()
+    return folder
+
+
+def test_a_finished_run_goes_when_its_days_are_over(tmp_path: Path) -> None:
+    """Counted from its end: the folder is there until then, and gone after."""
+    folder = finished(tmp_path)
+    clean(tmp_path, days_later=9.9)
+    assert folder.exists()
+    clean(tmp_path, days_later=10.1)
+    assert not folder.exists()
+
+
+def test_an_unfinished_run_never_goes(tmp_path: Path) -> None:
+    """Whether rows are not done or it was cut off: somebody may go on with it."""
+    kept = [made(tmp_path, NAME, DONE, FAILED), made(tmp_path, f"{NAME}-2", *ALL_DONE, ended=False)]
+    clean(tmp_path, days_later=1000)
+    assert all(folder.exists() for folder in kept)
+
+
+def test_the_run_in_use_never_goes(tmp_path: Path) -> None:
+    """However old its name says it is."""
+    folder = finished(tmp_path)
+    clean(tmp_path, days_later=1000, in_use=folder)
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("name", ["items", "20260102-030405", "20269999-030405-items", "2026-backup", NAME[1:]])
+def test_what_is_not_named_like_a_run_stays(tmp_path: Path, name: str) -> None:
+    """A folder that has a journal of ours but another name is somebody's copy."""
+    folder = finished(tmp_path, name)
+    clean(tmp_path, days_later=1000)
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("journal", [None, b"", b"no database" * 500])
+def test_what_has_no_journal_of_ours_stays(tmp_path: Path, journal: bytes | None) -> None:
+    """The name alone proves nothing."""
+    folder = tmp_path / NAME
+    folder.mkdir()
+    if journal is not None:
+        (folder / "journal.sqlite").write_bytes(journal)
+    clean(tmp_path, days_later=1000)
+    assert folder.exists()
+
+
+def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
+    """Neither a folder nor a journal that is a link counts, and what they lead to stays."""
+    runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    runs.mkdir()
+    elsewhere.mkdir()
+    real = finished(elsewhere)
+    (runs / NAME).symlink_to(real)
+    linked = runs / f"{NAME}-2"
+    linked.mkdir()
+    (linked / "journal.sqlite").symlink_to(real / "journal.sqlite")
+    clean(runs, days_later=1000)
+    assert sorted(path.name for path in real.iterdir()) == [
+        "input.csv", "items-results-20260102-030405.xlsx", "journal.sqlite", "report.html", "run.log",
+    ]  # fmt: skip
+    assert linked.exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_a_folder_with_something_of_a_person_stays_whole(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a run did not put there keeps the folder as it is, and the log says so."""
+    folder = finished(tmp_path)
+    if kind == "file":
+        (folder / "notes.txt").touch()
+    elif kind == "folder":
+        (folder / "notes").mkdir()
+    else:
+        (folder / "run.log").unlink()
+        (folder / "run.log").symlink_to(tmp_path)
+    before = sorted(folder.iterdir())
+    with caplog.at_level(logging.WARNING, "batch_updater"):
+        clean(tmp_path, days_later=1000)
+    assert sorted(folder.iterdir()) == before
+    assert [record.event for record in caplog.records] == ["old run not removed"]  # type: ignore[attr-defined]
+
+
+def test_a_folder_of_results_that_cannot_be_read_ends_no_run(tmp_path: Path) -> None:
+    """The rows are done all the same."""
+    clean(tmp_path / "nowhere", days_later=1000)
