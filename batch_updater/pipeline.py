@@ -22,6 +22,7 @@ from batch_updater.endpoint.openapi import Description, endpoint_of, read_descri
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
+from batch_updater.guards import exceeded, require_none_exceeded
 from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
 from batch_updater.loader.loader import open_table
@@ -152,6 +153,8 @@ class Finished:
     requests: int = 0
     """Of this invocation, as `retries`."""
     retries: int = 0
+    throttled: int = 0
+    """Requests of this invocation that were answered with 429."""
     stop: Stop | None = None
 
     @property
@@ -206,11 +209,12 @@ def prepare(source: Source, config: Config, folder: Path) -> Plan:
 
 
 @contextmanager
-def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[Begun]:
+def begun(source: Source, config: Config, *, restart: bool = False, override_guards: bool = False) -> Iterator[Begun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
 
     A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
-    LockedError, ResultsError if the folder cannot be made, and what `prepare` raises.
+    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, and what `prepare`
+    raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
     with _folder_faults(parent):
@@ -227,7 +231,10 @@ def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
-            yield Begun(opened.judged(), earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
+            plan = opened.judged()
+            if not override_guards:
+                require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
+            yield Begun(plan, earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
         finally:
             if not (folder / JOURNAL).exists():
                 if table is not None:
@@ -289,7 +296,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
         stop=None,
         allowed=(),
         settings=_settings(plan.config),
-        notes=table.notes,
+        notes=(*table.notes, *(guard.note for guard in exceeded(plan.config.guards, table, review))),
     )
     written = None
     if results is not None:
@@ -422,6 +429,7 @@ class Run:
             fault=fault,
             requests=sent.requests if sent else 0,
             retries=sent.retries if sent else 0,
+            throttled=sent.throttled if sent else 0,
             stop=lasting(stop, summary),
         )
         return _ended(journal, finished, self._started_at)
