@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_runs(commands)
     _add_report(commands)
+    _add_nightly(commands)
     return parser
 
 
@@ -132,6 +133,9 @@ def _add_run(commands: _Commands) -> None:
         "--keep-going", action="store_true", help="go on although the first rows were all refused alike"
     )
     parser.add_argument("--restart", action="store_true", help="start a new run although an unfinished one exists")
+    parser.add_argument(
+        "--override-guards", action="store_true", help="send although a limit of the section guards is exceeded"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
 
 
@@ -193,6 +197,14 @@ def _add_report(commands: _Commands) -> None:
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 
 
+def _add_nightly(commands: _Commands) -> None:
+    parser = _add(
+        commands, "nightly", _nightly, "the unattended job: run every file of the inbox, put it away, tell people",
+        "nightly --config /etc/batch-updater/config.yaml",
+    )  # fmt: skip
+    _add_config_option(parser)
+
+
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
     parser = commands.add_parser(
         name,
@@ -252,7 +264,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     results = options.results.resolve() if options.results else None
-    with _logging(options), pipeline.begun(source, config, restart=options.restart) as begun:
+    with (
+        _logging(options),
+        pipeline.begun(source, config, restart=options.restart, override_guards=options.override_guards) as begun,
+    ):
         terminal.print_earlier(begun, sys.stderr)
         if not options.yes and not asking:
             begun.require_recent()
@@ -297,6 +312,22 @@ def _report(options: argparse.Namespace) -> int:
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
     return _end(finished, options)
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.night import as_object
+    from batch_updater.nightly.unattended import run_night
+
+    config = _config(options)
+    _require_sendable(config)
+    with _logging(options), Interrupts() as interrupts:
+        night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
+    if options.json:
+        print(json.dumps(as_object(night)))
+    else:
+        print(night.verdict, night.trouble.advice if night.trouble else "")
+    return night.exit_code
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -31,9 +31,10 @@ _Path: TypeAlias = tuple[str, ...]
 
 _WITHOUT_A_FEATURE = {
     "sending.compare": "comparison before sending",
-    "guards": "guards",
+    "guards.changed": "comparison before sending",
+    "guards.factor": "comparison before sending",
+    "guards.total_change_percent": "comparison before sending",
     "results.keep_days": "removal of old runs",
-    "nightly": "nightly job",
 }
 """Keys that are known, but whose feature this version does not have: any value but the default is refused, because
 nothing would act on it."""
