@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox
+from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
-from tests.torture.runs import ended, numbered, start, write_rows
+from tests.torture.runs import ended, journal_of, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -291,3 +292,45 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
         )  # fmt: skip
     assert done.stdout.strip() == "1 file is done."
     assert done.stderr.startswith("a.csv: The row was updated. Moved to ")
+
+
+def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
+    """What began more than a day ago is not gone on with unattended: the note beside the file says what to do."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        killed_run(tmp_path, inbox, api)
+        make_older(journal_of(tmp_path), 1.1)
+        before = len(api.requests())
+        done = night(tmp_path)
+        assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
+        assert len(api.requests()) == before
+        (note,) = (tmp_path / "attention").glob("*/unfinished.csv.txt")
+        assert "more than a day old" in note.read_text(encoding="utf-8")
+        (file,) = (tmp_path / "attention").glob("*/unfinished.csv")
+        assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
+
+
+def test_a_repetition_is_applied_where_that_is_allowed(tmp_path: Path) -> None:
+    """With `repeat: allow` the same content is a run of its own."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url, repeat="allow")
+        for name in ("a.csv", "b.csv"):
+            opportunities(inbox / name, (1, "Pre", "a"))
+        done = night(tmp_path)
+        assert (done.code, by_name(done)) == (0, {"a.csv": "done", "b.csv": "done"})
+        assert len(api.requests()) == 2
+
+
+def test_a_guard_is_overridden_by_a_person(tmp_path: Path) -> None:
+    """`run` refuses as the job does, `check` says it in a note, and --override-guards sends."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        file = opportunities(inbox / "a.csv", (1, "Pre", "#CLEAR"), (2, "Pre", "#CLEAR"))
+        refused = batch_updater("run", file, "--yes", "--json", cwd=tmp_path)
+        assert (refused.code, refused.object["error"]["file"]) == (2, str(file))
+        assert api.requests() == []
+        checked = batch_updater("check", file, cwd=tmp_path)
+        assert "Note: A guard is exceeded, so a run would send nothing. 2 fields would be cleared" in checked.out
+        assert checked.code == 0
+        batch_updater("run", file, "--yes", "--override-guards", cwd=tmp_path)
+        assert len(api.requests()) == 2

@@ -46,6 +46,7 @@ def test_of_an_exception_only_the_kind_is_told() -> None:
     assert tried(fails, 5) == "it failed (RuntimeError)"
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 @pytest.mark.parametrize("url", ["json://me:canary@{}/x", "canary", "canary://x"])
 def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Others are told all the same; the sentence has the recipient's number and nothing secret."""
