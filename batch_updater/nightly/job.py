@@ -46,7 +46,7 @@ _ENDS_THE_JOB = frozenset({
 """Stops that the next file would meet as well."""
 _NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
 
-_Ran: TypeAlias = "FileResult | Trouble"
+_Ran: TypeAlias = "FileResult | _Stopped"
 
 
 def required_inbox(config: Config) -> Path:
@@ -73,6 +73,14 @@ class _Settled:
     workbook: Path | None = None
     note: str = ""
     """What is put beside the file for people; '' where the workbook says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """A file at which the job ended: it stays in the inbox, whatever was done of it."""
+
+    trouble: Trouble
+    result: FileResult
 
 
 class Job:
@@ -127,25 +135,24 @@ class Job:
         results: list[FileResult] = []
         for at, file in enumerate(files):
             settled = self._one(file)
-            if isinstance(settled, Trouble):
+            if isinstance(settled, _Stopped):
                 left = [FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :]]
-                stopped = FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {settled.message}")
-                return [*results, stopped, *left], settled
+                return [*results, settled.result, *left], settled.trouble
             results.append(settled)
             self._say(f"{file.path.name}: {_in_a_line(settled)}")
         return results, None
 
     def _one(self, file: Waiting) -> _Ran:
         if self._interrupts.count:
-            return Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on.")
+            return _stopped(file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."))
         try:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file)
-            return settled if isinstance(settled, Trouble) else self._filed(file, settled)
+            return settled if isinstance(settled, _Stopped) else self._filed(file, settled)
         except (OSError, JournalError) as error:
-            return _disk(getattr(error, "strerror", None) or str(error))
+            return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)))
 
-    def _attempted(self, file: Waiting) -> _Settled | Trouble:
+    def _attempted(self, file: Waiting) -> _Settled | _Stopped:
         """Run a file, once more if rows were not done; say what that comes to."""
         made: list[Finished] = []
         while True:
@@ -155,18 +162,20 @@ class Job:
                         return refused
                     finished = self._executed(begun)
             except LockedError as error:
-                return Trouble("locked", error.message, error.remedy, ExitCode.LOCKED)
+                return _stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
             except (ConfigError, EndpointError) as error:
-                return Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+                return _stopped(
+                    file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made
+                )
             except ResultsError as error:
-                return _disk(error.message, error.remedy)
+                return _stopped(file, _disk(error.message, error.remedy), made)
             except BatchUpdaterError as error:
                 return _refused(file, error)
             if isinstance(finished, Trouble):
-                return finished
+                return _stopped(file, finished, made)
             made.append(finished)
             if trouble := _trouble_of(finished):
-                return trouble
+                return _stopped(file, trouble, made)
             if not _is_worth_another(finished, len(made)):
                 return _judged(file, made)
 
@@ -254,12 +263,23 @@ def _judged(file: Waiting, made: Sequence[Finished]) -> _Settled:
         note = f"{again:,} of {summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
     elif summary.total(NEEDS_PERSON):
         verdict = Verdict.ATTENTION
-    result = FileResult(
-        file.path.name, verdict, note, summary, results=last.results, run=last.folder,
+    return _Settled(_result(file, verdict, note, made), last.results)
+
+
+def _result(file: Waiting, verdict: Verdict, note: str, made: Sequence[Finished]) -> FileResult:
+    """Return what became of a file that was run at least once."""
+    last = made[-1]
+    return FileResult(
+        file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
         requests=sum(one.requests for one in made), retries=sum(one.retries for one in made),
         throttled=sum(one.throttled for one in made),
     )  # fmt: skip
-    return _Settled(result, last.results)
+
+
+def _stopped(file: Waiting, trouble: Trouble, made: Sequence[Finished] = ()) -> _Stopped:
+    note = f"Left in the inbox: {trouble.message}"
+    untouched = FileResult(file.path.name, Verdict.LEFT, note)
+    return _Stopped(trouble, _result(file, Verdict.LEFT, note, made) if made else untouched)
 
 
 def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:

@@ -176,6 +176,7 @@ def test_trouble_of_the_account_ends_the_job_and_keeps_the_files(tmp_path: Path)
         assert (done.code, done.object["stopped"]) == (3, "quota"), done.err
         assert by_name(done) == {"first.csv": "done", "second.csv": "left", "third.csv": "left"}
         assert {path.name for path in inbox.iterdir()} == {"second.csv", "third.csv"}
+        assert api_rows(done)["updated"] == 5  # what the file at which it ended had done counts, too
         assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] == 0
 
         again = night(tmp_path, **told, BATCH_UPDATER_API__BASE_URL=rich.url)
