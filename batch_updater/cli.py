@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Invocation
     from batch_updater.pipeline import Begun, Finished, Plan, Run
+    from batch_updater.stakes import Stakes
     from batch_updater.terminal import Bar, PlainLines
 
 PROGRAM = "batch-updater"
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_doctor(commands)
     _add_init(commands)
+    _add_nightly(commands)
     return parser
 
 
@@ -139,6 +141,9 @@ def _add_run(commands: _Commands) -> None:
     )
     _add_compare_option(parser)
     parser.add_argument("--restart", action="store_true", help="start a new run although an unfinished one exists")
+    parser.add_argument(
+        "--override-guards", action="store_true", help="send although a limit of the section guards is exceeded"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before sending")
 
 
@@ -231,6 +236,14 @@ def _add_init(commands: _Commands) -> None:
     parser.add_argument("--yes", action="store_true", help="ask nothing; what is not given has its default")
 
 
+def _add_nightly(commands: _Commands) -> None:
+    parser = _add(
+        commands, "nightly", _nightly, "the unattended job: run every file of the inbox, put it away, tell people",
+        "nightly --config /etc/batch-updater/config.yaml",
+    )  # fmt: skip
+    _add_config_option(parser)
+
+
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
     parser = commands.add_parser(
         name,
@@ -296,27 +309,31 @@ def _run(options: argparse.Namespace) -> int:
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     results = options.results.resolve() if options.results else None
-    with _logging(options), pipeline.begun(source, config, restart=options.restart) as begun:
+    with (
+        _logging(options),
+        pipeline.begun(source, config, restart=options.restart, override_guards=options.override_guards) as begun,
+    ):
         terminal.print_earlier(begun, sys.stderr)
         if not options.yes and not asking:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, sys.stderr, options.limit)
-        if begun.to_send and asking and config.sending.compare:
-            _show_stakes(begun)
+        stakes = _shown_stakes(begun) if begun.to_send and asking and config.sending.compare else None
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        asked = pipeline.Options(results, options.limit, options.keep_going, _from_anywhere(options))
+        asked = pipeline.Options(results, options.limit, options.keep_going, stakes, _from_anywhere(options))
         finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
     return _end(finished, options, _as_typed(options))
 
 
-def _show_stakes(begun: Begun) -> None:
-    """Read every record, so that the question is asked with what is at stake; nothing is sent."""
+def _shown_stakes(begun: Begun) -> Stakes | None:
+    """Read every record, so that the question is asked with what is at stake; None if not all could be read."""
     from batch_updater import terminal
 
     with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        terminal.print_stakes(_compared(begun.plan, None, Path(folder)), sys.stderr)
+        compared = _compared(begun.plan, None, Path(folder))
+    terminal.print_stakes(compared, sys.stderr)
+    return None if compared.stop else compared.stakes
 
 
 def _execute(run: Run, rows: int) -> Finished:
@@ -358,6 +375,22 @@ def _report(options: argparse.Namespace) -> int:
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
     return _end(finished, options, past.invocation)
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.night import as_object
+    from batch_updater.nightly.unattended import run_night
+
+    config = _config(options)
+    _require_sendable(config)
+    with _logging(options), Interrupts() as interrupts:
+        night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
+    if options.json:
+        print(json.dumps(as_object(night)))
+    else:
+        print(night.verdict, night.trouble.advice if night.trouble else "")
+    return night.exit_code
 
 
 def _check(options: argparse.Namespace) -> int:

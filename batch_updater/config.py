@@ -266,9 +266,12 @@ class InputSettings(_Section):
 class GuardSettings(_Section):
     """Limits over which nothing is sent."""
 
-    rows: Whole | None = None
-    invalid_percent: Number | None = None
-    cleared: Whole | None = None
+    rows: Annotated[Whole, Field(ge=0)] | None = None
+    """Most data rows."""
+    invalid_percent: Annotated[Number, Field(ge=0)] | None = None
+    """Largest share of invalid rows, in percent of all."""
+    cleared: Annotated[Whole, Field(ge=0)] | None = None
+    """Most fields that are cleared, over all rows."""
     changed: Whole | None = None
     factor: Number | None = None
     total_change_percent: Number | None = None
@@ -287,7 +290,9 @@ class NightlySettings(_Section):
     inbox: AbsolutePath | None = None
     patterns: tuple[str, ...] = ("*.csv", "*.tsv", "*.xlsx", "*.xlsm", "*.xls", "*.xlsb", "*.ods")
     done: AbsolutePath | None = None
+    """None: `done` beside the inbox."""
     attention: AbsolutePath | None = None
+    """None: `attention` beside the inbox."""
     repeat: Literal["refuse", "allow"] = "refuse"
     notify: tuple[HeaderValue, ...] = ()
     notify_when: Literal["attention", "always", "never"] = "attention"
@@ -321,6 +326,13 @@ def _shown(key: str, value: object) -> str:
     if key == "api.headers" and isinstance(value, dict):
         # A header's literal value may be a key of the API all the same.
         return ", ".join(f"{name}: {'***' if isinstance(text, str) else text}" for name, text in value.items())
+    if key in {"nightly.notify", "nightly.health_check"}:
+        # An address of that kind is a secret as a whole.
+        return ", ".join(
+            "***" if isinstance(text, str) else str(text)
+            for text in (value if isinstance(value, tuple) else (value,))
+            if text is not None
+        )
     if isinstance(value, OAuthSettings):
         return f"{value.token_url}, client {value.client_id}, secret {value.client_secret}, scope {value.scope!r}"
     if isinstance(value, dict):

@@ -29,12 +29,6 @@ PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000
 _Path: TypeAlias = tuple[str, ...]
 
-_WITHOUT_A_FEATURE = {
-    "guards": "guards",
-}
-"""Keys that are known, but whose feature this version does not have: any value but the default is refused, because
-nothing would act on it."""
-
 
 @dataclass(frozen=True)
 class _Given:
@@ -74,8 +68,6 @@ def _config(given: _Given, environ: Mapping[str, str], folder: Path, path: Path 
         config = Config.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         faults.extend(_in_words(detail, places) for detail in error.errors(include_url=False, include_input=False))
-    if config:
-        faults.extend(f"{_at(key, places)}: {why}" for key, why in _unsupported(config))
     if faults or config is None:
         raise ConfigError(
             "\n".join(dict.fromkeys(faults)),
@@ -256,13 +248,3 @@ def _siblings(key: _Path) -> list[str]:
     if len(key) == 1:
         return list(Config.model_fields)
     return [path[-1] for path in _settable() if path[:-1] == key[:-1]]
-
-
-def _unsupported(config: Config) -> Iterator[tuple[_Path, str]]:
-    for name, feature in _WITHOUT_A_FEATURE.items():
-        section, _, key = name.partition(".")
-        model = getattr(config, section)
-        for field in (key,) if key else type(model).model_fields:
-            if getattr(model, field) != type(model).model_fields[field].get_default(call_default_factory=True):
-                why = f"this version has no {feature}; remove the key, nothing would act on it."
-                yield (section, field), f"{section}.{field}: {why}"

@@ -57,6 +57,10 @@ class InputError(BatchUpdaterError):
     """The file cannot be read, or its header row does not fit the endpoint."""
 
 
+class GuardError(BatchUpdaterError):
+    """What would be done is over a limit of the section `guards`."""
+
+
 class ResultsError(BatchUpdaterError):
     """A file cannot be written where it was asked for."""
 

@@ -24,6 +24,7 @@ from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _TRIED_FOR_S = 0.2
@@ -47,22 +48,34 @@ def origin_of(base_url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
-@contextmanager
-def locked(folder: Path, base_url: str, file: str) -> Iterator[None]:
+def locked(folder: Path, base_url: str, file: str) -> AbstractContextManager[None]:
     """Hold the lock for an API's origin in a folder of results; `file` is what the others are told.
 
     Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
     """
     origin = origin_of(base_url)
-    path = _path(folder, origin)
+    return _held(_path(folder, origin), file, "run", f"to {origin} with results in {folder}")
+
+
+def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
+    """Hold the lock of the unattended job over an inbox, whatever it sends to.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    return _held(inbox / ".batch-updater-lock", str(inbox), "unattended job", f"for {inbox}")
+
+
+@contextmanager
+def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
+    """Hold the lock at a path; `what` and `where` are for the message that another process gets."""
     holder = path.with_suffix(".json")
     lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:
-        raise _refusal(_who_holds(holder), origin, path) from error
+        raise _refusal(_who_holds(holder), what, where) from error
     except (OSError, NotImplementedError) as error:
-        raise _no_lock(folder, error) from error
+        raise _no_lock(path.parent, error) from error
     try:
         _sign(holder, file)
         yield
@@ -113,8 +126,8 @@ def _sign(holder: Path, file: str) -> None:
 
 def _no_lock(folder: Path, error: Exception) -> ResultsError:
     return ResultsError(
-        f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
-        remedy="Free some space, or name another folder under results.folder in the configuration.",
+        f"The folder {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
+        remedy="Free some space, allow writing there, or name another folder in the configuration.",
     )
 
 
@@ -144,13 +157,13 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _refusal(holder: _Holder | None, origin: str, path: Path) -> LockedError:
+def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
+    remedy = "Wait until it has ended, then run again."
     if holder is None:
-        message = f"Another run is sending to {origin} with results in {path.parent}; it has not said which."
-        return LockedError(message, remedy="Wait until it has ended, then run again.")
+        return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
     since = moment(datetime.fromisoformat(holder.since))
     return LockedError(
-        f"Another run is going on: process {holder.process} has been working on {holder.file} since {since}.",
-        remedy="Wait until it has ended, then run again.",
+        f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
+        remedy=remedy,
         place=Place(file=holder.file),
     )

@@ -10,10 +10,12 @@ import gc
 import hashlib
 import itertools
 import shutil
+import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from batch_updater import snapshot as snapshots
@@ -24,6 +26,7 @@ from batch_updater.endpoint.openapi import Description, endpoint_of, read_descri
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
+from batch_updater.guards import exceeded, needs_changes, require_changes_allowed, require_none_exceeded
 from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
@@ -49,7 +52,6 @@ from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from batch_updater.config import Config
     from batch_updater.endpoint.description import Endpoint
@@ -102,6 +104,13 @@ class Begun:
     folder: Path
     identity: Identity
     earlier: Earlier
+    overrides_guards: bool = False
+
+    @property
+    def needs_changes(self) -> bool:
+        """Whether every record has to be read before the first update: a guard asks for what would change."""
+        config = self.plan.config
+        return config.sending.compare and not self.overrides_guards and needs_changes(config.guards)
 
     @property
     def to_send(self) -> int:
@@ -136,6 +145,8 @@ class Options:
     """Send only the first so many good rows."""
     keep_going: bool = False
     """Whether to go on although the first rows were all refused alike."""
+    stakes: Stakes | None = None
+    """What would change, if every record has just been read."""
     invocation: Invocation | None = None
     """The command line that asks for it; None if none does."""
 
@@ -163,6 +174,8 @@ class Finished:
     requests: int = 0
     """Of this invocation, as `retries`."""
     retries: int = 0
+    throttled: int = 0
+    """Requests of this invocation that were answered with 429."""
     stop: Stop | None = None
     stakes: Stakes | None = None
     """What the changes come to; None unless records were read."""
@@ -224,11 +237,12 @@ def prepare(source: Source, config: Config, folder: Path) -> Plan:
 
 
 @contextmanager
-def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[Begun]:
+def begun(source: Source, config: Config, *, restart: bool = False, override_guards: bool = False) -> Iterator[Begun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
 
     A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
-    LockedError, ResultsError if the folder cannot be made, and what `prepare` raises.
+    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, and what `prepare`
+    raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
     with _folder_faults(parent):
@@ -245,7 +259,10 @@ def begun(source: Source, config: Config, *, restart: bool = False) -> Iterator[
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
-            yield Begun(opened.judged(), earlier.resumed.folder if earlier.resumed else folder, identity, earlier)
+            plan = opened.judged()
+            if not override_guards:
+                require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
+            yield Begun(plan, earlier.resumed.folder if earlier.resumed else folder, identity, earlier, override_guards)
         finally:
             if not (folder / JOURNAL).exists():
                 if table is not None:
@@ -326,7 +343,7 @@ def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
         stop=None,
         allowed=(),
         settings=_settings(plan.config),
-        notes=plan.table.notes,
+        notes=(*plan.table.notes, *(guard.note for guard in exceeded(plan.config.guards, plan.table, plan.review))),
     )
 
 
@@ -423,6 +440,8 @@ class Run:
         check_replaceable(results)
         sent: SendResult | None = None
         credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
+        if credentials and self._begun.needs_changes:
+            self._require_changes_allowed(interrupts)
         with ExitStack() as stack:
             with _folder_faults(self._folder):
                 journal = stack.enter_context(self._journal())
@@ -438,6 +457,22 @@ class Run:
             finished = self._report(results, journal, sent)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
+
+    def _require_changes_allowed(self, interrupts: Interrupts | None) -> None:
+        """Judge what would change, as far as it can be read. Raises GuardError, and UsageError if it cannot."""
+        stakes = self._options.stakes
+        if stakes is None:
+            with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
+                compared = compare(self._plan, None, Path(folder), self._environ, None, interrupts)
+            stakes = compared.stakes or Stakes()
+            if compared.stop:
+                raise UsageError(
+                    f"Nothing was sent: what would change could not be read, so the guards could not be judged. "
+                    f"{compared.stop.message}",
+                    remedy=compared.stop.advice,
+                )
+        place = Place(file=self._plan.snapshot.name, sheet=self._plan.table.sheet)
+        require_changes_allowed(self._plan.config.guards, stakes, place)
 
     def _journal(self) -> Journal:
         path = self._folder / JOURNAL
@@ -496,6 +531,7 @@ class Run:
             fault=fault,
             requests=sent.requests if sent else 0,
             retries=sent.retries if sent else 0,
+            throttled=sent.throttled if sent else 0,
             stop=lasting(stop, summary),
             stakes=written.stakes if written else None,
         )

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 PACKAGE = Path(__file__).parent.parent / "batch_updater"
 STAGES = ("loader", "sender", "reporter")
 ABOVE_THE_STAGES = ("pipeline", "journal", "cli", "library", "terminal", "demo", "snapshot", "interrupts", "run_log",
-                    "lock", "history", "housekeeping", "reckoning", "doctor", "init")  # fmt: skip
+                    "lock", "history", "housekeeping", "reckoning", "doctor", "init", "guards", "nightly")  # fmt: skip
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:
@@ -88,7 +88,8 @@ def test_help_imports_nothing_heavy() -> None:
         "    main(['--help'])\n"
         "except SystemExit:\n"
         "    pass\n"
-        "heavy = {'pandas', 'numpy', 'openpyxl', 'xlsxwriter', 'aiohttp', 'pydantic', 'ruamel', 'tenacity', 'tqdm'}\n"
+        "heavy = {'pandas', 'numpy', 'openpyxl', 'xlsxwriter', 'aiohttp', 'pydantic', 'ruamel', 'tenacity', 'tqdm',\n"
+        "         'apprise', 'prometheus_client'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

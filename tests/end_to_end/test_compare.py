@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pytest
 
 from tests.end_to_end.program import SAMPLES, batch_updater, configure, sandbox
 
@@ -101,6 +102,29 @@ def test_the_journal_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: 
     assert kept[0][0]["OpportunityName"] != "New name"
     assert kept[0][0]["ID"] == 1
     assert kept[1][0] is None
+
+
+@pytest.mark.parametrize(
+    ("guard", "said"),
+    [
+        ("changed: 1", "2 records would change, and guards.changed allows 1; the first: rows 2, 3."),
+        ("factor: 100", "Row 2 would change SalesRevenue from "),
+        ("total_change_percent: 10", "The total of SalesRevenue would change from "),
+    ],
+)
+def test_a_guard_on_changes_sends_nothing(tmp_path: Path, guard: str, said: str) -> None:
+    """Over a guard that only reading can judge: exit 2, no PUT, no run; --override-guards sends all the same."""
+    (tmp_path / "rows.csv").write_text("Id,Type,SalesRevenue\n1,Pre,123456789.50\n2,Pre,1\n", encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url, f"sending: {{rate_per_s: 2000, compare: true}}\nguards: {{{guard}}}\n")
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert done.code == 2
+        assert said in done.object["error"]["message"]
+        assert f"guards.{guard.partition(':')[0]}" in done.object["error"]["remedy"]
+        assert {request["method"] for request in api.requests()} == {"GET"}
+        assert not list((tmp_path / "runs").glob("2*"))
+        again = batch_updater("run", "rows.csv", "--override-guards", "--json", cwd=tmp_path)
+        assert (again.code, again.outcomes) == (0, {"updated": 2})
 
 
 def kept_of(folder: str) -> tuple[Any, Any, Any]:

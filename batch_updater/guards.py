@@ -1,0 +1,153 @@
+"""Limits of the section `guards`: over one of them nothing of a file is sent, and a person is asked."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import GuardError, Place
+from batch_updater.reckoning import invalid_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from batch_updater.config import GuardSettings
+    from batch_updater.loader.loader import JudgedRow, Review, Table
+    from batch_updater.stakes import Stakes
+
+_ROWS_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A guard whose limit a file is over."""
+
+    key: str
+    """Its key in the configuration: `guards.rows`."""
+    sentence: str
+    """What the file has, what is allowed, and the first rows that are the cause."""
+
+    @property
+    def note(self) -> str:
+        """What a check says of it."""
+        return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
+
+
+def exceeded(settings: GuardSettings, table: Table, review: Review) -> tuple[Exceeded, ...]:
+    """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
+    return tuple(_exceeded(settings, table, review))
+
+
+def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator[Exceeded]:
+    if settings.rows is not None and review.rows > settings.rows:
+        yield Exceeded(
+            "guards.rows",
+            f"The file has {_counted(review.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
+            f"the first beyond is row {_row_after(table, review, settings.rows):,}.",
+        )
+    invalid, limit = invalid_rows(review), settings.invalid_percent
+    if limit is not None and invalid * 100 > limit * review.rows:
+        percent = invalid * 100 / review.rows
+        yield Exceeded(
+            "guards.invalid_percent",
+            f"{invalid:,} of {_counted(review.rows, 'row')} cannot be sent ({percent:.3g}%), and "
+            f"guards.invalid_percent allows {limit:g}%; {_named(_invalid_rows(table, review))}.",
+        )
+    cleared = sum(review.cleared.values())
+    if settings.cleared is not None and cleared > settings.cleared:
+        yield Exceeded(
+            "guards.cleared",
+            f"{_counted(cleared, 'field')} would be cleared ({_by_field(review)}), and guards.cleared allows "
+            f"{settings.cleared:,}; {_named(_clearing_rows(table, review))}.",
+        )
+
+
+def require_none_exceeded(settings: GuardSettings, table: Table, review: Review, file: str) -> None:
+    """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
+    _refuse(exceeded(settings, table, review), Place(file=file, sheet=table.sheet))
+
+
+def _refuse(found: Sequence[Exceeded], place: Place) -> None:
+    if not found:
+        return
+    keys = " and ".join(dict.fromkeys(guard.key for guard in found))
+    raise GuardError(
+        f"Nothing was sent. {' '.join(guard.sentence for guard in found)}",
+        remedy=f"If the file is as it should be, run it with --override-guards, or change {keys} in the configuration.",
+        place=place,
+    )
+
+
+def needs_changes(settings: GuardSettings) -> bool:
+    """Whether a guard is set that can be judged only once the records have been read."""
+    return any(limit is not None for limit in (settings.changed, settings.factor, settings.total_change_percent))
+
+
+def require_changes_allowed(settings: GuardSettings, stakes: Stakes, place: Place) -> None:
+    """Raise GuardError, which names every guard that the changes of a file are over."""
+    _refuse(tuple(_exceeded_by_changes(settings, stakes)), place)
+
+
+def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
+    if settings.changed is not None and stakes.records > settings.changed:
+        rows = ", ".join(f"{row:,}" for row in stakes.first_rows)
+        yield Exceeded(
+            "guards.changed",
+            f"{_counted(stakes.records, 'record')} would change, and guards.changed allows {settings.changed:,}; "
+            f"the first: rows {rows}.",
+        )
+    widest = stakes.widest
+    if settings.factor is not None and widest and (widest.factor or 0) > settings.factor:
+        factor = f"by the factor {widest.factor:,.4g}" if widest.factor and widest.factor.is_finite() else "over zero"
+        yield Exceeded(
+            "guards.factor",
+            f"Row {widest.row:,} would change {widest.field} from {widest.now:,f} to {widest.new:,f}, {factor}, and "
+            f"guards.factor allows {settings.factor:g}.",
+        )
+    yield from _exceeded_by_totals(settings.total_change_percent, stakes)
+
+
+def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceeded]:
+    for name, total in stakes.totals.items():
+        if limit is None or total.change_percent <= limit:
+            continue
+        percent = f" ({total.change_percent:,.1f}%)" if total.change_percent.is_finite() else ""
+        rows = ", ".join(f"{jump.row:,}" for jump in stakes.largest_jumps() if jump.field == name)
+        most = f"; the largest changes: rows {rows}" if rows else ""
+        yield Exceeded(
+            "guards.total_change_percent",
+            f"The total of {name} would change from {total.now:,f} to {total.new:,f}{percent}, and "
+            f"guards.total_change_percent allows {limit:g}%{most}.",
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _by_field(review: Review) -> str:
+    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in review.cleared.items() if count)
+
+
+def _row_after(table: Table, review: Review, allowed: int) -> int:
+    return next(itertools.islice(table.judged(review), allowed, None)).row.number
+
+
+def _invalid_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
+    return (judged for judged in table.judged(review, only_in_doubt=True) if judged.job is None)
+
+
+def _clearing_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
+    for judged in table.judged(review):
+        if judged.job and judged.waits_for is None and None in judged.job.values.values():
+            yield judged
+
+
+def _named(rows: Iterable[JudgedRow]) -> str:
+    """Name the first rows, with the first thing that is wrong with the first of them."""
+    first = list(itertools.islice(rows, _ROWS_NAMED))
+    numbers = ", ".join(f"{judged.row.number:,}" for judged in first)
+    problems = first[0].problems
+    such_as = f" (row {first[0].row.number:,}: {problems[0].reason.rstrip('.')})" if problems else ""
+    return f"the first: row{'s' if len(first) > 1 else ''} {numbers}{such_as}"

@@ -1,0 +1,110 @@
+"""Puts a file away with its workbook and a note: never over another file, and there is no moment without it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.files import sync_folder
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+_NAMES_TRIED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Where everything went."""
+
+    file: Path
+    results: Path | None
+    note: Path | None
+
+
+def put_away(file: Path, place: Path, day: date, results: Path | None = None, note: str = "") -> Filed:
+    """Move a file to `place/<day>/`, with a copy of its workbook and its note as `<name>.txt`.
+
+    The file goes last: while it is still in the inbox, the next night finds it there. Raises OSError.
+    """
+    folder = place / day.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    target = _free_name(folder, file.name, f"{file.name}.txt" if note else None)
+    # Whoever may read the file may read what became of it.
+    mode = file.stat().st_mode & 0o666
+    workbook = written = None
+    if results is not None:
+        workbook = _copied(results, _free_name(folder, results.name, None), mode)
+    if note:
+        written = _noted(target.with_name(f"{target.name}.txt"), note, mode)
+    _move(file, target)
+    return Filed(target, workbook, written)
+
+
+def _free_name(folder: Path, name: str, companion: str | None) -> Path:
+    """Return the name, or one with `-2`, `-3` ... before its ending, under which nothing is there yet."""
+    stem, dot, ending = name.rpartition(".")
+    if not dot:
+        stem, ending = name, ""
+    for number in range(1, _NAMES_TRIED):
+        path = folder / (name if number == 1 else f"{stem}-{number}{dot}{ending}")
+        beside = path.with_name(f"{path.name}.txt") if companion else None
+        if not os.path.lexists(path) and not (beside and os.path.lexists(beside)):
+            return path
+    raise FileExistsError(errno.EEXIST, "every name is taken", str(folder / name))
+
+
+def _noted(target: Path, text: str, mode: int) -> Path:
+    draft = _draft(target)
+    draft.write_text(text, encoding="utf-8")
+    return _settled(draft, target, mode)
+
+
+def _copied(source: Path, target: Path, mode: int) -> Path:
+    draft = _draft(target)
+    try:
+        shutil.copy2(source, draft)
+        return _settled(draft, target, mode)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _draft(target: Path) -> Path:
+    return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+
+
+def _settled(draft: Path, target: Path, mode: int) -> Path:
+    draft.chmod(mode)
+    with draft.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    _rename(draft, target)
+    return target
+
+
+def _move(file: Path, target: Path) -> None:
+    try:
+        _rename(file, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: a copy that is whole and on disk, and only then the original goes.
+        _copied(file, target, file.stat().st_mode & 0o777)
+        file.unlink()
+    sync_folder(file.parent)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename within a file system; what is there stays. A name that is ours comes first: rename would replace."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        source.replace(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)

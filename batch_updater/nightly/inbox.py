@@ -1,0 +1,135 @@
+"""Which files of the inbox are finished, and why the others are left for the next time."""
+
+from __future__ import annotations
+
+import fnmatch
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+LOOK_S = 2.0
+"""How long files are watched, all of them together."""
+_STILL_FOR_S = 3.0
+"""A file that was written to so recently may be written to again."""
+_UPLOADING = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart", ".upload", ".uploading")
+"""How browsers and file transfer programs call what they have not finished."""
+_LOCK_PREFIXES = ("~$", ".~lock.")
+"""Of Excel and LibreOffice: they lie beside a file that is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What changes when somebody writes a file or puts another one in its place."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A finished file."""
+
+    path: Path
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that stays where it is, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What lies in an inbox."""
+
+    finished: tuple[Waiting, ...]
+    """The oldest first, by when they were last written."""
+    skipped: tuple[Skipped, ...]
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the file's stamp; None if no file can be seen there."""
+    try:
+        seen = path.lstat()
+    except OSError:
+        return None
+    return Stamp(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+
+
+def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
+    """Watch a folder for so many seconds and tell finished files from others.
+
+    Hidden files, lock files of office programs and folders that fit no pattern are passed over. Raises OSError if the
+    folder cannot be read.
+    """
+    names = {entry.name for entry in inbox.iterdir()}
+    seen = [inbox / name for name in sorted(names) if not name.startswith((".", "~$"))]
+    candidates, skipped = [], []
+    for path in seen:
+        if why := _unfit(path, patterns, names):
+            skipped.append(Skipped(path, why))
+        elif why is None:
+            candidates.append(path)
+    before = {path: stamp_of(path) for path in candidates}
+    if candidates:
+        time.sleep(look_s)
+    finished = []
+    for path, stamp in before.items():
+        if why := _unsettled(path, stamp, time.time()):
+            skipped.append(Skipped(path, why))
+        elif stamp:
+            finished.append(Waiting(path, stamp))
+    ordered = sorted(finished, key=lambda file: (file.stamp.mtime_ns, file.path.name))
+    return Look(tuple(ordered), tuple(sorted(skipped, key=lambda file: file.path.name)))
+
+
+def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
+    """Return why a file is not looked at any further; '' if nobody need hear of it, None if it is to be looked at."""
+    if path.name.lower().endswith(_UPLOADING):
+        return "its name says that it is still being uploaded"
+    fits = any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns)
+    if path.is_symlink():
+        return "it is a link to a file, and links are not followed"
+    if path.is_dir():
+        return "it is a folder" if fits else ""
+    if not fits:
+        return "its name fits none of nightly.patterns"
+    if not path.is_file():
+        return "it is no file"
+    if any(beside in names for beside in _lock_names(path.name)):
+        return "it is open in another program"
+    if any(f"{path.name}{suffix}" in names for suffix in _UPLOADING):
+        return "it is still being uploaded"
+    return None
+
+
+def _lock_names(name: str) -> Iterator[str]:
+    """Yield the names that office programs give the file beside one that is open."""
+    excel, libre = _LOCK_PREFIXES
+    yield f"{excel}{name}"
+    yield f"{excel}{name[2:]}"  # Excel puts its mark over the first two letters of a long name
+    yield f"{libre}{name}#"
+
+
+def _unsettled(path: Path, before: Stamp | None, now_s: float) -> str | None:
+    """Return why a file is not finished; None if it is."""
+    after = stamp_of(path)
+    if before is None or after is None:
+        return "it was taken away while it was looked at"
+    if before != after or not stat.S_ISREG(path.lstat().st_mode):
+        return "it is still being written"
+    age_s = now_s - after.mtime_ns / 1e9
+    if age_s < 0:
+        return "its time of last change lies in the future; copy it anew if it stays here"
+    if age_s < _STILL_FOR_S:
+        return "it was written a moment ago"
+    return None

@@ -1,0 +1,312 @@
+"""The unattended job: every finished file of the inbox is run, then put away; trouble of the service ends the job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater import pipeline
+from batch_updater.errors import (
+    BatchUpdaterError,
+    ConfigError,
+    EndpointError,
+    ExitCode,
+    JournalError,
+    LockedError,
+    ResultsError,
+)  # fmt: skip
+from batch_updater.history import DamagedRun, past_runs
+from batch_updater.model import StopReason
+from batch_updater.nightly.filing import put_away
+from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
+from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
+from batch_updater.snapshot import sha256_of
+from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+from batch_updater.wording import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from batch_updater.config import Config
+    from batch_updater.history import PastRun
+    from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.inbox import Waiting
+    from batch_updater.nightly.memory import MemoryFile
+    from batch_updater.pipeline import Begun, Finished
+
+_STARTS_A_NIGHT = 2
+"""How often a file is run in one night if rows are not done although nothing stopped it."""
+_ENDS_THE_JOB = frozenset({
+    StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.ALL_ALIKE, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
+    StopReason.INTERRUPTED, StopReason.DISK,
+})  # fmt: skip
+"""Stops that the next file would meet as well."""
+_NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
+
+_Ran: TypeAlias = "FileResult | _Stopped"
+
+
+def required_inbox(config: Config) -> Path:
+    """Return the inbox. Raises ConfigError if none is configured, or the folder is not there."""
+    inbox = config.nightly.inbox
+    if inbox is None:
+        raise ConfigError(
+            "The configuration does not say where the files of the unattended job lie.",
+            remedy="Set nightly.inbox in config.yaml to the folder into which they are put.",
+        )
+    if not inbox.is_dir():
+        raise ConfigError(
+            f"The inbox {inbox} is not there, or is no folder.",
+            remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
+        )
+    return inbox
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A file that was run to the end of this night's attempts, before it is put away."""
+
+    result: FileResult
+    workbook: Path | None = None
+    note: str = ""
+    """What is put beside the file for people; '' where the workbook says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """A file at which the job ended: it stays in the inbox, whatever was done of it."""
+
+    trouble: Trouble
+    result: FileResult
+
+
+class Job:
+    """One night over one inbox; whoever makes it holds the lock."""
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        memory: MemoryFile,
+        interrupts: Interrupts,
+        say: Callable[[str], None],
+    ) -> None:
+        """`say` is told in a line what becomes of each file."""
+        self._config = config
+        self._environ = environ
+        self._memory = memory
+        self._earlier_in_hand = memory.memory.in_hand
+        self._interrupts = interrupts
+        self._say = say
+        self._started_at = datetime.now(UTC)
+        self._clock = time.monotonic()
+
+    def run(self, look_s: float = LOOK_S) -> Night:
+        """Run every finished file. Raises ConfigError if the inbox cannot be used."""
+        inbox = required_inbox(self._config)
+        try:
+            found = look(inbox, self._config.nightly.patterns, look_s)
+        except OSError as error:
+            raise ConfigError(
+                f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
+            ) from error
+        skipped = [
+            FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.") for file in found.skipped
+        ]
+        ran, trouble = self._run_all(self._unfinished_first(found.finished))
+        return Night(inbox, (*ran, *skipped), trouble, self._started_at, time.monotonic() - self._clock)
+
+    def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
+        """Put first what an earlier night was about to move, then what it began: nothing newer may come in between."""
+        held = self._earlier_in_hand
+        begun = {
+            past.identity.content
+            for past in past_runs(self._config.results.folder)
+            if not isinstance(past, DamagedRun) and past.is_unfinished
+        }
+        return sorted(
+            files, key=lambda file: (not (held and held.is_of(file)), bool(begun) and _content(file) not in begun)
+        )
+
+    def _run_all(self, files: Sequence[Waiting]) -> tuple[list[FileResult], Trouble | None]:
+        results: list[FileResult] = []
+        for at, file in enumerate(files):
+            settled = self._one(file)
+            if isinstance(settled, _Stopped):
+                left = [FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :]]
+                return [*results, settled.result, *left], settled.trouble
+            results.append(settled)
+            self._say(f"{file.path.name}: {_in_a_line(settled)}")
+        return results, None
+
+    def _one(self, file: Waiting) -> _Ran:
+        if self._interrupts.count:
+            return _stopped(file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."))
+        try:
+            self._memory.take_in_hand(file, self._started_at)
+            settled = self._attempted(file)
+            return settled if isinstance(settled, _Stopped) else self._filed(file, settled)
+        except (OSError, JournalError) as error:
+            return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)))
+
+    def _attempted(self, file: Waiting) -> _Settled | _Stopped:
+        """Run a file, once more if rows were not done; say what that comes to."""
+        made: list[Finished] = []
+        while True:
+            try:
+                with pipeline.begun(file.path, self._config) as begun:
+                    if refused := self._not_run(file, begun):
+                        return refused
+                    finished = self._executed(begun)
+            except LockedError as error:
+                return _stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
+            except (ConfigError, EndpointError) as error:
+                return _stopped(
+                    file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made
+                )
+            except ResultsError as error:
+                return _stopped(file, _disk(error.message, error.remedy), made)
+            except BatchUpdaterError as error:
+                return _refused(file, error)
+            if isinstance(finished, Trouble):
+                return _stopped(file, finished, made)
+            made.append(finished)
+            if trouble := _trouble_of(finished):
+                return _stopped(file, trouble, made)
+            if not _is_worth_another(finished, len(made)):
+                return _judged(file, made)
+
+    def _executed(self, begun: Begun) -> Finished | Trouble:
+        try:
+            return pipeline.Run(begun, pipeline.Options(), self._environ).execute(None, self._interrupts)
+        except ConfigError as error:  # what is configured was read before: it is the token that is not to be had
+            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
+
+    def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
+        """Return what becomes of a file that is not to be sent: old, or applied before."""
+        if begun.is_old and begun.to_send and begun.earlier.resumed:
+            began = moment(begun.earlier.resumed.started_at)
+            return _for_person(
+                file,
+                f"Nothing of it was sent: its run of {began} is unfinished, but more than a day old. Going on "
+                "with it could overwrite changes that others have made since.",
+                "To go on all the same, run the file by hand with --yes; to send every row anew, add --restart.",
+            )
+        past = begun.earlier.finished
+        if past is None or not past.confirmed:
+            return None
+        if self._was_only_to_be_moved(file, past):
+            return _as_it_ended(file, past)
+        if self._config.nightly.repeat == "allow":
+            return None
+        return _for_person(
+            file,
+            f"It was not applied again: a file with the same content was applied on {_day_and_time(past.started_at)} "
+            f"({past.input}, run {past.folder.name}).",
+            "If it is meant, run it by hand, or set nightly.repeat to allow; if not, delete it.",
+        )
+
+    def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
+        """Whether an earlier night was killed after it had run this very file and before it was moved."""
+        held = self._earlier_in_hand
+        return bool(held and held.is_of(file) and past.ended_at and past.ended_at >= held.since)
+
+    def _filed(self, file: Waiting, settled: _Settled) -> FileResult:
+        """Put a file away, unless somebody has put another in its place while it was run. Raises OSError."""
+        result = settled.result
+        if result.verdict in (Verdict.AGAIN, Verdict.LEFT):
+            return result
+        if stamp_of(file.path) != file.stamp:
+            why = "Another file was put in its place while it was run: what was read was applied, the new one waits."
+            return replace(result, verdict=Verdict.LEFT, note=why)
+        nightly = self._config.nightly
+        default = required_inbox(self._config).parent / result.verdict.value
+        place = (nightly.done if result.verdict is Verdict.DONE else nightly.attention) or default
+        day = self._started_at.astimezone().date()
+        filed = put_away(file.path, place, day, settled.workbook, settled.note)
+        self._memory.put_down()
+        return replace(result, moved_to=filed.file, results=filed.results)
+
+
+def _content(file: Waiting) -> str:
+    try:
+        return sha256_of(file.path)
+    except OSError:
+        return ""  # it will be said when it is its turn
+
+
+def _trouble_of(finished: Finished) -> Trouble | None:
+    if finished.stop and finished.stop.reason in _ENDS_THE_JOB:
+        return Trouble(finished.stop.reason.value, finished.stop.message, finished.stop.advice)
+    return _disk(finished.fault) if finished.fault else None
+
+
+def _disk(message: str, advice: str = "") -> Trouble:
+    return Trouble(StopReason.DISK.value, message, advice or "See that there is space, and the right to write there.")
+
+
+def _is_worth_another(finished: Finished, starts: int) -> bool:
+    """Whether running it again at once may get rows done: those that had their turn and met a fault."""
+    return finished.stop is None and bool(finished.summary.total(RUN_AGAIN)) and starts < _STARTS_A_NIGHT
+
+
+def _judged(file: Waiting, made: Sequence[Finished]) -> _Settled:
+    last = made[-1]
+    summary, note, verdict = last.summary, "", Verdict.DONE
+    if last.stop:  # after too many failures, or rows that wait for one that has to be repaired
+        verdict, note = Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}"
+    elif again := summary.total(RUN_AGAIN):
+        verdict = Verdict.AGAIN
+        note = f"{again:,} of {summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
+    elif summary.total(NEEDS_PERSON):
+        verdict = Verdict.ATTENTION
+    return _Settled(_result(file, verdict, note, made), last.results)
+
+
+def _result(file: Waiting, verdict: Verdict, note: str, made: Sequence[Finished]) -> FileResult:
+    """Return what became of a file that was run at least once."""
+    last = made[-1]
+    return FileResult(
+        file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
+        requests=sum(one.requests for one in made), retries=sum(one.retries for one in made),
+        throttled=sum(one.throttled for one in made),
+    )  # fmt: skip
+
+
+def _stopped(file: Waiting, trouble: Trouble, made: Sequence[Finished] = ()) -> _Stopped:
+    note = f"Left in the inbox: {trouble.message}"
+    untouched = FileResult(file.path.name, Verdict.LEFT, note)
+    return _Stopped(trouble, _result(file, Verdict.LEFT, note, made) if made else untouched)
+
+
+def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
+    verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
+    note = f"It was run on {_day_and_time(past.started_at)}; only the moving was missing."
+    told = past.parts[-1].results
+    workbook = past.folder / told if told and (past.folder / told).exists() else None
+    return _Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
+
+
+def _refused(file: Waiting, error: BatchUpdaterError) -> _Settled:
+    """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
+    if stamp_of(file.path) != file.stamp:
+        return _Settled(FileResult(file.path.name, Verdict.LEFT, "Left in the inbox: it is still being written."))
+    return _for_person(file, error.message, error.remedy)
+
+
+def _for_person(file: Waiting, message: str, remedy: str) -> _Settled:
+    note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
+    return _Settled(FileResult(file.path.name, Verdict.ATTENTION, f"{message} {remedy}".strip()), note=note)
+
+
+def _day_and_time(at: datetime) -> str:
+    local = at.astimezone()
+    return f"{local.day} {local:%B %Y at %H:%M}"
+
+
+def _in_a_line(file: FileResult) -> str:
+    said = file.summary.verdict if file.summary else file.note
+    return f"{said} Moved to {file.moved_to}." if file.moved_to else f"{said} It stays in the inbox."

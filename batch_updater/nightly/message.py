@@ -1,0 +1,100 @@
+"""The one message of a night: subject, text, and the workbooks that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import ExitCode
+from batch_updater.nightly.night import Verdict
+from batch_updater.wording import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from batch_updater.nightly.night import FileResult, Night
+
+_CAUSES_NAMED = 5
+_MOST_ATTACHED_BYTES = 8_000_000
+"""Mail servers refuse more than ten to twenty-five million, and a third is added on the way."""
+_WELL = {ExitCode.OK, ExitCode.NEEDS_PERSON}
+_IN_WORDS = {
+    Verdict.DONE: "done",
+    Verdict.ATTENTION: "needs you",
+    Verdict.AGAIN: "not done yet",
+    Verdict.LEFT: "left in the inbox",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a recipient gets."""
+
+    subject: str
+    body: str
+    attachments: tuple[Path, ...]
+
+
+def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
+    """Whether people are told: always, never, or if somebody is needed or the job has recovered from trouble."""
+    if when != "attention":
+        return when == "always"
+    return night.exit_code != ExitCode.OK or has_recovered(night, last_exit_code)
+
+
+def has_recovered(night: Night, last_exit_code: int | None) -> bool:
+    """Whether the job works again after a night with trouble of the account, the service or the set-up."""
+    return night.exit_code in _WELL and last_exit_code is not None and last_exit_code not in _WELL
+
+
+def compose(night: Night, last_exit_code: int | None) -> Message:
+    """Return the message of a night."""
+    recovered = has_recovered(night, last_exit_code)
+    lead = "The job works again. " if recovered else ""
+    body = "\n".join([f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)])
+    return Message(f"batch-updater: {lead}{night.verdict}".rstrip("."), body, tuple(_attachments(night)))
+
+
+def _trouble(night: Night) -> Iterator[str]:
+    if night.trouble:
+        yield night.trouble.advice
+        yield "The files that were not done stay in the inbox; the next start of the job goes on with them."
+
+
+def _files(night: Night) -> Iterator[str]:
+    for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE, Verdict.LEFT):
+        for file in night.of(verdict):
+            yield f"{file.name}: {_IN_WORDS[verdict]}"
+            yield from (f"    {line}" for line in _details(file))
+            yield ""
+
+
+def _details(file: FileResult) -> Iterator[str]:
+    if file.summary:
+        yield file.summary.verdict
+        yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
+        for cause in file.summary.causes[:_CAUSES_NAMED]:
+            where = f"row {cause.example_row:,}" + (f" ({cause.example_cell})" if cause.example_cell else "")
+            yield f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
+    if file.note:
+        yield file.note
+    if file.results and file.verdict is not Verdict.DONE:
+        yield f"Workbook: {file.results}"
+    if file.moved_to:
+        yield f"File: {file.moved_to}"
+
+
+def _ending(night: Night) -> Iterator[str]:
+    yield f"Inbox: {night.inbox}"
+    yield f"Started: {moment(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}."
+
+
+def _attachments(night: Night) -> Iterator[Path]:
+    """Yield the workbooks that somebody has to repair, as far as they are small enough together."""
+    left = _MOST_ATTACHED_BYTES
+    for file in night.of(Verdict.ATTENTION):
+        size = file.results.stat().st_size if file.results and file.results.exists() else left + 1
+        if file.results and size <= left:
+            left -= size
+            yield file.results

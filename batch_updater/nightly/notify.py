@@ -1,0 +1,62 @@
+"""Messages to people through apprise: one for each recipient, within a time limit, without a word about secrets."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from batch_updater.config import SecretReference
+from batch_updater.errors import ConfigError
+from batch_updater.nightly.attempt import tried
+from batch_updater.sender.auth import fetch_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from batch_updater.nightly.message import Message
+
+LIMIT_S = 30.0
+"""For one recipient."""
+
+
+def notify(
+    message: Message,
+    recipients: Sequence[str | SecretReference],
+    environ: Mapping[str, str],
+    limit_s: float = LIMIT_S,
+) -> Iterator[str]:
+    """Send the message to every recipient; yields a sentence for each that could not be told."""
+    for number, recipient in enumerate(recipients, 1):
+        what = f"nightly.notify, number {number}"
+        try:
+            url = address_of(recipient, environ, what)
+        except ConfigError as error:
+            yield f"The message was not sent: {error.message}"
+            continue
+        if why := tried(lambda url=url: _send(url, message), limit_s):  # type: ignore[misc]  # bound at once
+            yield f"The message was not sent to {what}: {why}."
+
+
+def address_of(value: str | SecretReference, environ: Mapping[str, str], what: str) -> str:
+    """Return the address itself, fetched where it is kept. Raises ConfigError, which does not hold it."""
+    return fetch_secret(value, environ, what).reveal() if isinstance(value, SecretReference) else value
+
+
+def _send(url: str, message: Message) -> str | None:
+    import apprise  # noqa: PLC0415  (slow to import, and only needed where somebody is told)
+
+    # It logs addresses, and those hold passwords.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if service is None:
+        return "its address is none that apprise knows"
+    attached = [str(path) for path in message.attachments]
+    told = apprise.Apprise()
+    told.add(service)
+    sent = told.notify(
+        title=message.subject,
+        body=message.body,
+        body_format=apprise.NotifyFormat.TEXT,
+        attach=attached if attached and service.attachment_support else None,
+    )
+    return None if sent else "the service does not take it or cannot be reached"

@@ -1,0 +1,48 @@
+"""Pings of a health check as Healthchecks.io defines them: GET <address>/start, <address>, <address>/fail."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from batch_updater.errors import ConfigError
+from batch_updater.nightly.attempt import tried
+from batch_updater.nightly.notify import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_updater.config import SecretReference
+
+LIMIT_S = 10.0
+START = "/start"
+SUCCESS = ""
+FAILURE = "/fail"
+
+
+def ping(
+    health_check: str | SecretReference | None, sign: str, environ: Mapping[str, str], limit_s: float = LIMIT_S
+) -> str | None:
+    """Give a sign; returns a sentence if it could not be given. The address itself is a secret."""
+    if health_check is None:
+        return None
+    try:
+        address = address_of(health_check, environ, "nightly.health_check")
+    except ConfigError as error:
+        return f"The health check was not told: {error.message}"
+    why = tried(lambda: _get(address, sign, limit_s), limit_s)
+    return f"The health check (nightly.health_check) was not told: {why}." if why else None
+
+
+def _get(address: str, sign: str, limit_s: float) -> str | None:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "its address does not begin with https:// or http://"
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + sign))
+    try:
+        with urllib.request.urlopen(url, timeout=limit_s):  # noqa: S310  (the scheme is judged above)
+            return None
+    except urllib.error.HTTPError as error:
+        return f"it answers {error.code}"

@@ -1,0 +1,100 @@
+"""The job with everything around it: its lock, the signs of life, the message, the metrics, what is remembered."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError
+from batch_updater.lock import locked_inbox
+from batch_updater.nightly import ping
+from batch_updater.nightly.job import Job, required_inbox
+from batch_updater.nightly.memory import MemoryFile
+from batch_updater.nightly.message import compose, is_due
+from batch_updater.nightly.metrics import write_metrics
+from batch_updater.nightly.night import Night, Trouble
+from batch_updater.nightly.notify import notify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batch_updater.config import Config
+    from batch_updater.interrupts import Interrupts
+
+_FAULT = ExitCode.FAULT
+
+
+def run_night(config: Config, environ: Mapping[str, str], interrupts: Interrupts, say: Callable[[str], None]) -> Night:
+    """Run the unattended job once and tell whoever has to know; `say` takes lines for the log of the job.
+
+    Raises LockedError if another one is going on, ConfigError if the inbox cannot be used.
+    """
+    teller = _Teller(config, environ, say)
+    with teller.tells_of_faults(), locked_inbox(required_inbox(config)):
+        teller.starts()
+        night = Job(config, environ, teller.memory, interrupts, say).run()
+        teller.tell(night)
+        return night
+
+
+class _Teller:
+    """Tells people and machines about a night. Whatever fails here is said, and changes nothing else."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self._config = config
+        self._environ = environ
+        self._say = say
+        self._started_at = datetime.now(UTC)
+        self._has_told = False
+        self.memory = MemoryFile(config.results.folder)
+
+    def starts(self) -> None:
+        """Say that the job begins."""
+        self._ping(ping.START)
+
+    def tell(self, night: Night) -> None:
+        """Tell the result, each recipient once."""
+        self._has_told = True
+        settings, last = self._config.nightly, self.memory.memory.exit_code
+        if is_due(settings.notify_when, night, last):
+            for failure in notify(compose(night, last), settings.notify, self._environ):
+                self._failed(failure)
+        self._failed(write_metrics(settings.metrics, night))
+        self._ping(ping.SUCCESS if night.exit_code == ExitCode.OK else ping.FAILURE)
+        try:
+            self.memory.end(int(night.exit_code))
+        except OSError as error:
+            self._failed(f"How the night ended could not be noted: {error.strerror}.")
+
+    @contextmanager
+    def tells_of_faults(self) -> Iterator[None]:
+        """Tell people of what ends the job before it has a result; the exception goes its way."""
+        fault: Trouble | None = Trouble("fault", "It met a fault of the program itself.", "Look at its log.", _FAULT)
+        try:
+            yield
+            fault = None
+        except LockedError:
+            fault = None  # the job that holds the lock tells its own end
+            raise
+        except BatchUpdaterError as error:
+            fault = Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+            raise
+        except KeyboardInterrupt:
+            fault = Trouble("interrupted", "A second signal ended it at once.", "Start it again to go on.")
+            raise
+        finally:
+            if fault and not self._has_told:
+                self.tell(self._night_of(fault))
+
+    def _night_of(self, fault: Trouble) -> Night:
+        elapsed_s = (datetime.now(UTC) - self._started_at).total_seconds()
+        return Night(self._config.nightly.inbox or Path("?"), (), fault, self._started_at, elapsed_s)
+
+    def _ping(self, sign: str) -> None:
+        self._failed(ping.ping(self._config.nightly.health_check, sign, self._environ))
+
+    def _failed(self, why: str | None) -> None:
+        if why:
+            self._say(why)

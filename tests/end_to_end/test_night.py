@@ -1,0 +1,337 @@
+"""Nights: the real command line over a full inbox, with a mail server and a webhook that receive what is sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.end_to_end.program import Done, batch_updater, configure, environment, sandbox
+from tests.end_to_end.test_resume import make_older
+from tests.nightly.receivers import mail_server, webhook
+from tests.nightly.test_metrics import samples
+from tests.torture.runs import ended, journal_of, numbered, start, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.end_to_end.program import Sandbox
+
+_HOUR_S = 3600
+
+
+def opportunities(path: Path, *rows: tuple[object, object, object], age_s: float = _HOUR_S) -> Path:
+    write_rows(path, [dict(zip(("Id", "Type", "OpportunityName"), row, strict=True)) for row in rows])
+    return aged(path, age_s)
+
+
+def aged(path: Path, age_s: float = _HOUR_S) -> Path:
+    os.utime(path, (time.time() - age_s,) * 2)
+    return path
+
+
+def prepared(folder: Path, url: str, **nightly: str) -> Path:
+    """Write the configuration of a night and make its inbox. Returns the inbox."""
+    settings = json.dumps({"inbox": "inbox", "metrics": "night.prom", **nightly})
+    configure(folder, url, f"sending: {{rate_per_s: 500, attempts: 4}}\nguards: {{cleared: 1}}\nnightly: {settings}\n")
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    return inbox
+
+
+def names(folder: Path) -> set[str]:
+    """Name the files in a folder of `done` or `attention`, all days together; times of workbooks are left out."""
+    found = [path.name for path in folder.glob("*/*")]
+    return {f"{name.partition('-results-')[0]}-results" if "-results-" in name else name for name in found}
+
+
+@contextmanager
+def being_written(path: Path) -> Iterator[None]:
+    """Append to a file until the block ends."""
+    over = threading.Event()
+
+    def write() -> None:
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write("Id,Type,OpportunityName\n")
+            row = 0
+            while not over.wait(0.05):
+                row += 1
+                stream.write(f"{row},Pre,still\n")
+                stream.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+def killed_run(folder: Path, inbox: Path, api: Sandbox) -> None:
+    """Leave an unfinished run of `unfinished.csv` behind, as a machine that loses power does."""
+    aged(numbered(inbox / "unfinished.csv", 40))
+    running = start(folder, "run", "inbox/unfinished.csv", "--yes", BATCH_UPDATER_SENDING__RATE_PER_S="20")
+    while len(api.requests()) < 5:
+        time.sleep(0.02)
+    running.kill()
+    running.communicate()
+
+
+def night(folder: Path, **variables: str) -> Done:
+    return batch_updater("nightly", "--json", cwd=folder, **variables)
+
+
+def by_name(done: Done) -> dict[str, str]:
+    return {file["name"]: file["verdict"] for file in done.object["files"]}
+
+
+def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> None:
+    """Each file goes where it belongs, the others' trouble notwithstanding; each recipient gets one message."""
+    with sandbox() as api, mail_server() as mail, webhook() as hook:
+        inbox = prepared(tmp_path, api.url, health_check="env:PING_URL")
+        opportunities(inbox / "repeated.csv", (300, "Pre", "once"))
+        assert batch_updater("run", "inbox/repeated.csv", "--yes", cwd=tmp_path).code == 0
+        killed_run(tmp_path, inbox, api)
+        before = len(api.requests())
+        opportunities(inbox / "good.csv", (101, "Pre", "a"), (102, "Pre", "fault:status-503:2 b"))
+        opportunities(inbox / "bad.csv", (201, "Pre", "a"), (202, "Pxe", "b"), ("x", "Pre", "c"))
+        opportunities(inbox / "guarded.csv", (401, "Pre", "#CLEAR"), (402, "Pre", "#CLEAR"))
+        (inbox / "unreadable.xlsx").write_bytes(b"PK\x03\x04 cut off")
+        aged(inbox / "unreadable.xlsx")
+        with being_written(inbox / "growing.csv"):
+            done = night(
+                tmp_path,
+                BATCH_UPDATER_NIGHTLY__NOTIFY="['env:MAIL_URL', 'env:HOOK_URL']",
+                MAIL_URL=f"mailto://127.0.0.1:{mail.port}/ops@example.com?from=night@example.com",
+                HOOK_URL=f"json://me:canary-password@{hook.place}/told",
+                PING_URL=f"http://{hook.place}/canary-ping",
+            )
+        sent = api.requests()[before:]
+
+    assert done.code == 1, done.err
+    assert by_name(done) == {
+        "good.csv": "done", "unfinished.csv": "done", "bad.csv": "attention", "guarded.csv": "attention",
+        "repeated.csv": "attention", "unreadable.xlsx": "attention", "growing.csv": "left",
+    }  # fmt: skip
+    assert done.object["files"][0]["name"] == "unfinished.csv"  # what was begun goes first
+    assert names(tmp_path / "done") == {"good.csv", "good-results", "unfinished.csv", "unfinished-results"}
+    assert names(tmp_path / "attention") == {
+        "bad.csv", "bad-results", "guarded.csv", "guarded.csv.txt", "repeated.csv", "repeated.csv.txt",
+        "unreadable.xlsx", "unreadable.xlsx.txt",
+    }  # fmt: skip
+    assert {path.name for path in inbox.iterdir()} == {"growing.csv"}
+    (note,) = (tmp_path / "attention").glob("*/repeated.csv.txt")
+    assert "a file with the same content was applied on" in note.read_text(encoding="utf-8")
+    (note,) = (tmp_path / "attention").glob("*/guarded.csv.txt")
+    assert "2 fields would be cleared" in note.read_text(encoding="utf-8")
+    targets = [request["path"].rpartition("/")[2] for request in sent]
+    assert not {"300", "401", "402"} & set(targets)
+    assert targets.count("102") == 3
+    assert api_rows(done) == {"updated": 43, "invalid": 2}
+
+    (letter,), (posted,) = mail.mails, hook.bodies()
+    assert mail.recipients == ["ops@example.com"]
+    assert letter["subject"] == posted["title"] == "batch-updater: 4 files need you. 2 files are done"
+    body = letter.get_body(("plain", "html"))
+    assert body
+    for text in (body.get_content(), posted["message"]):
+        assert "bad.csv: needs you" in text
+        assert "1 updated, 2 invalid" in text
+        assert "growing.csv: left in the inbox" in text
+    assert [part.get_filename().partition("-results-")[0] for part in letter.iter_attachments()] == ["bad"]  # type: ignore[union-attr]
+    assert len(posted["attachments"]) == 1
+    pings = [line for line in hook.requests() if line.startswith("GET")]
+    assert pings == ["GET /canary-ping/start", "GET /canary-ping/fail"]
+
+    figures = samples(tmp_path / "night.prom")
+    assert (figures["last_run_rows/updated"], figures["last_run_files/attention"]) == (43, 4)
+    assert (figures["last_run_exit_code"], figures["last_run_retries"]) == (1, 2)
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"canary" not in kept + done.out.encode() + done.err.encode()
+
+
+def api_rows(done: Done) -> dict[str, int]:
+    return {kind: count for kind, count in done.object["outcomes"].items() if count}
+
+
+def test_trouble_of_the_account_ends_the_job_and_keeps_the_files(tmp_path: Path) -> None:
+    """A used-up quota ends the night with 3 and keeps what is not done; the next night goes on and says so."""
+    with sandbox("--quota", "5") as poor, sandbox() as rich, webhook() as hook:
+        inbox = prepared(tmp_path, poor.url)
+        told = {"BATCH_UPDATER_NIGHTLY__NOTIFY": f"['json://{hook.place}/told']"}
+        opportunities(inbox / "first.csv", (1, "Pre", "a"), (2, "Pre", "b"), age_s=3 * _HOUR_S)
+        aged(numbered(inbox / "second.csv", 20), 2 * _HOUR_S)
+        opportunities(inbox / "third.csv", (60, "Pre", "c"))
+        done = night(tmp_path, **told)
+        assert (done.code, done.object["stopped"]) == (3, "quota"), done.err
+        assert by_name(done) == {"first.csv": "done", "second.csv": "left", "third.csv": "left"}
+        assert {path.name for path in inbox.iterdir()} == {"second.csv", "third.csv"}
+        assert api_rows(done)["updated"] == 5  # what the file at which it ended had done counts, too
+        assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] == 0
+
+        again = night(tmp_path, **told, BATCH_UPDATER_API__BASE_URL=rich.url)
+        assert (again.code, again.object["stopped"]) == (0, None), again.err
+        assert by_name(again) == {"second.csv": "done", "third.csv": "done"}
+        quiet = night(tmp_path, **told)
+        assert quiet.code == 0
+    first, second = (body["title"] for body in hook.bodies())
+    assert first.startswith("batch-updater: The job ended early: ")
+    assert second == "batch-updater: The job works again. 2 files are done"
+    assert list(inbox.iterdir()) == []
+    assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] > 0
+
+
+def test_a_token_that_is_not_to_be_had_keeps_the_files(tmp_path: Path) -> None:
+    """It is trouble of the account: exit 3, and every file waits."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        done = night(tmp_path, NEXUS_TOKEN="")
+        assert (done.code, done.object["stopped"]) == (3, "credentials")
+        assert api.requests() == []
+    assert [path.name for path in inbox.iterdir()] == ["a.csv"]
+
+
+def test_rows_that_fail_are_tried_once_more_and_then_wait_for_the_next_night(tmp_path: Path) -> None:
+    """The file stays in the inbox with exit 3; its other rows are done and not sent again."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:8 b"))
+        first = night(tmp_path)
+        assert (first.code, by_name(first)) == (3, {"a.csv": "again"}), first.err
+        assert api_rows(first) == {"updated": 1, "failed": 1}
+        second = night(tmp_path)
+        assert (second.code, by_name(second)) == (0, {"a.csv": "done"})
+        targets = [request["path"].rpartition("/")[2] for request in api.requests()]
+    assert (targets.count("1"), targets.count("2")) == (1, 9)
+
+
+def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
+    """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        aged(numbered(inbox / "long.csv", 60))
+        running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
+        while len(api.requests()) < 2:
+            time.sleep(0.02)
+        other = night(tmp_path)
+        assert other.code == other.object["exit_code"] == 4
+        assert f"process {running.pid} has been working on {inbox} since" in other.object["error"]["message"]
+        running.send_signal(signal.SIGTERM)
+        code, told, said = ended(running)
+        assert (code, told["stopped"]) == (3, "interrupted"), said
+        assert [path.name for path in inbox.iterdir()] == ["long.csv"]
+        # A killed job leaves a lock that does not block.
+        killed = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
+        before = len(api.requests())
+        while len(api.requests()) < before + 2:
+            time.sleep(0.02)
+        killed.kill()
+        killed.communicate()
+        done = night(tmp_path)
+    assert (done.code, api_rows(done)) == (0, {"updated": 60}), done.err
+
+
+def test_a_job_killed_before_the_file_was_moved_moves_it_the_next_time(tmp_path: Path) -> None:
+    """What was applied is neither applied again nor called a repetition."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        # A file where the folder should be: the moving fails as on a full disk.
+        (tmp_path / "done").write_text("in the way", encoding="utf-8")
+        first = night(tmp_path)
+        assert (first.code, first.object["stopped"]) == (3, "disk"), first.err
+        (tmp_path / "done").unlink()
+        second = night(tmp_path)
+        assert (second.code, by_name(second)) == (0, {"a.csv": "done"}), second.out
+        assert len(api.requests()) == 1
+    assert names(tmp_path / "done") == {"a.csv", "a-results"}
+
+
+@pytest.mark.parametrize(("settings", "said"), [("", "nightly.inbox"), ("nightly: {inbox: nowhere}\n", "nowhere")])
+def test_an_inbox_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path, settings: str, said: str) -> None:
+    """Exit 2, in words; nothing is made."""
+    configure(tmp_path, "http://127.0.0.1:9", settings or "sending: {}\n")
+    done = night(tmp_path)
+    assert (done.code, done.object["exit_code"]) == (2, 2)
+    assert said in done.object["error"]["message"] + done.object["error"]["remedy"]
+
+
+def test_dead_services_change_nothing(tmp_path: Path) -> None:
+    """No mail, no health check and no folder of metrics: the night ends as it would, and each is said."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url, metrics="nowhere/night.prom", health_check="http://127.0.0.1:9/canary")
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        done = night(
+            tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY="['json://canary@127.0.0.1:9']",
+            BATCH_UPDATER_NIGHTLY__NOTIFY_WHEN="always",
+        )  # fmt: skip
+    assert (done.code, by_name(done)) == (0, {"a.csv": "done"})
+    for said in ("nightly.notify, number 1", "nightly.health_check", "night.prom"):
+        assert said in done.err
+    assert "canary" not in done.out + done.err
+
+
+def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
+    """Without --json the verdict stands on standard output, and what became of each file on standard error."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        done = subprocess.run(
+            [sys.executable, "-m", "batch_updater", "nightly"], cwd=tmp_path, env=environment(), check=True,
+            capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.stdout.strip() == "1 file is done."
+    assert done.stderr.startswith("a.csv: The row was updated. Moved to ")
+
+
+def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
+    """What began more than a day ago is not gone on with unattended: the note beside the file says what to do."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        killed_run(tmp_path, inbox, api)
+        make_older(journal_of(tmp_path), 1.1)
+        before = len(api.requests())
+        done = night(tmp_path)
+        assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
+        assert len(api.requests()) == before
+        (note,) = (tmp_path / "attention").glob("*/unfinished.csv.txt")
+        assert "more than a day old" in note.read_text(encoding="utf-8")
+        (file,) = (tmp_path / "attention").glob("*/unfinished.csv")
+        assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
+
+
+def test_a_repetition_is_applied_where_that_is_allowed(tmp_path: Path) -> None:
+    """With `repeat: allow` the same content is a run of its own."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url, repeat="allow")
+        for name in ("a.csv", "b.csv"):
+            opportunities(inbox / name, (1, "Pre", "a"))
+        done = night(tmp_path)
+        assert (done.code, by_name(done)) == (0, {"a.csv": "done", "b.csv": "done"})
+        assert len(api.requests()) == 2
+
+
+def test_a_guard_is_overridden_by_a_person(tmp_path: Path) -> None:
+    """`run` refuses as the job does, `check` says it in a note, and --override-guards sends."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        file = opportunities(inbox / "a.csv", (1, "Pre", "#CLEAR"), (2, "Pre", "#CLEAR"))
+        refused = batch_updater("run", file, "--yes", "--json", cwd=tmp_path)
+        assert (refused.code, refused.object["error"]["file"]) == (2, str(file))
+        assert api.requests() == []
+        checked = batch_updater("check", file, cwd=tmp_path)
+        assert "Note: A guard is exceeded, so a run would send nothing. 2 fields would be cleared" in checked.out
+        assert checked.code == 0
+        batch_updater("run", file, "--yes", "--override-guards", cwd=tmp_path)
+        assert len(api.requests()) == 2

@@ -1,0 +1,29 @@
+"""Nights made by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batch_updater.errors import ExitCode
+from batch_updater.model import OutcomeKind
+from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
+from batch_updater.summary import Cause, Summary
+
+STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+QUOTA = Trouble("quota", "The quota is used up.", "Ask for more.")
+LOCKED = Trouble("locked", "Another run is going on.", "Wait.", ExitCode.LOCKED)
+
+
+def summary(**counts: int) -> Summary:
+    known = {kind: counts.get(kind.value, 0) for kind in OutcomeKind}
+    cause = Cause("StageName: unknown", 2, 7, "C7", "'Propsal' is not known.")
+    return Summary(sum(known.values()), known, (cause,))
+
+
+def file(verdict: Verdict, name: str = "a.csv", **counts: int) -> FileResult:
+    return FileResult(name, verdict, summary=summary(**counts) if counts else None, requests=5, retries=2, throttled=1)
+
+
+def night(*files: FileResult, trouble: Trouble | None = None) -> Night:
+    return Night(Path("/inbox"), files, trouble, STARTED, 60.0)

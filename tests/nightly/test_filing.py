@@ -1,0 +1,69 @@
+"""filing.py: files are put away, and nothing is lost or replaced."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from batch_updater.nightly.filing import put_away
+
+DAY = date(2026, 11, 24)
+
+
+def names(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+def test_a_file_goes_with_its_workbook_and_its_note(tmp_path: Path) -> None:
+    """All three lie in the folder of the day, readable by whoever could read the file; the inbox is empty."""
+    (tmp_path / "inbox").mkdir()
+    file, workbook = tmp_path / "inbox" / "a.csv", tmp_path / "a-results.xlsx"
+    file.write_text("rows", encoding="utf-8")
+    file.chmod(0o640)
+    workbook.write_text("outcomes", encoding="utf-8")
+    filed = put_away(file, tmp_path / "attention", DAY, workbook, "look at it")
+    assert names(filed.file.parent) == {"a.csv": "rows", "a-results.xlsx": "outcomes", "a.csv.txt": "look at it"}
+    assert filed.file.parent == tmp_path / "attention" / "2026-11-24"
+    assert {path.stat().st_mode & 0o777 for path in filed.file.parent.iterdir()} == {0o640}
+    assert list((tmp_path / "inbox").iterdir()) == []
+    assert workbook.exists()
+
+
+def test_nothing_is_replaced(tmp_path: Path) -> None:
+    """A name that is taken gets -2, -3 ..., and so does the note with it."""
+    for number in range(1, 4):
+        file = tmp_path / "a.csv"
+        file.write_text(f"rows {number}", encoding="utf-8")
+        put_away(file, tmp_path / "to", DAY, note=f"note {number}")
+    assert names(tmp_path / "to" / "2026-11-24") == {
+        "a.csv": "rows 1", "a.csv.txt": "note 1", "a-2.csv": "rows 2", "a-2.csv.txt": "note 2",
+        "a-3.csv": "rows 3", "a-3.csv.txt": "note 3",
+    }  # fmt: skip
+
+
+def test_a_file_goes_to_another_file_system(tmp_path: Path) -> None:
+    """It is copied whole, and then only taken away."""
+    shared = Path("/dev/shm")  # noqa: S108  (only where it is another file system)
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with tempfile.TemporaryDirectory(dir=shared) as elsewhere:
+        file = tmp_path / "a.csv"
+        file.write_text("rows", encoding="utf-8")
+        filed = put_away(file, Path(elsewhere), DAY)
+        assert names(filed.file.parent) == {"a.csv": "rows"}
+    assert not file.exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_cannot_be_moved_stays(tmp_path: Path) -> None:
+    """Where the place may not be written, the file stays as it is."""
+    file = tmp_path / "a.csv"
+    file.write_text("rows", encoding="utf-8")
+    (tmp_path / "to").mkdir(mode=0o500)
+    with pytest.raises(PermissionError):
+        put_away(file, tmp_path / "to", DAY)
+    assert file.read_text(encoding="utf-8") == "rows"

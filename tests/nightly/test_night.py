@@ -1,0 +1,78 @@
+"""night.py and message.py: what a night comes to, and who is told what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.nightly.message import compose, is_due
+from batch_updater.nightly.night import FileResult, Night, Verdict
+from tests.nightly.made import LOCKED, QUOTA, file, night
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DONE, ATTENTION = file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, "b.csv", updated=1, rejected=2)
+AGAIN, LEFT = file(Verdict.AGAIN, "c.csv", failed=1), file(Verdict.LEFT, "d.csv")
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        (night(), 0), (night(DONE, LEFT), 0), (night(DONE, ATTENTION), 1), (night(ATTENTION, AGAIN), 3),
+        (night(ATTENTION, trouble=QUOTA), 3), (night(ATTENTION, trouble=LOCKED), 4),
+    ],
+)  # fmt: skip
+def test_the_exit_code_is_that_of_the_worst(made: Night, code: int) -> None:
+    """Trouble of the account or service goes before files that need a person, and an upload is no trouble."""
+    assert made.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("when", "made", "last", "due"),
+    [
+        ("attention", night(DONE), None, False), ("attention", night(DONE), 0, False),
+        ("attention", night(DONE), 1, False), ("attention", night(DONE), 3, True), ("attention", night(DONE), 2, True),
+        ("attention", night(ATTENTION), 0, True), ("attention", night(trouble=QUOTA), 0, True),
+        ("always", night(), 0, True), ("never", night(trouble=QUOTA), 0, False),
+    ],
+)  # fmt: skip
+def test_people_are_told_when_they_are_needed_or_the_job_recovers(
+    when: str, made: Night, last: int | None, *, due: bool
+) -> None:
+    """A quiet night is silent; one that needs a person, and the first good one after trouble, are told."""
+    assert is_due(when, made, last) == due
+
+
+def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> None:
+    """The subject alone tells whether somebody is needed; the workbook to repair goes with it."""
+    workbook = tmp_path / "b-results.xlsx"
+    workbook.write_bytes(b"PK")
+    message = compose(night(DONE, replace(ATTENTION, results=workbook), AGAIN), None)
+    assert message.subject == (
+        "batch-updater: 1 file needs you. 1 file is not done and will be gone on with. 1 file is done"
+    )
+    for words in ("1 updated, 2 rejected", "2 x StageName: unknown, such as row 7 (C7): 'Propsal'", str(workbook)):
+        assert words in message.body
+    assert message.attachments == (workbook,)
+
+
+def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
+    """A mail that the server refuses tells nobody."""
+    workbook = tmp_path / "large.xlsx"
+    with workbook.open("wb") as stream:
+        stream.truncate(9_000_000)
+    assert compose(night(replace(ATTENTION, results=workbook)), None).attachments == ()
+
+
+def test_recovery_is_said_in_the_subject() -> None:
+    """Whoever was told of trouble is told that it is over."""
+    assert compose(night(DONE), 3).subject == "batch-updater: The job works again. 1 file is done"
+
+
+def test_what_was_left_is_named_with_its_reason() -> None:
+    """A file that stays in the inbox is no silence."""
+    body = compose(night(FileResult("x.csv", Verdict.LEFT, "Left in the inbox: it grows.")), None).body
+    assert "x.csv: left in the inbox\n    Left in the inbox: it grows." in body

@@ -1,0 +1,77 @@
+"""notify.py, ping.py and attempt.py: what fails there is said in time, and holds no secret."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.nightly.attempt import tried
+from batch_updater.nightly.message import Message
+from batch_updater.nightly.notify import notify
+from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
+from tests.nightly.receivers import webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MESSAGE = Message("subject", "body", ())
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Host and port of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_what_takes_too_long_is_left_behind() -> None:
+    """The time limit holds whatever the work does."""
+
+    def hangs() -> None:
+        threading.Event().wait(60)
+
+    assert tried(hangs, 0.1) == "it took longer than 0.1 s"
+
+
+def test_of_an_exception_only_the_kind_is_told() -> None:
+    """Its text may quote an address with a password."""
+
+    def fails() -> None:
+        raise RuntimeError("https://me:canary@host")
+
+    assert tried(fails, 5) == "it failed (RuntimeError)"
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+@pytest.mark.parametrize("url", ["json://me:canary@{}/x", "canary", "canary://x"])
+def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Others are told all the same; the sentence has the recipient's number and nothing secret."""
+    with webhook() as received:
+        recipients = (url.format(silent), f"json://{received.place}/told", SecretReference(
+            kind=ReferenceKind.ENVIRONMENT, location="NOT_SET"))  # fmt: skip
+        first, third = notify(MESSAGE, recipients, {}, limit_s=8)
+    assert first.startswith("The message was not sent to nightly.notify, number 1: ")
+    assert "nightly.notify, number 3: the environment variable NOT_SET is not set" in third
+    assert [body["title"] for body in received.bodies()] == ["subject"]
+    assert "canary" not in first + third + "".join(capfd.readouterr())
+
+
+def test_pings_have_the_addresses_of_healthchecks_io() -> None:
+    """Start, success and failure are GETs of the address with /start, nothing and /fail."""
+    with webhook() as received:
+        address = f"http://{received.place}/uuid"
+        reference = SecretReference(kind=ReferenceKind.ENVIRONMENT, location="PING")
+        assert [ping(reference, sign, {"PING": address}) for sign in (START, SUCCESS, FAILURE)] == [None] * 3
+    assert received.requests() == ["GET /uuid/start", "GET /uuid", "GET /uuid/fail"]
+
+
+def test_a_dead_health_check_is_said_without_its_address(silent: str) -> None:
+    """It costs its time limit and no more; an address that is no web address is not opened at all."""
+    said = [ping(address, START, {}, limit_s=0.3) for address in (f"http://{silent}/canary", "file:///etc/canary")]
+    assert all(one and one.startswith("The health check (nightly.health_check) was not told: ") for one in said)
+    assert "canary" not in str(said)
+    assert ping(None, START, {}) is None
