@@ -323,7 +323,7 @@ def _run(options: argparse.Namespace) -> int:
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
         asked = pipeline.Options(results, options.limit, options.keep_going, stakes, _from_anywhere(options))
         finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
-    return _end(finished, options, _as_typed(options))
+    return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
 def _shown_stakes(begun: Begun) -> Stakes | None:
@@ -374,7 +374,10 @@ def _report(options: argparse.Namespace) -> int:
 
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
-    return _end(finished, options, past.invocation)
+    if finished.fault and not past.is_unfinished:
+        # Starting a finished run again would send every row anew.
+        return _end(finished, options, "mend this, then write the report again")
+    return _end(finished, options, _next_command(finished, past.invocation))
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -405,9 +408,11 @@ def _check(options: argparse.Namespace) -> int:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
             if not config.sending.compare:
-                return _end(pipeline.check(plan, results), options, _as_typed(options))
-            _require_sendable(config)
-            return _end(_compared(plan, results, Path(folder)), options, _as_typed(options))
+                finished = pipeline.check(plan, results)
+            else:
+                _require_sendable(config)
+                finished = _compared(plan, results, Path(folder))
+            return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
 def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
@@ -418,14 +423,14 @@ def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
         return pipeline.compare(plan, results, folder, os.environ, progress, interrupts)
 
 
-def _end(finished: Finished, options: argparse.Namespace, invocation: Invocation | None) -> int:
+def _end(finished: Finished, options: argparse.Namespace, next_command: str | None) -> int:
     from batch_updater import terminal
 
     try:
         if options.json:
             print(terminal.result_object(finished))
         else:
-            terminal.print_end(finished, _next_command(finished, invocation), sys.stdout)
+            terminal.print_end(finished, next_command, sys.stdout)
         sys.stdout.flush()
     except OSError as error:
         # The rows are what they are; the exit code says it, and the workbook.

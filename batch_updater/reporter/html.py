@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import deque
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -62,10 +61,6 @@ class Attention:
             if row.outcome.kind in NEEDS_PERSON and len(self.rows) < _ROWS_SHOWN:
                 self.rows.append(self._line(row))
             yield row
-
-    def note(self, rows: Iterable[ReportRow]) -> None:
-        """Go over the rows for the page alone."""
-        deque(self.noting(rows), maxlen=0)
 
     def _line(self, row: ReportRow) -> str:
         outcome = row.outcome

@@ -306,6 +306,23 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     assert "Running the same again goes on with it." in shown
 
 
+def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sandbox) -> None:
+    """The workbook is there and named, the fault of the page is said, and the exit code asks for another try."""
+    numbered(tmp_path / "rows.csv", 3)
+    configure(tmp_path, api.url, FAST)
+    done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    page = Path(done.object["run"]) / "report.html"
+    page.unlink()
+    page.mkdir()
+    told = batch_updater("report", page.parent.name, "--results", "again.xlsx", cwd=tmp_path)
+    assert (told.code, (tmp_path / "again.xlsx").exists()) == (3, True)
+    assert f"The page {page} could not be written" in told.out
+    assert "batch-updater run" not in told.out
+    page.rmdir()
+    assert batch_updater("report", page.parent.name, "--json", cwd=tmp_path).code == 0
+    assert page.is_file()
+
+
 def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
     """While its process works on it, it is said to be going on, and its report says how far it has come."""
     numbered(tmp_path / "rows.csv", 200)
