@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     _add_runs(commands)
     _add_report(commands)
+    _add_undo(commands)
     return parser
 
 
@@ -192,6 +193,18 @@ def _add_report(commands: _Commands) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
     _add_config_option(parser)
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
+
+
+def _add_undo(commands: _Commands) -> None:
+    parser = _add(
+        commands, "undo", _undo, "write a workbook that takes a past run back; sends nothing",
+        "undo 20261231-235900-changes",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    _add_config_option(parser)
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="where to write it (default: undo.xlsx in the run's folder)"
+    )
 
 
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
@@ -304,6 +317,24 @@ def _report(options: argparse.Namespace) -> int:
     past = find_run(_config(options).results.folder, options.run)
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
     return _end(finished, options)
+
+
+def _undo(options: argparse.Namespace) -> int:
+    from batch_updater.history import find_run
+    from batch_updater.undo import write_undo
+
+    past = find_run(_config(options).results.folder, options.run)
+    undo = write_undo(past, options.results.resolve() if options.results else None)
+    if options.json:
+        print(json.dumps({**undo.counts, "exit_code": ExitCode.OK}))
+        return ExitCode.OK
+    print(undo.verdict)
+    print(f"Workbook: {undo.path}")
+    if undo.rows:
+        config = ("--config", str(options.config)) if options.config else ()
+        command = shlex.join((PROGRAM, "run", str(undo.path), *config))
+        print(f"Next:     look at it, then type\n          {command}")
+    return ExitCode.OK
 
 
 def _check(options: argparse.Namespace) -> int:
