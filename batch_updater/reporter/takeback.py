@@ -17,7 +17,6 @@ from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.rows import CellWriter, Widths, bounded, cell_properties, print_wide, shown
 from batch_updater.reporter.style import HEADER, REQUIRED, Styles
 from batch_updater.reporter.workbook import ROWS_OF_A_SHEET
-from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +62,7 @@ class Takeback:
     input: str
     """What people call its input."""
     started_at: datetime
+    """UTC."""
     is_ended: bool
     allowed: tuple[AllowedList, ...]
     """Valid names that the run learned."""
@@ -137,7 +137,7 @@ class _Draft:
     def _write_cell(self, cells: CellWriter, sheet: Worksheet, at: tuple[int, int], field: Field, cell: Cell) -> None:
         properties = cell_properties(field)
         if isinstance(cell, str) and not properties:
-            properties = {"num_format": "@", "align": "right"}
+            properties = {"num_format": "@", "align": "right", "indent": 1}
         cells.write(sheet, at[0], at[1], cell, **properties)
 
     def _write_not_possible(self) -> None:
@@ -167,7 +167,7 @@ class _Draft:
     def _lines(self, clear_marker: str) -> list[str]:
         takeback, api, name = self._takeback, self._endpoint.api_name, self._endpoint.record_name
         rows, left_out = len(takeback.rows), len(takeback.not_possible)
-        lines = [f"The run of {moment(takeback.started_at)} sent {takeback.input}."]
+        lines = [f"That run began on {takeback.started_at:%Y-%m-%d at %H:%M} UTC and sent {takeback.input}."]
         if not takeback.is_ended:
             lines.append("It did not come to its end: run its file again first, then write this workbook anew.")
         if rows:
