@@ -60,7 +60,7 @@ def test_reports_are_alike_by_what_they_mean() -> None:
 
 
 def test_a_field_that_is_not_reported_is_told_from_an_empty_one() -> None:
-    """null is a report, a missing property is none."""
+    """Null is a report, a missing property is none."""
     assert reported_in(STAGE, {"OpportunityStageID": None}) is None
     with pytest.raises(KeyError):
         reported_in(STAGE, {"OpportunityName": "x"})
