@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sqlite3
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -337,6 +338,27 @@ def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     undo = bench.undo(run)
     assert undo.rows == 1
     assert "did not come to its end" in undo.verdict
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared: bool) -> None:
+    """Resumed, it finds the record as it left it: set back if it was read before, else listed and not taken for old."""
+    before = bench.api.record("Pre", 1)
+    table = bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()])
+    first = bench.run(table, sending={"compare": compared})
+    assert first.folder
+    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
+        connection.execute("UPDATE rows SET kind = NULL, reported = NULL")
+    resumed = batch_updater.run(table, bench.configuration())
+    assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1})
+    undo = bench.undo(resumed)
+    bench.run(undo.path)
+    target = "OpportunityId=1&opportunityType=Pre"
+    if compared:
+        assert listed(undo.path) <= {(target, "StageName")}
+        assert bench.state()[(target, "OpportunityName")] == str(before.name if before else "")
+    else:
+        assert listed(undo.path) == {(target, "OpportunityName"), (target, "StageName")}
 
 
 def test_an_api_that_cannot_be_read_offers_no_undo(bench: Bench) -> None:
