@@ -148,7 +148,7 @@ class _Draft:
         plain, wrapped = self._styles(), self._styles(text_wrap=True)
         for number, one in enumerate(listed[:room], 1):
             sheet.write_string(number, 0, one.target, plain)
-            sheet.write_number(number, 1, one.row, plain)
+            sheet.write_number(number, 1, one.row, self._styles(align="left"))
             sheet.write_string(number, 2, one.field, plain)
             sheet.write_string(number, 3, bounded(one.why), wrapped)
         if len(listed) > room:
