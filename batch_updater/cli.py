@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_init(commands)
     _add_nightly(commands)
+    _add_undo(commands)
     return parser
 
 
@@ -244,6 +245,18 @@ def _add_nightly(commands: _Commands) -> None:
     _add_config_option(parser)
 
 
+def _add_undo(commands: _Commands) -> None:
+    parser = _add(
+        commands, "undo", _undo, "write a workbook that takes a past run back; sends nothing",
+        "undo 20261231-235900-changes",
+    )  # fmt: skip
+    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    _add_config_option(parser)
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="where to write it (default: undo.xlsx in the run's folder)"
+    )
+
+
 def _add(commands: _Commands, name: str, command: object, what: str, example: str) -> _Parser:
     parser = commands.add_parser(
         name,
@@ -318,7 +331,7 @@ def _run(options: argparse.Namespace) -> int:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, sys.stderr, options.limit)
-        stakes = _shown_stakes(begun) if begun.to_send and asking and config.sending.compare else None
+        stakes = _shown_stakes(begun) if begun.to_send and asking and begun.plan.reads_first else None
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
         asked = pipeline.Options(results, options.limit, options.keep_going, stakes, _from_anywhere(options))
@@ -396,6 +409,24 @@ def _nightly(options: argparse.Namespace) -> int:
     return night.exit_code
 
 
+def _undo(options: argparse.Namespace) -> int:
+    from batch_updater.history import find_run
+    from batch_updater.undo import write_undo
+
+    past = find_run(_config(options).results.folder, options.run)
+    undo = write_undo(past, options.results.resolve() if options.results else None)
+    if options.json:
+        print(json.dumps({**undo.counts, "exit_code": ExitCode.OK}))
+        return ExitCode.OK
+    print(undo.verdict)
+    print(f"Workbook: {undo.path}")
+    if undo.rows:
+        config = ("--config", str(options.config)) if options.config else ()
+        command = shlex.join((PROGRAM, "run", str(undo.path), *config))
+        print(f"Next:     look at it, then type\n          {command}")
+    return ExitCode.OK
+
+
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
 
@@ -407,7 +438,7 @@ def _check(options: argparse.Namespace) -> int:
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
-            if not config.sending.compare:
+            if not plan.reads_first:
                 finished = pipeline.check(plan, results)
             else:
                 _require_sendable(config)

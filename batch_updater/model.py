@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batch_updater.endpoint.expected import Expected
+
 
 @dataclass(frozen=True, slots=True)
 class CellFault:
@@ -49,7 +51,9 @@ Value: TypeAlias = str | int | Decimal | bool | date | None
 """A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""
 
 MARK_PROPERTY = "batch-updater"
-"""Custom document property of a workbook that this program wrote: `results`, `check` or `template`."""
+"""Custom document property of a workbook that this program wrote: `results`, `check`, `template` or `undo`.
+
+With `undo-` before them the first two belong to a workbook that takes a run back."""
 TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
@@ -338,3 +342,5 @@ class RunFacts:
     """The configuration without secrets, who ran it, on which machine."""
     notes: tuple[str, ...] = ()
     """What a person should know about how the file was read."""
+    expected: Expected | None = None
+    """What the records must still hold where the run takes another one back."""

@@ -95,6 +95,11 @@ class Plan:
     table: Table
     review: Review
 
+    @property
+    def reads_first(self) -> bool:
+        """Whether each record is read before its update: as asked, and always where a run is taken back."""
+        return self.config.sending.compare or self.table.expected is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -110,7 +115,7 @@ class Begun:
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config
-        return config.sending.compare and not self.overrides_guards and needs_changes(config.guards)
+        return self.plan.reads_first and not self.overrides_guards and needs_changes(config.guards)
 
     @property
     def to_send(self) -> int:
@@ -225,7 +230,18 @@ def _opened(source: Source, config: Config, folder: Path) -> _Opened:
         )
     snapshot = snapshots.take(source, folder)
     table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
+    if table.expected is not None:
+        require_read(endpoint)
     return _Opened(config, description, endpoint, snapshot, table)
+
+
+def require_read(endpoint: Endpoint) -> None:
+    """Raise ConfigError unless the endpoint describes how a record is read, which taking a run back needs."""
+    if endpoint.read is None:
+        raise ConfigError(
+            f"Taking a run back needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Add x-read to the description.",
+        )
 
 
 def prepare(source: Source, config: Config, folder: Path) -> Plan:
@@ -344,6 +360,7 @@ def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
         allowed=(),
         settings=_settings(plan.config),
         notes=(*plan.table.notes, *(guard.note for guard in exceeded(plan.config.guards, plan.table, plan.review))),
+        expected=plan.table.expected,
     )
 
 
@@ -448,7 +465,7 @@ class Run:
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials:
                 hooks = _hooks(journal, log, progress)
-                reading = _reading(self._plan, journal) if self._plan.config.sending.compare else None
+                reading = _reading(self._plan, journal) if self._plan.reads_first else None
                 # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
                 keep_going = self._options.keep_going or self._begun.earlier.resumed is not None
                 course = _Course(self._plan.review.rows, keep_going=keep_going, reading=reading)
@@ -568,6 +585,7 @@ class Run:
             allowed=journal.allowed(),
             settings=_settings(self._plan.config),
             notes=tuple(notes),
+            expected=self._plan.table.expected,
         )
 
     def _limit_stop(self) -> Stop | None:
@@ -618,7 +636,7 @@ async def _send(
 def _reading(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
     from batch_updater.sender.client import Reading
 
-    return Reading.of(plan.endpoint, journal.will_change, only=only)
+    return Reading.of(plan.endpoint, journal.will_change, only=only, expected=plan.table.expected)
 
 
 def _hooks(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
@@ -740,14 +758,14 @@ def _opening_facts(begun: Begun) -> dict[str, object]:
     }
 
 
-def report(past: PastRun, results: Path | None) -> Finished:
-    """Write the workbook of a past run again, from its folder alone; sends nothing.
+def endpoint_of_run(past: PastRun) -> Endpoint:
+    """Return the endpoint of a past run as it was described then."""
+    return endpoint_of(Description(**past.facts["description"]))  # type: ignore[arg-type]  # written from a Description
 
-    Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
-    """
-    clock, facts = time.monotonic(), past.facts
-    results = results or past.folder / _workbook_name(str(facts["stem"]), datetime.now(UTC))
-    check_replaceable(results)
+
+def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
+    """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
+    facts = past.facts
     copy = past.folder / str(facts["input_file"])
     if not copy.exists() or snapshots.sha256_of(copy) != past.identity.content:
         raise InputError(
@@ -755,9 +773,20 @@ def report(past: PastRun, results: Path | None) -> Finished:
             remedy="The workbooks in that folder are all there is.",
             place=Place(file=str(copy)),
         )
-    endpoint = endpoint_of(Description(**facts["description"]))  # type: ignore[arg-type]  # written from a Description
     settings = InputSettings.model_validate(facts["reading"])
-    table = open_table(copy, endpoint, settings, name=past.input)
+    return open_table(copy, endpoint, settings, name=past.input)
+
+
+def report(past: PastRun, results: Path | None) -> Finished:
+    """Write the workbook of a past run again, from its folder alone; sends nothing.
+
+    Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
+    """
+    clock = time.monotonic()
+    results = results or past.folder / _workbook_name(str(past.facts["stem"]), datetime.now(UTC))
+    check_replaceable(results)
+    endpoint = endpoint_of_run(past)
+    table = table_of_run(past, endpoint)
     review, stop = table.review(), past.stop
     try:
         with journal_reader(past.folder / JOURNAL) as journal:
@@ -813,4 +842,5 @@ def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
         allowed=journal.allowed(),
         settings=tuple(settings),
         notes=tuple(notes),
+        expected=table.expected,
     )

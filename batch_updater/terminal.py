@@ -107,7 +107,7 @@ def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]
 
 def _time(plan: Plan, count: int) -> str:
     rate = plan.config.sending.rate_per_s
-    if not plan.config.sending.compare:
+    if not plan.reads_first:
         return f"about {duration(count / rate)} at {rate:g} requests a second"
     requests, quota = 2 * count, plan.endpoint.quota_per_month
     share = f", up to {requests / quota:.2%} of the account's requests for a month" if quota else ""

@@ -69,7 +69,7 @@ class AllowedValues:
         learned = {}
         for described in self.endpoint.fields:
             if described.allowed and (values := _values(described.allowed, answer)):
-                key = self._key(described, job)
+                key = self.key_of(described, job)
                 learned[key] = _known(AllowedList(described.name, key[1], values))
         return AllowedValues(self.endpoint, {**self._lists, **learned}) if learned else self
 
@@ -94,23 +94,23 @@ class AllowedValues:
     def _names_in(self, job: Job) -> Iterator[tuple[Field, str, _Known]]:
         for described in self.endpoint.fields:
             if described.allowed is not None and isinstance(name := job.values.get(described.name), str):
-                known = self._lists.get(self._key(described, job))
+                known = self._lists.get(self.key_of(described, job))
                 if known:
                     yield described, name, known
 
     def id_of(self, described: Field, job: Job) -> int | str | None:
         """Return the id that stands for the job's name in that field; None if it is not known."""
-        name, known = job.values.get(described.name), self._lists.get(self._key(described, job))
+        name, known = job.values.get(described.name), self._lists.get(self.key_of(described, job))
         return known.ids.get(name) if known and isinstance(name, str) else None
 
     def name_of(self, described: Field, job: Job, identity: object) -> str | None:
         """Return the name that an id stands for in that field of the job; None if it is not known."""
-        known = self._lists.get(self._key(described, job))
+        known = self._lists.get(self.key_of(described, job))
         if known is None:
             return None
         return next((value.name for value in known.list.values if str(value.id) == str(identity)), None)
 
-    def _key(self, described: Field, job: Job) -> _Key:
+    def key_of(self, described: Field, job: Job) -> _Key:
         """Which list holds for the field in this job; a field that is not sent counts as the API's default."""
         depends_on = described.allowed.depends_on if described.allowed else ()
         return described.name, tuple((name, self._text(name, job)) for name in depends_on)

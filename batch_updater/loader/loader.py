@@ -9,6 +9,7 @@ from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.columns import fit_columns
 from batch_updater.loader.duplicates import Targets
+from batch_updater.loader.expected import as_undo, expected_in, require_expected
 from batch_updater.loader.headers import header_row, refuse_titles_above
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.readings import RowReader, Width
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import InputSettings
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.expected import Expected
     from batch_updater.loader.columns import HeaderRow
     from batch_updater.loader.readings import Reading
     from batch_updater.model import Cell, Columns, Problem, Row, Value
@@ -51,8 +53,12 @@ def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name:
 
     Raises InputError if the file cannot be read or its header row does not fit, ConfigError if a constant is wrong.
     """
+    source = open_source(path, settings, name=name)
+    expected = expected_in(source)
+    if expected is not None:
+        settings = as_undo(settings)
     constants = _constants(endpoint, settings)
-    sheet = choose_sheet(open_source(path, settings, name=name), settings)
+    sheet = choose_sheet(source, settings)
     number = None if sheet.ours else settings.header_row
     # A template has the fields' own names, whatever other files call them.
     mapping = {} if sheet.ours and sheet.name == TEMPLATE_SHEET else settings.columns
@@ -63,7 +69,7 @@ def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name:
         if number is None:
             refuse_titles_above(sheet, header, lambda row: fit_columns(row, endpoint, mapping, constants), fault)
         raise
-    return Table(sheet, header, columns, endpoint, settings, constants)
+    return Table(sheet, header, columns, endpoint, settings, constants, expected)
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
@@ -100,7 +106,10 @@ class Table:
         endpoint: Endpoint,
         settings: InputSettings,
         constants: Mapping[str, Value],
+        expected: Expected | None,
     ) -> None:
+        self.expected = expected
+        """What the records must still hold, in a workbook that takes a run back; None in any other."""
         self.columns = columns
         """After `review` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
@@ -109,6 +118,7 @@ class Table:
         self._width = Width(len(columns.headers), stated)
         self._reader = RowReader(endpoint, columns, settings, constants, marked=sheet.marked)
         self._targets = Targets(endpoint)
+        self._body = frozenset(field.name for field in endpoint.body_fields)
         self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
         self._hidden_rows = 0
@@ -171,6 +181,10 @@ class Table:
             self._reader.refuse_thousands(mixed)
             review = self._reviewer().review(self._readings())
         self._carry_columns_without_header()
+        if self.expected is not None:
+            place = Place(self._sheet.source.name, self._sheet.name)
+            jobs = (judged.job for judged in self.judged(review) if judged.job)
+            require_expected(jobs, self._body, self.expected, place)
         if review.good and review.first_job is None:
             ready = (judged.job for judged in self.judged(review) if judged.job and judged.waits_for is None)
             return replace(review, first_job=next(ready))

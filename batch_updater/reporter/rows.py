@@ -35,7 +35,7 @@ _STARTS_FORMULA = frozenset("=+-@")
 """Excel would make a formula of such a text as soon as somebody edits its cell."""
 
 
-class _Widths:
+class Widths:
     """How wide the columns of a sheet should be, by their first rows."""
 
     def __init__(self) -> None:
@@ -56,6 +56,7 @@ class _Widths:
                 self._widest[column] = max(self._widest.get(column, _NARROWEST), min(longest + 2, _WIDEST))
 
     def apply(self, sheet: Worksheet, formats: dict[int, Format], fixed: dict[int, int]) -> None:
+        """Set the widths, those in `fixed` whatever was measured."""
         for column, width in self._widest.items():
             sheet.set_column(column, column, fixed.get(column, width), formats.get(column))
 
@@ -150,7 +151,7 @@ class ToFixSheet:
         self._cells = CellWriter(styles)
         self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
         self._properties = [cell_properties(self._fields.get(position)) for position in range(len(columns.headers))]
-        self._widths = _Widths()
+        self._widths = Widths()
         self._next = 1
         self._comments = 0
         self.left_out = 0
@@ -204,7 +205,7 @@ class ToFixSheet:
                 self._sheet.data_validation(1, column, last, column, validation)
         self._sheet.freeze_panes(1, 1)  # more would leave a small screen no room for the cells to repair
         self._sheet.autofilter(0, 0, self._next - 1, self._own + len(self._columns.headers) - 1)
-        _print_wide(self._sheet)
+        print_wide(self._sheet)
 
 
 class AllRowsSheet:
@@ -226,7 +227,7 @@ class AllRowsSheet:
     def _open(self) -> None:
         self._sheets += 1
         self._sheet = self._book.add_worksheet(ALL_ROWS if self._sheets == 1 else f"{ALL_ROWS} {self._sheets}")
-        self._widths = _Widths()
+        self._widths = Widths()
         self._next = 1
         for column, header in enumerate(self._headers):
             self._sheet.write_string(0, column, bounded(header), self._styles.header())
@@ -264,7 +265,7 @@ class AllRowsSheet:
         self._widths.apply(self._sheet, {}, {0: 7})
         self._sheet.freeze_panes(1, 1)
         self._sheet.autofilter(0, 0, self._next - 1, len(self._headers) - 1)
-        _print_wide(self._sheet)
+        print_wide(self._sheet)
 
 
 def cell_properties(field: Field | None) -> dict[str, object]:
@@ -274,7 +275,8 @@ def cell_properties(field: Field | None) -> dict[str, object]:
     return {"num_format": DATE} if field.kind is Kind.DATE else {"num_format": AS_TEXT}
 
 
-def _print_wide(sheet: Worksheet) -> None:
+def print_wide(sheet: Worksheet) -> None:
+    """Have a sheet printed across, all its columns on one page."""
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)

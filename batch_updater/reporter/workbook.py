@@ -14,6 +14,7 @@ from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
 from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.content import Progress
+from batch_updater.reporter.expected import write_expected
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.overview import Figures, write_overview
 from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
@@ -164,6 +165,8 @@ class _Results:
             self._all.finish()
         self._changes.finish()
         self._names.write(self._book, self._styles)
+        if self._facts.expected is not None:
+            write_expected(self._book, self._styles, self._facts.expected.items())
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
         figures = Figures(self.progress, self.stakes)
@@ -173,7 +176,8 @@ class _Results:
         written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
         title = "Results of a check" if facts.command == "check" else "Results of a run"
         self._book.set_properties({"title": title, "created": written_at})
-        self._book.set_custom_property(MARK_PROPERTY, "check" if facts.command == "check" else "results")
+        mark = "check" if facts.command == "check" else "results"
+        self._book.set_custom_property(MARK_PROPERTY, mark if facts.expected is None else f"undo-{mark}")
         self._book.close()
 
     def _write_settings(self) -> None:

@@ -19,9 +19,10 @@ from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
-from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason, Unknown
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.limiter import Stopped, pause
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import ApiSettings, Config
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.expected import Expected
     from batch_updater.endpoint.request import Prepared, Request
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
@@ -113,12 +115,21 @@ class Reading:
     """Awaited with a row and its record as JSON before the update may go out; raises JournalError."""
     only: bool
     """Whether nothing is sent but readings."""
+    expected: Expected
+    """What the records must still hold where the run takes another one back; else empty."""
 
     @classmethod
-    def of(cls, endpoint: Endpoint, before_change: Callable[[int, str], Awaitable[None]], *, only: bool) -> Reading:
+    def of(
+        cls,
+        endpoint: Endpoint,
+        before_change: Callable[[int, str], Awaitable[None]],
+        *,
+        only: bool,
+        expected: Expected | None = None,
+    ) -> Reading:
         """Return how the records of an endpoint are read, which must describe it."""
         as_read = replace(endpoint, idempotent=True, record_statuses={}, default_expects_record=True)
-        return cls(as_read, RequestBuilder(endpoint), before_change, only)
+        return cls(as_read, RequestBuilder(endpoint), before_change, only, expected or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +287,19 @@ class Client:
                 return Settled(self._outcomes.missing(row))
             return self._judged(row, verdict)
         record = row.record or {}
-        if not changes(self._endpoint, row.job, record, self.allowed):
-            return Settled(self._outcomes.unchanged(row))
-        row.before = _EXACT.encode(record).decode()
+        found = changes(self._endpoint, row.job, record, self.allowed)
+        found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
+        if not found:
+            return Settled(self._outcomes.unchanged(row, _EXACT.encode(record).decode()))
+        if since := moved(self._endpoint, row.job, record, found, reading.expected):
+            return Settled(self._outcomes.changed_since(row, since))
+        if not row.job.maybe_applied or not all(isinstance(change.now, Unknown) for change in found):
+            row.before = _EXACT.encode(record).decode()
+        # Otherwise an earlier part of the run may have made the record what it is, which is no value before the run.
         if reading.only:
             return Settled(self._outcomes.planned(row))
-        await reading.before_change(row.job.row, row.before)
+        if row.before is not None:
+            await reading.before_change(row.job.row, row.before)
         row.begins(reading=False)
         return None
 

@@ -22,12 +22,13 @@ from batch_updater.sender.verdict import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.compare import Difference
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
 
 
@@ -111,11 +112,29 @@ class OutcomeWriter:
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
 
-    def unchanged(self, row: RowState) -> Outcome:
-        """Say that the record holds already what is asked for."""
-        if row.job.maybe_applied:
-            return self._outcome(row, OutcomeKind.UPDATED)  # an earlier part of the run sent it without an answer
+    def unchanged(self, row: RowState, record: str) -> Outcome:
+        """Say that the record, in JSON, holds already what is asked for."""
+        if row.job.maybe_applied:  # an earlier part of the run sent it without an answer: this is what it left
+            asked = None if row.asked is None else row.asked.decode()
+            return self._outcome(row, OutcomeKind.UPDATED)._replace(kept=Kept(None, asked, record))
         return self._outcome(row, OutcomeKind.UNCHANGED)
+
+    def changed_since(self, row: RowState, found: Sequence[Moved]) -> Outcome:
+        """Say that somebody has changed the record since the run that is to be taken back."""
+        problems = tuple(self._moved(row.job.row, one) for one in found)
+        name = self._endpoint.record_name
+        advice = (
+            f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row; if not, "
+            "correct it there or with a file of its own."
+        )
+        message = " ".join(problem.reason for problem in problems)
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", problems=problems)
+
+    def _moved(self, row: int, found: Moved) -> Problem:
+        now = _short(repr(found.now)) if found.now else "empty"
+        left = _short(repr(found.left)) if found.left else "it empty"
+        reason = f"{found.field}: changed since: now {now}, the run had left {left}."
+        return Problem(row, found.field, "changed-since", found.now, reason, "")
 
     def planned(self, row: RowState) -> Outcome:
         """Say that the row would be sent, and what its record holds now."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.expected import UNDO_MARK
 from batch_updater.errors import InputError, Place
 from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS, Cell
 from batch_updater.spelling import nearest
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from batch_updater.loader.sheets.book import Layout, SheetRow
     from batch_updater.loader.sheets.opening import Source
 
-_OUR_SHEETS = {"results": TO_FIX, "check": TO_FIX, "template": TEMPLATE_SHEET}
+_OUR_SHEETS = {
+    "results": TO_FIX, "check": TO_FIX, "template": TEMPLATE_SHEET,
+    UNDO_MARK: TEMPLATE_SHEET, "undo-results": TO_FIX, "undo-check": TO_FIX,
+}  # fmt: skip
 """Value of our document property -> the sheet that is read."""
 
 
@@ -48,7 +52,7 @@ class Sheet:
     @property
     def note(self) -> str | None:
         """What a person should know about the sheet as such; None if there is nothing."""
-        if not (self.ours and self.source.mark == "check"):
+        if not (self.ours and self.source.mark in {"check", "undo-check"}):
             return None
         return (
             f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good rows '

@@ -63,7 +63,7 @@ def test_a_sheet_that_does_not_exist_is_named_with_the_nearest(tmp_path: Path) -
     path = workbook(tmp_path / "a.xlsx", {"Changes": FILLED})
     with pytest.raises(InputError, match="no sheet 'changes'") as raised:
         choose(path, sheet="changes")
-    assert raised.value.remedy == "Did you mean 'Changes'?"
+    assert raised.value.remedy == "Did you mean 'Changes'? It has: 'Changes'."
 
 
 @pytest.mark.parametrize(("mark", "name"), [("results", "To fix"), ("template", "Data")])

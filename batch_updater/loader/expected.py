@@ -1,0 +1,68 @@
+"""The sheet `Expected` of a workbook that takes a run back: read whole, or the workbook is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_updater.config import InputSettings
+from batch_updater.endpoint.expected import COLUMNS, MARKS, SHEET, Expected, ExpectedValue, value_in_cells
+from batch_updater.errors import InputError, Place
+from batch_updater.loader.sheets.choice import is_blank_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batch_updater.loader.sheets.opening import Source
+    from batch_updater.model import Job
+
+_ANEW = "Write the undo workbook anew with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
+
+
+def expected_in(source: Source) -> Expected | None:
+    """Return what the workbook expects of the records; None if it takes no run back.
+
+    Raises InputError if the sheet has gone or was changed: without it, newer changes would be overwritten.
+    """
+    if source.mark not in MARKS:
+        return None
+    names = [entry.name for entry in source.sheets]
+    if SHEET not in names:
+        raise _damaged(source, "it has gone", None)
+    rows = (row for row in source.rows(names.index(SHEET)) if not is_blank_row(row.cells))
+    header = next(rows, None)
+    if header is None or tuple(header.cells[: len(COLUMNS)]) != COLUMNS:
+        raise _damaged(source, "its header row was changed", "A1")
+    expected: dict[str, tuple[ExpectedValue, ...]] = {}
+    for row in rows:
+        try:
+            target, value = value_in_cells(row.cells)
+        except ValueError as fault:
+            raise _damaged(source, f"row {row.number} is not as it was written: {fault}", f"A{row.number}") from fault
+        expected[target] = (*expected.get(target, ()), value)
+    return expected
+
+
+def as_undo(settings: InputSettings) -> InputSettings:
+    """Return how such a workbook is read: as it was written, whatever the configuration says of other files."""
+    return InputSettings(sheet=settings.sheet, max_unpacked_mb=settings.max_unpacked_mb)
+
+
+def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expected, place: Place) -> None:
+    """Raise InputError if a job would change a field of which nothing is expected."""
+    for job in jobs:
+        known = {value.field for value in expected.get(job.target, ())}
+        if missing := sorted(body & job.values.keys() - known):
+            raise InputError(
+                f'{place.file} takes a run back, but its sheet "{SHEET}" does not say what the run had left in '
+                f"{missing[0]} of row {job.row}: somebody's newer change could be overwritten.",
+                remedy=_ANEW,
+                place=place,
+            )
+
+
+def _damaged(source: Source, why: str, cell: str | None) -> InputError:
+    return InputError(
+        f'{source.name} takes a run back, but its sheet "{SHEET}" cannot be relied on: {why}.',
+        remedy=_ANEW,
+        place=Place(source.name, SHEET, cell),
+    )
