@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tracemalloc
 from pathlib import Path
 
@@ -14,8 +15,11 @@ FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
-def test_a_log_that_cannot_be_written_gathers_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_written_gathers_no_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is said once, and memory does not grow with what is no longer written."""
+    monkeypatch.setattr(logging.getLogger("batch_updater"), "handlers", [])  # pytest's own keep every record
     made = Attempt(2, 1, 200, 0.05, "accepted")
     with LogFile(FULL) as log:
         log.attempt(made)
