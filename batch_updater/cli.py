@@ -438,7 +438,7 @@ def _check(options: argparse.Namespace) -> int:
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
-            if not plan.reads_first:
+            if not config.sending.compare:
                 finished = pipeline.check(plan, results)
             else:
                 _require_sendable(config)

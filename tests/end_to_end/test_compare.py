@@ -127,6 +127,20 @@ def test_a_guard_on_changes_sends_nothing(tmp_path: Path, guard: str, said: str)
         assert (again.code, again.outcomes) == (0, {"updated": 2})
 
 
+def test_check_of_an_undo_opens_no_connection(tmp_path: Path) -> None:
+    """Without --compare `check` needs neither API nor token, also for a workbook that `run` would read records for."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, FAST)
+        write_rows(tmp_path / "rows.csv", {1: "New name"})
+        run = batch_updater("run", "rows.csv", "--json", cwd=tmp_path).object["run"]
+        seen = len(api.requests())
+        configure(tmp_path, api.url)
+        undo = batch_updater("undo", run, "--json", cwd=tmp_path).object["undo"]
+        done = batch_updater("check", undo, "--json", cwd=tmp_path)
+        assert (done.code, done.outcomes) == (0, {"planned": 1})
+        assert len(api.requests()) == seen
+
+
 def kept_of(folder: str) -> tuple[Any, Any, Any]:
     with closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as journal:
         (row,) = journal.execute("SELECT before, asked, reported FROM rows").fetchall()
