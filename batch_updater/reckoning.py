@@ -18,6 +18,9 @@ Changed: TypeAlias = "Callable[[Job, str], tuple[FieldChange, ...]]"
 """A job, and its record as it was read, as JSON -> what it changes."""
 
 
+_CHANGING = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
+
+
 def settled_rows(
     table: Table, review: Review, outcomes: Iterator[Outcome], stop: Stop | None, changed: Changed
 ) -> Iterator[ReportRow]:
@@ -29,7 +32,8 @@ def settled_rows(
     for judged in table.judged(review):
         if settled is not None and settled.row == judged.row.number:
             kept = settled.kept
-            if kept is None or kept.before is None or judged.job is None:
+            # Of a row that was refused or not done the record has not changed, whatever was read of it.
+            if kept is None or kept.before is None or judged.job is None or settled.kind not in _CHANGING:
                 yield ReportRow(judged.row, settled)
             else:
                 yield ReportRow(judged.row, settled, judged.job.target, changed(judged.job, kept.before))

@@ -283,7 +283,7 @@ class Client:
         row.begins(reading=True)
         verdict = await self._settle(row, reading.builder.build_read(row.job))
         if verdict.meaning is not Meaning.ACCEPTED:
-            if isinstance(row.last, Answer) and row.last.parsed() == []:
+            if isinstance(row.last, Answer) and 200 <= row.last.status < 300 and row.last.parsed() == []:
                 return Settled(self._outcomes.missing(row))
             return self._judged(row, verdict)
         record = row.record or {}
@@ -298,9 +298,9 @@ class Client:
         # Otherwise an earlier part of the run may have made the record what it is, which is no value before the run.
         if reading.only:
             return Settled(self._outcomes.planned(row))
+        row.begins(reading=False)
         if row.before is not None:
             await reading.before_change(row.job.row, row.before)
-        row.begins(reading=False)
         return None
 
     def _judged(self, row: RowState, verdict: Verdict) -> Settled:

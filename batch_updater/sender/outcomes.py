@@ -87,7 +87,8 @@ class RowState:
         """Take note that the next request is another one."""
         self.was_read = self.reading
         self.reading = reading
-        self.sendings = self.tries = 0
+        self.sendings = self.tries = self.token_refusals = 0
+        self.status = None
 
     def clock_stops(self) -> float:
         """Take note of how long the row has taken so far, in seconds since its first request, and return it."""
