@@ -281,7 +281,7 @@ class ResultsSettings(_Section):
     """Where results go."""
 
     folder: AbsolutePath = Field(Path("runs"), validate_default=True)
-    keep_days: Annotated[Whole, Field(ge=1)] = 90
+    keep_days: Annotated[Whole, Field(ge=1, le=36_500)] = 90
 
 
 class NightlySettings(_Section):

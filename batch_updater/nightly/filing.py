@@ -80,9 +80,9 @@ def _draft(target: Path) -> Path:
 
 
 def _settled(draft: Path, target: Path, mode: int) -> Path:
-    draft.chmod(mode)
     with draft.open("rb+") as stream:
         os.fsync(stream.fileno())
+    draft.chmod(mode)  # last: a read-only one could not be opened again
     _rename(draft, target)
     return target
 
