@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
 from batch_updater.sandbox.app import App
+from batch_updater.sandbox.beside import LoopThread
 from batch_updater.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
@@ -56,27 +55,20 @@ class Sandbox:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("sandbox")
         self._served = _serving(self._app, self._settings)
         try:
-            self.url = asyncio.run_coroutine_threadsafe(self._served.__aenter__(), self._loop).result()
+            self.url = self._loop.run(self._served.__aenter__())
         except OSError:
-            self._end_thread()
+            self._loop.end()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._served.__aexit__(None, None, None), self._loop).result()
-        self._end_thread()
-
-    def _end_thread(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.run(self._served.__aexit__(None, None, None))
+        self._loop.end()
 
     @property
     def received(self) -> tuple[Received, ...]:

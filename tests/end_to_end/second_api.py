@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
+
+from batch_updater.sandbox.beside import LoopThread
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,20 +47,16 @@ class SecondApi:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._runner = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        self._loop = LoopThread("second API")
+        self._runner = self._loop.run(self._start())
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._loop.run(self._runner.cleanup())
+        self._loop.end()
 
     async def _start(self) -> web.ServerRunner:
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import json
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from aiosmtpd.controller import UnthreadedController
+from aiosmtpd.smtp import SMTP
+
+from batch_updater.sandbox.beside import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,20 +81,17 @@ class Mailbox:
 
 @contextmanager
 def mail_server() -> Iterator[Mailbox]:
-    import asyncio
-
     box = Mailbox()
-    loop = asyncio.new_event_loop()
-    controller = UnthreadedController(box, "127.0.0.1", 0, loop=loop)
-    controller.begin()  # type: ignore[no-untyped-call]
-    box.port = controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    loop = LoopThread("mail")
+    server = loop.run(_serving_mail(box))
+    box.port = server.sockets[0].getsockname()[1]
     try:
         yield box
     finally:
-        ending = controller.finalize()  # type: ignore[no-untyped-call]
-        asyncio.run_coroutine_threadsafe(ending, loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        loop.call(server.close)
+        loop.end()
+
+
+async def _serving_mail(box: Mailbox) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: SMTP(box, loop=loop), "127.0.0.1", 0)

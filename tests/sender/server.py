@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from aiohttp import web
+
+from batch_updater.sandbox.beside import LoopThread
 
 if TYPE_CHECKING:
     import ssl
@@ -95,24 +96,15 @@ class Api:
     _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._runner = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        self._loop = LoopThread("api")
+        self._runner = self._loop.run(self._start())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _close(self) -> None:
-        await self._runner.cleanup()
-        for _ in range(3):  # transports that were closed let go of their sockets in the loop's next rounds
-            await asyncio.sleep(0)
+        self._loop.run(self._runner.cleanup())
+        self._loop.end()
 
     async def _start(self) -> web.AppRunner:
         app = web.Application()

@@ -8,8 +8,6 @@ import itertools
 import logging
 import socket
 import ssl
-import threading
-from concurrent.futures import Future
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,11 +17,12 @@ import pytest
 from aiohttp import web
 
 from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.sandbox.beside import LoopThread
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.server import Api, cut_off, drop, endless, hang, ok, status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.sender.server import Answer, Seen
 
@@ -298,9 +297,11 @@ def test_a_certificate_that_cannot_be_trusted_ends_the_run(certificate: str, ca_
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    finally:
+        writer.close()
 
 
 @contextmanager
@@ -316,22 +317,13 @@ def behind_a_gate(target: int, shut: set[int]) -> Iterator[int]:
         behind, before = await asyncio.open_connection("127.0.0.1", target)
         await asyncio.gather(pass_on(reader, before), pass_on(behind, writer), return_exceptions=True)
 
-    opened: Future[tuple[int, Callable[[], object]]] = Future()
-
-    async def serve() -> None:
-        ended, loop = asyncio.Event(), asyncio.get_running_loop()
-        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-            opened.set_result((server.sockets[0].getsockname()[1], lambda: loop.call_soon_threadsafe(ended.set)))
-            await ended.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    port, end = opened.result(timeout=10)
+    loop = LoopThread("gate")
+    server = loop.run(asyncio.start_server(connected, "127.0.0.1", 0))
     try:
-        yield port
+        yield server.sockets[0].getsockname()[1]
     finally:
-        end()
-        thread.join()
+        loop.call(server.close)
+        loop.end()
 
 
 def test_trouble_with_tls_passes_once_it_has_worked() -> None:

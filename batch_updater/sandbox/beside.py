@@ -1,0 +1,51 @@
+"""An event loop in a thread of its own, beside a program that has none."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_T = TypeVar("_T")
+_GONE_WITHIN_S = 1.0
+"""How long connections may take to be gone when the loop ends: what a peer still holds after that is left as it is."""
+_LOOK_EVERY_S = 0.001
+
+
+class LoopThread:
+    """A running event loop; `end` waits until its connections are gone, so that no socket is left behind unclosed."""
+
+    def __init__(self, name: str) -> None:
+        # A selector of our own tells which sockets the loop still watches; the loop itself does not say.
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._own = len(self._selector.get_map())
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[object, object, _T]) -> _T:
+        """Run a coroutine in the loop and wait for its end. Raises what it raises."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def call(self, step: Callable[[], object]) -> None:
+        """Have the loop do something that needs no waiting."""
+        self._loop.call_soon_threadsafe(step)
+
+    def end(self) -> None:
+        """Wait for the connections' ends, a second at most; then end loop and thread."""
+        self.run(self._connections_gone())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _connections_gone(self) -> None:
+        ends = self._loop.time() + _GONE_WITHIN_S
+        while len(self._selector.get_map()) > self._own and self._loop.time() < ends:  # noqa: ASYNC110  (a selector wakes nobody)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        # A transport leaves the selector first, and closes its socket in one of the loop's next rounds.
+        for _ in range(3):
+            await asyncio.sleep(0)
