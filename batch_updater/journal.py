@@ -117,6 +117,8 @@ FROM rows ORDER BY number
 _NOTHING_KEPT = Kept(None, None, None)
 _GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
+_UNAWAITED_FOR_S = 0.1
+"""How long outcomes that nobody waits for may gather; they have to be on disk within half a second of the answer."""
 _DIGEST_BYTES = 16
 _JSON = msgspec.json.Encoder()
 """Keeps Python's lock for a fifth of the time that the standard library's takes."""
@@ -230,6 +232,8 @@ class Journal:
         # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
         self._writes: queue.SimpleQueue[_Rows | _Write | threading.Event | None] = queue.SimpleQueue()
         self._fault: JournalError | None = None
+        self._awaited = threading.Event()
+        """Set when somebody waits for what was queued."""
         self._writer = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._writer.start()
 
@@ -273,14 +277,14 @@ class Journal:
 
     def close(self) -> None:
         """Write what is queued and close the file."""
-        self._writes.put(None)
+        self._put_awaited(None)
         self._writer.join()
         self._connection.close()
 
     def flush(self) -> None:
         """Return when everything queued so far is on disk. Raises JournalError."""
         flushed = threading.Event()
-        self._writes.put(flushed)
+        self._put_awaited(flushed)
         flushed.wait()
         self.require_writable()
 
@@ -297,7 +301,7 @@ class Journal:
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
         values = [(job.row, job.target, request.digest.hex(), 1, None, None, None, None) for job, request in batch]
-        self._writes.put(_Rows(values, committed))
+        self._put_awaited(_Rows(values, committed))
         await committed
 
     async def settle(self, outcome: Outcome) -> None:
@@ -315,7 +319,7 @@ class Journal:
         """Return when the journal holds what a record was before its update. Raises JournalError."""
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        self._writes.put(_Write(_BEFORE, (before, row), committed))
+        self._put_awaited(_Write(_BEFORE, (before, row), committed))
         await committed
 
     def learned(self, names: AllowedList) -> None:
@@ -347,13 +351,19 @@ class Journal:
         """Return every part of the run, this one included. Call `flush` before."""
         return _parts(self._connection)
 
+    def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
+        self._writes.put(write)
+        self._awaited.set()
+
     def _write_all(self) -> None:
         """Commit what has gathered, again and again, until None is taken. Runs in the writer's thread."""
         ended = False
         while not ended:
             batch = [self._writes.get()]
             if isinstance(batch[0], (_Rows, _Write)):
+                self._awaited.wait(_UNAWAITED_FOR_S)
                 time.sleep(_GATHERED_FOR_S)
+            self._awaited.clear()
             while not self._writes.empty():
                 batch.append(self._writes.get_nowait())
             self._commit([write for write in batch if isinstance(write, (_Rows, _Write))])

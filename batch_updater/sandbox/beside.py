@@ -14,6 +14,8 @@ _T = TypeVar("_T")
 _GONE_WITHIN_S = 1.0
 """How long connections may take to be gone when the loop ends: what a peer still holds after that is left as it is."""
 _LOOK_EVERY_S = 0.001
+_QUIET_ROUNDS = 10
+"""Rounds of the loop without a watched socket: one that was just accepted or left lacks two or three of them."""
 
 
 class LoopThread:
@@ -44,8 +46,8 @@ class LoopThread:
 
     async def _connections_gone(self) -> None:
         ends = self._loop.time() + _GONE_WITHIN_S
-        while len(self._selector.get_map()) > self._own and self._loop.time() < ends:  # noqa: ASYNC110  (a selector wakes nobody)
-            await asyncio.sleep(_LOOK_EVERY_S)
-        # A transport leaves the selector first, and closes its socket in one of the loop's next rounds.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        quiet = 0
+        while quiet < _QUIET_ROUNDS and self._loop.time() < ends:
+            watched = len(self._selector.get_map()) > self._own
+            quiet = 0 if watched else quiet + 1
+            await asyncio.sleep(_LOOK_EVERY_S if watched else 0)
