@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Invocation
     from batch_updater.pipeline import Begun, Finished, Plan, Run
-    from batch_updater.stakes import Stakes
     from batch_updater.terminal import Bar, PlainLines
 
 PROGRAM = "batch-updater"
@@ -331,22 +330,22 @@ def _run(options: argparse.Namespace) -> int:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, sys.stderr, options.limit)
-        stakes = _shown_stakes(begun) if begun.to_send and asking and begun.plan.reads_first else None
+        compared = _shown_stakes(begun) if begun.to_send and asking and begun.plan.reads_first else None
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        asked = pipeline.Options(results, options.limit, options.keep_going, stakes, _from_anywhere(options))
+        asked = pipeline.Options(results, options.limit, options.keep_going, compared, _from_anywhere(options))
         finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _shown_stakes(begun: Begun) -> Stakes | None:
-    """Read every record, so that the question is asked with what is at stake; None if not all could be read."""
+def _shown_stakes(begun: Begun) -> Finished:
+    """Read every record, so that the question is asked with what is at stake."""
     from batch_updater import terminal
 
     with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         compared = _compared(begun.plan, None, Path(folder))
     terminal.print_stakes(compared, sys.stderr)
-    return None if compared.stop else compared.stakes
+    return compared
 
 
 def _execute(run: Run, rows: int) -> Finished:

@@ -32,7 +32,7 @@ from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
 from batch_updater.loader.loader import open_table
 from batch_updater.lock import locked
-from batch_updater.model import RunFacts, Setting, Stop, StopReason
+from batch_updater.model import OutcomeKind, RunFacts, Setting, Stop, StopReason
 from batch_updater.reckoning import (
     counted,
     counted_without_input,
@@ -150,8 +150,8 @@ class Options:
     """Send only the first so many good rows."""
     keep_going: bool = False
     """Whether to go on although the first rows were all refused alike."""
-    stakes: Stakes | None = None
-    """What would change, if every record has just been read."""
+    compared: Finished | None = None
+    """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
     """The command line that asks for it; None if none does."""
 
@@ -184,6 +184,16 @@ class Finished:
     stop: Stop | None = None
     stakes: Stakes | None = None
     """What the changes come to; None unless records were read."""
+
+    @property
+    def unread(self) -> int:
+        """Records that could not be read, of a comparison that nothing has stopped."""
+        return self.summary[OutcomeKind.FAILED] + self.summary[OutcomeKind.UNCONFIRMED]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a comparison has read every record that it was to read."""
+        return not self.unread and (self.stop is None or self.stop.reason is StopReason.WAITING)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -409,6 +419,7 @@ def compare(
         elapsed_s=time.monotonic() - clock,
         requests=sent.requests,
         retries=sent.retries,
+        throttled=sent.throttled,
         stop=lasting(sent.stop, summary),
         stakes=stakes,
     )
@@ -429,6 +440,17 @@ def _reckoned(
     return tally.summary(), stakes, None
 
 
+def _incomplete(compared: Finished) -> Stop | None:
+    """Return why not every record was read; None if all were."""
+    why = "Nothing was sent, because the guards judge what would change:"
+    if compared.is_whole:
+        return None
+    if compared.stop and compared.stop.reason is not StopReason.WAITING:
+        return replace(compared.stop, message=f"{why} {compared.stop.message}")
+    records = "1 record" if compared.unread == 1 else f"{compared.unread:,} records"
+    return Stop(StopReason.SERVICE_DOWN, f"{why} {records} could not be read.", "Run again later.")
+
+
 def _settings(config: Config) -> tuple[Setting, ...]:
     return (*settings_of(config), *whereabouts())
 
@@ -443,13 +465,14 @@ class Run:
         self._options = options
         self._environ = environ
         self._started_at = datetime.now(UTC)
-        self._clock = time.monotonic()
+        self._readings = [options.compared] if options.compared else []
+        self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
 
     def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> Finished:
         """Send every good row that is not done yet, then write the workbook.
 
         Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
-        cannot be written: then nothing was sent.
+        cannot be written, GuardError if a guard is exceeded: then nothing was sent.
         """
         from batch_updater.sender.auth import fetch_credentials
 
@@ -457,13 +480,12 @@ class Run:
         check_replaceable(results)
         sent: SendResult | None = None
         credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
-        if credentials and self._begun.needs_changes:
-            self._require_changes_allowed(interrupts)
+        stop = self._judge_changes(interrupts) if credentials and self._begun.needs_changes else None
         with ExitStack() as stack:
             with _folder_faults(self._folder):
                 journal = stack.enter_context(self._journal())
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
-            if credentials:
+            if credentials and stop is None:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.reads_first else None
                 # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
@@ -471,25 +493,22 @@ class Run:
                 course = _Course(self._plan.review.rows, keep_going=keep_going, reading=reading)
                 jobs = self._jobs(journal)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
-            finished = self._report(results, journal, sent)
+            finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
 
-    def _require_changes_allowed(self, interrupts: Interrupts | None) -> None:
-        """Judge what would change, as far as it can be read. Raises GuardError, and UsageError if it cannot."""
-        stakes = self._options.stakes
-        if stakes is None:
+    def _judge_changes(self, interrupts: Interrupts | None) -> Stop | None:
+        """Judge what would change; return why nothing is sent if not every record could be read. Raises GuardError."""
+        compared = self._options.compared
+        if compared is None or _incomplete(compared):
             with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
                 compared = compare(self._plan, None, Path(folder), self._environ, None, interrupts)
-            stakes = compared.stakes or Stakes()
-            if compared.stop:
-                raise UsageError(
-                    f"Nothing was sent: what would change could not be read, so the guards could not be judged. "
-                    f"{compared.stop.message}",
-                    remedy=compared.stop.advice,
-                )
-        place = Place(file=self._plan.snapshot.name, sheet=self._plan.table.sheet)
-        require_changes_allowed(self._plan.config.guards, stakes, place)
+            self._readings.append(compared)
+        stop = _incomplete(compared)
+        if stop is None:
+            place = Place(file=self._plan.snapshot.name, sheet=self._plan.table.sheet)
+            require_changes_allowed(self._plan.config.guards, compared.stakes or Stakes(), place)
+        return stop
 
     def _journal(self) -> Journal:
         path = self._folder / JOURNAL
@@ -512,9 +531,12 @@ class Run:
             if not earlier.is_confirmed(job.row, builder.build(job)):
                 yield job._replace(maybe_applied=True) if earlier.maybe_applied(job.row) else job
 
-    def _report(self, results: Path, journal: Journal, sent: SendResult | None) -> Finished:
-        """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same."""
-        stop = (sent.stop if sent else None) or self._limit_stop()
+    def _report(self, results: Path, journal: Journal, sent: SendResult | None, stop: Stop | None) -> Finished:
+        """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same.
+
+        `stop`: why nothing was sent.
+        """
+        stop = stop or (sent.stop if sent else None) or self._limit_stop()
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
         facts, attention = self._facts(journal, sent, stop), Attention(table.columns, self._plan.endpoint)
@@ -546,13 +568,20 @@ class Run:
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
             fault=fault,
-            requests=sent.requests if sent else 0,
-            retries=sent.retries if sent else 0,
-            throttled=sent.throttled if sent else 0,
+            requests=self._requests(sent),
+            retries=self._retries(sent),
+            throttled=sum(one.throttled for one in self._readings) + (sent.throttled if sent else 0),
             stop=lasting(stop, summary),
             stakes=written.stakes if written else None,
         )
         return _ended(journal, finished, self._started_at)
+
+    def _requests(self, sent: SendResult | None) -> int:
+        """Return the requests of this part of the run, with those that read every record beforehand."""
+        return sum(one.requests for one in self._readings) + (sent.requests if sent else 0)
+
+    def _retries(self, sent: SendResult | None) -> int:
+        return sum(one.retries for one in self._readings) + (sent.retries if sent else 0)
 
     def _summary(self, journal: Journal, stop: Stop | None) -> Summary:
         """Count the outcomes, from the journal alone where the copy of the input has gone."""
@@ -579,8 +608,8 @@ class Run:
             run_folder=str(self._folder),
             started_at=parts[0].started_at,
             finished_at=datetime.now(UTC),
-            requests=sum(part.requests for part in parts) + (sent.requests if sent else 0),
-            retries=sum(part.retries for part in parts) + (sent.retries if sent else 0),
+            requests=sum(part.requests for part in parts) + self._requests(sent),
+            retries=sum(part.retries for part in parts) + self._retries(sent),
             stop=stop,
             allowed=journal.allowed(),
             settings=_settings(self._plan.config),

@@ -282,6 +282,8 @@ def print_stakes(finished: Finished, stream: TextIO) -> None:
     lines = stakes_in_words(finished.stakes) or ["Nothing changes."]
     if finished.stakes.unchanged:
         lines.append(f"{rows(finished.stakes.unchanged)} of records that hold already what is asked for.")
+    if not finished.is_whole:
+        lines.append("This is not all: some records could not be read.")
     print("\nWhat changes:", file=stream)
     for line in lines:
         _print_wrapped(f"  {line}", 4, stream)

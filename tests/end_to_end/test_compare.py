@@ -127,6 +127,31 @@ def test_a_guard_on_changes_sends_nothing(tmp_path: Path, guard: str, said: str)
         assert (again.code, again.outcomes) == (0, {"updated": 2})
 
 
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (("--quota", "1"), "quota"),
+        (("--fault", "status-503=0.5"), "service_down"),
+    ],
+)
+def test_guards_that_cannot_be_judged_send_nothing(tmp_path: Path, trouble: tuple[str, ...], reason: str) -> None:
+    """Where not every record can be read: exit 3, no PUT, the readings counted, and the run can be gone on with."""
+    settings = "sending: {rate_per_s: 2000, compare: true, attempts: 1, concurrency: 1}\nguards: {changed: 10}\n"
+    write_rows(tmp_path / "rows.csv", {1: "a", 2: "b", 3: "c", 4: "d"})
+    with sandbox(*trouble) as api:
+        configure(tmp_path, api.url, settings)
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert (done.code, done.outcomes) == (3, {"not_sent": 4})
+        assert done.object["stopped"] == reason
+        methods = [request["method"] for request in api.requests()]
+        assert methods == ["GET"] * done.object["requests"]
+    with sandbox() as api:
+        configure(tmp_path, api.url, settings)
+        again = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert (again.code, again.outcomes) == (0, {"updated": 4})
+        assert again.object["requests"] == len(api.requests()) == 12
+
+
 def test_check_of_an_undo_opens_no_connection(tmp_path: Path) -> None:
     """Without --compare `check` needs neither API nor token, also for a workbook that `run` would read records for."""
     with sandbox() as api:
