@@ -79,7 +79,11 @@ UPDATE parts SET ended_at = ?, requests = ?, retries = ?, elapsed_s = ?, stopped
     stop_advice = ?, results = ?
 WHERE number = (SELECT max(number) FROM parts)
 """
-_COUNT_AS_EARLIER = "UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0"
+_COUNT_AS_EARLIER = """
+UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0,
+    before = CASE WHEN kind IN ('failed', 'not_sent', 'rejected') THEN NULL ELSE before END
+"""
+"""What was read before an update that was certainly not applied is old by now: what is read next counts."""
 _NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
 _PLAINLY = """
 INSERT INTO rows (number, target, digest, attempts, kind, status, message, advice, cause, sent_at, seconds,

@@ -28,7 +28,10 @@ class Jump(NamedTuple):
 
     @property
     def factor(self) -> Decimal | None:
-        """By how much the greater of both is greater than the other, infinity over zero; None if one of them is 0."""
+        """By how much the greater of both is greater than the other, infinity over zero; None if one is 0 or empty.
+
+        Filling a field for the first time is no jump, and emptying one is judged by the totals and by its own guard.
+        """
         if not self.now or not self.new:
             return None
         if (self.now < 0) != (self.new < 0):
@@ -89,12 +92,11 @@ class Stakes:
                 self.unknown[name] += 1
             elif new is None:
                 self.cleared[name] += 1
-            if isinstance(new, Decimal):
-                self._add_number(row.row.number, name, now, new)
+            if _is_number(new) or (new is None and _is_number(now)):
+                self._add_number(row.row.number, name, _number(now), _number(new))
 
-    def _add_number(self, row: int, name: str, now: object, new: Decimal) -> None:
-        known = _number(now)
-        if known is None:
+    def _add_number(self, row: int, name: str, known: Decimal | None, new: Decimal | None) -> None:
+        if known is None or new is None:
             return
         total = self.totals.setdefault(name, Total())
         total.now += known
@@ -110,12 +112,16 @@ class Stakes:
         return sorted(self.jumps, reverse=True)
 
 
-def _number(now: object) -> Decimal | None:
-    """Return what a record holds as a number, an empty field as 0; None if it is none."""
-    if now is None:
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def _number(value: object) -> Decimal | None:
+    """Return a value as a number, an empty field as 0; None if it is none."""
+    if value is None:
         return Decimal(0)
     try:
-        return Decimal(str(now)) if not isinstance(now, (bool, Unknown)) else None
+        return Decimal(str(value)) if not isinstance(value, (bool, Unknown)) else None
     except InvalidOperation:
         return None
 
@@ -132,7 +138,7 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
     for name, total in stakes.totals.items():
         percent = total.change_percent
         share = "" if percent.is_infinite() else f" ({'+' if total.new >= total.now else '-'}{percent:,.1f}%)"
-        lines.append(f"Total of {name}: {total.now:,f} before, {total.new:,f} after{share}.")
+        lines.append(f"Total of {name} in these records: {total.now:,f} before, {total.new:,f} after{share}.")
     jumps = (f"Row {jump.row:,}: {jump.field} from {jump.now:,f} to {jump.new:,f}." for jump in stakes.largest_jumps())
     return [*lines, *jumps]
 

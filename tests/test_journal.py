@@ -184,6 +184,29 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
     assert outcome.kept == Kept('{"size": "l"}', "{}", "{}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "before"), [(OutcomeKind.FAILED, "new"), (OutcomeKind.REJECTED, "new"), (OutcomeKind.UNCONFIRMED, "old")]
+)
+def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applied(
+    tmp_path: Path, kind: OutcomeKind, before: str
+) -> None:
+    """Before an update that was certainly not applied, others may have changed the record: the later reading counts."""
+
+    async def go(journal: Journal, read: str, ended: OutcomeKind) -> None:
+        await journal.will_send([ready(7)])
+        await journal.will_change(7, read)
+        await journal.settle(Outcome(7, ended, message="why", kept=Kept(read, "{}", None)))
+
+    path = tmp_path / "journal.sqlite"
+    with created(path) as journal:
+        asyncio.run(go(journal, '"old"', kind))
+    with Journal.reopen(path, STARTED) as journal:
+        asyncio.run(go(journal, '"new"', OutcomeKind.UPDATED))
+        journal.flush()
+        (outcome,) = journal.outcomes()
+    assert outcome.kept == Kept(f'"{before}"', "{}", None)
+
+
 def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:
     """Half a surrogate, which SQLite does not take, ends the sending like a full disk."""
     with created(tmp_path / "journal.sqlite") as journal:

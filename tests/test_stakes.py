@@ -31,7 +31,7 @@ def test_every_figure_is_counted() -> None:
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("100.10"), Decimal("15.30"))
     assert [jump.row for jump in found.largest_jumps()] == [4, 3, 2]
     assert stakes_in_words(found)[0] == "5 records change."
-    assert "Total of amount: 100.10 before, 15.30 after (-84.7%)." in stakes_in_words(found)
+    assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in stakes_in_words(found)
 
 
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
@@ -42,6 +42,19 @@ def test_the_widest_factor_is_found_wherever_it_is() -> None:
     over_zero = stakes(money(1000, "1"), money(-1, "9")).widest
     assert over_zero is not None
     assert (over_zero.row, str(over_zero.factor)) == (3, "Infinity")
+
+
+def test_an_emptied_number_and_whole_numbers_count_in_the_totals() -> None:
+    """What is taken out of a column by clearing its cells is a change of its total as any other."""
+    emptied = stakes((FieldChange("amount", Decimal(90), None),), money(10, "10.5"), (FieldChange("name", "7", None),))
+    assert list(emptied.totals) == ["amount"]
+    assert (emptied.totals["amount"].now, emptied.totals["amount"].new) == (Decimal(100), Decimal("10.5"))
+    assert emptied.largest_jumps()[0].size == 90
+    assert emptied.cleared == {"amount": 1, "name": 1}
+    whole = stakes((FieldChange("count", 2, 10),), (FieldChange("flag", False, True),))
+    assert whole.totals.keys() == {"count"}
+    assert whole.widest is not None
+    assert whole.widest.factor == 5
 
 
 def test_five_jumps_are_kept_of_many() -> None:

@@ -21,16 +21,20 @@ _ANEW = "Write the undo workbook anew with `batch-updater undo`; what belongs el
 def expected_in(source: Source) -> Expected | None:
     """Return what the workbook expects of the records; None if it takes no run back.
 
+    A workbook does so by its document property; and by the sheet, since some programs drop the property on saving.
     Raises InputError if the sheet has gone or was changed: without it, newer changes would be overwritten.
     """
-    if source.mark not in MARKS:
-        return None
     names = [entry.name for entry in source.sheets]
+    is_marked = source.mark in MARKS
     if SHEET not in names:
+        if not is_marked:
+            return None
         raise _damaged(source, "it has gone", None)
     rows = (row for row in source.rows(names.index(SHEET)) if not is_blank_row(row.cells))
     header = next(rows, None)
     if header is None or tuple(header.cells[: len(COLUMNS)]) != COLUMNS:
+        if not is_marked:
+            return None
         raise _damaged(source, "its header row was changed", "A1")
     expected: dict[str, tuple[ExpectedValue, ...]] = {}
     for row in rows:

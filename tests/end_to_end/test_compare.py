@@ -74,7 +74,7 @@ def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
         assert (done.object["run"], done.object["requests"]) == (None, 4)
         said = batch_updater("check", "rows.csv", "--compare", cwd=tmp_path).out
     assert "2 records change." in said
-    assert "Total of SalesRevenue: " in said
+    assert "Total of SalesRevenue in these records: " in said
     assert "emptied in 1" in said
     book = openpyxl.load_workbook(done.object["results"])
     header, *changes = book["Changes"].iter_rows(values_only=True)

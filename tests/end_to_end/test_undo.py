@@ -310,6 +310,20 @@ def test_it_goes_through_a_spreadsheet_program_unharmed(bench: Bench) -> None:
     assert done(bench.run(undo.path)) == {"updated": 1}
 
 
+def test_the_sheet_alone_is_enforced_where_a_program_drops_the_property(bench: Bench) -> None:
+    """What a record was changed to since is not overwritten, although the workbook is no longer marked as an undo."""
+    undo = bench.undo(bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()])))
+    assert done(bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "newer"}).row()]))) == {"updated": 1}
+    book = openpyxl.load_workbook(undo.path)
+    for name in list(book.custom_doc_props.names):
+        del book.custom_doc_props[name]
+    book.save(undo.path)
+    assert done(bench.run(undo.path, input={"sheet": "Data"})) == {"rejected": 1}
+    record = bench.api.record("Pre", 1)
+    assert record is not None
+    assert record.name == "newer"
+
+
 def test_a_workbook_that_somebody_changed_is_not_replaced(bench: Bench) -> None:
     """An undo of ours is written anew in its place; one that was saved since is theirs."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()]))
