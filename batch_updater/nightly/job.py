@@ -133,12 +133,14 @@ class Job:
 
     def _run_all(self, files: Sequence[Waiting]) -> tuple[list[FileResult], Trouble | None]:
         results: list[FileResult] = []
+        waited_for: list[Waiting] = []
         for at, file in enumerate(files):
-            settled = self._one(file)
+            settled = _waits(file, waited_for) or self._one(file)
             if isinstance(settled, _Stopped):
                 left = [FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :]]
                 return [*results, settled.result, *left], settled.trouble
             results.append(settled)
+            waited_for += [file] if settled.verdict is Verdict.AGAIN else []
             self._say(f"{file.path.name}: {_in_a_line(settled)}")
         return results, None
 
@@ -229,6 +231,18 @@ class Job:
         filed = put_away(file.path, place, day, settled.workbook, settled.note)
         self._memory.put_down()
         return replace(result, moved_to=filed.file, results=filed.results)
+
+
+def _waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
+    """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
+    older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
+    if older is None:
+        return None
+    why = (
+        f"Left in the inbox: it is newer than {older.path.name}, whose rows are not all done; sent now, its values "
+        "could be overwritten by older ones. The next night goes on with both, in that order."
+    )
+    return FileResult(file.path.name, Verdict.LEFT, why)
 
 
 def _content(file: Waiting) -> str:

@@ -216,6 +216,22 @@ def test_rows_that_fail_are_tried_once_more_and_then_wait_for_the_next_night(tmp
     assert (targets.count("1"), targets.count("2")) == (1, 9)
 
 
+def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
+    """What the next night sends of the older file may not overwrite what a newer one says: the newest value stays."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "oldest.csv", (3, "Pre", "a"), age_s=3 * _HOUR_S)
+        opportunities(inbox / "older.csv", (1, "Pre", "old fault:status-503:8"), age_s=2 * _HOUR_S)
+        opportunities(inbox / "newer.csv", (1, "Pre", "new"))
+        first = night(tmp_path)
+        assert first.code == 3, first.err
+        assert by_name(first) == {"oldest.csv": "done", "older.csv": "again", "newer.csv": "left"}
+        assert "it is newer than older.csv" in first.object["files"][2]["note"]
+        second = night(tmp_path)
+        assert (second.code, by_name(second)) == (0, {"older.csv": "done", "newer.csv": "done"}), second.err
+        assert "new" in json.dumps(api.requests()[-1])
+
+
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
     with sandbox() as api:
