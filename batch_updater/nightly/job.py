@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.filing import Filed
     from batch_updater.nightly.inbox import Waiting
     from batch_updater.nightly.memory import MemoryFile
     from batch_updater.pipeline import Begun, Finished
@@ -45,6 +46,8 @@ _ENDS_THE_JOB = frozenset({
 })  # fmt: skip
 """Stops that the next file would meet as well."""
 _NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
+_CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
+_REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
 
 _Ran: TypeAlias = "FileResult | _Stopped"
 
@@ -147,6 +150,8 @@ class Job:
     def _one(self, file: Waiting) -> _Ran:
         if self._interrupts.count:
             return _stopped(file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."))
+        if stamp_of(file.path) != file.stamp:
+            return FileResult(file.path.name, Verdict.LEFT, _CHANGED)
         try:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file)
@@ -221,16 +226,21 @@ class Job:
         result = settled.result
         if result.verdict in (Verdict.AGAIN, Verdict.LEFT):
             return result
-        if stamp_of(file.path) != file.stamp:
-            why = "Another file was put in its place while it was run: what was read was applied, the new one waits."
-            return replace(result, verdict=Verdict.LEFT, note=why)
         nightly = self._config.nightly
         default = required_inbox(self._config).parent / result.verdict.value
         place = (nightly.done if result.verdict is Verdict.DONE else nightly.attention) or default
         day = self._started_at.astimezone().date()
-        filed = put_away(file.path, place, day, settled.workbook, settled.note)
+        filed = put_away(file, place, day, settled.workbook, settled.note)
         self._memory.put_down()
+        if filed.file is None:
+            return _replaced(result, filed)
         return replace(result, moved_to=filed.file, results=filed.results)
+
+
+def _replaced(result: FileResult, filed: Filed) -> FileResult:
+    """Return what became of a file in whose place is another now: whatever needs a person still does."""
+    verdict = result.verdict if result.verdict is Verdict.ATTENTION else Verdict.LEFT
+    return replace(result, verdict=verdict, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
 
 
 def _waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:

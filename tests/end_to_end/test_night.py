@@ -232,6 +232,28 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
         assert "new" in json.dumps(api.requests()[-1])
 
 
+def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
+    """One replaced under way keeps its verdict and the new one waits; one changed before its turn is not begun."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        write_rows(
+            inbox / "a.csv", [{"Id": row, "Type": "Pre", "OpportunityName": "a"} for row in (*range(1, 20), "x")]
+        )
+        aged(inbox / "a.csv", 2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (60, "Pre", "b"))
+        running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
+        while len(api.requests()) < 2:
+            time.sleep(0.02)
+        opportunities(inbox / "a.csv", (70, "Pre", "new"))
+        opportunities(inbox / "b.csv", (80, "Pre", "new"))
+        code, told, said = ended(running)
+    assert code == 1, said
+    assert {file["name"]: file["verdict"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
+    assert "another file was put in its place" in told["files"][0]["note"]
+    assert {path.name for path in inbox.iterdir()} == {"a.csv", "b.csv"}
+    assert names(tmp_path / "attention") == {"a-results"}
+
+
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
     with sandbox() as api:
