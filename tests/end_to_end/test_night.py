@@ -280,20 +280,23 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     assert (done.code, api_rows(done)) == (0, {"updated": 60}), done.err
 
 
-def test_a_job_killed_before_the_file_was_moved_moves_it_the_next_time(tmp_path: Path) -> None:
-    """What was applied is neither applied again nor called a repetition."""
+def test_files_that_could_not_be_moved_are_moved_the_next_time(tmp_path: Path) -> None:
+    """That concerns each alone; what was applied is neither applied again nor called a repetition."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        opportunities(inbox / "b.csv", (2, "Pre", "b"))
         # A file where the folder should be: the moving fails as on a full disk.
         (tmp_path / "done").write_text("in the way", encoding="utf-8")
-        first = night(tmp_path)
-        assert (first.code, first.object["stopped"]) == (3, "disk"), first.err
+        for _ in range(2):
+            failed = night(tmp_path)
+            assert (failed.code, by_name(failed)) == (1, {"a.csv": "attention", "b.csv": "attention"}), failed.err
+            assert "It could not be put away" in failed.object["files"][0]["note"]
         (tmp_path / "done").unlink()
-        second = night(tmp_path)
-        assert (second.code, by_name(second)) == (0, {"a.csv": "done"}), second.out
-        assert len(api.requests()) == 1
-    assert names(tmp_path / "done") == {"a.csv", "a-results"}
+        last = night(tmp_path)
+        assert (last.code, by_name(last)) == (0, {"a.csv": "done", "b.csv": "done"}), last.out
+        assert len(api.requests()) == 2
+    assert names(tmp_path / "done") == {"a.csv", "a-results", "b.csv", "b-results"}
 
 
 @pytest.mark.parametrize(("settings", "said"), [("", "nightly.inbox"), ("nightly: {inbox: nowhere}\n", "nowhere")])
