@@ -10,40 +10,56 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.files import sync_folder
+from batch_updater.nightly.inbox import stamp_of
 
 if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from batch_updater.nightly.inbox import Waiting
+
 _NAMES_TRIED = 10_000
+_PRIVATE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
     """Where everything went."""
 
-    file: Path
+    file: Path | None
+    """None if it stays where it was: another has been put in its place."""
     results: Path | None
     note: Path | None
 
 
-def put_away(file: Path, place: Path, day: date, results: Path | None = None, note: str = "") -> Filed:
+def put_away(waiting: Waiting, place: Path, day: date, results: Path | None = None, note: str = "") -> Filed:
     """Move a file to `place/<day>/`, with a copy of its workbook and its note as `<name>.txt`.
 
-    The file goes last: while it is still in the inbox, the next night finds it there. Raises OSError.
+    The file goes last: while it is still in the inbox, the next night finds it there. If it is not the one any more
+    that was waiting, it stays, and only what was made of the other is put away. Raises OSError.
     """
+    file = waiting.path
     folder = place / day.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     target = _free_name(folder, file.name, f"{file.name}.txt" if note else None)
     # Whoever may read the file may read what became of it.
-    mode = file.stat().st_mode & 0o666
+    mode = _mode(file) & 0o666
     workbook = written = None
     if results is not None:
         workbook = _copied(results, _free_name(folder, results.name, None), mode)
     if note:
         written = _noted(target.with_name(f"{target.name}.txt"), note, mode)
+    if stamp_of(file) != waiting.stamp:
+        return Filed(None, workbook, written)
     _move(file, target)
     return Filed(target, workbook, written)
+
+
+def _mode(file: Path) -> int:
+    try:
+        return file.stat().st_mode
+    except FileNotFoundError:
+        return _PRIVATE  # somebody has taken it away
 
 
 def _free_name(folder: Path, name: str, companion: str | None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.filing import Filed
     from batch_updater.nightly.inbox import Waiting
     from batch_updater.nightly.memory import MemoryFile
     from batch_updater.pipeline import Begun, Finished
@@ -45,6 +47,8 @@ _ENDS_THE_JOB = frozenset({
 })  # fmt: skip
 """Stops that the next file would meet as well."""
 _NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
+_CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
+_REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
 
 _Ran: TypeAlias = "FileResult | _Stopped"
 
@@ -98,11 +102,13 @@ class Job:
         self._config = config
         self._environ = environ
         self._memory = memory
-        self._earlier_in_hand = memory.memory.in_hand
+        self._earlier = memory.memory
         self._interrupts = interrupts
         self._say = say
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
+        self.results: list[FileResult] = []
+        """What became of the files so far."""
 
     def run(self, look_s: float = LOOK_S) -> Night:
         """Run every finished file. Raises ConfigError if the inbox cannot be used."""
@@ -116,41 +122,47 @@ class Job:
         skipped = [
             FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.") for file in found.skipped
         ]
-        ran, trouble = self._run_all(self._unfinished_first(found.finished))
-        return Night(inbox, (*ran, *skipped), trouble, self._started_at, time.monotonic() - self._clock)
+        trouble = self._run_all(self._unfinished_first(found.finished))
+        return Night(inbox, (*self.results, *skipped), trouble, self._started_at, time.monotonic() - self._clock)
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
         """Put first what an earlier night was about to move, then what it began: nothing newer may come in between."""
-        held = self._earlier_in_hand
         begun = {
             past.identity.content
             for past in past_runs(self._config.results.folder)
             if not isinstance(past, DamagedRun) and past.is_unfinished
         }
         return sorted(
-            files, key=lambda file: (not (held and held.is_of(file)), bool(begun) and _content(file) not in begun)
+            files, key=lambda file: (not self._earlier.held(file), bool(begun) and _content(file) not in begun)
         )
 
-    def _run_all(self, files: Sequence[Waiting]) -> tuple[list[FileResult], Trouble | None]:
-        results: list[FileResult] = []
+    def _run_all(self, files: Sequence[Waiting]) -> Trouble | None:
+        waited_for: list[Waiting] = []
         for at, file in enumerate(files):
-            settled = self._one(file)
+            settled = _waits(file, waited_for) or self._one(file)
             if isinstance(settled, _Stopped):
                 left = [FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :]]
-                return [*results, settled.result, *left], settled.trouble
-            results.append(settled)
+                self.results += [settled.result, *left]
+                return settled.trouble
+            self.results.append(settled)
+            waited_for += [file] if settled.verdict is Verdict.AGAIN else []
             self._say(f"{file.path.name}: {_in_a_line(settled)}")
-        return results, None
+        return None
 
     def _one(self, file: Waiting) -> _Ran:
         if self._interrupts.count:
             return _stopped(file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."))
+        if stamp_of(file.path) != file.stamp:
+            return FileResult(file.path.name, Verdict.LEFT, _CHANGED)
         try:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file)
-            return settled if isinstance(settled, _Stopped) else self._filed(file, settled)
         except (OSError, JournalError) as error:
             return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)))
+        except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
+            self._say(f"{file.path.name}:\n{traceback.format_exc()}")
+            settled = _faulty(file)
+        return settled if isinstance(settled, _Stopped) else self._filed(file, settled)
 
     def _attempted(self, file: Waiting) -> _Settled | _Stopped:
         """Run a file, once more if rows were not done; say what that comes to."""
@@ -211,24 +223,50 @@ class Job:
 
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
         """Whether an earlier night was killed after it had run this very file and before it was moved."""
-        held = self._earlier_in_hand
-        return bool(held and held.is_of(file) and past.ended_at and past.ended_at >= held.since)
+        held = self._earlier.held(file)
+        return bool(held and past.ended_at and past.ended_at >= held.since)
 
     def _filed(self, file: Waiting, settled: _Settled) -> FileResult:
-        """Put a file away, unless somebody has put another in its place while it was run. Raises OSError."""
+        """Put a file away; one for which that fails stays, and a person is told."""
         result = settled.result
         if result.verdict in (Verdict.AGAIN, Verdict.LEFT):
             return result
-        if stamp_of(file.path) != file.stamp:
-            why = "Another file was put in its place while it was run: what was read was applied, the new one waits."
-            return replace(result, verdict=Verdict.LEFT, note=why)
+        try:
+            return self._moved(file, settled)
+        except OSError as error:
+            note = f"{result.note} It could not be put away ({error.strerror}); the next night tries that again."
+            return replace(result, verdict=Verdict.ATTENTION, note=note.strip())
+
+    def _moved(self, file: Waiting, settled: _Settled) -> FileResult:
+        """Put a file away, unless somebody has put another in its place while it was run. Raises OSError."""
+        result = settled.result
         nightly = self._config.nightly
         default = required_inbox(self._config).parent / result.verdict.value
         place = (nightly.done if result.verdict is Verdict.DONE else nightly.attention) or default
         day = self._started_at.astimezone().date()
-        filed = put_away(file.path, place, day, settled.workbook, settled.note)
-        self._memory.put_down()
+        filed = put_away(file, place, day, settled.workbook, settled.note)
+        self._memory.put_down(file)
+        if filed.file is None:
+            return _replaced(result, filed)
         return replace(result, moved_to=filed.file, results=filed.results)
+
+
+def _replaced(result: FileResult, filed: Filed) -> FileResult:
+    """Return what became of a file in whose place is another now: whatever needs a person still does."""
+    verdict = result.verdict if result.verdict is Verdict.ATTENTION else Verdict.LEFT
+    return replace(result, verdict=verdict, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
+
+
+def _waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
+    """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
+    older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
+    if older is None:
+        return None
+    why = (
+        f"Left in the inbox: it is newer than {older.path.name}, whose rows are not all done; sent now, its values "
+        "could be overwritten by older ones. The next night goes on with both, in that order."
+    )
+    return FileResult(file.path.name, Verdict.LEFT, why)
 
 
 def _content(file: Waiting) -> str:
@@ -300,6 +338,15 @@ def _refused(file: Waiting, error: BatchUpdaterError) -> _Settled:
 def _for_person(file: Waiting, message: str, remedy: str) -> _Settled:
     note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
     return _Settled(FileResult(file.path.name, Verdict.ATTENTION, f"{message} {remedy}".strip()), note=note)
+
+
+def _faulty(file: Waiting) -> _Settled:
+    settled = _for_person(
+        file,
+        "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
+        "See the log of the job for the fault and report it; then run the file by hand, which goes on where it ended.",
+    )
+    return replace(settled, result=replace(settled.result, fault=True))
 
 
 def _day_and_time(at: datetime) -> str:

@@ -1,17 +1,18 @@
-"""What one night leaves for the next: how it ended, and which file it was about to put away."""
+"""What one night leaves for the next: how it ended, and which files it was about to put away."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from batch_updater.files import private_folder, write_whole
-from batch_updater.nightly.inbox import Stamp, Waiting
+from batch_updater.nightly.inbox import Stamp, stamp_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from batch_updater.nightly.inbox import Waiting
 
 _NAME = ".nightly.json"
 
@@ -35,7 +36,11 @@ class Memory:
 
     exit_code: int | None = None
     """Of the last night; None if there was none."""
-    in_hand: InHand | None = None
+    in_hand: tuple[InHand, ...] = ()
+
+    def held(self, file: Waiting) -> InHand | None:
+        """Return what is noted of that very file."""
+        return next((held for held in self.in_hand if held.is_of(file)), None)
 
 
 class MemoryFile:
@@ -46,12 +51,14 @@ class MemoryFile:
         self.memory = _read(self._path)
 
     def take_in_hand(self, file: Waiting, since: datetime) -> None:
-        """Note the file that is run next. Raises OSError."""
-        self._keep(replace(self.memory, in_hand=InHand(str(file.path), file.stamp, since)))
+        """Note the file that is run next; what has left the inbox is forgotten. Raises OSError."""
+        held = self.memory.held(file) or InHand(str(file.path), file.stamp, since)
+        others = [one for one in self.memory.in_hand if one != held and stamp_of(Path(one.path)) == one.stamp]
+        self._keep(replace(self.memory, in_hand=(*others, held)))
 
-    def put_down(self) -> None:
-        """Note that the file in hand has been put away. Raises OSError."""
-        self._keep(replace(self.memory, in_hand=None))
+    def put_down(self, file: Waiting) -> None:
+        """Note that a file has been put away. Raises OSError."""
+        self._keep(replace(self.memory, in_hand=tuple(one for one in self.memory.in_hand if not one.is_of(file))))
 
     def end(self, exit_code: int) -> None:
         """Note how the night ended; what is still in hand stays noted. Raises OSError."""
@@ -72,8 +79,10 @@ def _read(path: Path) -> Memory:
     """Read the memory; one that is missing or damaged is empty: the worst is a message too many or too few."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        held = told["in_hand"]
-        in_hand = held and InHand(held["path"], Stamp(**held["stamp"]), datetime.fromisoformat(held["since"]))
-        return Memory(told["exit_code"], in_hand)
+        return Memory(told["exit_code"], tuple(_held(one) for one in told["in_hand"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Memory()
+
+
+def _held(told: dict[str, Any]) -> InHand:
+    return InHand(told["path"], Stamp(**told["stamp"]), datetime.fromisoformat(told["since"]))

@@ -45,6 +45,8 @@ class FileResult:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    fault: bool = False
+    """Whether the program itself failed at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Night:
     @property
     def exit_code(self) -> ExitCode:
         """What the process tells its caller."""
+        if any(file.fault for file in self.files):
+            return ExitCode.FAULT
         if self.trouble:
             return self.trouble.exit_code
         if self.of(Verdict.AGAIN):

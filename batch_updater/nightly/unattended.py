@@ -12,16 +12,17 @@ from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
 from batch_updater.nightly.job import Job, required_inbox
 from batch_updater.nightly.memory import MemoryFile
-from batch_updater.nightly.message import compose, is_due
+from batch_updater.nightly.message import Message, compose, is_due
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batch_updater.config import Config
     from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.night import FileResult
 
 _FAULT = ExitCode.FAULT
 
@@ -32,9 +33,10 @@ def run_night(config: Config, environ: Mapping[str, str], interrupts: Interrupts
     Raises LockedError if another one is going on, ConfigError if the inbox cannot be used.
     """
     teller = _Teller(config, environ, say)
-    with teller.tells_of_faults(), locked_inbox(required_inbox(config)):
+    job = Job(config, environ, teller.memory, interrupts, say)
+    with teller.tells_of_faults(job.results), locked_inbox(required_inbox(config)):
         teller.starts()
-        night = Job(config, environ, teller.memory, interrupts, say).run()
+        night = job.run()
         teller.tell(night)
         return night
 
@@ -59,8 +61,7 @@ class _Teller:
         self._has_told = True
         settings, last = self._config.nightly, self.memory.memory.exit_code
         if is_due(settings.notify_when, night, last):
-            for failure in notify(compose(night, last), settings.notify, self._environ):
-                self._failed(failure)
+            self._notify(night, last)
         self._failed(write_metrics(settings.metrics, night))
         self._ping(ping.SUCCESS if night.exit_code == ExitCode.OK else ping.FAILURE)
         try:
@@ -68,9 +69,18 @@ class _Teller:
         except OSError as error:
             self._failed(f"How the night ended could not be noted: {error.strerror}.")
 
+    def _notify(self, night: Night, last: int | None) -> None:
+        try:
+            message = compose(night, last)
+        except Exception as error:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
+            self._failed(f"The message could not be composed ({type(error).__name__}); the verdict alone was sent.")
+            message = Message(f"batch-updater: {night.verdict}", f"{night.verdict}\nSee the log of the job.", ())
+        for failure in notify(message, self._config.nightly.notify, self._environ):
+            self._failed(failure)
+
     @contextmanager
-    def tells_of_faults(self) -> Iterator[None]:
-        """Tell people of what ends the job before it has a result; the exception goes its way."""
+    def tells_of_faults(self, so_far: Sequence[FileResult]) -> Iterator[None]:
+        """Tell people of what ends the job before its end, and what it has done; the exception goes its way."""
         fault: Trouble | None = Trouble("fault", "It met a fault of the program itself.", "Look at its log.", _FAULT)
         try:
             yield
@@ -86,11 +96,11 @@ class _Teller:
             raise
         finally:
             if fault and not self._has_told:
-                self.tell(self._night_of(fault))
+                self.tell(self._night_of(fault, so_far))
 
-    def _night_of(self, fault: Trouble) -> Night:
+    def _night_of(self, fault: Trouble, so_far: Sequence[FileResult]) -> Night:
         elapsed_s = (datetime.now(UTC) - self._started_at).total_seconds()
-        return Night(self._config.nightly.inbox or Path("?"), (), fault, self._started_at, elapsed_s)
+        return Night(self._config.nightly.inbox or Path("?"), tuple(so_far), fault, self._started_at, elapsed_s)
 
     def _ping(self, sign: str) -> None:
         self._failed(ping.ping(self._config.nightly.health_check, sign, self._environ))

@@ -216,6 +216,44 @@ def test_rows_that_fail_are_tried_once_more_and_then_wait_for_the_next_night(tmp
     assert (targets.count("1"), targets.count("2")) == (1, 9)
 
 
+def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
+    """What the next night sends of the older file may not overwrite what a newer one says: the newest value stays."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "oldest.csv", (3, "Pre", "a"), age_s=3 * _HOUR_S)
+        opportunities(inbox / "older.csv", (1, "Pre", "old fault:status-503:8"), age_s=2 * _HOUR_S)
+        opportunities(inbox / "newer.csv", (1, "Pre", "new"))
+        first = night(tmp_path)
+        assert first.code == 3, first.err
+        assert by_name(first) == {"oldest.csv": "done", "older.csv": "again", "newer.csv": "left"}
+        assert "it is newer than older.csv" in first.object["files"][2]["note"]
+        second = night(tmp_path)
+        assert (second.code, by_name(second)) == (0, {"older.csv": "done", "newer.csv": "done"}), second.err
+        assert "new" in json.dumps(api.requests()[-1])
+
+
+def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
+    """One replaced under way keeps its verdict and the new one waits; one changed before its turn is not begun."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        write_rows(
+            inbox / "a.csv", [{"Id": row, "Type": "Pre", "OpportunityName": "a"} for row in (*range(1, 20), "x")]
+        )
+        aged(inbox / "a.csv", 2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (60, "Pre", "b"))
+        running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
+        while len(api.requests()) < 2:
+            time.sleep(0.02)
+        opportunities(inbox / "a.csv", (70, "Pre", "new"))
+        opportunities(inbox / "b.csv", (80, "Pre", "new"))
+        code, told, said = ended(running)
+    assert code == 1, said
+    assert {file["name"]: file["verdict"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
+    assert "another file was put in its place" in told["files"][0]["note"]
+    assert {path.name for path in inbox.iterdir()} == {"a.csv", "b.csv"}
+    assert names(tmp_path / "attention") == {"a-results"}
+
+
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     """A second job exits with 4 and names the first; SIGTERM drains, ends with 3 and keeps what is not done."""
     with sandbox() as api:
@@ -242,20 +280,23 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
     assert (done.code, api_rows(done)) == (0, {"updated": 60}), done.err
 
 
-def test_a_job_killed_before_the_file_was_moved_moves_it_the_next_time(tmp_path: Path) -> None:
-    """What was applied is neither applied again nor called a repetition."""
+def test_files_that_could_not_be_moved_are_moved_the_next_time(tmp_path: Path) -> None:
+    """That concerns each alone; what was applied is neither applied again nor called a repetition."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        opportunities(inbox / "b.csv", (2, "Pre", "b"))
         # A file where the folder should be: the moving fails as on a full disk.
         (tmp_path / "done").write_text("in the way", encoding="utf-8")
-        first = night(tmp_path)
-        assert (first.code, first.object["stopped"]) == (3, "disk"), first.err
+        for _ in range(2):
+            failed = night(tmp_path)
+            assert (failed.code, by_name(failed)) == (1, {"a.csv": "attention", "b.csv": "attention"}), failed.err
+            assert "It could not be put away" in failed.object["files"][0]["note"]
         (tmp_path / "done").unlink()
-        second = night(tmp_path)
-        assert (second.code, by_name(second)) == (0, {"a.csv": "done"}), second.out
-        assert len(api.requests()) == 1
-    assert names(tmp_path / "done") == {"a.csv", "a-results"}
+        last = night(tmp_path)
+        assert (last.code, by_name(last)) == (0, {"a.csv": "done", "b.csv": "done"}), last.out
+        assert len(api.requests()) == 2
+    assert names(tmp_path / "done") == {"a.csv", "a-results", "b.csv", "b-results"}
 
 
 @pytest.mark.parametrize(("settings", "said"), [("", "nightly.inbox"), ("nightly: {inbox: nowhere}\n", "nowhere")])

@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from batch_updater.nightly.filing import put_away
+from batch_updater.nightly.inbox import Waiting, stamp_of
 
 DAY = date(2026, 11, 24)
+
+
+def waiting(file: Path) -> Waiting:
+    stamp = stamp_of(file)
+    assert stamp
+    return Waiting(file, stamp)
 
 
 def names(folder: Path) -> dict[str, str]:
@@ -25,7 +32,8 @@ def test_a_file_goes_with_its_workbook_and_its_note(tmp_path: Path) -> None:
     file.write_text("rows", encoding="utf-8")
     file.chmod(0o640)
     workbook.write_text("outcomes", encoding="utf-8")
-    filed = put_away(file, tmp_path / "attention", DAY, workbook, "look at it")
+    filed = put_away(waiting(file), tmp_path / "attention", DAY, workbook, "look at it")
+    assert filed.file
     assert names(filed.file.parent) == {"a.csv": "rows", "a-results.xlsx": "outcomes", "a.csv.txt": "look at it"}
     assert filed.file.parent == tmp_path / "attention" / "2026-11-24"
     assert {path.stat().st_mode & 0o777 for path in filed.file.parent.iterdir()} == {0o640}
@@ -38,7 +46,7 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     for number in range(1, 4):
         file = tmp_path / "a.csv"
         file.write_text(f"rows {number}", encoding="utf-8")
-        put_away(file, tmp_path / "to", DAY, note=f"note {number}")
+        put_away(waiting(file), tmp_path / "to", DAY, note=f"note {number}")
     assert names(tmp_path / "to" / "2026-11-24") == {
         "a.csv": "rows 1", "a.csv.txt": "note 1", "a-2.csv": "rows 2", "a-2.csv.txt": "note 2",
         "a-3.csv": "rows 3", "a-3.csv.txt": "note 3",
@@ -53,7 +61,8 @@ def test_a_file_goes_to_another_file_system(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=shared) as elsewhere:
         file = tmp_path / "a.csv"
         file.write_text("rows", encoding="utf-8")
-        filed = put_away(file, Path(elsewhere), DAY)
+        filed = put_away(waiting(file), Path(elsewhere), DAY)
+        assert filed.file
         assert names(filed.file.parent) == {"a.csv": "rows"}
     assert not file.exists()
 
@@ -65,5 +74,18 @@ def test_a_file_that_cannot_be_moved_stays(tmp_path: Path) -> None:
     file.write_text("rows", encoding="utf-8")
     (tmp_path / "to").mkdir(mode=0o500)
     with pytest.raises(PermissionError):
-        put_away(file, tmp_path / "to", DAY)
+        put_away(waiting(file), tmp_path / "to", DAY)
     assert file.read_text(encoding="utf-8") == "rows"
+
+
+def test_a_file_that_was_replaced_stays(tmp_path: Path) -> None:
+    """What was not read is not put away; the workbook and the note about what was read are."""
+    file, workbook = tmp_path / "a.csv", tmp_path / "a-results.xlsx"
+    file.write_text("rows", encoding="utf-8")
+    workbook.write_text("outcomes", encoding="utf-8")
+    read = waiting(file)
+    file.write_text("other rows", encoding="utf-8")
+    filed = put_away(read, tmp_path / "to", DAY, workbook, "note")
+    assert filed.file is None
+    assert file.read_text(encoding="utf-8") == "other rows"
+    assert names(tmp_path / "to" / "2026-11-24") == {"a-results.xlsx": "outcomes", "a.csv.txt": "note"}

@@ -22,6 +22,7 @@ AGAIN, LEFT = file(Verdict.AGAIN, "c.csv", failed=1), file(Verdict.LEFT, "d.csv"
     ("made", "code"),
     [
         (night(), 0), (night(DONE, LEFT), 0), (night(DONE, ATTENTION), 1), (night(ATTENTION, AGAIN), 3),
+        (night(DONE, replace(ATTENTION, fault=True), trouble=QUOTA), 70),
         (night(ATTENTION, trouble=QUOTA), 3), (night(ATTENTION, trouble=LOCKED), 4),
     ],
 )  # fmt: skip
