@@ -315,7 +315,7 @@ def test_the_sheet_alone_is_enforced_where_a_program_drops_the_property(bench: B
     undo = bench.undo(bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()])))
     assert done(bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "newer"}).row()]))) == {"updated": 1}
     book = openpyxl.load_workbook(undo.path)
-    properties = book.custom_doc_props  # type: ignore[attr-defined]  (not in the stubs)
+    properties = book.custom_doc_props  # type: ignore[attr-defined]  # not in the stubs
     for name in list(properties.names):
         del properties[name]
     book.save(undo.path)
