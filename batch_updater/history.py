@@ -42,6 +42,10 @@ class Identity:
     """SHA-256 of the endpoint's description, and which operation of it."""
     base_url: str | None
 
+    def has_same_rows(self, other: Identity) -> bool:
+        """Whether the same rows go to the same API, be they read in another way."""
+        return (self.content, self.sheet, self.base_url) == (other.content, other.sheet, other.base_url)
+
     def changed_since(self, earlier: Identity) -> str:
         """Return what differs, in words; '' if nothing does."""
         changes = [words for key, words in _PARTS_OF_IDENTITY.items() if asdict(self)[key] != asdict(earlier)[key]]
@@ -91,6 +95,11 @@ class PastRun:
     def started_at(self) -> datetime:
         """When it was first started."""
         return self.parts[0].started_at
+
+    @property
+    def last_started_at(self) -> datetime:
+        """When its last part was started: the last time that somebody wanted it to go on."""
+        return self.parts[-1].started_at
 
     @property
     def ended_at(self) -> datetime | None:
@@ -268,6 +277,14 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
             changed = identity.changed_since(past.identity)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
     return Earlier(note=note)
+
+
+def applied_before(parent: Path, identity: Identity) -> PastRun | None:
+    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were."""
+    for past in _newest_first(past_runs(parent)):
+        if isinstance(past, PastRun) and past.confirmed and past.identity.has_same_rows(identity):
+            return past
+    return None
 
 
 def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:

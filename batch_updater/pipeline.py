@@ -129,6 +129,11 @@ class Begun:
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
+    def is_left_since(self, age: timedelta) -> bool:
+        """Whether nobody has gone on for so long with the run that it goes on with, or its clock was wrong."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
+
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
         if self.is_old and self.to_send and self.earlier.resumed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater import pipeline
@@ -18,7 +18,7 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
 )  # fmt: skip
-from batch_updater.history import DamagedRun, past_runs
+from batch_updater.history import DamagedRun, applied_before, past_runs
 from batch_updater.model import StopReason
 from batch_updater.nightly.filing import put_away
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
+_OLD = timedelta(hours=36)
+"""A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
 _ENDS_THE_JOB = frozenset({
-    StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.ALL_ALIKE, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
+    StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
     StopReason.INTERRUPTED, StopReason.DISK,
 })  # fmt: skip
 """Stops that the next file would meet as well."""
@@ -199,16 +201,17 @@ class Job:
 
     def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
-        if begun.is_old and begun.to_send and begun.earlier.resumed:
-            began = moment(begun.earlier.resumed.started_at)
+        resumed = begun.earlier.resumed
+        if resumed and begun.to_send and begun.is_left_since(_OLD):
+            began = moment(resumed.last_started_at)
             return _for_person(
                 file,
-                f"Nothing of it was sent: its run of {began} is unfinished, but more than a day old. Going on "
+                f"Nothing of it was sent: its run of {began} is unfinished, and was left for more than a day and a half. Going on "
                 "with it could overwrite changes that others have made since.",
                 "To go on all the same, run the file by hand with --yes; to send every row anew, add --restart.",
             )
-        past = begun.earlier.finished
-        if past is None or not past.confirmed:
+        past = None if resumed else applied_before(self._config.results.folder, begun.identity)
+        if past is None:
             return None
         if self._was_only_to_be_moved(file, past):
             return _as_it_ended(file, past)
@@ -224,7 +227,7 @@ class Job:
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
         """Whether an earlier night was killed after it had run this very file and before it was moved."""
         held = self._earlier.held(file)
-        return bool(held and past.ended_at and past.ended_at >= held.since)
+        return bool(held and not past.is_unfinished and past.ended_at and past.ended_at >= held.since)
 
     def _filed(self, file: Waiting, settled: _Settled) -> FileResult:
         """Put a file away; one for which that fails stays, and a person is told."""
@@ -294,7 +297,7 @@ def _is_worth_another(finished: Finished, starts: int) -> bool:
 def _judged(file: Waiting, made: Sequence[Finished]) -> _Settled:
     last = made[-1]
     summary, note, verdict = last.summary, "", Verdict.DONE
-    if last.stop:  # after too many failures, or rows that wait for one that has to be repaired
+    if last.stop:  # too many failures, every row refused alike, or rows that wait for one that has to be repaired
         verdict, note = Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}"
     elif again := summary.total(RUN_AGAIN):
         verdict = Verdict.AGAIN

@@ -337,19 +337,58 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
 
 
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
-    """What began more than a day ago is not gone on with unattended: the note beside the file says what to do."""
+    """What was left for more than 36 hours is not gone on with unattended: the note beside the file says what to do."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
-        make_older(journal_of(tmp_path), 1.1)
+        make_older(journal_of(tmp_path), 1.6)
         before = len(api.requests())
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
         assert len(api.requests()) == before
         (note,) = (tmp_path / "attention").glob("*/unfinished.csv.txt")
-        assert "more than a day old" in note.read_text(encoding="utf-8")
+        assert "left for more than a day and a half" in note.read_text(encoding="utf-8")
         (file,) = (tmp_path / "attention").glob("*/unfinished.csv")
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
+
+
+def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None:
+    """A job of every day takes up again what it began days ago: what counts is when it last went on with it."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:16 b"))
+        for _ in range(2):
+            assert by_name(night(tmp_path)) == {"a.csv": "again"}
+            make_older(journal_of(tmp_path), 1.1)
+        done = night(tmp_path)
+        assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.out
+
+
+def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path) -> None:
+    """It is not gone on with night after night, and the others have their turn."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        rows = [(row, "Pre", f"fault:status-400:9 {row}") for row in range(1, 60)]
+        opportunities(inbox / "a.csv", *rows, age_s=2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (100, "Pre", "b"))
+        done = night(tmp_path)
+    assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
+    assert "a.csv" in names(tmp_path / "attention")
+
+
+def test_the_same_content_is_a_repetition_whatever_the_settings(tmp_path: Path) -> None:
+    """Another constant does not make it another file; what was applied to another API does not count."""
+    with sandbox() as api, sandbox() as other:
+        inbox = prepared(tmp_path, api.url)
+        for name, settings, verdict in (
+            ("a.csv", {}, "done"),
+            ("b.csv", {"BATCH_UPDATER_INPUT__CONSTANTS": "{StageName: Closed}"}, "attention"),
+            ("c.csv", {"BATCH_UPDATER_API__BASE_URL": other.url}, "done"),
+        ):
+            opportunities(inbox / name, (1, "Pre", "a"))
+            done = night(tmp_path, **settings)
+            assert by_name(done) == {name: verdict}, done.out
+        assert len(api.requests()) == 1
 
 
 def test_a_repetition_is_applied_where_that_is_allowed(tmp_path: Path) -> None:
