@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
 _JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
-_OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|.+-results-\d{8}-\d{6}( \(\d+\))?\.xlsx")
+_OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-results-\d{8}-\d{6}( \(\d+\))?\.xlsx")
 
 
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:

@@ -28,7 +28,7 @@ def clean(parent: Path, *, days_later: float, in_use: Path | None = None) -> Non
 def finished(parent: Path, name: str = NAME) -> Path:
     """Make the folder of a finished run with all that a run leaves there."""
     folder = made(parent, name, *ALL_DONE)
-    for file in ("input.csv", "run.log", "report.html", "items-results-20260102-030405.xlsx"):
+    for file in ("input.csv", "run.log", "report.html", "undo.xlsx", "items-results-20260102-030405.xlsx"):
         (folder / file).touch()
     return folder
 
@@ -87,7 +87,7 @@ def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
     (linked / "journal.sqlite").symlink_to(real / "journal.sqlite")
     clean(runs, days_later=1000)
     assert sorted(path.name for path in real.iterdir()) == [
-        "input.csv", "items-results-20260102-030405.xlsx", "journal.sqlite", "report.html", "run.log",
+        "input.csv", "items-results-20260102-030405.xlsx", "journal.sqlite", "report.html", "run.log", "undo.xlsx",
     ]  # fmt: skip
     assert linked.exists()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -125,7 +124,7 @@ def _unsettled(path: Path, before: Stamp | None, now_s: float) -> str | None:
     after = stamp_of(path)
     if before is None or after is None:
         return "it was taken away while it was looked at"
-    if before != after or not stat.S_ISREG(path.lstat().st_mode):
+    if before != after or path.is_symlink() or not path.is_file():
         return "it is still being written"
     age_s = now_s - after.mtime_ns / 1e9
     if age_s < 0:

@@ -206,8 +206,8 @@ class Job:
             began = moment(resumed.last_started_at)
             return _for_person(
                 file,
-                f"Nothing of it was sent: its run of {began} is unfinished, and was left for more than a day and a half. Going on "
-                "with it could overwrite changes that others have made since.",
+                f"Nothing of it was sent: its run of {began} is unfinished, and was left for more than 36 hours. "
+                "Going on with it could overwrite changes that others have made since.",
                 "To go on all the same, run the file by hand with --yes; to send every row anew, add --restart.",
             )
         past = None if resumed else applied_before(self._config.results.folder, begun.identity)

@@ -347,7 +347,7 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
         assert len(api.requests()) == before
         (note,) = (tmp_path / "attention").glob("*/unfinished.csv.txt")
-        assert "left for more than a day and a half" in note.read_text(encoding="utf-8")
+        assert "left for more than 36 hours" in note.read_text(encoding="utf-8")
         (file,) = (tmp_path / "attention").glob("*/unfinished.csv")
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
