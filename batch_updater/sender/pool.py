@@ -54,7 +54,7 @@ _SPREAD_OVER_S = 1.0
 """The workers begin within so long, however slow the service is."""
 _AHEAD_OF_A_WORKER = 2
 """How many jobs are made ready ahead for each worker, at most."""
-_AHEAD_S = 0.1
+_AHEAD_S = 0.02
 """How long the jobs last that are made ready ahead of the workers: a few commits of the journal.
 
 Those jobs count as possibly in flight if the program is killed, so they are no more than the rate needs."""
