@@ -35,6 +35,8 @@ _T = TypeVar("_T")
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
 """For each step."""
+_ROUNDS_TO_CLOSE = 5
+"""Rounds of the event loop after which a connection that was aborted has closed its socket."""
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
 _WRITTEN_IN = 2026
@@ -160,15 +162,18 @@ def _unanswered(failed: Finding) -> Iterator[Finding]:
 async def _ask(api: ApiSettings, base_url: str) -> _Heard:
     secure = base_url.startswith("https:")
     connector = _Observed(tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
-    async with (
-        aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=LIMIT_S),
-        ) as session,
-        session.head(f"{base_url}/", allow_redirects=False, proxy=proxy_for(api, base_url)) as response,
-    ):
-        return _Heard(response.status, response.headers.get("Date"), connector.certificate_ends)
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=LIMIT_S),
+            ) as session,
+            session.head(f"{base_url}/", allow_redirects=False, proxy=proxy_for(api, base_url)) as response,
+        ):
+            return _Heard(response.status, response.headers.get("Date"), connector.certificate_ends)
+    finally:
+        await connector.abort()
 
 
 class _Observed(aiohttp.TCPConnector):
@@ -177,10 +182,19 @@ class _Observed(aiohttp.TCPConnector):
     def __init__(self, tls: ssl.SSLContext | bool) -> None:
         super().__init__(limit=1, ssl=tls)
         self.certificate_ends: datetime | None = None
+        self._transport: asyncio.Transport | None = None
+
+    async def abort(self) -> None:
+        """Let go of the socket now; a secure connection would first wait for a goodbye, beyond the loop's end."""
+        if self._transport:
+            self._transport.abort()
+        for _ in range(_ROUNDS_TO_CLOSE):
+            await asyncio.sleep(0)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
         """Give a connection. Raises what aiohttp raises."""
         connection = await super().connect(req, traces, timeout)
+        self._transport = connection.transport
         certificate = connection.transport.get_extra_info("peercert") if connection.transport else None
         if certificate:
             self.certificate_ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
