@@ -562,6 +562,7 @@ class Run:
         require_sum(review, summary)
         if fault != _NOT_WAITED_FOR:
             fault = _page_written(Page(facts, self._plan.endpoint, summary, attention, written), self._folder, fault)
+        made = self._made(sent)
         finished = Finished(
             table=table,
             facts=facts,
@@ -573,20 +574,17 @@ class Run:
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
             fault=fault,
-            requests=self._requests(sent),
-            retries=self._retries(sent),
-            throttled=sum(one.throttled for one in self._readings) + (sent.throttled if sent else 0),
+            requests=sum(one.requests for one in made),
+            retries=sum(one.retries for one in made),
+            throttled=sum(one.throttled for one in made),
             stop=lasting(stop, summary),
             stakes=written.stakes if written else None,
         )
         return _ended(journal, finished, self._started_at)
 
-    def _requests(self, sent: SendResult | None) -> int:
-        """Return the requests of this part of the run, with those that read every record beforehand."""
-        return sum(one.requests for one in self._readings) + (sent.requests if sent else 0)
-
-    def _retries(self, sent: SendResult | None) -> int:
-        return sum(one.retries for one in self._readings) + (sent.retries if sent else 0)
+    def _made(self, sent: SendResult | None) -> list[Finished | SendResult]:
+        """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
+        return [*self._readings, *([sent] if sent else [])]
 
     def _summary(self, journal: Journal, stop: Stop | None) -> Summary:
         """Count the outcomes, from the journal alone where the copy of the input has gone."""
@@ -613,8 +611,8 @@ class Run:
             run_folder=str(self._folder),
             started_at=parts[0].started_at,
             finished_at=datetime.now(UTC),
-            requests=sum(part.requests for part in parts) + self._requests(sent),
-            retries=sum(part.retries for part in parts) + self._retries(sent),
+            requests=sum(one.requests for one in (*parts, *self._made(sent))),
+            retries=sum(one.retries for one in (*parts, *self._made(sent))),
             stop=stop,
             allowed=journal.allowed(),
             settings=_settings(self._plan.config),
