@@ -201,7 +201,7 @@ def _add_report(commands: _Commands) -> None:
         commands, "report", _report, "write the results workbook of a past run again, from its folder alone",
         "report 20261231-235900-changes",
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    _add_past_run(parser)
     _add_config_option(parser)
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 
@@ -249,7 +249,7 @@ def _add_undo(commands: _Commands) -> None:
         commands, "undo", _undo, "write a workbook that takes a past run back; sends nothing",
         "undo 20261231-235900-changes",
     )  # fmt: skip
-    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    _add_past_run(parser)
     _add_config_option(parser)
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="where to write it (default: undo.xlsx in the run's folder)"
@@ -268,6 +268,10 @@ def _add(commands: _Commands, name: str, command: object, what: str, example: st
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
     parser.add_argument("--verbose", action="store_true", help="show every attempt and decision on standard error")
     return parser
+
+
+def _add_past_run(parser: _Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
 
 
 def _add_compare_option(parser: _Parser) -> None:
