@@ -8,10 +8,10 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from batch_updater.sender.limiter import pause
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from batch_updater.sender.stopping import Stopping
 
 _FAILURES_ALONE = 10
 """So many failures in a row, with no other answer between them, open the breaker."""
@@ -40,7 +40,7 @@ class Breaker:
         self,
         max_wait_s: float,
         retry_budget: float,
-        stopping: asyncio.Event,
+        stopping: Stopping,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -95,7 +95,7 @@ class Breaker:
         if (wait_s := self.next_probe_s) > 0:
             if _log.isEnabledFor(logging.INFO):
                 _log.info("breaker waits", extra={"event": "breaker waits", "wait_s": round(wait_s, 3)})
-            await pause(wait_s, self._stopping)
+            await self._stopping.pause(wait_s)
         self._probes += 1
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 

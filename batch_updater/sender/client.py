@@ -25,8 +25,8 @@ from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason, Unknown
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.limiter import Stopped, pause
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
+from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
     Answer,
     Effect,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.stopping import Stopping
     from batch_updater.sender.under_way import UnderWay
 
 _LARGEST_ANSWER_BYTES = 1 << 20
@@ -148,7 +149,7 @@ class Controls:
     limiter: Limiter
     breaker: Breaker
     under_way: UnderWay
-    stopping: asyncio.Event
+    stopping: Stopping
     """Set once nothing new may start."""
 
 
@@ -344,7 +345,7 @@ class Client:
 
         async def sleep(seconds: float) -> None:
             self._log(row, "back-off", wait_s=round(seconds, 3))
-            await pause(seconds, self._stopping)
+            await self._stopping.pause(seconds)
 
         retrying = AsyncRetrying(
             sleep=sleep,

@@ -8,8 +8,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from batch_updater.sender.stopping import Stopped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from batch_updater.sender.stopping import Stopping
 
 _WINDOW_S = 1.0
 _MARGIN_S = 0.01
@@ -27,10 +31,6 @@ _SLOWEST_PER_S = 1.0
 """No decrease goes below this, unless the configured rate does."""
 
 
-class Stopped(Exception):  # noqa: N818  (no error: somebody asked for it)
-    """The run is ending: nothing more may go out."""
-
-
 class Limiter:
     """Gives permits so that no one-second window holds more than `rate_per_s + burst` of them (but at least one).
 
@@ -42,7 +42,7 @@ class Limiter:
     """
 
     def __init__(
-        self, rate_per_s: float, burst: int, stopping: asyncio.Event, clock: Callable[[], float] = time.monotonic
+        self, rate_per_s: float, burst: int, stopping: Stopping, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._rate_per_s = rate_per_s
         self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
@@ -66,7 +66,7 @@ class Limiter:
             return
         async with self._turn:
             while (wait_s := self.wait_s()) > 0:
-                await pause(wait_s, self._stopping)
+                await self._stopping.pause(wait_s)
             if self._stopping.is_set():
                 raise Stopped
             self.take()
@@ -116,13 +116,3 @@ class Limiter:
     def pause(self, seconds: float) -> None:
         """Let nothing at all go out for so long: the service asked for it (Retry-After, RFC 9110, section 10.2.3)."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
-
-
-async def pause(seconds: float, stopping: asyncio.Event) -> None:
-    """Sleep, but not longer than the run goes on. Raises Stopped if it is ending."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
-    except TimeoutError:
-        return
-    raise Stopped

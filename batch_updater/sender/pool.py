@@ -32,8 +32,9 @@ from batch_updater.sender.client import (
     proxy_for,
     tls_context,
 )
-from batch_updater.sender.limiter import Limiter, Stopped, pause
+from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
+from batch_updater.sender.stopping import Stopped, Stopping
 from batch_updater.sender.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ _SPREAD_OVER_S = 1.0
 """The workers begin within so long, however slow the service is."""
 _AHEAD_OF_A_WORKER = 2
 """How many jobs are made ready ahead for each worker, at most."""
-_AHEAD_S = 0.02
-"""How long the jobs last that are made ready ahead of the workers: a few commits of the journal.
+_AHEAD_S = 0.1
+"""How long the jobs last that are made ready ahead of the workers, and for which the journal has one commit.
 
 Those jobs count as possibly in flight if the program is killed, so they are no more than the rate needs."""
 
@@ -215,7 +216,7 @@ class Sender:
         self._credentials = credentials
         self._reading = course.reading
         self._environ = environ
-        self._stopping = asyncio.Event()
+        self._stopping = Stopping()
         self._stop: Stop | None = None
         self._aborted = False
         self._alike = _Alike(0 if course.keep_going else config.sending.stop_after_alike)
@@ -337,7 +338,7 @@ class Sender:
         self._begun += 1
         wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._begun / self._config.sending.concurrency
         with suppress(Stopped):  # then the job is told so
-            await pause(wait_s, self._stopping)
+            await self._stopping.pause(wait_s)
 
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one job its outcome and tell it."""
@@ -405,7 +406,7 @@ class Sender:
                 secrets.client_secret,
                 session,
                 permit=limiter.permit,
-                pause=lambda seconds: pause(seconds, self._stopping),
+                pause=self._stopping.pause,
                 under_way=self._under_way,
                 attempts=self._config.sending.attempts,
                 proxy=proxy_for(api, api.oauth.token_url),

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from batch_updater.sender.breaker import Breaker, ServiceDown
-from batch_updater.sender.limiter import Stopped
+from batch_updater.sender.stopping import Stopped, Stopping
 
 
 class Clock:
@@ -17,8 +17,8 @@ class Clock:
         return self.now
 
 
-def breaker(clock: Clock | None = None, max_wait_s: float = 60, stopping: asyncio.Event | None = None) -> Breaker:
-    return Breaker(max_wait_s, 0.2, stopping or asyncio.Event(), clock or Clock(), chance=lambda: 1.0)
+def breaker(clock: Clock | None = None, max_wait_s: float = 60, stopping: Stopping | None = None) -> Breaker:
+    return Breaker(max_wait_s, 0.2, stopping or Stopping(), clock or Clock(), chance=lambda: 1.0)
 
 
 def fail(of: Breaker, times: int = 1, *, unreachable: bool = False, requests: int = 0, retries: int = 0) -> None:
@@ -108,7 +108,7 @@ def test_waiting_for_a_probe_ends_when_the_run_does() -> None:
     """A stop releases whoever waits to probe."""
 
     async def waits() -> None:
-        stopping = asyncio.Event()
+        stopping = Stopping()
         one = breaker(stopping=stopping)
         fail(one, 10)
         waiting = asyncio.create_task(one.before_probe())

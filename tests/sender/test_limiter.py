@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_updater.sender.limiter import Limiter, Stopped
+from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.stopping import Stopped, Stopping
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Clock:
 def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float = 0.0) -> list[float]:
     """Take permits one after the other on a clock of our own; a lull is time in which nobody wants one."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, burst, asyncio.Event(), clock)
+    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
     taken = []
     for lull in lulls:
         clock.now += lull
@@ -79,7 +80,7 @@ def test_a_burst_after_a_lull_is_given_at_once() -> None:
 def test_a_pause_holds_everything() -> None:
     """After pause(5) the next permit comes in 5 s."""
     clock = Clock()
-    limiter = Limiter(1000, 100, asyncio.Event(), clock)
+    limiter = Limiter(1000, 100, Stopping(), clock)
     limiter.pause(5)
     assert limiter.wait_s() == pytest.approx(5)
 
@@ -87,7 +88,7 @@ def test_a_pause_holds_everything() -> None:
 def test_refusals_of_requests_under_way_together_count_once() -> None:
     """Ten requests that went out before the service was found too slow make the pool slower once, a later one again."""
     clock = Clock()
-    limiter = Limiter(100, 0, asyncio.Event(), clock)
+    limiter = Limiter(100, 0, Stopping(), clock)
     assert [limiter.throttled(clock.now - 0.01 * n) for n in range(10)] == [True] + [False] * 9
     assert limiter.pace_per_s() == pytest.approx(70)
     clock.now += 0.1
@@ -98,7 +99,7 @@ def test_refusals_of_requests_under_way_together_count_once() -> None:
 def test_it_speeds_up_again_evenly() -> None:
     """After a decrease the pace grows by 2% of the configured rate a second, and never beyond that rate."""
     clock = Clock()
-    limiter = Limiter(1000, 0, asyncio.Event(), clock)
+    limiter = Limiter(1000, 0, Stopping(), clock)
     limiter.throttled(clock.now)
     paces = []
     for _ in range(20):
@@ -111,7 +112,7 @@ def test_it_speeds_up_again_evenly() -> None:
 def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
     """However often it is refused, one request a second stays, or the configured rate if that is less."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, 0, asyncio.Event(), clock)
+    limiter = Limiter(rate_per_s, 0, Stopping(), clock)
     for _ in range(refusals):
         clock.now += 0.001
         limiter.throttled(clock.now)
@@ -127,7 +128,7 @@ def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
 def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course: list[tuple[float, str]]) -> None:
     """Slowing down, pausing and speeding up again never give a window of one second more than rate + burst."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, burst, asyncio.Event(), clock)
+    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
     taken = []
     for lull, event in course:
         clock.now += lull + max(0.0, limiter.wait_s() - lull)
@@ -154,7 +155,7 @@ class Service:
     def run(self, rows: int, asked_per_s: float, workers: int) -> float:
         """Send all rows on a clock of our own; returns the seconds that it takes."""
         clock, chance = Clock(0.0), random.Random(3)
-        limiter = Limiter(asked_per_s, 0, asyncio.Event(), clock)
+        limiter = Limiter(asked_per_s, 0, Stopping(), clock)
         tokens, filled_at = float(self.burst), 0.0
         free, not_begun = [(0.0, 0)] * workers, rows  # when a worker wants a permit next, and after how many refusals
         answers: list[tuple[float, float, int, bool]] = []
@@ -201,7 +202,7 @@ def test_waiting_ends_when_the_run_does() -> None:
     """Whoever waits for a permit is released with Stopped."""
 
     async def waits() -> None:
-        stopping = asyncio.Event()
+        stopping = Stopping()
         limiter = Limiter(0.01, 0, stopping)
         await limiter.permit()
         waiting = asyncio.create_task(limiter.permit())
