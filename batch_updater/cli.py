@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Invocation
-    from batch_updater.pipeline import Begun, Finished, Plan, Run
+    from batch_updater.pipeline import Begun, Finished, Options, Plan, Run
     from batch_updater.terminal import Bar, PlainLines
 
 PROGRAM = "batch-updater"
@@ -334,20 +334,21 @@ def _run(options: argparse.Namespace) -> int:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, sys.stderr, options.limit)
-        compared = _shown_stakes(begun) if begun.to_send and asking and begun.plan.reads_first else None
+        asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
+        if begun.to_send and asking and begun.plan.reads_first:
+            asked = replace(asked, compared=_shown_stakes(begun, asked))
         if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        asked = pipeline.Options(results, options.limit, options.keep_going, compared, _from_anywhere(options))
         finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _shown_stakes(begun: Begun) -> Finished:
-    """Read every record, so that the question is asked with what is at stake."""
+def _shown_stakes(begun: Begun, asked: Options) -> Finished:
+    """Read every record that is to be sent, so that the question is asked with what is at stake."""
     from batch_updater import terminal
 
     with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        compared = _compared(begun.plan, None, Path(folder))
+        compared = _compared(begun.plan, replace(asked, results=None), Path(folder))
     terminal.print_stakes(compared, sys.stderr)
     return compared
 
@@ -405,10 +406,11 @@ def _nightly(options: argparse.Namespace) -> int:
     _require_sendable(config)
     with _logging(options), Interrupts() as interrupts:
         night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
-    if options.json:
-        print(json.dumps(as_object(night)))
-    else:
-        print(night.verdict, night.trouble.advice if night.trouble else "")
+    with _said():
+        if options.json:
+            print(json.dumps(as_object(night)))
+        else:
+            print(night.verdict, night.trouble.advice if night.trouble else "")
     return night.exit_code
 
 
@@ -445,32 +447,39 @@ def _check(options: argparse.Namespace) -> int:
                 finished = pipeline.check(plan, results)
             else:
                 _require_sendable(config)
-                finished = _compared(plan, results, Path(folder))
+                finished = _compared(plan, pipeline.Options(results), Path(folder))
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _compared(plan: Plan, results: Path | None, folder: Path) -> Finished:
-    """Read every record and send nothing, with everything that shows how far it is."""
+def _compared(plan: Plan, asked: Options, folder: Path) -> Finished:
+    """Read the records and send nothing, with everything that shows how far it is."""
     from batch_updater import pipeline
 
-    with _shown(plan.review.good) as (progress, interrupts):
-        return pipeline.compare(plan, results, folder, os.environ, progress, interrupts)
+    good = plan.review.good
+    with _shown(good if asked.limit is None else min(good, asked.limit)) as (progress, interrupts):
+        return pipeline.compare(plan, asked, folder, os.environ, progress, interrupts)
 
 
 def _end(finished: Finished, options: argparse.Namespace, next_command: str | None) -> int:
     from batch_updater import terminal
 
-    try:
+    with _said():
         if options.json:
             print(terminal.result_object(finished))
         else:
             terminal.print_end(finished, next_command, sys.stdout)
+    return finished.exit_code
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """Say it where nobody may hear: the rows are what they are, and the exit code and the workbooks tell it too."""
+    try:
+        yield
         sys.stdout.flush()
     except OSError as error:
-        # The rows are what they are; the exit code says it, and the workbook.
         _close_stdout()
         print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
-    return finished.exit_code
 
 
 def _close_stdout() -> None:
@@ -491,7 +500,7 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
     if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
         return None
     if invocation is None:
-        return "start it again in the way in which it was started"
+        return _next_step(finished)
     if finished.folder is None:
         command = shlex.join((PROGRAM, *invocation.again))
         if is_done(summary):
@@ -508,6 +517,18 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
         return f"{first} same command again {goes_on}:\n         {again}"
     command = shlex.join((PROGRAM, *invocation.repaired(str(finished.results))))
     return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
+
+
+def _next_step(finished: Finished) -> str:
+    """Return what to do about a run that the nightly job or another program has started."""
+    from batch_updater.summary import RUN_AGAIN
+
+    if finished.summary.total(RUN_AGAIN) or finished.fault:
+        return "start it again in the way in which it was started; the nightly job does so by itself"
+    return (
+        'repair the coloured cells on its sheet "To fix", save it, and let this workbook be run as the file was; of '
+        "the\n         nightly job: put it into the inbox"
+    )
 
 
 def _as_typed(options: argparse.Namespace) -> Invocation:

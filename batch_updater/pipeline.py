@@ -73,6 +73,8 @@ _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
+_LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
+"""Why rows have no turn although nothing goes wrong."""
 _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
 _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
@@ -150,9 +152,9 @@ class Options:
     """What a single run is asked for besides its configuration."""
 
     results: Path | None = None
-    """Where the workbook goes; None: into the run's folder, or beside the input for a check."""
+    """Where the workbook goes; None: that of a run into its folder, and a comparison writes none."""
     limit: int | None = None
-    """Send only the first so many good rows."""
+    """Send, or compare, only the first so many good rows."""
     keep_going: bool = False
     """Whether to go on although the first rows were all refused alike."""
     compared: Finished | None = None
@@ -198,7 +200,7 @@ class Finished:
     @property
     def is_whole(self) -> bool:
         """Whether a comparison has read every record that it was to read."""
-        return not self.unread and (self.stop is None or self.stop.reason is StopReason.WAITING)
+        return not self.unread and (self.stop is None or self.stop.reason in _LEAVE_ROWS_OUT)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -381,7 +383,7 @@ def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
 
 def compare(
     plan: Plan,
-    results: Path | None,
+    asked: Options,
     folder: Path,
     environ: Mapping[str, str],
     progress: Progress | None = None,
@@ -396,23 +398,23 @@ def compare(
 
     started_at, clock = datetime.now(UTC), time.monotonic()
     table, review = plan.table, plan.review
-    if results is not None:
-        check_replaceable(results)
+    if asked.results is not None:
+        check_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environ)
     path = folder / JOURNAL
     path.unlink(missing_ok=True)
     with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
-        judged_rows = table.judged(review)
-        jobs = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
-        course = _Course(rows=review.rows, reading=_reading(plan, journal, only=True))
-        sent = _run_loop(_send(plan, _hooks(journal, log, progress), jobs, credentials, environ, course, interrupts))
+        course = _Course(review.rows, asked.keep_going, _reading(plan, journal, only=True))
+        jobs, hooks = _first_jobs(plan, asked.limit), _hooks(journal, log, progress)
+        sent = _run_loop(_send(plan, hooks, jobs, credentials, environ, course, interrupts))
         journal.flush()
         allowed = journal.allowed()
+    stop = sent.stop or _limit_stop(review, asked.limit, "read")
     facts = replace(
-        _facts_of_check(plan, started_at), requests=sent.requests, retries=sent.retries, stop=sent.stop, allowed=allowed
+        _facts_of_check(plan, started_at), requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed
     )
-    again = functools.partial(_rows_of, folder, table, review, sent.stop, plan.endpoint)
-    summary, stakes, written = _reckoned(again, results, facts, plan)
+    again = functools.partial(_rows_of, folder, table, review, stop, plan.endpoint)
+    summary, stakes, written = _reckoned(again, asked.results, facts, plan)
     require_sum(review, summary)
     return Finished(
         table=table,
@@ -425,7 +427,7 @@ def compare(
         requests=sent.requests,
         retries=sent.retries,
         throttled=sent.throttled,
-        stop=lasting(sent.stop, summary),
+        stop=lasting(stop, summary),
         stakes=stakes,
     )
 
@@ -450,10 +452,27 @@ def _incomplete(compared: Finished) -> Stop | None:
     why = "Nothing was sent, because the guards judge what would change:"
     if compared.is_whole:
         return None
-    if compared.stop and compared.stop.reason is not StopReason.WAITING:
+    if compared.stop and compared.stop.reason not in _LEAVE_ROWS_OUT:
         return replace(compared.stop, message=f"{why} {compared.stop.message}")
     records = "1 record" if compared.unread == 1 else f"{compared.unread:,} records"
     return Stop(StopReason.SERVICE_DOWN, f"{why} {records} could not be read.", "Run again later.")
+
+
+def _first_jobs(plan: Plan, limit: int | None) -> Iterator[Job]:
+    """Return the first jobs of the good rows, in file order; all of them without a limit."""
+    judged_rows = plan.table.judged(plan.review)
+    good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
+    return itertools.islice(good, limit)
+
+
+def _limit_stop(review: Review, limit: int | None, done: str) -> Stop | None:
+    if limit is None or review.good <= limit:
+        return None
+    return Stop(
+        StopReason.LIMIT,
+        f"Only the first {limit:,} good rows were {done}, as --limit asked.",
+        "If they are as you want them, run again without --limit: it goes on with the rest.",
+    )
 
 
 def _settings(config: Config) -> tuple[Setting, ...]:
@@ -467,7 +486,8 @@ class Run:
         self._begun = begun
         self._plan = begun.plan
         self._folder = begun.folder
-        self._options = options
+        # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
+        self._options = replace(options, keep_going=options.keep_going or begun.earlier.resumed is not None)
         self._environ = environ
         self._started_at = datetime.now(UTC)
         self._readings = [options.compared] if options.compared else []
@@ -493,9 +513,7 @@ class Run:
             if credentials and stop is None:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.reads_first else None
-                # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
-                keep_going = self._options.keep_going or self._begun.earlier.resumed is not None
-                course = _Course(self._plan.review.rows, keep_going=keep_going, reading=reading)
+                course = _Course(self._plan.review.rows, self._options.keep_going, reading)
                 jobs = self._jobs(journal)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
             finished = self._report(results, journal, sent, stop)
@@ -507,7 +525,8 @@ class Run:
         compared = self._options.compared
         if compared is None or _incomplete(compared):
             with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-                compared = compare(self._plan, None, Path(folder), self._environ, None, interrupts)
+                asked = replace(self._options, results=None)
+                compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts)
             self._readings.append(compared)
         stop = _incomplete(compared)
         if stop is None:
@@ -525,9 +544,7 @@ class Run:
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
-        judged_rows = self._plan.table.judged(self._plan.review)
-        good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
-        first = itertools.islice(good, self._options.limit)
+        first = _first_jobs(self._plan, self._options.limit)
         if not self._begun.earlier.resumed:
             yield from first
             return
@@ -541,7 +558,7 @@ class Run:
 
         `stop`: why nothing was sent.
         """
-        stop = stop or (sent.stop if sent else None) or self._limit_stop()
+        stop = stop or (sent.stop if sent else None) or _limit_stop(self._plan.review, self._options.limit, "sent")
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
         facts, attention = self._facts(journal, sent, stop), Attention(table.columns, self._plan.endpoint)
@@ -618,16 +635,6 @@ class Run:
             settings=_settings(self._plan.config),
             notes=tuple(notes),
             expected=self._plan.table.expected,
-        )
-
-    def _limit_stop(self) -> Stop | None:
-        limit = self._options.limit
-        if limit is None or self._plan.review.good <= limit:
-            return None
-        return Stop(
-            StopReason.LIMIT,
-            f"Only the first {limit:,} good rows were sent, as --limit asked.",
-            "If they are as you want them, run again without --limit: it goes on with the rest.",
         )
 
 

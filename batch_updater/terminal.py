@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Never, Self, TextIO
 from batch_updater.doctor.finding import exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.history import DamagedRun
-from batch_updater.model import OutcomeKind
+from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_NOTHING
 from batch_updater.wording import moment
@@ -284,6 +284,8 @@ def print_stakes(finished: Finished, stream: TextIO) -> None:
         lines.append(f"{rows(finished.stakes.unchanged)} of records that hold already what is asked for.")
     if not finished.is_whole:
         lines.append("This is not all: some records could not be read.")
+    elif finished.stop and finished.stop.reason is StopReason.LIMIT:
+        lines.append(finished.stop.message)
     print("\nWhat changes:", file=stream)
     for line in lines:
         _print_wrapped(f"  {line}", 4, stream)

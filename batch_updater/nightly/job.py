@@ -358,5 +358,6 @@ def _day_and_time(at: datetime) -> str:
 
 
 def _in_a_line(file: FileResult) -> str:
-    said = file.summary.verdict if file.summary else file.note
-    return f"{said} Moved to {file.moved_to}." if file.moved_to else f"{said} It stays in the inbox."
+    if file.moved_to:
+        return f"{file.summary.verdict if file.summary else file.note} Moved to {file.moved_to}."
+    return file.note  # which says that it stays, and why

@@ -71,15 +71,17 @@ def _files(night: Night) -> Iterator[str]:
 
 
 def _details(file: FileResult) -> Iterator[str]:
+    is_over = file.verdict in (Verdict.ATTENTION, Verdict.DONE)
     if file.summary:
-        yield file.summary.verdict
+        if is_over:  # else it says what somebody should do, which the job does
+            yield file.summary.verdict
         yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
         for cause in file.summary.causes[:_CAUSES_NAMED]:
             where = f"row {cause.example_row:,}" + (f" ({cause.example_cell})" if cause.example_cell else "")
             yield f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
     if file.note:
         yield file.note
-    if file.results and file.verdict is not Verdict.DONE:
+    if file.results and file.verdict is Verdict.ATTENTION:
         yield f"Workbook: {file.results}"
     if file.moved_to:
         yield f"File: {file.moved_to}"

@@ -128,13 +128,15 @@ def test_a_guard_on_changes_sends_nothing(tmp_path: Path, guard: str, said: str)
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("trouble", "reason", "said"),
     [
-        (("--quota", "1"), "quota"),
-        (("--fault", "status-503=0.5"), "service_down"),
+        (("--quota", "1"), "quota", "quota of requests"),
+        (("--fault", "status-503=0.5"), "service_down", "could not be read."),
     ],
 )
-def test_guards_that_cannot_be_judged_send_nothing(tmp_path: Path, trouble: tuple[str, ...], reason: str) -> None:
+def test_guards_that_cannot_be_judged_send_nothing(
+    tmp_path: Path, trouble: tuple[str, ...], reason: str, said: str
+) -> None:
     """Where not every record can be read: exit 3, no PUT, the readings counted, and the run can be gone on with."""
     settings = "sending: {rate_per_s: 2000, compare: true, attempts: 1, concurrency: 1}\nguards: {changed: 10}\n"
     write_rows(tmp_path / "rows.csv", {1: "a", 2: "b", 3: "c", 4: "d"})
@@ -143,6 +145,9 @@ def test_guards_that_cannot_be_judged_send_nothing(tmp_path: Path, trouble: tupl
         done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
         assert (done.code, done.outcomes) == (3, {"not_sent": 4})
         assert done.object["stopped"] == reason
+        rows = openpyxl.load_workbook(done.object["results"])["Summary"].iter_rows(values_only=True)
+        why = next(str(value) for row in rows for value in row if "Nothing was sent, because the guards" in str(value))
+        assert said in why
         methods = [request["method"] for request in api.requests()]
         assert methods == ["GET"] * done.object["requests"]
     with sandbox() as api:
@@ -150,6 +155,38 @@ def test_guards_that_cannot_be_judged_send_nothing(tmp_path: Path, trouble: tupl
         again = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
         assert (again.code, again.outcomes) == (0, {"updated": 4})
         assert again.object["requests"] == len(api.requests()) == 12
+
+
+def test_a_trial_is_guarded_by_its_own_rows(tmp_path: Path) -> None:
+    """With --limit the guards read the rows that would be sent, and no others; over the whole it stops."""
+    settings = "sending: {rate_per_s: 2000, compare: true}\nguards: {changed: 1}\n"
+    write_rows(tmp_path / "rows.csv", {1: "a", 2: "b", 3: "c"})
+    with sandbox() as api:
+        configure(tmp_path, api.url, settings)
+        trial = batch_updater("run", "rows.csv", "--limit", "1", "--json", cwd=tmp_path)
+        assert (trial.code, trial.outcomes) == (3, {"updated": 1, "not_sent": 2}), trial.err
+        assert trial.object["stopped"] == "limit"
+        methods = [request["method"] for request in api.requests()]
+        assert methods == ["GET", "GET", "PUT"]
+        assert trial.object["requests"] == 3
+        whole = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert whole.code == 2
+        assert "2 records would change" in whole.object["error"]["message"]
+
+
+def test_keep_going_holds_for_the_readings_of_the_guards_too(tmp_path: Path) -> None:
+    """Rows that are all refused alike while the guards read stop the run; a person may mean it all the same."""
+    settings = (
+        "sending: {rate_per_s: 2000, compare: true, stop_after_alike: 2, concurrency: 1}\nguards: {changed: 10}\n"
+    )
+    write_rows(tmp_path / "rows.csv", {99_999_998: "a", 99_999_999: "b", 3: "c", 4: "d"})
+    with sandbox() as api:
+        configure(tmp_path, api.url, settings)
+        stopped = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert (stopped.code, stopped.object["stopped"]) == (3, "all_alike"), stopped.err
+        assert stopped.outcomes == {"not_sent": 4}
+        meant = batch_updater("run", "rows.csv", "--keep-going", "--json", cwd=tmp_path)
+        assert (meant.code, meant.outcomes) == (1, {"rejected": 2, "updated": 2}), meant.err
 
 
 def test_check_of_an_undo_opens_no_connection(tmp_path: Path) -> None:

@@ -336,6 +336,51 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
     assert done.stderr.startswith("a.csv: The row was updated. Moved to ")
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, options: list[str]) -> None:
+    """Standard output on a full disk: the files are done and put away, exit 0, and the fault is said."""
+    variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
+        done = subprocess.run(
+            [sys.executable, "-m", "batch_updater", "nightly", *options], cwd=tmp_path, env=variables, stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert "standard output cannot be written" in done.stderr
+    assert names(tmp_path / "done") == {"a.csv", "a-results"}
+
+
+def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    """Exit 3 although an answer hangs, people are told, the file stays, and the next night does what is left."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:hang:1 b"), (3, "Pre", "c"))
+        running = start(tmp_path, "nightly", BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']")
+        while not any("hang" in json.dumps(request) for request in api.requests()):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        while not any('"stop"' in log.read_text(encoding="utf-8") for log in tmp_path.glob("runs/*/run.log")):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        code, told, said = ended(running)
+        assert (code, told["stopped"]) == (3, "interrupted"), said
+        assert [path.name for path in inbox.iterdir()] == ["a.csv"]
+        assert "The job ended early" in hook.bodies()[0]["title"]
+        last = night(tmp_path)
+    assert (last.code, by_name(last)) == (0, {"a.csv": "done"}), last.err
+
+
+def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_path: Path) -> None:
+    """Nobody has typed a command that could be typed again."""
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), ("x", "Pre", "b"))
+        (file,) = night(tmp_path).object["files"]
+        told = batch_updater("report", file["run"], cwd=tmp_path).out
+    assert "put it into the inbox" in told
+    assert "start it again" not in told
+
+
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
     """What was left for more than 36 hours is not gone on with unattended: the note beside the file says what to do."""
     with sandbox() as api:

@@ -60,6 +60,16 @@ def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> Non
     assert message.attachments == (workbook,)
 
 
+def test_of_what_the_next_night_goes_on_with_nobody_is_asked_anything(tmp_path: Path) -> None:
+    """Neither a workbook to repair, which would send rows twice, nor the advice to run it again."""
+    note = "1 of 1 rows are not done; it stays in the inbox, and the next night goes on."
+    body = compose(night(replace(AGAIN, note=note, results=tmp_path / "c-results.xlsx")), None).body
+    assert note in body
+    assert "1 failed" in body
+    for misleading in ("c-results.xlsx", "run again"):
+        assert misleading not in body
+
+
 def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
     """A mail that the server refuses tells nobody."""
     workbook = tmp_path / "large.xlsx"
