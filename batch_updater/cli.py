@@ -333,23 +333,32 @@ def _run(options: argparse.Namespace) -> int:
         if not options.yes and not asking:
             begun.require_recent()
         if begun.to_send and (asking or not options.json):
-            terminal.print_preview(begun, sys.stderr, options.limit)
+            terminal.print_preview(begun, sys.stderr, options.limit, asking=asking)
         asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
         if begun.to_send and asking and begun.plan.reads_first:
             asked = replace(asked, compared=_shown_stakes(begun, asked))
-        if begun.to_send and asking and not terminal.confirmed(begun, options.limit):
+        # What has stopped the reading would stop the sending: there is nothing to ask then.
+        asking = asking and not (asked.compared and asked.compared.is_stopped)
+        if begun.to_send and asking and not terminal.confirmed(begun, asked):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(pipeline.Run(begun, asked, os.environ), terminal.sends(begun, options.limit))
+        finished = _execute(pipeline.Run(begun, asked, os.environ), begun.sends(options.limit))
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
 def _shown_stakes(begun: Begun, asked: Options) -> Finished:
-    """Read every record that is to be sent, so that the question is asked with what is at stake."""
-    from batch_updater import terminal
+    """Read every record that is to be sent, so that the question is asked with what is at stake. Raises GuardError."""
+    from batch_updater import pipeline, terminal
 
-    with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        compared = _compared(begun.plan, replace(asked, results=None), Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="batch-updater-") as folder,
+        _shown(begun.sends(asked.limit)) as (progress, interrupts),
+    ):
+        asked = replace(asked, results=None)
+        compared = pipeline.compare(
+            begun.plan, asked, Path(folder), os.environ, progress, interrupts, begun.earlier_rows()
+        )
     terminal.print_stakes(compared, sys.stderr)
+    pipeline.require_allowed(begun, compared)
     return compared
 
 
@@ -447,17 +456,18 @@ def _check(options: argparse.Namespace) -> int:
                 finished = pipeline.check(plan, results)
             else:
                 _require_sendable(config)
-                finished = _compared(plan, pipeline.Options(results), Path(folder))
+                finished = _compared(plan, results, Path(folder), tell=not options.json)
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _compared(plan: Plan, asked: Options, folder: Path) -> Finished:
-    """Read the records and send nothing, with everything that shows how far it is."""
-    from batch_updater import pipeline
+def _compared(plan: Plan, results: Path, folder: Path, *, tell: bool) -> Finished:
+    """Read the records and send nothing; `tell`: say beforehand what that costs."""
+    from batch_updater import pipeline, terminal
 
-    good = plan.review.good
-    with _shown(good if asked.limit is None else min(good, asked.limit)) as (progress, interrupts):
-        return pipeline.compare(plan, asked, folder, os.environ, progress, interrupts)
+    if tell:
+        terminal.print_readings(plan, sys.stderr)
+    with _shown(plan.review.good) as (progress, interrupts):
+        return pipeline.compare(plan, pipeline.Options(results), folder, os.environ, progress, interrupts)
 
 
 def _end(finished: Finished, options: argparse.Namespace, next_command: str | None) -> int:

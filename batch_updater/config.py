@@ -272,9 +272,12 @@ class GuardSettings(_Section):
     """Largest share of invalid rows, in percent of all."""
     cleared: Annotated[Whole, Field(ge=0)] | None = None
     """Most fields that are cleared, over all rows."""
-    changed: Whole | None = None
-    factor: Number | None = None
-    total_change_percent: Number | None = None
+    changed: Annotated[Whole, Field(ge=0)] | None = None
+    """Most records that change."""
+    factor: Annotated[Number, Field(ge=1)] | None = None
+    """Largest factor by which one number may change."""
+    total_change_percent: Annotated[Number, Field(ge=0)] | None = None
+    """Largest change of a column's total, in percent of what it is now."""
 
 
 class ResultsSettings(_Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import GuardError, Place
@@ -47,7 +48,7 @@ def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator
             f"the first beyond is row {_row_after(table, review, settings.rows):,}.",
         )
     invalid, limit = invalid_rows(review), settings.invalid_percent
-    if limit is not None and invalid * 100 > limit * review.rows:
+    if limit is not None and invalid * 100 > _exact(limit) * review.rows:
         percent = invalid * 100 / review.rows
         yield Exceeded(
             "guards.invalid_percent",
@@ -81,12 +82,35 @@ def _refuse(found: Sequence[Exceeded], place: Place) -> None:
 
 def needs_changes(settings: GuardSettings) -> bool:
     """Whether a guard is set that can be judged only once the records have been read."""
-    return any(limit is not None for limit in (settings.changed, settings.factor, settings.total_change_percent))
+    return bool(_on_changes(settings))
+
+
+def _on_changes(settings: GuardSettings) -> list[str]:
+    """Return the keys of the guards on changes that are set."""
+    return [
+        f"guards.{name}"
+        for name in ("changed", "factor", "total_change_percent")
+        if getattr(settings, name) is not None
+    ]
+
+
+def not_judged(settings: GuardSettings, *, reads_first: bool) -> tuple[str, ...]:
+    """Return a note that guards are set which a run cannot judge; none if it can judge all of them."""
+    keys = _on_changes(settings)
+    if not keys or reads_first:
+        return ()
+    are = "are" if len(keys) > 1 else "is"
+    return (f"{' and '.join(keys)} {are} judged only where records are read: add --compare, or set sending.compare.",)
 
 
 def require_changes_allowed(settings: GuardSettings, stakes: Stakes, place: Place) -> None:
     """Raise GuardError, which names every guard that the changes of a file are over."""
-    _refuse(tuple(_exceeded_by_changes(settings, stakes)), place)
+    _refuse(exceeded_by_changes(settings, stakes), place)
+
+
+def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceeded, ...]:
+    """Return the guards that the changes of a file are over."""
+    return tuple(_exceeded_by_changes(settings, stakes))
 
 
 def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
@@ -97,29 +121,33 @@ def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Ex
             f"{_counted(stakes.records, 'record')} would change, and guards.changed allows {settings.changed:,}; "
             f"the first: rows {rows}.",
         )
-    widest = stakes.widest
-    if settings.factor is not None and widest and (widest.factor or 0) > settings.factor:
+    if settings.factor is not None and (jumps := stakes.widest_jumps(_exact(settings.factor))):
+        widest, others = jumps[0], ", ".join(f"{jump.row:,}" for jump in jumps[1:])
         factor = f"by the factor {widest.factor:,.4g}" if widest.factor and widest.factor.is_finite() else "over zero"
         yield Exceeded(
             "guards.factor",
             f"Row {widest.row:,} would change {widest.field} from {widest.now:,f} to {widest.new:,f}, {factor}, and "
-            f"guards.factor allows {settings.factor:g}.",
+            f"guards.factor allows {settings.factor:g}{'; the next: rows ' if others else ''}{others}.",
         )
     yield from _exceeded_by_totals(settings.total_change_percent, stakes)
 
 
 def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceeded]:
     for name, total in stakes.totals.items():
-        if limit is None or total.change_percent <= limit:
+        if limit is None or total.change_percent <= _exact(limit):
             continue
         percent = f" ({total.change_percent:,.1f}%)" if total.change_percent.is_finite() else ""
-        rows = ", ".join(f"{jump.row:,}" for jump in stakes.largest_jumps() if jump.field == name)
-        most = f"; the largest changes: rows {rows}" if rows else ""
+        rows = ", ".join(f"{jump.row:,}" for jump in stakes.largest_jumps(name))
         yield Exceeded(
             "guards.total_change_percent",
             f"The total of {name} would change from {total.now:,f} to {total.new:,f}{percent}, and "
-            f"guards.total_change_percent allows {limit:g}%{most}.",
+            f"guards.total_change_percent allows {limit:g}%; the largest changes: rows {rows}.",
         )
+
+
+def _exact(limit: float) -> Decimal:
+    """Return a limit as it was written: 2.3 as a float is a little less."""
+    return Decimal(str(limit))
 
 
 def _counted(count: int, what: str) -> str:

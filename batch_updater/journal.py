@@ -113,6 +113,7 @@ ON CONFLICT (number) DO UPDATE SET attempts = excluded.attempts, kind = excluded
 """
 _BEFORE = "UPDATE rows SET before = coalesce(before, ?) WHERE number = ?"
 """The first reading counts: a later one may show what an update without an answer has changed."""
+_KNOWN = "SELECT number, kind, digest FROM rows ORDER BY number"
 _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds,
     before, asked, reported
@@ -264,8 +265,7 @@ class Journal:
     def reopen(cls, path: Path, started_at: datetime) -> Self:
         """Go on with the journal of a run that is resumed. Raises JournalError."""
         with _opened(path) as connection:
-            known = connection.execute("SELECT number, kind, digest FROM rows ORDER BY number")
-            earlier = EarlierRows(known)
+            earlier = EarlierRows(connection.execute(_KNOWN))
             connection.execute(_COUNT_AS_EARLIER)
             connection.execute(_NEW_PART, (started_at.timestamp(),))
             connection.execute("COMMIT")
@@ -560,6 +560,10 @@ class JournalReader:
             known = OutcomeKind.UNCONFIRMED if kind is None else OutcomeKind(kind)
             counts[known] = counts.get(known, 0) + count
         return counts
+
+    def earlier_rows(self) -> EarlierRows:
+        """Return what is known of every row, in little memory."""
+        return EarlierRows(self._connection.execute(_KNOWN))
 
     def last_heard_at(self) -> datetime | None:
         """Return when the last answer came, UTC; None if none did."""

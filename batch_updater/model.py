@@ -276,6 +276,8 @@ class ReportRow(NamedTuple):
     """Which record it is about; '' where that does not matter."""
     changes: tuple[FieldChange, ...] = ()
     """What it changes, or would; known only where the record was read."""
+    is_repeated: bool = False
+    """Whether another row changes the same record; told only where there are changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,14 @@ from batch_updater.endpoint.openapi import Description, endpoint_of, read_descri
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, ExitCode, InputError, JournalError, Place, ResultsError, UsageError
 from batch_updater.files import check_replaceable, private_folder
-from batch_updater.guards import exceeded, needs_changes, require_changes_allowed, require_none_exceeded
+from batch_updater.guards import (
+    exceeded,
+    exceeded_by_changes,
+    needs_changes,
+    not_judged,
+    require_changes_allowed,
+    require_none_exceeded,
+)
 from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import DamagedJournalError, Journal, Part, journal_reader
@@ -57,12 +64,13 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
-    from batch_updater.journal import JournalReader
+    from batch_updater.journal import EarlierRows, JournalReader
     from batch_updater.loader.loader import Review, Table
     from batch_updater.model import AllowedList, Invocation, Job, Outcome, ReportRow
     from batch_updater.reckoning import Changed
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import Hooks, Reading
+    from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.pool import SendResult
     from batch_updater.snapshot import Snapshot, Source
     from batch_updater.summary import Summary
@@ -102,6 +110,23 @@ class Plan:
         """Whether each record is read before its update: as asked, and always where a run is taken back."""
         return self.config.sending.compare or self.table.expected is not None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand."""
+        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first))
+
+    def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
+        """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.
+
+        What is confirmed counts towards the limit.
+        """
+        judged_rows = self.table.judged(self.review)
+        good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
+        builder = RequestBuilder(self.endpoint)
+        for job in itertools.islice(good, limit):
+            if earlier is None or not earlier.is_confirmed(job.row, builder.build(job)):
+                yield job
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -124,6 +149,21 @@ class Begun:
         """Good rows that are not done yet."""
         resumed = self.earlier.resumed
         return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
+
+    def earlier_rows(self) -> EarlierRows | None:
+        """Return what the journal of the run that it goes on with knows of every row; None if it is a new run."""
+        if self.earlier.resumed is None:
+            return None
+        with journal_reader(self.folder / JOURNAL) as journal:
+            return journal.earlier_rows()
+
+    def sends(self, limit: int | None) -> int:
+        """Return how many rows will be sent, at most."""
+        if limit is None:
+            return self.to_send
+        if self.earlier.resumed is None:
+            return min(limit, self.plan.review.good)
+        return sum(1 for _ in self.plan.jobs(limit, self.earlier_rows()))
 
     @property
     def is_old(self) -> bool:
@@ -191,6 +231,13 @@ class Finished:
     stop: Stop | None = None
     stakes: Stakes | None = None
     """What the changes come to; None unless records were read."""
+    limiter: Limiter | None = None
+    """What a comparison was permitted, for the requests that follow it."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether something has gone wrong that ended it."""
+        return self.stop is not None and self.stop.reason not in _LEAVE_ROWS_OUT
 
     @property
     def unread(self) -> int:
@@ -200,7 +247,7 @@ class Finished:
     @property
     def is_whole(self) -> bool:
         """Whether a comparison has read every record that it was to read."""
-        return not self.unread and (self.stop is None or self.stop.reason in _LEAVE_ROWS_OUT)
+        return not self.unread and not self.is_stopped
 
     @property
     def exit_code(self) -> ExitCode:
@@ -376,7 +423,7 @@ def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
         stop=None,
         allowed=(),
         settings=_settings(plan.config),
-        notes=(*plan.table.notes, *(guard.note for guard in exceeded(plan.config.guards, plan.table, plan.review))),
+        notes=(*plan.notes, *(guard.note for guard in exceeded(plan.config.guards, plan.table, plan.review))),
         expected=plan.table.expected,
     )
 
@@ -388,11 +435,12 @@ def compare(
     environ: Mapping[str, str],
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
+    earlier: EarlierRows | None = None,
 ) -> Finished:
     """Read the record of every good row and say what would change; send nothing but readings.
 
-    `folder` is a scratch folder, which must stay as long as the result is looked at. Raises what `check` and
-    `Run.execute` raise.
+    `folder` is a scratch folder, which must stay as long as the result is looked at; of a run that is resumed,
+    `earlier` leaves out the rows that are done. Raises what `check` and `Run.execute` raise.
     """
     from batch_updater.sender.auth import fetch_credentials
 
@@ -405,7 +453,7 @@ def compare(
     path.unlink(missing_ok=True)
     with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
         course = _Course(review.rows, asked.keep_going, _reading(plan, journal, only=True))
-        jobs, hooks = _first_jobs(plan, asked.limit), _hooks(journal, log, progress)
+        jobs, hooks = plan.jobs(asked.limit, earlier), _hooks(journal, log, progress)
         sent = _run_loop(_send(plan, hooks, jobs, credentials, environ, course, interrupts))
         journal.flush()
         allowed = journal.allowed()
@@ -414,8 +462,16 @@ def compare(
         _facts_of_check(plan, started_at), requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed
     )
     again = functools.partial(_rows_of, folder, table, review, stop, plan.endpoint)
-    summary, stakes, written = _reckoned(again, asked.results, facts, plan)
+    summary, stakes = _reckoned(again(), plan)
     require_sum(review, summary)
+    facts = replace(
+        facts,
+        notes=(*facts.notes, *(guard.note for guard in exceeded_by_changes(plan.config.guards, stakes))),
+        finished_at=datetime.now(UTC),
+    )
+    written = None
+    if asked.results is not None:
+        written = write_results(asked.results, facts, table.columns, plan.endpoint, again()).path
     return Finished(
         table=table,
         facts=facts,
@@ -429,22 +485,26 @@ def compare(
         throttled=sent.throttled,
         stop=lasting(stop, summary),
         stakes=stakes,
+        limiter=sent.limiter,
     )
 
 
-def _reckoned(
-    rows: Callable[[], Iterator[ReportRow]], results: Path | None, facts: RunFacts, plan: Plan
-) -> tuple[Summary, Stakes, Path | None]:
-    """Count rows and what they change, and write the workbook if it is given a place."""
-    if results is not None:
-        written = write_results(results, facts, plan.table.columns, plan.endpoint, rows())
-        return written.summary, written.stakes, written.path
-    stakes = Stakes()
-    tally = Tally(plan.table.columns)
-    for row in rows():
+def _reckoned(rows: Iterator[ReportRow], plan: Plan) -> tuple[Summary, Stakes]:
+    """Count rows and what they change."""
+    stakes, tally = Stakes.of(plan.endpoint), Tally(plan.table.columns)
+    for row in rows:
         tally.add(row.outcome)
         stakes.add(row)
-    return tally.summary(), stakes, None
+    stakes.settle()
+    return tally.summary(), stakes
+
+
+def require_allowed(begun: Begun, compared: Finished) -> None:
+    """Raise GuardError if what would change is over a guard; a comparison that is not whole says nothing of that."""
+    plan = begun.plan
+    if begun.needs_changes and compared.is_whole and compared.stakes:
+        place = Place(file=plan.snapshot.name, sheet=plan.table.sheet)
+        require_changes_allowed(plan.config.guards, compared.stakes, place)
 
 
 def _incomplete(compared: Finished) -> Stop | None:
@@ -452,17 +512,10 @@ def _incomplete(compared: Finished) -> Stop | None:
     why = "Nothing was sent, because the guards judge what would change:"
     if compared.is_whole:
         return None
-    if compared.stop and compared.stop.reason not in _LEAVE_ROWS_OUT:
+    if compared.stop and compared.is_stopped:
         return replace(compared.stop, message=f"{why} {compared.stop.message}")
     records = "1 record" if compared.unread == 1 else f"{compared.unread:,} records"
     return Stop(StopReason.SERVICE_DOWN, f"{why} {records} could not be read.", "Run again later.")
-
-
-def _first_jobs(plan: Plan, limit: int | None) -> Iterator[Job]:
-    """Return the first jobs of the good rows, in file order; all of them without a limit."""
-    judged_rows = plan.table.judged(plan.review)
-    good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
-    return itertools.islice(good, limit)
 
 
 def _limit_stop(review: Review, limit: int | None, done: str) -> Stop | None:
@@ -505,7 +558,7 @@ class Run:
         check_replaceable(results)
         sent: SendResult | None = None
         credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
-        stop = self._judge_changes(interrupts) if credentials and self._begun.needs_changes else None
+        stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with _folder_faults(self._folder):
                 journal = stack.enter_context(self._journal())
@@ -513,12 +566,20 @@ class Run:
             if credentials and stop is None:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.reads_first else None
-                course = _Course(self._plan.review.rows, self._options.keep_going, reading)
+                before = self._readings[-1].limiter if self._readings else None
+                course = _Course(self._plan.review.rows, self._options.keep_going, reading, before)
                 jobs = self._jobs(journal)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
+
+    def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
+        """Return why nothing is sent. Raises GuardError."""
+        compared = self._options.compared
+        if compared is not None and compared.stop and compared.is_stopped:
+            return replace(compared.stop, message=f"Nothing was sent. {compared.stop.message}")
+        return self._judge_changes(interrupts) if self._begun.needs_changes else None
 
     def _judge_changes(self, interrupts: Interrupts | None) -> Stop | None:
         """Judge what would change; return why nothing is sent if not every record could be read. Raises GuardError."""
@@ -526,13 +587,11 @@ class Run:
         if compared is None or _incomplete(compared):
             with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
                 asked = replace(self._options, results=None)
-                compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts)
+                earlier = self._begun.earlier_rows()
+                compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts, earlier)
             self._readings.append(compared)
-        stop = _incomplete(compared)
-        if stop is None:
-            place = Place(file=self._plan.snapshot.name, sheet=self._plan.table.sheet)
-            require_changes_allowed(self._plan.config.guards, compared.stakes or Stakes(), place)
-        return stop
+        require_allowed(self._begun, compared)
+        return _incomplete(compared)
 
     def _journal(self) -> Journal:
         path = self._folder / JOURNAL
@@ -544,14 +603,11 @@ class Run:
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
-        first = _first_jobs(self._plan, self._options.limit)
         if not self._begun.earlier.resumed:
-            yield from first
+            yield from self._plan.jobs(self._options.limit)
             return
-        builder, earlier = RequestBuilder(self._plan.endpoint), journal.earlier
-        for job in first:
-            if not earlier.is_confirmed(job.row, builder.build(job)):
-                yield job._replace(maybe_applied=True) if earlier.maybe_applied(job.row) else job
+        for job in self._plan.jobs(self._options.limit, journal.earlier):
+            yield job._replace(maybe_applied=True) if journal.earlier.maybe_applied(job.row) else job
 
     def _report(self, results: Path, journal: Journal, sent: SendResult | None, stop: Stop | None) -> Finished:
         """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same.
@@ -615,7 +671,7 @@ class Run:
     def _facts(self, journal: Journal, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
         parts = journal.parts()
-        notes = list(self._plan.table.notes)
+        notes = list(self._plan.notes)
         if len(parts) > 1:
             notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
         return RunFacts(
@@ -645,6 +701,7 @@ class _Course:
     rows: int
     keep_going: bool = False
     reading: Reading | None = None
+    limiter: Limiter | None = None
 
 
 async def _send(
@@ -660,9 +717,8 @@ async def _send(
 
     from batch_updater.sender.pool import Course, Sender
 
-    sender = Sender(
-        plan.endpoint, plan.config, hooks, credentials, environ, Course(course.rows, course.keep_going, course.reading)
-    )
+    whole = Course(course.rows, course.keep_going, course.reading, course.limiter)
+    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environ, whole)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:

@@ -36,7 +36,9 @@ def settled_rows(
             if kept is None or kept.before is None or judged.job is None or settled.kind not in _CHANGING:
                 yield ReportRow(judged.row, settled)
             else:
-                yield ReportRow(judged.row, settled, judged.job.target, changed(judged.job, kept.before))
+                target = judged.job.target
+                is_repeated = bool(review.targets.others(target, judged.row.number, 1))
+                yield ReportRow(judged.row, settled, target, changed(judged.job, kept.before), is_repeated)
             settled = next(outcomes, None)
         else:
             yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))

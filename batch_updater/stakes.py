@@ -6,14 +6,20 @@ import heapq
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from batch_updater.model import OutcomeKind, Unknown
+from batch_updater.endpoint.description import Kind
+from batch_updater.model import FieldChange, OutcomeKind, Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import ReportRow
 
-_JUMPS_SHOWN = 5
+_SHOWN = 5
+"""Rows and jumps that are named."""
+_Item = TypeVar("_Item", "Jump", "tuple[Decimal, Jump]")
 
 
 class Jump(NamedTuple):
@@ -57,43 +63,70 @@ class Total:
 
 @dataclass(slots=True)
 class Stakes:
-    """Counts the changes of rows one by one; holds no row."""
+    """Counts the changes of rows one by one; holds no row, except of records that several rows change."""
 
+    numbers: frozenset[str] = frozenset()
+    """Fields that hold numbers, whatever the API reports them as."""
     records: int = 0
-    """Rows that change, or would change, their record."""
+    """Records that change, or would."""
     unchanged: int = 0
     """Rows whose record holds already what they ask for."""
     first_rows: list[int] = field(default_factory=list)
-    """The first few of them."""
+    """The first few that change their record."""
     fields: Counter[str] = field(default_factory=Counter)
-    """Field -> rows that change it."""
+    """Field -> records in which it changes."""
     cleared: Counter[str] = field(default_factory=Counter)
-    """Field -> rows that empty it."""
+    """Field -> records in which it is emptied."""
     unknown: Counter[str] = field(default_factory=Counter)
-    """Field -> rows of which nobody can tell whether they change it."""
+    """Field -> records of which nobody can tell whether it changes."""
     totals: dict[str, Total] = field(default_factory=dict)
     """Field that holds numbers -> its sums."""
-    jumps: list[Jump] = field(default_factory=list)
-    """The largest changes of a number; a heap, the smallest first."""
-    widest: Jump | None = None
-    """The change by the largest factor."""
+    _jumps: dict[str, list[Jump]] = field(default_factory=dict)
+    """Field -> its largest changes; a heap, the smallest first."""
+    _widest: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    """The changes by the largest factors, with these; a heap, the smallest first."""
+    _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = field(default_factory=dict)
+    """Target that several rows change -> field -> the last of the rows, and what all of them come to."""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        """Return empty stakes for an endpoint."""
+        kinds = (Kind.INTEGER, Kind.DECIMAL)
+        return cls(frozenset(field.name for field in endpoint.body_fields if field.kind in kinds))
 
     def add(self, row: ReportRow) -> None:
-        """Count one row."""
+        """Count one row. Those of a record that others change too count in `settle`."""
         self.unchanged += row.outcome.kind is OutcomeKind.UNCHANGED
         if not row.changes:
             return
-        self.records += 1
-        if len(self.first_rows) < _JUMPS_SHOWN:
-            self.first_rows.append(row.row.number)
-        for name, now, new in row.changes:
+        if not row.is_repeated:
+            self._add_record([(row.row.number, change) for change in row.changes])
+            return
+        merged = self._repeated.setdefault(row.target, {})
+        for change in row.changes:
+            _, first = merged.get(change.field, (0, change))
+            merged[change.field] = row.row.number, change._replace(now=first.now)
+
+    def settle(self) -> None:
+        """Count the records that several rows change, each from its first value to its last; after the last row."""
+        for merged in self._repeated.values():
+            self._add_record([(row, change) for row, change in merged.values() if change.now != change.new])
+        self._repeated.clear()
+
+    def _add_record(self, changes: Iterable[tuple[int, FieldChange]]) -> None:
+        row = 0
+        for row, (name, now, new) in changes:
             self.fields[name] += 1
             if isinstance(now, Unknown):
                 self.unknown[name] += 1
             elif new is None:
                 self.cleared[name] += 1
-            if _is_number(new) or (new is None and _is_number(now)):
-                self._add_number(row.row.number, name, _number(now), _number(new))
+            if name in self.numbers:
+                self._add_number(row, name, _number(now), _number(new))
+        if row:
+            self.records += 1
+            if len(self.first_rows) < _SHOWN:
+                self.first_rows.append(row)
 
     def _add_number(self, row: int, name: str, known: Decimal | None, new: Decimal | None) -> None:
         if known is None or new is None:
@@ -102,23 +135,27 @@ class Stakes:
         total.now += known
         total.new += new
         jump = Jump(abs(new - known), row, name, known, new)
-        (heapq.heappush if len(self.jumps) < _JUMPS_SHOWN else heapq.heappushpop)(self.jumps, jump)
-        factor = jump.factor
-        if factor is not None and factor > (self.widest.factor or 0 if self.widest else 0):
-            self.widest = jump
+        _keep(self._jumps.setdefault(name, []), jump)
+        if (factor := jump.factor) is not None:
+            _keep(self._widest, (factor, jump))
 
-    def largest_jumps(self) -> list[Jump]:
-        """Return the largest changes of a number, the largest first."""
-        return sorted(self.jumps, reverse=True)
+    def largest_jumps(self, name: str | None = None) -> list[Jump]:
+        """Return the largest changes of a number, of one field or of all, the largest first."""
+        chosen = self._jumps.values() if name is None else (self._jumps.get(name, []),)
+        return sorted((jump for jumps in chosen for jump in jumps), reverse=True)[:_SHOWN]
+
+    def widest_jumps(self, over: Decimal) -> list[Jump]:
+        """Return the changes by the largest factors, as far as these are over a limit, the largest first."""
+        return [jump for factor, jump in sorted(self._widest, reverse=True) if factor > over]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+def _keep(heap: list[_Item], item: _Item) -> None:
+    (heapq.heappush if len(heap) < _SHOWN else heapq.heappushpop)(heap, item)
 
 
 def _number(value: object) -> Decimal | None:
     """Return a value as a number, an empty field as 0; None if it is none."""
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return Decimal(0)
     try:
         return Decimal(str(value)) if not isinstance(value, (bool, Unknown)) else None

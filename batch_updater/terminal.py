@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batch_updater.doctor.finding import Finding
     from batch_updater.history import PastRun
     from batch_updater.model import Outcome
-    from batch_updater.pipeline import Begun, Finished, Plan
+    from batch_updater.pipeline import Begun, Finished, Options, Plan
     from batch_updater.summary import Cause, Summary
 
 _REFRESH_S = 0.5
@@ -58,10 +58,18 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def print_preview(begun: Begun, stream: TextIO, limit: int | None = None) -> None:
-    """Show what will happen, before anybody is asked."""
-    for label, text in _preview_lines(begun, limit):
+def print_preview(begun: Begun, stream: TextIO, limit: int | None = None, *, asking: bool = False) -> None:
+    """Show what will happen; `asking`: before somebody is asked, for which records are read first."""
+    for label, text in _preview_lines(begun, limit, asking=asking):
         _print_wrapped(f"{label:<{_LABEL_WIDTH}} {text}", _LABEL_WIDTH + 1, stream)
+
+
+def print_readings(plan: Plan, stream: TextIO) -> None:
+    """Say what reading the record of every good row costs."""
+    count, rate = plan.review.good, plan.config.sending.rate_per_s
+    readings = "1 record is read" if count == 1 else f"{count:,} records are read"
+    line = f"{readings}: about {duration(count / rate)} at {rate:g} requests a second{_share(plan, count)}."
+    _print_wrapped(line, 0, stream)
 
 
 def print_earlier(begun: Begun, stream: TextIO) -> None:
@@ -89,39 +97,42 @@ def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     print(line, file=stream)
 
 
-def _preview_lines(begun: Begun, limit: int | None) -> Iterator[tuple[str, str]]:
+def _preview_lines(begun: Begun, limit: int | None, *, asking: bool) -> Iterator[tuple[str, str]]:
     plan = begun.plan
     review, table = plan.review, plan.table
+    count, is_read_twice = begun.sends(limit), plan.reads_first and (asking or begun.needs_changes)
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}"
     bad = review.rows - review.good
     yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
     yield from _labelled("Problems", _cause_lines(review.causes))
     yield from _labelled("Fields", _field_lines(plan))
-    yield from _labelled("Note", table.notes)
+    yield from _labelled("Note", plan.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
-    yield "Time", _time(plan, sends(begun, limit))
+    yield "Time", _time(plan, count, is_read_twice=is_read_twice)
     if not begun.earlier.resumed:  # then the first row is done already
         yield from _labelled("First", _sample_lines(plan))
 
 
-def _time(plan: Plan, count: int) -> str:
+def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
     rate = plan.config.sending.rate_per_s
     if not plan.reads_first:
         return f"about {duration(count / rate)} at {rate:g} requests a second"
-    requests, quota = 2 * count, plan.endpoint.quota_per_month
-    share = f", up to {requests / quota:.2%} of the account's requests for a month" if quota else ""
+    readings = 2 * count if is_read_twice else count
+    how = (
+        f"{count:,} readings before anything is sent, as many right before the updates"
+        if is_read_twice
+        else (f"{count:,} readings")
+    )
     return (
-        f"{duration(count / rate)} to {duration(requests / rate)} at {rate:g} requests a second: {count:,} readings, "
-        f"and as many updates at most{share}"
+        f"{duration(readings / rate)} to {duration((readings + count) / rate)} at {rate:g} requests a second: {how}, "
+        f"and as many updates at most{_share(plan, readings + count)}"
     )
 
 
-def sends(begun: Begun, limit: int | None) -> int:
-    """Return how many rows will be sent, at most. What is done counts towards a limit: rows are sent in file order."""
-    if limit is None:
-        return begun.to_send
-    return max(0, min(limit, begun.plan.review.good) - (begun.plan.review.good - begun.to_send))
+def _share(plan: Plan, requests: int) -> str:
+    quota = plan.endpoint.quota_per_month
+    return f", up to {requests / quota:.2%} of the account's requests for a month" if quota else ""
 
 
 def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -158,10 +169,13 @@ def _cause_line(cause: Cause) -> str:
     return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
 
 
-def confirmed(begun: Begun, limit: int | None) -> bool:
+def confirmed(begun: Begun, asked: Options) -> bool:
     """Ask on stderr whether to send; anything but yes is no."""
-    count, again = sends(begun, limit), " again" if begun.earlier.finished else ""
-    question = f"Send {count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
+    compared, again = asked.compared, " again" if begun.earlier.finished else ""
+    # A record that could not be read may be so already, or not.
+    count = compared.summary[OutcomeKind.PLANNED] + compared.unread if compared else begun.sends(asked.limit)
+    upper = "up to " if compared and compared.unread else ""
+    question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
     print(f"\n{question} [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     try:

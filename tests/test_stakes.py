@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
 from batch_updater.stakes import Stakes, stakes_in_words
 
 
 def stakes(*rows: tuple[FieldChange, ...]) -> Stakes:
-    found = Stakes()
+    found = Stakes(frozenset({"amount", "count"}))
     for number, changes in enumerate(rows, 2):
         outcome = Outcome(number, OutcomeKind.PLANNED if changes else OutcomeKind.UNCHANGED)
         found.add(ReportRow(Row(number, ()), outcome, "id=1", changes))
@@ -37,11 +38,10 @@ def test_every_figure_is_counted() -> None:
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
     """A factor counts in both directions; from 0 and to 0 there is none, and over 0 it has no bound."""
     found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), money(9, "0"), money("5", "6"))
-    assert found.widest is not None
-    assert (found.widest.row, str(found.widest.factor)) == (3, "1000")
-    over_zero = stakes(money(1000, "1"), money(-1, "9")).widest
-    assert over_zero is not None
-    assert (over_zero.row, str(over_zero.factor)) == (3, "Infinity")
+    assert [(jump.row, str(jump.factor)) for jump in found.widest_jumps(Decimal(2))] == [(3, "1000")]
+    assert [jump.row for jump in found.widest_jumps(Decimal(1))] == [3, 2, 6]
+    over_zero = stakes(money(1000, "1"), money(-1, "9")).widest_jumps(Decimal(1))
+    assert [(jump.row, str(jump.factor)) for jump in over_zero] == [(3, "Infinity"), (2, "1000")]
 
 
 def test_an_emptied_number_and_whole_numbers_count_in_the_totals() -> None:
@@ -53,8 +53,36 @@ def test_an_emptied_number_and_whole_numbers_count_in_the_totals() -> None:
     assert emptied.cleared == {"amount": 1, "name": 1}
     whole = stakes((FieldChange("count", 2, 10),), (FieldChange("flag", False, True),))
     assert whole.totals.keys() == {"count"}
-    assert whole.widest is not None
-    assert whole.widest.factor == 5
+    assert [jump.factor for jump in whole.widest_jumps(Decimal(1))] == [5]
+
+
+def test_a_number_is_what_the_description_says() -> None:
+    """An amount that the API reports as text counts, and a text that it reports as a number does not."""
+    found = stakes(money("90.00", "1"), (FieldChange("amount", "5", None),), (FieldChange("crm", 77, None),))
+    assert list(found.totals) == ["amount"]
+    assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("95.00"), Decimal(1))
+    assert Stakes.of(load_endpoint("nexus-opportunity")).numbers == {"AcctPotential", "SalesRevenue"}
+
+
+def test_the_largest_jumps_of_a_small_field_are_kept_beside_those_of_a_large_one() -> None:
+    """Whoever is stopped because of a column's total is told of its rows, and not of another column's."""
+    large = [money(0, str(10**9 + size)) for size in range(9)]
+    found = stakes(*large, (FieldChange("count", 1, Decimal(3)),))
+    assert [jump.row for jump in found.largest_jumps("count")] == [11]
+    assert {jump.field for jump in found.largest_jumps()} == {"amount"}
+
+
+def test_rows_of_one_record_are_one_change_from_the_first_value_to_the_last() -> None:
+    """100 -> 200 -> 300 is one record from 100 to 300; 5 -> 6 -> 5 is none."""
+    found = Stakes(frozenset({"amount"}))
+    steps = [("a", 100, "200"), ("b", 5, "6"), ("a", 200, "300"), ("b", 6, "5"), ("c", 1, "2")]
+    for number, (target, now, new) in enumerate(steps, 2):
+        outcome = Outcome(number, OutcomeKind.UPDATED)
+        found.add(ReportRow(Row(number, ()), outcome, target, money(now, new), is_repeated=target != "c"))
+    found.settle()
+    assert (found.records, found.fields) == (2, {"amount": 2})
+    assert (found.totals["amount"].now, found.totals["amount"].new) == (101, 302)
+    assert [(jump.row, jump.size) for jump in found.largest_jumps()] == [(4, 200), (6, 1)]
 
 
 def test_five_jumps_are_kept_of_many() -> None:

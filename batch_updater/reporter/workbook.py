@@ -139,7 +139,7 @@ class _Results:
         self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
         self._changes = ChangesSheet(self._book, styles, rows_of_a_sheet)
-        self.stakes = Stakes()
+        self.stakes = Stakes.of(endpoint)
         self.progress = Progress(facts.started_at, facts.finished_at)
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
@@ -155,6 +155,7 @@ class _Results:
                 self._to_fix.add(row)
             if self._all:
                 self._all.add(row)
+        self.stakes.settle()
         summary = tally.summary()
         self._finish(summary)
         return summary

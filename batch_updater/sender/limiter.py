@@ -59,6 +59,11 @@ class Limiter:
         self.last_permit_at = 0.0
         """On the clock. Right after `permit`, before anything else is awaited, it is that permit's."""
 
+    def go_on(self, stopping: Stopping) -> None:
+        """Serve other requests to the same service, perhaps in another event loop: what was learned holds for them."""
+        self._stopping = stopping
+        self._turn = asyncio.Lock()
+
     async def permit(self) -> None:
         """Return when one request may go out. Raises Stopped once the run is ending."""
         if not self._turn.locked() and not self._stopping.is_set() and self.wait_s() <= 0:

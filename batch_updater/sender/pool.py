@@ -76,6 +76,8 @@ class SendResult:
     aborted: bool
     """Whether somebody asked twice: then not even the workbook is waited for."""
     allowed: AllowedValues
+    limiter: Limiter
+    """What it has permitted, for whoever sends to the same service next."""
 
 
 @dataclass(slots=True)
@@ -143,6 +145,8 @@ class Course:
     """Whether to go on although the first rows were all refused alike."""
     reading: Reading | None = None
     """How records are read before their updates; None: they are not."""
+    limiter: Limiter | None = None
+    """That of the requests which have just been made to the same service."""
 
 
 class _Ready:
@@ -215,6 +219,7 @@ class Sender:
         self._hooks = hooks
         self._credentials = credentials
         self._reading = course.reading
+        self._limiter = course.limiter
         self._environ = environ
         self._stopping = Stopping()
         self._stop: Stop | None = None
@@ -253,7 +258,8 @@ class Sender:
             ) as session,
         ):
             sending = self._config.sending
-            limiter = Limiter(sending.rate_per_s, sending.burst, self._stopping)
+            limiter = self._limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
+            limiter.go_on(self._stopping)
             client = self._make_client(session, limiter)
             if stop := await client.first_token():
                 self._end(stop)
@@ -266,6 +272,7 @@ class Sender:
                 self._stop,
                 self._aborted,
                 client.allowed,
+                limiter,
             )
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
