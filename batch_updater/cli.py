@@ -513,6 +513,8 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
         return _next_step(finished)
     if finished.folder is None:
         command = shlex.join((PROGRAM, *invocation.again))
+        if finished.unread or finished.is_stopped:
+            return "check again when every record can be read"
         if is_done(summary):
             return command
         if not summary.total(NEEDS_NOTHING):

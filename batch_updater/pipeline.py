@@ -394,7 +394,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
     if results is not None:
         check_replaceable(results)
         written = write_results(results, facts, table.columns, plan.endpoint, in_doubt(), planned=planned)
-    summary = written.summary if written else counted(in_doubt(), table.columns, planned)
+    summary = written.summary if written else counted(in_doubt(), table.columns, planned, of_check=True)
     require_sum(review, summary)
     return Finished(
         table=table,
@@ -491,7 +491,7 @@ def compare(
 
 def _reckoned(rows: Iterator[ReportRow], plan: Plan) -> tuple[Summary, Stakes]:
     """Count rows and what they change."""
-    stakes, tally = Stakes.of(plan.endpoint), Tally(plan.table.columns)
+    stakes, tally = Stakes.of(plan.endpoint), Tally(plan.table.columns, of_check=True)
     for row in rows:
         tally.add(row.outcome)
         stakes.add(row)

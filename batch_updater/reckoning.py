@@ -58,9 +58,9 @@ def planned_rows(table: Table, review: Review, *, only_in_doubt: bool = False) -
         yield ReportRow(judged.row, outcome)
 
 
-def counted(rows: Iterable[ReportRow], columns: Columns, planned: int = 0) -> Summary:
+def counted(rows: Iterable[ReportRow], columns: Columns, planned: int = 0, *, of_check: bool = False) -> Summary:
     """Return what became of all rows; `planned` rows of that outcome are counted beforehand."""
-    tally = Tally(columns, planned)
+    tally = Tally(columns, planned, of_check=of_check)
     for row in rows:
         tally.add(row.outcome)
     return tally.summary()

@@ -43,6 +43,8 @@ class Summary:
     """Every outcome, those with no row too."""
     causes: tuple[Cause, ...]
     """The commonest first."""
+    of_check: bool = False
+    """Whether nothing was to be sent."""
 
     def __getitem__(self, kind: OutcomeKind) -> int:
         return self.counts[kind]
@@ -63,7 +65,7 @@ class Summary:
         """One or two plain sentences: how many rows are done, how many need somebody."""
         if not self.rows:
             return "There was nothing to do: the file has no data rows."
-        if self.counts[OutcomeKind.PLANNED] or self.counts[OutcomeKind.INVALID] == self.rows:
+        if self.of_check or self.counts[OutcomeKind.INVALID] == self.rows:
             return self._verdict_of_check()
         if self.counts[OutcomeKind.UNCHANGED] == self.rows:
             return "Every record holds already what is asked for: nothing was sent."
@@ -78,10 +80,15 @@ class Summary:
 
     def _verdict_of_check(self) -> str:
         planned, wrong = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON)
+        person = f" {wrong:,} {_need(wrong)} you." if wrong else ""
+        if self.counts[OutcomeKind.UNCHANGED] == self.rows:
+            return "Every record holds already what is asked for: nothing would be sent."
         if unchanged := self.counts[OutcomeKind.UNCHANGED]:
-            person = f" {wrong:,} {_need(wrong)} you." if wrong else ""
             already = f"{unchanged:,} {_were(unchanged)} so already."
             return f"{planned:,} of {self.rows:,} rows would be sent. {already}{person}"
+        if unread := self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]:
+            missing = f"{unread:,} {'record' if unread == 1 else 'records'} could not be read."
+            return f"{planned:,} of {self.rows:,} rows would be sent. {missing}{person}"
         if not planned:
             return f"None of the {self.rows:,} rows can be sent." if self.rows > 1 else "The row cannot be sent."
         if not wrong:
@@ -112,8 +119,9 @@ def _need(count: int) -> str:
 class Tally:
     """Counts outcomes one by one; holds no row."""
 
-    def __init__(self, columns: Columns, planned: int = 0) -> None:
+    def __init__(self, columns: Columns, planned: int = 0, *, of_check: bool = False) -> None:
         """`planned` rows of that outcome are counted beforehand."""
+        self._of_check = of_check
         self._columns = columns
         self._counts = Counter({OutcomeKind.PLANNED: planned})
         self._causes: dict[str, Cause] = {}
@@ -152,4 +160,5 @@ class Tally:
             sum(counts.values()),
             counts,
             tuple(sorted(ranked, key=lambda cause: (-cause.count, cause.example_row))),
+            self._of_check,
         )

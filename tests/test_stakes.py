@@ -81,8 +81,8 @@ def test_rows_of_one_record_are_one_change_from_the_first_value_to_the_last() ->
         found.add(ReportRow(Row(number, ()), outcome, target, money(now, new), is_repeated=target != "c"))
     found.settle()
     assert (found.records, found.fields) == (2, {"amount": 2})
-    assert (found.totals["amount"].now, found.totals["amount"].new) == (101, 302)
-    assert [(jump.row, jump.size) for jump in found.largest_jumps()] == [(4, 200), (6, 1)]
+    assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal(101), Decimal(302))
+    assert [(jump.row, jump.size) for jump in found.largest_jumps()] == [(4, Decimal(200)), (6, Decimal(1))]
 
 
 def test_five_jumps_are_kept_of_many() -> None:

@@ -12,7 +12,7 @@ COLUMNS = Columns(headers=("Id", "Size"), first_column=0, of_field={"id": 0, "si
 
 
 def tally(*counts: tuple[OutcomeKind, int]) -> Tally:
-    made = Tally(COLUMNS)
+    made = Tally(COLUMNS, of_check=any(kind is OutcomeKind.PLANNED for kind, _ in counts))
     for kind, count in counts:
         for row in range(count):
             made.add(Outcome(row + 2, kind))

@@ -144,7 +144,7 @@ class _Results:
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
         """Go over the rows and fill every sheet. Returns what became of them."""
-        tally = Tally(self._columns, planned)
+        tally = Tally(self._columns, planned, of_check=self._facts.command == "check")
         for row in rows:
             tally.add(row.outcome)
             self.progress.add(row.outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+from bisect import bisect_left
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -155,6 +156,82 @@ def test_guards_that_cannot_be_judged_send_nothing(
         again = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
         assert (again.code, again.outcomes) == (0, {"updated": 4})
         assert again.object["requests"] == len(api.requests()) == 12
+
+
+@pytest.mark.parametrize(
+    ("guard", "stops"),
+    [
+        ("changed: 1", False), ("changed: 0", True), ("factor: 2.3", False), ("factor: 2.29", True),
+        ("total_change_percent: 130", False), ("total_change_percent: 129.9", True),
+    ],
+)  # fmt: skip
+def test_a_guard_on_changes_allows_what_it_names(tmp_path: Path, guard: str, *, stops: bool) -> None:
+    """10 becomes 23: one record, by the factor 2.3, by 130 per cent; a check says beforehand what a run would do."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, FAST)
+        (tmp_path / "first.csv").write_text("Id,Type,SalesRevenue\n1,Pre,10\n", encoding="utf-8")
+        assert batch_updater("run", "first.csv", cwd=tmp_path).code == 0
+        configure(tmp_path, api.url, f"{FAST}guards: {{{guard}}}\n")
+        (tmp_path / "rows.csv").write_text("Id,Type,SalesRevenue\n1,Pre,23\n", encoding="utf-8")
+        checked = batch_updater("check", "rows.csv", cwd=tmp_path)
+        assert (f"guards.{guard.partition(':')[0]} allows" in checked.out) == stops, checked.out
+        assert "1 record is read: about" in checked.err
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert done.code == (2 if stops else 0), done.err
+
+
+def test_a_check_speaks_of_what_would_be_sent(tmp_path: Path) -> None:
+    """Nothing of a check says that rows were updated or not; records that could not be read are for another time."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, attempts: 1}\n")
+        write_rows(tmp_path / "none.csv", {99_999_998: "a", 99_999_999: "b"})
+        none = batch_updater("check", "none.csv", "--compare", cwd=tmp_path)
+        assert "None of the 2 rows can be sent." in none.out
+    with sandbox("--fault", "status-503=1") as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, attempts: 1}\n")
+        write_rows(tmp_path / "down.csv", {1: "a"})
+        down = batch_updater("check", "down.csv", "--compare", cwd=tmp_path)
+    assert down.code == 3
+    assert "0 of 1 rows would be sent. 1 record could not be read." in down.out
+    assert "check again when every record can be read" in down.out
+
+
+def test_guards_that_are_not_judged_are_said(tmp_path: Path) -> None:
+    """A guard on changes is idle as long as no record is read: check and run say so instead of looking safe."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500}\nguards: {changed: 0, factor: 2}\n")
+        write_rows(tmp_path / "rows.csv", {1: "a"})
+        note = "guards.changed and guards.factor are judged only where records are read"
+        assert note in batch_updater("check", "rows.csv", cwd=tmp_path).out
+        done = batch_updater("run", "rows.csv", cwd=tmp_path)
+    assert done.code == 0
+    assert note in done.err
+
+
+def test_readings_beforehand_leave_out_what_is_done(tmp_path: Path) -> None:
+    """A run that is gone on with is guarded by what it still sends, and reads nothing else."""
+    settings = f"{FAST}guards: {{changed: 2}}\n"
+    write_rows(tmp_path / "rows.csv", {number: f"name {number}" for number in range(1, 5)})
+    with sandbox() as api:
+        configure(tmp_path, api.url, settings)
+        assert batch_updater("run", "rows.csv", "--limit", "2", cwd=tmp_path).code == 3
+        seen = len(api.requests())
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        targets = [(one["method"], one["path"].rpartition("/")[2]) for one in api.requests()[seen:]]
+    assert done.code in {0, 1}, done.err
+    assert sorted(targets) == sorted([*(("GET", "3"), ("GET", "4")) * 2, ("PUT", "3"), ("PUT", "4")])
+
+
+def test_the_rate_holds_over_readings_and_updates(tmp_path: Path) -> None:
+    """In no second do more requests arrive than rate and burst allow, whichever of the three passes made them."""
+    settings = "sending: {rate_per_s: 50, burst: 60, concurrency: 20, compare: true}\nguards: {changed: 999}\n"
+    write_rows(tmp_path / "rows.csv", {number: f"name {number}" for number in range(1, 81)})
+    with sandbox() as api:
+        configure(tmp_path, api.url, settings)
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        times = [request["at_s"] for request in api.requests()]
+    assert (done.code, len(times)) == (0, 240), done.err
+    assert max(bisect_left(times, began + 1) - at for at, began in enumerate(times)) <= 50 + 60 + 2
 
 
 def test_a_trial_is_guarded_by_its_own_rows(tmp_path: Path) -> None:
