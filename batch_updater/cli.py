@@ -515,6 +515,8 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
         command = shlex.join((PROGRAM, *invocation.again))
         if finished.unread or finished.is_stopped:
             return "check again when every record can be read"
+        if is_done(summary) and finished.is_over_guard:
+            return f"correct the file; or, if it is as it should be,\n         {command} --override-guards"
         if is_done(summary):
             return command
         if not summary.total(NEEDS_NOTHING):

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import Config
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.guards import Exceeded
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
     from batch_updater.journal import EarlierRows, JournalReader
@@ -233,6 +234,8 @@ class Finished:
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
+    is_over_guard: bool = False
+    """Whether a check has found that a run would send nothing because of a guard."""
 
     @property
     def is_stopped(self) -> bool:
@@ -389,7 +392,8 @@ def check(plan: Plan, results: Path | None) -> Finished:
     table, review = plan.table, plan.review
     in_doubt = functools.partial(planned_rows, table, review, only_in_doubt=True)
     planned = review.rows - len(review.in_doubt)
-    facts = _facts_of_check(plan, started_at)
+    over = exceeded(plan.config.guards, table, review)
+    facts = _facts_of_check(plan, started_at, over)
     written = None
     if results is not None:
         check_replaceable(results)
@@ -404,10 +408,11 @@ def check(plan: Plan, results: Path | None) -> Finished:
         results=written.path if written else None,
         summary=summary,
         elapsed_s=time.monotonic() - clock,
+        is_over_guard=bool(over),
     )
 
 
-def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
+def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]) -> RunFacts:
     return RunFacts(
         command="check",
         input_path=plan.snapshot.name,
@@ -423,7 +428,7 @@ def _facts_of_check(plan: Plan, started_at: datetime) -> RunFacts:
         stop=None,
         allowed=(),
         settings=_settings(plan.config),
-        notes=(*plan.notes, *(guard.note for guard in exceeded(plan.config.guards, plan.table, plan.review))),
+        notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
     )
 
@@ -458,17 +463,15 @@ def compare(
         journal.flush()
         allowed = journal.allowed()
     stop = sent.stop or _limit_stop(review, asked.limit, "read")
-    facts = replace(
-        _facts_of_check(plan, started_at), requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed
-    )
     again = functools.partial(_rows_of, folder, table, review, stop, plan.endpoint)
     summary, stakes = _reckoned(again(), plan)
     require_sum(review, summary)
+    guards = plan.config.guards
+    over = (*exceeded(guards, table, review), *exceeded_by_changes(guards, stakes))
     facts = replace(
-        facts,
-        notes=(*facts.notes, *(guard.note for guard in exceeded_by_changes(plan.config.guards, stakes))),
-        finished_at=datetime.now(UTC),
-    )
+        _facts_of_check(plan, started_at, over),
+        requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
+    )  # fmt: skip
     written = None
     if asked.results is not None:
         written = write_results(asked.results, facts, table.columns, plan.endpoint, again()).path
@@ -486,6 +489,7 @@ def compare(
         stop=lasting(stop, summary),
         stakes=stakes,
         limiter=sent.limiter,
+        is_over_guard=bool(over),
     )
 
 

@@ -132,7 +132,10 @@ def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
 
 def _share(plan: Plan, requests: int) -> str:
     quota = plan.endpoint.quota_per_month
-    return f", up to {requests / quota:.2%} of the account's requests for a month" if quota else ""
+    if not quota:
+        return ""
+    share = f"up to {requests / quota:.2%}" if requests * 10_000 >= quota else "under 0.01%"
+    return f", {share} of the account's requests for a month"
 
 
 def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -175,6 +175,7 @@ def test_a_guard_on_changes_allows_what_it_names(tmp_path: Path, guard: str, *, 
         (tmp_path / "rows.csv").write_text("Id,Type,SalesRevenue\n1,Pre,23\n", encoding="utf-8")
         checked = batch_updater("check", "rows.csv", cwd=tmp_path)
         assert (f"guards.{guard.partition(':')[0]} allows" in checked.out) == stops, checked.out
+        assert ("--override-guards" in checked.out) == stops
         assert "1 record is read: about" in checked.err
         done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert done.code == (2 if stops else 0), done.err
