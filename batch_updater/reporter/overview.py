@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _CHART_ROWS = 15
 _LAST_COLUMN = 5
 _WIDTHS = (40, 10, 18, 30, 30, 30)
+_FACT_CHARACTERS = 105
+"""What stands on one line beside the name of a fact."""
 _DATA_COLUMN = 27
 """Where the numbers behind the chart of progress stand, out of the way."""
 
@@ -184,7 +186,11 @@ def _room_for_charts(page: _Page, summary: Summary, progress: Progress) -> int |
 def _facts(page: _Page, styles: Styles, facts: RunFacts, endpoint: Endpoint) -> None:
     page.heading("Facts")
     for name, value in told_facts(facts, endpoint):
-        page.row((0, name, styles(font_color=QUIET)), (1, value, styles()))
+        label = (0, name, styles(font_color=QUIET, valign="top"))
+        if len(value) <= _FACT_CHARACTERS:
+            page.row(label, (1, value, styles()))
+        else:
+            page.row(label, (1, value, styles(text_wrap=True)), height=_height(value, _FACT_CHARACTERS), wide=(1,))
 
 
 def _write(sheet: Worksheet, page: _Page, styles: Styles, progress: Progress) -> None:
