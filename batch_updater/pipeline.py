@@ -52,6 +52,7 @@ from batch_updater.reckoning import (
 from batch_updater.reporter.html import PAGE, Attention, Page, write_page
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import LogFile
+from batch_updater.sender.course import Course
 from batch_updater.stakes import Stakes
 from batch_updater.summary import RUN_AGAIN, Tally
 from batch_updater.whereabouts import whereabouts
@@ -457,7 +458,7 @@ def compare(
     path = folder / JOURNAL
     path.unlink(missing_ok=True)
     with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
-        course = _Course(review.rows, asked.keep_going, _reading(plan, journal, only=True))
+        course = Course(review.rows, asked.keep_going, _reading(plan, journal, only=True))
         jobs, hooks = plan.jobs(asked.limit, earlier), _hooks(journal, log, progress)
         sent = _run_loop(_send(plan, hooks, jobs, credentials, environ, course, interrupts))
         journal.flush()
@@ -571,7 +572,7 @@ class Run:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
-                course = _Course(self._plan.review.rows, self._options.keep_going, reading, before)
+                course = Course(self._plan.review.rows, self._options.keep_going, reading, before)
                 jobs = self._jobs(journal)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
             finished = self._report(results, journal, sent, stop)
@@ -698,31 +699,20 @@ class Run:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """As `sender.pool.Course`, which is imported only to send."""
-
-    rows: int
-    keep_going: bool = False
-    reading: Reading | None = None
-    limiter: Limiter | None = None
-
-
 async def _send(
     plan: Plan,
     hooks: Hooks,
     jobs: Iterator[Job],
     credentials: Credentials,
     environ: Mapping[str, str],
-    course: _Course,
+    course: Course,
     interrupts: Interrupts | None,
 ) -> SendResult:
     import asyncio
 
-    from batch_updater.sender.pool import Course, Sender
+    from batch_updater.sender.pool import Sender
 
-    whole = Course(course.rows, course.keep_going, course.reading, course.limiter)
-    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environ, whole)
+    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environ, course)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:

@@ -27,7 +27,6 @@ from batch_updater.sender.client import (
     Controls,
     Hooks,
     Identity,
-    Reading,
     disk_stop,
     proxy_for,
     tls_context,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import Job
     from batch_updater.sender.auth import Credentials
+    from batch_updater.sender.course import Course
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
@@ -133,20 +133,6 @@ class _Targets:
             return None
         self.waiting -= 1
         return queue.popleft()
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What a run is to do besides sending its jobs."""
-
-    rows: int
-    """Rows of the whole input, of which a share may fail."""
-    keep_going: bool = False
-    """Whether to go on although the first rows were all refused alike."""
-    reading: Reading | None = None
-    """How records are read before their updates; None: they are not."""
-    limiter: Limiter | None = None
-    """That of the requests which have just been made to the same service."""
 
 
 class _Ready:

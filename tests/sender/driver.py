@@ -11,7 +11,8 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.client import Hooks, Reading
-from batch_updater.sender.pool import Course, Sender, SendResult
+from batch_updater.sender.course import Course
+from batch_updater.sender.pool import Sender, SendResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

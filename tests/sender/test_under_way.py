@@ -9,17 +9,19 @@ import pytest
 from batch_updater.sender.under_way import UnderWay
 
 
+async def waits(under_way: UnderWay) -> None:
+    """Be under way until somebody ends it."""
+    async with under_way.limited():
+        await asyncio.Event().wait()
+
+
 def test_everything_under_way_is_cut_at_once() -> None:
     """Each block ends as if its time were up, long before it is."""
 
     async def go() -> list[object]:
         under_way = UnderWay(60)
 
-        async def waits() -> None:
-            async with under_way.limited():
-                await asyncio.Event().wait()
-
-        waiting = [asyncio.create_task(waits()) for _ in range(3)]
+        waiting = [asyncio.create_task(waits(under_way)) for _ in range(3)]
         await asyncio.sleep(0)
         under_way.cut()
         async with asyncio.timeout(5):
@@ -34,11 +36,7 @@ def test_what_is_ending_already_keeps_nothing_else_from_being_cut() -> None:
     async def go() -> None:
         under_way = UnderWay(60)
 
-        async def waits() -> None:
-            async with under_way.limited():
-                await asyncio.Event().wait()
-
-        waiting = asyncio.create_task(waits())
+        waiting = asyncio.create_task(waits(under_way))
         await asyncio.sleep(0)
         under_way.cut()
         asyncio.get_running_loop().call_soon(under_way.cut)  # right after its time is up, before it has ended
@@ -87,11 +85,7 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
     async def go() -> bool:
         under_way = UnderWay(60)
 
-        async def waits() -> None:
-            async with under_way.limited():
-                await asyncio.Event().wait()
-
-        waiting = asyncio.create_task(waits())
+        waiting = asyncio.create_task(waits(under_way))
         await asyncio.sleep(0)
         waiting.cancel()
         under_way.cut()
