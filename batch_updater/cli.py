@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in arguments
     try:
-        options = _parser().parse_args(arguments)
+        options = _parsed(arguments)
         code: int = options.command(options)
     except BatchUpdaterError as error:
         _report_error(error, as_json=as_json)
@@ -75,6 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
         code = ExitCode.FAULT
     return code
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    options, unknown = _parser().parse_known_args(arguments)
+    if not unknown:
+        return options
+    import difflib
+    import re
+
+    parser: _Parser = options.parser
+    known = re.findall(r"--[a-z-]+", parser.format_help())
+    close = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise UsageError(f"Unrecognized arguments: {' '.join(unknown)}.", remedy=f"{hint}See {parser.prog} --help.")
 
 
 class _Unheard(io.TextIOWrapper):
@@ -264,7 +278,7 @@ def _add(commands: _Commands, name: str, command: object, what: str, example: st
         description=f"{what[:1].upper()}{what[1:]}.",
         epilog=f"Example: {PROGRAM} {example}",
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, parser=parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output and nothing else")
     parser.add_argument("--verbose", action="store_true", help="show every attempt and decision on standard error")
     return parser
@@ -358,6 +372,7 @@ def _shown_stakes(begun: Begun, asked: Options) -> Finished:
             begun.plan, asked, Path(folder), os.environ, progress, interrupts, begun.earlier_rows()
         )
     terminal.print_stakes(compared, sys.stderr)
+    terminal.print_notes(pipeline.overridden(begun, compared), sys.stderr)
     pipeline.require_allowed(begun, compared)
     return compared
 
@@ -519,7 +534,7 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
             return f"correct the file; or, if it is as it should be,\n         {command} --override-guards"
         if is_done(summary):
             return command
-        if not summary.total(NEEDS_NOTHING):
+        if finished.is_over_guard or not summary.total(NEEDS_NOTHING):
             return "correct these cells and check again"
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
     if summary.total(RUN_AGAIN) or finished.fault:

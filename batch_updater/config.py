@@ -268,7 +268,7 @@ class GuardSettings(_Section):
 
     rows: Annotated[Whole, Field(ge=0)] | None = None
     """Most data rows."""
-    invalid_percent: Annotated[Number, Field(ge=0)] | None = None
+    invalid_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     """Largest share of invalid rows, in percent of all."""
     cleared: Annotated[Whole, Field(ge=0)] | None = None
     """Most fields that are cleared, over all rows."""

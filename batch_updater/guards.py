@@ -34,6 +34,11 @@ class Exceeded:
         """What a check says of it."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
+    @property
+    def override_note(self) -> str:
+        """What is said of it where a person sends all the same."""
+        return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
+
 
 def exceeded(settings: GuardSettings, table: Table, review: Review) -> tuple[Exceeded, ...]:
     """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
@@ -115,19 +120,19 @@ def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceed
 
 def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
     if settings.changed is not None and stakes.records > settings.changed:
-        rows = ", ".join(f"{row:,}" for row in stakes.first_rows)
         yield Exceeded(
             "guards.changed",
             f"{_counted(stakes.records, 'record')} would change, and guards.changed allows {settings.changed:,}; "
-            f"the first: rows {rows}.",
+            f"the first: {_rows(stakes.first_rows)}.",
         )
     if settings.factor is not None and (jumps := stakes.widest_jumps(_exact(settings.factor))):
-        widest, others = jumps[0], ", ".join(f"{jump.row:,}" for jump in jumps[1:])
-        factor = f"by the factor {widest.factor:,.4g}" if widest.factor and widest.factor.is_finite() else "over zero"
+        widest, others = jumps[0], _rows([jump.row for jump in jumps[1:]])
+        is_finite = widest.factor is not None and widest.factor.is_finite()
+        factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
         yield Exceeded(
             "guards.factor",
             f"Row {widest.row:,} would change {widest.field} from {widest.now:,f} to {widest.new:,f}, {factor}, and "
-            f"guards.factor allows {settings.factor:g}{'; the next: rows ' if others else ''}{others}.",
+            f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
     yield from _exceeded_by_totals(settings.total_change_percent, stakes)
 
@@ -137,12 +142,18 @@ def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceede
         if limit is None or total.change_percent <= _exact(limit):
             continue
         percent = f" ({total.change_percent:,.1f}%)" if total.change_percent.is_finite() else ""
-        rows = ", ".join(f"{jump.row:,}" for jump in stakes.largest_jumps(name))
+        rows = _rows([jump.row for jump in stakes.largest_jumps(name)])
         yield Exceeded(
             "guards.total_change_percent",
             f"The total of {name} would change from {total.now:,f} to {total.new:,f}{percent}, and "
-            f"guards.total_change_percent allows {limit:g}%; the largest changes: rows {rows}.",
+            f"guards.total_change_percent allows {limit:g}%; the largest changes: {rows}.",
         )
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    """Return `row 4` or `rows 4, 7`; '' for none."""
+    listed = ", ".join(f"{number:,}" for number in numbers)
+    return f"row{'s' if len(numbers) > 1 else ''} {listed}" if numbers else ""
 
 
 def _exact(limit: float) -> Decimal:
@@ -175,7 +186,8 @@ def _clearing_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
 def _named(rows: Iterable[JudgedRow]) -> str:
     """Name the first rows, with the first thing that is wrong with the first of them."""
     first = list(itertools.islice(rows, _ROWS_NAMED))
-    numbers = ", ".join(f"{judged.row.number:,}" for judged in first)
     problems = first[0].problems
-    such_as = f" (row {first[0].row.number:,}: {problems[0].reason.rstrip('.')})" if problems else ""
-    return f"the first: row{'s' if len(first) > 1 else ''} {numbers}{such_as}"
+    such_as = f" ({problems[0].reason.rstrip('.')})" if problems else ""
+    return f"the first: {_rows([judged.row.number for judged in first[:1]])}{such_as}" + "".join(
+        f", {judged.row.number:,}" for judged in first[1:]
+    )

@@ -141,6 +141,13 @@ class Begun:
     overrides_guards: bool = False
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand, the guards that are overridden included."""
+        plan = self.plan
+        over = exceeded(plan.config.guards, plan.table, plan.review) if self.overrides_guards else ()
+        return (*plan.notes, *(guard.override_note for guard in over))
+
+    @property
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config
@@ -463,7 +470,7 @@ def compare(
         sent = _run_loop(_send(plan, hooks, jobs, credentials, environ, course, interrupts))
         journal.flush()
         allowed = journal.allowed()
-    stop = sent.stop or _limit_stop(review, asked.limit, "read")
+    stop = sent.stop or _limit_stop(review, asked.limit, "were read")
     again = functools.partial(_rows_of, folder, table, review, stop, plan.endpoint)
     summary, stakes = _reckoned(again(), plan)
     require_sum(review, summary)
@@ -512,6 +519,13 @@ def require_allowed(begun: Begun, compared: Finished) -> None:
         require_changes_allowed(plan.config.guards, compared.stakes, place)
 
 
+def overridden(begun: Begun, compared: Finished | None) -> tuple[str, ...]:
+    """Return a note for each guard on changes that is overridden, as far as records were read beforehand."""
+    if not begun.overrides_guards or compared is None or compared.stakes is None:
+        return ()
+    return tuple(guard.override_note for guard in exceeded_by_changes(begun.plan.config.guards, compared.stakes))
+
+
 def _incomplete(compared: Finished) -> Stop | None:
     """Return why not every record was read; None if all were."""
     why = "Nothing was sent, because the guards judge what would change:"
@@ -528,7 +542,7 @@ def _limit_stop(review: Review, limit: int | None, done: str) -> Stop | None:
         return None
     return Stop(
         StopReason.LIMIT,
-        f"Only the first {limit:,} good rows were {done}, as --limit asked.",
+        f"Only the first {limit:,} good rows {done}, as --limit asked.",
         "If they are as you want them, run again without --limit: it goes on with the rest.",
     )
 
@@ -619,7 +633,11 @@ class Run:
 
         `stop`: why nothing was sent.
         """
-        stop = stop or (sent.stop if sent else None) or _limit_stop(self._plan.review, self._options.limit, "sent")
+        stop = (
+            stop
+            or (sent.stop if sent else None)
+            or _limit_stop(self._plan.review, self._options.limit, "had their turn")
+        )
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
         facts, attention = self._facts(journal, sent, stop), Attention(table.columns, self._plan.endpoint)
@@ -676,7 +694,7 @@ class Run:
     def _facts(self, journal: Journal, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
         parts = journal.parts()
-        notes = list(self._plan.notes)
+        notes = [*self._begun.notes, *overridden(self._begun, self._options.compared)]
         if len(parts) > 1:
             notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
         return RunFacts(

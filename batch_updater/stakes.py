@@ -31,16 +31,18 @@ class Jump(NamedTuple):
     field: str
     now: Decimal
     new: Decimal
+    """0 if the field is emptied."""
+    is_emptied: bool
 
     @property
     def factor(self) -> Decimal | None:
-        """By how much the greater of both is greater than the other, infinity over zero; None if one is 0 or empty.
+        """By how much the greater of both is greater than the other, infinity to 0 and over 0; None if there is none.
 
         Filling a field for the first time is no jump, and emptying one is judged by the totals and by its own guard.
         """
-        if not self.now or not self.new:
+        if not self.now or self.is_emptied:
             return None
-        if (self.now < 0) != (self.new < 0):
+        if not self.new or (self.now < 0) != (self.new < 0):
             return Decimal("Infinity")
         low, high = sorted((abs(self.now), abs(self.new)))
         return high / low
@@ -122,19 +124,19 @@ class Stakes:
             elif new is None:
                 self.cleared[name] += 1
             if name in self.numbers:
-                self._add_number(row, name, _number(now), _number(new))
+                self._add_number(row, name, _number(now), _number(new), is_emptied=new is None)
         if row:
             self.records += 1
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
 
-    def _add_number(self, row: int, name: str, known: Decimal | None, new: Decimal | None) -> None:
+    def _add_number(self, row: int, name: str, known: Decimal | None, new: Decimal | None, *, is_emptied: bool) -> None:
         if known is None or new is None:
             return
         total = self.totals.setdefault(name, Total())
         total.now += known
         total.new += new
-        jump = Jump(abs(new - known), row, name, known, new)
+        jump = Jump(abs(new - known), row, name, known, new, is_emptied)
         _keep(self._jumps.setdefault(name, []), jump)
         if (factor := jump.factor) is not None:
             _keep(self._widest, (factor, jump))
@@ -176,8 +178,11 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
         percent = total.change_percent
         share = "" if percent.is_infinite() else f" ({'+' if total.new >= total.now else '-'}{percent:,.1f}%)"
         lines.append(f"Total of {name} in these records: {total.now:,f} before, {total.new:,f} after{share}.")
-    jumps = (f"Row {jump.row:,}: {jump.field} from {jump.now:,f} to {jump.new:,f}." for jump in stakes.largest_jumps())
-    return [*lines, *jumps]
+    return [*lines, *(f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.largest_jumps())]
+
+
+def _from_to(jump: Jump) -> str:
+    return f"emptied, {jump.now:,f} before" if jump.is_emptied else f"from {jump.now:,f} to {jump.new:,f}"
 
 
 def _count(count: int, what: str) -> str:

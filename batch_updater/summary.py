@@ -86,7 +86,8 @@ class Summary:
         if unchanged := self.counts[OutcomeKind.UNCHANGED]:
             already = f"{unchanged:,} {_were(unchanged)} so already."
             return f"{planned:,} of {self.rows:,} rows would be sent. {already}{person}"
-        if unread := self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]:
+        if self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]:
+            unread = self.total(RUN_AGAIN)
             missing = f"{unread:,} {'record' if unread == 1 else 'records'} could not be read."
             return f"{planned:,} of {self.rows:,} rows would be sent. {missing}{person}"
         if not planned:

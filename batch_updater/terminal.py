@@ -107,7 +107,7 @@ def _preview_lines(begun: Begun, limit: int | None, *, asking: bool) -> Iterator
     yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
     yield from _labelled("Problems", _cause_lines(review.causes))
     yield from _labelled("Fields", _field_lines(plan))
-    yield from _labelled("Note", plan.notes)
+    yield from _labelled("Note", begun.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=is_read_twice)
     if not begun.earlier.resumed:  # then the first row is done already
@@ -179,6 +179,8 @@ def confirmed(begun: Begun, asked: Options) -> bool:
     count = compared.summary[OutcomeKind.PLANNED] + compared.unread if compared else begun.sends(asked.limit)
     upper = "up to " if compared and compared.unread else ""
     question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
+    if not count:
+        question = "Nothing is to be updated just now. Write the workbook of the run all the same?"
     print(f"\n{question} [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     try:
@@ -271,11 +273,12 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         print(f"Checked: {facts.input_path}" + (f', sheet "{facts.sheet}"' if facts.sheet else ""), file=stream)
     print(summary.verdict, file=stream)
     if finished.stop:
-        print(f"\nStopped: {finished.stop.message} {finished.stop.advice}", file=stream)
+        print(file=stream)
+        _print_wrapped(f"Stopped: {finished.stop.message} {finished.stop.advice}", 9, stream)
     _print_counts(summary, stream)
     if finished.folder is None:
         print_stakes(finished, stream)
-        _print_notes(finished.facts.notes, stream)
+        print_notes(finished.facts.notes, stream)
         _print_problems(finished, stream)
         _print_trouble(finished, stream)
     elif summary.causes:
@@ -296,7 +299,9 @@ def print_stakes(finished: Finished, stream: TextIO) -> None:
     """Say what changes, or that nothing does."""
     if finished.stakes is None:
         return
-    lines = stakes_in_words(finished.stakes) or ["Nothing changes."]
+    lines = stakes_in_words(finished.stakes)
+    if not lines and finished.is_whole:
+        lines.append("Nothing changes.")
     if finished.stakes.unchanged:
         lines.append(f"{rows(finished.stakes.unchanged)} of records that hold already what is asked for.")
     if not finished.is_whole:
@@ -308,7 +313,8 @@ def print_stakes(finished: Finished, stream: TextIO) -> None:
         _print_wrapped(f"  {line}", 4, stream)
 
 
-def _print_notes(notes: Iterable[str], stream: TextIO) -> None:
+def print_notes(notes: Iterable[str], stream: TextIO) -> None:
+    """Print notes, with a blank line above."""
     for number, note in enumerate(notes):
         if not number:
             print(file=stream)

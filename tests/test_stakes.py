@@ -36,10 +36,12 @@ def test_every_figure_is_counted() -> None:
 
 
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
-    """A factor counts in both directions; from 0 and to 0 there is none, and over 0 it has no bound."""
-    found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), money(9, "0"), money("5", "6"))
+    """A factor counts in both directions; from 0 and for an emptied field there is none, to 0 and over 0 no bound."""
+    emptied = (FieldChange("amount", 9, None),)
+    found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), emptied, money("5", "6"))
     assert [(jump.row, str(jump.factor)) for jump in found.widest_jumps(Decimal(2))] == [(3, "1000")]
     assert [jump.row for jump in found.widest_jumps(Decimal(1))] == [3, 2, 6]
+    assert [str(jump.factor) for jump in stakes(money(9, "0")).widest_jumps(Decimal(1))] == ["Infinity"]
     over_zero = stakes(money(1000, "1"), money(-1, "9")).widest_jumps(Decimal(1))
     assert [(jump.row, str(jump.factor)) for jump in over_zero] == [(3, "Infinity"), (2, "1000")]
 

@@ -69,6 +69,8 @@ class ValidNames:
         sheet.set_column(3, 3, 12)
         sheet.freeze_panes(1, 0)
         sheet.autofilter(0, 0, number - 1, 3)
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
 
 
 def _write_list(sheet: Worksheet, listed: AllowedList, number: int, styles: Styles) -> int:

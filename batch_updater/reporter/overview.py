@@ -257,5 +257,5 @@ def _progress_chart(sheet: Worksheet, book: Workbook, row: int, points: int) -> 
     chart.set_legend({"none": True})
     chart.set_x_axis({"name": "seconds", "min": 0, "major_gridlines": {"visible": False}})
     chart.set_y_axis({"min": 0, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": LINE}}})
-    chart.set_size({"width": 560, "height": 280})
+    chart.set_size({"width": 530, "height": 280})
     sheet.insert_chart(row, 3, chart, {"x_offset": 100, "y_offset": 4, "description": "Rows finished over time"})

@@ -191,6 +191,8 @@ class _Results:
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 80)
         sheet.freeze_panes(1, 0)
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
 
 
 __all__ = ["ROWS_OF_A_SHEET", "OutcomeKind", "Written", "write_results"]

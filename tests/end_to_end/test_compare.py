@@ -197,6 +197,20 @@ def test_a_check_speaks_of_what_would_be_sent(tmp_path: Path) -> None:
     assert "check again when every record can be read" in down.out
 
 
+def test_what_a_person_overrides_is_kept(tmp_path: Path) -> None:
+    """The preview and the workbook say which guard was overridden, and by how much it is exceeded."""
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500}\nguards: {rows: 1}\n")
+        write_rows(tmp_path / "rows.csv", {1: "a", 2: "b"})
+        done = batch_updater("run", "rows.csv", "--override-guards", cwd=tmp_path)
+    said = "A guard is exceeded, and overridden by --override-guards. The file has 2 rows, and guards.rows allows 1"
+    assert done.code == 0
+    assert said in done.err
+    (workbook,) = (tmp_path / "runs").glob("*/rows-results-*.xlsx")
+    rows = openpyxl.load_workbook(workbook)["Summary"].iter_rows(values_only=True)
+    assert any(said in str(value) for row in rows for value in row)
+
+
 def test_guards_that_are_not_judged_are_said(tmp_path: Path) -> None:
     """A guard on changes is idle as long as no record is read: check and run say so instead of looking safe."""
     with sandbox() as api:

@@ -112,6 +112,27 @@ def test_a_trial_of_a_run_that_goes_on_asks_for_what_it_sends(tmp_path: Path) ->
     assert "Send 1 update to" in " ".join(shown.split())
 
 
+def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
+    """Where every record is so already the question is whether to write that down."""
+    comparable(tmp_path)
+    with sandbox() as api:
+        configure(tmp_path, api.url, COMPARING)
+        assert batch_updater("run", "c.csv", cwd=tmp_path).code == 0
+        code, shown = converse("y", tmp_path, "run", "c.csv")
+        assert [request["method"] for request in api.requests()].count("PUT") == 3
+    assert code == 0
+    assert "Nothing is to be updated just now." in " ".join(shown.split())
+    assert "Every record holds already what is asked for: nothing was sent." in shown
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("--compair", "--compare"), ("--overide-guards", "--override-guards")])
+def test_a_misspelt_option_is_recognised(tmp_path: Path, typed: str, meant: str) -> None:
+    """Exit 2, the option that is probably meant, and the help that lists it."""
+    done = batch_updater("run", "c.csv", typed, cwd=tmp_path)
+    assert done.code == 2
+    assert f"Did you mean {meant}? See batch-updater run --help." in done.err
+
+
 def test_a_guard_on_changes_is_named_before_the_question(tmp_path: Path) -> None:
     """Nobody says yes first and learns then that it is not allowed."""
     comparable(tmp_path)
