@@ -28,6 +28,8 @@ def test_of_many_started_at_once_one_runs(tmp_path: Path, *, torture: bool) -> N
             assert code == result["exit_code"] == 4
             assert f"process {running.pid} " in result["error"]["message"]
             assert result["error"]["file"] == str(tmp_path / "rows.csv")
+        while not api.requests():
+            time.sleep(0.05)
         running.terminate()
         assert ended(running)[0] == 3
         assert 0 < len(api.requests()) < 60
