@@ -13,6 +13,7 @@ from batch_updater.files import sync_folder
 from batch_updater.nightly.inbox import stamp_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
     from pathlib import Path
 
@@ -32,11 +33,13 @@ class Filed:
     note: Path | None
 
 
-def put_away(waiting: Waiting, place: Path, day: date, results: Path | None = None, note: str = "") -> Filed:
+def put_away(
+    waiting: Waiting, place: Path, day: date, results: Path | None = None, note: str = "", read: Path | None = None
+) -> Filed:
     """Move a file to `place/<day>/`, with a copy of its workbook and its note as `<name>.txt`.
 
     The file goes last: while it is still in the inbox, the next night finds it there. If it is not the one any more
-    that was waiting, it stays, and only what was made of the other is put away. Raises OSError.
+    that was waiting, it stays, and what was made of the other is put away, with `read`, a copy of it. Raises OSError.
     """
     file = waiting.path
     folder = place / day.isoformat()
@@ -50,6 +53,8 @@ def put_away(waiting: Waiting, place: Path, day: date, results: Path | None = No
     if note:
         written = _noted(target.with_name(f"{target.name}.txt"), note, mode)
     if stamp_of(file) != waiting.stamp:
+        if read is not None:
+            _copied(read, target, mode)
         return Filed(None, workbook, written)
     _move(file, target)
     return Filed(target, workbook, written)
@@ -76,15 +81,18 @@ def _free_name(folder: Path, name: str, companion: str | None) -> Path:
 
 
 def _noted(target: Path, text: str, mode: int) -> Path:
-    draft = _draft(target)
-    draft.write_text(text, encoding="utf-8")
-    return _settled(draft, target, mode)
+    # A file's name may hold bytes that are no UTF-8.
+    return _written(lambda draft: draft.write_text(text, encoding="utf-8", errors="backslashreplace"), target, mode)
 
 
 def _copied(source: Path, target: Path, mode: int) -> Path:
+    return _written(lambda draft: shutil.copy2(source, draft), target, mode)
+
+
+def _written(write: Callable[[Path], object], target: Path, mode: int) -> Path:
     draft = _draft(target)
     try:
-        shutil.copy2(source, draft)
+        write(draft)
         return _settled(draft, target, mode)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from batch_updater.files import private_folder, write_whole
 from batch_updater.nightly.inbox import Stamp, stamp_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from batch_updater.nightly.inbox import Waiting
 
 _NAME = ".nightly.json"
@@ -24,6 +26,10 @@ class InHand:
     path: str
     stamp: Stamp
     since: datetime
+    nights: int = 0
+    """In how many nights on end the API has failed at rows of it."""
+    is_over: bool = False
+    """Whether no night may go on with it: newer files may have had their turn since."""
 
     def is_of(self, file: Waiting) -> bool:
         """Whether that is still the very file."""
@@ -56,6 +62,14 @@ class MemoryFile:
         others = [one for one in self.memory.in_hand if one != held and stamp_of(Path(one.path)) == one.stamp]
         self._keep(replace(self.memory, in_hand=(*others, held)))
 
+    def leave(self, file: Waiting) -> None:
+        """Note that rows of a file in hand are left for one more night. Raises OSError."""
+        self._change(file, lambda held: replace(held, nights=held.nights + 1, is_over=False))
+
+    def give_up(self, file: Waiting) -> None:
+        """Note that no night may go on with a file in hand, before newer ones have their turn. Raises OSError."""
+        self._change(file, lambda held: replace(held, is_over=True))
+
     def put_down(self, file: Waiting) -> None:
         """Note that a file has been put away. Raises OSError."""
         self._keep(replace(self.memory, in_hand=tuple(one for one in self.memory.in_hand if not one.is_of(file))))
@@ -63,6 +77,10 @@ class MemoryFile:
     def end(self, exit_code: int) -> None:
         """Note how the night ended; what is still in hand stays noted. Raises OSError."""
         self._keep(replace(self.memory, exit_code=exit_code))
+
+    def _change(self, file: Waiting, change: Callable[[InHand], InHand]) -> None:
+        in_hand = tuple(change(one) if one.is_of(file) else one for one in self.memory.in_hand)
+        self._keep(replace(self.memory, in_hand=in_hand))
 
     def _keep(self, memory: Memory) -> None:
         text = json.dumps(asdict(memory), default=datetime.isoformat)
@@ -85,4 +103,5 @@ def _read(path: Path) -> Memory:
 
 
 def _held(told: dict[str, Any]) -> InHand:
-    return InHand(told["path"], Stamp(**told["stamp"]), datetime.fromisoformat(told["since"]))
+    stamp, since = Stamp(**told["stamp"]), datetime.fromisoformat(told["since"])
+    return InHand(told["path"], stamp, since, int(told.get("nights", 0)), bool(told.get("is_over", False)))

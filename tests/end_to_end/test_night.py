@@ -251,7 +251,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     assert {file["name"]: file["verdict"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
     assert "another file was put in its place" in told["files"][0]["note"]
     assert {path.name for path in inbox.iterdir()} == {"a.csv", "b.csv"}
-    assert names(tmp_path / "attention") == {"a-results"}
+    assert names(tmp_path / "attention") == {"a-results", "a.csv"}  # the copy of what was read
 
 
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
