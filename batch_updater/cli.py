@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater import __version__
-from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -318,9 +318,10 @@ def _fault(text: str) -> tuple[str, float]:
 
 def _run(options: argparse.Namespace) -> int:
     from batch_updater import pipeline, terminal
+    from batch_updater.config import require_sendable
 
     config = _config(options)
-    _require_sendable(config)
+    require_sendable(config)
     source, asking = _source(options.file), _on_terminal() and not options.yes
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
@@ -403,7 +404,6 @@ def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.nightly.unattended import run_night
 
     config = _config(options)
-    _require_sendable(config)
     with _logging(options), Interrupts() as interrupts:
         night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
     with _said():
@@ -434,6 +434,7 @@ def _undo(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
+    from batch_updater.config import require_sendable
 
     config = _config(options)
     source = _source(options.file)
@@ -446,7 +447,7 @@ def _check(options: argparse.Namespace) -> int:
             if not config.sending.compare:
                 finished = pipeline.check(plan, results)
             else:
-                _require_sendable(config)
+                require_sendable(config)
                 finished = _compared(plan, pipeline.Options(results), Path(folder))
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
@@ -665,14 +666,6 @@ def _config(options: argparse.Namespace) -> Config:
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})
     return config.model_copy(update=sections)
-
-
-def _require_sendable(config: Config) -> None:
-    if config.api.base_url is None:
-        raise ConfigError(
-            "The configuration does not say which API to send to.",
-            remedy="Set api.base_url in config.yaml, or the variable BATCH_UPDATER_API__BASE_URL.",
-        )
 
 
 def _source(file: str) -> Path | BinaryIO:

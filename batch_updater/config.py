@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from batch_updater.errors import ConfigError
 from batch_updater.model import Setting
 
 
@@ -340,3 +341,12 @@ def _shown(key: str, value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def require_sendable(config: Config) -> None:
+    """Raise ConfigError unless it is said which API to send to."""
+    if config.api.base_url is None:
+        raise ConfigError(
+            "The configuration does not say which API to send to.",
+            remedy="Set api.base_url in config.yaml, or the variable BATCH_UPDATER_API__BASE_URL.",
+        )

@@ -12,6 +12,7 @@ from batch_updater import pipeline
 from batch_updater.errors import (
     BatchUpdaterError,
     ConfigError,
+    CredentialsError,
     EndpointError,
     ExitCode,
     JournalError,
@@ -23,6 +24,7 @@ from batch_updater.journal import CONFIRMED
 from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.nightly.filing import put_away
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
+from batch_updater.nightly.memory import Memory
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
 from batch_updater.snapshot import sha256_of
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
@@ -132,7 +134,7 @@ class Job:
         self._config = config
         self._environ = environ
         self._memory = memory
-        self._earlier = memory.memory
+        self._earlier = Memory()
         self._interrupts = interrupts
         self._say = say
         self._started_at = datetime.now(UTC)
@@ -142,6 +144,7 @@ class Job:
 
     def run(self, look_s: float = LOOK_S) -> Night:
         """Run every finished file. Raises ConfigError if the inbox cannot be used."""
+        self._earlier = self._memory.memory
         inbox = required_inbox(self._config)
         try:
             found = look(inbox, self._config.nightly.patterns, look_s)
@@ -310,7 +313,7 @@ class Job:
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
             return pipeline.Run(begun, pipeline.Options(), self._environ).execute(None, self._interrupts)
-        except ConfigError as error:  # what is configured was read before: it is the token that is not to be had
+        except CredentialsError as error:
             return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
 
     def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
@@ -329,6 +332,8 @@ class Job:
             return None
         if self._was_only_to_be_moved(file, past):
             return _as_it_ended(file, past)
+        if past.is_unfinished:
+            return _half_done(file, past, begun)
         if self._config.nightly.repeat == "allow":
             return None
         return _for_person(
@@ -457,6 +462,19 @@ def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
     told = past.parts[-1].results
     workbook = past.folder / told if told and (past.folder / told).exists() else None
     return _Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
+
+
+def _half_done(file: Waiting, past: PastRun, begun: Begun) -> _Settled:
+    """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
+    changed = begun.identity.changed_since(past.identity)
+    return _for_person(
+        file,
+        f"Nothing of it was sent: its run of {_day_and_time(past.started_at)} ({past.input}, run {past.folder.name}) "
+        f"is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not done, and it is not "
+        f"gone on with, because this has changed since: {changed}.",
+        "To go on with it, undo that change and run the file by hand; to send every row anew as it is set up now, run "
+        "it by hand without undoing it.",
+    )
 
 
 def _refused(file: Waiting, error: BatchUpdaterError, made: _Tonight) -> _Settled:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.nightly.inbox import Waiting
-
-_NAME = ".nightly.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,18 @@ class Memory:
 
 
 class MemoryFile:
-    """Keeps the memory in the folder of results."""
+    """Keeps the memory of the nights over one inbox in the folder of results, where those of others may lie."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _NAME
-        self.memory = _read(self._path)
+    def __init__(self, folder: Path, inbox: Path | None) -> None:
+        self._path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
+        self._memory: Memory | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered; read when it is first asked for, which is when the lock is held."""
+        if self._memory is None:
+            self._memory = _read(self._path)
+        return self._memory
 
     def take_in_hand(self, file: Waiting, since: datetime) -> None:
         """Note the file that is run next; what has left the inbox is forgotten. Raises OSError."""
@@ -86,7 +93,7 @@ class MemoryFile:
         text = json.dumps(asdict(memory), default=datetime.isoformat)
         private_folder(self._path.parent)
         write_whole(self._path, lambda draft: _write(draft, text))
-        self.memory = memory
+        self._memory = memory
 
 
 def _write(path: Path, text: str) -> None:

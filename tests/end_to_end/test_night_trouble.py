@@ -7,7 +7,10 @@ import os
 import time
 from pathlib import Path
 
-from tests.end_to_end.program import sandbox
+import pytest
+
+import batch_updater.endpoint as endpoints
+from tests.end_to_end.program import batch_updater, sandbox
 from tests.end_to_end.test_night import aged, api_rows, by_name, names, night, opportunities, prepared
 from tests.nightly.receivers import webhook
 from tests.torture.runs import ended, start
@@ -130,3 +133,103 @@ def test_names_that_are_no_utf8_are_names(tmp_path: Path) -> None:
     assert api_rows(done) == {"updated": 2}
     assert {len(list(folder.glob("*/*"))) for folder in (tmp_path / "attention", tmp_path / "done")} == {2, 4}
     assert "plain.csv: done" in hook.bodies()[0]["message"]
+
+
+def test_a_half_done_file_with_other_settings_is_not_called_applied(tmp_path: Path) -> None:
+    """The note says how much is left and what has changed, and never to delete it."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:8 b"))
+        assert by_name(night(tmp_path)) == {"a.csv": "again"}
+        before = len(api.requests())
+        done = night(tmp_path, BATCH_UPDATER_INPUT__CONSTANTS="{StageName: Closed}")
+        assert (done.code, by_name(done), len(api.requests())) == (1, {"a.csv": "attention"}, before), done.err
+    (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+    said = note.read_text(encoding="utf-8")
+    assert "1 of 2 rows of it are not done" in said
+    assert "this has changed since: the constants" in said
+    assert "delete" not in said
+
+
+def test_a_damaged_journal_concerns_its_own_content_alone(tmp_path: Path) -> None:
+    """An export has the same name every night: the next one is run; the one of that journal is for a person."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        assert by_name(night(tmp_path)) == {"a.csv": "done"}
+        (journal,) = tmp_path.glob("runs/*/journal.sqlite")
+        journal.write_bytes(b"no database" * 500)
+        opportunities(inbox / "a.csv", (2, "Pre", "b"))
+        other = night(tmp_path)
+        assert (other.code, by_name(other)) == (0, {"a.csv": "done"}), other.err
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        same = night(tmp_path)
+        assert (same.code, by_name(same)) == (1, {"a.csv": "attention"}), same.err
+        assert "move that folder away" in same.object["files"][0]["note"]
+
+
+@pytest.mark.parametrize("command", [["runs"], ["nightly"]])
+def test_a_folder_of_results_that_cannot_be_read_is_said(tmp_path: Path, command: list[str]) -> None:
+    """It is a fault of the set-up, in words (a name that is too long cannot be read by root either)."""
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
+        done = batch_updater(*command, "--json", cwd=tmp_path, BATCH_UPDATER_RESULTS__FOLDER="r" * 300)
+    assert done.code == 2, done.err
+    assert "The folder of results" in done.object["error"]["message"]
+
+
+def test_certificates_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    """Exit 2: trying again in half an hour would not help."""
+    inbox = prepared(tmp_path, "https://127.0.0.1:9")
+    opportunities(inbox / "a.csv", (1, "Pre", "a"))
+    done = night(tmp_path, BATCH_UPDATER_API__CA_FILE="config.yaml")
+    assert (done.code, done.object["stopped"]) == (2, "configuration"), done.err
+    assert "holds no certificates" in done.object["verdict"]
+    assert (inbox / "a.csv").exists()
+
+
+def test_people_hear_that_no_api_is_named(tmp_path: Path) -> None:
+    """Nobody looks at the exit code of a job at night."""
+    with webhook() as hook:
+        prepared(tmp_path, "http://127.0.0.1:9")
+        text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+        (tmp_path / "config.yaml").write_text(text.replace("base_url: 'http://127.0.0.1:9', ", ""), encoding="utf-8")
+        health = f"http://{hook.place}/check"
+        done = night(
+            tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']",
+            BATCH_UPDATER_NIGHTLY__HEALTH_CHECK=health,
+        )  # fmt: skip
+        assert done.code == 2, done.err
+        (told,) = [body for body in hook.bodies() if body]
+        assert "does not say which API to send to" in told["title"]
+        assert "GET /check/fail" in hook.requests()
+
+
+def test_a_workbook_that_takes_a_run_back_and_cannot_be_compared_concerns_itself_alone(tmp_path: Path) -> None:
+    """The description names no reading: that file is for a person, the next one has its turn."""
+    built_in = Path(endpoints.__file__).parent / "nexus-opportunity.openapi.yaml"
+    blind = built_in.read_text(encoding="utf-8").replace("      x-read: nexus-opportunity-read\n", "")
+    (tmp_path / "blind.yaml").write_text(blind, encoding="utf-8")
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        file = opportunities(tmp_path / "a.csv", (1, "Pre", "a"))
+        ran = batch_updater("run", file, "--compare", "--yes", "--json", cwd=tmp_path)
+        assert batch_updater("undo", ran.object["run"], "--results", inbox / "undo.xlsx", cwd=tmp_path).code == 0
+        aged(inbox / "undo.xlsx", 2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (2, "Pre", "b"))
+        done = night(tmp_path, BATCH_UPDATER_API__ENDPOINT="blind.yaml#nexus-opportunity")
+    assert (done.code, by_name(done)) == (1, {"undo.xlsx": "attention", "b.csv": "done"}), done.err
+    assert "x-read" in done.object["files"][0]["note"]
+
+
+def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -> None:
+    """One ends with trouble; the other, with the same folder of results, has recovered from nothing."""
+    with sandbox() as api, webhook() as hook:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
+        (tmp_path / "other").mkdir()
+        told = {"BATCH_UPDATER_NIGHTLY__NOTIFY": f"['json://{hook.place}/told']"}
+        assert night(tmp_path, NEXUS_TOKEN="", **told).code == 3
+        assert night(tmp_path, BATCH_UPDATER_NIGHTLY__INBOX="other", **told).code == 0
+        assert len(hook.bodies()) == 1
+        assert night(tmp_path, **told).code == 0
+        assert "The job works again" in hook.bodies()[1]["title"]
