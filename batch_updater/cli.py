@@ -405,13 +405,25 @@ def _nightly(options: argparse.Namespace) -> int:
 
     config = _config(options)
     with _logging(options), Interrupts() as interrupts:
-        night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
-    with _said():
-        if options.json:
-            print(json.dumps(as_object(night)))
-        else:
-            print(night.verdict, night.trouble.advice if night.trouble else "")
+        said = _say_aside if options.json else _say
+        night = run_night(config, os.environ, interrupts, said, _say_aside)
+    is_well = night.exit_code in {ExitCode.OK, ExitCode.NEEDS_PERSON}
+    if options.json:
+        _say(json.dumps(as_object(night)))
+    elif is_well:
+        _say(night.verdict)
+    if not is_well:  # cron mails what stands there, and what stands there alone
+        _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
     return night.exit_code
+
+
+def _say(line: str) -> None:
+    with _said():
+        print(line, flush=True)
+
+
+def _say_aside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _undo(options: argparse.Namespace) -> int:

@@ -57,13 +57,7 @@ def _reference_finding(check: str, reference: SecretReference, environ: Mapping[
         fetch_secret(reference, environ, key)
     except ConfigError as error:
         return wrong(check, error)
-    return Finding(check, Status.OK, f"{key} can be had from {_source(reference)}.")
-
-
-def _source(reference: SecretReference) -> str:
-    # The arguments of a command may be secrets themselves.
-    location = reference.location.split(" ")[0]
-    return f"{reference.kind}:{location}"
+    return Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
 
 
 def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environ: Mapping[str, str]) -> Finding:
@@ -105,7 +99,7 @@ def _target_finding(check: str, target: str | SecretReference, environ: Mapping[
         secret = fetch_secret(target, environ, "nightly.notify") if isinstance(target, SecretReference) else None
     except ConfigError as error:
         return wrong(check, error)
-    source = _source(target) if isinstance(target, SecretReference) else "the configuration itself"
+    source = target.shown if isinstance(target, SecretReference) else "the configuration itself"
     is_known = _is_known_to_apprise(secret.reveal() if secret else str(target))
     if is_known is None:
         return Finding(check, Status.OK, f"the address can be had from {source}; whether it fits was not checked.")

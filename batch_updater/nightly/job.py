@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
-    from batch_updater.nightly.inbox import Waiting
+    from batch_updater.nightly.inbox import Skipped, Waiting
     from batch_updater.nightly.memory import MemoryFile
     from batch_updater.pipeline import Begun, Finished
 
@@ -45,6 +45,8 @@ _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
+_STALE = timedelta(days=1)
+"""What is not finished for longer is not under way any more."""
 _ENDS_THE_JOB = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
     StopReason.INTERRUPTED, StopReason.DISK,
@@ -129,14 +131,16 @@ class Job:
         memory: MemoryFile,
         interrupts: Interrupts,
         say: Callable[[str], None],
+        complain: Callable[[str], None],
     ) -> None:
-        """`say` is told in a line what becomes of each file."""
+        """`say` is told in a line what becomes of each file, `complain` what fails besides."""
         self._config = config
         self._environ = environ
         self._memory = memory
         self._earlier = Memory()
         self._interrupts = interrupts
         self._say = say
+        self._complain = complain
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
         self.results: list[FileResult] = []
@@ -152,11 +156,9 @@ class Job:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
-        skipped = [
-            FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.") for file in found.skipped
-        ]
         trouble = self._run_all(self._unfinished_first(found.finished))
-        return Night(inbox, (*self.results, *skipped), trouble, self._started_at, time.monotonic() - self._clock)
+        self._add(*map(_skipped, found.skipped))
+        return Night(inbox, tuple(self.results), trouble, self._started_at, time.monotonic() - self._clock)
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
         """Put first what an earlier night was about to move, then what it began: nothing newer may come in between."""
@@ -210,7 +212,7 @@ class Job:
         except (OSError, JournalError) as error:
             return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)), tonight)
         except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
-            self._say(f"{file.path.name}:\n{traceback.format_exc()}")
+            self._complain(f"{file.path.name}:\n{traceback.format_exc()}")
             return self._filed(file, _faulty(file, tonight))
 
     def _attempted(self, file: Waiting, made: _Tonight) -> _Settled | _Stopped | _Passed:
@@ -304,7 +306,7 @@ class Job:
         try:
             self._memory.leave(passed.file)
         except OSError as error:  # the next night takes it for given up, which is safe
-            self._say(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
+            self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
 
     def _given_up(self, passed: _Passed) -> FileResult:
@@ -371,10 +373,21 @@ class Job:
         try:
             self._memory.put_down(file)
         except OSError as error:  # it has gone all the same
-            self._say(f"{file.path.name}: that it was put away could not be noted: {error.strerror}.")
+            self._complain(f"{file.path.name}: that it was put away could not be noted: {error.strerror}.")
         if filed.file is None:
             return replace(result, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
         return replace(result, moved_to=filed.file, results=filed.results)
+
+
+def _skipped(file: Skipped) -> FileResult:
+    """Return what becomes of a file that is not finished; what is not for so long is for a person, where it lies."""
+    if file.still_since is None or datetime.now(UTC) - file.still_since < _STALE:
+        return FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.")
+    note = (
+        f"Left in the inbox: {file.why}, and nothing has changed for more than a day. See that it is finished, or take "
+        "it away."
+    )
+    return FileResult(file.path.name, Verdict.ATTENTION, note)
 
 
 def _result_of(settled: _Ran) -> FileResult:

@@ -26,13 +26,20 @@ if TYPE_CHECKING:
     from batch_updater.nightly.night import FileResult
 
 
-def run_night(config: Config, environ: Mapping[str, str], interrupts: Interrupts, say: Callable[[str], None]) -> Night:
-    """Run the unattended job once and tell whoever has to know; `say` takes lines for the log of the job.
+def run_night(
+    config: Config,
+    environ: Mapping[str, str],
+    interrupts: Interrupts,
+    say: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> Night:
+    """Run the unattended job once and tell whoever has to know.
 
+    `say` takes a line for each file, `complain` one for whatever fails and stands in no result.
     Raises LockedError if another one is going on, ConfigError if the inbox cannot be used or no API is named.
     """
-    teller = _Teller(config, environ, say)
-    job = Job(config, environ, teller.memory, interrupts, say)
+    teller = _Teller(config, environ, complain)
+    job = Job(config, environ, teller.memory, interrupts, say, complain)
     with teller.tells_of_faults(job.results), locked_inbox(_required_inbox(config)):
         teller.starts()
         night = job.run()

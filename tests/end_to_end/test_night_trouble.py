@@ -233,3 +233,39 @@ def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -
         assert len(hook.bodies()) == 1
         assert night(tmp_path, **told).code == 0
         assert "The job works again" in hook.bodies()[1]["title"]
+
+
+def test_what_is_never_finished_is_told(tmp_path: Path) -> None:
+    """A dead upload and a forgotten lock need somebody after a day, where they lie; other names are only said."""
+    day_s = 24 * _HOUR_S
+    inbox = prepared(tmp_path, "http://127.0.0.1:9")
+    for name, age_s in (
+        ("dead.csv.part", 2 * day_s), ("fresh.csv.part", _HOUR_S), ("README.txt", 2 * day_s), ("open.xlsx", 9 * day_s),
+        ("~$open.xlsx", 2 * day_s), ("edited.xlsx", 9 * day_s), ("~$edited.xlsx", _HOUR_S),
+    ):  # fmt: skip
+        (inbox / name).write_text("x", encoding="utf-8")
+        aged(inbox / name, age_s)
+    before = {path.name for path in inbox.iterdir()}
+    done = night(tmp_path)
+    assert (done.code, by_name(done)) == (
+        1,
+        {
+            "dead.csv.part": "attention", "fresh.csv.part": "left", "README.txt": "left", "open.xlsx": "attention",
+            "edited.xlsx": "left",
+        },
+    )  # fmt: skip
+    assert "README.txt: Left in the inbox: its name fits none" in done.err
+    assert {path.name for path in inbox.iterdir()} == before
+
+
+def test_page_and_workbook_say_to_start_the_same_run_again(tmp_path: Path) -> None:
+    """While rows are not done, repairing the others is no matter: this workbook would send again what the run will."""
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "fault:status-503:9"), ("x", "Pre", "b"))
+        (file,) = night(tmp_path).object["files"]
+        assert file["outcomes"]["failed"] == file["outcomes"]["invalid"] == 1
+        page = Path(file["run"]) / "report.html"
+        assert "Start the same run again" in page.read_text(encoding="utf-8")
+        again = night(tmp_path)
+        assert (again.code, by_name(again)) == (1, {"a.csv": "attention"})
+        assert "Repair the coloured cells" in page.read_text(encoding="utf-8")
