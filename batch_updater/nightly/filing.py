@@ -56,7 +56,13 @@ def put_away(
         if read is not None:
             _copied(read, target, mode)
         return Filed(None, workbook, written)
-    _move(file, target)
+    try:
+        _move(waiting, target)
+    except OSError:  # the next night tries it again, with another workbook and note
+        for made in (workbook, written):
+            if made is not None:
+                made.unlink(missing_ok=True)
+        raise
     return Filed(target, workbook, written)
 
 
@@ -111,7 +117,8 @@ def _settled(draft: Path, target: Path, mode: int) -> Path:
     return target
 
 
-def _move(file: Path, target: Path) -> None:
+def _move(waiting: Waiting, target: Path) -> None:
+    file = waiting.path
     try:
         _rename(file, target)
     except OSError as error:
@@ -119,6 +126,9 @@ def _move(file: Path, target: Path) -> None:
             raise
         # Another file system: a copy that is whole and on disk, and only then the original goes.
         _copied(file, target, file.stat().st_mode & 0o777)
+        if stamp_of(file) != waiting.stamp:  # put there while it was copied: not read yet
+            target.unlink()
+            raise OSError(errno.EBUSY, "it was changed while it was moved") from error
         file.unlink()
     sync_folder(file.parent)
 
