@@ -442,3 +442,12 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
     assert [check["check"] for check in wrong] == ["token"]
     assert wrong[0]["remedy"]
     assert bad.object["exit_code"] == 2
+
+
+@pytest.mark.parametrize(("address", "status"), [("hc-ping.com/x", Status.WRONG), ("https://hc-ping.com/x", Status.OK)])
+def test_the_address_of_the_health_check_is_looked_at(
+    tmp_path: Path, closed_port: int, address: str, status: Status
+) -> None:
+    """One without https:// reaches nobody, every night."""
+    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{address}'}}")
+    assert found["health check"].status is status

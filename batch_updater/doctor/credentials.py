@@ -7,6 +7,7 @@ import importlib
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -41,6 +42,15 @@ def secret_findings(config: Config, environ: Mapping[str, str]) -> Iterator[Find
     health_check = config.nightly.health_check
     if isinstance(health_check, SecretReference):
         yield _reference_finding("health check", health_check, environ, "nightly.health_check")
+    elif health_check:
+        yield _health_check_finding(health_check)
+
+
+def _health_check_finding(address: str) -> Finding:
+    if urlsplit(address).scheme in {"http", "https"} and urlsplit(address).hostname:
+        return Finding("health check", Status.OK, "the address is one; nothing was sent.")
+    remedy = "Write it whole: https://host/path."
+    return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
 
 
 def _token_finding(api: ApiSettings, environ: Mapping[str, str]) -> Finding:

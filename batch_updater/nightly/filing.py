@@ -121,6 +121,9 @@ def _move(waiting: Waiting, target: Path) -> None:
     file = waiting.path
     try:
         _rename(file, target)
+        if stamp_of(target) != waiting.stamp:  # put there just before: not read yet
+            _rename(target, file)
+            raise OSError(errno.EBUSY, "it was changed while it was moved")
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
