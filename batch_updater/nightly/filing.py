@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
+_CHANGED = "it was changed while it was moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,6 @@ def _move(waiting: Waiting, target: Path) -> None:
     file = waiting.path
     try:
         _rename(file, target)
-        if stamp_of(target) != waiting.stamp:  # put there just before: not read yet
-            _rename(target, file)
-            raise OSError(errno.EBUSY, "it was changed while it was moved")
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -131,8 +129,12 @@ def _move(waiting: Waiting, target: Path) -> None:
         _copied(file, target, file.stat().st_mode & 0o777)
         if stamp_of(file) != waiting.stamp:  # put there while it was copied: not read yet
             target.unlink()
-            raise OSError(errno.EBUSY, "it was changed while it was moved") from error
+            raise OSError(errno.EBUSY, _CHANGED) from error
         file.unlink()
+    else:
+        if stamp_of(target) != waiting.stamp:  # put there just before: not read yet
+            _rename(target, file)
+            raise OSError(errno.EBUSY, _CHANGED)
     sync_folder(file.parent)
 
 
