@@ -154,11 +154,7 @@ class PastRun:
 
     def damaged(self, why: str) -> InputError:
         """Return the error that says that the journal cannot be relied on."""
-        return InputError(
-            f"The journal of the run {self.folder} is damaged ({why}): what became of its rows cannot be told.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(self.folder / JOURNAL)),
-        )
+        return DamagedRun(self.folder, why).error
 
     @property
     def is_ended(self) -> bool:
@@ -182,6 +178,15 @@ class DamagedRun:
 
     folder: Path
     why: str
+
+    @property
+    def error(self) -> InputError:
+        """What is said to whoever asks for that run."""
+        return InputError(
+            f"The journal of the run {self.folder} is damaged ({self.why}): what became of its rows cannot be told.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(self.folder / JOURNAL)),
+        )
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
@@ -243,11 +248,7 @@ def find_run(parent: Path, run: str) -> PastRun:
     for folder in (parent / run, parent.__class__(run)):
         found = read_run(folder.resolve())
         if isinstance(found, DamagedRun):
-            raise InputError(
-                f"The journal of the run {folder} is damaged ({found.why}): what became of its rows cannot be told.",
-                remedy="The workbooks in that folder are all there is.",
-                place=Place(file=str(folder / JOURNAL)),
-            )
+            raise found.error
         if found is not None:
             return found
     raise UsageError(f"There is no run {run} in {parent}.", remedy="`batch-updater runs` lists them.")
