@@ -610,7 +610,7 @@ def _init(options: argparse.Namespace) -> int:
     config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
     print(f"Written: {options.file}")
     if inbox := answers.texts.get("nightly.inbox"):
-        print(f"Inbox:   make the folder {inbox}, if it is not there; a relative one lies beside the configuration.")
+        print(f"Inbox:   make the folder {inbox}, if it is not there yet.")
     print(f"Next:    {shlex.join((PROGRAM, 'doctor', *config))} checks it without sending anything. Then")
     print(f"         {shlex.join((PROGRAM, 'template', 'changes.xlsx', *config))}, fill it in, and")
     print(f"         {shlex.join((PROGRAM, 'check', 'changes.xlsx', *config))}")
