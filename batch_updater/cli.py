@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater import __version__
-from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -332,9 +332,10 @@ def _fault(text: str) -> tuple[str, float]:
 
 def _run(options: argparse.Namespace) -> int:
     from batch_updater import pipeline, terminal
+    from batch_updater.config import require_sendable
 
     config = _config(options)
-    _require_sendable(config)
+    require_sendable(config)
     source, asking = _source(options.file), _on_terminal() and not options.yes
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
@@ -427,15 +428,26 @@ def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.nightly.unattended import run_night
 
     config = _config(options)
-    _require_sendable(config)
     with _logging(options), Interrupts() as interrupts:
-        night = run_night(config, os.environ, interrupts, lambda line: print(line, file=sys.stderr, flush=True))
-    with _said():
-        if options.json:
-            print(json.dumps(as_object(night)))
-        else:
-            print(night.verdict, night.trouble.advice if night.trouble else "")
+        said = _say_aside if options.json else _say
+        night = run_night(config, os.environ, interrupts, said, _say_aside)
+    is_well = night.exit_code in {ExitCode.OK, ExitCode.NEEDS_PERSON}
+    if options.json:
+        _say(json.dumps(as_object(night)))
+    elif is_well:
+        _say(night.verdict)
+    if not is_well:  # cron mails what stands there, and what stands there alone
+        _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
     return night.exit_code
+
+
+def _say(line: str) -> None:
+    with _said():
+        print(line, flush=True)
+
+
+def _say_aside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -458,6 +470,7 @@ def _undo(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
+    from batch_updater.config import require_sendable
 
     config = _config(options)
     source = _source(options.file)
@@ -470,7 +483,7 @@ def _check(options: argparse.Namespace) -> int:
             if not config.sending.compare:
                 finished = pipeline.check(plan, results)
             else:
-                _require_sendable(config)
+                require_sendable(config)
                 finished = _compared(plan, results, Path(folder), tell=not options.json)
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
@@ -625,6 +638,8 @@ def _init(options: argparse.Namespace) -> int:
         return ExitCode.OK
     config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
     print(f"Written: {options.file}")
+    if inbox := answers.texts.get("nightly.inbox"):
+        print(f"Inbox:   make the folder {inbox}, if it is not there yet.")
     print(f"Next:    {shlex.join((PROGRAM, 'doctor', *config))} checks it without sending anything. Then")
     print(f"         {shlex.join((PROGRAM, 'template', 'changes.xlsx', *config))}, fill it in, and")
     print(f"         {shlex.join((PROGRAM, 'check', 'changes.xlsx', *config))}")
@@ -694,14 +709,6 @@ def _config(options: argparse.Namespace) -> Config:
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})
     return config.model_copy(update=sections)
-
-
-def _require_sendable(config: Config) -> None:
-    if config.api.base_url is None:
-        raise ConfigError(
-            "The configuration does not say which API to send to.",
-            remedy="Set api.base_url in config.yaml, or the variable BATCH_UPDATER_API__BASE_URL.",
-        )
 
 
 def _source(file: str) -> Path | BinaryIO:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from batch_updater.errors import ConfigError
 from batch_updater.model import Setting
 
 
@@ -69,6 +70,11 @@ class SecretReference(_Section):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.location}"
+
+    @property
+    def shown(self) -> str:
+        """What may be told of it: of a command the program alone, for its arguments may be secrets themselves."""
+        return f"{self.kind}:{self.location.split(' ')[0] if self.kind is ReferenceKind.COMMAND else self.location}"
 
 
 _LITERAL_SECRET = (
@@ -328,18 +334,31 @@ def _shown(key: str, value: object) -> str:
         return re.sub(r"//[^@/]*@", "//***@", value)
     if key == "api.headers" and isinstance(value, dict):
         # A header's literal value may be a key of the API all the same.
-        return ", ".join(f"{name}: {'***' if isinstance(text, str) else text}" for name, text in value.items())
+        return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
     if key in {"nightly.notify", "nightly.health_check"}:
         # An address of that kind is a secret as a whole.
         return ", ".join(
-            "***" if isinstance(text, str) else str(text)
-            for text in (value if isinstance(value, tuple) else (value,))
-            if text is not None
+            _shown_secret(text) for text in (value if isinstance(value, tuple) else (value,)) if text is not None
         )
+    if isinstance(value, SecretReference):
+        return value.shown
     if isinstance(value, OAuthSettings):
-        return f"{value.token_url}, client {value.client_id}, secret {value.client_secret}, scope {value.scope!r}"
+        return f"{value.token_url}, client {value.client_id}, secret {value.client_secret.shown}, scope {value.scope!r}"
     if isinstance(value, dict):
         return ", ".join(f"{name}: {text}" for name, text in value.items())
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def _shown_secret(value: str | SecretReference) -> str:
+    return value.shown if isinstance(value, SecretReference) else "***"
+
+
+def require_sendable(config: Config) -> None:
+    """Raise ConfigError unless it is said which API to send to."""
+    if config.api.base_url is None:
+        raise ConfigError(
+            "The configuration does not say which API to send to.",
+            remedy="Set api.base_url in config.yaml, or the variable BATCH_UPDATER_API__BASE_URL.",
+        )

@@ -49,6 +49,10 @@ class ConfigError(BatchUpdaterError):
     """The configuration, or something it refers to, is wrong."""
 
 
+class CredentialsError(ConfigError):
+    """A secret that the configuration refers to is not to be had."""
+
+
 class EndpointError(BatchUpdaterError):
     """The description of the endpoint is wrong, or uses what is not supported."""
 

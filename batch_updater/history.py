@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import InputError, Place, UsageError
+from batch_updater.errors import InputError, Place, ResultsError, UsageError
 from batch_updater.journal import CONFIRMED, DamagedJournalError, journal_reader
 from batch_updater.lock import held_since
 from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
+from batch_updater.snapshot import sha256_of
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
@@ -153,11 +154,7 @@ class PastRun:
 
     def damaged(self, why: str) -> InputError:
         """Return the error that says that the journal cannot be relied on."""
-        return InputError(
-            f"The journal of the run {self.folder} is damaged ({why}): what became of its rows cannot be told.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(self.folder / JOURNAL)),
-        )
+        return DamagedRun(self.folder, why).error
 
     @property
     def is_ended(self) -> bool:
@@ -181,6 +178,15 @@ class DamagedRun:
 
     folder: Path
     why: str
+
+    @property
+    def error(self) -> InputError:
+        """What is said to whoever asks for that run."""
+        return InputError(
+            f"The journal of the run {self.folder} is damaged ({self.why}): what became of its rows cannot be told.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(self.folder / JOURNAL)),
+        )
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
@@ -214,10 +220,21 @@ def _all_counts(facts: Mapping[str, object], known: Mapping[OutcomeKind, int]) -
 
 
 def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
-    """Yield every run under a folder of results, the newest first (by the names of their folders)."""
-    if not parent.is_dir():
+    """Yield every run under a folder of results, the newest first (by the names of their folders).
+
+    Raises ResultsError if that folder cannot be read.
+    """
+    try:
+        folders = sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for folder in sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True):
+    except OSError as error:
+        raise ResultsError(
+            f"The folder of results {parent} cannot be read: {error.strerror or error}.",
+            remedy="Allow reading it, or name another folder under results.folder in the configuration.",
+            place=Place(file=str(parent)),
+        ) from error
+    for folder in folders:
         found = read_run(folder)
         if found is not None:
             yield found
@@ -231,11 +248,7 @@ def find_run(parent: Path, run: str) -> PastRun:
     for folder in (parent / run, parent.__class__(run)):
         found = read_run(folder.resolve())
         if isinstance(found, DamagedRun):
-            raise InputError(
-                f"The journal of the run {folder} is damaged ({found.why}): what became of its rows cannot be told.",
-                remedy="The workbooks in that folder are all there is.",
-                place=Place(file=str(folder / JOURNAL)),
-            )
+            raise found.error
         if found is not None:
             return found
     raise UsageError(f"There is no run {run} in {parent}.", remedy="`batch-updater runs` lists them.")
@@ -256,12 +269,13 @@ class Earlier:
 def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
-    Raises InputError if a journal that may be of the same run is damaged: nobody knows then which rows are done.
+    Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
+    nobody knows then which rows are done.
     """
     note = None
     for past in _newest_first(past_runs(parent)):
         if isinstance(past, DamagedRun):
-            if _is_of(past.folder, stem) and not restart:
+            if not restart and _is_of(past.folder, stem) and _may_be_of(past.folder, identity.content):
                 raise _damaged(past)
             continue
         if past.identity == identity:
@@ -304,6 +318,15 @@ def _is_of(folder: Path, stem: str) -> bool:
     return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
 
 
+def _may_be_of(folder: Path, content: str) -> bool:
+    """Whether a run may have worked on that content, by its copy of the input; without one nobody knows."""
+    try:
+        digests = {sha256_of(copy) for copy in folder.glob("input.*")}
+    except OSError:
+        return True
+    return not digests or content in digests
+
+
 def _require_whole(past: PastRun) -> None:
     try:
         with journal_reader(past.folder / JOURNAL) as journal:
@@ -315,6 +338,7 @@ def _require_whole(past: PastRun) -> None:
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
         f"The journal of the earlier run {run.folder} is damaged ({run.why}), so which rows are done cannot be told.",
-        remedy="Look at the workbooks in that folder. To send every row again all the same, add --restart.",
+        remedy="Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
+        "or add --restart.",
         place=Place(file=str(run.folder / JOURNAL)),
     )

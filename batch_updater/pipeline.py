@@ -306,7 +306,11 @@ def _opened(source: Source, config: Config, folder: Path) -> _Opened:
     snapshot = snapshots.take(source, folder)
     table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
     if table.expected is not None:
-        require_read(endpoint)
+        try:
+            require_read(endpoint)
+        except ConfigError as error:  # it is this file that asks for it
+            table.close()
+            raise InputError(error.message, remedy=error.remedy, place=Place(file=snapshot.name)) from error
     return _Opened(config, description, endpoint, snapshot, table)
 
 

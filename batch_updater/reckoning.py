@@ -90,8 +90,8 @@ def lasting(stop: Stop | None, summary: Summary) -> Stop | None:
     """Return what the run was stopped by: nothing if every row came to its end all the same."""
     if not summary.total(RUN_AGAIN):
         return None
-    if stop is None and summary[OutcomeKind.NOT_SENT]:
-        # Every row had its turn, then: those that were not sent had to wait.
+    if stop is None and summary[OutcomeKind.NOT_SENT] == summary.total(RUN_AGAIN):
+        # Every row had its turn, then: those that were not sent had to wait, and for one that somebody has to repair.
         return Stop(
             StopReason.WAITING,
             f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",

@@ -116,7 +116,19 @@ def test_a_folder_that_cannot_be_written_is_wrong(
     (tmp_path / "a-file").touch()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + text.replace("PATH", where))
     assert found[check].status is Status.WRONG
-    assert "cannot be written" in found[check].message
+    assert ("is not there" if check in {"inbox", "metrics"} else "cannot be written") in found[check].message
+
+
+def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, closed_port: int) -> None:
+    """Nothing makes them, so the job would end with 2 and the metrics never be written; once made, all is well."""
+    text = api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in, metrics: figures/night.prom}"
+    found = examined(tmp_path, text)
+    assert found["inbox"].status is found["metrics"].status is Status.WRONG
+    assert found["inbox"].remedy.startswith("Make it")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "figures").mkdir()
+    found = examined(tmp_path, text)
+    assert found["inbox"].status is found["metrics"].status is Status.OK
 
 
 def test_who_holds_the_lock_is_told(tmp_path: Path, closed_port: int) -> None:
@@ -430,3 +442,12 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
     assert [check["check"] for check in wrong] == ["token"]
     assert wrong[0]["remedy"]
     assert bad.object["exit_code"] == 2
+
+
+@pytest.mark.parametrize(("address", "status"), [("hc-ping.com/x", Status.WRONG), ("https://hc-ping.com/x", Status.OK)])
+def test_the_address_of_the_health_check_is_looked_at(
+    tmp_path: Path, closed_port: int, address: str, status: Status
+) -> None:
+    """One without https:// reaches nobody, every night."""
+    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{address}'}}")
+    assert found["health check"].status is status

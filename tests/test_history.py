@@ -112,6 +112,8 @@ def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
     assert "--restart" in raised.value.remedy
     assert _earlier(tmp_path, restart=True).resumed is None
     assert earlier_run(tmp_path, SAME, None, "other", restart=False).resumed is None
+    (folder / "input.csv").write_text("other rows", encoding="utf-8")  # the copy tells that it was another content
+    assert _earlier(tmp_path).resumed is None
     with pytest.raises(InputError, match="is damaged"):
         find_run(tmp_path, folder.name)
 

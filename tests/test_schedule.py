@@ -6,12 +6,15 @@ import configparser
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from batch_updater.config_file import load_config
+from tests.end_to_end.program import environment, sandbox
+from tests.end_to_end.test_night import opportunities, prepared
 
 SCHEDULE = Path(__file__).parent.parent / "samples" / "schedule"
 COMMAND = "batch-updater nightly --config /etc/batch-updater/config.yaml"
@@ -108,6 +111,29 @@ def test_the_cron_line_says_what_needs_somebody(tmp_path: Path, code: int, told:
     done = subprocess.run(["/bin/sh", "-c", command], env=environ, capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert done.stderr == (f"batch-updater ended with exit code {code}\n" if told else "")
+
+
+def test_the_cron_line_is_quiet_with_the_program_itself_unless_there_is_trouble(tmp_path: Path) -> None:
+    """Good files and one that needs somebody print nothing; without a token the reason stands before the exit code."""
+    program = tmp_path / "batch-updater"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m batch_updater "$@"\n', encoding="utf-8")
+    program.chmod(0o700)
+    line = text_of("batch-updater.cron").splitlines()[-1].split(" ", 6)[6]
+    command = line.replace("/etc/batch-updater/config.yaml", "config.yaml")
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        for cell, variables, ends in (
+            ("1", {}, ""), ("x", {}, ""), ("1", {"NEXUS_TOKEN": ""}, "batch-updater ended with exit code 3\n"),
+        ):  # fmt: skip
+            opportunities(inbox / "a.csv", (cell, "Pre", f"a{variables}"))
+            environ = environment(**variables, PATH=f"{tmp_path}:/usr/bin:/bin")
+            done = subprocess.run(
+                ["/bin/sh", "-c", command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+            )
+            assert done.stdout == ""
+            assert bool(done.stderr) == bool(ends)
+            assert done.stderr.endswith(ends)
+            assert "NEXUS_TOKEN is not set" in done.stderr or not ends
 
 
 def test_the_windows_task_is_one_of_the_task_schema() -> None:

@@ -7,6 +7,7 @@ import importlib
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -41,6 +42,15 @@ def secret_findings(config: Config, environ: Mapping[str, str]) -> Iterator[Find
     health_check = config.nightly.health_check
     if isinstance(health_check, SecretReference):
         yield _reference_finding("health check", health_check, environ, "nightly.health_check")
+    elif health_check:
+        yield _health_check_finding(health_check)
+
+
+def _health_check_finding(address: str) -> Finding:
+    if urlsplit(address).scheme in {"http", "https"} and urlsplit(address).hostname:
+        return Finding("health check", Status.OK, "the address is one; nothing was sent.")
+    remedy = "Write it whole: https://host/path."
+    return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
 
 
 def _token_finding(api: ApiSettings, environ: Mapping[str, str]) -> Finding:
@@ -57,13 +67,7 @@ def _reference_finding(check: str, reference: SecretReference, environ: Mapping[
         fetch_secret(reference, environ, key)
     except ConfigError as error:
         return wrong(check, error)
-    return Finding(check, Status.OK, f"{key} can be had from {_source(reference)}.")
-
-
-def _source(reference: SecretReference) -> str:
-    # The arguments of a command may be secrets themselves.
-    location = reference.location.split(" ")[0]
-    return f"{reference.kind}:{location}"
+    return Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
 
 
 def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environ: Mapping[str, str]) -> Finding:
@@ -105,7 +109,7 @@ def _target_finding(check: str, target: str | SecretReference, environ: Mapping[
         secret = fetch_secret(target, environ, "nightly.notify") if isinstance(target, SecretReference) else None
     except ConfigError as error:
         return wrong(check, error)
-    source = _source(target) if isinstance(target, SecretReference) else "the configuration itself"
+    source = target.shown if isinstance(target, SecretReference) else "the configuration itself"
     is_known = _is_known_to_apprise(secret.reveal() if secret else str(target))
     if is_known is None:
         return Finding(check, Status.OK, f"the address can be had from {source}; whether it fits was not checked.")

@@ -30,11 +30,18 @@ def folder_findings(config: Config) -> Iterator[Finding]:
     nightly = config.nightly
     if nightly.inbox:
         beside = nightly.inbox.parent
-        yield _folder("inbox", nightly.inbox, "nightly.inbox")
+        yield _folder_of_somebody("inbox", nightly.inbox, "nightly.inbox")
         yield _folder("done", nightly.done or beside / "done", "nightly.done")
         yield _folder("attention", nightly.attention or beside / "attention", "nightly.attention")
     if nightly.metrics:
-        yield _folder("metrics", nightly.metrics.parent, "nightly.metrics")
+        yield _folder_of_somebody("metrics", nightly.metrics.parent, "nightly.metrics")
+
+
+def _folder_of_somebody(check: str, path: Path, key: str) -> Finding:
+    """Judge a folder that the program does not make: others have to know where it is."""
+    if not path.is_dir():
+        return Finding(check, Status.WRONG, f"{path} is not there, or is no folder.", f"Make it, or correct {key}.")
+    return _folder(check, path, key)
 
 
 def _folder(check: str, path: Path, key: str) -> Finding:

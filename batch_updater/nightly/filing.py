@@ -13,6 +13,7 @@ from batch_updater.files import sync_folder
 from batch_updater.nightly.inbox import stamp_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
     from pathlib import Path
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
+_CHANGED = "it was changed while it was moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,13 @@ class Filed:
     note: Path | None
 
 
-def put_away(waiting: Waiting, place: Path, day: date, results: Path | None = None, note: str = "") -> Filed:
+def put_away(
+    waiting: Waiting, place: Path, day: date, results: Path | None = None, note: str = "", read: Path | None = None
+) -> Filed:
     """Move a file to `place/<day>/`, with a copy of its workbook and its note as `<name>.txt`.
 
     The file goes last: while it is still in the inbox, the next night finds it there. If it is not the one any more
-    that was waiting, it stays, and only what was made of the other is put away. Raises OSError.
+    that was waiting, it stays, and what was made of the other is put away, with `read`, a copy of it. Raises OSError.
     """
     file = waiting.path
     folder = place / day.isoformat()
@@ -50,8 +54,16 @@ def put_away(waiting: Waiting, place: Path, day: date, results: Path | None = No
     if note:
         written = _noted(target.with_name(f"{target.name}.txt"), note, mode)
     if stamp_of(file) != waiting.stamp:
+        if read is not None:
+            _copied(read, target, mode)
         return Filed(None, workbook, written)
-    _move(file, target)
+    try:
+        _move(waiting, target)
+    except OSError:  # the next night tries it again, with another workbook and note
+        for made in (workbook, written):
+            if made is not None:
+                made.unlink(missing_ok=True)
+        raise
     return Filed(target, workbook, written)
 
 
@@ -76,15 +88,18 @@ def _free_name(folder: Path, name: str, companion: str | None) -> Path:
 
 
 def _noted(target: Path, text: str, mode: int) -> Path:
-    draft = _draft(target)
-    draft.write_text(text, encoding="utf-8")
-    return _settled(draft, target, mode)
+    # A file's name may hold bytes that are no UTF-8.
+    return _written(lambda draft: draft.write_text(text, encoding="utf-8", errors="backslashreplace"), target, mode)
 
 
 def _copied(source: Path, target: Path, mode: int) -> Path:
+    return _written(lambda draft: shutil.copy2(source, draft), target, mode)
+
+
+def _written(write: Callable[[Path], object], target: Path, mode: int) -> Path:
     draft = _draft(target)
     try:
-        shutil.copy2(source, draft)
+        write(draft)
         return _settled(draft, target, mode)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -103,7 +118,8 @@ def _settled(draft: Path, target: Path, mode: int) -> Path:
     return target
 
 
-def _move(file: Path, target: Path) -> None:
+def _move(waiting: Waiting, target: Path) -> None:
+    file = waiting.path
     try:
         _rename(file, target)
     except OSError as error:
@@ -111,7 +127,14 @@ def _move(file: Path, target: Path) -> None:
             raise
         # Another file system: a copy that is whole and on disk, and only then the original goes.
         _copied(file, target, file.stat().st_mode & 0o777)
+        if stamp_of(file) != waiting.stamp:  # put there while it was copied: not read yet
+            target.unlink()
+            raise OSError(errno.EBUSY, _CHANGED) from error
         file.unlink()
+    else:
+        if stamp_of(target) != waiting.stamp:  # put there just before: not read yet
+            _rename(target, file)
+            raise OSError(errno.EBUSY, _CHANGED)
     sync_folder(file.parent)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 
 LOOK_S = 2.0
 """How long files are watched, all of them together."""
-_STILL_FOR_S = 3.0
-"""A file that was written to so recently may be written to again."""
+_STILL_FOR_S = 30.0
+"""A file that was written to so recently may be written to again: an upload may stall for a while."""
 _UPLOADING = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart", ".upload", ".uploading")
 """How browsers and file transfer programs call what they have not finished."""
+_FOREIGN = "its name fits none of nightly.patterns"
 _LOCK_PREFIXES = ("~$", ".~lock.")
 """Of Excel and LibreOffice: they lie beside a file that is open."""
 
@@ -44,6 +46,8 @@ class Skipped:
 
     path: Path
     why: str
+    still_since: datetime | None
+    """When it, or what lies beside it for its sake, has last changed; None if it is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
     candidates, skipped = [], []
     for path in seen:
         if why := _unfit(path, patterns, names):
-            skipped.append(Skipped(path, why))
+            skipped.append(Skipped(path, why, None if why == _FOREIGN else _still_since(path, names)))
         elif why is None:
             candidates.append(path)
     before = {path: stamp_of(path) for path in candidates}
@@ -84,7 +88,7 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
     finished = []
     for path, stamp in before.items():
         if why := _unsettled(path, stamp, time.time()):
-            skipped.append(Skipped(path, why))
+            skipped.append(Skipped(path, why, _still_since(path, names)))
         elif stamp:
             finished.append(Waiting(path, stamp))
     ordered = sorted(finished, key=lambda file: (file.stamp.mtime_ns, file.path.name))
@@ -101,7 +105,7 @@ def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
     if path.is_dir():
         return "it is a folder" if fits else ""
     if not fits:
-        return "its name fits none of nightly.patterns"
+        return _FOREIGN
     if not path.is_file():
         return "it is no file"
     if any(beside in names for beside in _lock_names(path.name)):
@@ -109,6 +113,19 @@ def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
     if any(f"{path.name}{suffix}" in names for suffix in _UPLOADING):
         return "it is still being uploaded"
     return None
+
+
+def _still_since(path: Path, names: set[str]) -> datetime | None:
+    """Return when anything has last happened to a file; None if it has gone. Of a time in the future, when it came."""
+    beside = (*_lock_names(path.name), *(f"{path.name}{suffix}" for suffix in _UPLOADING))
+    now_s, changes_s = time.time(), []
+    for one in (path, *(path.with_name(name) for name in beside if name in names)):
+        try:
+            seen = one.lstat()
+        except OSError:
+            return None
+        changes_s.append(seen.st_mtime if seen.st_mtime <= now_s else seen.st_ctime)
+    return datetime.fromtimestamp(max(changes_s), UTC)
 
 
 def _lock_names(name: str) -> Iterator[str]:

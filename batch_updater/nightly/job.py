@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +12,7 @@ from batch_updater import pipeline
 from batch_updater.errors import (
     BatchUpdaterError,
     ConfigError,
+    CredentialsError,
     EndpointError,
     ExitCode,
     JournalError,
@@ -19,9 +20,11 @@ from batch_updater.errors import (
     ResultsError,
 )  # fmt: skip
 from batch_updater.history import DamagedRun, applied_before, past_runs
-from batch_updater.model import StopReason
+from batch_updater.journal import CONFIRMED
+from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.nightly.filing import put_away
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
+from batch_updater.nightly.memory import Memory
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
 from batch_updater.snapshot import sha256_of
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
@@ -34,8 +37,7 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
-    from batch_updater.nightly.filing import Filed
-    from batch_updater.nightly.inbox import Waiting
+    from batch_updater.nightly.inbox import Skipped, Waiting
     from batch_updater.nightly.memory import MemoryFile
     from batch_updater.pipeline import Begun, Finished
 
@@ -43,6 +45,8 @@ _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
+_STALE = timedelta(days=1)
+"""What is not finished for longer is not under way any more."""
 _ENDS_THE_JOB = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
     StopReason.INTERRUPTED, StopReason.DISK,
@@ -52,7 +56,17 @@ _NO_TURN = "The job ended before its turn; it stays in the inbox for the next ti
 _CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
 _REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
 
-_Ran: TypeAlias = "FileResult | _Stopped"
+_NEWER_MAY_BE_SENT = (
+    "Newer files may have been sent since: if none of them has the same records, run it by hand with --yes, which "
+    "goes on with the rows that are not done; if one has, take those rows out first, or leave it."
+)
+_FAILED_TWICE = (
+    "The API failed at {again:,} of its {rows:,} rows in two nights on end, and the other files do not wait for them "
+    "any longer."
+)
+_OVER = "Its rows are not all done, and the job does not go on with it: newer files have had their turn since."
+
+_Ran: TypeAlias = "FileResult | _Stopped | _Passed"
 
 
 def required_inbox(config: Config) -> Path:
@@ -89,6 +103,24 @@ class _Stopped:
     result: FileResult
 
 
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """A file at whose rows the API failed one night more: whether it is the file or the service, the next ones tell."""
+
+    file: Waiting
+    result: FileResult
+    """What becomes of it if it is the service."""
+    trouble: Trouble | None
+
+
+@dataclass(slots=True)
+class _Tonight:
+    """What has been made of one file in this night."""
+
+    runs: list[Finished] = field(default_factory=list)
+    confirmed_before: int = 0
+
+
 class Job:
     """One night over one inbox; whoever makes it holds the lock."""
 
@@ -99,14 +131,16 @@ class Job:
         memory: MemoryFile,
         interrupts: Interrupts,
         say: Callable[[str], None],
+        complain: Callable[[str], None],
     ) -> None:
-        """`say` is told in a line what becomes of each file."""
+        """`say` is told in a line what becomes of each file, `complain` what fails besides."""
         self._config = config
         self._environ = environ
         self._memory = memory
-        self._earlier = memory.memory
+        self._earlier = Memory()
         self._interrupts = interrupts
         self._say = say
+        self._complain = complain
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
         self.results: list[FileResult] = []
@@ -114,6 +148,7 @@ class Job:
 
     def run(self, look_s: float = LOOK_S) -> Night:
         """Run every finished file. Raises ConfigError if the inbox cannot be used."""
+        self._earlier = self._memory.memory
         inbox = required_inbox(self._config)
         try:
             found = look(inbox, self._config.nightly.patterns, look_s)
@@ -121,11 +156,9 @@ class Job:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
-        skipped = [
-            FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.") for file in found.skipped
-        ]
         trouble = self._run_all(self._unfinished_first(found.finished))
-        return Night(inbox, (*self.results, *skipped), trouble, self._started_at, time.monotonic() - self._clock)
+        self._add(*map(_skipped, found.skipped))
+        return Night(inbox, tuple(self.results), trouble, self._started_at, time.monotonic() - self._clock)
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
         """Put first what an earlier night was about to move, then what it began: nothing newer may come in between."""
@@ -140,63 +173,149 @@ class Job:
 
     def _run_all(self, files: Sequence[Waiting]) -> Trouble | None:
         waited_for: list[Waiting] = []
+        passed: list[_Passed] = []
         for at, file in enumerate(files):
             settled = _waits(file, waited_for) or self._one(file)
-            if isinstance(settled, _Stopped):
-                left = [FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :]]
-                self.results += [settled.result, *left]
+            if passed and _result_of(settled).confirmed:  # the service works, then: it is those files
+                self._add(*(self._given_up(one) for one in passed))
+                passed.clear()
+            if isinstance(settled, _Passed) and not (settled.trouble and any(one.trouble for one in passed)):
+                passed.append(settled)
+            elif isinstance(settled, FileResult):
+                self._add(settled)
+                waited_for += [file] if settled.verdict is Verdict.AGAIN else []
+            else:
+                left = (FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :])
+                ended = [settled] if isinstance(settled, _Passed) else []
+                self._add(*map(self._kept, passed + ended), *(() if ended else (settled.result,)), *left)
                 return settled.trouble
-            self.results.append(settled)
-            waited_for += [file] if settled.verdict is Verdict.AGAIN else []
-            self._say(f"{file.path.name}: {_in_a_line(settled)}")
-        return None
+        self._add(*map(self._kept, passed))
+        return next((one.trouble for one in passed if one.trouble), None)
+
+    def _add(self, *results: FileResult) -> None:
+        for result in results:
+            self.results.append(result)
+            self._say(f"{result.name}: {_in_a_line(result)}")
 
     def _one(self, file: Waiting) -> _Ran:
         if self._interrupts.count:
-            return _stopped(file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."))
+            return _stopped(
+                file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."), _Tonight()
+            )
         if stamp_of(file.path) != file.stamp:
             return FileResult(file.path.name, Verdict.LEFT, _CHANGED)
+        tonight = _Tonight()
         try:
             self._memory.take_in_hand(file, self._started_at)
-            settled = self._attempted(file)
+            settled = self._attempted(file, tonight)
+            return self._filed(file, settled) if isinstance(settled, _Settled) else settled
         except (OSError, JournalError) as error:
-            return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)))
+            return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)), tonight)
         except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
-            self._say(f"{file.path.name}:\n{traceback.format_exc()}")
-            settled = _faulty(file)
-        return settled if isinstance(settled, _Stopped) else self._filed(file, settled)
+            self._complain(f"{file.path.name}:\n{traceback.format_exc()}")
+            return self._filed(file, _faulty(file, tonight))
 
-    def _attempted(self, file: Waiting) -> _Settled | _Stopped:
+    def _attempted(self, file: Waiting, made: _Tonight) -> _Settled | _Stopped | _Passed:
         """Run a file, once more if rows were not done; say what that comes to."""
-        made: list[Finished] = []
+        held = self._earlier.held(file)
+        if held and held.is_over:
+            return _for_person(file, _OVER, _NEWER_MAY_BE_SENT, made)
         while True:
-            try:
-                with pipeline.begun(file.path, self._config) as begun:
-                    if refused := self._not_run(file, begun):
-                        return refused
-                    finished = self._executed(begun)
-            except LockedError as error:
-                return _stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
-            except (ConfigError, EndpointError) as error:
-                return _stopped(
-                    file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made
-                )
-            except ResultsError as error:
-                return _stopped(file, _disk(error.message, error.remedy), made)
-            except BatchUpdaterError as error:
-                return _refused(file, error)
-            if isinstance(finished, Trouble):
-                return _stopped(file, finished, made)
-            made.append(finished)
-            if trouble := _trouble_of(finished):
-                return _stopped(file, trouble, made)
-            if not _is_worth_another(finished, len(made)):
-                return _judged(file, made)
+            if settled := self._once(file, made):
+                return settled
+
+    def _once(self, file: Waiting, made: _Tonight) -> _Settled | _Stopped | _Passed | None:
+        """Run a file one time; None if it is worth another."""
+        try:
+            with pipeline.begun(file.path, self._config) as begun:
+                return self._run_of(file, begun, made)
+        except LockedError as error:
+            return _stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
+        except (ConfigError, EndpointError) as error:
+            return _stopped(file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made)
+        except ResultsError as error:
+            return _stopped(file, _disk(error.message, error.remedy), made)
+        except BatchUpdaterError as error:
+            return _refused(file, error, made)
+
+    def _run_of(self, file: Waiting, begun: Begun, made: _Tonight) -> _Settled | _Stopped | _Passed | None:
+        if stamp_of(file.path) != file.stamp:
+            return _changed(file, made)
+        if refused := self._not_run(file, begun):
+            return refused
+        if not made.runs and begun.earlier.resumed:
+            made.confirmed_before = begun.earlier.resumed.confirmed
+        finished = self._executed(begun)
+        if isinstance(finished, Trouble):
+            return _stopped(file, finished, made)
+        made.runs.append(finished)
+        if trouble := _trouble_of(finished):
+            return self._ended_by(file, trouble, made)
+        return None if _is_worth_another(finished, len(made.runs)) else self._judged(file, made)
+
+    def _ended_by(self, file: Waiting, trouble: Trouble, made: _Tonight) -> _Stopped | _Passed:
+        stopped = _stopped(file, trouble, made)
+        if trouble.reason != StopReason.SERVICE_DOWN.value:
+            return stopped
+        return self._failed_at(file, stopped.result, trouble) or stopped
+
+    def _judged(self, file: Waiting, made: _Tonight) -> _Settled | _Passed:
+        """Return what becomes of a file that was run, nothing of which concerns other files."""
+        last = made.runs[-1]
+        again = last.summary.total(RUN_AGAIN)
+        if last.stop and self._is_for_person(last):
+            self._memory.give_up(file)
+            return _Settled(
+                _result(file, Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}", made), last.results
+            )
+        if not again:
+            verdict = Verdict.ATTENTION if last.summary.total(NEEDS_PERSON) else Verdict.DONE
+            return _Settled(_result(file, verdict, "", made), last.results)
+        if stamp_of(file.path) != file.stamp:
+            return _changed(file, made)
+        note = (
+            f"{again:,} of {last.summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
+        )
+        result = _result(file, Verdict.AGAIN, note, made)
+        passed = self._failed_at(file, result, None)
+        if passed and result.confirmed and last.stop is None:  # at the same time it did others of its rows
+            return _given_up(file, result)
+        return passed or _Settled(result)
+
+    def _is_for_person(self, finished: Finished) -> bool:
+        """Whether the stop of a run is for a person: too many failures are only if the rows themselves were refused."""
+        if finished.stop is None or finished.stop.reason is not StopReason.FAILURES:
+            return True
+        refused = finished.summary[OutcomeKind.REJECTED] + finished.summary[OutcomeKind.DIFFERS]
+        return refused >= (self._config.sending.failures_allowed(finished.summary.rows) or 0)
+
+    def _failed_at(self, file: Waiting, result: FileResult, trouble: Trouble | None) -> _Passed | None:
+        """Note that the API has failed at rows of a file; return it as passed over if it did so in the last night too.
+
+        What is passed over counts as given up for the time being: a job killed meanwhile may have sent newer files.
+        """
+        held = self._earlier.held(file)
+        if held is None or not held.nights:
+            self._memory.leave(file)
+            return None
+        self._memory.give_up(file)
+        return _Passed(file, result, trouble)
+
+    def _kept(self, passed: _Passed) -> FileResult:
+        """Leave a file for the next night: nothing newer was done meanwhile."""
+        try:
+            self._memory.leave(passed.file)
+        except OSError as error:  # the next night takes it for given up, which is safe
+            self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
+        return passed.result
+
+    def _given_up(self, passed: _Passed) -> FileResult:
+        return self._filed(passed.file, _given_up(passed.file, passed.result))
 
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
             return pipeline.Run(begun, pipeline.Options(), self._environ).execute(None, self._interrupts)
-        except ConfigError as error:  # what is configured was read before: it is the token that is not to be had
+        except CredentialsError as error:
             return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
 
     def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
@@ -215,6 +334,8 @@ class Job:
             return None
         if self._was_only_to_be_moved(file, past):
             return _as_it_ended(file, past)
+        if past.is_unfinished:
+            return _half_done(file, past, begun)
         if self._config.nightly.repeat == "allow":
             return None
         return _for_person(
@@ -247,17 +368,54 @@ class Job:
         default = required_inbox(self._config).parent / result.verdict.value
         place = (nightly.done if result.verdict is Verdict.DONE else nightly.attention) or default
         day = self._started_at.astimezone().date()
-        filed = put_away(file, place, day, settled.workbook, settled.note)
-        self._memory.put_down(file)
+        read = _copy_of(result.run) if result.verdict is Verdict.ATTENTION else None
+        filed = put_away(file, place, day, settled.workbook, settled.note, read)
+        try:
+            self._memory.put_down(file)
+        except OSError as error:  # it has gone all the same
+            self._complain(f"{file.path.name}: that it was put away could not be noted: {error.strerror}.")
         if filed.file is None:
-            return _replaced(result, filed)
+            return replace(result, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
         return replace(result, moved_to=filed.file, results=filed.results)
 
 
-def _replaced(result: FileResult, filed: Filed) -> FileResult:
-    """Return what became of a file in whose place is another now: whatever needs a person still does."""
-    verdict = result.verdict if result.verdict is Verdict.ATTENTION else Verdict.LEFT
-    return replace(result, verdict=verdict, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
+def _skipped(file: Skipped) -> FileResult:
+    """Return what becomes of a file that is not finished; what is not for so long is for a person, where it lies."""
+    if file.still_since is None or datetime.now(UTC) - file.still_since < _STALE:
+        return FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.")
+    note = (
+        f"Left in the inbox: {file.why}, and nothing has changed for more than a day. See that it is finished, or take "
+        "it away."
+    )
+    return FileResult(file.path.name, Verdict.ATTENTION, note)
+
+
+def _result_of(settled: _Ran) -> FileResult:
+    return settled if isinstance(settled, FileResult) else settled.result
+
+
+def _copy_of(run: Path | None) -> Path | None:
+    """Return the copy of the input in a run's folder: what was read, whatever lies in the inbox now."""
+    return next(iter(sorted(run.glob("input.*"))), None) if run else None
+
+
+def _changed(file: Waiting, made: _Tonight) -> _Settled:
+    """Return what becomes of a file in whose place another is: the rows that are left of it are for a person."""
+    if not made.runs:
+        return _Settled(FileResult(file.path.name, Verdict.LEFT, _CHANGED))
+    again = made.runs[-1].summary.total(RUN_AGAIN)
+    message = f"{again:,} of its rows are not done, and the job cannot go on with them. {_REPLACED}"
+    return _for_person(file, message, f"What was read of it is put away with its workbook. {_NEWER_MAY_BE_SENT}", made)
+
+
+def _given_up(file: Waiting, result: FileResult) -> _Settled:
+    """Return a file at whose rows the API fails night after night as one for a person."""
+    summary = result.summary
+    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows) if summary else _OVER
+    asked = _for_person(file, message, _NEWER_MAY_BE_SENT)
+    return replace(
+        asked, result=replace(result, verdict=Verdict.ATTENTION, note=asked.result.note), workbook=result.results
+    )
 
 
 def _waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
@@ -294,33 +452,21 @@ def _is_worth_another(finished: Finished, starts: int) -> bool:
     return finished.stop is None and bool(finished.summary.total(RUN_AGAIN)) and starts < _STARTS_A_NIGHT
 
 
-def _judged(file: Waiting, made: Sequence[Finished]) -> _Settled:
-    last = made[-1]
-    summary, note, verdict = last.summary, "", Verdict.DONE
-    if last.stop:  # too many failures, every row refused alike, or rows that wait for one that has to be repaired
-        verdict, note = Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}"
-    elif again := summary.total(RUN_AGAIN):
-        verdict = Verdict.AGAIN
-        note = f"{again:,} of {summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
-    elif summary.total(NEEDS_PERSON):
-        verdict = Verdict.ATTENTION
-    return _Settled(_result(file, verdict, note, made), last.results)
-
-
-def _result(file: Waiting, verdict: Verdict, note: str, made: Sequence[Finished]) -> FileResult:
-    """Return what became of a file that was run at least once."""
-    last = made[-1]
+def _result(file: Waiting, verdict: Verdict, note: str, made: _Tonight) -> FileResult:
+    """Return what became of a file, with whatever was made of it in this night."""
+    if not made.runs:
+        return FileResult(file.path.name, verdict, note)
+    runs, last = made.runs, made.runs[-1]
     return FileResult(
         file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
-        requests=sum(one.requests for one in made), retries=sum(one.retries for one in made),
-        throttled=sum(one.throttled for one in made),
+        requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
+        throttled=sum(one.throttled for one in runs),
+        confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,
     )  # fmt: skip
 
 
-def _stopped(file: Waiting, trouble: Trouble, made: Sequence[Finished] = ()) -> _Stopped:
-    note = f"Left in the inbox: {trouble.message}"
-    untouched = FileResult(file.path.name, Verdict.LEFT, note)
-    return _Stopped(trouble, _result(file, Verdict.LEFT, note, made) if made else untouched)
+def _stopped(file: Waiting, trouble: Trouble, made: _Tonight) -> _Stopped:
+    return _Stopped(trouble, _result(file, Verdict.LEFT, f"Left in the inbox: {trouble.message}", made))
 
 
 def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
@@ -331,23 +477,38 @@ def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
     return _Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
 
 
-def _refused(file: Waiting, error: BatchUpdaterError) -> _Settled:
+def _half_done(file: Waiting, past: PastRun, begun: Begun) -> _Settled:
+    """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
+    changed = begun.identity.changed_since(past.identity)
+    return _for_person(
+        file,
+        f"Nothing of it was sent: its run of {_day_and_time(past.started_at)} ({past.input}, run {past.folder.name}) "
+        f"is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not done, and it is not "
+        f"gone on with, because this has changed since: {changed}.",
+        "To go on with it, undo that change and run the file by hand; to send every row anew as it is set up now, run "
+        "it by hand without undoing it.",
+    )
+
+
+def _refused(file: Waiting, error: BatchUpdaterError, made: _Tonight) -> _Settled:
     """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
     if stamp_of(file.path) != file.stamp:
-        return _Settled(FileResult(file.path.name, Verdict.LEFT, "Left in the inbox: it is still being written."))
-    return _for_person(file, error.message, error.remedy)
+        return _changed(file, made)
+    return _for_person(file, error.message, error.remedy, made)
 
 
-def _for_person(file: Waiting, message: str, remedy: str) -> _Settled:
+def _for_person(file: Waiting, message: str, remedy: str, made: _Tonight | None = None) -> _Settled:
     note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
-    return _Settled(FileResult(file.path.name, Verdict.ATTENTION, f"{message} {remedy}".strip()), note=note)
+    result = _result(file, Verdict.ATTENTION, f"{message} {remedy}".strip(), made or _Tonight())
+    return _Settled(result, result.results, note)
 
 
-def _faulty(file: Waiting) -> _Settled:
+def _faulty(file: Waiting, made: _Tonight) -> _Settled:
     settled = _for_person(
         file,
         "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
         "See the log of the job for the fault and report it; then run the file by hand, which goes on where it ended.",
+        made,
     )
     return replace(settled, result=replace(settled.result, fault=True))
 

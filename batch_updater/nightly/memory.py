@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +14,9 @@ from batch_updater.files import private_folder, write_whole
 from batch_updater.nightly.inbox import Stamp, stamp_of
 
 if TYPE_CHECKING:
-    from batch_updater.nightly.inbox import Waiting
+    from collections.abc import Callable
 
-_NAME = ".nightly.json"
+    from batch_updater.nightly.inbox import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class InHand:
     path: str
     stamp: Stamp
     since: datetime
+    nights: int = 0
+    """In how many nights on end the API has failed at rows of it."""
+    is_over: bool = False
+    """Whether no night may go on with it: newer files may have had their turn since."""
 
     def is_of(self, file: Waiting) -> bool:
         """Whether that is still the very file."""
@@ -44,17 +50,32 @@ class Memory:
 
 
 class MemoryFile:
-    """Keeps the memory in the folder of results."""
+    """Keeps the memory of the nights over one inbox in the folder of results, where those of others may lie."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _NAME
-        self.memory = _read(self._path)
+    def __init__(self, folder: Path, inbox: Path | None) -> None:
+        self._path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
+        self._memory: Memory | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered; read when it is first asked for, which is when the lock is held."""
+        if self._memory is None:
+            self._memory = _read(self._path)
+        return self._memory
 
     def take_in_hand(self, file: Waiting, since: datetime) -> None:
         """Note the file that is run next; what has left the inbox is forgotten. Raises OSError."""
         held = self.memory.held(file) or InHand(str(file.path), file.stamp, since)
         others = [one for one in self.memory.in_hand if one != held and stamp_of(Path(one.path)) == one.stamp]
         self._keep(replace(self.memory, in_hand=(*others, held)))
+
+    def leave(self, file: Waiting) -> None:
+        """Note that rows of a file in hand are left for one more night. Raises OSError."""
+        self._change(file, lambda held: replace(held, nights=held.nights + 1, is_over=False))
+
+    def give_up(self, file: Waiting) -> None:
+        """Note that no night may go on with a file in hand, before newer ones have their turn. Raises OSError."""
+        self._change(file, lambda held: replace(held, is_over=True))
 
     def put_down(self, file: Waiting) -> None:
         """Note that a file has been put away. Raises OSError."""
@@ -64,11 +85,15 @@ class MemoryFile:
         """Note how the night ended; what is still in hand stays noted. Raises OSError."""
         self._keep(replace(self.memory, exit_code=exit_code))
 
+    def _change(self, file: Waiting, change: Callable[[InHand], InHand]) -> None:
+        in_hand = tuple(change(one) if one.is_of(file) else one for one in self.memory.in_hand)
+        self._keep(replace(self.memory, in_hand=in_hand))
+
     def _keep(self, memory: Memory) -> None:
         text = json.dumps(asdict(memory), default=datetime.isoformat)
         private_folder(self._path.parent)
         write_whole(self._path, lambda draft: _write(draft, text))
-        self.memory = memory
+        self._memory = memory
 
 
 def _write(path: Path, text: str) -> None:
@@ -85,4 +110,5 @@ def _read(path: Path) -> Memory:
 
 
 def _held(told: dict[str, Any]) -> InHand:
-    return InHand(told["path"], Stamp(**told["stamp"]), datetime.fromisoformat(told["since"]))
+    stamp, since = Stamp(**told["stamp"]), datetime.fromisoformat(told["since"])
+    return InHand(told["path"], stamp, since, int(told.get("nights", 0)), bool(told.get("is_over", False)))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from batch_updater.nightly.night import FileResult, Night
 
 _CAUSES_NAMED = 5
+_FILES_NAMED = 50
+"""Those that need somebody come first."""
+_LONGEST_LINE = 1000
+"""Characters: an answer of the API may be long, and services refuse long messages."""
 _MOST_ATTACHED_BYTES = 8_000_000
 """Mail servers refuse more than ten to twenty-five million, and a third is added on the way."""
 _WELL = {ExitCode.OK, ExitCode.NEEDS_PERSON}
@@ -63,11 +67,16 @@ def _trouble(night: Night) -> Iterator[str]:
 
 
 def _files(night: Night) -> Iterator[str]:
-    for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE, Verdict.LEFT):
-        for file in night.of(verdict):
-            yield f"{file.name}: {_IN_WORDS[verdict]}"
-            yield from (f"    {line}" for line in _details(file))
-            yield ""
+    files = [
+        file for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE, Verdict.LEFT) for file in night.of(verdict)
+    ]
+    for file in files[:_FILES_NAMED]:
+        yield f"{file.name}: {_IN_WORDS[file.verdict]}"
+        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(file))
+        yield ""
+    if more := len(files[_FILES_NAMED:]):
+        yield f"And {more:,} more; the log of the job names them."
+        yield ""
 
 
 def _details(file: FileResult) -> Iterator[str]:

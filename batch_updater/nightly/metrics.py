@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from batch_updater.nightly.night import Night
 
 LIMIT_S = 10.0
+_FOR_EVERYBODY = 0o644
 _LAST_SUCCESS = "batch_updater_last_success_timestamp_seconds"
 _PLACES = {
     Verdict.DONE: "done", Verdict.ATTENTION: "attention", Verdict.AGAIN: "inbox", Verdict.LEFT: "inbox",
@@ -35,6 +36,7 @@ def _write(path: Path, night: Night) -> str | None:
 
     try:
         write_to_textfile(str(path), _registry(night, _last_success(path, night)))
+        path.chmod(_FOR_EVERYBODY)  # node_exporter is somebody else, and there is nothing personal in it
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -45,6 +45,8 @@ class FileResult:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    confirmed: int = 0
+    """Rows that the API has confirmed in this night."""
     fault: bool = False
     """Whether the program itself failed at it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batch_updater.config import SecretReference
@@ -33,13 +34,19 @@ def notify(
         except ConfigError as error:
             yield f"The message was not sent: {error.message}"
             continue
-        if why := tried(lambda url=url: _send(url, message), limit_s):  # type: ignore[misc]  # bound at once
+        if why := tried(lambda url=url: _sent_somehow(url, message), limit_s):  # type: ignore[misc]  # bound at once
             yield f"The message was not sent to {what}: {why}."
 
 
 def address_of(value: str | SecretReference, environ: Mapping[str, str], what: str) -> str:
     """Return the address itself, fetched where it is kept. Raises ConfigError, which does not hold it."""
     return fetch_secret(value, environ, what).reveal() if isinstance(value, SecretReference) else value
+
+
+def _sent_somehow(url: str, message: Message) -> str | None:
+    """Send it; without its attachments if it is not taken with them, for they may be what is too much."""
+    why = _send(url, message)
+    return _send(url, replace(message, attachments=())) if why and message.attachments else why
 
 
 def _send(url: str, message: Message) -> str | None:

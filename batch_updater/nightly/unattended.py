@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_updater.config import require_sendable
 from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError
 from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
@@ -24,21 +25,31 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.nightly.night import FileResult
 
-_FAULT = ExitCode.FAULT
 
+def run_night(
+    config: Config,
+    environ: Mapping[str, str],
+    interrupts: Interrupts,
+    say: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> Night:
+    """Run the unattended job once and tell whoever has to know.
 
-def run_night(config: Config, environ: Mapping[str, str], interrupts: Interrupts, say: Callable[[str], None]) -> Night:
-    """Run the unattended job once and tell whoever has to know; `say` takes lines for the log of the job.
-
-    Raises LockedError if another one is going on, ConfigError if the inbox cannot be used.
+    `say` takes a line for each file, `complain` one for whatever fails and stands in no result.
+    Raises LockedError if another one is going on, ConfigError if the inbox cannot be used or no API is named.
     """
-    teller = _Teller(config, environ, say)
-    job = Job(config, environ, teller.memory, interrupts, say)
-    with teller.tells_of_faults(job.results), locked_inbox(required_inbox(config)):
+    teller = _Teller(config, environ, complain)
+    job = Job(config, environ, teller.memory, interrupts, say, complain)
+    with teller.tells_of_faults(job.results), locked_inbox(_required_inbox(config)):
         teller.starts()
         night = job.run()
         teller.tell(night)
         return night
+
+
+def _required_inbox(config: Config) -> Path:
+    require_sendable(config)
+    return required_inbox(config)
 
 
 class _Teller:
@@ -50,7 +61,7 @@ class _Teller:
         self._say = say
         self._started_at = datetime.now(UTC)
         self._has_told = False
-        self.memory = MemoryFile(config.results.folder)
+        self.memory = MemoryFile(config.results.folder, config.nightly.inbox)
 
     def starts(self) -> None:
         """Say that the job begins."""
@@ -81,7 +92,9 @@ class _Teller:
     @contextmanager
     def tells_of_faults(self, so_far: Sequence[FileResult]) -> Iterator[None]:
         """Tell people of what ends the job before its end, and what it has done; the exception goes its way."""
-        fault: Trouble | None = Trouble("fault", "It met a fault of the program itself.", "Look at its log.", _FAULT)
+        fault: Trouble | None = Trouble(
+            "fault", "It met a fault of the program itself.", "Look at its log.", ExitCode.FAULT
+        )
         try:
             yield
             fault = None

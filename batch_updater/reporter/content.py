@@ -6,6 +6,7 @@ import math
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from batch_updater.model import OutcomeKind
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 
 if TYPE_CHECKING:
@@ -60,16 +61,27 @@ def what_next(facts: RunFacts, summary: Summary, workbook: str | None = None) ->
             f"Correct these cells in {source} and check again. Or run it as it is, batch-updater run {source}: the "
             "good rows are sent, and the workbook of that run lets you repair the others."
         )
+    if _is_gone_on_with(facts, summary):
+        if facts.command == "check":
+            return "Check again: not every record was read."
+        return (
+            "Start the same run again: it goes on with the rows that are not done (the nightly job does so by itself)."
+        )
     if summary.total(NEEDS_PERSON):
         return (
             f'Repair the coloured cells on the sheet "To fix", save {this} and run it again: '
             f"batch-updater run {name}. It sends just those rows."
         )
-    if summary.total(RUN_AGAIN):
-        return f"Run {this} again: batch-updater run {name}. It sends just the rows that are not done."
     if facts.command == "check":
         return f"Send them: batch-updater run {PurePath(facts.input_path).name}"
     return "Nothing is to be done."
+
+
+def _is_gone_on_with(facts: RunFacts, summary: Summary) -> bool:
+    """Whether starting the same again does more of it: not where rows only wait for one that has to be repaired."""
+    again = summary.total(RUN_AGAIN)
+    only_wait = facts.stop is None and summary[OutcomeKind.NOT_SENT] == again and summary.total(NEEDS_PERSON)
+    return bool(again and not only_wait)
 
 
 def ended_early(stop: Stop) -> str:

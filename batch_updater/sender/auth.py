@@ -16,7 +16,7 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config import ReferenceKind, SecretReference
-from batch_updater.errors import ConfigError
+from batch_updater.errors import CredentialsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -84,7 +84,7 @@ class TokenUnavailable(Exception):  # noqa: N818  (as above)
 def fetch_secret(reference: SecretReference, environ: Mapping[str, str], what: str) -> Secret:
     """Fetch a secret; `what` names the key of the configuration for messages.
 
-    Takes up to 30 s for a command. Raises ConfigError, which says where the secret should have been and never what
+    Takes up to 30 s for a command. Raises CredentialsError, which says where the secret should have been and never what
     was found there.
     """
     match reference.kind:
@@ -97,13 +97,15 @@ def fetch_secret(reference: SecretReference, environ: Mapping[str, str], what: s
     text = text.strip()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         found = "is empty" if not text else "holds characters that a token cannot have"
-        raise ConfigError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
+        raise CredentialsError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
     return Secret(text)
 
 
 def _from_environment(name: str, environ: Mapping[str, str], what: str) -> str:
     if not environ.get(name):
-        raise ConfigError(f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again.")
+        raise CredentialsError(
+            f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again."
+        )
     return environ[name]
 
 
@@ -113,9 +115,11 @@ def _from_file(path: Path, what: str) -> str:
             content = reader.read(_LARGEST_BYTES + 1)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise ConfigError(f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file.") from error
+        raise CredentialsError(
+            f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
+        ) from error
     if len(content) > _LARGEST_BYTES:
-        raise ConfigError(f"{what}: {path} is too large to be a secret.", remedy="Name the right file.")
+        raise CredentialsError(f"{what}: {path} is too large to be a secret.", remedy="Name the right file.")
     # Whatever is no text is refused by the caller, without showing it.
     return content.decode("utf-8-sig", errors="replace")
 
@@ -130,22 +134,22 @@ def _from_command(command: str, what: str) -> str:
         )
     except subprocess.TimeoutExpired:
         # `from None`: the exception carries what the command printed.
-        raise ConfigError(
+        raise CredentialsError(
             f"{what}: {program} took longer than {_COMMAND_LIMIT_S} s.", remedy="Try the command by itself."
         ) from None
     except OSError as error:
-        raise ConfigError(
+        raise CredentialsError(
             f"{what}: {program} cannot be started: {error.strerror}.", remedy="Check the command's name and path."
         ) from error
     if done.returncode:
-        raise ConfigError(
+        raise CredentialsError(
             f"{what}: {program} ended with exit code {done.returncode}.", remedy="Try the command by itself."
         )
     return done.stdout[:_LARGEST_BYTES].decode("utf-8", errors="replace")
 
 
 def fetch_credentials(api: ApiSettings, environ: Mapping[str, str]) -> Credentials:
-    """Fetch every secret that the configuration refers to, before anything is sent. Raises ConfigError."""
+    """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError."""
     headers = {
         name: fetch_secret(value, environ, f"api.headers.{name}")
         if isinstance(value, SecretReference)
@@ -198,7 +202,7 @@ class TokenSource:
     async def renew_if_due(self) -> None:
         """Have a token that can be sent.
 
-        Raises CredentialsRefused, TokenUnavailable and, for a reference, ConfigError.
+        Raises CredentialsRefused, TokenUnavailable and, for a reference, CredentialsError.
         """
         if not self.is_due or self._fetch is None:
             return

@@ -251,7 +251,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
     assert {file["name"]: file["verdict"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
     assert "another file was put in its place" in told["files"][0]["note"]
     assert {path.name for path in inbox.iterdir()} == {"a.csv", "b.csv"}
-    assert names(tmp_path / "attention") == {"a-results"}
+    assert names(tmp_path / "attention") == {"a-results", "a.csv"}  # the copy of what was read
 
 
 def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_dead_services_change_nothing(tmp_path: Path) -> None:
 
 
 def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
-    """Without --json the verdict stands on standard output, and what became of each file on standard error."""
+    """Without --json they stand on standard output, the verdict last; standard error is for trouble."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
@@ -332,8 +332,9 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
             [sys.executable, "-m", "batch_updater", "nightly"], cwd=tmp_path, env=environment(), check=True,
             capture_output=True, text=True,
         )  # fmt: skip
-    assert done.stdout.strip() == "1 file is done."
-    assert done.stderr.startswith("a.csv: The row was updated. Moved to ")
+    line, verdict = done.stdout.splitlines()
+    assert line.startswith("a.csv: The row was updated. Moved to ")
+    assert (verdict, done.stderr) == ("1 file is done.", "")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

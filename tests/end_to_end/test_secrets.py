@@ -55,6 +55,22 @@ def test_no_secret_is_in_anything_under_any_fault(tmp_path: Path, command: str) 
         assert_no_token(tmp_path, secret)
 
 
+def test_arguments_of_a_command_that_gives_a_secret_are_told_nowhere(tmp_path: Path) -> None:
+    """They may be secrets themselves: journal, workbook, page and log name the program alone."""
+    write_rows(tmp_path / "rows.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
+    with sandbox() as api:
+        settings = {
+            "BATCH_UPDATER_API__BASE_URL": api.url,
+            "BATCH_UPDATER_API__TOKEN": f"command:echo {TOKEN}",
+            "BATCH_UPDATER_API__HEADERS": "{X-Key: 'command:echo canary-key'}",
+        }
+        done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path, **settings)
+        assert done.code == 0, done.err
+        assert "canary-key" not in done.out + done.err
+        assert_no_token(tmp_path, "canary-key")
+        assert_no_token(tmp_path, TOKEN)
+
+
 def test_no_secret_is_in_the_list_of_processes(tmp_path: Path) -> None:
     """Neither the command line nor, for a secret that is fetched, the environment of the process holds it."""
     write_rows(tmp_path / "rows.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 30)])

@@ -67,6 +67,19 @@ def test_a_file_goes_to_another_file_system(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+def test_where_a_move_fails_nothing_is_left_behind(tmp_path: Path) -> None:
+    """Night after night one workbook and note more would lie there: a name that is too long by the ending -2 fails."""
+    file = tmp_path / f"{'a' * 251}.csv"
+    file.write_text("rows", encoding="utf-8")
+    (tmp_path / "to" / "2026-11-24").mkdir(parents=True)
+    (tmp_path / "to" / "2026-11-24" / file.name).write_text("other rows", encoding="utf-8")
+    workbook = tmp_path / "a-results.xlsx"
+    workbook.write_text("outcomes", encoding="utf-8")
+    with pytest.raises(OSError, match="too long"):
+        put_away(waiting(file), tmp_path / "to", DAY, workbook)
+    assert names(tmp_path / "to" / "2026-11-24") == {file.name: "other rows"}
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_file_that_cannot_be_moved_stays(tmp_path: Path) -> None:
     """Where the place may not be written, the file stays as it is."""

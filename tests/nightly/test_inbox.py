@@ -30,7 +30,7 @@ def finished(folder: Path, look_s: float = 0) -> list[str]:
 
 def test_finished_files_come_oldest_first_whatever_the_case(tmp_path: Path) -> None:
     """Patterns do not mind upper case; the order is that of the last change."""
-    put(tmp_path, "new.csv", age_s=10)
+    put(tmp_path, "new.csv", age_s=40)
     put(tmp_path, "OLD.XLSX", age_s=1000)
     put(tmp_path, "middle.Csv", age_s=100)
     assert finished(tmp_path) == ["OLD.XLSX", "middle.Csv", "new.csv"]

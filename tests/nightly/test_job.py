@@ -43,7 +43,7 @@ def test_an_unforeseen_fault_concerns_one_file_and_the_message_tells_of_all(tmp_
     with sandbox() as api, webhook() as hook:
         configure(tmp_path, api.url, f"nightly: {{inbox: inbox, notify: ['json://{hook.place}/told']}}\n")
         environ = FailsOnce({"NEXUS_TOKEN": TOKEN})
-        night = run_night(load_config(tmp_path / "config.yaml", {}), environ, Interrupts(), said.append)
+        night = run_night(load_config(tmp_path / "config.yaml", {}), environ, Interrupts(), said.append, said.append)
     assert night.exit_code == 70
     assert [(file.name, file.verdict.value) for file in night.files] == [("a.csv", "attention"), ("b.csv", "done")]
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")

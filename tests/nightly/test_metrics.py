@@ -29,6 +29,7 @@ def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
     path = tmp_path / "night.prom"
     made = night(file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, updated=1, rejected=2), file(Verdict.LEFT))
     assert write_metrics(path, made) is None
+    assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: somebody else collects it
     found = samples(path)
     assert (found["last_run_rows/updated"], found["last_run_rows/rejected"], found["last_run_rows/failed"]) == (4, 2, 0)
     assert [found[f"last_run_{name}"] for name in ("requests", "retries", "throttled_requests")] == [15, 6, 3]

@@ -87,3 +87,12 @@ def test_what_was_left_is_named_with_its_reason() -> None:
     """A file that stays in the inbox is no silence."""
     body = compose(night(FileResult("x.csv", Verdict.LEFT, "Left in the inbox: it grows.")), None).body
     assert "x.csv: left in the inbox\n    Left in the inbox: it grows." in body
+
+
+def test_a_message_has_an_end() -> None:
+    """Of many files the first are told, those that need somebody before all others, and how many there are besides."""
+    files = [FileResult(f"{at}.csv", Verdict.DONE, "x" * 5000) for at in range(80)]
+    body = compose(night(*files, FileResult("last.csv", Verdict.ATTENTION)), None).body
+    assert body.startswith("1 file needs you. 80 files are done.\n\nlast.csv: needs you")
+    assert "And 31 more; the log of the job names them." in body
+    assert len(body) < 60_000

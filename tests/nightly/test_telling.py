@@ -17,6 +17,7 @@ from tests.nightly.receivers import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MESSAGE = Message("subject", "body", ())
 
@@ -58,6 +59,15 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
     assert "nightly.notify, number 3: the environment variable NOT_SET is not set" in third
     assert [body["title"] for body in received.bodies()] == ["subject"]
     assert "canary" not in first + third + "".join(capfd.readouterr())
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
+    """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
+    with webhook() as received:
+        message = Message("subject", "body", (tmp_path / "gone.xlsx",))
+        assert list(notify(message, (f"json://{received.place}/told",), {})) == []
+    assert [body["title"] for body in received.bodies()] == ["subject"]
 
 
 def test_pings_have_the_addresses_of_healthchecks_io() -> None:

@@ -1,0 +1,271 @@
+"""Nights in which one file has trouble: the others do not suffer from it, and nothing is sent twice or forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import batch_updater.endpoint as endpoints
+from tests.end_to_end.program import batch_updater, sandbox
+from tests.end_to_end.test_night import aged, api_rows, by_name, names, night, opportunities, prepared
+from tests.nightly.receivers import webhook
+from tests.torture.runs import ended, start
+
+_HOUR_S = 3600
+_SHORT = {"BATCH_UPDATER_SENDING__MAX_WAIT_S": "1"}
+
+
+def test_a_row_that_fails_night_after_night_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Its file waits one night; in the second, a newer one shows that the service works, and it goes to a person."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        rows = (1, "Pre", "fault:status-500"), (2, "Pre", "b"), ("x", "Pre", "c")
+        opportunities(inbox / "poison.csv", *rows, age_s=2 * _HOUR_S)
+        opportunities(inbox / "newer.csv", (3, "Pre", "d"))
+        first = night(tmp_path)
+        assert (first.code, by_name(first)) == (3, {"poison.csv": "again", "newer.csv": "left"}), first.err
+        second = night(tmp_path)
+        assert (second.code, by_name(second)) == (1, {"poison.csv": "attention", "newer.csv": "done"}), second.err
+        assert names(tmp_path / "attention") == {"poison.csv", "poison.csv.txt", "poison-results"}
+        (note,) = (tmp_path / "attention").glob("*/poison.csv.txt")
+        assert "The API failed at 1 of its 3 rows in two nights on end" in note.read_text(encoding="utf-8")
+        opportunities(inbox / "last.csv", (4, "Pre", "e"))
+        third = night(tmp_path)
+        assert (third.code, by_name(third)) == (0, {"last.csv": "done"}), third.err
+
+
+def test_a_file_that_makes_the_service_seem_down_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The second night that it ends that way the next file has a turn; as that is done, the first is for a person."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(
+            inbox / "poison.csv", *((row, "Pre", "fault:status-500") for row in range(1, 60)), age_s=2 * _HOUR_S
+        )
+        opportunities(inbox / "newer.csv", (100, "Pre", "d"))
+        first = night(tmp_path, **_SHORT)
+        assert (first.code, first.object["stopped"]) == (3, "service_down"), first.err
+        assert by_name(first) == {"poison.csv": "left", "newer.csv": "left"}
+        second = night(tmp_path, **_SHORT)
+    assert (second.code, by_name(second)) == (1, {"poison.csv": "attention", "newer.csv": "done"}), second.err
+    assert second.object["stopped"] is None
+
+
+def test_a_service_that_is_down_night_after_night_leaves_every_file(tmp_path: Path) -> None:
+    """Nothing is anybody's turn but the service's: three nights, and both files still lie in the inbox."""
+    with sandbox("--fault", "status-503=1") as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "older.csv", *((row, "Pre", "a") for row in range(1, 60)), age_s=2 * _HOUR_S)
+        opportunities(inbox / "newer.csv", *((row, "Pre", "b") for row in range(1, 60)))
+        for _ in range(3):
+            done = night(tmp_path, **_SHORT)
+            assert (done.code, done.object["stopped"]) == (3, "service_down"), done.err
+    assert {path.name for path in inbox.iterdir()} == {"older.csv", "newer.csv"}
+    assert not (tmp_path / "attention").exists()
+
+
+def test_a_row_that_waits_for_a_failed_one_is_tried_again(tmp_path: Path) -> None:
+    """Nobody can repair a row at which the service failed: the file stays, and the later value comes last."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "old fault:status-503:8"), (1, "Pre", "new"))
+        settings = {"BATCH_UPDATER_INPUT__DUPLICATES": "in_order"}
+        first = night(tmp_path, **settings)
+        assert (first.code, by_name(first)) == (3, {"a.csv": "again"}), first.err
+        second = night(tmp_path, **settings)
+        assert (second.code, by_name(second)) == (0, {"a.csv": "done"}), second.err
+        assert "new" in json.dumps(api.records()[1])
+
+
+def test_failures_of_the_service_up_to_the_limit_are_tried_again(tmp_path: Path) -> None:
+    """The limit is for a person only where the rows themselves were refused."""
+    settings = {"BATCH_UPDATER_SENDING__STOP_AFTER_FAILURES": "10%"}
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-503:4"), (2, "Pre", "b"), age_s=2 * _HOUR_S)
+        first = night(tmp_path, **settings)
+        assert (first.code, by_name(first)) == (3, {"a.csv": "again"}), first.err
+        opportunities(inbox / "b.csv", (3, "Pre", "fault:status-400:9"), (4, "Pre", "b"))
+        second = night(tmp_path, **settings)
+        assert (second.code, by_name(second)) == (1, {"a.csv": "done", "b.csv": "attention"}), second.err
+
+
+def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) -> None:
+    """The new file waits for its own turn, unread; the old one is put away, as the run has kept it."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        rows = [(row, "Pre", "a") for row in range(1, 20)]
+        old = opportunities(inbox / "a.csv", (30, "Pre", "fault:status-503"), *rows).read_bytes()
+        running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
+        while len(api.requests()) < 2:
+            time.sleep(0.02)
+        opportunities(inbox / "a.csv", (70, "Pre", "new"))
+        code, told, said = ended(running)
+        assert code == 1, said
+        assert "/70" not in json.dumps([request["path"] for request in api.requests()])
+        (file,) = told["files"]
+        assert (file["verdict"], file["outcomes"]["updated"]) == ("attention", 19)
+        assert "1 of its rows are not done" in file["note"]
+        assert names(tmp_path / "attention") == {"a.csv", "a.csv.txt", "a-results"}
+        (kept,) = (tmp_path / "attention").glob("*/a.csv")
+        assert kept.read_bytes() == old
+        last = night(tmp_path)
+        assert (last.code, by_name(last)) == (0, {"a.csv": "done"}), last.err
+
+
+def test_names_that_are_no_utf8_are_names(tmp_path: Path) -> None:
+    """Such files go where they belong and people are told; the one after them has its turn."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        unreadable = Path(os.fsdecode(os.fsencode(inbox) + b"/un\xe9.xlsx"))
+        unreadable.write_bytes(b"PK\x03\x04 cut off")
+        aged(unreadable, 3 * _HOUR_S)
+        opportunities(inbox / "good.csv", (1, "Pre", "a")).rename(
+            Path(os.fsdecode(os.fsencode(inbox) + b"/go\xe9d.csv"))
+        )
+        opportunities(inbox / "plain.csv", (2, "Pre", "b"))
+        done = night(tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']")
+    assert done.code == 1, done.err
+    assert [file["verdict"] for file in done.object["files"]] == ["attention", "done", "done"], done.err
+    assert api_rows(done) == {"updated": 2}
+    assert {len(list(folder.glob("*/*"))) for folder in (tmp_path / "attention", tmp_path / "done")} == {2, 4}
+    assert "plain.csv: done" in hook.bodies()[0]["message"]
+
+
+def test_a_half_done_file_with_other_settings_is_not_called_applied(tmp_path: Path) -> None:
+    """The note says how much is left and what has changed, and never to delete it."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:8 b"))
+        assert by_name(night(tmp_path)) == {"a.csv": "again"}
+        before = len(api.requests())
+        done = night(tmp_path, BATCH_UPDATER_INPUT__CONSTANTS="{StageName: Closed}")
+        assert (done.code, by_name(done), len(api.requests())) == (1, {"a.csv": "attention"}, before), done.err
+    (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+    said = note.read_text(encoding="utf-8")
+    assert "1 of 2 rows of it are not done" in said
+    assert "this has changed since: the constants" in said
+    assert "delete" not in said
+
+
+def test_a_damaged_journal_concerns_its_own_content_alone(tmp_path: Path) -> None:
+    """An export has the same name every night: the next one is run; the one of that journal is for a person."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        assert by_name(night(tmp_path)) == {"a.csv": "done"}
+        (journal,) = tmp_path.glob("runs/*/journal.sqlite")
+        journal.write_bytes(b"no database" * 500)
+        opportunities(inbox / "a.csv", (2, "Pre", "b"))
+        other = night(tmp_path)
+        assert (other.code, by_name(other)) == (0, {"a.csv": "done"}), other.err
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        same = night(tmp_path)
+        assert (same.code, by_name(same)) == (1, {"a.csv": "attention"}), same.err
+        assert "move that folder away" in same.object["files"][0]["note"]
+
+
+@pytest.mark.parametrize("command", [["runs"], ["nightly"]])
+def test_a_folder_of_results_that_cannot_be_read_is_said(tmp_path: Path, command: list[str]) -> None:
+    """It is a fault of the set-up, in words (a name that is too long cannot be read by root either)."""
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
+        done = batch_updater(*command, "--json", cwd=tmp_path, BATCH_UPDATER_RESULTS__FOLDER="r" * 300)
+    assert done.code == 2, done.err
+    assert "The folder of results" in done.object["error"]["message"]
+
+
+def test_certificates_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    """Exit 2: trying again in half an hour would not help."""
+    inbox = prepared(tmp_path, "https://127.0.0.1:9")
+    opportunities(inbox / "a.csv", (1, "Pre", "a"))
+    done = night(tmp_path, BATCH_UPDATER_API__CA_FILE="config.yaml")
+    assert (done.code, done.object["stopped"]) == (2, "configuration"), done.err
+    assert "holds no certificates" in done.object["verdict"]
+    assert (inbox / "a.csv").exists()
+
+
+def test_people_hear_that_no_api_is_named(tmp_path: Path) -> None:
+    """Nobody looks at the exit code of a job at night."""
+    with webhook() as hook:
+        prepared(tmp_path, "http://127.0.0.1:9")
+        text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+        (tmp_path / "config.yaml").write_text(text.replace("base_url: 'http://127.0.0.1:9', ", ""), encoding="utf-8")
+        health = f"http://{hook.place}/check"
+        done = night(
+            tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']",
+            BATCH_UPDATER_NIGHTLY__HEALTH_CHECK=health,
+        )  # fmt: skip
+        assert done.code == 2, done.err
+        (told,) = [body for body in hook.bodies() if body]
+        assert "does not say which API to send to" in told["title"]
+        assert "GET /check/fail" in hook.requests()
+
+
+def test_a_workbook_that_takes_a_run_back_and_cannot_be_compared_concerns_itself_alone(tmp_path: Path) -> None:
+    """The description names no reading: that file is for a person, the next one has its turn."""
+    built_in = Path(endpoints.__file__).parent / "nexus-opportunity.openapi.yaml"
+    blind = built_in.read_text(encoding="utf-8").replace("      x-read: nexus-opportunity-read\n", "")
+    (tmp_path / "blind.yaml").write_text(blind, encoding="utf-8")
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        file = opportunities(tmp_path / "a.csv", (1, "Pre", "a"))
+        ran = batch_updater("run", file, "--compare", "--yes", "--json", cwd=tmp_path)
+        assert batch_updater("undo", ran.object["run"], "--results", inbox / "undo.xlsx", cwd=tmp_path).code == 0
+        aged(inbox / "undo.xlsx", 2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (2, "Pre", "b"))
+        done = night(tmp_path, BATCH_UPDATER_API__ENDPOINT="blind.yaml#nexus-opportunity")
+    assert (done.code, by_name(done)) == (1, {"undo.xlsx": "attention", "b.csv": "done"}), done.err
+    assert "x-read" in done.object["files"][0]["note"]
+
+
+def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -> None:
+    """One ends with trouble; the other, with the same folder of results, has recovered from nothing."""
+    with sandbox() as api, webhook() as hook:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
+        (tmp_path / "other").mkdir()
+        told = {"BATCH_UPDATER_NIGHTLY__NOTIFY": f"['json://{hook.place}/told']"}
+        assert night(tmp_path, NEXUS_TOKEN="", **told).code == 3
+        assert night(tmp_path, BATCH_UPDATER_NIGHTLY__INBOX="other", **told).code == 0
+        assert len(hook.bodies()) == 1
+        assert night(tmp_path, **told).code == 0
+        assert "The job works again" in hook.bodies()[1]["title"]
+
+
+def test_what_is_never_finished_is_told(tmp_path: Path) -> None:
+    """A dead upload and a forgotten lock need somebody after a day, where they lie; other names are only said."""
+    day_s = 24 * _HOUR_S
+    inbox = prepared(tmp_path, "http://127.0.0.1:9")
+    for name, age_s in (
+        ("dead.csv.part", 2 * day_s), ("fresh.csv.part", _HOUR_S), ("README.txt", 2 * day_s), ("open.xlsx", 9 * day_s),
+        ("~$open.xlsx", 2 * day_s), ("edited.xlsx", 9 * day_s), ("~$edited.xlsx", _HOUR_S),
+    ):  # fmt: skip
+        (inbox / name).write_text("x", encoding="utf-8")
+        aged(inbox / name, age_s)
+    before = {path.name for path in inbox.iterdir()}
+    done = night(tmp_path)
+    assert (done.code, by_name(done)) == (
+        1,
+        {
+            "dead.csv.part": "attention", "fresh.csv.part": "left", "README.txt": "left", "open.xlsx": "attention",
+            "edited.xlsx": "left",
+        },
+    )  # fmt: skip
+    assert "README.txt: Left in the inbox: its name fits none" in done.err
+    assert {path.name for path in inbox.iterdir()} == before
+
+
+def test_page_and_workbook_say_to_start_the_same_run_again(tmp_path: Path) -> None:
+    """While rows are not done, repairing the others is no matter: this workbook would send again what the run will."""
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "fault:status-503:9"), ("x", "Pre", "b"))
+        (file,) = night(tmp_path).object["files"]
+        assert file["outcomes"]["failed"] == file["outcomes"]["invalid"] == 1
+        page = Path(file["run"]) / "report.html"
+        assert "Start the same run again" in page.read_text(encoding="utf-8")
+        again = night(tmp_path)
+        assert (again.code, by_name(again)) == (1, {"a.csv": "attention"})
+        assert "Repair the coloured cells" in page.read_text(encoding="utf-8")
