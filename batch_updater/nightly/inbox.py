@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 LOOK_S = 2.0
 """How long files are watched, all of them together."""
-_STILL_FOR_S = 30.0
-"""A file that was written to so recently may be written to again: an upload may stall for a while."""
+SETTLED_S = 10.0
+"""A file that was written to more recently is watched until it has been still for so long: an upload may stall."""
 _UPLOADING = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart", ".upload", ".uploading")
 """How browsers and file transfer programs call what they have not finished."""
 _FOREIGN = "its name fits none of nightly.patterns"
@@ -68,8 +68,10 @@ def stamp_of(path: Path) -> Stamp | None:
     return Stamp(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
 
-def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
-    """Watch a folder for so many seconds and tell finished files from others.
+def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S, settled_s: float = SETTLED_S) -> Look:
+    """Watch a folder and tell finished files from others.
+
+    It takes `look_s`, or as long as the newest file needs to have been still for `settled_s`.
 
     Hidden files, lock files of office programs and folders that fit no pattern are passed over. Raises OSError if the
     folder cannot be read.
@@ -84,7 +86,7 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
             candidates.append(path)
     before = {path: stamp_of(path) for path in candidates}
     if candidates:
-        time.sleep(look_s)
+        time.sleep(max(look_s, _settles_in_s(before.values(), settled_s)))
     finished = []
     for path, stamp in before.items():
         if why := _unsettled(path, stamp, time.time()):
@@ -93,6 +95,12 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S) -> Look:
             finished.append(Waiting(path, stamp))
     ordered = sorted(finished, key=lambda file: (file.stamp.mtime_ns, file.path.name))
     return Look(tuple(ordered), tuple(sorted(skipped, key=lambda file: file.path.name)))
+
+
+def _settles_in_s(stamps: Iterable[Stamp | None], settled_s: float) -> float:
+    """Return how long the newest file has to stay as it is; 0 if it has been still for long enough."""
+    ages_s = (time.time() - stamp.mtime_ns / 1e9 for stamp in stamps if stamp)
+    return max((settled_s - age_s for age_s in ages_s if 0 <= age_s < settled_s), default=0.0)
 
 
 def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
@@ -143,9 +151,6 @@ def _unsettled(path: Path, before: Stamp | None, now_s: float) -> str | None:
         return "it was taken away while it was looked at"
     if before != after or path.is_symlink() or not path.is_file():
         return "it is still being written"
-    age_s = now_s - after.mtime_ns / 1e9
-    if age_s < 0:
+    if after.mtime_ns / 1e9 > now_s:
         return "its time of last change lies in the future; copy it anew if it stays here"
-    if age_s < _STILL_FOR_S:
-        return "it was written a moment ago"
     return None
