@@ -15,8 +15,9 @@ from batch_updater.config import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import described_record, same
 from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected import ExpectedValue
-from batch_updater.endpoint.reported import alike, from_json, reported_in, to_json, value_of
+from batch_updater.endpoint.reported import alike, reported_in, value_of
 from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.history import JOURNAL

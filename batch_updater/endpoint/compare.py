@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.request import written
 from batch_updater.model import FieldChange, Unknown
 
@@ -102,7 +102,7 @@ def changes(
 
 def changes_of(endpoint: Endpoint, allowed: AllowedValues, job: Job, before: str) -> tuple[FieldChange, ...]:
     """Return what the job changes of a record that was kept as JSON."""
-    record = json.loads(before, parse_float=Decimal)
+    record = from_json(before)
     return changes(endpoint, job, record, allowed) if isinstance(record, dict) else ()
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
@@ -86,8 +86,6 @@ class Hooks:
 
 
 _log = logging.getLogger("batch_updater.sender")
-_EXACT = msgspec.json.Encoder(decimal_format="number")
-"""Writes a number with the digits that it came with."""
 
 
 class _SentAgain(Exception):  # noqa: N818
@@ -291,11 +289,11 @@ class Client:
         found = changes(self._endpoint, row.job, record, self.allowed)
         found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
         if not found:
-            return Settled(self._outcomes.unchanged(row, _EXACT.encode(record).decode()))
+            return Settled(self._outcomes.unchanged(row, to_json(record)))
         if since := moved(self._endpoint, row.job, record, found, reading.expected):
             return Settled(self._outcomes.changed_since(row, since))
         if not row.job.maybe_applied or not all(isinstance(change.now, Unknown) for change in found):
-            row.before = _EXACT.encode(record).decode()
+            row.before = to_json(record)
         # Otherwise an earlier part of the run may have made the record what it is, which is no value before the run.
         if reading.only:
             return Settled(self._outcomes.planned(row))
