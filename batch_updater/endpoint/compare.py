@@ -173,9 +173,10 @@ def _number(got: object) -> Decimal | None:
     if isinstance(got, bool) or not isinstance(got, (int, str, Decimal)):
         return None
     try:
-        return Decimal(got)
+        number = Decimal(got)
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None  # the text "sNaN" is a number that may not even be compared
 
 
 def _normal(text: str) -> str:

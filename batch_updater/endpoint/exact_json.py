@@ -1,7 +1,8 @@
 """JSON as APIs write it -> Python's own types with exact numbers, and back: what is kept of a record is what came.
 
 The fast library refuses what some services send all the same: half a surrogate (a text that was cut between the two
-halves of an emoji), UTF-16, NaN. Such a text goes through the standard library, in both directions.
+halves of an emoji), UTF-16, NaN. Such a text goes through the standard library, in both directions. NaN and the
+infinities become texts: they are no numbers that anything could be reckoned with.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def from_json(text: str | bytes) -> object:
 
 def _read_leniently(text: str | bytes) -> object:
     try:
-        return json.loads(text, parse_float=_exact, parse_constant=Decimal)
+        return json.loads(text, parse_float=_exact, parse_constant=str)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 

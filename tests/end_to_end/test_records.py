@@ -68,6 +68,23 @@ def test_half_a_surrogate_in_a_record_harms_nobody(tmp_path: Path) -> None:
         assert api.records[2] == {"name": "name 2", "amount": 2, "since": None}
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("-inf"), "NaN", "sNaN", "", [1], {"a": 1}, "1e9", True])
+def test_a_number_that_is_none_harms_nobody(tmp_path: Path, odd: object) -> None:
+    """Whatever a record holds where a number belongs is changed to what is asked, and set back or listed."""
+    with RecordsApi() as api:
+        for number in (1, 2, 3):
+            api.records[number]["amount"] = odd
+        desk = Desk(tmp_path, api)
+        desk.table("1,new,5,", "2,new,7,", "3,new,-8,")
+        first = desk.run("rows.csv", "--compare")
+        assert (first.code, first.outcomes) == (0, {"updated": 3}), first.err
+        undo = desk.undo(first)
+        is_value = odd in ("", "1e9")
+        assert len(rows_of(undo, "Not possible")) == (0 if is_value else 3)
+        assert desk.run(undo).outcomes == {"updated": 3}
+        assert [api.records[number]["name"] for number in (1, 2, 3)] == ["name 1", "name 2", "name 3"]
+
+
 def test_half_a_surrogate_that_somebody_left_since_is_told(tmp_path: Path) -> None:
     """A record that became such a text after the run is not overwritten."""
     with RecordsApi() as api:

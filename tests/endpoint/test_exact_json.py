@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -49,7 +48,6 @@ def test_what_is_no_json_is_a_value_error(text: str) -> None:
         from_json(text)
 
 
-def test_numbers_that_are_none_stay_what_they_are() -> None:
-    """NaN is not blank, which an encoder would make of it."""
-    assert str(from_json("[NaN, -Infinity]")) == str([Decimal("NaN"), Decimal("-Infinity")])
-    assert to_json(from_json('{"a": NaN}')) == '{"a":NaN}'
+def test_numbers_that_are_none_are_texts() -> None:
+    """NaN is neither blank, which an encoder would make of it, nor a number to reckon with."""
+    assert from_json("[NaN, -Infinity]") == ["NaN", "-Infinity"]
