@@ -4,7 +4,8 @@ What OpenAPI cannot say stands in extensions of the document:
 
 - on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
   that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that gives the record as it stands, alone or in an array),
+  (operationId of a GET in the same document that gives the record as it stands, alone or in an array; what it holds
+  counts as reported like what the update's answer holds),
   `x-quota-per-month` (requests that the account may send);
 - on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
   (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from batch_updater.endpoint.exact_json import from_json
 from batch_updater.sandbox.beside import LoopThread
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ class RecordsApi:
         if request.method == "GET":
             record = self._whole(number)
             return self._json([record] if self.listed else record)
-        change = from_json(await request.read())
-        assert isinstance(change, dict)
+        change = json.loads(await request.read(), parse_float=Decimal)
         kept = {name: value for name, value in change.items() if value is not None or self.null_clears}
         self.records[number] = self.records[number] | kept
         if self.answer == "nothing":
@@ -154,5 +153,6 @@ class RecordsApi:
         return {"id": number, **self.records[number], **self.more}
 
     def _json(self, body: object) -> web.Response:
-        text = json.dumps(body, default=lambda number: float(number) if isinstance(number, Decimal) else None)
+        # Amounts are reported as numbers, with the digits that they were given with.
+        text = re.sub(r'"@([0-9.E+-]+)"', r"\1", json.dumps(body, default=lambda amount: f"@{amount}"))
         return web.Response(body=text.encode(self.encoding), content_type="application/json")
