@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from contextlib import closing
@@ -193,7 +194,11 @@ def test_a_record_in_another_encoding_is_kept_as_it_was_read(tmp_path: Path, enc
     with RecordsApi(encoding=encoding) as api:
         desk = Desk(tmp_path, api)
         desk.table("1,new,,")
-        undo = desk.undo(desk.run("rows.csv", "--compare"))
+        first = desk.run("rows.csv", "--compare")
+        with closing(sqlite3.connect(Path(first.object["run"]) / "journal.sqlite")) as journal:
+            ((reported,),) = journal.execute("SELECT reported FROM rows").fetchall()
+        assert json.loads(reported) == {"id": 1, "name": "new", "amount": 1, "since": None}
+        undo = desk.undo(first)
         assert rows_of(undo, "Not possible") == []
         assert desk.run(undo).outcomes == {"updated": 1}
         assert api.records[1]["name"] == "name 1"
