@@ -457,7 +457,7 @@ def _undo(options: argparse.Namespace) -> int:
     past = find_run(_config(options).results.folder, options.run)
     undo = write_undo(past, options.results.resolve() if options.results else None)
     if options.json:
-        print(json.dumps({**undo.counts, "exit_code": ExitCode.OK}))
+        print(json.dumps(undo.counts))
         return ExitCode.OK
     print(undo.verdict)
     print(f"Workbook: {undo.path}")

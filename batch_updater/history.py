@@ -42,6 +42,8 @@ class Identity:
     description: str
     """SHA-256 of the endpoint's description, and which operation of it."""
     base_url: str | None
+    duplicates: str = "reject"
+    """What is done with rows of the same record: it decides which of them are sent."""
 
     def has_same_rows(self, other: Identity) -> bool:
         """Whether the same rows go to the same API, be they read in another way."""
@@ -61,6 +63,7 @@ _PARTS_OF_IDENTITY = {
     "reading": "how cells are read (the section input of the configuration)",
     "description": "the description of the API",
     "base_url": "the address of the API",
+    "duplicates": "what is done with rows of the same record (input.duplicates)",
 }
 
 

@@ -81,7 +81,7 @@ WHERE number = (SELECT max(number) FROM parts)
 """
 _COUNT_AS_EARLIER = """
 UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0,
-    before = CASE WHEN kind IN ('failed', 'not_sent', 'rejected') THEN NULL ELSE before END
+    before = CASE WHEN kind IN ('failed', 'not_sent') OR (kind = 'rejected' AND asked IS NULL) THEN NULL ELSE before END
 """
 """What was read before an update that was certainly not applied is old by now: what is read next counts."""
 _NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?)"
@@ -113,7 +113,19 @@ ON CONFLICT (number) DO UPDATE SET attempts = excluded.attempts, kind = excluded
 """
 _BEFORE = "UPDATE rows SET before = coalesce(before, ?) WHERE number = ?"
 """The first reading counts: a later one may show what an update without an answer has changed."""
-_KNOWN = "SELECT number, kind, digest FROM rows ORDER BY number"
+_NEVER_SENT = """
+UPDATE rows SET kind = 'not_sent', attempts = 0, message = 'The run ended before this row''s turn.',
+    advice = 'Run again.', cause = 'no turn before the end'
+WHERE kind IS NULL AND before IS NULL AND earlier_attempts = 0
+    AND EXISTS (SELECT * FROM run WHERE name = 'reads_first' AND value = 'true')
+"""
+"""Of rows that a part of the run left without an outcome, no update went out if that part read records first: what a
+record was is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
+_KNOWN = """
+SELECT number, CASE WHEN kind = 'rejected' AND asked IS NOT NULL THEN 'unconfirmed' ELSE kind END, digest
+FROM rows ORDER BY number
+"""
+"""What was asked is kept of a refused row only if an attempt before may have been applied."""
 _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts + attempts, sent_at, seconds,
     before, asked, reported
@@ -262,9 +274,15 @@ class Journal:
         return cls(path, connection, EarlierRows(()))
 
     @classmethod
-    def reopen(cls, path: Path, started_at: datetime) -> Self:
-        """Go on with the journal of a run that is resumed. Raises JournalError."""
+    def reopen(cls, path: Path, started_at: datetime, *, reads_first: bool) -> Self:
+        """Go on with the journal of a run that is resumed. Raises JournalError.
+
+        `reads_first`: whether this part of the run reads each record before its update; a fact of that name says so of
+        the part before.
+        """
         with _opened(path) as connection:
+            connection.execute(_NEVER_SENT)
+            connection.execute(_FACT, ("reads_first", json.dumps(reads_first)))
             earlier = EarlierRows(connection.execute(_KNOWN))
             connection.execute(_COUNT_AS_EARLIER)
             connection.execute(_NEW_PART, (started_at.timestamp(),))

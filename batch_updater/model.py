@@ -181,7 +181,7 @@ class Kept(NamedTuple):
     asked: str | None
     """The body of the update."""
     reported: str | None
-    """What the API answered to the update."""
+    """The record that the API answered with; where it is too long to be kept, a text that says so."""
 
 
 class Outcome(NamedTuple):

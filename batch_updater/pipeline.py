@@ -392,6 +392,7 @@ def _identity(opened: _Opened) -> Identity:
         reading={name: None if value is None else str(value) for name, value in reading.items()},
         description=hashlib.sha256(described).hexdigest(),
         base_url=opened.config.api.base_url,
+        duplicates=settings.duplicates,
     )
 
 
@@ -590,8 +591,8 @@ class Run:
                 hooks = _hooks(journal, log, progress)
                 reading = _reading(self._plan, journal) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
-                course = Course(self._plan.review.rows, self._options.keep_going, reading, before)
-                jobs = self._jobs(journal)
+                jobs, known = self._jobs(journal), journal.allowed()
+                course = Course(self._plan.review.rows, self._options.keep_going, reading, before, known)
                 sent = _run_loop(_send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
@@ -619,7 +620,7 @@ class Run:
     def _journal(self) -> Journal:
         path = self._folder / JOURNAL
         if self._begun.earlier.resumed:
-            return Journal.reopen(path, self._started_at)
+            return Journal.reopen(path, self._started_at, reads_first=self._plan.reads_first)
         invocation = self._options.invocation
         facts = {**_opening_facts(self._begun), "invocation": asdict(invocation) if invocation else None}
         return Journal.create(path, facts, self._started_at)
@@ -866,6 +867,7 @@ def _opening_facts(begun: Begun) -> dict[str, object]:
         "settings": [[setting.name, setting.value] for setting in _settings(plan.config)],
         "rows": plan.review.rows,
         "invalid": invalid_rows(plan.review),
+        "reads_first": plan.reads_first,
     }
 
 

@@ -8,14 +8,14 @@ from batch_updater.model import Outcome, OutcomeKind, ReportRow, Stop, StopReaso
 from batch_updater.summary import RUN_AGAIN, Summary, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from batch_updater.loader.loader import JudgedRow, Review, Table
     from batch_updater.model import Columns, FieldChange, Job
 
 
-Changed: TypeAlias = "Callable[[Job, str], tuple[FieldChange, ...]]"
-"""A job, and its record as it was read, as JSON -> what it changes."""
+Changed: TypeAlias = "Callable[[Job, str, Collection[str | None]], tuple[FieldChange, ...]]"
+"""A job, its record as it was read, as JSON, and the fields that did not become what was asked -> what it changes."""
 
 
 _CHANGING = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
@@ -38,12 +38,18 @@ def settled_rows(
             else:
                 target = judged.job.target
                 is_repeated = bool(review.targets.others(target, judged.row.number, 1))
-                yield ReportRow(judged.row, settled, target, changed(judged.job, kept.before), is_repeated)
+                changes = changed(judged.job, kept.before, _otherwise(settled))
+                yield ReportRow(judged.row, settled, target, changes, is_repeated)
             settled = next(outcomes, None)
         else:
             yield ReportRow(judged.row, _invalid(judged) if judged.job is None else _not_sent(judged, stop))
     if settled is not None:
         raise RuntimeError(f"the journal holds row {settled.row}, which the input does not have as a good row")
+
+
+def _otherwise(outcome: Outcome) -> Collection[str | None]:
+    """Return the fields that the API reported otherwise than asked."""
+    return [problem.field for problem in outcome.problems]
 
 
 def planned_rows(table: Table, review: Review, *, only_in_doubt: bool = False) -> Iterator[ReportRow]:

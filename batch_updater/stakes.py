@@ -160,9 +160,10 @@ def _number(value: object) -> Decimal | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return Decimal(0)
     try:
-        return Decimal(str(value)) if not isinstance(value, (bool, Unknown)) else None
+        number = Decimal(str(value)) if not isinstance(value, (bool, Unknown)) else None
     except InvalidOperation:
         return None
+    return number if number is not None and number.is_finite() else None
 
 
 def stakes_in_words(stakes: Stakes) -> list[str]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.config import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import described_record, same
 from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected import ExpectedValue
-from batch_updater.endpoint.reported import alike, from_json, reported_in, to_json, value_of
+from batch_updater.endpoint.reported import alike, reported_in, value_of
 from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.history import JOURNAL
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from batch_updater.history import PastRun
     from batch_updater.journal import JournalReader
     from batch_updater.loader.loader import Table
-    from batch_updater.model import Cell, Job, Kept, Outcome, Value
+    from batch_updater.model import Cell, Job, Outcome, Value
 
 UNDO = "undo.xlsx"
 _CHANGED = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS})
@@ -48,6 +48,7 @@ _SHOWN_CHARACTERS = 500
 
 _NOT_READ = "The run did not read the record before it changed it, which --compare does: the value before is not known."
 _UNCONFIRMED = "Whether the row was applied is not known. Run its file again to settle it."
+_REFUSED = "The row was refused, but an attempt before that had no answer: whether that one was applied is not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,22 @@ def _takeback(past: PastRun, endpoint: Endpoint) -> Takeback:
 
 
 def _settled(table: Table, journal: JournalReader) -> Iterator[tuple[Job, Outcome]]:
-    """Yield every job that was about to be sent and what became of it, in file order."""
+    """Yield every job that was about to be sent and what became of it, in file order.
+
+    Raises DamagedJournalError if a row that the journal knows is none that could be sent: what the run changed by it
+    would be left out.
+    """
     outcomes = journal.outcomes()
     outcome = next(outcomes, None)
     for judged in table.judged(table.review()):
-        if outcome is not None and outcome.row == judged.row.number:
-            if judged.job is not None:
-                yield judged.job, outcome
-            outcome = next(outcomes, None)
+        if outcome is None or outcome.row != judged.row.number:
+            continue
+        if judged.job is None:
+            break
+        yield judged.job, outcome
+        outcome = next(outcomes, None)
+    if outcome is not None:
+        raise DamagedJournalError(f"it holds row {outcome.row}, which the input does not have as a good row")
 
 
 class _Report(NamedTuple):
@@ -144,6 +153,8 @@ class _Change:
     before: _Report | None
     before_was_read: bool
     left: _Report | None = None
+    not_told: str = ""
+    """Why nobody knows what the run left."""
 
 
 @dataclass(slots=True)
@@ -166,6 +177,10 @@ class _Names:
         """Take note of a name that stands for an id."""
         self._seen.setdefault((self._allowed.key_of(described, job), str(identity)), name)
 
+    def id_of(self, described: Field, job: Job) -> int | str | None:
+        """Return the id that stands for the job's name; None if it is not known."""
+        return self._allowed.id_of(described, job)
+
     def name_of(self, described: Field, job: Job, identity: object) -> str | None:
         """Return the name for an id; None if it is not known."""
         known = self._allowed.name_of(described, job, identity)
@@ -180,21 +195,23 @@ class _Changed:
         self._names = names
         self._others = tuple(one.name for one in endpoint.fields if one.location is not Location.BODY)
         self.records: dict[str, _Record] = {}
-        self.unconfirmed: list[NotPossible] = []
+        self.uncertain: list[NotPossible] = []
+        """Fields of rows of which nobody knows whether they were applied."""
 
     def add(self, job: Job, outcome: Outcome, table: Table) -> None:
         """Take note of one row."""
         asked = [one for one in self._endpoint.body_fields if one.name in job.values]
         if outcome.kind is OutcomeKind.UNCONFIRMED:
-            self.unconfirmed += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
+            self.uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
+        elif outcome.kind is OutcomeKind.REJECTED and outcome.kept and outcome.kept.asked is not None:
+            self.uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]
         for value in (table.expected or {}).get(job.target, ()):
             self._learn_expected(job, value)
         if outcome.kind in _CHANGED:
-            self._add_changes(job, outcome.kept, asked)
+            self._add_changes(job, outcome, asked)
 
-    def _add_changes(self, job: Job, kept: Kept | None, asked: list[Field]) -> None:
-        before = _record(kept.before if kept else None)
-        left = self._own(job, _record(kept.reported if kept else None))
+    def _add_changes(self, job: Job, outcome: Outcome, asked: list[Field]) -> None:
+        before, left = _record(outcome.kept and outcome.kept.before), _Left(self._endpoint, self._names, job, outcome)
         if job.target not in self.records:
             selecting = {name: job.values[name] for name in self._others if name in job.values}
             self.records[job.target] = _Record(job._replace(values=selecting))
@@ -202,16 +219,9 @@ class _Changed:
         for one in asked:
             earlier = _report(one, before)
             change = changes.setdefault(one.name, _Change(job.row, earlier, before is not None))
-            change.left = _report(one, left)
+            change.left = left.of(one, earlier)
+            change.not_told = left.not_told
             self._learn_asked(one, job, earlier, change.left)
-
-    def _own(self, job: Job, answer: Mapping[str, object] | None) -> Mapping[str, object] | None:
-        """Return what came back if it is the job's record: one that names another tells nothing about this one."""
-        record = described_record(self._endpoint, answer)
-        keys = [one for one in self._endpoint.reported_fields if one.selects_record and one.name in job.values]
-        reports = ((one, _report(one, record)) for one in keys)
-        is_other = any(told and not same(one, job.values[one.name], told.value) for one, told in reports)
-        return None if is_other else record
 
     def _learn_asked(self, one: Field, job: Job, before: _Report | None, left: _Report | None) -> None:
         """Learn a name from an update that turned one id into another: what it asked for is what the new one means."""
@@ -230,11 +240,44 @@ class _Changed:
                 self._names.note(one, job, identity, shown)
 
 
-def _record(as_json: str | None) -> Mapping[str, object] | None:
+class _Left:
+    """What a row left in its record: what the API reported, and what was asked where it reported nothing else."""
+
+    def __init__(self, endpoint: Endpoint, names: _Names, job: Job, outcome: Outcome) -> None:
+        reported, api = _parsed(outcome.kept and outcome.kept.reported), endpoint.api_name
+        self._names = names
+        self._job = job
+        self._record = reported if isinstance(reported, dict) else None
+        self._asked = _record(outcome.kept and outcome.kept.asked) or {}
+        self._otherwise = {problem.field for problem in outcome.problems}
+        """Fields that the API reported otherwise than asked; one of them selects the record if it was another's."""
+        self._is_others = any(one.selects_record and one.name in self._otherwise for one in endpoint.reported_fields)
+        told = f"answered {reported}" if isinstance(reported, str) else "did not report what it made of this field"
+        self.not_told = f"{api} {told}, so a later change could not be told."
+
+    def of(self, one: Field, earlier: _Report | None) -> _Report | None:
+        """Return what a field was left as, an id where it was one earlier; None if nobody knows."""
+        if self._is_others:
+            return None
+        reported = _report(one, self._record)
+        if reported is not None or one.name in self._otherwise or one.wire_name not in self._asked:
+            return reported
+        value = self._asked[one.wire_name]
+        if earlier is None or not earlier.is_id or value is None:
+            return _Report(value, earlier is not None and earlier.is_id)
+        identity = self._names.id_of(one, self._job)
+        return None if identity is None else _Report(identity, is_id=True)
+
+
+def _parsed(as_json: str | None) -> object:
     try:
-        found = None if as_json is None else from_json(as_json)
+        return None if as_json is None else from_json(as_json)
     except ValueError:
         return None
+
+
+def _record(as_json: str | None) -> Mapping[str, object] | None:
+    found = _parsed(as_json)
     return found if isinstance(found, dict) else None
 
 
@@ -247,7 +290,7 @@ def _report(one: Field, record: Mapping[str, object] | None) -> _Report | None:
 
 
 def _shown_id(identity: object) -> str:
-    return f"id {identity}"
+    return _short(f"id {identity}")
 
 
 class _Impossible(Exception):  # noqa: N818
@@ -264,7 +307,7 @@ class _SettingBack:
 
     def of(self, changed: _Changed) -> tuple[list[UndoRow], list[NotPossible]]:
         """Return the rows by target, the first that was changed first, and what cannot be set back."""
-        rows, not_possible = [], list(changed.unconfirmed)
+        rows, not_possible = [], list(changed.uncertain)
         for target, record in changed.records.items():
             row = self._row(target, record, not_possible)
             if row.expected:
@@ -296,7 +339,7 @@ class _SettingBack:
         if change.before is None:
             raise _Impossible(f"{api} does not report this field, so the value before is not known.")
         if change.left is None:
-            raise _Impossible(f"{api} did not report what it made of this field, so a later change could not be told.")
+            raise _Impossible(change.not_told)
         return change.before, change.left
 
     def _cell_before(self, described: Field, job: Job, before: _Report) -> Cell:

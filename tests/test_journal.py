@@ -129,7 +129,7 @@ def test_a_reopened_journal_knows_what_is_done_and_what_is_open(tmp_path: Path) 
     path = tmp_path / "journal.sqlite"
     with created(path) as journal:
         asyncio.run(first(journal))
-    with Journal.reopen(path, STARTED) as journal:
+    with Journal.reopen(path, STARTED, reads_first=False) as journal:
         earlier = journal.earlier
         assert [earlier.is_confirmed(row, request(row)) for row in range(7)] == [False, True] + [False] * 5
         assert not earlier.is_confirmed(1, request(9))
@@ -185,26 +185,55 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "before"), [(OutcomeKind.FAILED, "new"), (OutcomeKind.REJECTED, "new"), (OutcomeKind.UNCONFIRMED, "old")]
-)
+    ("kind", "asked", "before"),
+    [
+        (OutcomeKind.FAILED, None, "new"), (OutcomeKind.REJECTED, None, "new"), (OutcomeKind.REJECTED, "{}", "old"),
+        (OutcomeKind.UNCONFIRMED, None, "old"),
+    ],
+)  # fmt: skip
 def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applied(
-    tmp_path: Path, kind: OutcomeKind, before: str
+    tmp_path: Path, kind: OutcomeKind, asked: str | None, before: str
 ) -> None:
-    """Before an update that was certainly not applied, others may have changed the record: the later reading counts."""
+    """Before an update that was certainly not applied, others may have changed the record: the later reading counts.
 
-    async def go(journal: Journal, read: str, ended: OutcomeKind) -> None:
+    What was asked is kept of a refused row only if an attempt of it may have been applied.
+    """
+
+    async def go(journal: Journal, read: str, ended: OutcomeKind, asked: str | None) -> None:
         await journal.will_send([ready(7)])
         await journal.will_change(7, read)
-        await journal.settle(Outcome(7, ended, message="why", kept=Kept(read, "{}", None)))
+        await journal.settle(Outcome(7, ended, message="why", kept=Kept(read, asked, None)))
 
     path = tmp_path / "journal.sqlite"
     with created(path) as journal:
-        asyncio.run(go(journal, '"old"', kind))
-    with Journal.reopen(path, STARTED) as journal:
-        asyncio.run(go(journal, '"new"', OutcomeKind.UPDATED))
+        asyncio.run(go(journal, '"old"', kind, asked))
+    with Journal.reopen(path, STARTED, reads_first=False) as journal:
+        assert journal.earlier.maybe_applied(7) == (before == "old")
+        asyncio.run(go(journal, '"new"', OutcomeKind.UPDATED, "{}"))
         journal.flush()
         (outcome,) = journal.outcomes()
     assert outcome.kept == Kept(f'"{before}"', "{}", None)
+
+
+@pytest.mark.parametrize("first_reads", [True, False])
+@pytest.mark.parametrize("second_reads", [True, False])
+def test_a_row_whose_record_was_not_read_was_not_sent_by_a_part_that_reads_first(
+    tmp_path: Path, first_reads: bool, second_reads: bool
+) -> None:
+    """Killed with a row announced: only a part that sends plainly may have sent it, the last or one before."""
+    path = tmp_path / "journal.sqlite"
+    with Journal.create(path, {"reads_first": first_reads}, STARTED) as journal:
+        asyncio.run(journal.will_send([ready(7), ready(8)]))
+        asyncio.run(journal.will_change(8, "{}"))
+    with Journal.reopen(path, STARTED, reads_first=second_reads) as journal:
+        assert journal.earlier.maybe_applied(7) != first_reads
+        assert journal.earlier.maybe_applied(8)
+        asyncio.run(journal.will_send([ready(7)]))
+    with Journal.reopen(path, STARTED, reads_first=True) as journal:
+        assert journal.earlier.maybe_applied(7) != (first_reads and second_reads)
+        assert journal.earlier.maybe_applied(8)
+        not_sent = [outcome.message for outcome in journal.outcomes() if outcome.kind is OutcomeKind.NOT_SENT]
+        assert not_sent == (["The run ended before this row's turn."] if first_reads and second_reads else [])
 
 
 def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -11,10 +10,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
+from batch_updater.endpoint.exact_json import from_json
 from batch_updater.endpoint.request import written
 from batch_updater.model import FieldChange, Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.model import Job, Value
 
@@ -37,9 +39,13 @@ def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object]
     It is if it is an object with at least one of the described properties: `{}` or `{"message": "ok"}` confirms
     nothing.
     """
+    return _with_any(endpoint.record_properties, answer)
+
+
+def _with_any(described: frozenset[str], answer: object) -> Mapping[str, object] | None:
+    """Return the answer if it is an object with one of the described properties, or with any if none is described."""
     if not isinstance(answer, Mapping):
         return None
-    described = endpoint.record_properties
     return answer if (not described and answer) or not described.isdisjoint(answer) else None
 
 
@@ -71,9 +77,14 @@ def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, obje
 
     None if there is no such record, or more than one.
     """
+    described = endpoint.read.properties if endpoint.read else frozenset()
     listed = answer if isinstance(answer, list) else [answer]
-    records = [record for one in listed if (record := described_record(endpoint, one)) is not None]
-    keys = [field for field in endpoint.reported_fields if field.selects_record and field.reported_as]
+    records = [record for one in listed if (record := _with_any(described, one)) is not None]
+    keys = [
+        field
+        for field in endpoint.reported_fields
+        if field.selects_record and field.reported_as and (not described or field.reported_as in described)
+    ]
     found = [
         record
         for record in records
@@ -100,10 +111,19 @@ def changes(
     return tuple(found)
 
 
-def changes_of(endpoint: Endpoint, allowed: AllowedValues, job: Job, before: str) -> tuple[FieldChange, ...]:
-    """Return what the job changes of a record that was kept as JSON."""
-    record = json.loads(before, parse_float=Decimal)
-    return changes(endpoint, job, record, allowed) if isinstance(record, dict) else ()
+def changes_of(
+    endpoint: Endpoint, allowed: AllowedValues, job: Job, before: str, otherwise: Collection[str | None]
+) -> tuple[FieldChange, ...]:
+    """Return what the job changes of a record that was kept as JSON.
+
+    `otherwise` are fields that the API reported otherwise than asked: they have not become what was asked, and none has
+    where one of them says that another record answered.
+    """
+    record = from_json(before)
+    is_others = bool(otherwise) and any(one.selects_record and one.name in otherwise for one in endpoint.fields)
+    if is_others or not isinstance(record, dict):
+        return ()
+    return tuple(change for change in changes(endpoint, job, record, allowed) if change.field not in otherwise)
 
 
 def value_in(field: Field, job: Job, record: Mapping[str, object], allowed: AllowedValues) -> object:
@@ -153,9 +173,10 @@ def _number(got: object) -> Decimal | None:
     if isinstance(got, bool) or not isinstance(got, (int, str, Decimal)):
         return None
     try:
-        return Decimal(got)
+        number = Decimal(got)
     except InvalidOperation:
         return None
+    return number if number.is_finite() else None  # the text "sNaN" is a number that may not even be compared
 
 
 def _normal(text: str) -> str:

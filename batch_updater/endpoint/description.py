@@ -105,6 +105,8 @@ class ReadOperation:
     """With a leading slash and `{wire_name}` for each path field of the update."""
     query: tuple[str, ...]
     """Names of the update's query fields that this one takes too."""
+    properties: frozenset[str] = frozenset()
+    """Names of the properties of the record that it gives; empty if none is described."""
 
 
 @dataclass(frozen=True)

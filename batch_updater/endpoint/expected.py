@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from batch_updater.endpoint.reported import alike, from_json, reported_in, to_json
+from batch_updater.endpoint.exact_json import from_json, to_json
+from batch_updater.endpoint.reported import alike, reported_in
 from batch_updater.model import FieldChange, Unknown
 
 if TYPE_CHECKING:

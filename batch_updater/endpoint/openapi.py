@@ -4,7 +4,8 @@ What OpenAPI cannot say stands in extensions of the document:
 
 - on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
   that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that gives the record as it stands, alone or in an array),
+  (operationId of a GET in the same document that gives the record as it stands, alone or in an array; what it holds
+  counts as reported like what the update's answer holds),
   `x-quota-per-month` (requests that the account may send);
 - on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
   (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -177,7 +178,9 @@ class _Document:
         path, method, item, operation = self._operation(operation_id)
         if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
-        answers = self._answers(operation)
+        answers, reading = self._answers(operation), self._reading(operation)
+        if reading:
+            answers = replace(answers, reported=answers.reported | reading.properties)
         parameters = self._parameters(path, item, operation)
         fields, content_type = self._body(operation, answers)
         fields = (*(self._parameter(found, answers) for found in parameters), *fields)
@@ -198,11 +201,12 @@ class _Document:
             record_properties=answers.properties,
             error_message_keys=_texts(operation.node.get("x-error-message")),
             quota_message=answers.quota_message,
-            read=self._read_operation(operation, fields),
+            read=self._read_operation(reading, fields),
             quota_per_month=_whole(operation.node.get("x-quota-per-month")),
         )
 
-    def _read_operation(self, operation: _Found, fields: tuple[Field, ...]) -> ReadOperation | None:
+    def _reading(self, operation: _Found) -> _Reading | None:
+        """Return the operation that reads a record, if the update names one."""
         wanted = _text(operation.node.get("x-read"))
         if wanted is None:
             return None
@@ -210,20 +214,22 @@ class _Document:
             item = self._resolved(node, f"/paths/{_escaped(path)}")
             read = self._resolved(item.node.get("get", {}), f"{item.at}/get")
             if read.node.get("operationId") == wanted:
-                return self._read_by(path, item, read, fields)
+                return _Reading(path, item, read, self._properties_read(read))
         self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
 
-    def _read_by(self, path: str, item: _Found, read: _Found, fields: tuple[Field, ...]) -> ReadOperation:
+    def _read_operation(self, reading: _Reading | None, fields: tuple[Field, ...]) -> ReadOperation | None:
         """Return how to read with the values of an update: it must have them all."""
+        if reading is None:
+            return None
         known = {(field.wire_name, str(field.location)): field for field in fields}
         query = []
-        for found in self._parameters(path, item, read):
+        for found in self._parameters(reading.path, reading.item, reading.operation):
             key = str(found.node.get("name")), str(found.node.get("in"))
             if key in known:
                 query += [known[key].name] if key[1] == Location.QUERY else []
             elif key[1] == Location.PATH or found.node.get("required") is True:
                 self._refuse(found.at, f"needs {key[0]}, which the update does not have", "Name another operation.")
-        return ReadOperation(path, tuple(query))
+        return ReadOperation(reading.path, tuple(query), reading.properties)
 
     def _operation(self, operation_id: str | None) -> tuple[str, str, _Found, _Found]:
         found = list(self._operations())
@@ -428,16 +434,32 @@ class _Document:
         if not any(key.startswith("2") for key in statuses):
             wild = statuses.get("DEFAULT", False)
         exact = {int(key): described for key, described in statuses.items() if key.isdigit()}
-        return _Answers(exact, wild, frozenset(properties), quota_message)
+        return _Answers(exact, wild, frozenset(properties), frozenset(properties), quota_message)
 
     def _record(self, answer: _Found) -> list[str] | None:
         """Return the properties of the record that an answer holds; None if it holds none that is described."""
+        schema = self._answer_schema(answer)
+        if schema is None:
+            return None
+        properties = _mapping(schema.node.get("properties"))
+        return list(properties) if properties or schema.node.get("type") == "object" else None
+
+    def _answer_schema(self, answer: _Found) -> _Found | None:
         _, media = self._json_content(answer)
         if media is None or "schema" not in media.node:
             return None
-        schema = self._resolved(media.node["schema"], f"{media.at}/schema")
-        properties = _mapping(schema.node.get("properties"))
-        return list(properties) if properties or schema.node.get("type") == "object" else None
+        return self._resolved(media.node["schema"], f"{media.at}/schema")
+
+    def _properties_read(self, read: _Found) -> frozenset[str]:
+        """Return the properties of the record that a reading gives, alone or in an array."""
+        properties: set[str] = set()
+        for status, node in _mapping(read.node.get("responses")).items():
+            answer = self._resolved(node, f"{read.at}/responses/{status}")
+            schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", str(status), re.IGNORECASE) else None
+            if schema and "items" in schema.node:
+                schema = self._resolved(schema.node["items"], f"{schema.at}/items")
+            properties |= set(_mapping(schema.node.get("properties"))) if schema else set()
+        return frozenset(properties)
 
     def _require_distinct(self, fields: tuple[Field, ...], at: str) -> None:
         seen: dict[str, Field] = {}
@@ -457,14 +479,28 @@ class _Answers:
     record_statuses: Mapping[int, bool]
     default_expects_record: bool
     properties: frozenset[str]
+    """Of the record that they hold; empty if none is described."""
+    reported: frozenset[str]
+    """The same with those that a reading gives."""
     quota_message: str | None
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """The operation that reads a record."""
+
+    path: str
+    item: _Found
+    operation: _Found
+    properties: frozenset[str]
+    """Of the record that it gives; empty if none is described."""
+
+
 def _reported_as(node: Node, wire_name: str, answers: _Answers) -> str | None:
-    """Return where the answer reports a value: where the document says so, else under its own name if it has that."""
+    """Return where an answer reports a value: where the document says so, else under its own name if it has that."""
     if "x-reported-as" in node:
         return _text(node["x-reported-as"])
-    return wire_name if not answers.properties or wire_name in answers.properties else None
+    return wire_name if not answers.reported or wire_name in answers.reported else None
 
 
 def _bounds(node: Node) -> Bounds:

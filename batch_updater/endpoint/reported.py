@@ -7,10 +7,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Field, Kind
+from batch_updater.endpoint.exact_json import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,21 +19,6 @@ if TYPE_CHECKING:
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 _LARGEST_EXPONENT = 400
 """Of a number that is written out in digits; an exponent of nine digits would fill the memory."""
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
-
-
-def from_json(text: str) -> object:
-    """Return what a JSON text says, numbers with a fraction as Decimal. Raises ValueError."""
-    try:
-        return _DECODER.decode(text)
-    except InvalidOperation as error:
-        raise ValueError(str(error)) from error
-
-
-def to_json(value: object) -> str:
-    """Return a value of `from_json` as JSON again, numbers with the digits that they came with."""
-    return _ENCODER.encode(value).decode()
 
 
 def reported_in(field: Field, record: Mapping[str, object]) -> object:

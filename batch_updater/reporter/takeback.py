@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from xlsxwriter import Workbook
-
 from batch_updater.endpoint.expected import SHEET, UNDO_MARK, ExpectedValue
 from batch_updater.errors import Place, ResultsError
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
+from batch_updater.reporter.book import Book
 from batch_updater.reporter.expected import write_expected, write_head
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.rows import CellWriter, Widths, bounded, cell_properties, print_wide, shown
@@ -84,8 +83,7 @@ class _Draft:
     """One workbook while it is written."""
 
     def __init__(self, draft: Path, endpoint: Endpoint, takeback: Takeback) -> None:
-        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-        self._book = Workbook(str(draft), options)
+        self._book = Book(str(draft))
         self._styles = Styles(self._book)
         self._endpoint = endpoint
         self._takeback = takeback

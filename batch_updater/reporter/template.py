@@ -6,12 +6,11 @@ import csv
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from xlsxwriter import Workbook
-
 from batch_updater.endpoint.description import Kind
 from batch_updater.errors import Place, ResultsError
 from batch_updater.files import write_whole
 from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
+from batch_updater.reporter.book import Book
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.rows import cell_properties
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED, Styles
@@ -65,7 +64,7 @@ def _write_csv(draft: Path, endpoint: Endpoint) -> None:
 
 
 def _write_workbook(draft: Path, endpoint: Endpoint, clear_marker: str) -> None:
-    book = Workbook(str(draft), {"strings_to_formulas": False, "strings_to_urls": False})
+    book = Book(str(draft))
     styles = Styles(book)
     _write_data(book.add_worksheet(TEMPLATE_SHEET), styles, endpoint)
     _write_how(book.add_worksheet(_HOW), styles, endpoint, clear_marker)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxFileError
 
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.book import Book
 from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.content import Progress
 from batch_updater.reporter.expected import write_expected
@@ -117,19 +117,12 @@ class _Sink(io.RawIOBase):
 
 
 class _Results:
-    """One workbook while it is written. Sheets keep their rows on disk, so that memory stays flat."""
+    """One workbook while it is written."""
 
     def __init__(
         self, sink: io.RawIOBase, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
     ) -> None:
-        options = {
-            "constant_memory": True,
-            "strings_to_formulas": False,
-            "strings_to_urls": False,
-            "strings_to_numbers": False,
-            "default_date_format": "yyyy-mm-dd",
-        }
-        self._book = Workbook(sink, options)
+        self._book = Book(sink)
         self._facts = facts
         self._endpoint = endpoint
         self._columns = columns

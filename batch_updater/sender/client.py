@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
-from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason, Unknown
+from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.request import Prepared, Request
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
+    from batch_updater.sender.course import Course
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.stopping import Stopping
     from batch_updater.sender.under_way import UnderWay
@@ -86,8 +87,6 @@ class Hooks:
 
 
 _log = logging.getLogger("batch_updater.sender")
-_EXACT = msgspec.json.Encoder(decimal_format="number")
-"""Writes a number with the digits that it came with."""
 
 
 class _SentAgain(Exception):  # noqa: N818
@@ -219,7 +218,7 @@ class Client:
         controls: Controls,
         credentials: Identity,
         hooks: Hooks,
-        reading: Reading | None,
+        course: Course,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
@@ -229,7 +228,7 @@ class Client:
         self._under_way = controls.under_way
         self._stopping = controls.stopping
         self._hooks = hooks
-        self._reading = reading
+        self._reading = course.reading
         self._tokens = credentials.tokens
         self._proxy = proxy_for(config.api, config.api.base_url or "")
         self._outcomes = OutcomeWriter(endpoint)
@@ -240,8 +239,10 @@ class Client:
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
         self.counts = Counts()
-        self.allowed = AllowedValues(endpoint)
-        """What the answers have taught so far."""
+        self.allowed = AllowedValues.of(endpoint, course.allowed)
+        """Which names stand for which ids, as far as the answers have taught, those of earlier parts of the run too."""
+        self._valid_now = AllowedValues(endpoint)
+        """What the answers to this client have taught: names may have been added since an earlier part of the run."""
         self.answered = asyncio.Event()
         """Set by the first HTTP answer of the run."""
         self.first_answer_s = 0.0
@@ -261,7 +262,7 @@ class Client:
         """Send one job, in the current task, until it is settled, may not be repeated, or the run ends."""
         job, request = prepared
         # What may have been applied is for the API to judge: "nothing was sent" would not be true of it.
-        if not job.maybe_applied and (problems := self.allowed.judge(job)):
+        if not job.maybe_applied and (problems := self._valid_now.judge(job)):
             return Settled(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
         row = RowState(job, task, effect=Effect.POSSIBLE if job.maybe_applied else Effect.NONE)
         row.asked = request.body
@@ -291,12 +292,12 @@ class Client:
         found = changes(self._endpoint, row.job, record, self.allowed)
         found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
         if not found:
-            return Settled(self._outcomes.unchanged(row, _EXACT.encode(record).decode()))
+            return Settled(self._outcomes.unchanged(row))
         if since := moved(self._endpoint, row.job, record, found, reading.expected):
             return Settled(self._outcomes.changed_since(row, since))
-        if not row.job.maybe_applied or not all(isinstance(change.now, Unknown) for change in found):
-            row.before = _EXACT.encode(record).decode()
-        # Otherwise an earlier part of the run may have made the record what it is, which is no value before the run.
+        if not row.job.maybe_applied:
+            # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
+            row.before = to_json(record)
         if reading.only:
             return Settled(self._outcomes.planned(row))
         row.begins(reading=False)
@@ -318,8 +319,9 @@ class Client:
         return Settled(self._outcomes.unsettled(row))
 
     def _learn(self, job: Job, answer: Answer) -> None:
-        known = self.allowed
-        self.allowed = known.learn(job, answer.parsed())
+        known, parsed = self.allowed, answer.parsed()
+        self._valid_now = self._valid_now.learn(job, parsed)
+        self.allowed = known.learn(job, parsed)
         for names in self.allowed.lists if self.allowed is not known else ():
             if names not in known.lists:
                 self._hooks.on_names(names)

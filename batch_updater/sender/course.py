@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from batch_updater.model import AllowedList
     from batch_updater.sender.client import Reading
     from batch_updater.sender.limiter import Limiter
 
@@ -22,3 +23,5 @@ class Course:
     """How records are read before their updates; None: they are not."""
     limiter: Limiter | None = None
     """That of the requests which have just been made to the same service."""
+    allowed: tuple[AllowedList, ...] = ()
+    """Valid names, with the ids that stand for them, that an earlier part of the run learned."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import differences
+from batch_updater.endpoint.exact_json import to_json
 from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
 from batch_updater.sender.verdict import (
     MESSAGE_CHARACTERS,
@@ -113,12 +114,10 @@ class OutcomeWriter:
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
 
-    def unchanged(self, row: RowState, record: str) -> Outcome:
-        """Say that the record, in JSON, holds already what is asked for."""
-        if row.job.maybe_applied:  # an earlier part of the run sent it without an answer: this is what it left
-            asked = None if row.asked is None else row.asked.decode()
-            return self._outcome(row, OutcomeKind.UPDATED)._replace(kept=Kept(None, asked, record))
-        return self._outcome(row, OutcomeKind.UNCHANGED)
+    def unchanged(self, row: RowState) -> Outcome:
+        """Say that the record that was read holds already what is asked for."""
+        # Where an earlier part of the run sent it without an answer, this is what it left.
+        return self._outcome(row, OutcomeKind.UPDATED if row.job.maybe_applied else OutcomeKind.UNCHANGED)
 
     def changed_since(self, row: RowState, found: Sequence[Moved]) -> Outcome:
         """Say that somebody has changed the record since the run that is to be taken back."""
@@ -207,20 +206,28 @@ def _short(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
 
 
-_KEPT_FOR = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
-_LONGEST_KEPT_BYTES = 20_000
+_LONGEST_KEPT = 20_000
+"""Characters of a record."""
 
 
 def _kept(row: RowState, kind: OutcomeKind) -> Kept | None:
-    """Return what the journal keeps of a row's values: only of what changed a record, or would."""
-    if kind not in _KEPT_FOR:
-        return None
+    """Return what the journal keeps of a row's values: only of what changed a record, would change it, or may have."""
     asked = None if row.asked is None else row.asked.decode()
-    answer = row.last
-    reported = answer.body if isinstance(answer, Answer) and row.sendings and not row.reading else b""
-    if len(reported) > _LONGEST_KEPT_BYTES:
-        reported = b""
-    return Kept(row.before, asked, reported.decode("utf-8", "replace") or None)
+    if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.effect is Effect.POSSIBLE):
+        return Kept(row.before, asked, None)
+    if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
+        return Kept(row.before, asked, _reported(row))
+    return None
+
+
+def _reported(row: RowState) -> str | None:
+    """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
+    if row.record is None:
+        return None
+    record = to_json(row.record)
+    if len(record) <= _LONGEST_KEPT:
+        return record
+    return to_json(f"a record of {len(record):,} characters, which is too long to be kept")
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -204,8 +204,7 @@ class Sender:
         self._config = config
         self._hooks = hooks
         self._credentials = credentials
-        self._reading = course.reading
-        self._limiter = course.limiter
+        self._course = course
         self._environ = environ
         self._stopping = Stopping()
         self._stop: Stop | None = None
@@ -244,7 +243,7 @@ class Sender:
             ) as session,
         ):
             sending = self._config.sending
-            limiter = self._limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
+            limiter = self._course.limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
             limiter.go_on(self._stopping)
             client = self._make_client(session, limiter)
             if stop := await client.first_token():
@@ -389,7 +388,7 @@ class Sender:
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
         identity = Identity(self._token_source(session, limiter), self._credentials.headers)
         controls = Controls(limiter, breaker, self._under_way, self._stopping)
-        return Client(self._endpoint, self._config, session, controls, identity, self._hooks, self._reading)
+        return Client(self._endpoint, self._config, session, controls, identity, self._hooks, self._course)
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
         api, secrets = self._config.api, self._credentials

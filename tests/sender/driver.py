@@ -67,10 +67,13 @@ def send(
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]] = nothing_before,
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
-    reading: Reading | None = None,
+    before_change: Callable[[Sender, int, str], None] | None = None,
     **sending: float | str,
 ) -> Sent:
-    """Send jobs to the API at `url` and return every outcome; fails if a row gets two."""
+    """Send jobs to the API at `url` and return every outcome; fails if a row gets two.
+
+    With `before_change` each record is read first; it is called before the update.
+    """
     environ = environ if environ is not None else {"TOKEN": "canary-token"}
     config = config_from(
         {
@@ -91,6 +94,11 @@ def send(
             if watch:
                 watch(sender, outcome)
 
+        async def will_change(row: int, before: str) -> None:
+            assert before_change is not None
+            before_change(sender, row, before)
+
+        reading = None if before_change is None else Reading.of(endpoint, will_change, only=False)
         listed = list(jobs)
         sender = Sender(
             endpoint,

@@ -81,12 +81,20 @@ async def endless(seen: Seen) -> web.StreamResponse:
         await response.write(b" " * 65536)
 
 
+async def stored(seen: Seen) -> web.StreamResponse:
+    """Give the record as it is before any update."""
+    kind = seen.request.query.get("opportunityType", "Pre")
+    return web.json_response([{"ID": int(seen.id), "Type": kind, "OpportunityName": "before"}])
+
+
 @dataclass
 class Api:
     """Plays `script[id]` for a record, one answer a request; then, and for others, `usual`."""
 
     usual: Answer = ok
     script: dict[str, list[Answer]] = field(default_factory=dict)
+    readings: dict[str, list[Answer]] = field(default_factory=dict)
+    """The same for requests that read a record, which are answered with `stored` then."""
     token_answers: list[Answer] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     token_requests: list[Seen] = field(default_factory=list)
@@ -109,6 +117,7 @@ class Api:
     async def _start(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_put("/api/v2/opportunities/{id}", self._put)
+        app.router.add_get("/api/v2/opportunities/{id}", self._get)
         app.router.add_post("/oauth/token", self._token)
         app.router.add_route("*", "/{elsewhere:.*}", self._elsewhere)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
@@ -130,6 +139,12 @@ class Api:
         finally:
             self._under_way[seen.id] -= 1
 
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(request, request.match_info["id"], b"", time.monotonic())
+        self.seen.append(seen)
+        script = self.readings.get(seen.id)
+        return await (script.pop(0) if script else stored)(seen)
+
     async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(Seen(request, request.path, await request.read(), time.monotonic()))
         return web.Response(status=418)
@@ -141,6 +156,10 @@ class Api:
             return await self.token_answers.pop(0)(seen)
         number = len(self.token_requests)
         return web.json_response({"access_token": f"token-{number}", "token_type": "Bearer", "expires_in": 3600})
+
+    def methods(self) -> list[str]:
+        """Return the methods of all requests, in turn."""
+        return [seen.request.method for seen in self.seen]
 
     def requests(self, identity: int) -> int:
         """Count the requests for one record."""
