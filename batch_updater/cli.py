@@ -370,7 +370,7 @@ def _shown_stakes(begun: Begun, asked: Options) -> Finished:
     ):
         asked = replace(asked, results=None)
         compared = pipeline.compare(
-            begun.plan, asked, Path(folder), os.environ, progress, interrupts, begun.earlier_rows()
+            begun.plan, asked, Path(folder), os.environ, progress, interrupts, begun.earlier_part()
         )
     terminal.print_stakes(compared, sys.stderr)
     terminal.print_notes(pipeline.overridden(begun, compared), sys.stderr)

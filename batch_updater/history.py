@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place, ResultsError, UsageError
@@ -15,7 +16,6 @@ from batch_updater.summary import RUN_AGAIN, Summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from batch_updater.journal import Part
 
@@ -94,6 +94,16 @@ class PastRun:
     def input(self) -> str:
         """What people call the input."""
         return str(self.facts["input"])
+
+    @property
+    def is_takeback(self) -> bool:
+        """Whether it was a workbook of `undo` that it ran."""
+        return bool(self.facts.get("is_takeback"))
+
+    def takes_back(self, other: PastRun) -> bool:
+        """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
+        path = self.facts["input_path"]
+        return self.is_takeback and path is not None and Path(str(path)).resolve().parent == other.folder.resolve()
 
     @property
     def started_at(self) -> datetime:
@@ -275,7 +285,8 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
     Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
     nobody knows then which rows are done.
     """
-    note = None
+    note: str | None = None
+    takebacks: list[PastRun] = []
     for past in _newest_first(past_runs(parent)):
         if isinstance(past, DamagedRun):
             if not restart and _is_of(past.folder, stem) and _may_be_of(past.folder, identity.content):
@@ -286,8 +297,12 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
                 return Earlier(finished=past, note=note)
             if restart:
                 return Earlier(note=f"The unfinished run {past.folder.name} is left as it is, as --restart asked.")
+            if any(one.takes_back(past) for one in takebacks):
+                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
-            return Earlier(resumed=past, note=note)
+            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if takebacks else None))
+        if past.is_takeback and past.confirmed and past.identity.base_url == identity.base_url:
+            takebacks.append(past)
         same_file = input_path is not None and past.facts["input_path"] == input_path
         is_related = same_file or past.identity.content == identity.content
         if note is None and is_related and past.is_unfinished:
@@ -302,6 +317,11 @@ def applied_before(parent: Path, identity: Identity) -> PastRun | None:
         if isinstance(past, PastRun) and past.confirmed and past.identity.has_same_rows(identity):
             return past
     return None
+
+
+_PERHAPS_TAKEN_BACK = (
+    "A run has been taken back since. If it was this one, the rows that count as done are not: add --restart."
+)
 
 
 def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:

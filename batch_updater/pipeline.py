@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import InputSettings, settings_of
@@ -130,6 +130,14 @@ class Plan:
                 yield job
 
 
+class EarlierPart(NamedTuple):
+    """What the parts of a run before this one have come to."""
+
+    rows: EarlierRows
+    allowed: tuple[AllowedList, ...]
+    """Names that the API told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A run that holds its lock and has its folder; nothing has been sent."""
@@ -159,20 +167,19 @@ class Begun:
         resumed = self.earlier.resumed
         return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
 
-    def earlier_rows(self) -> EarlierRows | None:
-        """Return what the journal of the run that it goes on with knows of every row; None if it is a new run."""
+    def earlier_part(self) -> EarlierPart | None:
+        """Return what the journal of the run that it goes on with knows; None if it is a new run."""
         if self.earlier.resumed is None:
             return None
         with journal_reader(self.folder / JOURNAL) as journal:
-            return journal.earlier_rows()
+            return EarlierPart(journal.earlier_rows(), journal.allowed())
 
     def sends(self, limit: int | None) -> int:
         """Return how many rows will be sent, at most."""
         if limit is None:
             return self.to_send
-        if self.earlier.resumed is None:
-            return min(limit, self.plan.review.good)
-        return sum(1 for _ in self.plan.jobs(limit, self.earlier_rows()))
+        part = self.earlier_part()
+        return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
 
     @property
     def is_old(self) -> bool:
@@ -453,7 +460,7 @@ def compare(
     environ: Mapping[str, str],
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
-    earlier: EarlierRows | None = None,
+    earlier: EarlierPart | None = None,
 ) -> Finished:
     """Read the record of every good row and say what would change; send nothing but readings.
 
@@ -470,8 +477,11 @@ def compare(
     path = folder / JOURNAL
     path.unlink(missing_ok=True)
     with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
-        course = Course(review.rows, asked.keep_going, _reading(plan, journal, only=True))
-        jobs, hooks = plan.jobs(asked.limit, earlier), _hooks(journal, log, progress)
+        done, known = earlier or (None, ())
+        for names in known:
+            journal.learned(names)
+        course = Course(review.rows, asked.keep_going, _reading(plan, journal, only=True), allowed=known)
+        jobs, hooks = plan.jobs(asked.limit, done), _hooks(journal, log, progress)
         sent = _run_loop(_send(plan, hooks, jobs, credentials, environ, course, interrupts))
         journal.flush()
         allowed = journal.allowed()
@@ -611,7 +621,7 @@ class Run:
         if compared is None or _incomplete(compared):
             with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
                 asked = replace(self._options, results=None)
-                earlier = self._begun.earlier_rows()
+                earlier = self._begun.earlier_part()
                 compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts, earlier)
             self._readings.append(compared)
         require_allowed(self._begun, compared)
@@ -859,6 +869,7 @@ def _opening_facts(begun: Begun) -> dict[str, object]:
         "identity": asdict(begun.identity),
         "input": plan.snapshot.name,
         "input_path": plan.snapshot.source_path,
+        "is_takeback": plan.table.expected is not None,
         "input_file": plan.snapshot.path.name,
         "stem": plan.snapshot.stem,
         "endpoint": plan.endpoint.name,

@@ -479,7 +479,7 @@ def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
 
 def _half_done(file: Waiting, past: PastRun, begun: Begun) -> _Settled:
     """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = begun.identity.changed_since(past.identity)
+    changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
     return _for_person(
         file,
         f"Nothing of it was sent: its run of {_day_and_time(past.started_at)} ({past.input}, run {past.folder.name}) "

@@ -25,6 +25,7 @@ from batch_updater.lock import locked
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from batch_updater.undo import Undo, write_undo
 from tests.end_to_end.program import batch_updater as program
+from tests.end_to_end.program import configure, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -217,6 +218,38 @@ def test_what_holds_the_earlier_values_already_is_unchanged(bench: Bench) -> Non
     assert undo.rows
     assert done(bench.run(undo.path)) == {"updated": undo.rows}
     assert done(bench.run(undo.path)) == {"unchanged": undo.rows}
+
+
+def trial_taken_back(folder: Path, url: str, *undo_options: str) -> None:
+    """Try five of twenty rows, take them back, and leave the run unfinished."""
+    lines = [f"{number},Pre,new {number}" for number in range(1, 21)]
+    (folder / "rows.csv").write_text("\n".join(["Id,Type,OpportunityName", *lines, ""]), encoding="utf-8")
+    configure(folder, url, "sending: {rate_per_s: 2000, compare: true}\n")
+    tried = program("run", "rows.csv", "--limit", "5", "--json", cwd=folder).object
+    undone = json.loads(program("undo", str(tried["run"]), *undo_options, "--json", cwd=folder).out)
+    assert program("run", undone["undo"], "--json", cwd=folder).outcomes == {"updated": 5}
+
+
+def test_rows_that_were_taken_back_are_not_done(tmp_path: Path) -> None:
+    """The same file again sends every row anew, and says why: nothing is reported done that does not stand."""
+    with sandbox() as api:
+        trial_taken_back(tmp_path, api.url)
+        again = program("run", "rows.csv", cwd=tmp_path)
+        names = {record["OpportunityName"] for record in api.records().values()}
+    assert again.code == 0
+    assert "is not resumed: it was taken back since." in again.err
+    assert "All 20 rows were updated." in again.out
+    assert names == {f"new {number}" for number in range(1, 21)}
+
+
+def test_a_run_that_may_have_been_taken_back_says_so(tmp_path: Path) -> None:
+    """Where the workbook of undo lay elsewhere, nobody knows which run it was: --restart is named."""
+    with sandbox() as api:
+        trial_taken_back(tmp_path, api.url, "--results", "elsewhere.xlsx")
+        again = program("run", "rows.csv", cwd=tmp_path)
+    assert again.code == 0
+    assert "A run has been taken back since." in again.err
+    assert "add --restart" in again.err
 
 
 def test_without_compare_everything_is_listed(bench: Bench) -> None:
