@@ -543,11 +543,11 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
         command = shlex.join((PROGRAM, *invocation.again))
         if finished.unread or finished.is_stopped:
             return "check again when every record can be read"
-        if is_done(summary) and finished.is_over_guard:
+        if is_done(summary) and finished.facts.is_over_guard:
             return f"correct the file; or, if it is as it should be,\n         {command} --override-guards"
         if is_done(summary):
             return command
-        if finished.is_over_guard or not summary.total(NEEDS_NOTHING):
+        if finished.facts.is_over_guard or not summary.total(NEEDS_NOTHING):
             return "correct these cells and check again"
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
     if summary.total(RUN_AGAIN) or finished.fault:

@@ -259,12 +259,17 @@ def find_run(parent: Path, run: str) -> PastRun:
     Raises UsageError if there is none, InputError if its journal is damaged.
     """
     for folder in (parent / run, parent.__class__(run)):
+        if folder.is_file():
+            continue
         found = read_run(folder.resolve())
         if isinstance(found, DamagedRun):
             raise found.error
         if found is not None:
             return found
-    raise UsageError(f"There is no run {run} in {parent}.", remedy="`batch-updater runs` lists them.")
+    what = (
+        f"{run} is a file, not the folder of a run." if Path(run).is_file() else f"There is no run {run} in {parent}."
+    )
+    raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 
 @dataclass(frozen=True, slots=True)

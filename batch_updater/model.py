@@ -346,3 +346,7 @@ class RunFacts:
     """What a person should know about how the file was read."""
     expected: Expected | None = None
     """What the records must still hold where the run takes another one back."""
+    run_options: tuple[str, ...] = ()
+    """Of a check: the options with which a run does what was checked."""
+    is_over_guard: bool = False
+    """Of a check: whether a run would send nothing because of a guard."""

@@ -249,8 +249,6 @@ class Finished:
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
-    is_over_guard: bool = False
-    """Whether a check has found that a run would send nothing because of a guard."""
 
     @property
     def is_stopped(self) -> bool:
@@ -428,7 +426,6 @@ def check(plan: Plan, results: Path | None) -> Finished:
         results=written.path if written else None,
         summary=summary,
         elapsed_s=time.monotonic() - clock,
-        is_over_guard=bool(over),
     )
 
 
@@ -450,6 +447,8 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         settings=_settings(plan.config),
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
+        run_options=("--compare",) if plan.config.sending.compare else (),
+        is_over_guard=bool(over),
     )
 
 
@@ -512,7 +511,6 @@ def compare(
         stop=lasting(stop, summary),
         stakes=stakes,
         limiter=sent.limiter,
-        is_over_guard=bool(over),
     )
 
 

@@ -57,8 +57,10 @@ def what_next(facts: RunFacts, summary: Summary, workbook: str | None = None) ->
         return "Nothing is to be done."
     if facts.command == "check" and summary.total(NEEDS_PERSON):
         source = PurePath(facts.input_path).name
+        if facts.is_over_guard:
+            return f"Correct these cells in {source} and check again: as it is, a guard is exceeded (see the notes)."
         return (
-            f"Correct these cells in {source} and check again. Or run it as it is, batch-updater run {source}: the "
+            f"Correct these cells in {source} and check again. Or run it as it is, {_run_command(facts)}: the "
             "good rows are sent, and the workbook of that run lets you repair the others."
         )
     if _is_gone_on_with(facts, summary):
@@ -73,8 +75,18 @@ def what_next(facts: RunFacts, summary: Summary, workbook: str | None = None) ->
             f"batch-updater run {name}. It sends just those rows."
         )
     if facts.command == "check":
-        return f"Send them: batch-updater run {PurePath(facts.input_path).name}"
+        if facts.is_over_guard:
+            return (
+                "A guard is exceeded (see the notes): correct the file. If it is as it should be, send it: "
+                f"{_run_command(facts)} --override-guards"
+            )
+        return f"Send them: {_run_command(facts)}"
     return "Nothing is to be done."
+
+
+def _run_command(facts: RunFacts) -> str:
+    """Return the command that sends what was checked."""
+    return " ".join(("batch-updater run", PurePath(facts.input_path).name, *facts.run_options))
 
 
 def _is_gone_on_with(facts: RunFacts, summary: Summary) -> bool:

@@ -125,7 +125,7 @@ class OutcomeWriter:
         name = self._endpoint.record_name
         advice = (
             f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row; if not, "
-            "correct it there or with a file of its own."
+            "correct it there, or with a file of its own: this row is refused while the record is not as it was left."
         )
         message = " ".join(problem.reason for problem in problems)
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", problems=problems)

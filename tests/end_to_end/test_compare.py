@@ -176,6 +176,9 @@ def test_a_guard_on_changes_allows_what_it_names(tmp_path: Path, guard: str, *, 
         checked = batch_updater("check", "rows.csv", cwd=tmp_path)
         assert (f"guards.{guard.partition(':')[0]} allows" in checked.out) == stops, checked.out
         assert ("--override-guards" in checked.out) == stops
+        first = openpyxl.load_workbook(tmp_path / "rows-check.xlsx")["Summary"]["A2"].value
+        command = "batch-updater run rows.csv --compare"
+        assert str(first).endswith(f"{command} --override-guards" if stops else f"Send them: {command}")
         assert "1 record is read: about" in checked.err
         done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert done.code == (2 if stops else 0), done.err
