@@ -123,6 +123,9 @@ def test_a_journal_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "20260102-030405-items").mkdir()
     (tmp_path / "20260102-030405-items" / "journal.sqlite").touch()
     assert list(past_runs(tmp_path)) == []
+    (tmp_path / "items.csv").write_text("Id", encoding="ascii")
+    with pytest.raises(UsageError, match="is a file, not the folder of a run"):
+        find_run(tmp_path, str(tmp_path / "items.csv"))
     with pytest.raises(UsageError, match="There is no run"):
         find_run(tmp_path, "20260102-030405-items")
 
