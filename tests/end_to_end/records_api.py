@@ -7,16 +7,15 @@ import re
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from batch_updater.sandbox.beside import LoopThread
+from tests.in_thread import InThread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-    from types import TracebackType
 
     Reply = Callable[["RecordsApi", web.Request], Awaitable[web.StreamResponse]]
 
@@ -89,7 +88,7 @@ def status(code: int, **headers: str) -> Reply:
 
 
 @dataclass
-class RecordsApi:
+class RecordsApi(InThread):
     """Holds the records 1 to 9; `script` says how the next requests (method, record) are answered instead."""
 
     answer: str = "record"
@@ -108,24 +107,13 @@ class RecordsApi:
     def __post_init__(self) -> None:
         self.records |= {number: {"name": f"name {number}", "amount": number, "since": None} for number in range(1, 10)}
 
-    def __enter__(self) -> Self:
-        self._loop = LoopThread("records")
-        self._runner = self._loop.run(self._start())
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.run(self._runner.cleanup())
-        self._loop.end()
-
     async def _start(self) -> web.AppRunner:
         app = web.Application()
         app.router.add_route("*", "/items/{id}", self._reply)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return runner
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:

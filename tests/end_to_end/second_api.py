@@ -7,14 +7,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from aiohttp import web
 
-from batch_updater.sandbox.beside import LoopThread
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from tests.in_thread import InThread
 
 REGIONS = {"DE-0042": {"N": "North", "S": "South"}, "FR-0007": {"P": "Paris", "L": "Lyon"}}
 """Account -> code and label of its regions."""
@@ -37,7 +34,7 @@ class Refused(Exception):  # noqa: N818  (a verdict about a request)
     """The change is answered with 422; the text is its `detail`."""
 
 
-class SecondApi:
+class SecondApi(InThread):
     """Serves the contacts 1 to 99 of two accounts in a thread of its own, from `with` to its end."""
 
     def __init__(self, token: str) -> None:
@@ -46,22 +43,11 @@ class SecondApi:
         self.changes: list[Change] = []
         self.url = ""
 
-    def __enter__(self) -> Self:
-        self._loop = LoopThread("second API")
-        self._runner = self._loop.run(self._start())
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.run(self._runner.cleanup())
-        self._loop.end()
-
     async def _start(self) -> web.ServerRunner:
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         return runner
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -7,16 +7,15 @@ import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from aiohttp import web
 
-from batch_updater.sandbox.beside import LoopThread
+from tests.in_thread import InThread
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
 
     Answer: TypeAlias = Callable[["Seen"], Awaitable[web.StreamResponse]]
 
@@ -88,7 +87,7 @@ async def stored(seen: Seen) -> web.StreamResponse:
 
 
 @dataclass
-class Api:
+class Api(InThread):
     """Plays `script[id]` for a record, one answer a request; then, and for others, `usual`."""
 
     usual: Answer = ok
@@ -102,17 +101,6 @@ class Api:
     url: str = ""
     most_at_once: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    def __enter__(self) -> Self:
-        self._loop = LoopThread("api")
-        self._runner = self._loop.run(self._start())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.run(self._runner.cleanup())
-        self._loop.end()
 
     async def _start(self) -> web.AppRunner:
         app = web.Application()
