@@ -314,11 +314,17 @@ def test_an_outage_costs_time_and_no_rows() -> None:
 def test_probes_do_not_count_towards_the_attempts() -> None:
     """With two attempts a row, one that failed and then probed in vain is still sent when the service is back."""
     failing_since: list[float] = []
+    all_under_way = asyncio.Event()
 
     async def answer(seen: Seen) -> web.StreamResponse:
         if seen.id == "1":
             return await ok(seen)
         failing_since.append(seen.at)
+        # The tenth failing row goes out when the answer to the first has come: no row fails twice before ten have
+        # failed once, and no success comes between them.
+        if len(failing_since) == 10:
+            all_under_way.set()
+        await all_under_way.wait()
         return await (status(500) if seen.at - failing_since[0] < 1.2 else ok)(seen)
 
     with Api(usual=answer) as api:
