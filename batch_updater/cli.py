@@ -347,26 +347,30 @@ def _run(options: argparse.Namespace) -> int:
         terminal.print_earlier(begun, sys.stderr)
         if not options.yes and not asking:
             begun.require_recent()
+        count = begun.sends(options.limit)
         if begun.to_send and (asking or not options.json):
-            terminal.print_preview(begun, sys.stderr, options.limit, asking=asking)
+            terminal.print_preview(begun, count, sys.stderr, asking=asking)
         asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
         if begun.to_send and asking and begun.plan.reads_first:
-            asked = replace(asked, compared=_shown_stakes(begun, asked))
+            asked = replace(asked, compared=_shown_stakes(begun, asked, count))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         asking = asking and not (asked.compared and asked.compared.is_stopped)
-        if begun.to_send and asking and not terminal.confirmed(begun, asked):
+        if begun.to_send and asking and not terminal.confirmed(begun, asked.compared, count):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(pipeline.Run(begun, asked, os.environ), begun.sends(options.limit))
+        finished = _execute(pipeline.Run(begun, asked, os.environ), count)
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _shown_stakes(begun: Begun, asked: Options) -> Finished:
-    """Read every record that is to be sent, so that the question is asked with what is at stake. Raises GuardError."""
+def _shown_stakes(begun: Begun, asked: Options, count: int) -> Finished:
+    """Read the record of each of the `count` rows to send, for a question that says what is at stake.
+
+    Raises GuardError.
+    """
     from batch_updater import pipeline, terminal
 
     with (
         tempfile.TemporaryDirectory(prefix="batch-updater-") as folder,
-        _shown(begun.sends(asked.limit)) as (progress, interrupts),
+        _shown(count) as (progress, interrupts),
     ):
         asked = replace(asked, results=None)
         compared = pipeline.compare(
@@ -431,12 +435,11 @@ def _nightly(options: argparse.Namespace) -> int:
     with _logging(options), Interrupts() as interrupts:
         said = _say_aside if options.json else _say
         night = run_night(config, os.environ, interrupts, said, _say_aside)
-    is_well = night.exit_code in {ExitCode.OK, ExitCode.NEEDS_PERSON}
     if options.json:
         _say(json.dumps(as_object(night)))
-    elif is_well:
+    elif night.has_worked:
         _say(night.verdict)
-    if not is_well:  # cron mails what stands there, and what stands there alone
+    if not night.has_worked:  # cron mails what stands there, and what stands there alone
         _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
     return night.exit_code
 
@@ -654,7 +657,7 @@ def _demo(options: argparse.Namespace) -> int:
         config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
         with pipeline.begun(source, config, restart=True) as begun:
             if not options.json:
-                terminal.print_preview(begun, sys.stderr)
+                terminal.print_preview(begun, begun.to_send, sys.stderr)
             finished = _execute(pipeline.Run(begun, pipeline.Options(), os.environ), begun.to_send)
     if options.json:
         print(terminal.result_object(finished))

@@ -185,9 +185,6 @@ def _clearing_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
 
 def _named(rows: Iterable[JudgedRow]) -> str:
     """Name the first rows, with the first thing that is wrong with the first of them."""
-    first = list(itertools.islice(rows, _ROWS_NAMED))
-    problems = first[0].problems
-    such_as = f" ({problems[0].reason.rstrip('.')})" if problems else ""
-    return f"the first: {_rows([judged.row.number for judged in first[:1]])}{such_as}" + "".join(
-        f", {judged.row.number:,}" for judged in first[1:]
-    )
+    first, *others = itertools.islice(rows, _ROWS_NAMED)
+    such_as = f" ({first.problems[0].reason.rstrip('.')})" if first.problems else ""
+    return ", ".join((f"the first: row {first.row.number:,}{such_as}", *(f"{one.row.number:,}" for one in others)))

@@ -258,7 +258,7 @@ def find_run(parent: Path, run: str) -> PastRun:
 
     Raises UsageError if there is none, InputError if its journal is damaged.
     """
-    for folder in (parent / run, parent.__class__(run)):
+    for folder in (parent / run, Path(run)):
         if folder.is_file():
             continue
         found = read_run(folder.resolve())

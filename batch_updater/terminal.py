@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batch_updater.doctor.finding import Finding
     from batch_updater.history import PastRun
     from batch_updater.model import Outcome
-    from batch_updater.pipeline import Begun, Finished, Options, Plan
+    from batch_updater.pipeline import Begun, Finished, Plan
     from batch_updater.summary import Cause, Summary
 
 _REFRESH_S = 0.5
@@ -58,9 +58,9 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def print_preview(begun: Begun, stream: TextIO, limit: int | None = None, *, asking: bool = False) -> None:
-    """Show what will happen; `asking`: before somebody is asked, for which records are read first."""
-    for label, text in _preview_lines(begun, limit, asking=asking):
+def print_preview(begun: Begun, count: int, stream: TextIO, *, asking: bool = False) -> None:
+    """Show what will happen; `count` rows are sent; `asking`: somebody is asked, for which records are read first."""
+    for label, text in _preview_lines(begun, count, asking=asking):
         _print_wrapped(f"{label:<{_LABEL_WIDTH}} {text}", _LABEL_WIDTH + 1, stream)
 
 
@@ -97,10 +97,10 @@ def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     print(line, file=stream)
 
 
-def _preview_lines(begun: Begun, limit: int | None, *, asking: bool) -> Iterator[tuple[str, str]]:
+def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
     plan = begun.plan
     review, table = plan.review, plan.table
-    count, is_read_twice = begun.sends(limit), plan.reads_first and (asking or begun.needs_changes)
+    is_read_twice = plan.reads_first and (asking or begun.needs_changes)
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}"
     bad = review.rows - review.good
@@ -119,11 +119,8 @@ def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
     if not plan.reads_first:
         return f"about {duration(count / rate)} at {rate:g} requests a second"
     readings = 2 * count if is_read_twice else count
-    how = (
-        f"{count:,} readings before anything is sent, as many right before the updates"
-        if is_read_twice
-        else (f"{count:,} readings")
-    )
+    when = " before anything is sent, as many right before the updates" if is_read_twice else ""
+    how = f"{count:,} readings{when}"
     return (
         f"{duration(readings / rate)} to {duration((readings + count) / rate)} at {rate:g} requests a second: {how}, "
         f"and as many updates at most{_share(plan, readings + count)}"
@@ -172,11 +169,14 @@ def _cause_line(cause: Cause) -> str:
     return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
 
 
-def confirmed(begun: Begun, asked: Options) -> bool:
-    """Ask on stderr whether to send; anything but yes is no."""
-    compared, again = asked.compared, " again" if begun.earlier.finished else ""
-    # A record that could not be read may be so already, or not.
-    count = compared.summary[OutcomeKind.PLANNED] + compared.unread if compared else begun.sends(asked.limit)
+def confirmed(begun: Begun, compared: Finished | None, count: int) -> bool:
+    """Ask on stderr whether to send `count` rows, or what reading their records has left of them.
+
+    Anything but yes is no.
+    """
+    again = " again" if begun.earlier.finished else ""
+    if compared:  # a record that could not be read may be so already, or not
+        count = compared.summary[OutcomeKind.PLANNED] + compared.unread
     upper = "up to " if compared and compared.unread else ""
     question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
     if not count:

@@ -111,4 +111,4 @@ def _read(path: Path) -> Memory:
 
 def _held(told: dict[str, Any]) -> InHand:
     stamp, since = Stamp(**told["stamp"]), datetime.fromisoformat(told["since"])
-    return InHand(told["path"], stamp, since, int(told.get("nights", 0)), bool(told.get("is_over", False)))
+    return InHand(told["path"], stamp, since, int(told["nights"]), bool(told["is_over"]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
-from batch_updater.nightly.night import Verdict
+from batch_updater.nightly.night import WORKED, Verdict
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _LONGEST_LINE = 1000
 """Characters: an answer of the API may be long, and services refuse long messages."""
 _MOST_ATTACHED_BYTES = 8_000_000
 """Mail servers refuse more than ten to twenty-five million, and a third is added on the way."""
-_WELL = {ExitCode.OK, ExitCode.NEEDS_PERSON}
 _IN_WORDS = {
     Verdict.DONE: "done",
     Verdict.ATTENTION: "needs you",
@@ -49,7 +48,7 @@ def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
 
 def has_recovered(night: Night, last_exit_code: int | None) -> bool:
     """Whether the job works again after a night with trouble of the account, the service or the set-up."""
-    return night.exit_code in _WELL and last_exit_code is not None and last_exit_code not in _WELL
+    return night.has_worked and last_exit_code is not None and last_exit_code not in WORKED
 
 
 def compose(night: Night, last_exit_code: int | None) -> Message:

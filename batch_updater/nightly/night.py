@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from batch_updater.summary import Summary
 
 
+WORKED = frozenset({ExitCode.OK, ExitCode.NEEDS_PERSON})
+"""Exit codes of a night without trouble of the account, the service or the set-up."""
+
+
 class Verdict(StrEnum):
     """Where a file went, and why."""
 
@@ -87,6 +91,11 @@ class Night:
         if self.of(Verdict.AGAIN):
             return ExitCode.RUN_AGAIN
         return ExitCode.NEEDS_PERSON if self.of(Verdict.ATTENTION) else ExitCode.OK
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether every file had its turn, whatever became of it."""
+        return self.exit_code in WORKED
 
     @property
     def outcomes(self) -> dict[OutcomeKind, int]:
