@@ -34,6 +34,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy samples/*.py docs/*.py
 
 samples: $(READY)
 	$(BIN)/python samples/make_samples.py samples

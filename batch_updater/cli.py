@@ -553,7 +553,7 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
         if finished.facts.is_over_guard or not summary.total(NEEDS_NOTHING):
             return "correct these cells and check again"
         return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
-    if summary.total(RUN_AGAIN) or finished.fault:
+    if summary.is_gone_on_with(finished.stop) or finished.fault:
         # One step only: the workbook of this part of the run would send again what the next part will have done.
         again = shlex.join((PROGRAM, *invocation.again))
         must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
@@ -566,14 +566,11 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
 
 def _next_step(finished: Finished) -> str:
     """Return what to do about a run that the nightly job or another program has started."""
-    from batch_updater.summary import RUN_AGAIN
-
-    if finished.summary.total(RUN_AGAIN) or finished.fault:
-        return "start it again in the way in which it was started; the nightly job does so by itself"
-    return (
-        'repair the coloured cells on its sheet "To fix", save it, and let this workbook be run as the file was; of '
-        "the\n         nightly job: put it into the inbox"
-    )
+    inbox = finished.facts.inbox
+    if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
+        return "nothing: the next night goes on" if inbox else "start it again in the way in which it was started"
+    last = f"put it into the inbox,\n         {inbox}" if inbox else "let this workbook be run as the file was"
+    return f'repair the coloured cells on its sheet "To fix", save it, and {last}'
 
 
 def _as_typed(options: argparse.Namespace) -> Invocation:
@@ -641,11 +638,14 @@ def _init(options: argparse.Namespace) -> int:
         return ExitCode.OK
     config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
     print(f"Written: {options.file}")
-    if inbox := answers.texts.get("nightly.inbox"):
+    inbox = answers.texts.get("nightly.inbox")
+    if inbox:
         print(f"Inbox:   make the folder {inbox}, if it is not there yet.")
     print(f"Next:    {shlex.join((PROGRAM, 'doctor', *config))} checks it without sending anything. Then")
     print(f"         {shlex.join((PROGRAM, 'template', 'changes.xlsx', *config))}, fill it in, and")
     print(f"         {shlex.join((PROGRAM, 'check', 'changes.xlsx', *config))}")
+    if inbox:
+        print(f"Nightly: {shlex.join((PROGRAM, 'nightly', *config))} runs the files of the inbox; have it scheduled.")
     return ExitCode.OK
 
 

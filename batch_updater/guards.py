@@ -52,7 +52,8 @@ def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator
             f"The file has {_counted(review.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
             f"the first beyond is row {_row_after(table, review, settings.rows):,}.",
         )
-    invalid, limit = invalid_rows(review), settings.invalid_percent
+    # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
+    invalid, limit = invalid_rows(review), None if table.is_to_fix else settings.invalid_percent
     if limit is not None and invalid * 100 > _exact(limit) * review.rows:
         percent = invalid * 100 / review.rows
         yield Exceeded(

@@ -157,6 +157,12 @@ class PastRun:
         return Invocation(**started) if isinstance(started, dict) else None
 
     @property
+    def inbox(self) -> str | None:
+        """The inbox from which the unattended job took its file; None if it did not."""
+        inbox = self.facts.get("inbox")
+        return None if inbox is None else str(inbox)
+
+    @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell."""
         if self.is_ended:
@@ -191,13 +197,22 @@ class DamagedRun:
 
     folder: Path
     why: str
+    is_withheld: bool = False
+    """Whether it is the system that does not let it be read: the journal itself may be whole."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong with its journal, in words."""
+        return f"cannot be read: {self.why}" if self.is_withheld else f"is damaged: {self.why}"
 
     @property
     def error(self) -> InputError:
         """What is said to whoever asks for that run."""
         return InputError(
-            f"The journal of the run {self.folder} is damaged ({self.why}): what became of its rows cannot be told.",
-            remedy="The workbooks in that folder are all there is.",
+            f"What became of the rows of the run {self.folder} cannot be told: its journal {self.what.rstrip('.')}.",
+            remedy="Ask for it as the user that ran it."
+            if self.is_withheld
+            else "The workbooks in that folder are all there is.",
             place=Place(file=str(self.folder / JOURNAL)),
         )
 
@@ -218,7 +233,9 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
             _ = past.identity, past.rows, past.started_at  # whatever is missing shows here
     except FileNotFoundError:
         return None
-    except (DamagedJournalError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+    except OSError as error:
+        return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
+    except (DamagedJournalError, ValueError, KeyError, IndexError, TypeError) as error:
         return DamagedRun(folder, str(error))
     return past
 
@@ -365,7 +382,7 @@ def _require_whole(past: PastRun) -> None:
 
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
-        f"The journal of the earlier run {run.folder} is damaged ({run.why}), so which rows are done cannot be told.",
+        f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
         remedy="Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
         place=Place(file=str(run.folder / JOURNAL)),

@@ -162,8 +162,10 @@ class _Dialogue:
         self.settle_optional("api.oauth.scope", "Which scope, if one is needed?")
 
     def confirmed(self, question: str) -> bool:
-        """Whether the answer is yes; no is the default."""
-        return self._line(question, "y/N").lower() in {"y", "yes"}
+        """Whether the answer is yes; no is the default, and anything else is asked again."""
+        while (answer := self._line(question, "y/N").lower()) not in {"y", "yes", "n", "no", ""}:
+            self._screen.write("  ! Please answer y or n.\n")
+        return answer in {"y", "yes"}
 
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)

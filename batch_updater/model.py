@@ -350,3 +350,7 @@ class RunFacts:
     """Of a check: the options with which a run does what was checked."""
     is_over_guard: bool = False
     """Of a check: whether a run would send nothing because of a guard."""
+    invocation: Invocation | None = None
+    """The command line that started the run; None if none did, or for a check."""
+    inbox: str | None = None
+    """The inbox from which the unattended job took the file; None if it did not."""

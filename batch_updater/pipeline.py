@@ -217,6 +217,8 @@ class Options:
     """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
     """The command line that asks for it; None if none does."""
+    inbox: Path | None = None
+    """The inbox from which the unattended job took the file; None if it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -630,7 +632,12 @@ class Run:
         if self._begun.earlier.resumed:
             return Journal.reopen(path, self._started_at, reads_first=self._plan.reads_first)
         invocation = self._options.invocation
-        facts = {**_opening_facts(self._begun), "invocation": asdict(invocation) if invocation else None}
+        inbox = self._options.inbox
+        facts = {
+            **_opening_facts(self._begun),
+            "invocation": asdict(invocation) if invocation else None,
+            "inbox": str(inbox) if inbox else None,
+        }
         return Journal.create(path, facts, self._started_at)
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
@@ -727,6 +734,8 @@ class Run:
             settings=_settings(self._plan.config),
             notes=tuple(notes),
             expected=self._plan.table.expected,
+            invocation=self._options.invocation,
+            inbox=str(self._options.inbox) if self._options.inbox else None,
         )
 
 
@@ -965,4 +974,6 @@ def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
         settings=tuple(settings),
         notes=tuple(notes),
         expected=table.expected,
+        invocation=past.invocation,
+        inbox=past.inbox,
     )

@@ -12,7 +12,7 @@ from batch_updater.model import OutcomeKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch_updater.model import Columns, Outcome
+    from batch_updater.model import Columns, Outcome, Stop
 
 NEEDS_NOTHING = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.PLANNED})
 NEEDS_PERSON = frozenset({OutcomeKind.INVALID, OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
@@ -52,6 +52,12 @@ class Summary:
     def total(self, kinds: frozenset[OutcomeKind]) -> int:
         """Return how many rows have one of these outcomes."""
         return sum(self.counts[kind] for kind in kinds)
+
+    def is_gone_on_with(self, stop: Stop | None) -> bool:
+        """Whether starting the same again does more: not where rows only wait for one that has to be repaired."""
+        again = self.total(RUN_AGAIN)
+        only_wait = stop is None and self.counts[OutcomeKind.NOT_SENT] == again and self.total(NEEDS_PERSON)
+        return bool(again and not only_wait)
 
     @property
     def exit_code(self) -> ExitCode:

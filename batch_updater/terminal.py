@@ -387,7 +387,7 @@ def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
         there_are = True
         print(past.folder.name, file=stream)
         if isinstance(past, DamagedRun):
-            print(f"    its journal is damaged: {past.why}", file=stream)
+            print(f"    its journal {past.what}", file=stream)
             continue
         for line in _past_lines(past):
             _print_wrapped(f"    {line}", 4, stream)

@@ -26,8 +26,11 @@ def main() -> None:
     write_template(template, load_endpoint("nexus-opportunity"), "#CLEAR")
     with Sandbox(SandboxSettings()) as sandbox, demo.token_file() as token, tempfile.TemporaryDirectory() as folder:
         config = demo.configuration(sandbox.url, token)
-        plan = pipeline.prepare(HERE / "mistakes.xlsx", config, Path(folder))
-        finished = pipeline.Run(plan, Path(folder), pipeline.Options(), {}).execute()
+        in_folder = config.results.model_copy(update={"folder": Path(folder)})
+        config = config.model_copy(update={"results": in_folder})
+        with pipeline.begun(HERE / "mistakes.xlsx", config) as begun:
+            finished = pipeline.Run(begun, pipeline.Options(), {}).execute()
+        plan = begun.plan
         facts = replace(
             finished.facts,
             input_path="mistakes.xlsx",

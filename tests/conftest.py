@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from contextlib import closing
+from socket import create_server
+
 import pytest
 
 
@@ -11,3 +14,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def torture(request: pytest.FixtureRequest) -> bool:
     """Whether the large numbers are asked for."""
     return bool(request.config.getoption("--torture"))
+
+
+@pytest.fixture(scope="session")
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with closing(create_server(("127.0.0.1", 0))) as listening:
+        port: int = listening.getsockname()[1]
+    return port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -50,14 +50,6 @@ def server(name: str = "localhost.pem") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / name, CERTIFICATES / "key.pem")
     return context
-
-
-@pytest.fixture(scope="module")
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with closing(create_server(("127.0.0.1", 0))) as listening:
-        port: int = listening.getsockname()[1]
-    return port
 
 
 def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
@@ -129,6 +121,20 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, text)
     assert found["inbox"].status is found["metrics"].status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [("figures", Status.WRONG, "is a folder"), ("night.txt", Status.WARNING, ".prom"), ("night.prom", Status.OK, "")],
+)
+def test_the_file_of_metrics_is_one_that_is_read(
+    tmp_path: Path, closed_port: int, name: str, status: Status, words: str
+) -> None:
+    """A folder in its place, and a name that node_exporter passes over, would be noticed by nobody."""
+    (tmp_path / "figures").mkdir()
+    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{metrics: {name}}}")["metrics"]
+    assert found.status is status
+    assert words in found.message + found.remedy
 
 
 def test_who_holds_the_lock_is_told(tmp_path: Path, closed_port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 import batch_updater
@@ -67,6 +68,21 @@ def test_at_its_limit_a_file_is_sent(tmp_path: Path, guards: dict[str, float]) -
         done = batch_updater.run(file, configuration(tmp_path, sandbox.url, **guards))
         assert len(sandbox.received) == 2
     assert done.outcomes["invalid"] == 1
+
+
+def test_a_workbook_to_repair_may_be_repaired_in_part(tmp_path: Path) -> None:
+    """Its rows are bad ones by nature: how many of them still are says nothing about a wrong file."""
+    file = rows(tmp_path / "rows.csv", *((at, "Prx" if at < 3 else "Pre", "a") for at in range(1, 7)))
+    with Sandbox() as sandbox:
+        settings = configuration(tmp_path, sandbox.url, invalid_percent=40)
+        first = batch_updater.run(file, settings)
+        assert first.results
+        book = openpyxl.load_workbook(first.results)
+        type_at = [cell.value for cell in book["To fix"][1]].index("Type") + 1
+        book["To fix"].cell(2, type_at, "Pre")
+        book.save(tmp_path / "repaired.xlsx")
+        second = batch_updater.run(tmp_path / "repaired.xlsx", settings)
+    assert {kind: count for kind, count in second.outcomes.items() if count} == {"updated": 1, "invalid": 1}
 
 
 def test_all_guards_that_are_exceeded_are_named_at_once(tmp_path: Path) -> None:

@@ -102,6 +102,16 @@ def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
     assert earlier_run(tmp_path, SAME, "/another.csv", "another", restart=False).note is None
 
 
+def test_a_journal_that_the_system_withholds_is_not_called_damaged(tmp_path: Path) -> None:
+    """Whoever may not read it is told so, and whom to ask."""
+    folder = tmp_path / "20260102-030405-items"
+    folder.mkdir()
+    (folder / "journal.sqlite").symlink_to("journal.sqlite")  # a loop: root may read whatever can be read
+    with pytest.raises(InputError, match="its journal cannot be read: Too many levels") as raised:
+        find_run(tmp_path, folder.name)
+    assert raised.value.remedy == "Ask for it as the user that ran it."
+
+
 def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
     """Whether it is the same run cannot be told; one of another file, or with --restart, is passed over."""
     folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)

@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_questions_on_a_terminal(tmp_path: Path) -> None:
     """Wrong answers are refused at once in the configuration's own words, empty ones take the default."""
-    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "y", "", "tgram://x", "env:TELL"]
+    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "sure", "y", "", "tgram://x", "env:TELL"]
     code, shown = converse(tmp_path, answers)
     assert code == 0, shown
     assert said(tmp_path / "config.yaml") == {
@@ -149,7 +149,9 @@ def test_questions_on_a_terminal(tmp_path: Path) -> None:
     assert "! sending.rate_per_s must be more than 0." in shown
     assert "! nightly.notify must say where" in shown
     assert shown.count(SECRET) == 1  # the terminal's own echo of what was typed
+    assert "! Please answer y or n." in shown
     assert "Written: config.yaml" in shown
+    assert "batch-updater nightly runs the files of the inbox" in shown
     assert all(len(line) < 80 for line in shown.splitlines())
 
 

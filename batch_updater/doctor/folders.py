@@ -34,7 +34,17 @@ def folder_findings(config: Config) -> Iterator[Finding]:
         yield _folder("done", nightly.done or beside / "done", "nightly.done")
         yield _folder("attention", nightly.attention or beside / "attention", "nightly.attention")
     if nightly.metrics:
-        yield _folder_of_somebody("metrics", nightly.metrics.parent, "nightly.metrics")
+        yield _metrics(nightly.metrics)
+
+
+def _metrics(path: Path) -> Finding:
+    if path.is_dir():
+        return Finding("metrics", Status.WRONG, f"{path} is a folder.", "Name a file in it under nightly.metrics.")
+    found = _folder_of_somebody("metrics", path.parent, "nightly.metrics")
+    if found.status is Status.OK and path.suffix != ".prom":
+        remedy = "Let its name end in .prom: node_exporter reads no others."
+        return Finding("metrics", Status.WARNING, found.message, remedy)
+    return found
 
 
 def _folder_of_somebody(check: str, path: Path, key: str) -> Finding:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.description import Location
 from batch_updater.errors import InputError, Place
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, column_letters
@@ -216,11 +217,14 @@ def _find_missing(endpoint: Endpoint, constants: Collection[str], findings: _Fin
     known = {*findings.field_at.values(), *findings.in_doubt, *constants}
     for described in endpoint.fields:
         if described.required and described.name not in known:
+            # Which record a row is about is the row's own.
+            same = (
+                f", or give all rows the same value with --set {described.name}={described.example or 'VALUE'}"
+                if described.location is not Location.PATH
+                else ""
+            )
             findings.faults.append(
-                _Fault(
-                    f"There is no column {described.name}, which every row needs. Add one, or give all rows the same "
-                    f"value with --set {described.name}={described.example or 'VALUE'}."
-                )
+                _Fault(f"There is no column {described.name}, which every row needs. Add one{same}.")
             )
     if not any(described.name in known for described in endpoint.body_fields):
         names = ", ".join(described.name for described in endpoint.body_fields)

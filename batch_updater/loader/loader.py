@@ -17,7 +17,7 @@ from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
 from batch_updater.loader.sheets.choice import Sheet, choose_sheet, is_blank_row
 from batch_updater.loader.sheets.opening import open_source
-from batch_updater.model import TEMPLATE_SHEET, Job, column_letters
+from batch_updater.model import TEMPLATE_SHEET, TO_FIX, Job, column_letters
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ class Table:
     def sheet(self) -> str | None:
         """Name of the sheet that is read; None if the format has no sheets."""
         return self._sheet.name
+
+    @property
+    def is_to_fix(self) -> bool:
+        """Whether it is the sheet of a results workbook from which rows are run again."""
+        return self._sheet.ours and self._sheet.name == TO_FIX
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
+_OF_GROUP = 0o060
 _CHANGED = "it was changed while it was moved"
 
 
@@ -43,11 +45,9 @@ def put_away(
     that was waiting, it stays, and what was made of the other is put away, with `read`, a copy of it. Raises OSError.
     """
     file = waiting.path
-    folder = place / day.isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder_of(day, place)
     target = _free_name(folder, file.name, f"{file.name}.txt" if note else None)
-    # Whoever may read the file may read what became of it.
-    mode = _mode(file) & 0o666
+    mode = _mode(file, folder)
     workbook = written = None
     if results is not None:
         workbook = _copied(results, _free_name(folder, results.name, None), mode)
@@ -67,11 +67,26 @@ def put_away(
     return Filed(target, workbook, written)
 
 
-def _mode(file: Path) -> int:
+def _folder_of(day: date, place: Path) -> Path:
+    """Make the folder of a day, as open as the one it lies in: whoever may put files there may do so here."""
+    place.mkdir(parents=True, exist_ok=True)
+    folder = place / day.isoformat()
+    if not folder.is_dir():
+        before = os.umask(0)  # a chmod afterwards would take away what the folder of a group hands down
+        try:
+            folder.mkdir(mode=place.stat().st_mode & 0o777, exist_ok=True)
+        finally:
+            os.umask(before)
+    return folder
+
+
+def _mode(file: Path, folder: Path) -> int:
+    """Return the mode of what is made: for whoever may read the file, and for a group that may change the folder."""
     try:
-        return file.stat().st_mode
+        mode = file.stat().st_mode & 0o666
     except FileNotFoundError:
-        return _PRIVATE  # somebody has taken it away
+        mode = _PRIVATE  # somebody has taken it away
+    return mode | (_OF_GROUP if folder.stat().st_mode & stat.S_IWGRP else 0)
 
 
 def _free_name(folder: Path, name: str, companion: str | None) -> Path:

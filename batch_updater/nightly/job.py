@@ -6,6 +6,7 @@ import time
 import traceback
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater import pipeline
@@ -56,8 +57,10 @@ _NO_TURN = "The job ended before its turn; it stays in the inbox for the next ti
 _CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
 _REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
 
+_BY_HAND = "by hand with the configuration of the job (--config)"
+
 _NEWER_MAY_BE_SENT = (
-    "Newer files may have been sent since: if none of them has the same records, run it by hand with --yes, which "
+    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and --yes, which "
     "goes on with the rows that are not done; if one has, take those rows out first, or leave it."
 )
 _FAILED_TWICE = (
@@ -314,9 +317,10 @@ class Job:
 
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
-            return pipeline.Run(begun, pipeline.Options(), self._environ).execute(None, self._interrupts)
+            options = pipeline.Options(inbox=self._config.nightly.inbox)
+            return pipeline.Run(begun, options, self._environ).execute(None, self._interrupts)
         except CredentialsError as error:
-            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
+            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy, error.exit_code)
 
     def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
@@ -327,7 +331,7 @@ class Job:
                 file,
                 f"Nothing of it was sent: its run of {began} is unfinished, and was left for more than 36 hours. "
                 "Going on with it could overwrite changes that others have made since.",
-                "To go on all the same, run the file by hand with --yes; to send every row anew, add --restart.",
+                f"To go on all the same, run the file {_BY_HAND} and --yes; to send every row anew, add --restart.",
             )
         past = None if resumed else applied_before(self._config.results.folder, begun.identity)
         if past is None:
@@ -340,9 +344,9 @@ class Job:
             return None
         return _for_person(
             file,
-            f"It was not applied again: a file with the same content was applied on {_day_and_time(past.started_at)} "
-            f"({past.input}, run {past.folder.name}).",
-            "If it is meant, run it by hand, or set nightly.repeat to allow; if not, delete it.",
+            f"It was not applied again: a file with the same content was applied on {moment(past.started_at)} "
+            f"({PurePath(past.input).name}, run {past.folder.name}).",
+            f"If it is meant, run it {_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
         )
 
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
@@ -466,12 +470,16 @@ def _result(file: Waiting, verdict: Verdict, note: str, made: _Tonight) -> FileR
 
 
 def _stopped(file: Waiting, trouble: Trouble, made: _Tonight) -> _Stopped:
-    return _Stopped(trouble, _result(file, Verdict.LEFT, f"Left in the inbox: {trouble.message}", made))
+    note = f"Left in the inbox: {trouble.message}"
+    if made.runs:
+        summary = made.runs[-1].summary
+        note += f" {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done."
+    return _Stopped(trouble, _result(file, Verdict.LEFT, note, made))
 
 
 def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
     verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
-    note = f"It was run on {_day_and_time(past.started_at)}; only the moving was missing."
+    note = f"It was run on {moment(past.started_at)}; only the moving was missing."
     told = past.parts[-1].results
     workbook = past.folder / told if told and (past.folder / told).exists() else None
     return _Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
@@ -482,11 +490,11 @@ def _half_done(file: Waiting, past: PastRun, begun: Begun) -> _Settled:
     changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
     return _for_person(
         file,
-        f"Nothing of it was sent: its run of {_day_and_time(past.started_at)} ({past.input}, run {past.folder.name}) "
-        f"is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not done, and it is not "
-        f"gone on with, because this has changed since: {changed}.",
-        "To go on with it, undo that change and run the file by hand; to send every row anew as it is set up now, run "
-        "it by hand without undoing it.",
+        f"Nothing of it was sent: its run of {moment(past.started_at)} ({PurePath(past.input).name}, run "
+        f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
+        f"done, and it is not gone on with, because this has changed since: {changed}.",
+        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up now, "
+        "run it so without undoing it.",
     )
 
 
@@ -507,15 +515,11 @@ def _faulty(file: Waiting, made: _Tonight) -> _Settled:
     settled = _for_person(
         file,
         "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
-        "See the log of the job for the fault and report it; then run the file by hand, which goes on where it ended.",
+        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
+        "ended.",
         made,
     )
     return replace(settled, result=replace(settled.result, fault=True))
-
-
-def _day_and_time(at: datetime) -> str:
-    local = at.astimezone()
-    return f"{local.day} {local:%B %Y at %H:%M}"
 
 
 def _in_a_line(file: FileResult) -> str:

@@ -53,14 +53,14 @@ class MemoryFile:
     """Keeps the memory of the nights over one inbox in the folder of results, where those of others may lie."""
 
     def __init__(self, folder: Path, inbox: Path | None) -> None:
-        self._path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
+        self.path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
         self._memory: Memory | None = None
 
     @property
     def memory(self) -> Memory:
         """What is remembered; read when it is first asked for, which is when the lock is held."""
         if self._memory is None:
-            self._memory = _read(self._path)
+            self._memory = _read(self.path)
         return self._memory
 
     def take_in_hand(self, file: Waiting, since: datetime) -> None:
@@ -91,8 +91,8 @@ class MemoryFile:
 
     def _keep(self, memory: Memory) -> None:
         text = json.dumps(asdict(memory), default=datetime.isoformat)
-        private_folder(self._path.parent)
-        write_whole(self._path, lambda draft: _write(draft, text))
+        private_folder(self.path.parent)
+        write_whole(self.path, lambda draft: _write(draft, text))
         self._memory = memory
 
 

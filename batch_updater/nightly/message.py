@@ -37,6 +37,8 @@ class Message:
     subject: str
     body: str
     attachments: tuple[Path, ...]
+    kind: str
+    """`failure` after trouble of the job, `warning` where a file needs somebody, else `success`: apprise's words."""
 
 
 def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
@@ -56,26 +58,47 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
     recovered = has_recovered(night, last_exit_code)
     lead = "The job works again. " if recovered else ""
     body = "\n".join([f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)])
-    return Message(f"batch-updater: {lead}{night.verdict}".rstrip("."), body, tuple(_attachments(night)))
+    subject = f"batch-updater: {lead}{night.verdict}".rstrip(".")
+    return Message(subject, body, tuple(_attachments(night)), kind_of(night))
+
+
+def kind_of(night: Night) -> str:
+    """Return how bad it is, in apprise's words."""
+    if not night.has_worked:
+        return "failure"
+    return "success" if night.exit_code == ExitCode.OK else "warning"
 
 
 def _trouble(night: Night) -> Iterator[str]:
     if night.trouble:
         yield night.trouble.advice
-        yield "The files that were not done stay in the inbox; the next start of the job goes on with them."
+        if night.of(Verdict.LEFT) or night.of(Verdict.AGAIN):
+            yield "The files that were not done stay in the inbox; the next start of the job goes on with them."
 
 
 def _files(night: Night) -> Iterator[str]:
-    files = [
-        file for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE, Verdict.LEFT) for file in night.of(verdict)
-    ]
-    for file in files[:_FILES_NAMED]:
-        yield f"{file.name}: {_IN_WORDS[file.verdict]}"
-        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(file))
+    named = 0
+    for alike in _alike(night):
+        names = [file.name for file in alike[: _FILES_NAMED - named]]
+        if not names:
+            break
+        named += len(names)
+        yield f"{', '.join(names)}: {_IN_WORDS[alike[0].verdict]}"
+        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(alike[0]))
         yield ""
-    if more := len(files[_FILES_NAMED:]):
+    if more := len(night.files) - named:
         yield f"And {more:,} more; the log of the job names them."
         yield ""
+
+
+def _alike(night: Night) -> Iterator[list[FileResult]]:
+    """Yield the files one by one, those that need somebody first; but together those left for the same reason."""
+    for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE):
+        yield from ([file] for file in night.of(verdict))
+    left: dict[str, list[FileResult]] = {}
+    for file in night.of(Verdict.LEFT):
+        left.setdefault(file.note, []).append(file)
+    yield from left.values()
 
 
 def _details(file: FileResult) -> Iterator[str]:

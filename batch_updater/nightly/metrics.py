@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from batch_updater.nightly.night import Night
+    from batch_updater.nightly.night import FileResult, Night
 
 LIMIT_S = 10.0
 _FOR_EVERYBODY = 0o644
 _LAST_SUCCESS = "batch_updater_last_success_timestamp_seconds"
-_PLACES = {
-    Verdict.DONE: "done", Verdict.ATTENTION: "attention", Verdict.AGAIN: "inbox", Verdict.LEFT: "inbox",
-}  # fmt: skip
+_INBOX = "inbox"
+_PLACES = (Verdict.DONE.value, Verdict.ATTENTION.value, _INBOX)
 
 
 def write_metrics(path: Path | None, night: Night, limit_s: float = LIMIT_S) -> str | None:
@@ -72,9 +71,14 @@ def _registry(night: Night, last_success_s: float) -> CollectorRegistry:
     files = Gauge(
         "batch_updater_last_run_files", "Files of the last night by where they are now.", ["place"], registry=registry
     )
-    for verdict, place in _PLACES.items():
-        files.labels(place).inc(len(night.of(verdict)))
+    for place in _PLACES:
+        files.labels(place).set(sum(_place(file) == place for file in night.files))
     return registry
+
+
+def _place(file: FileResult) -> str:
+    """Return where a file is now: one that needs attention may lie in the inbox still."""
+    return file.verdict.value if file.moved_to else _INBOX
 
 
 def _figures(night: Night, last_success_s: float) -> tuple[tuple[str, str, float], ...]:

@@ -64,6 +64,7 @@ def _send(url: str, message: Message) -> str | None:
         title=message.subject,
         body=message.body,
         body_format=apprise.NotifyFormat.TEXT,
+        notify_type=apprise.NotifyType(message.kind),
         attach=attached if attached and service.attachment_support else None,
     )
     return None if sent else "the service does not take it or cannot be reached"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -46,3 +47,7 @@ def _get(address: str, sign: str, limit_s: float) -> str | None:
             return None
     except urllib.error.HTTPError as error:
         return f"it answers {error.code}"
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):
+            return "no secure connection to it can be made"
+        return f"it cannot be reached ({getattr(error.reason, 'strerror', None) or 'no connection'})"

@@ -13,7 +13,7 @@ from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
 from batch_updater.nightly.job import Job, required_inbox
 from batch_updater.nightly.memory import MemoryFile
-from batch_updater.nightly.message import Message, compose, is_due
+from batch_updater.nightly.message import Message, compose, is_due, kind_of
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
@@ -78,14 +78,18 @@ class _Teller:
         try:
             self.memory.end(int(night.exit_code))
         except OSError as error:
-            self._failed(f"How the night ended could not be noted: {error.strerror}.")
+            path = self.memory.path
+            self._failed(
+                f"How the night ended could not be noted in {path}: {error.strerror}. See that the job may write there."
+            )
 
     def _notify(self, night: Night, last: int | None) -> None:
         try:
             message = compose(night, last)
         except Exception as error:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
             self._failed(f"The message could not be composed ({type(error).__name__}); the verdict alone was sent.")
-            message = Message(f"batch-updater: {night.verdict}", f"{night.verdict}\nSee the log of the job.", ())
+            body = f"{night.verdict}\nSee the log of the job."
+            message = Message(f"batch-updater: {night.verdict}", body, (), kind_of(night))
         for failure in notify(message, self._config.nightly.notify, self._environ):
             self._failed(failure)
 

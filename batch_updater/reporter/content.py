@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from batch_updater.model import OutcomeKind
-from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+from batch_updater.summary import NEEDS_PERSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +52,13 @@ class Progress:
 
 def what_next(facts: RunFacts, summary: Summary, workbook: str | None = None) -> str:
     """Return what a person should do now; `workbook` is the name of the workbook where it is not the reader's own."""
-    this, name = (f"the workbook {workbook}", workbook) if workbook else ("this workbook", "THIS-WORKBOOK")
     if not summary.rows:
         return "Nothing is to be done."
-    if facts.command == "check" and summary.total(NEEDS_PERSON):
+    return _after_check(facts, summary) if facts.command == "check" else _after_run(facts, summary, workbook)
+
+
+def _after_check(facts: RunFacts, summary: Summary) -> str:
+    if summary.total(NEEDS_PERSON):
         source = PurePath(facts.input_path).name
         if facts.is_over_guard:
             return f"Correct these cells in {source} and check again: as it is, a guard is exceeded (see the notes)."
@@ -63,37 +66,34 @@ def what_next(facts: RunFacts, summary: Summary, workbook: str | None = None) ->
             f"Correct these cells in {source} and check again. Or run it as it is, {_run_command(facts)}: the "
             "good rows are sent, and the workbook of that run lets you repair the others."
         )
-    if _is_gone_on_with(facts, summary):
-        if facts.command == "check":
-            return "Check again: not every record was read."
+    if summary.is_gone_on_with(facts.stop):
+        return "Check again: not every record was read."
+    if facts.is_over_guard:
         return (
-            "Start the same run again: it goes on with the rows that are not done (the nightly job does so by itself)."
+            "A guard is exceeded (see the notes): correct the file. If it is as it should be, send it: "
+            f"{_run_command(facts)} --override-guards"
         )
-    if summary.total(NEEDS_PERSON):
-        return (
-            f'Repair the coloured cells on the sheet "To fix", save {this} and run it again: '
-            f"batch-updater run {name}. It sends just those rows."
-        )
-    if facts.command == "check":
-        if facts.is_over_guard:
-            return (
-                "A guard is exceeded (see the notes): correct the file. If it is as it should be, send it: "
-                f"{_run_command(facts)} --override-guards"
-            )
-        return f"Send them: {_run_command(facts)}"
-    return "Nothing is to be done."
+    return f"Send them: {_run_command(facts)}"
+
+
+def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
+    if summary.is_gone_on_with(facts.stop):
+        if facts.inbox:
+            return "The next night goes on with the rows that are not done, as long as the file lies in the inbox."
+        return "Start the same run again: it goes on with the rows that are not done."
+    if not summary.total(NEEDS_PERSON):
+        return "Nothing is to be done."
+    this, name = (f"the workbook {workbook}", workbook) if workbook else ("this workbook", "THIS-WORKBOOK")
+    repair = f'Repair the coloured cells on the sheet "To fix", save {this} and'
+    if facts.inbox:
+        return f"{repair} put it into the inbox, {facts.inbox}: the next night sends just those rows."
+    again = facts.invocation.repaired(name) if facts.invocation else ("run", name)
+    return f"{repair} run it again: {shlex.join(('batch-updater', *again))}. It sends just those rows."
 
 
 def _run_command(facts: RunFacts) -> str:
     """Return the command that sends what was checked."""
     return " ".join(("batch-updater run", PurePath(facts.input_path).name, *facts.run_options))
-
-
-def _is_gone_on_with(facts: RunFacts, summary: Summary) -> bool:
-    """Whether starting the same again does more of it: not where rows only wait for one that has to be repaired."""
-    again = summary.total(RUN_AGAIN)
-    only_wait = facts.stop is None and summary[OutcomeKind.NOT_SENT] == again and summary.total(NEEDS_PERSON)
-    return bool(again and not only_wait)
 
 
 def ended_early(stop: Stop) -> str:
@@ -110,9 +110,10 @@ def told_facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]
     """Yield name and value of each fact that there is."""
     lasted_s = (facts.finished_at - facts.started_at).total_seconds()
     rate = f" ({facts.requests / lasted_s:,.1f} a second)" if facts.requests and lasted_s > 0 else ""
+    name = PurePath(facts.input_path).name
     entries = (
         ("When", f"{facts.started_at:%Y-%m-%d %H:%M:%S} UTC, {lasted_s:,.1f} s"),
-        ("File", facts.input_path),
+        ("File", f"{name}, from the inbox {facts.inbox}" if facts.inbox else facts.input_path),
         ("sha256", facts.input_sha256),
         ("Sheet", facts.sheet or ""),
         ("API", f"{facts.base_url or 'none'}, {endpoint.method} {endpoint.path} ({facts.endpoint})"),

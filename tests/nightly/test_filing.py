@@ -102,3 +102,28 @@ def test_a_file_that_was_replaced_stays(tmp_path: Path) -> None:
     assert filed.file is None
     assert file.read_text(encoding="utf-8") == "other rows"
     assert names(tmp_path / "to" / "2026-11-24") == {"a-results.xlsx": "outcomes", "a.csv.txt": "note"}
+
+
+@pytest.mark.parametrize(
+    ("of_place", "of_file", "of_day", "of_made"),
+    [(0o2770, 0o600, 0o2770, 0o660), (0o755, 0o600, 0o755, 0o600), (0o775, 0o644, 0o775, 0o664)],
+)
+def test_a_group_that_may_change_the_place_may_change_what_is_put_there(
+    tmp_path: Path, of_place: int, of_file: int, of_day: int, of_made: int
+) -> None:
+    """Whatever the umask: a workbook is repaired where it lies, and moved from there; nobody else gains a right."""
+    place, file, workbook = tmp_path / "to", tmp_path / "a.csv", tmp_path / "a-results.xlsx"
+    place.mkdir()
+    place.chmod(of_place)
+    for made in (file, workbook):
+        made.write_text("rows", encoding="utf-8")
+        made.chmod(of_file)
+    before = os.umask(0o027)
+    try:
+        filed = put_away(waiting(file), place, DAY, workbook, "note")
+    finally:
+        os.umask(before)
+    assert filed.results
+    assert filed.note
+    assert filed.results.parent.stat().st_mode & 0o7777 == of_day
+    assert [path.stat().st_mode & 0o777 for path in (filed.results, filed.note)] == [of_made] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,13 +28,15 @@ def samples(path: Path) -> dict[str, float]:
 def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
     """Rows by outcome, requests, files by place and the times are written, with their units."""
     path = tmp_path / "night.prom"
-    made = night(file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, updated=1, rejected=2), file(Verdict.LEFT))
+    done, attention = file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, updated=1, rejected=2)
+    moved = (replace(one, moved_to=tmp_path / one.name) for one in (done, attention))
+    made = night(*moved, file(Verdict.LEFT), file(Verdict.ATTENTION))  # the last has lain there for too long
     assert write_metrics(path, made) is None
     assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: somebody else collects it
     found = samples(path)
     assert (found["last_run_rows/updated"], found["last_run_rows/rejected"], found["last_run_rows/failed"]) == (4, 2, 0)
-    assert [found[f"last_run_{name}"] for name in ("requests", "retries", "throttled_requests")] == [15, 6, 3]
-    assert [found[f"last_run_files/{place}"] for place in ("done", "attention", "inbox")] == [1, 1, 1]
+    assert [found[f"last_run_{name}"] for name in ("requests", "retries", "throttled_requests")] == [20, 8, 4]
+    assert [found[f"last_run_files/{place}"] for place in ("done", "attention", "inbox")] == [1, 1, 2]
     assert (found["last_run_duration_seconds"], found["last_run_exit_code"]) == (60, 1)
     assert found["last_run_timestamp_seconds"] == STARTED.timestamp() + 60
     assert found["last_success_timestamp_seconds"] == 0

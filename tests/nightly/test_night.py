@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.nightly.message import compose, is_due
+from batch_updater.nightly.message import compose, is_due, kind_of
 from batch_updater.nightly.night import FileResult, Night, Verdict
 from tests.nightly.made import LOCKED, QUOTA, file, night
 
@@ -96,3 +96,26 @@ def test_a_message_has_an_end() -> None:
     assert body.startswith("1 file needs you. 80 files are done.\n\nlast.csv: needs you")
     assert "And 31 more; the log of the job names them." in body
     assert len(body) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [(night(DONE, LEFT), "success"), (night(DONE, ATTENTION), "warning"), (night(AGAIN), "failure"),
+     (night(DONE, trouble=QUOTA), "failure")],
+)  # fmt: skip
+def test_a_message_says_how_bad_it_is(made: Night, kind: str) -> None:
+    """Services show it by a colour, and let people choose what wakes them."""
+    assert (kind_of(made), compose(made, None).kind) == (kind, kind)
+
+
+def test_files_left_for_the_same_reason_are_told_together() -> None:
+    """A job that ended early says once why the others had no turn."""
+    left = [FileResult(f"{at}.csv", Verdict.LEFT, "The job ended before its turn.") for at in range(3)]
+    body = compose(night(*left, FileResult("x.csv", Verdict.LEFT, "It grows."), trouble=QUOTA), None).body
+    assert "0.csv, 1.csv, 2.csv: left in the inbox\n    The job ended before its turn.\n\nx.csv: left" in body
+
+
+def test_what_is_not_there_is_not_said_to_wait() -> None:
+    """Where the inbox itself was missing no file stays in it."""
+    assert "stay in the inbox" not in compose(night(trouble=QUOTA), None).body
+    assert "stay in the inbox" in compose(night(LEFT, trouble=QUOTA), None).body

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MESSAGE = Message("subject", "body", ())
+MESSAGE = Message("subject", "body", (), "warning")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
         first, third = notify(MESSAGE, recipients, {}, limit_s=8)
     assert first.startswith("The message was not sent to nightly.notify, number 1: ")
     assert "nightly.notify, number 3: the environment variable NOT_SET is not set" in third
-    assert [body["title"] for body in received.bodies()] == ["subject"]
+    assert [(body["title"], body["type"]) for body in received.bodies()] == [("subject", "warning")]
     assert "canary" not in first + third + "".join(capfd.readouterr())
 
 
@@ -65,7 +65,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
 def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
     """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
     with webhook() as received:
-        message = Message("subject", "body", (tmp_path / "gone.xlsx",))
+        message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
         assert list(notify(message, (f"json://{received.place}/told",), {})) == []
     assert [body["title"] for body in received.bodies()] == ["subject"]
 
@@ -85,3 +85,9 @@ def test_a_dead_health_check_is_said_without_its_address(silent: str) -> None:
     assert all(one and one.startswith("The health check (nightly.health_check) was not told: ") for one in said)
     assert "canary" not in str(said)
     assert ping(None, START, {}) is None
+
+
+def test_why_a_health_check_is_not_reached_is_said_in_words(closed_port: int) -> None:
+    """Not the name of an exception, and not the address, which is a secret."""
+    said = ping(f"http://127.0.0.1:{closed_port}/canary", SUCCESS, {})
+    assert said == "The health check (nightly.health_check) was not told: it cannot be reached (Connection refused)."

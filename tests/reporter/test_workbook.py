@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openpyxl
 import pytest
@@ -20,6 +20,7 @@ from batch_updater.model import (
     AllowedList,
     AllowedValue,
     Columns,
+    Invocation,
     Outcome,
     OutcomeKind,
     ReportRow,
@@ -97,6 +98,24 @@ def test_the_summary_says_the_verdict_and_counts_that_add_up(tmp_path: Path) -> 
     assert formulas[0].startswith("=SUM(")
     cached = openpyxl.load_workbook(path, data_only=True)["Summary"]
     assert 3 in {cell.value for line in cached.iter_rows() for cell in line}
+
+
+@pytest.mark.parametrize(
+    ("started", "said"),
+    [
+        ({"inbox": "/srv/in"}, "put it into the inbox, /srv/in: the next night sends just those rows."),
+        (
+            {"invocation": Invocation("changes.xlsx", "/etc/b u.yaml", None, (("LanguageId", "1"),))},
+            "batch-updater run THIS-WORKBOOK --config '/etc/b u.yaml' --set LanguageId=1. It sends just those rows.",
+        ),
+        ({}, "batch-updater run THIS-WORKBOOK. It sends just those rows."),
+    ],
+)
+def test_what_next_fits_how_the_run_was_started(tmp_path: Path, started: dict[str, Any], said: str) -> None:
+    """By hand it is the command with its configuration and constants, by night the inbox."""
+    path = tmp_path / "r.xlsx"
+    write(path, [invalid(4)], facts=replace(facts(), **started))
+    assert said in str(sheet(path, "Summary")["A2"].value)
 
 
 def test_a_stop_is_said_only_where_rows_are_not_done(tmp_path: Path) -> None:
