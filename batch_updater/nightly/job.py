@@ -320,7 +320,7 @@ class Job:
             options = pipeline.Options(inbox=self._config.nightly.inbox)
             return pipeline.Run(begun, options, self._environ).execute(None, self._interrupts)
         except CredentialsError as error:
-            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy, error.exit_code)
+            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
 
     def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
