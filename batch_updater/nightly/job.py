@@ -16,6 +16,7 @@ from batch_updater.errors import (
     CredentialsError,
     EndpointError,
     ExitCode,
+    InputError,
     JournalError,
     LockedError,
     ResultsError,
@@ -502,10 +503,12 @@ def _refused(file: Waiting, error: BatchUpdaterError, made: _Tonight) -> _Settle
     """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
     if stamp_of(file.path) != file.stamp:
         return _changed(file, made)
-    return _for_person(file, error.message, error.remedy, made)
+    remedy = f"{error.remedy} Then put it into the inbox again." if isinstance(error, InputError) else error.remedy
+    return _for_person(file, error.message, remedy, made)
 
 
 def _for_person(file: Waiting, message: str, remedy: str, made: _Tonight | None = None) -> _Settled:
+    message = message.replace(str(file.path), file.path.name)  # it will have left the inbox
     note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
     result = _result(file, Verdict.ATTENTION, f"{message} {remedy}".strip(), made or _Tonight())
     return _Settled(result, result.results, note)
