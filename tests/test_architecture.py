@@ -51,13 +51,15 @@ def test_the_words_import_no_stage() -> None:
 
 
 def test_only_the_pipeline_knows_all_three_stages() -> None:
-    """No module but pipeline.py imports loader, sender and reporter."""
-    knowing = [
-        module.name
-        for module in modules()
-        if all(any(name.startswith(f"batch_updater.{stage}.") for name in imports(module)) for stage in STAGES)
-    ]
-    assert knowing == ["pipeline.py"]
+    """No module outside pipeline/ imports loader, sender and reporter, and the pipeline knows all of them."""
+    known = {stage: {module for module in modules() if imports_of_stage(module, stage)} for stage in STAGES}
+    knowing = set.intersection(*known.values())
+    assert all(module.parent.name == "pipeline" for module in knowing), knowing
+    assert all(any(module.parent.name == "pipeline" for module in found) for found in known.values())
+
+
+def imports_of_stage(module: Path, stage: str) -> bool:
+    return any(name.startswith(f"batch_updater.{stage}.") for name in imports(module))
 
 
 def test_the_sandbox_shares_nothing_with_the_client() -> None:

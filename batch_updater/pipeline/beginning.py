@@ -1,0 +1,173 @@
+"""A run that holds its lock and has its folder: a new one, or one more part of an earlier one."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater import snapshot as snapshots
+from batch_updater.errors import JournalError, ResultsError, UsageError
+from batch_updater.files import private_folder
+from batch_updater.guards import exceeded, needs_changes, require_none_exceeded
+from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
+from batch_updater.journal import journal_reader
+from batch_updater.lock import locked
+from batch_updater.pipeline.plan import Opened, Plan, open_source
+from batch_updater.wording import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from batch_updater.config import Config
+    from batch_updater.journal import EarlierRows
+    from batch_updater.loader.loader import Table
+    from batch_updater.model import AllowedList
+    from batch_updater.snapshot import Source
+
+
+_OLD = timedelta(days=1)
+"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
+
+
+class EarlierPart(NamedTuple):
+    """What the parts of a run before this one have come to."""
+
+    rows: EarlierRows
+    allowed: tuple[AllowedList, ...]
+    """Names that the API told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that holds its lock and has its folder; nothing has been sent."""
+
+    plan: Plan
+    folder: Path
+    identity: Identity
+    earlier: Earlier
+    overrides_guards: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand, the guards that are overridden included."""
+        plan = self.plan
+        over = exceeded(plan.config.guards, plan.table, plan.review) if self.overrides_guards else ()
+        return (*plan.notes, *(guard.override_note for guard in over))
+
+    @property
+    def needs_changes(self) -> bool:
+        """Whether every record has to be read before the first update: a guard asks for what would change."""
+        config = self.plan.config
+        return self.plan.reads_first and not self.overrides_guards and needs_changes(config.guards)
+
+    @property
+    def to_send(self) -> int:
+        """Good rows that are not done yet."""
+        resumed = self.earlier.resumed
+        return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
+
+    def earlier_part(self) -> EarlierPart | None:
+        """Return what the journal of the run that it goes on with knows; None if it is a new run."""
+        if self.earlier.resumed is None:
+            return None
+        with journal_reader(self.folder / JOURNAL) as journal:
+            return EarlierPart(journal.earlier_rows(), journal.allowed())
+
+    def sends(self, limit: int | None) -> int:
+        """Return how many rows will be sent, at most."""
+        if limit is None:
+            return self.to_send
+        part = self.earlier_part()
+        return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
+
+    def is_left_since(self, age: timedelta) -> bool:
+        """Whether nobody has gone on for so long with the run that it goes on with, or its clock was wrong."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
+
+    def require_recent(self) -> None:
+        """Raise UsageError if resuming needs a person's word."""
+        if self.is_old and self.to_send and self.earlier.resumed:
+            began = moment(self.earlier.resumed.started_at)
+            raise UsageError(
+                f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
+                "changes.",
+                remedy="To go on all the same, add --yes; to send every row anew, add --restart.",
+            )
+
+
+@contextmanager
+def begun(source: Source, config: Config, *, restart: bool = False, override_guards: bool = False) -> Iterator[Begun]:
+    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
+
+    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
+    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, and what `prepare`
+    raises.
+    """
+    parent, stem = config.results.folder, snapshots.stem_of(source)
+    with folder_faults(parent):
+        private_folder(parent)
+    with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
+        with folder_faults(parent):
+            folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
+        table: Table | None = None
+        try:
+            opened = open_source(source, config, folder)
+            table = opened.table
+            identity = _identity(opened)
+            earlier = earlier_run(parent, identity, opened.snapshot.source_path, stem, restart=restart)
+            if earlier.resumed:
+                opened = opened.in_folder_of(earlier.resumed)
+                shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
+            plan = opened.judged()
+            if not override_guards:
+                require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
+            yield Begun(plan, earlier.resumed.folder if earlier.resumed else folder, identity, earlier, override_guards)
+        finally:
+            if not (folder / JOURNAL).exists():
+                if table is not None:
+                    table.close()
+                shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+
+@contextmanager
+def folder_faults(folder: Path) -> Iterator[None]:
+    """Turn whatever fails in a folder of results into a ResultsError."""
+    try:
+        yield
+    except (OSError, JournalError) as error:
+        raise ResultsError(
+            f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
+            remedy="Free some space, or name another folder under results.folder in the configuration.",
+        ) from error
+
+
+def _identity(opened: Opened) -> Identity:
+    columns, settings = opened.table.columns, opened.config.input
+    reading = settings.model_dump(
+        mode="json", include={"header_row", "encoding", "date_order", "decimal", "clear_marker"}
+    )
+    described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
+    return Identity(
+        content=opened.snapshot.sha256,
+        sheet=opened.table.sheet,
+        mapping={
+            name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
+        },
+        constants=dict(settings.constants),
+        reading={name: None if value is None else str(value) for name, value in reading.items()},
+        description=hashlib.sha256(described).hexdigest(),
+        base_url=opened.config.api.base_url,
+        duplicates=settings.duplicates,
+    )

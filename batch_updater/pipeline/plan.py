@@ -1,0 +1,128 @@
+"""What would be done: the input copied, read and judged, nothing sent."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from batch_updater import snapshot as snapshots
+from batch_updater.config import settings_of
+from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import ConfigError, InputError, Place
+from batch_updater.guards import not_judged
+from batch_updater.loader.loader import open_table
+from batch_updater.whereabouts import whereabouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from batch_updater.config import Config
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.history import PastRun
+    from batch_updater.journal import EarlierRows
+    from batch_updater.loader.loader import Review, Table
+    from batch_updater.model import Job, Setting
+    from batch_updater.snapshot import Snapshot, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done: the input copied, read and judged, nothing sent."""
+
+    config: Config
+    description: Description
+    endpoint: Endpoint
+    snapshot: Snapshot
+    table: Table
+    review: Review
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether each record is read before its update: as asked, and always where a run is taken back."""
+        return self.config.sending.compare or self.table.expected is not None
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The configuration without secrets, who runs it, on which machine."""
+        return (*settings_of(self.config), *whereabouts())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand."""
+        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first))
+
+    def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
+        """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.
+
+        What is confirmed counts towards the limit.
+        """
+        judged_rows = self.table.judged(self.review)
+        good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
+        builder = RequestBuilder(self.endpoint)
+        for job in itertools.islice(good, limit):
+            if earlier is None or not earlier.is_confirmed(job.row, builder.build(job)):
+                yield job
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The input copied and its header row read."""
+
+    config: Config
+    description: Description
+    endpoint: Endpoint
+    snapshot: Snapshot
+    table: Table
+
+    def judged(self) -> Plan:
+        """Judge every row. Raises InputError."""
+        return Plan(self.config, self.description, self.endpoint, self.snapshot, self.table, self.table.review())
+
+    def in_folder_of(self, past: PastRun) -> Opened:
+        """Return the same from the copy that an earlier run made, and let go of this one. Raises InputError."""
+        self.table.close()
+        copy = past.folder / str(past.facts["input_file"])
+        if not copy.exists() or snapshots.sha256_of(copy) != self.snapshot.sha256:
+            snapshots.copy_again(self.snapshot, copy)
+        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
+        return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
+
+
+def open_source(source: Source, config: Config, folder: Path) -> Opened:
+    """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
+    description = read_description(config.api.endpoint)
+    endpoint = endpoint_of(description)
+    if config.sending.compare and endpoint.read is None:
+        raise ConfigError(
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Leave out --compare and sending.compare, or add x-read to the description.",
+        )
+    snapshot = snapshots.take(source, folder)
+    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
+    if table.expected is not None:
+        try:
+            require_read(endpoint)
+        except ConfigError as error:  # it is this file that asks for it
+            table.close()
+            raise InputError(error.message, remedy=error.remedy, place=Place(file=snapshot.name)) from error
+    return Opened(config, description, endpoint, snapshot, table)
+
+
+def prepare(source: Source, config: Config, folder: Path) -> Plan:
+    """Copy the input into the folder, read it and judge every row. Opens no connection.
+
+    Raises EndpointError and InputError.
+    """
+    return open_source(source, config, folder).judged()
+
+
+def require_read(endpoint: Endpoint) -> None:
+    """Raise ConfigError unless the endpoint describes how a record is read, which taking a run back needs."""
+    if endpoint.read is None:
+        raise ConfigError(
+            f"Taking a run back needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Add x-read to the description.",
+        )

@@ -1,0 +1,32 @@
+"""Every row with its outcome, once more and in file order, from the journal of its run."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.compare import changes_of
+from batch_updater.history import JOURNAL
+from batch_updater.journal import journal_reader
+from batch_updater.reckoning import settled_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.loader import Review, Table
+    from batch_updater.model import AllowedList, ReportRow, Stop
+    from batch_updater.reckoning import Changed
+
+
+def rows_of(folder: Path, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint) -> Iterator[ReportRow]:
+    """Go over the rows of a run whose journal lies in that folder; `stop`: why some had no turn."""
+    with journal_reader(folder / JOURNAL) as journal:
+        yield from settled_rows(table, review, journal.outcomes(), stop, how_changed(endpoint, journal.allowed()))
+
+
+def how_changed(endpoint: Endpoint, lists: Iterable[AllowedList]) -> Changed:
+    """Return what tells the changes of a row, given the names that were learned."""
+    return functools.partial(changes_of, endpoint, AllowedValues.of(endpoint, lists))
