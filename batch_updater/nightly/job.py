@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from batch_updater import pipeline
 from batch_updater.errors import (
@@ -16,21 +15,20 @@ from batch_updater.errors import (
     CredentialsError,
     EndpointError,
     ExitCode,
-    InputError,
     JournalError,
     LockedError,
     ResultsError,
 )  # fmt: skip
 from batch_updater.history import DamagedRun, applied_before, past_runs
-from batch_updater.journal import CONFIRMED
 from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.nightly import settling
 from batch_updater.nightly.filing import put_away
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
 from batch_updater.nightly.memory import Memory
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
+from batch_updater.nightly.settling import Passed, Settled, Stopped, Tonight
 from batch_updater.snapshot import sha256_of
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
-from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,38 +37,20 @@ if TYPE_CHECKING:
     from batch_updater.config import Config
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
-    from batch_updater.nightly.inbox import Skipped, Waiting
+    from batch_updater.nightly.inbox import Waiting
     from batch_updater.nightly.memory import MemoryFile
+    from batch_updater.nightly.settling import Ran
     from batch_updater.pipeline import Begun, Finished
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
-_STALE = timedelta(days=1)
-"""What is not finished for longer is not under way any more."""
 _ENDS_THE_JOB = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
     StopReason.INTERRUPTED, StopReason.DISK,
 })  # fmt: skip
 """Stops that the next file would meet as well."""
-_NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
-_CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
-_REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
-
-_BY_HAND = "by hand with the configuration of the job (--config)"
-
-_NEWER_MAY_BE_SENT = (
-    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and --yes, which "
-    "goes on with the rows that are not done; if one has, take those rows out first, or leave it."
-)
-_FAILED_TWICE = (
-    "The API failed at {again:,} of its {rows:,} rows in two nights on end, and the other files do not wait for them "
-    "any longer."
-)
-_OVER = "Its rows are not all done, and the job does not go on with it: newer files have had their turn since."
-
-_Ran: TypeAlias = "FileResult | _Stopped | _Passed"
 
 
 def required_inbox(config: Config) -> Path:
@@ -87,42 +67,6 @@ def required_inbox(config: Config) -> Path:
             remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
         )
     return inbox
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """A file that was run to the end of this night's attempts, before it is put away."""
-
-    result: FileResult
-    workbook: Path | None = None
-    note: str = ""
-    """What is put beside the file for people; '' where the workbook says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stopped:
-    """A file at which the job ended: it stays in the inbox, whatever was done of it."""
-
-    trouble: Trouble
-    result: FileResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Passed:
-    """A file at whose rows the API failed one night more: whether it is the file or the service, the next ones tell."""
-
-    file: Waiting
-    result: FileResult
-    """What becomes of it if it is the service."""
-    trouble: Trouble | None
-
-
-@dataclass(slots=True)
-class _Tonight:
-    """What has been made of one file in this night."""
-
-    runs: list[Finished] = field(default_factory=list)
-    confirmed_before: int = 0
 
 
 class Job:
@@ -161,7 +105,7 @@ class Job:
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
         trouble = self._run_all(self._unfinished_first(found.finished))
-        self._add(*map(_skipped, found.skipped))
+        self._add(*map(settling.not_finished, found.skipped))
         return Night(inbox, tuple(self.results), trouble, self._started_at, time.monotonic() - self._clock)
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
@@ -177,20 +121,20 @@ class Job:
 
     def _run_all(self, files: Sequence[Waiting]) -> Trouble | None:
         waited_for: list[Waiting] = []
-        passed: list[_Passed] = []
+        passed: list[Passed] = []
         for at, file in enumerate(files):
-            settled = _waits(file, waited_for) or self._one(file)
+            settled = settling.waits(file, waited_for) or self._one(file)
             if passed and _result_of(settled).confirmed:  # the service works, then: it is those files
                 self._add(*(self._given_up(one) for one in passed))
                 passed.clear()
-            if isinstance(settled, _Passed) and not (settled.trouble and any(one.trouble for one in passed)):
+            if isinstance(settled, Passed) and not (settled.trouble and any(one.trouble for one in passed)):
                 passed.append(settled)
             elif isinstance(settled, FileResult):
                 self._add(settled)
                 waited_for += [file] if settled.verdict is Verdict.AGAIN else []
             else:
-                left = (FileResult(rest.path.name, Verdict.LEFT, _NO_TURN) for rest in files[at + 1 :])
-                ended = [settled] if isinstance(settled, _Passed) else []
+                left = (FileResult(rest.path.name, Verdict.LEFT, settling.NO_TURN) for rest in files[at + 1 :])
+                ended = [settled] if isinstance(settled, Passed) else []
                 self._add(*map(self._kept, passed + ended), *(() if ended else (settled.result,)), *left)
                 return settled.trouble
         self._add(*map(self._kept, passed))
@@ -201,90 +145,95 @@ class Job:
             self.results.append(result)
             self._say(f"{result.name}: {_in_a_line(result)}")
 
-    def _one(self, file: Waiting) -> _Ran:
+    def _one(self, file: Waiting) -> Ran:
         if self._interrupts.count:
-            return _stopped(
-                file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."), _Tonight()
+            return settling.stopped(
+                file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."), Tonight()
             )
         if stamp_of(file.path) != file.stamp:
-            return FileResult(file.path.name, Verdict.LEFT, _CHANGED)
-        tonight = _Tonight()
+            return FileResult(file.path.name, Verdict.LEFT, settling.CHANGED)
+        tonight = Tonight()
         try:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file, tonight)
-            return self._filed(file, settled) if isinstance(settled, _Settled) else settled
+            return self._filed(file, settled) if isinstance(settled, Settled) else settled
         except (OSError, JournalError) as error:
-            return _stopped(file, _disk(getattr(error, "strerror", None) or str(error)), tonight)
+            return settling.stopped(
+                file, settling.disk_trouble(getattr(error, "strerror", None) or str(error)), tonight
+            )
         except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
             self._complain(f"{file.path.name}:\n{traceback.format_exc()}")
-            return self._filed(file, _faulty(file, tonight))
+            return self._filed(file, settling.faulty(file, tonight))
 
-    def _attempted(self, file: Waiting, made: _Tonight) -> _Settled | _Stopped | _Passed:
+    def _attempted(self, file: Waiting, made: Tonight) -> Settled | Stopped | Passed:
         """Run a file, once more if rows were not done; say what that comes to."""
         held = self._earlier.held(file)
         if held and held.is_over:
-            return _for_person(file, _OVER, _NEWER_MAY_BE_SENT, made)
+            return settling.over(file, made)
         while True:
             if settled := self._once(file, made):
                 return settled
 
-    def _once(self, file: Waiting, made: _Tonight) -> _Settled | _Stopped | _Passed | None:
+    def _once(self, file: Waiting, made: Tonight) -> Settled | Stopped | Passed | None:
         """Run a file one time; None if it is worth another."""
         try:
             with pipeline.begun(file.path, self._config) as begun:
                 return self._run_of(file, begun, made)
         except LockedError as error:
-            return _stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
+            return settling.stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
         except (ConfigError, EndpointError) as error:
-            return _stopped(file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made)
+            return settling.stopped(
+                file, Trouble("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT), made
+            )
         except ResultsError as error:
-            return _stopped(file, _disk(error.message, error.remedy), made)
+            return settling.stopped(file, settling.disk_trouble(error.message, error.remedy), made)
         except BatchUpdaterError as error:
-            return _refused(file, error, made)
+            return settling.refused(file, error, made)
 
-    def _run_of(self, file: Waiting, begun: Begun, made: _Tonight) -> _Settled | _Stopped | _Passed | None:
+    def _run_of(self, file: Waiting, begun: Begun, made: Tonight) -> Settled | Stopped | Passed | None:
         if stamp_of(file.path) != file.stamp:
-            return _changed(file, made)
+            return settling.replaced(file, made)
         if refused := self._not_run(file, begun):
             return refused
         if not made.runs and begun.earlier.resumed:
             made.confirmed_before = begun.earlier.resumed.confirmed
         finished = self._executed(begun)
         if isinstance(finished, Trouble):
-            return _stopped(file, finished, made)
+            return settling.stopped(file, finished, made)
         made.runs.append(finished)
         if trouble := _trouble_of(finished):
             return self._ended_by(file, trouble, made)
         return None if _is_worth_another(finished, len(made.runs)) else self._judged(file, made)
 
-    def _ended_by(self, file: Waiting, trouble: Trouble, made: _Tonight) -> _Stopped | _Passed:
-        stopped = _stopped(file, trouble, made)
+    def _ended_by(self, file: Waiting, trouble: Trouble, made: Tonight) -> Stopped | Passed:
+        ended = settling.stopped(file, trouble, made)
         if trouble.reason != StopReason.SERVICE_DOWN.value:
-            return stopped
-        return self._failed_at(file, stopped.result, trouble) or stopped
+            return ended
+        return self._failed_at(file, ended.result, trouble) or ended
 
-    def _judged(self, file: Waiting, made: _Tonight) -> _Settled | _Passed:
+    def _judged(self, file: Waiting, made: Tonight) -> Settled | Passed:
         """Return what becomes of a file that was run, nothing of which concerns other files."""
         last = made.runs[-1]
         again = last.summary.total(RUN_AGAIN)
         if last.stop and self._is_for_person(last):
             self._memory.give_up(file)
-            return _Settled(
-                _result(file, Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}", made), last.results
+            return Settled(
+                settling.file_result(file, Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}", made),
+                last.results,
             )
         if not again:
             verdict = Verdict.ATTENTION if last.summary.total(NEEDS_PERSON) else Verdict.DONE
-            return _Settled(_result(file, verdict, "", made), last.results)
+            return Settled(settling.file_result(file, verdict, "", made), last.results)
         if stamp_of(file.path) != file.stamp:
-            return _changed(file, made)
+            return settling.replaced(file, made)
         note = (
             f"{again:,} of {last.summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
         )
-        result = _result(file, Verdict.AGAIN, note, made)
+        result = settling.file_result(file, Verdict.AGAIN, note, made)
         passed = self._failed_at(file, result, None)
         if passed and result.confirmed and last.stop is None:  # at the same time it did others of its rows
-            return _given_up(file, result)
-        return passed or _Settled(result)
+            return settling.given_up(file, result)
+        return passed or Settled(result)
 
     def _is_for_person(self, finished: Finished) -> bool:
         """Whether the stop of a run is for a person: too many failures are only if the rows themselves were refused."""
@@ -293,7 +242,7 @@ class Job:
         refused = finished.summary[OutcomeKind.REJECTED] + finished.summary[OutcomeKind.DIFFERS]
         return refused >= (self._config.sending.failures_allowed(finished.summary.rows) or 0)
 
-    def _failed_at(self, file: Waiting, result: FileResult, trouble: Trouble | None) -> _Passed | None:
+    def _failed_at(self, file: Waiting, result: FileResult, trouble: Trouble | None) -> Passed | None:
         """Note that the API has failed at rows of a file; return it as passed over if it did so in the last night too.
 
         What is passed over counts as given up for the time being: a job killed meanwhile may have sent newer files.
@@ -303,9 +252,9 @@ class Job:
             self._memory.leave(file)
             return None
         self._memory.give_up(file)
-        return _Passed(file, result, trouble)
+        return Passed(file, result, trouble)
 
-    def _kept(self, passed: _Passed) -> FileResult:
+    def _kept(self, passed: Passed) -> FileResult:
         """Leave a file for the next night: nothing newer was done meanwhile."""
         try:
             self._memory.leave(passed.file)
@@ -313,8 +262,8 @@ class Job:
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
 
-    def _given_up(self, passed: _Passed) -> FileResult:
-        return self._filed(passed.file, _given_up(passed.file, passed.result))
+    def _given_up(self, passed: Passed) -> FileResult:
+        return self._filed(passed.file, settling.given_up(passed.file, passed.result))
 
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
@@ -323,39 +272,28 @@ class Job:
         except CredentialsError as error:
             return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
 
-    def _not_run(self, file: Waiting, begun: Begun) -> _Settled | None:
+    def _not_run(self, file: Waiting, begun: Begun) -> Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
         resumed = begun.earlier.resumed
         if resumed and begun.to_send and begun.is_left_since(_OLD):
-            began = moment(resumed.last_started_at)
-            return _for_person(
-                file,
-                f"Nothing of it was sent: its run of {began} is unfinished, and was left for more than 36 hours. "
-                "Going on with it could overwrite changes that others have made since.",
-                f"To go on all the same, run the file {_BY_HAND} and --yes; to send every row anew, add --restart.",
-            )
+            return settling.left_for_long(file, resumed)
         past = None if resumed else applied_before(self._config.results.folder, begun.identity)
         if past is None:
             return None
         if self._was_only_to_be_moved(file, past):
-            return _as_it_ended(file, past)
+            return settling.as_it_ended(file, past)
         if past.is_unfinished:
-            return _half_done(file, past, begun)
+            return settling.half_done(file, past, begun)
         if self._config.nightly.repeat == "allow":
             return None
-        return _for_person(
-            file,
-            f"It was not applied again: a file with the same content was applied on {moment(past.started_at)} "
-            f"({PurePath(past.input).name}, run {past.folder.name}).",
-            f"If it is meant, run it {_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
-        )
+        return settling.repeated(file, past)
 
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
         """Whether an earlier night was killed after it had run this very file and before it was moved."""
         held = self._earlier.held(file)
         return bool(held and not past.is_unfinished and past.ended_at and past.ended_at >= held.since)
 
-    def _filed(self, file: Waiting, settled: _Settled) -> FileResult:
+    def _filed(self, file: Waiting, settled: Settled) -> FileResult:
         """Put a file away; one for which that fails stays, and a person is told."""
         result = settled.result
         if result.verdict in (Verdict.AGAIN, Verdict.LEFT):
@@ -366,7 +304,7 @@ class Job:
             note = f"{result.note} It could not be put away ({error.strerror}); the next night tries that again."
             return replace(result, verdict=Verdict.ATTENTION, note=note.strip())
 
-    def _moved(self, file: Waiting, settled: _Settled) -> FileResult:
+    def _moved(self, file: Waiting, settled: Settled) -> FileResult:
         """Put a file away, unless somebody has put another in its place while it was run. Raises OSError."""
         result = settled.result
         nightly = self._config.nightly
@@ -380,59 +318,17 @@ class Job:
         except OSError as error:  # it has gone all the same
             self._complain(f"{file.path.name}: that it was put away could not be noted: {error.strerror}.")
         if filed.file is None:
-            return replace(result, note=f"{result.note} {_REPLACED}".strip(), results=filed.results)
+            return replace(result, note=f"{result.note} {settling.REPLACED}".strip(), results=filed.results)
         return replace(result, moved_to=filed.file, results=filed.results)
 
 
-def _skipped(file: Skipped) -> FileResult:
-    """Return what becomes of a file that is not finished; what is not for so long is for a person, where it lies."""
-    if file.still_since is None or datetime.now(UTC) - file.still_since < _STALE:
-        return FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.")
-    note = (
-        f"Left in the inbox: {file.why}, and nothing has changed for more than a day. See that it is finished, or take "
-        "it away."
-    )
-    return FileResult(file.path.name, Verdict.ATTENTION, note)
-
-
-def _result_of(settled: _Ran) -> FileResult:
+def _result_of(settled: Ran) -> FileResult:
     return settled if isinstance(settled, FileResult) else settled.result
 
 
 def _copy_of(run: Path | None) -> Path | None:
     """Return the copy of the input in a run's folder: what was read, whatever lies in the inbox now."""
     return next(iter(sorted(run.glob("input.*"))), None) if run else None
-
-
-def _changed(file: Waiting, made: _Tonight) -> _Settled:
-    """Return what becomes of a file in whose place another is: the rows that are left of it are for a person."""
-    if not made.runs:
-        return _Settled(FileResult(file.path.name, Verdict.LEFT, _CHANGED))
-    again = made.runs[-1].summary.total(RUN_AGAIN)
-    message = f"{again:,} of its rows are not done, and the job cannot go on with them. {_REPLACED}"
-    return _for_person(file, message, f"What was read of it is put away with its workbook. {_NEWER_MAY_BE_SENT}", made)
-
-
-def _given_up(file: Waiting, result: FileResult) -> _Settled:
-    """Return a file at whose rows the API fails night after night as one for a person."""
-    summary = result.summary
-    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows) if summary else _OVER
-    asked = _for_person(file, message, _NEWER_MAY_BE_SENT)
-    return replace(
-        asked, result=replace(result, verdict=Verdict.ATTENTION, note=asked.result.note), workbook=result.results
-    )
-
-
-def _waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
-    """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
-    older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
-    if older is None:
-        return None
-    why = (
-        f"Left in the inbox: it is newer than {older.path.name}, whose rows are not all done; sent now, its values "
-        "could be overwritten by older ones. The next night goes on with both, in that order."
-    )
-    return FileResult(file.path.name, Verdict.LEFT, why)
 
 
 def _content(file: Waiting) -> str:
@@ -445,84 +341,12 @@ def _content(file: Waiting) -> str:
 def _trouble_of(finished: Finished) -> Trouble | None:
     if finished.stop and finished.stop.reason in _ENDS_THE_JOB:
         return Trouble(finished.stop.reason.value, finished.stop.message, finished.stop.advice)
-    return _disk(finished.fault) if finished.fault else None
-
-
-def _disk(message: str, advice: str = "") -> Trouble:
-    return Trouble(StopReason.DISK.value, message, advice or "See that there is space, and the right to write there.")
+    return settling.disk_trouble(finished.fault) if finished.fault else None
 
 
 def _is_worth_another(finished: Finished, starts: int) -> bool:
     """Whether running it again at once may get rows done: those that had their turn and met a fault."""
     return finished.stop is None and bool(finished.summary.total(RUN_AGAIN)) and starts < _STARTS_A_NIGHT
-
-
-def _result(file: Waiting, verdict: Verdict, note: str, made: _Tonight) -> FileResult:
-    """Return what became of a file, with whatever was made of it in this night."""
-    if not made.runs:
-        return FileResult(file.path.name, verdict, note)
-    runs, last = made.runs, made.runs[-1]
-    return FileResult(
-        file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
-        requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
-        throttled=sum(one.throttled for one in runs),
-        confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,
-    )  # fmt: skip
-
-
-def _stopped(file: Waiting, trouble: Trouble, made: _Tonight) -> _Stopped:
-    note = f"Left in the inbox: {trouble.message}"
-    if made.runs:
-        summary = made.runs[-1].summary
-        note += f" {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done."
-    return _Stopped(trouble, _result(file, Verdict.LEFT, note, made))
-
-
-def _as_it_ended(file: Waiting, past: PastRun) -> _Settled:
-    verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
-    note = f"It was run on {moment(past.started_at)}; only the moving was missing."
-    told = past.parts[-1].results
-    workbook = past.folder / told if told and (past.folder / told).exists() else None
-    return _Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
-
-
-def _half_done(file: Waiting, past: PastRun, begun: Begun) -> _Settled:
-    """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
-    return _for_person(
-        file,
-        f"Nothing of it was sent: its run of {moment(past.started_at)} ({PurePath(past.input).name}, run "
-        f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
-        f"done, and it is not gone on with, because this has changed since: {changed}.",
-        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up now, "
-        "run it so without undoing it.",
-    )
-
-
-def _refused(file: Waiting, error: BatchUpdaterError, made: _Tonight) -> _Settled:
-    """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
-    if stamp_of(file.path) != file.stamp:
-        return _changed(file, made)
-    remedy = f"{error.remedy} Then put it into the inbox again." if isinstance(error, InputError) else error.remedy
-    return _for_person(file, error.message, remedy, made)
-
-
-def _for_person(file: Waiting, message: str, remedy: str, made: _Tonight | None = None) -> _Settled:
-    message = message.replace(str(file.path), file.path.name)  # it will have left the inbox
-    note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
-    result = _result(file, Verdict.ATTENTION, f"{message} {remedy}".strip(), made or _Tonight())
-    return _Settled(result, result.results, note)
-
-
-def _faulty(file: Waiting, made: _Tonight) -> _Settled:
-    settled = _for_person(
-        file,
-        "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
-        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
-        "ended.",
-        made,
-    )
-    return replace(settled, result=replace(settled.result, fault=True))
 
 
 def _in_a_line(file: FileResult) -> str:

@@ -1,0 +1,226 @@
+"""What becomes of one file in a night, and in which words that is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.errors import (
+    BatchUpdaterError,
+    InputError,
+)  # fmt: skip
+from batch_updater.journal import CONFIRMED
+from batch_updater.model import StopReason
+from batch_updater.nightly.inbox import stamp_of
+from batch_updater.nightly.night import FileResult, Trouble, Verdict
+from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+from batch_updater.wording import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from batch_updater.history import PastRun
+    from batch_updater.nightly.inbox import Skipped, Waiting
+    from batch_updater.pipeline import Begun, Finished
+
+_STALE = timedelta(days=1)
+"""What is not finished for longer is not under way any more."""
+NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
+CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
+REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
+_BY_HAND = "by hand with the configuration of the job (--config)"
+_NEWER_MAY_BE_SENT = (
+    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and --yes, which "
+    "goes on with the rows that are not done; if one has, take those rows out first, or leave it."
+)
+_FAILED_TWICE = (
+    "The API failed at {again:,} of its {rows:,} rows in two nights on end, and the other files do not wait for them "
+    "any longer."
+)
+_OVER = "Its rows are not all done, and the job does not go on with it: newer files have had their turn since."
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A file that was run to the end of this night's attempts, before it is put away."""
+
+    result: FileResult
+    workbook: Path | None = None
+    note: str = ""
+    """What is put beside the file for people; '' where the workbook says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A file at which the job ended: it stays in the inbox, whatever was done of it."""
+
+    trouble: Trouble
+    result: FileResult
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A file at whose rows the API failed one night more: whether it is the file or the service, the next ones tell."""
+
+    file: Waiting
+    result: FileResult
+    """What becomes of it if it is the service."""
+    trouble: Trouble | None
+
+
+@dataclass(slots=True)
+class Tonight:
+    """What has been made of one file in this night."""
+
+    runs: list[Finished] = field(default_factory=list)
+    confirmed_before: int = 0
+
+
+Ran: TypeAlias = "FileResult | Stopped | Passed"
+
+
+def file_result(file: Waiting, verdict: Verdict, note: str, made: Tonight) -> FileResult:
+    """Return what became of a file, with whatever was made of it in this night."""
+    if not made.runs:
+        return FileResult(file.path.name, verdict, note)
+    runs, last = made.runs, made.runs[-1]
+    return FileResult(
+        file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
+        requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
+        throttled=sum(one.throttled for one in runs),
+        confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,
+    )  # fmt: skip
+
+
+def stopped(file: Waiting, trouble: Trouble, made: Tonight) -> Stopped:
+    """Return a file at which the job ends: it stays, and how far it has come is said."""
+    note = f"Left in the inbox: {trouble.message}"
+    if made.runs:
+        summary = made.runs[-1].summary
+        note += f" {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done."
+    return Stopped(trouble, file_result(file, Verdict.LEFT, note, made))
+
+
+def for_person(file: Waiting, message: str, remedy: str, made: Tonight | None = None) -> Settled:
+    """Return a file that goes to a person, with a note that says what is wrong and what to do."""
+    message = message.replace(str(file.path), file.path.name)  # it will have left the inbox
+    note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
+    result = file_result(file, Verdict.ATTENTION, f"{message} {remedy}".strip(), made or Tonight())
+    return Settled(result, result.results, note)
+
+
+def not_finished(file: Skipped) -> FileResult:
+    """Return what becomes of a file that is not finished; what is not for so long is for a person, where it lies."""
+    if file.still_since is None or datetime.now(UTC) - file.still_since < _STALE:
+        return FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.")
+    note = (
+        f"Left in the inbox: {file.why}, and nothing has changed for more than a day. See that it is finished, or take "
+        "it away."
+    )
+    return FileResult(file.path.name, Verdict.ATTENTION, note)
+
+
+def waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
+    """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
+    older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
+    if older is None:
+        return None
+    why = (
+        f"Left in the inbox: it is newer than {older.path.name}, whose rows are not all done; sent now, its values "
+        "could be overwritten by older ones. The next night goes on with both, in that order."
+    )
+    return FileResult(file.path.name, Verdict.LEFT, why)
+
+
+def refused(file: Waiting, error: BatchUpdaterError, made: Tonight) -> Settled:
+    """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
+    if stamp_of(file.path) != file.stamp:
+        return replaced(file, made)
+    remedy = f"{error.remedy} Then put it into the inbox again." if isinstance(error, InputError) else error.remedy
+    return for_person(file, error.message, remedy, made)
+
+
+def replaced(file: Waiting, made: Tonight) -> Settled:
+    """Return what becomes of a file in whose place another is: the rows that are left of it are for a person."""
+    if not made.runs:
+        return Settled(FileResult(file.path.name, Verdict.LEFT, CHANGED))
+    again = made.runs[-1].summary.total(RUN_AGAIN)
+    message = f"{again:,} of its rows are not done, and the job cannot go on with them. {REPLACED}"
+    return for_person(file, message, f"What was read of it is put away with its workbook. {_NEWER_MAY_BE_SENT}", made)
+
+
+def given_up(file: Waiting, result: FileResult) -> Settled:
+    """Return a file at whose rows the API fails night after night as one for a person."""
+    summary = result.summary
+    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows) if summary else _OVER
+    asked = for_person(file, message, _NEWER_MAY_BE_SENT)
+    return replace(
+        asked, result=replace(result, verdict=Verdict.ATTENTION, note=asked.result.note), workbook=result.results
+    )
+
+
+def over(file: Waiting, made: Tonight) -> Settled:
+    """Return a file that an earlier night has passed over for good, before it was killed."""
+    return for_person(file, _OVER, _NEWER_MAY_BE_SENT, made)
+
+
+def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
+    """Return a file whose unfinished run nobody has gone on with for too long."""
+    return for_person(
+        file,
+        f"Nothing of it was sent: its run of {moment(resumed.last_started_at)} is unfinished, and was left for more "
+        "than 36 hours. Going on with it could overwrite changes that others have made since.",
+        f"To go on all the same, run the file {_BY_HAND} and --yes; to send every row anew, add --restart.",
+    )
+
+
+def repeated(file: Waiting, past: PastRun) -> Settled:
+    """Return a file whose content was applied before."""
+    return for_person(
+        file,
+        f"It was not applied again: a file with the same content was applied on {moment(past.started_at)} "
+        f"({PurePath(past.input).name}, run {past.folder.name}).",
+        f"If it is meant, run it {_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
+    )
+
+
+def as_it_ended(file: Waiting, past: PastRun) -> Settled:
+    """Return a file whose run had come to its end when the job was killed."""
+    verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
+    note = f"It was run on {moment(past.started_at)}; only the moving was missing."
+    told = past.parts[-1].results
+    workbook = past.folder / told if told and (past.folder / told).exists() else None
+    return Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
+
+
+def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
+    """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
+    changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
+    return for_person(
+        file,
+        f"Nothing of it was sent: its run of {moment(past.started_at)} ({PurePath(past.input).name}, run "
+        f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
+        f"done, and it is not gone on with, because this has changed since: {changed}.",
+        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up now, "
+        "run it so without undoing it.",
+    )
+
+
+def faulty(file: Waiting, made: Tonight) -> Settled:
+    """Return a file at which the program itself has failed."""
+    settled = for_person(
+        file,
+        "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
+        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
+        "ended.",
+        made,
+    )
+    return replace(settled, result=replace(settled.result, fault=True))
+
+
+def disk_trouble(message: str, advice: str = "") -> Trouble:
+    """Return what ends the job where the disk takes no more."""
+    return Trouble(StopReason.DISK.value, message, advice or "See that there is space, and the right to write there.")
