@@ -258,14 +258,14 @@ def test_what_is_never_finished_is_told(tmp_path: Path) -> None:
     assert {path.name for path in inbox.iterdir()} == before
 
 
-def test_page_and_workbook_say_to_start_the_same_run_again(tmp_path: Path) -> None:
+def test_page_and_workbook_say_that_the_next_night_goes_on(tmp_path: Path) -> None:
     """While rows are not done, repairing the others is no matter: this workbook would send again what the run will."""
     with sandbox() as api:
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "fault:status-503:9"), ("x", "Pre", "b"))
         (file,) = night(tmp_path).object["files"]
         assert file["outcomes"]["failed"] == file["outcomes"]["invalid"] == 1
         page = Path(file["run"]) / "report.html"
-        assert "Start the same run again" in page.read_text(encoding="utf-8")
+        assert "The next night goes on with the rows that are not done" in page.read_text(encoding="utf-8")
         again = night(tmp_path)
         assert (again.code, by_name(again)) == (1, {"a.csv": "attention"})
         assert "Repair the coloured cells" in page.read_text(encoding="utf-8")
