@@ -14,6 +14,7 @@ from batch_updater.model import MARK_PROPERTY, OutcomeKind
 from batch_updater.reporter.book import Book
 from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.content import Progress
+from batch_updater.reporter.exact import readable
 from batch_updater.reporter.expected import write_expected
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.overview import Figures, write_overview
@@ -180,7 +181,7 @@ class _Results:
         wrapped = self._styles(text_wrap=True)
         for number, setting in enumerate(self._facts.settings, 1):
             sheet.write_string(number, 0, setting.name, self._styles())
-            sheet.write_string(number, 1, setting.value, wrapped)
+            sheet.write_string(number, 1, readable(setting.value), wrapped)  # a folder's name may be no text
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 80)
         sheet.freeze_panes(1, 0)

@@ -267,3 +267,19 @@ def test_a_token_that_does_not_come_keeps_nobody_waiting(
             out, _ = process.communicate(timeout=60)
             assert time.monotonic() - began < 8
         assert (process.returncode, json.loads(out)["stopped"], api.seen) == (3, "interrupted", [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts")
+def test_a_folder_whose_name_is_no_text_is_as_good_as_any(tmp_path: Path, api: Sandbox) -> None:
+    """Linux takes any bytes: check, run and report work there, and the workbook shows the name as far as it can."""
+    folder = tmp_path / os.fsdecode(b"d\xff")
+    folder.mkdir()
+    configure(folder, api.url)
+    (folder / "a.csv").write_text("Id,Type,OpportunityName\n1,Pre,a\n", encoding="utf-8")
+    assert batch_updater("check", "a.csv", cwd=folder).code == 0
+    done = batch_updater("run", "a.csv", "--yes", "--json", cwd=folder)
+    assert (done.code, done.outcomes) == (0, {"updated": 1}), done.err
+    assert batch_updater("report", Path(done.object["run"]).name, cwd=folder).code == 0
+    settings = openpyxl.load_workbook(done.object["results"])["Settings"]
+    assert "d\N{REPLACEMENT CHARACTER}" in str([cell.value for row in settings.iter_rows() for cell in row])
+    assert batch_updater("undo", Path(done.object["run"]).name, cwd=folder).code == 0
