@@ -428,6 +428,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.interrupts import Interrupts
+    from batch_updater.nightly.attempt import end_if_left_behind
     from batch_updater.nightly.night import as_object
     from batch_updater.nightly.unattended import run_night
 
@@ -441,6 +442,7 @@ def _nightly(options: argparse.Namespace) -> int:
         _say(night.verdict)
     if not night.has_worked:  # cron mails what stands there, and what stands there alone
         _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
+    end_if_left_behind(night.exit_code)
     return night.exit_code
 
 
@@ -568,7 +570,8 @@ def _next_step(finished: Finished) -> str:
     """Return what to do about a run that the nightly job or another program has started."""
     inbox = finished.facts.inbox
     if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
-        return "nothing: the next night goes on" if inbox else "start it again in the way in which it was started"
+        next_night = "the next night goes on, as long as the file lies in the inbox"
+        return next_night if inbox else "start it again in the way in which it was started"
     last = f"put it into the inbox,\n         {inbox}" if inbox else "let this workbook be run as the file was"
     return f'repair the coloured cells on its sheet "To fix", save it, and {last}'
 

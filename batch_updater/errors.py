@@ -64,6 +64,11 @@ class InputError(BatchUpdaterError):
 class GuardError(BatchUpdaterError):
     """What would be done is over a limit of the section `guards`."""
 
+    requests = 0
+    """That went out to find it out; so `retries` and `throttled`."""
+    retries = 0
+    throttled = 0
+
 
 class ResultsError(BatchUpdaterError):
     """A file cannot be written where it was asked for."""

@@ -116,10 +116,10 @@ def _at(path: Path) -> Place:
 
 
 def _is_replaceable(path: Path) -> bool:
-    return not path.is_symlink() and (not path.exists() or _is_untouched_of_ours(path))
+    return not path.is_symlink() and (not path.exists() or is_untouched_of_ours(path))
 
 
-def _is_untouched_of_ours(path: Path) -> bool:
+def is_untouched_of_ours(path: Path) -> bool:
     """Whether the workbook has our mark, and was not saved by another program since."""
     try:
         with zipfile.ZipFile(path) as archive:

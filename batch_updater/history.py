@@ -334,10 +334,18 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
 
 
 def applied_before(parent: Path, identity: Identity) -> PastRun | None:
-    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were."""
+    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were.
+
+    What was taken back since, by the workbook in its own folder, does not count.
+    """
+    takebacks: list[PastRun] = []
     for past in _newest_first(past_runs(parent)):
-        if isinstance(past, PastRun) and past.confirmed and past.identity.has_same_rows(identity):
+        if isinstance(past, DamagedRun) or not past.confirmed:
+            continue
+        if past.identity.has_same_rows(identity) and not any(one.takes_back(past) for one in takebacks):
             return past
+        if past.is_takeback:
+            takebacks.append(past)
     return None
 
 

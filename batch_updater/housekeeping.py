@@ -8,6 +8,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from batch_updater.files import is_untouched_of_ours
 from batch_updater.history import JOURNAL, PastRun, read_run
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _is_old(folder: Path, latest: datetime) -> bool:
 def _remove(folder: Path) -> None:
     """Remove a run's files and its folder; a folder that holds anything else stays as it is."""
     files = [path for path in folder.iterdir() if path.name not in _JOURNAL_FILES]
-    if foreign := [path for path in files if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path)]:
+    if foreign := [path for path in files if not _is_ours(path)]:
         _log(folder, f"it holds something else: {foreign[0].name}")
         return
     try:
@@ -77,6 +78,13 @@ def _remove(folder: Path) -> None:
         _log(folder, error.strerror or str(error))
     else:
         _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is certainly ours: a workbook that somebody has saved since holds their work."""
+    if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
+        return False
+    return path.suffix != ".xlsx" or path.stem == "input" or is_untouched_of_ours(path)
 
 
 def _is(kind: Callable[[int], bool], path: Path) -> bool:

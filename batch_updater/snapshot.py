@@ -183,7 +183,7 @@ def _unreadable(source: Path, error: OSError) -> InputError:
         message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
     elif isinstance(error, PermissionError):
         message = f"{source} may not be read."
-        remedy = "Close it in other programs, or ask for the right to read it."
+        remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."
     else:
         message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
     return InputError(message, remedy=remedy, place=Place(file=str(source)))

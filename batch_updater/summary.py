@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
-from batch_updater.model import OutcomeKind
+from batch_updater.model import OutcomeKind, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,10 +54,16 @@ class Summary:
         return sum(self.counts[kind] for kind in kinds)
 
     def is_gone_on_with(self, stop: Stop | None) -> bool:
-        """Whether starting the same again does more: not where rows only wait for one that has to be repaired."""
+        """Whether starting the same again does more: not where rows wait for others that have to be repaired."""
         again = self.total(RUN_AGAIN)
         only_wait = stop is None and self.counts[OutcomeKind.NOT_SENT] == again and self.total(NEEDS_PERSON)
-        return bool(again and not only_wait)
+        return bool(again and not only_wait and not self.is_refused(stop))
+
+    def is_refused(self, stop: Stop | None) -> bool:
+        """Whether it ended because its rows were refused: the same again would end in the same way."""
+        refused = self.counts[OutcomeKind.REJECTED] + self.counts[OutcomeKind.DIFFERS]
+        failed = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
+        return stop is not None and stop.reason is StopReason.FAILURES and refused >= failed
 
     @property
     def exit_code(self) -> ExitCode:
@@ -81,7 +87,7 @@ class Summary:
         if person := self.total(NEEDS_PERSON):
             parts.append(f"{person:,} {_need(person)} you.")
         if again := self.total(RUN_AGAIN):
-            parts.append(f"{again:,} {_are(again)} not done: run again.")
+            parts.append(f"{again:,} {_are(again)} not done.")
         return " ".join(parts)
 
     def _verdict_of_check(self) -> str:

@@ -450,10 +450,25 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
     assert bad.object["exit_code"] == 2
 
 
-@pytest.mark.parametrize(("address", "status"), [("hc-ping.com/x", Status.WRONG), ("https://hc-ping.com/x", Status.OK)])
+@pytest.mark.parametrize("kept", ["literally", "by reference"])
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("hc-ping.com/canary", Status.WRONG), ("https://me:canary@host/x", Status.WRONG),
+     ("https://hc-ping.com/canary", Status.OK)],
+)  # fmt: skip
 def test_the_address_of_the_health_check_is_looked_at(
-    tmp_path: Path, closed_port: int, address: str, status: Status
+    tmp_path: Path, closed_port: int, address: str, status: Status, kept: str
 ) -> None:
-    """One without https:// reaches nobody, every night."""
-    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{address}'}}")
+    """One without https://, or with a password that is not sent, reaches nobody, every night; it is not shown."""
+    (tmp_path / "check").write_text(address, encoding="ascii")
+    value = address if kept == "literally" else f"file:{tmp_path / 'check'}"
+    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{value}'}}")
     assert found["health check"].status is status
+    assert "canary" not in found["health check"].message
+
+
+def test_a_nightly_job_that_tells_nobody_is_a_warning(tmp_path: Path, closed_port: int) -> None:
+    """Nobody would learn of what it left in attention."""
+    (tmp_path / "in").mkdir()
+    found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in}")
+    assert found["notify"].status is Status.WARNING

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 from batch_updater.config import ResultsSettings
 from batch_updater.housekeeping import remove_old_runs
+from batch_updater.model import MARK_PROPERTY
+from batch_updater.reporter.book import Book
 from tests.test_history import DONE, FAILED, STARTED, made
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 ALL_DONE = (DONE, DONE._replace(row=3))
 NAME = "20260102-030405-items"
+WORKBOOK = "items-results-20260102-030405.xlsx"
 
 
 def clean(parent: Path, *, days_later: float, in_use: Path | None = None) -> None:
@@ -28,8 +32,14 @@ def clean(parent: Path, *, days_later: float, in_use: Path | None = None) -> Non
 def finished(parent: Path, name: str = NAME) -> Path:
     """Make the folder of a finished run with all that a run leaves there."""
     folder = made(parent, name, *ALL_DONE)
-    for file in ("input.csv", "run.log", "report.html", "undo.xlsx", "items-results-20260102-030405.xlsx"):
+    for file in ("input.csv", "run.log", "report.html"):
         (folder / file).touch()
+    for file in ("undo.xlsx", WORKBOOK):
+        workbook = Book(str(folder / file))
+        workbook.set_properties({"created": datetime(2026, 1, 2)})  # noqa: DTZ001  (as programs write it)
+        workbook.set_custom_property(MARK_PROPERTY, "results")
+        workbook.add_worksheet("To fix")
+        workbook.close()
     return folder
 
 
@@ -40,6 +50,17 @@ def test_a_finished_run_goes_when_its_days_are_over(tmp_path: Path) -> None:
     assert folder.exists()
     clean(tmp_path, days_later=10.1)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["undo.xlsx", "items-results-20260102-030405.xlsx"])
+def test_a_workbook_that_somebody_has_saved_stays(tmp_path: Path, name: str) -> None:
+    """It holds what they have repaired, though its name is one of ours."""
+    folder = finished(tmp_path)
+    book = openpyxl.load_workbook(folder / name)
+    book["To fix"]["A1"] = "mended"
+    book.save(folder / name)
+    clean(tmp_path, days_later=1000)
+    assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "mended"
 
 
 def test_an_unfinished_run_never_goes(tmp_path: Path) -> None:

@@ -69,13 +69,41 @@ def test_the_service_treats_every_exit_code_as_the_readme_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["batch-updater.service", "batch-updater.cron"])
-def test_the_token_is_given_by_reference(name: str) -> None:
-    """The variable that they set is one that the configuration takes, and the sample configuration with it."""
-    found = re.search(r"BATCH_UPDATER_API__TOKEN=(\S+)", text_of(name))
-    assert found
-    reference = found[1].replace("%d", "/run/credentials/batch-updater.service")
-    config = load_config(SCHEDULE / "nightly.config.yaml", {"BATCH_UPDATER_API__TOKEN": reference})
-    assert str(config.api.token) == reference
+def test_secrets_are_given_by_reference(name: str) -> None:
+    """The variables that they set are such that the configuration takes, and the sample configuration with it."""
+    found = re.findall(r'(?m)^(?:Environment=)?"?(BATCH_UPDATER_\w+)=([^"\n]+)"?$', text_of(name))
+    environ = {variable: value.replace("%d", "/run/credentials/batch-updater.service") for variable, value in found}
+    config = load_config(SCHEDULE / "nightly.config.yaml", environ)
+    assert str(config.api.token) == environ["BATCH_UPDATER_API__TOKEN"]
+    assert [f"['{target}']" for target in config.nightly.notify] == [environ["BATCH_UPDATER_NIGHTLY__NOTIFY"]]
+
+
+def test_a_command_is_run_as_the_service_runs_the_job(tmp_path: Path) -> None:
+    """User, folder, mask and secrets are those of the unit; what is typed reaches the program word for word."""
+    program = tmp_path / "systemd-run"
+    program.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n', encoding="ascii")
+    program.chmod(0o700)
+    done = subprocess.run(
+        ["/bin/sh", SCHEDULE / "batch-updater-as-job", "run", "/srv/a b.csv", "--yes"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = done.stdout.splitlines()
+    *program_and_command, config = COMMAND.replace("nightly", "run").split()
+    assert words[-6:] == [
+        f"/usr/local/bin/{program_and_command[0]}",
+        *program_and_command[1:],
+        config,
+        "/srv/a b.csv",
+        "--yes",
+    ]
+    service = text_of("batch-updater.service").splitlines()
+    for setting in [word for word in words if re.match(r"(User|Group|UMask|WorkingDirectory|LoadCredential)=", word)]:
+        assert setting in service
+    unit = words[words.index("--unit") + 1]
+    environ = dict(word.split("=", 1) for word in words if word.startswith("BATCH_UPDATER_"))
+    given = {variable: value.replace(f"/run/credentials/{unit}.service", "%d") for variable, value in environ.items()}
+    assert all(f"{variable}={value}" in text_of("batch-updater.service") for variable, value in given.items())
+    assert len(given) == 2
 
 
 def test_everything_that_the_job_writes_is_where_the_service_may_write() -> None:

@@ -50,7 +50,7 @@ def test_exit_code_is_that_of_the_gravest_outcome(counts: list[tuple[OutcomeKind
         ),
         (
             [(OutcomeKind.UPDATED, 1), (OutcomeKind.INVALID, 1), (OutcomeKind.FAILED, 1)],
-            "1 of 3 rows was updated. 1 needs you. 1 is not done: run again.",
+            "1 of 3 rows was updated. 1 needs you. 1 is not done.",
         ),
         ([(OutcomeKind.REJECTED, 2)], "None of the 2 rows was updated. 2 need you."),
         ([(OutcomeKind.REJECTED, 1)], "The row was not updated. 1 needs you."),

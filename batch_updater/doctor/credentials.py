@@ -15,6 +15,7 @@ from batch_updater.config import SecretReference
 from batch_updater.doctor.finding import Finding, Status, wrong
 from batch_updater.doctor.reach import LIMIT_S, dns_finding, route_to
 from batch_updater.errors import ConfigError
+from batch_updater.nightly.notify import address_of
 from batch_updater.sender.auth import (
     CredentialsRefused,
     OAuthClient,
@@ -37,20 +38,28 @@ def secret_findings(config: Config, environ: Mapping[str, str]) -> Iterator[Find
     for name, value in config.api.headers.items():
         if isinstance(value, SecretReference):
             yield _reference_finding("headers", value, environ, f"api.headers.{name}")
+    if config.nightly.inbox and not config.nightly.notify:
+        message = "nobody: the nightly job sends no message when it needs somebody."
+        yield Finding("notify", Status.WARNING, message, "Say under nightly.notify whom to tell.")
     for number, target in enumerate(config.nightly.notify, 1):
         yield _target_finding(f"notify {number}", target, environ)
     health_check = config.nightly.health_check
-    if isinstance(health_check, SecretReference):
-        yield _reference_finding("health check", health_check, environ, "nightly.health_check")
-    elif health_check:
-        yield _health_check_finding(health_check)
+    if health_check:
+        yield _health_check_finding(health_check, environ)
 
 
-def _health_check_finding(address: str) -> Finding:
-    if urlsplit(address).scheme in {"http", "https"} and urlsplit(address).hostname:
-        return Finding("health check", Status.OK, "the address is one; nothing was sent.")
+def _health_check_finding(health_check: str | SecretReference, environ: Mapping[str, str]) -> Finding:
+    try:
+        address = urlsplit(address_of(health_check, environ, "nightly.health_check"))
+    except ConfigError as error:
+        return wrong("health check", error)
     remedy = "Write it whole: https://host/path."
-    return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
+    if "@" in address.netloc:
+        message = "nightly.health_check has a name or password before its host, which is not sent."
+        return Finding("health check", Status.WRONG, message, remedy)
+    return Finding("health check", Status.OK, "the address is one; nothing was sent.")
 
 
 def _token_finding(api: ApiSettings, environ: Mapping[str, str]) -> Finding:

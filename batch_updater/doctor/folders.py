@@ -63,7 +63,8 @@ def _folder(check: str, path: Path, key: str) -> Finding:
             probe.write(b"x")
             probe.flush()
     except OSError as error:
-        message = f"{there} cannot be written: {error.strerror}."
+        made = "" if there == path else f"{path} is not there and cannot be made: "
+        message = f"{made}{there} cannot be written: {error.strerror}."
         whom = "the user that runs batch-updater"
         return Finding(check, Status.WRONG, message, f"Let {whom} write there, or name another folder under {key}.")
     return _room(check, path, key, there)

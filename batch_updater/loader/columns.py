@@ -243,7 +243,7 @@ def _error(row: HeaderRow, faults: Sequence[_Fault]) -> InputError:
     else:
         message = "\n  ".join((f"The header row of {row.file} has {len(sentences)} faults:", *sentences))
     lines = [line for fault in faults for line in fault.lines]
-    remedy = "Correct the header row and run again."
+    remedy = "Correct the header row."
     if lines:
         remedy = "\n".join((_ADD_LINES, "input:", "  columns:", *lines))
     cell = next((fault.cell for fault in faults if fault.cell), None)

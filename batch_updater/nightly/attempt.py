@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_left_behind: list[threading.Thread] = []
+
+
+def end_if_left_behind(exit_code: int) -> None:
+    """End the process at once if something that was tried still goes on: at its exit Python would wait for it.
+
+    Libraries start threads of their own, which a thread left behind cannot end.
+    """
+    if any(thread.is_alive() for thread in _left_behind):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
 
 
 def tried(work: Callable[[], str | None], limit_s: float) -> str | None:
@@ -27,4 +43,6 @@ def tried(work: Callable[[], str | None], limit_s: float) -> str | None:
     thread = threading.Thread(target=attempt, name="attempt", daemon=True)
     thread.start()
     thread.join(limit_s)
+    if thread.is_alive():
+        _left_behind.append(thread)
     return next(iter(failures), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
+_LONGEST_NAME_BYTES = 255
 _OF_GROUP = 0o060
 _CHANGED = "it was changed while it was moved"
 
@@ -46,13 +48,13 @@ def put_away(
     """
     file = waiting.path
     folder = _folder_of(day, place)
-    target = _free_name(folder, file.name, f"{file.name}.txt" if note else None)
+    target = _free_name(folder, file.name, has_note=bool(note))
     mode = _mode(file, folder)
     workbook = written = None
     if results is not None:
-        workbook = _copied(results, _free_name(folder, results.name, None), mode)
+        workbook = _copied(results, _free_name(folder, results.name), mode)
     if note:
-        written = _noted(target.with_name(f"{target.name}.txt"), note, mode)
+        written = _noted(_note_of(target), note, mode)
     if stamp_of(file) != waiting.stamp:
         if read is not None:
             _copied(read, target, mode)
@@ -89,17 +91,28 @@ def _mode(file: Path, folder: Path) -> int:
     return mode | (_OF_GROUP if folder.stat().st_mode & stat.S_IWGRP else 0)
 
 
-def _free_name(folder: Path, name: str, companion: str | None) -> Path:
+def _free_name(folder: Path, name: str, *, has_note: bool = False) -> Path:
     """Return the name, or one with `-2`, `-3` ... before its ending, under which nothing is there yet."""
     stem, dot, ending = name.rpartition(".")
     if not dot:
         stem, ending = name, ""
     for number in range(1, _NAMES_TRIED):
-        path = folder / (name if number == 1 else f"{stem}-{number}{dot}{ending}")
-        beside = path.with_name(f"{path.name}.txt") if companion else None
+        path = folder / (name if number == 1 else _fitting(stem, f"-{number}{dot}{ending}"))
+        beside = _note_of(path) if has_note else None
         if not os.path.lexists(path) and not (beside and os.path.lexists(beside)):
             return path
     raise FileExistsError(errno.EEXIST, "every name is taken", str(folder / name))
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(_fitting(target.name, ".txt"))
+
+
+def _fitting(name: str, ending: str) -> str:
+    """Return both as one name, of which the first loses its end where a file system would refuse it."""
+    while len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
+        name = name[:-1]
+    return f"{name}{ending}"
 
 
 def _noted(target: Path, text: str, mode: int) -> Path:
@@ -122,7 +135,7 @@ def _written(write: Callable[[Path], object], target: Path, mode: int) -> Path:
 
 
 def _draft(target: Path) -> Path:
-    return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    return target.with_name(f".{secrets.token_hex(8)}{target.suffix}")
 
 
 def _settled(draft: Path, target: Path, mode: int) -> Path:
@@ -148,17 +161,26 @@ def _move(waiting: Waiting, target: Path) -> None:
         file.unlink()
     else:
         if stamp_of(target) != waiting.stamp:  # put there just before: not read yet
-            _rename(target, file)
+            _rename(target, _free_name(file.parent, file.name))
             raise OSError(errno.EBUSY, _CHANGED)
     sync_folder(file.parent)
 
 
 def _rename(source: Path, target: Path) -> None:
-    """Rename within a file system; what is there stays. A name that is ours comes first: rename would replace."""
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    """Rename within a file system; what is there stays. A name that is ours comes first: rename would replace.
+
+    If anything fails, a signal included, what lies under the target's name is removed only if it is still ours.
+    """
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE)
+    try:
+        ours = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     try:
         source.replace(target)
     except BaseException:
-        target.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(ours, target.lstat()):
+                target.unlink()
         raise
     sync_folder(target.parent)

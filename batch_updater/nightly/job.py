@@ -20,7 +20,7 @@ from batch_updater.errors import (
     ResultsError,
 )  # fmt: skip
 from batch_updater.history import DamagedRun, applied_before, past_runs
-from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.model import StopReason
 from batch_updater.nightly import settling
 from batch_updater.nightly.filing import put_away
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
@@ -48,9 +48,9 @@ _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
 _ENDS_THE_JOB = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
-    StopReason.INTERRUPTED, StopReason.DISK,
+    StopReason.INTERRUPTED, StopReason.DISK, StopReason.ALL_ALIKE,
 })  # fmt: skip
-"""Stops that the next file would meet as well."""
+"""Stops that the next file would meet as well, unless it is the file after all."""
 
 
 def required_inbox(config: Config) -> Path:
@@ -125,7 +125,7 @@ class Job:
         for at, file in enumerate(files):
             settled = settling.waits(file, waited_for) or self._one(file)
             if passed and _result_of(settled).confirmed:  # the service works, then: it is those files
-                self._add(*(self._given_up(one) for one in passed))
+                self._add(*(self._filed(one.file, one.as_its_fault) for one in passed))
                 passed.clear()
             if isinstance(settled, Passed) and not (settled.trouble and any(one.trouble for one in passed)):
                 passed.append(settled)
@@ -195,8 +195,9 @@ class Job:
             return settling.replaced(file, made)
         if refused := self._not_run(file, begun):
             return refused
-        if not made.runs and begun.earlier.resumed:
-            made.confirmed_before = begun.earlier.resumed.confirmed
+        if not made.runs:
+            made.confirmed_before = begun.earlier.resumed.confirmed if begun.earlier.resumed else 0
+            made.remark = begun.earlier.note or ""
         finished = self._executed(begun)
         if isinstance(finished, Trouble):
             return settling.stopped(file, finished, made)
@@ -207,6 +208,10 @@ class Job:
 
     def _ended_by(self, file: Waiting, trouble: Trouble, made: Tonight) -> Stopped | Passed:
         ended = settling.stopped(file, trouble, made)
+        if trouble.reason == StopReason.ALL_ALIKE.value:
+            # Whether it is the set-up or the file, the next one tells.
+            self._memory.give_up(file)
+            return Passed(file, ended.result, settling.refused_alike(file, trouble, made), trouble)
         if trouble.reason != StopReason.SERVICE_DOWN.value:
             return ended
         return self._failed_at(file, ended.result, trouble) or ended
@@ -215,12 +220,9 @@ class Job:
         """Return what becomes of a file that was run, nothing of which concerns other files."""
         last = made.runs[-1]
         again = last.summary.total(RUN_AGAIN)
-        if last.stop and self._is_for_person(last):
+        if last.stop and last.summary.is_refused(last.stop):
             self._memory.give_up(file)
-            return Settled(
-                settling.file_result(file, Verdict.ATTENTION, f"{last.stop.message} {last.stop.advice}", made),
-                last.results,
-            )
+            return settling.ended_by_refusals(file, last.stop, made)
         if not again:
             verdict = Verdict.ATTENTION if last.summary.total(NEEDS_PERSON) else Verdict.DONE
             return Settled(settling.file_result(file, verdict, "", made), last.results)
@@ -235,13 +237,6 @@ class Job:
             return settling.given_up(file, result)
         return passed or Settled(result)
 
-    def _is_for_person(self, finished: Finished) -> bool:
-        """Whether the stop of a run is for a person: too many failures are only if the rows themselves were refused."""
-        if finished.stop is None or finished.stop.reason is not StopReason.FAILURES:
-            return True
-        refused = finished.summary[OutcomeKind.REJECTED] + finished.summary[OutcomeKind.DIFFERS]
-        return refused >= (self._config.sending.failures_allowed(finished.summary.rows) or 0)
-
     def _failed_at(self, file: Waiting, result: FileResult, trouble: Trouble | None) -> Passed | None:
         """Note that the API has failed at rows of a file; return it as passed over if it did so in the last night too.
 
@@ -252,7 +247,7 @@ class Job:
             self._memory.leave(file)
             return None
         self._memory.give_up(file)
-        return Passed(file, result, trouble)
+        return Passed(file, result, settling.given_up(file, result), trouble)
 
     def _kept(self, passed: Passed) -> FileResult:
         """Leave a file for the next night: nothing newer was done meanwhile."""
@@ -261,9 +256,6 @@ class Job:
         except OSError as error:  # the next night takes it for given up, which is safe
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
-
-    def _given_up(self, passed: Passed) -> FileResult:
-        return self._filed(passed.file, settling.given_up(passed.file, passed.result))
 
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
@@ -278,10 +270,11 @@ class Job:
         if resumed and begun.to_send and begun.is_left_since(_OLD):
             return settling.left_for_long(file, resumed)
         past = None if resumed else applied_before(self._config.results.folder, begun.identity)
+        for ended in (begun.earlier.finished, past):  # the first may have confirmed no row
+            if ended and self._was_only_to_be_moved(file, ended):
+                return settling.as_it_ended(file, ended)
         if past is None:
             return None
-        if self._was_only_to_be_moved(file, past):
-            return settling.as_it_ended(file, past)
         if past.is_unfinished:
             return settling.half_done(file, past, begun)
         if self._config.nightly.repeat == "allow":
@@ -340,7 +333,9 @@ def _content(file: Waiting) -> str:
 
 def _trouble_of(finished: Finished) -> Trouble | None:
     if finished.stop and finished.stop.reason in _ENDS_THE_JOB:
-        return Trouble(finished.stop.reason.value, finished.stop.message, finished.stop.advice)
+        is_alike = finished.stop.reason is StopReason.ALL_ALIKE
+        advice = settling.CHECK_THE_SET_UP if is_alike else finished.stop.advice
+        return Trouble(finished.stop.reason.value, finished.stop.message, advice)
     return settling.disk_trouble(finished.fault) if finished.fault else None
 
 

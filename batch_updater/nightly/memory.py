@@ -101,7 +101,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> Memory:
-    """Read the memory; one that is missing or damaged is empty: the worst is a message too many or too few."""
+    """Read the memory; one that is missing or damaged is empty: it is written whole, so that takes other hands."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         return Memory(told["exit_code"], tuple(_held(one) for one in told["in_hand"]))

@@ -59,7 +59,12 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
     lead = "The job works again. " if recovered else ""
     body = "\n".join([f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)])
     subject = f"batch-updater: {lead}{night.verdict}".rstrip(".")
-    return Message(subject, body, tuple(_attachments(night)), kind_of(night))
+    return Message(_sendable(subject), _sendable(body), tuple(_attachments(night)), kind_of(night))
+
+
+def _sendable(text: str) -> str:
+    """Return a text that any service can encode: the name of a file may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def kind_of(night: Night) -> str:

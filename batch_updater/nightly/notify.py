@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 30.0
 """For one recipient."""
+ANSWER_S = 20.0
+"""For one answer of a service, in place of apprise's 4 s."""
 
 
 def notify(
@@ -35,7 +38,7 @@ def notify(
             yield f"The message was not sent: {error.message}"
             continue
         if why := tried(lambda url=url: _sent_somehow(url, message), limit_s):  # type: ignore[misc]  # bound at once
-            yield f"The message was not sent to {what}: {why}."
+            yield f"Sending the message to {what} failed: {why}."
 
 
 def address_of(value: str | SecretReference, environ: Mapping[str, str], what: str) -> str:
@@ -44,9 +47,14 @@ def address_of(value: str | SecretReference, environ: Mapping[str, str], what: s
 
 
 def _sent_somehow(url: str, message: Message) -> str | None:
-    """Send it; without its attachments if it is not taken with them, for they may be what is too much."""
+    """Send it; without its attachments if it is refused with them, for they may be what is too much.
+
+    A service that has not answered in time may have taken it: nobody shall get it twice.
+    """
+    started_s = time.monotonic()
     why = _send(url, message)
-    return _send(url, replace(message, attachments=())) if why and message.attachments else why
+    is_refused = why is not None and time.monotonic() - started_s < ANSWER_S
+    return _send(url, replace(message, attachments=())) if is_refused and message.attachments else why
 
 
 def _send(url: str, message: Message) -> str | None:
@@ -57,6 +65,9 @@ def _send(url: str, message: Message) -> str | None:
     service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if service is None:
         return "its address is none that apprise knows"
+    service.socket_connect_timeout = service.socket_read_timeout = ANSWER_S
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:  # each service has its own longest message
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE
     attached = [str(path) for path in message.attachments]
     told = apprise.Apprise()
     told.add(service)
@@ -67,4 +78,4 @@ def _send(url: str, message: Message) -> str | None:
         notify_type=apprise.NotifyType(message.kind),
         attach=attached if attached and service.attachment_support else None,
     )
-    return None if sent else "the service does not take it or cannot be reached"
+    return None if sent else "the service does not take it, cannot be reached, or does not answer in time"

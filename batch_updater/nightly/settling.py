@@ -7,22 +7,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.errors import (
-    BatchUpdaterError,
-    InputError,
-)  # fmt: skip
+from batch_updater.errors import GuardError, InputError
 from batch_updater.journal import CONFIRMED
 from batch_updater.model import StopReason
 from batch_updater.nightly.inbox import stamp_of
 from batch_updater.nightly.night import FileResult, Trouble, Verdict
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
-from batch_updater.wording import moment
+from batch_updater.wording import dated_moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from batch_updater.errors import BatchUpdaterError
     from batch_updater.history import PastRun
+    from batch_updater.model import Stop
     from batch_updater.nightly.inbox import Skipped, Waiting
     from batch_updater.pipeline import Begun, Finished
 
@@ -31,16 +30,24 @@ _STALE = timedelta(days=1)
 NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
 CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
 REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
-_BY_HAND = "by hand with the configuration of the job (--config)"
+_BY_HAND = "by hand as the job does, with its user, token and --config,"
 _NEWER_MAY_BE_SENT = (
-    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and --yes, which "
-    "goes on with the rows that are not done; if one has, take those rows out first, or leave it."
+    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and with --yes, "
+    "which goes on with the rows that are not done; if one has, take those rows out first, or leave it."
 )
 _FAILED_TWICE = (
-    "The API failed at {again:,} of its {rows:,} rows in two nights on end, and the other files do not wait for them "
-    "any longer."
+    "{again:,} of its {rows:,} rows are not done: the API failed at it in two starts of the job on end, and the other "
+    "files do not wait for it any longer."
 )
 _OVER = "Its rows are not all done, and the job does not go on with it: newer files have had their turn since."
+CHECK_THE_SET_UP = (
+    "Check api.base_url and the account. If they are right, see whether the file is: it stays in the inbox until "
+    "another one shows that rows are taken."
+)
+_REPAIR = (
+    'Repair the rows on the sheet "To fix" of its workbook, which holds every row that is not done, and put that '
+    "workbook into the inbox."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class Passed:
     file: Waiting
     result: FileResult
     """What becomes of it if it is the service."""
+    as_its_fault: Settled
+    """What becomes of it if it is the file."""
     trouble: Trouble | None
 
 
@@ -77,6 +86,8 @@ class Tonight:
 
     runs: list[Finished] = field(default_factory=list)
     confirmed_before: int = 0
+    remark: str = ""
+    """What earlier runs of the file mean for it, where that is worth a word."""
 
 
 Ran: TypeAlias = "FileResult | Stopped | Passed"
@@ -86,6 +97,7 @@ def file_result(file: Waiting, verdict: Verdict, note: str, made: Tonight) -> Fi
     """Return what became of a file, with whatever was made of it in this night."""
     if not made.runs:
         return FileResult(file.path.name, verdict, note)
+    note = f"{note} {made.remark}".strip()
     runs, last = made.runs, made.runs[-1]
     return FileResult(
         file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
@@ -123,6 +135,17 @@ def not_finished(file: Skipped) -> FileResult:
     return FileResult(file.path.name, Verdict.ATTENTION, note)
 
 
+def ended_by_refusals(file: Waiting, stop: Stop, made: Tonight) -> Settled:
+    """Return a file of which so many rows were refused that its run was ended."""
+    return for_person(file, stop.message, _REPAIR, made)
+
+
+def refused_alike(file: Waiting, trouble: Trouble, made: Tonight) -> Settled:
+    """Return a file whose first rows were all refused alike, although those of others are taken."""
+    message = f"{trouble.message} Rows of other files are taken, so it is this file."
+    return for_person(file, message, _REPAIR, made)
+
+
 def waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
     """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
     older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
@@ -140,7 +163,11 @@ def refused(file: Waiting, error: BatchUpdaterError, made: Tonight) -> Settled:
     if stamp_of(file.path) != file.stamp:
         return replaced(file, made)
     remedy = f"{error.remedy} Then put it into the inbox again." if isinstance(error, InputError) else error.remedy
-    return for_person(file, error.message, remedy, made)
+    settled = for_person(file, error.message, remedy, made)
+    if isinstance(error, GuardError):  # to find it out, records may have been read
+        result = replace(settled.result, requests=error.requests, retries=error.retries, throttled=error.throttled)
+        return replace(settled, result=result)
+    return settled
 
 
 def replaced(file: Waiting, made: Tonight) -> Settled:
@@ -171,9 +198,10 @@ def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
     """Return a file whose unfinished run nobody has gone on with for too long."""
     return for_person(
         file,
-        f"Nothing of it was sent: its run of {moment(resumed.last_started_at)} is unfinished, and was left for more "
-        "than 36 hours. Going on with it could overwrite changes that others have made since.",
-        f"To go on all the same, run the file {_BY_HAND} and --yes; to send every row anew, add --restart.",
+        f"Nothing more of it was sent: its run of {dated_moment(resumed.last_started_at)} is unfinished "
+        f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Going on "
+        "with it could overwrite changes that others have made since.",
+        f"To go on all the same, run the file {_BY_HAND} and with --yes; to send every row anew, add --restart.",
     )
 
 
@@ -181,16 +209,18 @@ def repeated(file: Waiting, past: PastRun) -> Settled:
     """Return a file whose content was applied before."""
     return for_person(
         file,
-        f"It was not applied again: a file with the same content was applied on {moment(past.started_at)} "
-        f"({PurePath(past.input).name}, run {past.folder.name}).",
-        f"If it is meant, run it {_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
+        f"It was not applied again: a file with the same content was applied on {dated_moment(past.started_at)} "
+        f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are "
+        "done since.",
+        f"Rows that were refused then are repaired in the workbook of that run. If all of it is meant again, run it "
+        f"{_BY_HAND} or set nightly.repeat to allow; if not, delete it.",
     )
 
 
 def as_it_ended(file: Waiting, past: PastRun) -> Settled:
     """Return a file whose run had come to its end when the job was killed."""
     verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
-    note = f"It was run on {moment(past.started_at)}; only the moving was missing."
+    note = f"It was run on {dated_moment(past.started_at)}; only the moving was missing."
     told = past.parts[-1].results
     workbook = past.folder / told if told and (past.folder / told).exists() else None
     return Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
@@ -201,11 +231,11 @@ def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
     changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
     return for_person(
         file,
-        f"Nothing of it was sent: its run of {moment(past.started_at)} ({PurePath(past.input).name}, run "
+        f"Nothing more of it was sent: its run of {dated_moment(past.started_at)} ({PurePath(past.input).name}, run "
         f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
         f"done, and it is not gone on with, because this has changed since: {changed}.",
-        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up now, "
-        "run it so without undoing it.",
+        f"To go on with it, undo that change and run the file {_BY_HAND[:-1]}; to send every row anew as it is set up "
+        "now, run it so without undoing it.",
     )
 
 
@@ -214,7 +244,7 @@ def faulty(file: Waiting, made: Tonight) -> Settled:
     settled = for_person(
         file,
         "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
-        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
+        f"See the log of the job for the fault and report it; then run the file {_BY_HAND} which goes on where it "
         "ended.",
         made,
     )

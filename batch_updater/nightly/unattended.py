@@ -71,10 +71,14 @@ class _Teller:
         """Tell the result, each recipient once."""
         self._has_told = True
         settings, last = self._config.nightly, self.memory.memory.exit_code
+        # What stays here comes first: a second signal may end the telling, and people take longest.
+        self._failed(write_metrics(settings.metrics, night))
+        self._remember(night)
+        self._ping(ping.SUCCESS if night.exit_code == ExitCode.OK else ping.FAILURE)
         if is_due(settings.notify_when, night, last):
             self._notify(night, last)
-        self._failed(write_metrics(settings.metrics, night))
-        self._ping(ping.SUCCESS if night.exit_code == ExitCode.OK else ping.FAILURE)
+
+    def _remember(self, night: Night) -> None:
         try:
             self.memory.end(int(night.exit_code))
         except OSError as error:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import InputError, JournalError, ResultsError
+from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.history import JOURNAL
 from batch_updater.housekeeping import remove_old_runs
@@ -101,7 +101,12 @@ class Run:
                 earlier = self._begun.earlier_part()
                 compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts, earlier)
             self._readings.append(compared)
-        require_allowed(self._begun, compared)
+        try:
+            require_allowed(self._begun, compared)
+        except GuardError as error:
+            error.requests, error.retries = compared.requests, compared.retries
+            error.throttled = compared.throttled
+            raise
         return why_incomplete(compared)
 
     def _journal(self) -> Journal:

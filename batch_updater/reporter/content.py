@@ -77,14 +77,18 @@ def _after_check(facts: RunFacts, summary: Summary) -> str:
 
 
 def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
-    if summary.is_gone_on_with(facts.stop):
-        if facts.inbox:
-            return "The next night goes on with the rows that are not done, as long as the file lies in the inbox."
+    goes_on = summary.is_gone_on_with(facts.stop)
+    if goes_on and not facts.inbox:
         return "Start the same run again: it goes on with the rows that are not done."
-    if not summary.total(NEEDS_PERSON):
+    if not goes_on and not summary.total(NEEDS_PERSON):
         return "Nothing is to be done."
     this, name = (f"the workbook {workbook}", workbook) if workbook else ("this workbook", "THIS-WORKBOOK")
     repair = f'Repair the coloured cells on the sheet "To fix", save {this} and'
+    if facts.inbox and goes_on:
+        return (
+            "The next night goes on with the rows that are not done, as long as the file lies in the inbox. If it was "
+            f"put away: {repair[:1].lower()}{repair[1:]} put it into the inbox, {facts.inbox}."
+        )
     if facts.inbox:
         return f"{repair} put it into the inbox, {facts.inbox}: the next night sends just those rows."
     again = facts.invocation.repaired(name) if facts.invocation else ("run", name)

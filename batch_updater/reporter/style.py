@@ -41,7 +41,7 @@ EXPLAINED: Mapping[OutcomeKind, str] = {
     OutcomeKind.REJECTED: "refused by {api}: repair it on the sheet To fix",
     OutcomeKind.FAILED: "cannot have been applied: run again",
     OutcomeKind.UNCONFIRMED: "may have been applied, but nothing confirmed it: run again",
-    OutcomeKind.NOT_SENT: "the run ended before its turn: run again",
+    OutcomeKind.NOT_SENT: "the run ended before its turn, or it waits for another row",
 }
 
 DATE = "yyyy-mm-dd"

@@ -372,7 +372,7 @@ class Sender:
             if self._failures_left <= 0:
                 limit = self._config.sending.stop_after_failures
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
-                self._end(Stop(StopReason.FAILURES, message, "Look at the causes, then run again."))
+                self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
 
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""

@@ -411,15 +411,34 @@ def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None
 
 
 def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path) -> None:
-    """It is not gone on with night after night, and the others have their turn."""
+    """As soon as the rows of another are taken it is the file: it goes with a note that says how it is repaired."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
-        rows = [(row, "Pre", f"fault:status-400:9 {row}") for row in range(1, 60)]
-        opportunities(inbox / "a.csv", *rows, age_s=2 * _HOUR_S)
+        unknown = [(row, "Pre", f"fault:status-404:9 {row}") for row in range(1, 60)]
+        opportunities(inbox / "a.csv", *unknown, age_s=2 * _HOUR_S)
         opportunities(inbox / "b.csv", (100, "Pre", "b"))
         done = night(tmp_path)
     assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
-    assert "a.csv" in names(tmp_path / "attention")
+    assert done.object["stopped"] is None
+    (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+    assert "The first 20 rows were all refused alike" in note.read_text(encoding="utf-8")
+    assert 'Repair the rows on the sheet "To fix"' in note.read_text(encoding="utf-8")
+
+
+def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
+    """Where the rows of every file are refused alike it is not the files: exit 3, and the next night does them."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        for at, name in enumerate(("a.csv", "b.csv", "c.csv")):
+            rows = [(100 * at + row, "Pre", name) for row in range(1, 40)]
+            opportunities(inbox / name, *rows, age_s=(3 - at) * _HOUR_S)
+        wrong = night(tmp_path, BATCH_UPDATER_API__BASE_URL=f"{api.url}/wrong")
+        assert (wrong.code, wrong.object["stopped"]) == (3, "all_alike"), wrong.out
+        assert set(by_name(wrong).values()) == {"left"}
+        assert "api.base_url" in wrong.err
+        assert not (tmp_path / "attention").exists()
+        right = night(tmp_path)
+    assert (right.code, set(by_name(right).values())) == (0, {"done"}), right.out
 
 
 def test_the_same_content_is_a_repetition_whatever_the_settings(tmp_path: Path) -> None:

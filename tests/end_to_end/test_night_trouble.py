@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
+from socket import create_server
 
+import openpyxl
 import pytest
 
 import batch_updater.endpoint as endpoints
 from tests.end_to_end.program import batch_updater, sandbox
 from tests.end_to_end.test_night import aged, api_rows, by_name, names, night, opportunities, prepared
-from tests.nightly.receivers import webhook
+from tests.nightly.receivers import mail_server, webhook
+from tests.nightly.test_metrics import samples
 from tests.torture.runs import ended, start
 
 _HOUR_S = 3600
@@ -32,7 +36,7 @@ def test_a_row_that_fails_night_after_night_does_not_stop_the_others(tmp_path: P
         assert (second.code, by_name(second)) == (1, {"poison.csv": "attention", "newer.csv": "done"}), second.err
         assert names(tmp_path / "attention") == {"poison.csv", "poison.csv.txt", "poison-results"}
         (note,) = (tmp_path / "attention").glob("*/poison.csv.txt")
-        assert "The API failed at 1 of its 3 rows in two nights on end" in note.read_text(encoding="utf-8")
+        assert "1 of its 3 rows are not done: the API failed at it in two starts" in note.read_text(encoding="utf-8")
         opportunities(inbox / "last.csv", (4, "Pre", "e"))
         third = night(tmp_path)
         assert (third.code, by_name(third)) == (0, {"last.csv": "done"}), third.err
@@ -118,7 +122,7 @@ def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) 
 
 def test_names_that_are_no_utf8_are_names(tmp_path: Path) -> None:
     """Such files go where they belong and people are told; the one after them has its turn."""
-    with sandbox() as api, webhook() as hook:
+    with sandbox() as api, webhook() as hook, mail_server() as mail:
         inbox = prepared(tmp_path, api.url)
         unreadable = Path(os.fsdecode(os.fsencode(inbox) + b"/un\xe9.xlsx"))
         unreadable.write_bytes(b"PK\x03\x04 cut off")
@@ -127,8 +131,10 @@ def test_names_that_are_no_utf8_are_names(tmp_path: Path) -> None:
             Path(os.fsdecode(os.fsencode(inbox) + b"/go\xe9d.csv"))
         )
         opportunities(inbox / "plain.csv", (2, "Pre", "b"))
-        done = night(tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']")
+        mailto = f"mailto://127.0.0.1:{mail.port}/ops@example.com?from=night@example.com"
+        done = night(tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told', '{mailto}']")
     assert done.code == 1, done.err
+    assert len(mail.mails) == 1, done.err
     assert [file["verdict"] for file in done.object["files"]] == ["attention", "done", "done"], done.err
     assert api_rows(done) == {"updated": 2}
     assert {len(list(folder.glob("*/*"))) for folder in (tmp_path / "attention", tmp_path / "done")} == {2, 4}
@@ -269,3 +275,97 @@ def test_page_and_workbook_say_that_the_next_night_goes_on(tmp_path: Path) -> No
         again = night(tmp_path)
         assert (again.code, by_name(again)) == (1, {"a.csv": "attention"})
         assert "Repair the coloured cells" in page.read_text(encoding="utf-8")
+
+
+def test_a_file_that_ended_because_rows_were_refused_is_repaired_in_its_workbook(tmp_path: Path) -> None:
+    """Workbook and page say to put the workbook into the inbox, which does all that is left; none says to run again."""
+    settings = {"BATCH_UPDATER_SENDING__STOP_AFTER_FAILURES": "1", "BATCH_UPDATER_SENDING__CONCURRENCY": "1"}
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400"), (2, "Pre", "b"), (3, "Pre", "c"))
+        first = night(tmp_path, **settings)
+        assert (first.code, by_name(first)) == (1, {"a.csv": "attention"}), first.err
+        (file,) = first.object["files"]
+        page = (Path(file["run"]) / "report.html").read_text(encoding="utf-8")
+        assert "the next night sends just those rows" in page
+        assert "run again" not in page
+        workbook = openpyxl.load_workbook(file["results"])
+        header = [cell.value for cell in workbook["To fix"][1]]
+        workbook["To fix"].cell(2, header.index("OpportunityName") + 1, "a")
+        workbook.save(inbox / "repaired.xlsx")
+        aged(inbox / "repaired.xlsx")
+        second = night(tmp_path, **settings)
+    assert (second.code, by_name(second)) == (0, {"repaired.xlsx": "done"}), second.err
+    assert api_rows(second) == {"updated": 3}
+
+
+def test_what_was_taken_back_may_be_applied_again(tmp_path: Path) -> None:
+    """A file whose run was undone is no repetition, whoever undid it by the workbook in the run's folder."""
+    compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        content = opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "b")).read_bytes()
+        first = night(tmp_path, **compare)
+        (file,) = first.object["files"]
+        undone = batch_updater("undo", file["run"], "--json", cwd=tmp_path).object["undo"]
+        assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
+        (inbox / "b.csv").write_bytes(content)
+        aged(inbox / "b.csv")
+        second = night(tmp_path, **compare)
+        assert (second.code, by_name(second)) == (0, {"b.csv": "done"}), second.err
+        (inbox / "c.csv").write_bytes(content)
+        aged(inbox / "c.csv")
+        assert by_name(night(tmp_path, **compare)) == {"c.csv": "attention"}
+
+
+def test_that_a_file_goes_to_another_address_anew_is_said(tmp_path: Path) -> None:
+    """All its rows are sent there, and an unfinished run to the old address is named."""
+    with sandbox() as old, sandbox() as new:
+        inbox = prepared(tmp_path, old.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:3 b"))
+        assert by_name(night(tmp_path, BATCH_UPDATER_SENDING__ATTEMPTS="1")) == {"a.csv": "again"}
+        second = night(tmp_path, BATCH_UPDATER_API__BASE_URL=new.url)
+        assert api_rows(second) == {"updated": 2}
+        assert len(new.requests()) == 5
+    assert "the address of the API" in second.object["files"][0]["note"], second.out
+
+
+def test_a_file_that_cannot_be_moved_is_not_sent_again(tmp_path: Path) -> None:
+    """Though none of its rows was taken: once it can be moved it is, with the workbook of its run."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url, attention="blocked/attention")
+        (tmp_path / "blocked").touch()
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"))
+        for _ in range(2):
+            done = night(tmp_path)
+            assert (done.code, by_name(done)) == (1, {"a.csv": "attention"}), done.err
+            assert "could not be put away" in done.object["files"][0]["note"]
+        (tmp_path / "blocked").unlink()
+        assert by_name(night(tmp_path)) == {"a.csv": "attention"}
+        assert len(api.requests()) == 1
+    assert names(tmp_path / "blocked" / "attention") == {"a.csv", "a-results"}
+
+
+def test_what_was_read_for_a_guard_is_counted(tmp_path: Path) -> None:
+    """Requests are requests, though nothing of the file was sent."""
+    settings = {"BATCH_UPDATER_SENDING__COMPARE": "true", "BATCH_UPDATER_GUARDS__CHANGED": "1"}
+    with sandbox() as api:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", *((row, "Pre", "new") for row in range(1, 6)))
+        done = night(tmp_path, **settings)
+        assert [request["method"] for request in api.requests()] == ["GET"] * 5
+    assert (by_name(done), done.object["requests"]) == ({"a.csv": "attention"}, 5)
+
+
+def test_what_stays_here_is_written_before_anybody_is_told(tmp_path: Path) -> None:
+    """Somebody who ends a job that waits for a dead recipient ends just that: figures and memory are there."""
+    with sandbox() as api, create_server(("127.0.0.1", 0)) as silent:
+        opportunities(prepared(tmp_path, api.url) / "a.csv", ("x", "Pre", "a"))
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        running = start(tmp_path, "nightly", BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{place}/told']")
+        with silent.accept()[0]:
+            for _ in range(2):
+                running.send_signal(signal.SIGTERM)
+            running.communicate()
+    assert samples(tmp_path / "night.prom")["last_run_exit_code"] == 1
+    (memory,) = (tmp_path / "runs").glob(".nightly-*.json")
+    assert json.loads(memory.read_text(encoding="utf-8"))["exit_code"] == 1

@@ -7,6 +7,7 @@ import email
 import email.policy
 import json
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,13 +39,15 @@ class Received:
 
 
 @contextmanager
-def webhook() -> Iterator[Received]:
+def webhook(*, after_s: float = 0) -> Iterator[Received]:
+    """Take everything, and answer so many seconds later."""
     received = Received()
 
     class Answers(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             received.calls.append((f"{self.command} {self.path}", body))
+            time.sleep(after_s)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -68,16 +70,73 @@ def test_a_file_goes_to_another_file_system(tmp_path: Path) -> None:
 
 
 def test_where_a_move_fails_nothing_is_left_behind(tmp_path: Path) -> None:
-    """Night after night one workbook and note more would lie there: a name that is too long by the ending -2 fails."""
-    file = tmp_path / f"{'a' * 251}.csv"
-    file.write_text("rows", encoding="utf-8")
-    (tmp_path / "to" / "2026-11-24").mkdir(parents=True)
-    (tmp_path / "to" / "2026-11-24" / file.name).write_text("other rows", encoding="utf-8")
+    """Night after night one workbook and note more would lie there; a folder cannot take the place of a file."""
+    file = tmp_path / "a.csv"
+    file.mkdir()
     workbook = tmp_path / "a-results.xlsx"
     workbook.write_text("outcomes", encoding="utf-8")
-    with pytest.raises(OSError, match="too long"):
-        put_away(waiting(file), tmp_path / "to", DAY, workbook)
-    assert names(tmp_path / "to" / "2026-11-24") == {file.name: "other rows"}
+    with pytest.raises(NotADirectoryError):
+        put_away(waiting(file), tmp_path / "to", DAY, workbook, "note")
+    assert names(tmp_path / "to" / "2026-11-24") == {}
+    assert file.is_dir()
+
+
+@pytest.mark.parametrize("stem", ["a" * 251, "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83])
+def test_the_longest_names_are_put_away_too(tmp_path: Path, stem: str) -> None:
+    """With a note, and a second time: what is made beside them has shorter names."""
+    for number in range(2):
+        file = tmp_path / f"{stem}.csv"
+        file.write_text(f"rows {number}", encoding="utf-8")
+        put_away(waiting(file), tmp_path / "to", DAY, note=f"note {number}")
+    kept = names(tmp_path / "to" / "2026-11-24")
+    assert sorted(kept.values()) == ["note 0", "note 1", "rows 0", "rows 1"]
+    assert kept[f"{stem}.csv"] == "rows 0"
+    assert all(name.endswith((".csv", ".txt")) for name in kept)
+
+
+def test_no_signal_at_any_moment_loses_a_file(tmp_path: Path) -> None:
+    """Interrupted again and again while it is put away, it is in the inbox or in its new place, and whole."""
+    script = tmp_path / "putting.py"
+    script.write_text(_PUTTING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "in", tmp_path / "to"], capture_output=True, text=True, check=True
+    )
+    interrupted, put = map(int, done.stdout.split())
+    assert interrupted > 20
+    assert len(list((tmp_path / "in").iterdir())) + put == 400
+    # A name may be left that was taken for the file and is empty still.
+    found = [path.read_text(encoding="utf-8") for path in [*tmp_path.glob("to/*/*"), *tmp_path.glob("in/*")]]
+    assert sorted(filter(None, found)) == sorted(f"rows {number}" for number in range(400))
+
+
+_PUTTING = """
+import random, signal, sys
+from datetime import date
+from pathlib import Path
+from batch_updater.nightly.filing import put_away
+from batch_updater.nightly.inbox import Waiting, stamp_of
+
+inbox, place = map(Path, sys.argv[1:])
+inbox.mkdir()
+chance, interrupted, put = random.Random(1), 0, 0
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+for number in range(400):
+    file = inbox / f"{number}.csv"
+    file.write_text(f"rows {number}")
+    waiting = Waiting(file, stamp_of(file))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 4e-4))
+        put_away(waiting, place, date(2026, 11, 24))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    put += not file.exists()
+print(interrupted, put)
+"""
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

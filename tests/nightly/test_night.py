@@ -119,3 +119,10 @@ def test_what_is_not_there_is_not_said_to_wait() -> None:
     """Where the inbox itself was missing no file stays in it."""
     assert "stay in the inbox" not in compose(night(trouble=QUOTA), None).body
     assert "stay in the inbox" in compose(night(LEFT, trouble=QUOTA), None).body
+
+
+def test_a_message_can_be_encoded_whatever_a_file_is_called() -> None:
+    """Mail and web services refuse what is no UTF-8, and nobody would hear of the other files either."""
+    message = compose(night(FileResult("b\udce9.csv", Verdict.LEFT, "Left in the inbox: b\udce9.csv grows.")), None)
+    assert "b\\udce9.csv: left in the inbox" in message.body
+    message.body.encode("utf-8")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +58,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
         recipients = (url.format(silent), f"json://{received.place}/told", SecretReference(
             kind=ReferenceKind.ENVIRONMENT, location="NOT_SET"))  # fmt: skip
         first, third = notify(MESSAGE, recipients, {}, limit_s=8)
-    assert first.startswith("The message was not sent to nightly.notify, number 1: ")
+    assert first.startswith("Sending the message to nightly.notify, number 1 failed: ")
     assert "nightly.notify, number 3: the environment variable NOT_SET is not set" in third
     assert [(body["title"], body["type"]) for body in received.bodies()] == [("subject", "warning")]
     assert "canary" not in first + third + "".join(capfd.readouterr())
@@ -91,3 +94,44 @@ def test_why_a_health_check_is_not_reached_is_said_in_words(closed_port: int) ->
     """Not the name of an exception, and not the address, which is a secret."""
     said = ping(f"http://127.0.0.1:{closed_port}/canary", SUCCESS, {})
     assert said == "The health check (nightly.health_check) was not told: it cannot be reached (Connection refused)."
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+def test_a_service_that_takes_its_time_is_told_once(tmp_path: Path) -> None:
+    """Slower than apprise would wait, with something attached: neither told again nor called dead."""
+    workbook = tmp_path / "a-results.xlsx"
+    workbook.write_bytes(b"PK")
+    with webhook(after_s=4.5) as received:
+        assert list(notify(replace(MESSAGE, attachments=(workbook,)), (f"json://{received.place}/told",), {})) == []
+    assert len(received.calls) == 1
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+def test_a_message_is_as_long_as_the_service_takes_it() -> None:
+    """It is cut at its end and goes as one: services refuse what is too long, and the verdict stands first."""
+    with webhook() as received:
+        assert list(notify(replace(MESSAGE, body="verdict " * 10_000), (f"json://{received.place}/told",), {})) == []
+    (body,) = received.bodies()
+    assert body["message"].startswith("verdict")
+    assert 10_000 < len(body["message"]) <= 32_768
+
+
+def test_a_process_ends_whatever_was_left_behind() -> None:
+    """Python waits at its exit for the threads of pools, as libraries have them; its exit code is not lost."""
+    done = subprocess.run([sys.executable, "-c", _LEAVING], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (3, "it took longer than 0.2 s\n"), done.stderr
+
+
+_LEAVING = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from batch_updater.nightly.attempt import end_if_left_behind, tried
+
+def hangs():
+    with ThreadPoolExecutor() as pool:
+        pool.submit(threading.Event().wait, 120).result()
+
+end_if_left_behind(70)  # nothing yet
+print(tried(hangs, 0.2))
+end_if_left_behind(3)
+"""

@@ -73,7 +73,7 @@ def test_the_counts_add_up_and_come_first(tmp_path: Path) -> None:
     root = tree(page(tmp_path, [updated(2), updated(3), invalid(4), failed(5)]))
     heading = root.find(".//h1")
     assert heading is not None
-    assert heading.text == "2 of 4 rows were updated. 1 needs you. 1 is not done: run again."
+    assert heading.text == "2 of 4 rows were updated. 1 needs you. 1 is not done."
     _, *counts, total = table(root, "counts")
     assert [line[:2] for line in counts] == [["updated", "2"], ["invalid", "1"], ["failed", "1"]]
     assert total[:2] == ["rows in all", str(sum(int(line[1]) for line in counts))]
