@@ -309,6 +309,9 @@ def test_what_was_taken_back_may_be_applied_again(tmp_path: Path) -> None:
         (file,) = first.object["files"]
         undone = batch_updater("undo", file["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
+        undoing, run = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
+        assert (run["run"], run["taken_back_by"]) == (file["run"], Path(undoing["run"]).name)
+        assert "Taken back by the run " in batch_updater("runs", cwd=tmp_path).out
         (inbox / "b.csv").write_bytes(content)
         aged(inbox / "b.csv")
         second = night(tmp_path, **compare)
