@@ -588,7 +588,12 @@ def _from_anywhere(options: argparse.Namespace) -> Invocation:
     """Return the same, to be typed in any folder."""
     config = _config_path(options)
     file = options.file if options.file == STDIN else str(Path(options.file).resolve())
-    return replace(_as_typed(options), file=file, config=str(config.resolve()) if config else None)
+    return replace(
+        _as_typed(options),
+        file=file,
+        config=str(config.resolve()) if config else None,
+        is_default_config=options.config is None,
+    )
 
 
 def _template(options: argparse.Namespace) -> int:

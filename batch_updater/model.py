@@ -299,6 +299,8 @@ class Invocation:
     constants: tuple[tuple[str, str], ...]
     """Field and value."""
     compare: bool = False
+    is_default_config: bool = False
+    """Whether nobody named the configuration: it lay in the folder where the program was started."""
 
     @property
     def again(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Outcome, RunFacts, Stop
+    from batch_updater.model import Invocation, Outcome, RunFacts, Stop
     from batch_updater.summary import Cause, Summary
 
 CAUSES_LISTED = 15
@@ -91,8 +92,13 @@ def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
         )
     if facts.inbox:
         return f"{repair} put it into the inbox, {facts.inbox}: the next night sends just those rows."
-    again = facts.invocation.repaired(name) if facts.invocation else ("run", name)
+    again = _as_typed(facts.invocation).repaired(name) if facts.invocation else ("run", name)
     return f"{repair} run it again: {shlex.join(('batch-updater', *again))}. It sends just those rows."
+
+
+def _as_typed(invocation: Invocation) -> Invocation:
+    """Return the command line without the path of a configuration that nobody has typed."""
+    return replace(invocation, config=None) if invocation.is_default_config else invocation
 
 
 def _run_command(facts: RunFacts) -> str:

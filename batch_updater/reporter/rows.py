@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from batch_updater.reporter.lists import ValidNames
     from batch_updater.reporter.style import Styles
 
+_DIGITS_OF_SECONDS = 6
+"""What clocks tell: the digits behind are noise, and programs cut them differently."""
 _COMMENTS_AT_MOST = 5_000
 """Comments are kept in memory until the workbook is closed."""
 _NARROWEST, _WIDEST = 9, 44
@@ -254,7 +256,7 @@ class AllRowsSheet:
             # Cells have no time zone; it is UTC.
             sheet.write_number(number, column + 4, _serial(outcome.sent_at), self._sent_at)
         if outcome.seconds is not None:
-            sheet.write_number(number, column + 5, outcome.seconds, self._seconds)
+            sheet.write_number(number, column + 5, round(outcome.seconds, _DIGITS_OF_SECONDS), self._seconds)
         if self._widths.wanted:
             texts = [str(row.row.number), *map(shown, row.row.cells), outcome.kind.value, "", message, "", "2" * 18, ""]
             self._widths.measure(texts)

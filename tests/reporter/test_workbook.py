@@ -108,6 +108,10 @@ def test_the_summary_says_the_verdict_and_counts_that_add_up(tmp_path: Path) -> 
             {"invocation": Invocation("changes.xlsx", "/etc/b u.yaml", None, (("LanguageId", "1"),))},
             "batch-updater run THIS-WORKBOOK --config '/etc/b u.yaml' --set LanguageId=1. It sends just those rows.",
         ),
+        (
+            {"invocation": Invocation("changes.xlsx", "/home/me/config.yaml", None, (), is_default_config=True)},
+            "batch-updater run THIS-WORKBOOK. It sends just those rows.",
+        ),
         ({}, "batch-updater run THIS-WORKBOOK. It sends just those rows."),
     ],
 )
