@@ -74,7 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
         code = ExitCode.FAULT
+    _end_if_left_behind(code)
     return code
+
+
+def _end_if_left_behind(code: int) -> None:
+    """End here if something that the unattended job has tried still goes on."""
+    attempt = sys.modules.get("batch_updater.nightly.attempt")  # not imported: nothing was tried
+    if attempt is not None:
+        attempt.end_if_left_behind(code)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -428,7 +436,6 @@ def _report(options: argparse.Namespace) -> int:
 
 def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.interrupts import Interrupts
-    from batch_updater.nightly.attempt import end_if_left_behind
     from batch_updater.nightly.night import as_object
     from batch_updater.nightly.unattended import run_night
 
@@ -442,7 +449,6 @@ def _nightly(options: argparse.Namespace) -> int:
         _say(night.verdict)
     if not night.has_worked:  # cron mails what stands there, and what stands there alone
         _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
-    end_if_left_behind(night.exit_code)
     return night.exit_code
 
 

@@ -14,7 +14,7 @@ from batch_updater.snapshot import sha256_of
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from batch_updater.journal import Part
@@ -334,19 +334,30 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
 
 
 def applied_before(parent: Path, identity: Identity) -> PastRun | None:
-    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were.
-
-    What was taken back since, by the workbook in its own folder, does not count.
-    """
-    takebacks: list[PastRun] = []
+    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were."""
     for past in _newest_first(past_runs(parent)):
-        if isinstance(past, DamagedRun) or not past.confirmed:
-            continue
-        if past.identity.has_same_rows(identity) and not any(one.takes_back(past) for one in takebacks):
+        if isinstance(past, PastRun) and past.confirmed and past.identity.has_same_rows(identity):
             return past
-        if past.is_takeback:
-            takebacks.append(past)
     return None
+
+
+def with_takebacks(
+    runs: Iterable[PastRun | DamagedRun],
+) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
+    """Yield runs, the newest first, each with the later one that took back some of it, as far as that is known."""
+    takebacks: list[PastRun] = []
+    for past in runs:
+        if isinstance(past, DamagedRun):
+            yield past, None
+            continue
+        yield past, next((one for one in takebacks if one.takes_back(past)), None)
+        if past.is_takeback and past.confirmed:
+            takebacks.append(past)
+
+
+def taken_back_by(parent: Path, run: PastRun) -> PastRun | None:
+    """Return the run that took back some of another, as far as that is known."""
+    return next((by for past, by in with_takebacks(past_runs(parent)) if past.folder == run.folder), None)
 
 
 _PERHAPS_TAKEN_BACK = (

@@ -56,14 +56,17 @@ class Summary:
     def is_gone_on_with(self, stop: Stop | None) -> bool:
         """Whether starting the same again does more: not where rows wait for others that have to be repaired."""
         again = self.total(RUN_AGAIN)
-        only_wait = stop is None and self.counts[OutcomeKind.NOT_SENT] == again and self.total(NEEDS_PERSON)
+        only_wait = (
+            (stop is None or stop.reason is StopReason.WAITING)
+            and self.counts[OutcomeKind.NOT_SENT] == again
+            and self.total(NEEDS_PERSON)
+        )
         return bool(again and not only_wait and not self.is_refused(stop))
 
     def is_refused(self, stop: Stop | None) -> bool:
-        """Whether it ended because its rows were refused: the same again would end in the same way."""
-        refused = self.counts[OutcomeKind.REJECTED] + self.counts[OutcomeKind.DIFFERS]
+        """Whether it ended because its rows, and they alone, were refused: the same again would end so too."""
         failed = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
-        return stop is not None and stop.reason is StopReason.FAILURES and refused >= failed
+        return stop is not None and stop.reason is StopReason.FAILURES and not failed
 
     @property
     def exit_code(self) -> ExitCode:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Never, Self, TextIO
 
 from batch_updater.doctor.finding import exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.history import DamagedRun
+from batch_updater.history import DamagedRun, with_takebacks
 from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_NOTHING
@@ -383,7 +383,7 @@ def is_done(summary: Summary) -> bool:
 def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
     """List past runs, the newest first: when, how long, how many rows, and what became of them."""
     there_are = False
-    for past, taken_back_by in _with_takebacks(runs):
+    for past, takeback in with_takebacks(runs):
         there_are = True
         print(past.folder.name, file=stream)
         if isinstance(past, DamagedRun):
@@ -391,22 +391,10 @@ def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
             continue
         for line in _past_lines(past):
             _print_wrapped(f"    {line}", 4, stream)
-        if taken_back_by:
-            _print_wrapped(f"    Taken back by the run {taken_back_by}.", 4, stream)
+        if takeback:
+            _print_wrapped(f"    Taken back, in part at least, by the run {takeback.folder.name}.", 4, stream)
     if not there_are:
         print("There are no runs yet.", file=stream)
-
-
-def _with_takebacks(runs: Iterable[PastRun | DamagedRun]) -> Iterator[tuple[PastRun | DamagedRun, str | None]]:
-    """Yield every run with the name of the later one that took it back, as far as that is known; the newest first."""
-    takebacks: list[PastRun] = []
-    for past in runs:
-        if isinstance(past, DamagedRun):
-            yield past, None
-            continue
-        yield past, next((one.folder.name for one in takebacks if one.takes_back(past)), None)
-        if past.is_takeback and past.confirmed:
-            takebacks.append(past)
 
 
 def _past_lines(past: PastRun) -> Iterator[str]:
@@ -426,11 +414,11 @@ def _past_lines(past: PastRun) -> Iterator[str]:
 
 def runs_object(runs: Iterable[PastRun | DamagedRun]) -> str:
     """Return what `runs --json` prints: one object on one line."""
-    found = [_run_object(past, taken_back_by) for past, taken_back_by in _with_takebacks(runs)]
+    found = [_run_object(past, takeback) for past, takeback in with_takebacks(runs)]
     return json.dumps({"runs": found, "exit_code": 0})
 
 
-def _run_object(past: PastRun | DamagedRun, taken_back_by: str | None) -> dict[str, object]:
+def _run_object(past: PastRun | DamagedRun, takeback: PastRun | None) -> dict[str, object]:
     if isinstance(past, DamagedRun):
         return {"run": str(past.folder), "damaged": past.why}
     identity = past.identity
@@ -451,7 +439,7 @@ def _run_object(past: PastRun | DamagedRun, taken_back_by: str | None) -> dict[s
         "results": past.parts[-1].results,
         "unfinished": past.is_unfinished,
         "going_on": past.is_going_on,
-        "taken_back_by": taken_back_by,
+        "taken_back_by": takeback.folder.name if takeback else None,
         "verdict": past.summary.verdict,
         "exit_code": int(past.summary.exit_code),
     }

@@ -454,6 +454,7 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "status"),
     [("hc-ping.com/canary", Status.WRONG), ("https://me:canary@host/x", Status.WRONG),
+     ("https://[canary/x", Status.WRONG),
      ("https://hc-ping.com/canary", Status.OK)],
 )  # fmt: skip
 def test_the_address_of_the_health_check_is_looked_at(

@@ -49,11 +49,13 @@ def secret_findings(config: Config, environ: Mapping[str, str]) -> Iterator[Find
 
 
 def _health_check_finding(health_check: str | SecretReference, environ: Mapping[str, str]) -> Finding:
+    remedy = "Write it whole: https://host/path."
     try:
         address = urlsplit(address_of(health_check, environ, "nightly.health_check"))
     except ConfigError as error:
         return wrong("health check", error)
-    remedy = "Write it whole: https://host/path."
+    except ValueError:  # its text may quote the address
+        return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
     if address.scheme not in {"http", "https"} or not address.hostname:
         return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
     if "@" in address.netloc:

@@ -42,7 +42,9 @@ def tried(work: Callable[[], str | None], limit_s: float) -> str | None:
 
     thread = threading.Thread(target=attempt, name="attempt", daemon=True)
     thread.start()
-    thread.join(limit_s)
-    if thread.is_alive():
-        _left_behind.append(thread)
+    try:
+        thread.join(limit_s)
+    finally:  # a signal may end the waiting
+        if thread.is_alive():
+            _left_behind.append(thread)
     return next(iter(failures), None)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
 _LONGEST_NAME_BYTES = 255
+_LONGEST_ENDING = 16
+"""Characters: what is longer behind a dot is no kind of file."""
 _OF_GROUP = 0o060
 _CHANGED = "it was changed while it was moved"
 
@@ -94,8 +96,8 @@ def _mode(file: Path, folder: Path) -> int:
 def _free_name(folder: Path, name: str, *, has_note: bool = False) -> Path:
     """Return the name, or one with `-2`, `-3` ... before its ending, under which nothing is there yet."""
     stem, dot, ending = name.rpartition(".")
-    if not dot:
-        stem, ending = name, ""
+    if not dot or len(ending) > _LONGEST_ENDING:
+        stem, dot, ending = name, "", ""
     for number in range(1, _NAMES_TRIED):
         path = folder / (name if number == 1 else _fitting(stem, f"-{number}{dot}{ending}"))
         beside = _note_of(path) if has_note else None
@@ -110,7 +112,7 @@ def _note_of(target: Path) -> Path:
 
 def _fitting(name: str, ending: str) -> str:
     """Return both as one name, of which the first loses its end where a file system would refuse it."""
-    while len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
+    while name and len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
         name = name[:-1]
     return f"{name}{ending}"
 

@@ -19,7 +19,7 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
 )  # fmt: skip
-from batch_updater.history import DamagedRun, applied_before, past_runs
+from batch_updater.history import DamagedRun, applied_before, past_runs, taken_back_by
 from batch_updater.model import StopReason
 from batch_updater.nightly import settling
 from batch_updater.nightly.filing import put_away
@@ -220,7 +220,7 @@ class Job:
         """Return what becomes of a file that was run, nothing of which concerns other files."""
         last = made.runs[-1]
         again = last.summary.total(RUN_AGAIN)
-        if last.stop and last.summary.is_refused(last.stop):
+        if last.stop and (last.stop.reason is StopReason.WAITING or last.summary.is_refused(last.stop)):
             self._memory.give_up(file)
             return settling.ended_by_refusals(file, last.stop, made)
         if not again:
@@ -279,7 +279,7 @@ class Job:
             return settling.half_done(file, past, begun)
         if self._config.nightly.repeat == "allow":
             return None
-        return settling.repeated(file, past)
+        return settling.repeated(file, past, taken_back_by(self._config.results.folder, past))
 
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
         """Whether an earlier night was killed after it had run this very file and before it was moved."""

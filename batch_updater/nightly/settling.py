@@ -39,7 +39,11 @@ _FAILED_TWICE = (
     "{again:,} of its {rows:,} rows are not done: the API failed at it in two starts of the job on end, and the other "
     "files do not wait for it any longer."
 )
-_OVER = "Its rows are not all done, and the job does not go on with it: newer files have had their turn since."
+_OVER = (
+    "Its rows are not all done, and the job does not go on with it: it was ended while it tried newer files, which may "
+    "have been sent."
+)
+_BUT_NEWER = "Newer files may have been sent since: take out the rows of records that they have, too."
 CHECK_THE_SET_UP = (
     "Check api.base_url and the account. If they are right, see whether the file is: it stays in the inbox until "
     "another one shows that rows are taken."
@@ -137,13 +141,18 @@ def not_finished(file: Skipped) -> FileResult:
 
 def ended_by_refusals(file: Waiting, stop: Stop, made: Tonight) -> Settled:
     """Return a file of which so many rows were refused that its run was ended."""
-    return for_person(file, stop.message, _REPAIR, made)
+    return for_person(file, stop.message, _repair(made), made)
 
 
 def refused_alike(file: Waiting, trouble: Trouble, made: Tonight) -> Settled:
     """Return a file whose first rows were all refused alike, although those of others are taken."""
     message = f"{trouble.message} Rows of other files are taken, so it is this file."
-    return for_person(file, message, _REPAIR, made)
+    return for_person(file, message, _repair(made), made)
+
+
+def _repair(made: Tonight) -> str:
+    """Say how a file is repaired; that its other rows may be older than what was sent since, where there are any."""
+    return f"{_REPAIR} {_BUT_NEWER}" if made.runs[-1].summary.total(RUN_AGAIN) else _REPAIR
 
 
 def waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
@@ -205,13 +214,14 @@ def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
     )
 
 
-def repeated(file: Waiting, past: PastRun) -> Settled:
-    """Return a file whose content was applied before."""
+def repeated(file: Waiting, past: PastRun, takeback: PastRun | None) -> Settled:
+    """Return a file whose content was applied before; `takeback` has set some of it back since."""
+    since = f" The run {takeback.folder.name} has taken some of that back." if takeback else ""
     return for_person(
         file,
         f"It was not applied again: a file with the same content was applied on {dated_moment(past.started_at)} "
         f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are "
-        "done since.",
+        f"done since.{since}",
         f"Rows that were refused then are repaired in the workbook of that run. If all of it is meant again, run it "
         f"{_BY_HAND} or set nightly.repeat to allow; if not, delete it.",
     )

@@ -13,7 +13,7 @@ from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
 from batch_updater.nightly.job import Job, required_inbox
 from batch_updater.nightly.memory import MemoryFile
-from batch_updater.nightly.message import Message, compose, is_due, kind_of
+from batch_updater.nightly.message import Message, compose, has_recovered, is_due, kind_of
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
@@ -73,10 +73,14 @@ class _Teller:
         settings, last = self._config.nightly, self.memory.memory.exit_code
         # What stays here comes first: a second signal may end the telling, and people take longest.
         self._failed(write_metrics(settings.metrics, night))
-        self._remember(night)
+        recovers = has_recovered(night, last)
+        if not recovers:
+            self._remember(night)
         self._ping(ping.SUCCESS if night.exit_code == ExitCode.OK else ping.FAILURE)
         if is_due(settings.notify_when, night, last):
             self._notify(night, last)
+        if recovers:  # until people have been told of it, the trouble is what they know
+            self._remember(night)
 
     def _remember(self, night: Night) -> None:
         try:

@@ -50,8 +50,7 @@ class Run:
         self._begun = begun
         self._plan = begun.plan
         self._folder = begun.folder
-        # That the first rows are all refused alike is judged once for a run, and not again when it is resumed.
-        self._options = replace(options, keep_going=options.keep_going or begun.earlier.resumed is not None)
+        self._options = replace(options, keep_going=options.keep_going or self._is_known_to_be_right(options))
         self._environ = environ
         self._started_at = datetime.now(UTC)
         self._readings = [options.compared] if options.compared else []
@@ -84,6 +83,14 @@ class Run:
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
+
+    def _is_known_to_be_right(self, options: Options) -> bool:
+        """Whether rows that are all refused alike say nothing of the set-up any more.
+
+        A person who starts the run again has seen it. By night nobody has, until a row is confirmed.
+        """
+        resumed = self._begun.earlier.resumed
+        return resumed is not None and (options.inbox is None or bool(resumed.confirmed))
 
     def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
         """Return why nothing is sent. Raises GuardError."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from socket import create_server
 
@@ -299,26 +301,70 @@ def test_a_file_that_ended_because_rows_were_refused_is_repaired_in_its_workbook
     assert api_rows(second) == {"updated": 3}
 
 
-def test_what_was_taken_back_may_be_applied_again(tmp_path: Path) -> None:
-    """A file whose run was undone is no repetition, whoever undid it by the workbook in the run's folder."""
+def test_what_was_taken_back_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
+    """Whether it is meant again only people know: the note names the run that took it back, and so does `runs`."""
     compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         content = opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "b")).read_bytes()
-        first = night(tmp_path, **compare)
-        (file,) = first.object["files"]
+        (file,) = night(tmp_path, **compare).object["files"]
         undone = batch_updater("undo", file["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
         undoing, run = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
         assert (run["run"], run["taken_back_by"]) == (file["run"], Path(undoing["run"]).name)
-        assert "Taken back by the run " in batch_updater("runs", cwd=tmp_path).out
+        assert "Taken back, in part at least, by the run " in batch_updater("runs", cwd=tmp_path).out
         (inbox / "b.csv").write_bytes(content)
         aged(inbox / "b.csv")
+        before = len(api.requests())
         second = night(tmp_path, **compare)
-        assert (second.code, by_name(second)) == (0, {"b.csv": "done"}), second.err
-        (inbox / "c.csv").write_bytes(content)
-        aged(inbox / "c.csv")
-        assert by_name(night(tmp_path, **compare)) == {"c.csv": "attention"}
+        assert len(api.requests()) == before
+    assert (second.code, by_name(second)) == (1, {"b.csv": "attention"}), second.err
+    assert f"The run {run['taken_back_by']} has taken some of that back" in second.object["files"][0]["note"]
+
+
+def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -> None:
+    """The next night applies nothing of it again."""
+    compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:8 b"))
+        first = night(tmp_path, **compare)
+        assert by_name(first) == {"a.csv": "again"}
+        undone = batch_updater("undo", first.object["files"][0]["run"], "--json", cwd=tmp_path).object["undo"]
+        assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
+        before = len(api.requests())
+        second = night(tmp_path, **compare)
+        assert len(api.requests()) == before
+    assert by_name(second) == {"a.csv": "attention"}
+    assert "what the run had done was taken back" in second.object["files"][0]["note"]
+
+
+def test_rows_that_wait_for_a_refused_one_are_repaired_with_it(tmp_path: Path) -> None:
+    """The file goes to a person in the first night, and holds up nobody."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"), (1, "Pre", "b"), age_s=2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (2, "Pre", "c"))
+        done = night(tmp_path, BATCH_UPDATER_INPUT__DUPLICATES="in_order")
+    assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.err
+    assert "Repair" in done.object["files"][0]["note"]
+
+
+def test_a_recovery_is_told_though_the_job_was_killed_while_it_told_it(tmp_path: Path) -> None:
+    """Until people have been told, the trouble is what they know."""
+    with sandbox("--quota", "1") as used_up:
+        inbox = prepared(tmp_path, used_up.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "b"))
+        assert night(tmp_path).object["stopped"] == "quota"
+    with sandbox() as api, create_server(("127.0.0.1", 0)) as silent, webhook() as hook:
+        base_url = {"BATCH_UPDATER_API__BASE_URL": api.url}
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        running = start(tmp_path, "nightly", **base_url, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{place}/told']")
+        with silent.accept()[0]:
+            running.kill()
+            running.communicate()
+        assert night(tmp_path, **base_url, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told']").code == 0
+    assert [body["title"][:37] for body in hook.bodies()] == ["batch-updater: The job works again. T"]
 
 
 def test_that_a_file_goes_to_another_address_anew_is_said(tmp_path: Path) -> None:
@@ -366,9 +412,11 @@ def test_what_stays_here_is_written_before_anybody_is_told(tmp_path: Path) -> No
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         running = start(tmp_path, "nightly", BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{place}/told']")
         with silent.accept()[0]:
-            for _ in range(2):
+            while running.poll() is None:  # the second ends it; two at once may count as one
                 running.send_signal(signal.SIGTERM)
-            running.communicate()
+                with suppress(subprocess.TimeoutExpired):
+                    running.communicate(timeout=2)
+        assert running.returncode == 3  # that somebody has ended it, and not the message's own end
     assert samples(tmp_path / "night.prom")["last_run_exit_code"] == 1
     (memory,) = (tmp_path / "runs").glob(".nightly-*.json")
     assert json.loads(memory.read_text(encoding="utf-8"))["exit_code"] == 1

@@ -81,17 +81,17 @@ def test_where_a_move_fails_nothing_is_left_behind(tmp_path: Path) -> None:
     assert file.is_dir()
 
 
-@pytest.mark.parametrize("stem", ["a" * 251, "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83])
-def test_the_longest_names_are_put_away_too(tmp_path: Path, stem: str) -> None:
+@pytest.mark.parametrize("name", ["a" * 251 + ".csv", "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83 + ".csv", "a." + "x" * 253])
+def test_the_longest_names_are_put_away_too(tmp_path: Path, name: str) -> None:
     """With a note, and a second time: what is made beside them has shorter names."""
     for number in range(2):
-        file = tmp_path / f"{stem}.csv"
+        file = tmp_path / name
         file.write_text(f"rows {number}", encoding="utf-8")
         put_away(waiting(file), tmp_path / "to", DAY, note=f"note {number}")
     kept = names(tmp_path / "to" / "2026-11-24")
     assert sorted(kept.values()) == ["note 0", "note 1", "rows 0", "rows 1"]
-    assert kept[f"{stem}.csv"] == "rows 0"
-    assert all(name.endswith((".csv", ".txt")) for name in kept)
+    assert kept[name] == "rows 0"
+    assert [kept[one] for one in kept if one.endswith(".txt")] == [kept[one] for one in kept if "note" in kept[one]]
 
 
 def test_no_signal_at_any_moment_loses_a_file(tmp_path: Path) -> None:
