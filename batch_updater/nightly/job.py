@@ -206,12 +206,14 @@ class Job:
             return self._ended_by(file, trouble, made)
         return None if _is_worth_another(finished, len(made.runs)) else self._judged(file, made)
 
-    def _ended_by(self, file: Waiting, trouble: Trouble, made: Tonight) -> Stopped | Passed:
+    def _ended_by(self, file: Waiting, trouble: Trouble, made: Tonight) -> Settled | Stopped | Passed:
         ended = settling.stopped(file, trouble, made)
         if trouble.reason == StopReason.ALL_ALIKE.value:
-            # Whether it is the set-up or the file, the next one tells.
+            # Whether it is the set-up or the file, the others of this night tell: those before it, or those after.
             self._memory.give_up(file)
-            return Passed(file, ended.result, settling.refused_alike(file, trouble, made), trouble)
+            as_its_fault = settling.refused_alike(file, trouble, made)
+            is_set_up_right = any(result.confirmed for result in self.results)
+            return as_its_fault if is_set_up_right else Passed(file, ended.result, as_its_fault, trouble)
         if trouble.reason != StopReason.SERVICE_DOWN.value:
             return ended
         return self._failed_at(file, ended.result, trouble) or ended

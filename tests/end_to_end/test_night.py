@@ -410,13 +410,14 @@ def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None
         assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.out
 
 
-def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path) -> None:
-    """As soon as the rows of another are taken it is the file: it goes with a note that says how it is repaired."""
+@pytest.mark.parametrize("age_h", [1, 3])
+def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path, age_h: int) -> None:
+    """If the rows of another are taken, before or after, it is the file: its note says how it is repaired."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         unknown = [(row, "Pre", f"fault:status-404:9 {row}") for row in range(1, 60)]
         opportunities(inbox / "a.csv", *unknown, age_s=2 * _HOUR_S)
-        opportunities(inbox / "b.csv", (100, "Pre", "b"))
+        opportunities(inbox / "b.csv", (100, "Pre", "b"), age_s=age_h * _HOUR_S)
         done = night(tmp_path)
     assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
     assert done.object["stopped"] is None
