@@ -26,5 +26,6 @@ class InThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._loop.settle()
         self._loop.run(self._runner.cleanup())
         self._loop.end()

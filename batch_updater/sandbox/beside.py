@@ -37,6 +37,13 @@ class LoopThread:
         """Have the loop do something that needs no waiting."""
         self._loop.call_soon_threadsafe(step)
 
+    def settle(self) -> None:
+        """Take the connections that have come; call it before a server is closed.
+
+        One that asyncio has accepted, but not yet begun to serve when its server closes, is never closed.
+        """
+        self.run(_some_rounds())
+
     def end(self) -> None:
         """Wait for the connections' ends, a second at most; then end loop and thread."""
         self.run(self._connections_gone())
@@ -50,8 +57,7 @@ class LoopThread:
         transports: Mapping[int, asyncio.Transport] = vars(self._loop)["_transports"]  # the loop tells nobody else
         for transport in list(transports.values()):
             transport.abort()
-        for _ in range(_QUIET_ROUNDS):
-            await asyncio.sleep(0)
+        await _some_rounds()
 
     async def _connections_gone(self) -> None:
         ends = self._loop.time() + _GONE_WITHIN_S
@@ -60,3 +66,8 @@ class LoopThread:
             watched = len(self._selector.get_map()) > self._own
             quiet = 0 if watched else quiet + 1
             await asyncio.sleep(_LOOK_EVERY_S if watched else 0)
+
+
+async def _some_rounds() -> None:
+    for _ in range(_QUIET_ROUNDS):
+        await asyncio.sleep(0)

@@ -67,6 +67,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._loop.settle()
         self._loop.run(self._served.__aexit__(None, None, None))
         self._loop.end()
 

@@ -91,6 +91,7 @@ def mail_server() -> Iterator[Mailbox]:
     try:
         yield box
     finally:
+        loop.settle()
         loop.call(server.close)
         loop.end()
 
