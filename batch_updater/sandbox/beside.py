@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
 
 _T = TypeVar("_T")
 _GONE_WITHIN_S = 1.0
@@ -47,17 +47,9 @@ class LoopThread:
     def end(self) -> None:
         """Wait for the connections' ends, a second at most; then end loop and thread."""
         self.run(self._connections_gone())
-        self.run(self._rest_let_go())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    async def _rest_let_go(self) -> None:
-        """Close what is left: a TLS connection whose reading is paused is not watched, and waits for a goodbye."""
-        transports: Mapping[int, asyncio.Transport] = vars(self._loop)["_transports"]  # the loop tells nobody else
-        for transport in list(transports.values()):
-            transport.abort()
-        await _some_rounds()
 
     async def _connections_gone(self) -> None:
         ends = self._loop.time() + _GONE_WITHIN_S
