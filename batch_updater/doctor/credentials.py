@@ -55,7 +55,7 @@ def _health_check_finding(health_check: str | SecretReference, environ: Mapping[
     except ConfigError as error:
         return wrong("health check", error)
     except ValueError:  # its text may quote the address
-        return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
+        address = urlsplit("")
     if address.scheme not in {"http", "https"} or not address.hostname:
         return Finding("health check", Status.WRONG, "nightly.health_check is no address of the web.", remedy)
     if "@" in address.netloc:
@@ -117,11 +117,11 @@ async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret) -
 
 def _target_finding(check: str, target: str | SecretReference, environ: Mapping[str, str]) -> Finding:
     try:
-        secret = fetch_secret(target, environ, "nightly.notify") if isinstance(target, SecretReference) else None
+        address = address_of(target, environ, "nightly.notify")
     except ConfigError as error:
         return wrong(check, error)
     source = target.shown if isinstance(target, SecretReference) else "the configuration itself"
-    is_known = _is_known_to_apprise(secret.reveal() if secret else str(target))
+    is_known = _is_known_to_apprise(address)
     if is_known is None:
         return Finding(check, Status.OK, f"the address can be had from {source}; whether it fits was not checked.")
     if not is_known:
