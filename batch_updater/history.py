@@ -103,7 +103,9 @@ class PastRun:
     def takes_back(self, other: PastRun) -> bool:
         """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
         path = self.facts["input_path"]
-        return self.is_takeback and path is not None and Path(str(path)).resolve().parent == other.folder.resolve()
+        if not self.is_takeback or path is None or self.identity.base_url != other.identity.base_url:
+            return False
+        return Path(str(path)).resolve().parent == other.folder.resolve()
 
     @property
     def started_at(self) -> datetime:
@@ -308,8 +310,8 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
     nobody knows then which rows are done.
     """
     note: str | None = None
-    takebacks: list[PastRun] = []
-    for past in _newest_first(past_runs(parent)):
+    is_anything_taken_back = False
+    for past, takeback in with_takebacks(_newest_first(past_runs(parent))):
         if isinstance(past, DamagedRun):
             if not restart and _is_of(past.folder, stem) and _may_be_of(past.folder, identity.content):
                 raise _damaged(past)
@@ -319,12 +321,12 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
                 return Earlier(finished=past, note=note)
             if restart:
                 return Earlier(note=f"The unfinished run {past.folder.name} is left as it is, as --restart asked.")
-            if any(one.takes_back(past) for one in takebacks):
+            if takeback:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
-            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if takebacks else None))
+            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
         if past.is_takeback and past.confirmed and past.identity.base_url == identity.base_url:
-            takebacks.append(past)
+            is_anything_taken_back = True
         same_file = input_path is not None and past.facts["input_path"] == input_path
         is_related = same_file or past.identity.content == identity.content
         if note is None and is_related and past.is_unfinished:
