@@ -216,7 +216,7 @@ class Job:
             return as_its_fault if is_set_up_right else Passed(file, ended.result, as_its_fault, trouble)
         if trouble.reason != StopReason.SERVICE_DOWN.value:
             return ended
-        return self._failed_at(file, ended.result, trouble) or ended
+        return self._failed_at(file, ended.result, made, trouble) or ended
 
     def _judged(self, file: Waiting, made: Tonight) -> Settled | Passed:
         """Return what becomes of a file that was run, nothing of which concerns other files."""
@@ -234,12 +234,12 @@ class Job:
             f"{again:,} of {last.summary.rows:,} rows are not done; it stays in the inbox, and the next night goes on."
         )
         result = settling.file_result(file, Verdict.AGAIN, note, made)
-        passed = self._failed_at(file, result, None)
+        passed = self._failed_at(file, result, made, None)
         if passed and result.confirmed and last.stop is None:  # at the same time it did others of its rows
-            return settling.given_up(file, result)
+            return passed.as_its_fault
         return passed or Settled(result)
 
-    def _failed_at(self, file: Waiting, result: FileResult, trouble: Trouble | None) -> Passed | None:
+    def _failed_at(self, file: Waiting, result: FileResult, made: Tonight, trouble: Trouble | None) -> Passed | None:
         """Note that the API has failed at rows of a file; return it as passed over if it did so in the last night too.
 
         What is passed over counts as given up for the time being: a job killed meanwhile may have sent newer files.
@@ -249,7 +249,7 @@ class Job:
             self._memory.leave(file)
             return None
         self._memory.give_up(file)
-        return Passed(file, result, settling.given_up(file, result), trouble)
+        return Passed(file, result, settling.given_up(file, made), trouble)
 
     def _kept(self, passed: Passed) -> FileResult:
         """Leave a file for the next night: nothing newer was done meanwhile."""
@@ -261,7 +261,7 @@ class Job:
 
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
-            options = pipeline.Options(inbox=self._config.nightly.inbox)
+            options = pipeline.Options(inbox=str(self._config.nightly.inbox))
             return pipeline.Run(begun, options, self._environ).execute(None, self._interrupts)
         except CredentialsError as error:
             return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)

@@ -30,9 +30,9 @@ _STALE = timedelta(days=1)
 NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
 CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
 REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
-_BY_HAND = "by hand as the job does, with its user, token and --config,"
+_BY_HAND = "by hand as the job does, with its user, token and --config"
 _NEWER_MAY_BE_SENT = (
-    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND} and with --yes, "
+    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND}, and with --yes, "
     "which goes on with the rows that are not done; if one has, take those rows out first, or leave it."
 )
 _FAILED_TWICE = (
@@ -188,14 +188,11 @@ def replaced(file: Waiting, made: Tonight) -> Settled:
     return for_person(file, message, f"What was read of it is put away with its workbook. {_NEWER_MAY_BE_SENT}", made)
 
 
-def given_up(file: Waiting, result: FileResult) -> Settled:
+def given_up(file: Waiting, made: Tonight) -> Settled:
     """Return a file at whose rows the API fails night after night as one for a person."""
-    summary = result.summary
-    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows) if summary else _OVER
-    asked = for_person(file, message, _NEWER_MAY_BE_SENT)
-    return replace(
-        asked, result=replace(result, verdict=Verdict.ATTENTION, note=asked.result.note), workbook=result.results
-    )
+    summary = made.runs[-1].summary
+    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows)
+    return for_person(file, message, _NEWER_MAY_BE_SENT, made)
 
 
 def over(file: Waiting, made: Tonight) -> Settled:
@@ -210,7 +207,7 @@ def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
         f"Nothing more of it was sent: its run of {dated_moment(resumed.last_started_at)} is unfinished "
         f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Going on "
         "with it could overwrite changes that others have made since.",
-        f"To go on all the same, run the file {_BY_HAND} and with --yes; to send every row anew, add --restart.",
+        f"To go on all the same, run the file {_BY_HAND}, and with --yes; to send every row anew, add --restart.",
     )
 
 
@@ -223,7 +220,7 @@ def repeated(file: Waiting, past: PastRun, takeback: PastRun | None) -> Settled:
         f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are "
         f"done since.{since}",
         f"Rows that were refused then are repaired in the workbook of that run. If all of it is meant again, run it "
-        f"{_BY_HAND} or set nightly.repeat to allow; if not, delete it.",
+        f"{_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
     )
 
 
@@ -244,7 +241,7 @@ def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
         f"Nothing more of it was sent: its run of {dated_moment(past.started_at)} ({PurePath(past.input).name}, run "
         f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
         f"done, and it is not gone on with, because this has changed since: {changed}.",
-        f"To go on with it, undo that change and run the file {_BY_HAND[:-1]}; to send every row anew as it is set up "
+        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up "
         "now, run it so without undoing it.",
     )
 
@@ -254,7 +251,7 @@ def faulty(file: Waiting, made: Tonight) -> Settled:
     settled = for_person(
         file,
         "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
-        f"See the log of the job for the fault and report it; then run the file {_BY_HAND} which goes on where it "
+        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
         "ended.",
         made,
     )

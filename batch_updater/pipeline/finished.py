@@ -44,7 +44,7 @@ class Options:
     """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
     """The command line that asks for it; None if none does."""
-    inbox: Path | None = None
+    inbox: str | None = None
     """The inbox from which the unattended job took the file; None if it did not."""
 
 

@@ -17,9 +17,9 @@ from batch_updater.journal import DamagedJournalError, journal_reader
 from batch_updater.loader.loader import open_table
 from batch_updater.model import RunFacts, Setting
 from batch_updater.pipeline.finished import Finished
-from batch_updater.pipeline.rows import how_changed, rows_of
+from batch_updater.pipeline.rows import rows_in, rows_of
 from batch_updater.pipeline.run import page_written, workbook_name
-from batch_updater.reckoning import require_sum, settled_rows
+from batch_updater.reckoning import require_sum
 from batch_updater.reporter.html import Attention, Page
 from batch_updater.reporter.workbook import write_results
 from batch_updater.summary import RUN_AGAIN
@@ -68,8 +68,7 @@ def report(past: PastRun, results: Path | None) -> Finished:
             journal.require_whole()
             told = _facts_of(past, table, journal)
             attention = Attention(table.columns, endpoint)
-            changed = how_changed(endpoint, journal.allowed())
-            rows = attention.noting(settled_rows(table, review, journal.outcomes(), stop, changed))
+            rows = attention.noting(rows_in(journal, table, review, stop, endpoint))
             try:
                 written = write_results(results, told, table.columns, endpoint, rows)
             except OSError as error:

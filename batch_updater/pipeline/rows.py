@@ -12,21 +12,24 @@ from batch_updater.journal import journal_reader
 from batch_updater.reckoning import settled_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.journal import Journal, JournalReader
     from batch_updater.loader.loader import Review, Table
-    from batch_updater.model import AllowedList, ReportRow, Stop
-    from batch_updater.reckoning import Changed
+    from batch_updater.model import ReportRow, Stop
 
 
 def rows_of(folder: Path, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint) -> Iterator[ReportRow]:
     """Go over the rows of a run whose journal lies in that folder; `stop`: why some had no turn."""
     with journal_reader(folder / JOURNAL) as journal:
-        yield from settled_rows(table, review, journal.outcomes(), stop, how_changed(endpoint, journal.allowed()))
+        yield from rows_in(journal, table, review, stop, endpoint)
 
 
-def how_changed(endpoint: Endpoint, lists: Iterable[AllowedList]) -> Changed:
-    """Return what tells the changes of a row, given the names that were learned."""
-    return functools.partial(changes_of, endpoint, AllowedValues.of(endpoint, lists))
+def rows_in(
+    journal: Journal | JournalReader, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint
+) -> Iterator[ReportRow]:
+    """Go over the rows of a run whose journal is open; what each changes is judged by the names that were learned."""
+    changed = functools.partial(changes_of, endpoint, AllowedValues.of(endpoint, journal.allowed()))
+    return settled_rows(table, review, journal.outcomes(), stop, changed)

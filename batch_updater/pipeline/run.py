@@ -20,9 +20,9 @@ from batch_updater.model import RunFacts, Stop, StopReason
 from batch_updater.pipeline.beginning import Begun, folder_faults
 from batch_updater.pipeline.finished import Finished, Options, Progress, limit_stop
 from batch_updater.pipeline.judging import compare, overridden, require_allowed, why_incomplete
-from batch_updater.pipeline.rows import how_changed, rows_of
+from batch_updater.pipeline.rows import rows_in, rows_of
 from batch_updater.pipeline.sending import hooks_of, reading_of, run_loop, send
-from batch_updater.reckoning import counted, counted_without_input, invalid_rows, lasting, require_sum, settled_rows
+from batch_updater.reckoning import counted, counted_without_input, invalid_rows, lasting, require_sum
 from batch_updater.reporter.html import PAGE, Attention, Page, write_page
 from batch_updater.reporter.workbook import write_results
 from batch_updater.run_log import LogFile
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 
 _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run at once."
-
-
 _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
 
@@ -120,14 +118,7 @@ class Run:
         path = self._folder / JOURNAL
         if self._begun.earlier.resumed:
             return Journal.reopen(path, self._started_at, reads_first=self._plan.reads_first)
-        invocation = self._options.invocation
-        inbox = self._options.inbox
-        facts = {
-            **_opening_facts(self._begun),
-            "invocation": asdict(invocation) if invocation else None,
-            "inbox": str(inbox) if inbox else None,
-        }
-        return Journal.create(path, facts, self._started_at)
+        return Journal.create(path, _opening_facts(self._begun, self._options), self._started_at)
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
@@ -153,8 +144,7 @@ class Run:
         written, fault = None, None
         try:
             if not (sent and sent.aborted):
-                changed = how_changed(self._plan.endpoint, journal.allowed())
-                rows = attention.noting(settled_rows(table, review, journal.outcomes(), stop, changed))
+                rows = attention.noting(rows_in(journal, table, review, stop, self._plan.endpoint))
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
             else:
                 fault = _NOT_WAITED_FOR
@@ -168,11 +158,12 @@ class Run:
         if fault != _NOT_WAITED_FOR:
             fault = page_written(Page(facts, self._plan.endpoint, summary, attention, written), self._folder, fault)
         made = self._made(sent)
+        again = functools.partial(rows_of, self._folder, table, review, stop, self._plan.endpoint)
         finished = Finished(
             table=table,
             facts=facts,
-            rows=functools.partial(rows_of, self._folder, table, review, stop, self._plan.endpoint),
-            rows_in_doubt=functools.partial(rows_of, self._folder, table, review, stop, self._plan.endpoint),
+            rows=again,
+            rows_in_doubt=again,
             results=written.path if written else None,
             asked_results=results,
             summary=summary,
@@ -195,8 +186,7 @@ class Run:
         """Count the outcomes, from the journal alone where the copy of the input has gone."""
         table, review = self._plan.table, self._plan.review
         try:
-            changed = how_changed(self._plan.endpoint, journal.allowed())
-            return counted(settled_rows(table, review, journal.outcomes(), stop, changed), table.columns)
+            return counted(rows_in(journal, table, review, stop, self._plan.endpoint), table.columns)
         except (OSError, InputError):
             return counted_without_input(review, table.columns, journal.outcomes())
 
@@ -224,7 +214,7 @@ class Run:
             notes=tuple(notes),
             expected=self._plan.table.expected,
             invocation=self._options.invocation,
-            inbox=str(self._options.inbox) if self._options.inbox else None,
+            inbox=self._options.inbox,
         )
 
 
@@ -275,8 +265,8 @@ def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finish
     return finished
 
 
-def _opening_facts(begun: Begun) -> dict[str, object]:
-    plan = begun.plan
+def _opening_facts(begun: Begun, options: Options) -> dict[str, object]:
+    plan, invocation = begun.plan, options.invocation
     return {
         "identity": asdict(begun.identity),
         "input": plan.snapshot.name,
@@ -291,4 +281,6 @@ def _opening_facts(begun: Begun) -> dict[str, object]:
         "rows": plan.review.rows,
         "invalid": invalid_rows(plan.review),
         "reads_first": plan.reads_first,
+        "invocation": asdict(invocation) if invocation else None,
+        "inbox": options.inbox,
     }

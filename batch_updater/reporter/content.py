@@ -84,16 +84,16 @@ def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
     if not goes_on and not summary.total(NEEDS_PERSON):
         return "Nothing is to be done."
     this, name = (f"the workbook {workbook}", workbook) if workbook else ("this workbook", "THIS-WORKBOOK")
-    repair = f'Repair the coloured cells on the sheet "To fix", save {this} and'
+    how = f'the coloured cells on the sheet "To fix", save {this} and'
     if facts.inbox and goes_on:
         return (
             "The next night goes on with the rows that are not done, as long as the file lies in the inbox. If it was "
-            f"put away: {repair[:1].lower()}{repair[1:]} put it into the inbox, {facts.inbox}."
+            f"put away: repair {how} put it into the inbox, {facts.inbox}."
         )
     if facts.inbox:
-        return f"{repair} put it into the inbox, {facts.inbox}: the next night sends just those rows."
+        return f"Repair {how} put it into the inbox, {facts.inbox}: the next night sends just those rows."
     again = _as_typed(facts.invocation).repaired(name) if facts.invocation else ("run", name)
-    return f"{repair} run it again: {shlex.join(('batch-updater', *again))}. It sends just those rows."
+    return f"Repair {how} run it again: {shlex.join(('batch-updater', *again))}. It sends just those rows."
 
 
 def _as_typed(invocation: Invocation) -> Invocation:
