@@ -389,15 +389,13 @@ def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
         if isinstance(past, DamagedRun):
             print(f"    its journal {past.what}", file=stream)
             continue
-        for line in _past_lines(past):
+        for line in _past_lines(past, takeback):
             _print_wrapped(f"    {line}", 4, stream)
-        if takeback:
-            _print_wrapped(f"    Taken back, in part at least, by the run {takeback.folder.name}.", 4, stream)
     if not there_are:
         print("There are no runs yet.", file=stream)
 
 
-def _past_lines(past: PastRun) -> Iterator[str]:
+def _past_lines(past: PastRun, takeback: PastRun | None) -> Iterator[str]:
     going_on = past.is_going_on
     took = duration(past.elapsed_s) if past.is_ended else "going on just now" if going_on else "cut off"
     yield f"{moment(past.started_at)}, {took}, {past.input}"
@@ -409,7 +407,10 @@ def _past_lines(past: PastRun) -> Iterator[str]:
         yield f"{rows(past.rows)}: {_in_words(past.counts)}"
     if past.is_unfinished:
         why = f"{past.stop.message} " if past.stop else ""
-        yield f"Unfinished. {why}Running the same again goes on with it."
+        again = "sends every row anew" if takeback else "goes on with it"
+        yield f"Unfinished. {why}Running the same again {again}."
+    if takeback:
+        yield f"Taken back, in part at least, by the run {takeback.folder.name}."
 
 
 def runs_object(runs: Iterable[PastRun | DamagedRun]) -> str:

@@ -332,6 +332,7 @@ def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -
         assert by_name(first) == {"a.csv": "again"}
         undone = batch_updater("undo", first.object["files"][0]["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
+        assert "Running the same again sends every row anew." in batch_updater("runs", cwd=tmp_path).out
         before = len(api.requests())
         second = night(tmp_path, **compare)
         assert len(api.requests()) == before
