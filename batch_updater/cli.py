@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater import __version__
+from batch_updater.environment import Environment
 from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Invocation
     from batch_updater.pipeline import Begun, Finished, Options, Plan, Run
+    from batch_updater.redaction import Redaction
     from batch_updater.terminal import Bar, PlainLines
 
 PROGRAM = "batch-updater"
@@ -55,14 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in arguments
+    environment = Environment(os.environ)
     try:
         options = _parsed(arguments)
+        options.environment = environment
         code: int = options.command(options)
     except BatchUpdaterError as error:
-        _report_error(error, as_json=as_json)
+        _report_error(error, environment.redaction, as_json=as_json)
         code = error.exit_code
     except JournalError as error:
-        print(f"{PROGRAM}: {error} Free some space, then run again.", file=sys.stderr)
+        message = environment.redaction.text(str(error))
+        print(f"{PROGRAM}: {message} Free some space, then run again.", file=sys.stderr)
         code = ExitCode.RUN_AGAIN
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; run again to go on.", file=sys.stderr)
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _close_stdout()  # whoever read our output has gone
         code = ExitCode.FAULT
     except Exception:  # noqa: BLE001  (the one boundary)
-        traceback.print_exc()
+        print(environment.redaction.text(traceback.format_exc()), file=sys.stderr)
         print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
         code = ExitCode.FAULT
     _end_if_left_behind(code)
@@ -360,16 +365,16 @@ def _run(options: argparse.Namespace) -> int:
             terminal.print_preview(begun, count, sys.stderr, asking=asking)
         asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
         if begun.to_send and asking and begun.plan.reads_first:
-            asked = replace(asked, compared=_shown_stakes(begun, asked, count))
+            asked = replace(asked, compared=_shown_stakes(begun, asked, count, options.environment))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         asking = asking and not (asked.compared and asked.compared.is_stopped)
         if begun.to_send and asking and not terminal.confirmed(begun, asked.compared, count):
             raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(pipeline.Run(begun, asked, os.environ), count)
+        finished = _execute(pipeline.Run(begun, asked, options.environment), count)
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _shown_stakes(begun: Begun, asked: Options, count: int) -> Finished:
+def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environment) -> Finished:
     """Read the record of each of the `count` rows to send, for a question that says what is at stake.
 
     Raises GuardError.
@@ -382,7 +387,7 @@ def _shown_stakes(begun: Begun, asked: Options, count: int) -> Finished:
     ):
         asked = replace(asked, results=None)
         compared = pipeline.compare(
-            begun.plan, asked, Path(folder), os.environ, progress, interrupts, begun.earlier_part()
+            begun.plan, asked, Path(folder), environment, progress, interrupts, begun.earlier_part()
         )
     terminal.print_stakes(compared, sys.stderr)
     terminal.print_notes(pipeline.overridden(begun, compared), sys.stderr)
@@ -440,9 +445,14 @@ def _nightly(options: argparse.Namespace) -> int:
     from batch_updater.nightly.unattended import run_night
 
     config = _config(options)
+    redact = options.environment.redaction.text
+
+    def complain(line: str) -> None:
+        _say_aside(redact(line))
+
     with _logging(options), Interrupts() as interrupts:
         said = _say_aside if options.json else _say
-        night = run_night(config, os.environ, interrupts, said, _say_aside)
+        night = run_night(config, options.environment, interrupts, said, complain)
     if options.json:
         _say(json.dumps(as_object(night)))
     elif night.has_worked:
@@ -495,18 +505,18 @@ def _check(options: argparse.Namespace) -> int:
                 finished = pipeline.check(plan, results)
             else:
                 require_sendable(config)
-                finished = _compared(plan, results, Path(folder), tell=not options.json)
+                finished = _compared(plan, results, Path(folder), options.environment, tell=not options.json)
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _compared(plan: Plan, results: Path, folder: Path, *, tell: bool) -> Finished:
+def _compared(plan: Plan, results: Path, folder: Path, environment: Environment, *, tell: bool) -> Finished:
     """Read the records and send nothing; `tell`: say beforehand what that costs."""
     from batch_updater import pipeline, terminal
 
     if tell:
         terminal.print_readings(plan, sys.stderr)
     with _shown(plan.review.good) as (progress, interrupts):
-        return pipeline.compare(plan, pipeline.Options(results), folder, os.environ, progress, interrupts)
+        return pipeline.compare(plan, pipeline.Options(results), folder, environment, progress, interrupts)
 
 
 def _end(finished: Finished, options: argparse.Namespace, next_command: str | None) -> int:
@@ -626,7 +636,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from batch_updater.doctor.finding import exit_code_of
 
     findings = []
-    for finding in examine(_config_path(options), os.environ):
+    for finding in examine(_config_path(options), options.environment):
         findings.append(finding)
         if not options.json:
             terminal.print_finding(finding, sys.stdout)
@@ -672,7 +682,7 @@ def _demo(options: argparse.Namespace) -> int:
         with pipeline.begun(source, config, restart=True) as begun:
             if not options.json:
                 terminal.print_preview(begun, begun.to_send, sys.stderr)
-            finished = _execute(pipeline.Run(begun, pipeline.Options(), os.environ), begun.to_send)
+            finished = _execute(pipeline.Run(begun, pipeline.Options(), options.environment), begun.to_send)
     if options.json:
         print(terminal.result_object(finished))
     else:
@@ -747,15 +757,16 @@ def _logging(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def _report_error(error: BatchUpdaterError, *, as_json: bool) -> None:
+def _report_error(error: BatchUpdaterError, redaction: Redaction, *, as_json: bool) -> None:
+    message, remedy = redaction.text(error.message), redaction.text(error.remedy)
     if as_json:
         place = error.place
         fault = {
-            "message": error.message, "file": place.file, "sheet": place.sheet, "cell": place.cell,
-            "remedy": error.remedy or None,
+            "message": message, "file": place.file, "sheet": place.sheet, "cell": place.cell,
+            "remedy": remedy or None,
         }  # fmt: skip
         print(json.dumps({"exit_code": int(error.exit_code), "error": fault}))
         return
-    print(f"{PROGRAM}: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(error.remedy, file=sys.stderr)
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    if remedy:
+        print(remedy, file=sys.stderr)

@@ -331,7 +331,7 @@ def settings_of(config: Config) -> tuple[Setting, ...]:
 
 def _shown(key: str, value: object) -> str:
     if key == "api.proxy" and isinstance(value, str):
-        return re.sub(r"//[^@/]*@", "//***@", value)
+        return re.sub(r"//.*@", "//***@", value)
     if key == "api.headers" and isinstance(value, dict):
         # A header's literal value may be a key of the API all the same.
         return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())

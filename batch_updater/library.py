@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from batch_updater import pipeline
 from batch_updater.config import Config
 from batch_updater.config_file import config_from, load_config
+from batch_updater.environment import Environment
 from batch_updater.model import CellFault
 from batch_updater.wording import outcome_message
 
@@ -122,7 +123,7 @@ def run(
         with pipeline.begun(_source(source), configuration, restart=restart) as begun:
             if not resume_old:
                 begun.require_recent()
-            return Run(pipeline.Run(begun, options, os.environ).execute())
+            return Run(pipeline.Run(begun, options, Environment(os.environ)).execute())
 
     return _outside_any_loop(execute)
 

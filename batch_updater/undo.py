@@ -27,6 +27,7 @@ from batch_updater.loader.refusal import Refusal
 from batch_updater.lock import locked
 from batch_updater.model import NOT_EXACT_MARK, OutcomeKind
 from batch_updater.pipeline import endpoint_of_run, require_read, table_of_run
+from batch_updater.redaction import REDACTED
 from batch_updater.reporter.exact import holds_text, readable, writable
 from batch_updater.reporter.takeback import NotPossible, Takeback, UndoRow, write_takeback
 
@@ -48,6 +49,7 @@ _SHOWN_CHARACTERS = 500
 
 _NOT_READ = "The run did not read the record before it changed it, which --compare does: the value before is not known."
 _UNCONFIRMED = "Whether the row was applied is not known. Run its file again to settle it."
+_REDACTED = "The record held a secret of the configuration in this field, and secrets are not kept."
 _REFUSED = "The row was refused, but an attempt before that had no answer: whether that one was applied is not known."
 
 
@@ -340,6 +342,8 @@ class _SettingBack:
             raise _Impossible(f"{api} does not report this field, so the value before is not known.")
         if change.left is None:
             raise _Impossible(change.not_told)
+        if any(REDACTED in str(report.value) for report in (change.before, change.left)):
+            raise _Impossible(_REDACTED)
         return change.before, change.left
 
     def _cell_before(self, described: Field, job: Job, before: _Report) -> Cell:

@@ -19,6 +19,7 @@ from batch_updater.doctor.examination import examine
 from batch_updater.doctor.finding import Finding, Status, exit_code_of
 from batch_updater.doctor.folders import file_system_of
 from batch_updater.doctor.reach import certificate_finding, clock_finding
+from batch_updater.environment import Environment
 from batch_updater.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox
 from tests.sender.server import Api, Seen, hang, status
@@ -36,7 +37,7 @@ def examined(folder: Path, text: str, environ: Mapping[str, str] | None = None) 
     """Examine a configuration; no secret may be in what is found."""
     path = folder / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    found = list(examine(path, {"T": SECRET, **(environ or {})}))
+    found = list(examine(path, Environment({"T": SECRET, **(environ or {})})))
     assert SECRET not in str(found)
     assert len({finding.check for finding in found}) == len(found)
     return {finding.check: finding for finding in found}

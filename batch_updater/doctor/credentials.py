@@ -27,31 +27,33 @@ from batch_updater.sender.client import Connector, proxy_for, tls_context
 from batch_updater.sender.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from batch_updater.config import ApiSettings, Config, OAuthSettings
+    from batch_updater.environment import Environment
+    from batch_updater.redaction import Redaction
 
 
-def secret_findings(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def secret_findings(config: Config, environment: Environment) -> Iterator[Finding]:
     """Yield a finding for the token, and for every further secret that is configured."""
-    yield _token_finding(config.api, environ)
+    yield _token_finding(config.api, environment)
     for name, value in config.api.headers.items():
         if isinstance(value, SecretReference):
-            yield _reference_finding("headers", value, environ, f"api.headers.{name}")
+            yield _reference_finding("headers", value, environment, f"api.headers.{name}")
     if config.nightly.inbox and not config.nightly.notify:
         message = "nobody: the nightly job sends no message when it needs somebody."
         yield Finding("notify", Status.WARNING, message, "Say under nightly.notify whom to tell.")
     for number, target in enumerate(config.nightly.notify, 1):
-        yield _target_finding(f"notify {number}", target, environ)
+        yield _target_finding(f"notify {number}", target, environment)
     health_check = config.nightly.health_check
     if health_check:
-        yield _health_check_finding(health_check, environ)
+        yield _health_check_finding(health_check, environment)
 
 
-def _health_check_finding(health_check: str | SecretReference, environ: Mapping[str, str]) -> Finding:
+def _health_check_finding(health_check: str | SecretReference, environment: Environment) -> Finding:
     remedy = "Write it whole: https://host/path."
     try:
-        address = urlsplit(address_of(health_check, environ, "nightly.health_check"))
+        address = urlsplit(address_of(health_check, environment, "nightly.health_check"))
     except ConfigError as error:
         return wrong("health check", error)
     except ValueError:  # its text may quote the address
@@ -64,30 +66,30 @@ def _health_check_finding(health_check: str | SecretReference, environ: Mapping[
     return Finding("health check", Status.OK, "the address is one; nothing was sent.")
 
 
-def _token_finding(api: ApiSettings, environ: Mapping[str, str]) -> Finding:
+def _token_finding(api: ApiSettings, environment: Environment) -> Finding:
     if api.token:
-        return _reference_finding("token", api.token, environ, "api.token")
+        return _reference_finding("token", api.token, environment, "api.token")
     if api.oauth:
-        return _oauth_finding(api, api.oauth, environ)
+        return _oauth_finding(api, api.oauth, environment)
     remedy = "If the API wants one, say under api.token where it is kept."
     return Finding("token", Status.WARNING, "none is configured: rows are sent without.", remedy)
 
 
-def _reference_finding(check: str, reference: SecretReference, environ: Mapping[str, str], key: str) -> Finding:
+def _reference_finding(check: str, reference: SecretReference, environment: Environment, key: str) -> Finding:
     try:
-        fetch_secret(reference, environ, key)
+        fetch_secret(reference, environment, key)
     except ConfigError as error:
         return wrong(check, error)
     return Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
 
 
-def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environ: Mapping[str, str]) -> Finding:
+def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> Finding:
     name = dns_finding(route_to(api, oauth.token_url))
     if name.status is Status.WRONG:
         return Finding("token", name.status, f"The token URL: {name.message}", "Check api.oauth.token_url.")
     try:
-        secret = fetch_secret(oauth.client_secret, environ, "api.oauth.client_secret")
-        asyncio.run(_fetch_token(api, oauth, secret))
+        secret = fetch_secret(oauth.client_secret, environment, "api.oauth.client_secret")
+        asyncio.run(_fetch_token(api, oauth, secret, environment.redaction))
     except ConfigError as error:
         return wrong("token", error)
     except CredentialsRefused as error:
@@ -99,7 +101,7 @@ def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environ: Mapping[str,
     return Finding("token", Status.OK, f"{oauth.token_url} gives one to client {oauth.client_id}.")
 
 
-async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret) -> None:
+async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, redaction: Redaction) -> None:
     """Have a token given, once, and let it go. Raises ConfigError, CredentialsRefused and TokenUnavailable."""
 
     async def at_once(*_: float) -> None:
@@ -110,14 +112,14 @@ async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret) -
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         client = OAuthClient(
             oauth, secret, session, permit=at_once, pause=at_once, under_way=UnderWay(LIMIT_S), attempts=1,
-            proxy=proxy_for(api, oauth.token_url),
+            redaction=redaction, proxy=proxy_for(api, oauth.token_url),
         )  # fmt: skip
         await client.fetch()
 
 
-def _target_finding(check: str, target: str | SecretReference, environ: Mapping[str, str]) -> Finding:
+def _target_finding(check: str, target: str | SecretReference, environment: Environment) -> Finding:
     try:
-        address = address_of(target, environ, "nightly.notify")
+        address = address_of(target, environment, "nightly.notify")
     except ConfigError as error:
         return wrong(check, error)
     source = target.shown if isinstance(target, SecretReference) else "the configuration itself"

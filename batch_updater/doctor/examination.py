@@ -13,22 +13,23 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from batch_updater.config import Config
+    from batch_updater.environment import Environment
 
 _CONFIGURATION = "configuration"
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
-def examine(path: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine(path: Path | None, environment: Environment) -> Iterator[Finding]:
     """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
 
     Takes at most 10 s for each step over the network and 30 s for each command that gives a secret.
     """
     try:
-        config = load_config(path, environ)
+        config = load_config(path, environment.variables)
     except ConfigError as error:
         yield wrong(_CONFIGURATION, error)
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
@@ -41,7 +42,7 @@ def examine(path: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
         yield from reach_findings(config.api, config.api.base_url)
-    yield from secret_findings(config, environ)
+    yield from secret_findings(config, environment)
 
 
 def _configuration_finding(path: Path | None, config: Config) -> Finding:

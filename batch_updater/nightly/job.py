@@ -31,10 +31,11 @@ from batch_updater.snapshot import sha256_of
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from batch_updater.config import Config
+    from batch_updater.environment import Environment
     from batch_updater.history import PastRun
     from batch_updater.interrupts import Interrupts
     from batch_updater.nightly.inbox import Waiting
@@ -75,7 +76,7 @@ class Job:
     def __init__(
         self,
         config: Config,
-        environ: Mapping[str, str],
+        environment: Environment,
         memory: MemoryFile,
         interrupts: Interrupts,
         say: Callable[[str], None],
@@ -83,7 +84,7 @@ class Job:
     ) -> None:
         """`say` is told in a line what becomes of each file, `complain` what fails besides."""
         self._config = config
-        self._environ = environ
+        self._environment = environment
         self._memory = memory
         self._earlier = Memory()
         self._interrupts = interrupts
@@ -262,7 +263,7 @@ class Job:
     def _executed(self, begun: Begun) -> Finished | Trouble:
         try:
             options = pipeline.Options(inbox=str(self._config.nightly.inbox))
-            return pipeline.Run(begun, options, self._environ).execute(None, self._interrupts)
+            return pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
         except CredentialsError as error:
             return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
 

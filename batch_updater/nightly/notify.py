@@ -13,8 +13,9 @@ from batch_updater.nightly.attempt import tried
 from batch_updater.sender.auth import fetch_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from batch_updater.environment import Environment
     from batch_updater.nightly.message import Message
 
 LIMIT_S = 30.0
@@ -26,14 +27,14 @@ ANSWER_S = 20.0
 def notify(
     message: Message,
     recipients: Sequence[str | SecretReference],
-    environ: Mapping[str, str],
+    environment: Environment,
     limit_s: float = LIMIT_S,
 ) -> Iterator[str]:
     """Send the message to every recipient; yields a sentence for each that could not be told."""
     for number, recipient in enumerate(recipients, 1):
         what = f"nightly.notify, number {number}"
         try:
-            url = address_of(recipient, environ, what)
+            url = address_of(recipient, environment, what)
         except ConfigError as error:
             yield f"The message was not sent: {error.message}"
             continue
@@ -41,9 +42,11 @@ def notify(
             yield f"Sending the message to {what} failed: {why}."
 
 
-def address_of(value: str | SecretReference, environ: Mapping[str, str], what: str) -> str:
+def address_of(value: str | SecretReference, environment: Environment, what: str) -> str:
     """Return the address itself, fetched where it is kept. Raises ConfigError, which does not hold it."""
-    return fetch_secret(value, environ, what).reveal() if isinstance(value, SecretReference) else value
+    address = fetch_secret(value, environment, what).reveal() if isinstance(value, SecretReference) else value
+    environment.redaction.remember_address(address)
+    return address
 
 
 def _sent_somehow(url: str, message: Message) -> str | None:

@@ -13,9 +13,8 @@ from batch_updater.nightly.attempt import tried
 from batch_updater.nightly.notify import address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from batch_updater.config import SecretReference
+    from batch_updater.environment import Environment
 
 LIMIT_S = 10.0
 START = "/start"
@@ -24,13 +23,13 @@ FAILURE = "/fail"
 
 
 def ping(
-    health_check: str | SecretReference | None, sign: str, environ: Mapping[str, str], limit_s: float = LIMIT_S
+    health_check: str | SecretReference | None, sign: str, environment: Environment, limit_s: float = LIMIT_S
 ) -> str | None:
     """Give a sign; returns a sentence if it could not be given. The address itself is a secret."""
     if health_check is None:
         return None
     try:
-        address = address_of(health_check, environ, "nightly.health_check")
+        address = address_of(health_check, environment, "nightly.health_check")
     except ConfigError as error:
         return f"The health check was not told: {error.message}"
     why = tried(lambda: _get(address, sign, limit_s), limit_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,16 +20,17 @@ from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from batch_updater.config import Config
+    from batch_updater.environment import Environment
     from batch_updater.interrupts import Interrupts
     from batch_updater.nightly.night import FileResult
 
 
 def run_night(
     config: Config,
-    environ: Mapping[str, str],
+    environment: Environment,
     interrupts: Interrupts,
     say: Callable[[str], None],
     complain: Callable[[str], None],
@@ -38,8 +40,8 @@ def run_night(
     `say` takes a line for each file, `complain` one for whatever fails and stands in no result.
     Raises LockedError if another one is going on, ConfigError if the inbox cannot be used or no API is named.
     """
-    teller = _Teller(config, environ, complain)
-    job = Job(config, environ, teller.memory, interrupts, say, complain)
+    teller = _Teller(config, environment, complain)
+    job = Job(config, environment, teller.memory, interrupts, say, complain)
     with teller.tells_of_faults(job.results), locked_inbox(_required_inbox(config)):
         teller.starts()
         night = job.run()
@@ -55,9 +57,9 @@ def _required_inbox(config: Config) -> Path:
 class _Teller:
     """Tells people and machines about a night. Whatever fails here is said, and changes nothing else."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, environment: Environment, say: Callable[[str], None]) -> None:
         self._config = config
-        self._environ = environ
+        self._environment = environment
         self._say = say
         self._started_at = datetime.now(UTC)
         self._has_told = False
@@ -98,7 +100,9 @@ class _Teller:
             self._failed(f"The message could not be composed ({type(error).__name__}); the verdict alone was sent.")
             body = f"{night.verdict}\nSee the log of the job."
             message = Message(f"batch-updater: {night.verdict}", body, (), kind_of(night))
-        for failure in notify(message, self._config.nightly.notify, self._environ):
+        redact = self._environment.redaction.text
+        message = replace(message, subject=redact(message.subject), body=redact(message.body))
+        for failure in notify(message, self._config.nightly.notify, self._environment):
             self._failed(failure)
 
     @contextmanager
@@ -128,7 +132,7 @@ class _Teller:
         return Night(self._config.nightly.inbox or Path("?"), tuple(so_far), fault, self._started_at, elapsed_s)
 
     def _ping(self, sign: str) -> None:
-        self._failed(ping.ping(self._config.nightly.health_check, sign, self._environ))
+        self._failed(ping.ping(self._config.nightly.health_check, sign, self._environment))
 
     def _failed(self, why: str | None) -> None:
         if why:

@@ -25,9 +25,10 @@ from batch_updater.stakes import Stakes
 from batch_updater.summary import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from batch_updater.environment import Environment
     from batch_updater.guards import Exceeded
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import ReportRow
@@ -91,7 +92,7 @@ def compare(
     plan: Plan,
     asked: Options,
     folder: Path,
-    environ: Mapping[str, str],
+    environment: Environment,
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
     earlier: EarlierPart | None = None,
@@ -107,7 +108,7 @@ def compare(
     table, review = plan.table, plan.review
     if asked.results is not None:
         check_replaceable(asked.results)
-    credentials = fetch_credentials(plan.config.api, environ)
+    credentials = fetch_credentials(plan.config.api, environment)
     path = folder / JOURNAL
     path.unlink(missing_ok=True)
     with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
@@ -116,7 +117,7 @@ def compare(
             journal.learned(names)
         course = Course(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
         jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
-        sent = run_loop(send(plan, hooks, jobs, credentials, environ, course, interrupts))
+        sent = run_loop(send(plan, hooks, jobs, credentials, environment, course, interrupts))
         journal.flush()
         allowed = journal.allowed()
     stop = sent.stop or limit_stop(review, asked.limit, "were read")

@@ -10,10 +10,10 @@ from batch_updater import snapshot as snapshots
 from batch_updater.config import settings_of
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.environment import environment_settings
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.guards import not_judged
 from batch_updater.loader.loader import open_table
-from batch_updater.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Plan:
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The configuration without secrets, who runs it, on which machine."""
-        return (*settings_of(self.config), *whereabouts())
+        return (*settings_of(self.config), *environment_settings())
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -29,8 +29,9 @@ from batch_updater.run_log import LogFile
 from batch_updater.sender.course import Course
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from batch_updater.environment import Environment
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Job
     from batch_updater.sender.pool import SendResult
@@ -44,12 +45,12 @@ _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the ru
 class Run:
     """One run, or one more part of it: from what was begun to its workbook."""
 
-    def __init__(self, begun: Begun, options: Options, environ: Mapping[str, str]) -> None:
+    def __init__(self, begun: Begun, options: Options, environment: Environment) -> None:
         self._begun = begun
         self._plan = begun.plan
         self._folder = begun.folder
         self._options = replace(options, keep_going=options.keep_going or self._is_known_to_be_right(options))
-        self._environ = environ
+        self._environment = environment
         self._started_at = datetime.now(UTC)
         self._readings = [options.compared] if options.compared else []
         self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
@@ -65,7 +66,7 @@ class Run:
         results = self._options.results or self._folder / workbook_name(self._plan.snapshot.stem, self._started_at)
         check_replaceable(results)
         sent: SendResult | None = None
-        credentials = fetch_credentials(self._plan.config.api, self._environ) if self._begun.to_send else None
+        credentials = fetch_credentials(self._plan.config.api, self._environment) if self._begun.to_send else None
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):
@@ -77,7 +78,7 @@ class Run:
                 before = self._readings[-1].limiter if self._readings else None
                 jobs, known = self._jobs(journal), journal.allowed()
                 course = Course(self._plan.review.rows, self._options.keep_going, reading, before, known)
-                sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environ, course, interrupts))
+                sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, course, interrupts))
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
@@ -104,7 +105,7 @@ class Run:
             with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
                 asked = replace(self._options, results=None)
                 earlier = self._begun.earlier_part()
-                compared = compare(self._plan, asked, Path(folder), self._environ, None, interrupts, earlier)
+                compared = compare(self._plan, asked, Path(folder), self._environment, None, interrupts, earlier)
             self._readings.append(compared)
         try:
             require_allowed(self._begun, compared)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator
 
+    from batch_updater.environment import Environment
     from batch_updater.interrupts import Interrupts
     from batch_updater.journal import Journal
     from batch_updater.model import Job, Outcome
@@ -30,7 +31,7 @@ async def send(
     hooks: Hooks,
     jobs: Iterator[Job],
     credentials: Credentials,
-    environ: Mapping[str, str],
+    environment: Environment,
     course: Course,
     interrupts: Interrupts | None,
 ) -> SendResult:
@@ -39,7 +40,7 @@ async def send(
 
     from batch_updater.sender.pool import Sender
 
-    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environ, course)
+    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, course)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:

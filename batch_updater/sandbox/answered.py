@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from batch_updater.sandbox.answers import (
     LIMIT_EXCEEDED,
@@ -88,6 +91,37 @@ async def no_lists(_: Exchange, __: int) -> web.StreamResponse:
 async def hostile(_: Exchange, __: int) -> web.StreamResponse:
     """400 with a message that must not come to life in a spreadsheet, a page or a terminal."""
     return as_response(invalid_answer(_HOSTILE))
+
+
+async def echo_refused(exchange: Exchange, _: int) -> web.StreamResponse:
+    """400 that shows what the client has sent to prove who it is."""
+    return await echo(exchange, 400)
+
+
+async def echo(exchange: Exchange, status: int) -> web.StreamResponse:
+    """Show it in the text of an error, and in a header."""
+    header = _authorization(exchange)
+    if status == 400:
+        return as_response(invalid_answer(_in_every_form(header)))
+    return as_response(gateway_answer(status, _in_every_form(header), {"X-Echo": header}))
+
+
+async def echo_in_record(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Show it in a record."""
+    shown = json.dumps(_in_every_form(_authorization(exchange)))
+    return _reporting(exchange, lambda record: _NAME.sub(lambda _: shown, record).encode())
+
+
+def _authorization(exchange: Exchange) -> str:
+    return exchange.request.headers.get("Authorization", "")
+
+
+def _in_every_form(header: str) -> str:
+    """Return a header in every form in which layers of software pass texts on, and cut off at its end."""
+    escaped = "".join(f"\\u{ord(character):04x}" for character in header)
+    as_base64 = base64.b64encode(header.encode()).decode()
+    every = "".join(f"%{ord(character):02X}" for character in header)
+    return f"You sent {header} ({quote(header)}, {every}, {escaped}, {as_base64}), in short {header[:-3]}"
 
 
 async def long_message(_: Exchange, __: int) -> web.StreamResponse:

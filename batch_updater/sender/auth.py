@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -19,9 +21,11 @@ from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.errors import CredentialsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from batch_updater.config import ApiSettings, OAuthSettings
+    from batch_updater.environment import Environment
+    from batch_updater.redaction import Redaction
     from batch_updater.sender.under_way import UnderWay
 
 _log = logging.getLogger("batch_updater.sender")
@@ -81,15 +85,15 @@ class TokenUnavailable(Exception):  # noqa: N818  (as above)
         self.message = message
 
 
-def fetch_secret(reference: SecretReference, environ: Mapping[str, str], what: str) -> Secret:
-    """Fetch a secret; `what` names the key of the configuration for messages.
+def fetch_secret(reference: SecretReference, environment: Environment, what: str) -> Secret:
+    """Fetch a secret, which is redacted from now on; `what` names the key of the configuration for messages.
 
     Takes up to 30 s for a command. Raises CredentialsError, which says where the secret should have been and never what
     was found there.
     """
     match reference.kind:
         case ReferenceKind.ENVIRONMENT:
-            text = _from_environment(reference.location, environ, what)
+            text = _from_environment(reference.location, environment.variables, what)
         case ReferenceKind.FILE:
             text = _from_file(Path(reference.location), what)
         case ReferenceKind.COMMAND:
@@ -98,15 +102,16 @@ def fetch_secret(reference: SecretReference, environ: Mapping[str, str], what: s
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         found = "is empty" if not text else "holds characters that a token cannot have"
         raise CredentialsError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
+    environment.redaction.remember(text)
     return Secret(text)
 
 
-def _from_environment(name: str, environ: Mapping[str, str], what: str) -> str:
-    if not environ.get(name):
+def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str:
+    if not variables.get(name):
         raise CredentialsError(
             f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again."
         )
-    return environ[name]
+    return variables[name]
 
 
 def _from_file(path: Path, what: str) -> str:
@@ -148,19 +153,36 @@ def _from_command(command: str, what: str) -> str:
     return done.stdout[:_LARGEST_BYTES].decode("utf-8", errors="replace")
 
 
-def fetch_credentials(api: ApiSettings, environ: Mapping[str, str]) -> Credentials:
+def fetch_credentials(api: ApiSettings, environment: Environment) -> Credentials:
     """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError."""
+    for address in filter(None, (api.proxy, *getproxies().values())):
+        environment.redaction.remember_address(address)
+    for value in _literal_keys(api.headers):
+        environment.redaction.remember(value)
     headers = {
-        name: fetch_secret(value, environ, f"api.headers.{name}")
+        name: fetch_secret(value, environment, f"api.headers.{name}")
         if isinstance(value, SecretReference)
         else Secret(value)
         for name, value in api.headers.items()
     }
     return Credentials(
-        token=fetch_secret(api.token, environ, "api.token") if api.token else None,
-        client_secret=fetch_secret(api.oauth.client_secret, environ, "api.oauth.client_secret") if api.oauth else None,
+        token=fetch_secret(api.token, environment, "api.token") if api.token else None,
+        client_secret=fetch_secret(api.oauth.client_secret, environment, "api.oauth.client_secret")
+        if api.oauth
+        else None,
         headers=headers,
     )
+
+
+_KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
+_KEY_LENGTH = 16
+
+
+def _literal_keys(headers: Mapping[str, str | SecretReference]) -> Iterator[str]:
+    """Yield the values that are written out in the configuration and are keys of the API by name or look."""
+    for name, value in headers.items():
+        if isinstance(value, str) and (_KEY_HEADER.search(name) or (len(value) >= _KEY_LENGTH and " " not in value)):
+            yield value
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +268,11 @@ class TokenSource:
             self._renew_at = asked_at + fetched.lifetime_s - margin
 
 
-def source_by_reference(reference: SecretReference, first: Secret, environ: Mapping[str, str]) -> TokenSource:
+def source_by_reference(reference: SecretReference, first: Secret, environment: Environment) -> TokenSource:
     """Return the source for a token that is kept somewhere; an environment variable cannot change while we run."""
 
     async def fetch() -> _Fetched:
-        return _Fetched(await asyncio.to_thread(fetch_secret, reference, environ, "api.token"))
+        return _Fetched(await asyncio.to_thread(fetch_secret, reference, environment, "api.token"))
 
     return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
@@ -268,6 +290,8 @@ class OAuthClient:
     """Awaited between attempts, with seconds; raises Stopped once the run is ending."""
     under_way: UnderWay
     attempts: int
+    redaction: Redaction
+    """Told of every token."""
     proxy: str | None = None
 
     async def fetch(self) -> _Fetched:
@@ -317,6 +341,7 @@ class OAuthClient:
         token, kind, lifetime = answer.get("access_token"), answer.get("token_type", "Bearer"), answer.get("expires_in")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token.strip():
             raise CredentialsRefused(f"The token URL {url} answers without a token.")
+        self.redaction.remember(token)
         if str(kind).lower() != "bearer":
             raise CredentialsRefused(f"The token URL {url} gives no bearer token.")
         if not isinstance(lifetime, (int, float)) or isinstance(lifetime, bool) or lifetime <= 0:

@@ -18,14 +18,13 @@ from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, described_record, record_of
-from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.outcomes import OutcomeWriter, RowState
+from batch_updater.sender.outcomes import OutcomeWriter, RowState, stored
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
     Answer,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Expected
     from batch_updater.endpoint.request import Prepared, Request
+    from batch_updater.redaction import Redaction
     from batch_updater.sender.auth import Secret, Token, TokenSource
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.course import Course
@@ -139,6 +139,8 @@ class Identity:
     tokens: TokenSource
     headers: Mapping[str, Secret]
     """Sent with every request."""
+    redaction: Redaction
+    """Knows these secrets, should an answer repeat them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,8 @@ class Client:
         self._reading = course.reading
         self._tokens = credentials.tokens
         self._proxy = proxy_for(config.api, config.api.base_url or "")
-        self._outcomes = OutcomeWriter(endpoint)
+        self._redaction = credentials.redaction
+        self._outcomes = OutcomeWriter(endpoint, credentials.redaction)
         self._base = config.api.base_url or ""
         self._headers = {name: value.reveal() for name, value in credentials.headers.items()}
         self._headers["Content-Type"] = endpoint.content_type
@@ -297,7 +300,7 @@ class Client:
             return Settled(self._outcomes.changed_since(row, since))
         if not row.job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
-            row.before = to_json(record)
+            row.before = stored(record, self._redaction)
         if reading.only:
             return Settled(self._outcomes.planned(row))
         row.begins(reading=False)
@@ -319,7 +322,7 @@ class Client:
         return Settled(self._outcomes.unsettled(row))
 
     def _learn(self, job: Job, answer: Answer) -> None:
-        known, parsed = self.allowed, answer.parsed()
+        known, parsed = self.allowed, self._redaction.json(answer.parsed())
         self._valid_now = self._valid_now.learn(job, parsed)
         self.allowed = known.learn(job, parsed)
         for names in self.allowed.lists if self.allowed is not known else ():
@@ -420,7 +423,7 @@ class Client:
             self._breaker.answered()
             return
         unreachable = isinstance(result, Fault) and result.effect is Effect.NONE
-        what = result.message if isinstance(result, Fault) else status_name(result.status)
+        what = self._redaction.text(result.message) if isinstance(result, Fault) else status_name(result.status)
         self._breaker.failed(what, unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
         if asks_to_slow_down(result):
             self.counts.throttled += row.status == 429

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import differences
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
+    from batch_updater.redaction import Redaction
 
 
 @dataclass(slots=True, eq=False)
@@ -100,8 +101,9 @@ class RowState:
 class OutcomeWriter:
     """Puts into words what became of rows of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, redaction: Redaction) -> None:
         self._endpoint = endpoint
+        self._redaction = redaction
 
     def accepted(self, row: RowState, allowed: AllowedValues) -> Outcome:
         """Compare what the API reports of a row that it took with what was asked for."""
@@ -196,10 +198,42 @@ class OutcomeWriter:
         cause: str = "",
         problems: tuple[Problem, ...] = (),
     ) -> Outcome:
+        """Return the outcome; here every text that an answer has brought into it passes the redaction."""
+        redact = self._redaction.text
+        if message or problems:
+            message, cause = redact(message), redact(cause)
+            problems = tuple(
+                replace(one, value=redact(one.value), reason=redact(one.reason), remedy=redact(one.remedy))
+                for one in problems
+            )
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds,
-            _kept(row, kind),
+            self._kept(row, kind),
         )  # fmt: skip
+
+    def _kept(self, row: RowState, kind: OutcomeKind) -> Kept | None:
+        """Return what the journal keeps of a row's values: of what changed a record, would change it, or may have."""
+        asked = None if row.asked is None else row.asked.decode()
+        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.effect is Effect.POSSIBLE):
+            return Kept(row.before, asked, None)
+        if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
+            return Kept(row.before, asked, self._reported(row))
+        return None
+
+    def _reported(self, row: RowState) -> str | None:
+        """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
+        if row.record is None:
+            return None
+        record = stored(row.record, self._redaction)
+        if len(record) <= _LONGEST_KEPT:
+            return record
+        return to_json(f"a record of {len(record):,} characters, which is too long to be kept")
+
+
+def stored(record: Mapping[str, object], redaction: Redaction) -> str:
+    """Return a record as JSON, as it may be stored."""
+    text = to_json(record)
+    return to_json(redaction.json(record)) if redaction.may_hold(text) else text
 
 
 def _short(text: str) -> str:
@@ -208,26 +242,6 @@ def _short(text: str) -> str:
 
 _LONGEST_KEPT = 20_000
 """Characters of a record."""
-
-
-def _kept(row: RowState, kind: OutcomeKind) -> Kept | None:
-    """Return what the journal keeps of a row's values: only of what changed a record, would change it, or may have."""
-    asked = None if row.asked is None else row.asked.decode()
-    if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.effect is Effect.POSSIBLE):
-        return Kept(row.before, asked, None)
-    if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-        return Kept(row.before, asked, _reported(row))
-    return None
-
-
-def _reported(row: RowState) -> str | None:
-    """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
-    if row.record is None:
-        return None
-    record = to_json(row.record)
-    if len(record) <= _LONGEST_KEPT:
-        return record
-    return to_json(f"a record of {len(record):,} characters, which is too long to be kept")
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

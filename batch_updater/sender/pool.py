@@ -7,7 +7,7 @@ import logging
 import math
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -37,11 +37,12 @@ from batch_updater.sender.stopping import Stopped, Stopping
 from batch_updater.sender.under_way import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from batch_updater.config import Config
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.environment import Environment
     from batch_updater.model import Job
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.course import Course
@@ -196,7 +197,7 @@ class Sender:
         config: Config,
         hooks: Hooks,
         credentials: Credentials,
-        environ: Mapping[str, str],
+        environment: Environment,
         course: Course,
     ) -> None:
         self._endpoint = endpoint
@@ -205,7 +206,7 @@ class Sender:
         self._hooks = hooks
         self._credentials = credentials
         self._course = course
-        self._environ = environ
+        self._environment = environment
         self._stopping = Stopping()
         self._stop: Stop | None = None
         self._aborted = False
@@ -376,6 +377,8 @@ class Sender:
 
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""
+        redact = self._environment.redaction.text
+        stop = replace(stop, message=redact(stop.message), advice=redact(stop.advice))
         if self._stop is None:
             wait_s = self._config.sending.drain_s if stop.reason is StopReason.INTERRUPTED else None
             _log.warning("stop", extra={"event": "stop", "why": stop.reason.value, "wait_s": wait_s})
@@ -386,7 +389,9 @@ class Sender:
     def _make_client(self, session: aiohttp.ClientSession, limiter: Limiter) -> Client:
         sending = self._config.sending
         breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._stopping)
-        identity = Identity(self._token_source(session, limiter), self._credentials.headers)
+        identity = Identity(
+            self._token_source(session, limiter), self._credentials.headers, self._environment.redaction
+        )
         controls = Controls(limiter, breaker, self._under_way, self._stopping)
         return Client(self._endpoint, self._config, session, controls, identity, self._hooks, self._course)
 
@@ -401,11 +406,12 @@ class Sender:
                 pause=self._stopping.pause,
                 under_way=self._under_way,
                 attempts=self._config.sending.attempts,
+                redaction=self._environment.redaction,
                 proxy=proxy_for(api, api.oauth.token_url),
             )
             return TokenSource(None, oauth.fetch)
         if api.token and secrets.token:
-            return source_by_reference(api.token, secrets.token, self._environ)
+            return source_by_reference(api.token, secrets.token, self._environment)
         return TokenSource(None, None)
 
     def _connector(self) -> Connector:

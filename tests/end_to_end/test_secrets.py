@@ -1,18 +1,29 @@
 from __future__ import annotations
 
+import base64
 import json
+import os
+import re
+import sqlite3
 import time
+import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
+from batch_updater.redaction import REDACTED
 from batch_updater.sandbox.faults import FAULTS
-from tests.end_to_end.program import TOKEN, batch_updater, sandbox
+from tests.end_to_end.program import TOKEN, Sandbox, batch_updater, configure, sandbox
+from tests.nightly.receivers import webhook
+from tests.sender.server import Api
 from tests.torture.runs import assert_no_token, ended, start, write_rows
 
 if TYPE_CHECKING:
-    from tests.end_to_end.program import Sandbox
+    from tests.end_to_end.program import Done
+    from tests.sender.server import Answer, Seen
 
 SECRET = "sandbox-secret"
 SECRETS = ("sandbox-token", SECRET, "sandbox-issued-")
@@ -53,6 +64,116 @@ def test_no_secret_is_in_anything_under_any_fault(tmp_path: Path, command: str) 
     for secret in SECRETS:
         assert secret not in done.out + done.err
         assert_no_token(tmp_path, secret)
+
+
+ECHOED = (400, 403, 404, 409, 422, 500, 502, 503, 504)
+"""Statuses that lead to every outcome of a refusal or a failure."""
+
+
+def every_form(secret: str) -> re.Pattern[bytes]:
+    """Return what finds a secret as it is, and in every form in which the sandbox repeats it."""
+    percent = "".join(f"%{ord(character):02X}" for character in secret)
+    escaped = "".join(rf"\\+u{ord(character):04x}" for character in secret)
+    aligned = (base64.b64encode(b"." * shift + secret.encode()).decode()[4 if shift else 0 : -4] for shift in range(3))
+    forms = (re.escape(secret), re.escape(secret[:-3]), re.escape(percent), escaped, *map(re.escape, aligned))
+    return re.compile("|".join(forms).encode())
+
+
+def assert_in_no_form(folder: Path, done: Done, secret: str = TOKEN) -> None:
+    """Fail if a file of the folder (workbooks unpacked) or the output of a command holds a secret in any form."""
+    pattern = every_form(secret)
+    assert not pattern.search((done.out + done.err).encode())
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "token":
+            assert not pattern.search(path.read_bytes()), path
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    assert not [name for name in archive.namelist() if pattern.search(archive.read(name))], path
+
+
+def rows_that_are_echoed(path: Path) -> Path:
+    return write_rows(
+        path,
+        [
+            {"Id": number, "Type": "Pre", "OpportunityName": f"fault:{fault}"}
+            for number, fault in enumerate(["echo-in-record", *(f"echo-authorization-{code}" for code in ECHOED)], 1)
+        ],
+    )
+
+
+def test_a_service_that_repeats_the_authorization_is_quoted_without_it(tmp_path: Path) -> None:
+    """Whatever the outcome: not in the journal, the log, the page, the workbook, nor what is printed, then or later."""
+    rows_that_are_echoed(tmp_path / "rows.csv")
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, attempts: 2, max_wait_s: 2, retry_budget: 5}\n")
+        done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path)
+    assert done.outcomes == {"differs": 1, "rejected": 5, "failed": 2, "unconfirmed": 2}
+    assert_in_no_form(tmp_path, done)
+    (journal,) = tmp_path.glob("runs/*/journal.sqlite")
+    with closing(sqlite3.connect(journal)) as connection:
+        told = {row[0] for row in connection.execute("SELECT message FROM rows WHERE message LIKE '%You sent%'")}
+    assert len(told) == len(ECHOED) + 1
+    assert all(REDACTED in message for message in told)
+    again = batch_updater("report", done.object["run"], "--json", cwd=tmp_path)
+    assert again.code == done.code
+    assert_in_no_form(tmp_path, again)
+
+
+def test_records_that_repeat_the_authorization_are_kept_without_it(tmp_path: Path) -> None:
+    """With comparison and undo: what such a record was before is not known then, and undo says so."""
+    rows: list[dict[str, object]] = [{"Id": number, "Type": "Pre", "OpportunityName": "x"} for number in range(1, 31)]
+    write_rows(tmp_path / "rows.csv", rows)
+    with sandbox("--fault", "echo-in-record=0.5") as api:
+        configure(tmp_path, api.url)
+        done = batch_updater("run", "rows.csv", "--compare", "--json", cwd=tmp_path)
+        assert done.outcomes.keys() == {"updated", "differs"}
+        assert_in_no_form(tmp_path, done)
+        undone = batch_updater("undo", done.object["run"], "--json", cwd=tmp_path)
+        assert undone.object["not_possible"] > 0
+        assert undone.object["rows"] > 0
+        assert_in_no_form(tmp_path, undone)
+        back = batch_updater("run", undone.object["undo"], "--json", cwd=tmp_path)
+        assert_in_no_form(tmp_path, back)
+        checked = batch_updater("check", "rows.csv", "--compare", "--json", cwd=tmp_path)
+        assert_in_no_form(tmp_path, checked)
+
+
+def test_a_night_tells_nobody_of_a_repeated_authorization(tmp_path: Path) -> None:
+    """Neither the message, nor what the job prints, nor what it puts beside the files."""
+    (tmp_path / "inbox").mkdir()
+    rows_that_are_echoed(tmp_path / "inbox" / "rows.csv")
+    os.utime(tmp_path / "inbox" / "rows.csv", (0, 0))
+    with sandbox() as api, webhook() as hook:
+        more = f"nightly: {{inbox: inbox, notify: ['json://me:webhook-password@{hook.place}/told'], metrics: m.prom}}\n"
+        configure(tmp_path, api.url, f"sending: {{attempts: 1, max_wait_s: 2}}\n{more}")
+        done = batch_updater("nightly", "--json", "--verbose", cwd=tmp_path)
+    assert_in_no_form(tmp_path, done)
+    (posted,) = hook.bodies()
+    assert not every_form(TOKEN).search(json.dumps(posted).encode())
+    assert REDACTED in json.dumps(posted)
+    assert "webhook-password" not in done.out + done.err
+
+
+def test_a_token_url_that_repeats_the_client_secret_is_not_quoted(tmp_path: Path) -> None:
+    """It refuses the client, or gives something that is no token."""
+    write_rows(tmp_path / "rows.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
+    with Api() as api:
+        for answer in (repeats_the_form(400), repeats_the_form(200), repeats_the_form(503)):
+            api.token_answers.extend([answer] * 2)
+            configure_oauth(tmp_path, Sandbox(api.url))
+            done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path)
+            assert done.code == 3
+            assert_in_no_form(tmp_path, done, SECRET)
+            doctor = batch_updater("doctor", cwd=tmp_path)
+            assert_in_no_form(tmp_path, doctor, SECRET)
+
+
+def repeats_the_form(code: int) -> Answer:
+    async def answer(seen: Seen) -> web.StreamResponse:
+        body = {"error": seen.body.decode(), "error_description": seen.body.decode(), "access_token": ""}
+        return web.json_response(body, status=code)
+
+    return answer
 
 
 def test_arguments_of_a_command_that_gives_a_secret_are_told_nowhere(tmp_path: Path) -> None:

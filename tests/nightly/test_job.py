@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.config_file import load_config
+from batch_updater.environment import Environment
 from batch_updater.interrupts import Interrupts
 from batch_updater.nightly.unattended import run_night
 from tests.end_to_end.program import TOKEN, configure, sandbox
@@ -42,8 +43,10 @@ def test_an_unforeseen_fault_concerns_one_file_and_the_message_tells_of_all(tmp_
     said: list[str] = []
     with sandbox() as api, webhook() as hook:
         configure(tmp_path, api.url, f"nightly: {{inbox: inbox, notify: ['json://{hook.place}/told']}}\n")
-        environ = FailsOnce({"NEXUS_TOKEN": TOKEN})
-        night = run_night(load_config(tmp_path / "config.yaml", {}), environ, Interrupts(), said.append, said.append)
+        environment = Environment(FailsOnce({"NEXUS_TOKEN": TOKEN}))
+        night = run_night(
+            load_config(tmp_path / "config.yaml", {}), environment, Interrupts(), said.append, said.append
+        )
     assert night.exit_code == 70
     assert [(file.name, file.verdict.value) for file in night.files] == [("a.csv", "attention"), ("b.csv", "done")]
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")

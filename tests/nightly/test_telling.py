@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.environment import Environment
 from batch_updater.nightly.attempt import tried
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import notify
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MESSAGE = Message("subject", "body", (), "warning")
+NO_VARIABLES = Environment({})
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
     with webhook() as received:
         recipients = (url.format(silent), f"json://{received.place}/told", SecretReference(
             kind=ReferenceKind.ENVIRONMENT, location="NOT_SET"))  # fmt: skip
-        first, third = notify(MESSAGE, recipients, {}, limit_s=8)
+        first, third = notify(MESSAGE, recipients, NO_VARIABLES, limit_s=8)
     assert first.startswith("Sending the message to nightly.notify, number 1 failed: ")
     assert "nightly.notify, number 3: the environment variable NOT_SET is not set" in third
     assert [(body["title"], body["type"]) for body in received.bodies()] == [("subject", "warning")]
@@ -69,7 +71,7 @@ def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
     """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
     with webhook() as received:
         message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
-        assert list(notify(message, (f"json://{received.place}/told",), {})) == []
+        assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
     assert [body["title"] for body in received.bodies()] == ["subject"]
 
 
@@ -78,21 +80,24 @@ def test_pings_have_the_addresses_of_healthchecks_io() -> None:
     with webhook() as received:
         address = f"http://{received.place}/uuid"
         reference = SecretReference(kind=ReferenceKind.ENVIRONMENT, location="PING")
-        assert [ping(reference, sign, {"PING": address}) for sign in (START, SUCCESS, FAILURE)] == [None] * 3
+        variables = Environment({"PING": address})
+        assert [ping(reference, sign, variables) for sign in (START, SUCCESS, FAILURE)] == [None] * 3
     assert received.requests() == ["GET /uuid/start", "GET /uuid", "GET /uuid/fail"]
 
 
 def test_a_dead_health_check_is_said_without_its_address(silent: str) -> None:
     """It costs its time limit and no more; an address that is no web address is not opened at all."""
-    said = [ping(address, START, {}, limit_s=0.3) for address in (f"http://{silent}/canary", "file:///etc/canary")]
+    said = [
+        ping(address, START, NO_VARIABLES, limit_s=0.3) for address in (f"http://{silent}/canary", "file:///etc/canary")
+    ]
     assert all(one and one.startswith("The health check (nightly.health_check) was not told: ") for one in said)
     assert "canary" not in str(said)
-    assert ping(None, START, {}) is None
+    assert ping(None, START, NO_VARIABLES) is None
 
 
 def test_why_a_health_check_is_not_reached_is_said_in_words(closed_port: int) -> None:
     """Not the name of an exception, and not the address, which is a secret."""
-    said = ping(f"http://127.0.0.1:{closed_port}/canary", SUCCESS, {})
+    said = ping(f"http://127.0.0.1:{closed_port}/canary", SUCCESS, NO_VARIABLES)
     assert said == "The health check (nightly.health_check) was not told: it cannot be reached (Connection refused)."
 
 
@@ -102,7 +107,10 @@ def test_a_service_that_takes_its_time_is_told_once(tmp_path: Path) -> None:
     workbook = tmp_path / "a-results.xlsx"
     workbook.write_bytes(b"PK")
     with webhook(after_s=4.5) as received:
-        assert list(notify(replace(MESSAGE, attachments=(workbook,)), (f"json://{received.place}/told",), {})) == []
+        assert (
+            list(notify(replace(MESSAGE, attachments=(workbook,)), (f"json://{received.place}/told",), NO_VARIABLES))
+            == []
+        )
     assert len(received.calls) == 1
 
 
@@ -110,7 +118,10 @@ def test_a_service_that_takes_its_time_is_told_once(tmp_path: Path) -> None:
 def test_a_message_is_as_long_as_the_service_takes_it() -> None:
     """It is cut at its end and goes as one: services refuse what is too long, and the verdict stands first."""
     with webhook() as received:
-        assert list(notify(replace(MESSAGE, body="verdict " * 10_000), (f"json://{received.place}/told",), {})) == []
+        assert (
+            list(notify(replace(MESSAGE, body="verdict " * 10_000), (f"json://{received.place}/told",), NO_VARIABLES))
+            == []
+        )
     (body,) = received.bodies()
     assert body["message"].startswith("verdict")
     assert 10_000 < len(body["message"]) <= 32_768

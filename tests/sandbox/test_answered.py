@@ -72,6 +72,9 @@ def is_bomb(reply: Reply) -> bool:
 
 
 ANSWERS: list[tuple[str, int, Callable[[Reply], bool]]] = [
+    ("echo-authorization", 400, validation("You sent Bearer sandbox-token (Bearer%20sandbox-token, %42")),
+    ("echo-authorization-503", 503, lambda reply: reply.headers["X-Echo"] == "Bearer sandbox-token"),
+    ("echo-in-record", 200, lambda reply: "in short Bearer sandbox-to" in reply.json()["OpportunityName"]),
     ("status-202", 202, message("Accepted")),
     ("status-204", 204, body_is(b"")),
     ("status-400", 400, validation("not valid")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.environment import Environment
 from batch_updater.model import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.client import Hooks, Reading
@@ -74,7 +75,7 @@ def send(
 
     With `before_change` each record is read first; it is called before the update.
     """
-    environ = environ if environ is not None else {"TOKEN": "canary-token"}
+    environment = Environment(environ if environ is not None else {"TOKEN": "canary-token"})
     config = config_from(
         {
             "api": {"base_url": url, "token": "env:TOKEN", "timeout_s": 2, **(api or {})},
@@ -104,8 +105,8 @@ def send(
             endpoint,
             config,
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
-            fetch_credentials(config.api, environ),
-            environ,
+            fetch_credentials(config.api, environment),
+            environment,
             Course(len(listed), keep_going, reading),
         )
         return await sender.send(iter(listed))
