@@ -305,7 +305,7 @@ class _SettingBack:
     def __init__(self, endpoint: Endpoint, names: _Names) -> None:
         self._endpoint = endpoint
         self._names = names
-        self._converters = {one.name: converter(one, _SETTINGS) for one in endpoint.fields}
+        self._converters = {one.name: converter(one, _SETTINGS, []) for one in endpoint.fields}
 
     def of(self, changed: _Changed) -> tuple[list[UndoRow], list[NotPossible]]:
         """Return the rows by target, the first that was changed first, and what cannot be set back."""

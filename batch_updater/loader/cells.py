@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.config import InputSettings
+    from batch_updater.loader.notes import CellNote
 
 
 class Blank:
@@ -41,8 +42,11 @@ _DIGITS_KEPT = 15
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def converter(field: Field, settings: InputSettings) -> Callable[[Cell], _Converted]:
-    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`."""
+def converter(field: Field, settings: InputSettings, noted: list[CellNote]) -> Callable[[Cell], _Converted]:
+    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`.
+
+    It adds to `noted` what people should know of a cell that is sent all the same.
+    """
     from_text, from_other = _converters(field, settings)
     judge = _judge(field)
     from_characters = _from_characters(field, from_text, judge, settings.clear_marker.strip())
@@ -53,8 +57,9 @@ def converter(field: Field, settings: InputSettings) -> Callable[[Cell], _Conver
         if isinstance(cell, str):
             if cell in known:
                 return known[cell]
+            notes = len(noted)
             value = from_characters(cell)
-            if len(known) < _MOST_REMEMBERED:
+            if len(known) < _MOST_REMEMBERED and len(noted) == notes:
                 known[cell] = value
             return value
         if cell is None:

@@ -83,7 +83,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
                 remedy=f"Did you mean {close!r}?" if close else f"Fields are: {', '.join(endpoint.by_name)}.",
             )
         try:
-            value = converter(endpoint.by_name[name], settings)(text)
+            value = converter(endpoint.by_name[name], settings, [])(text)
         except Refusal as refusal:
             message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
@@ -126,6 +126,7 @@ class Table:
         self._nameless: set[int] = set()
         """Columns without a header, between others, in which a row has something."""
         self._layout = sheet.layout()
+        self._cell_notes: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Let go of the file. Rows cannot be read after it."""
@@ -166,7 +167,7 @@ class Table:
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
         own = self._sheet.note
-        return (*((own,) if own else ()), *notes, *self._sheet.source.notes)
+        return (*((own,) if own else ()), *notes, *self._cell_notes, *self._sheet.source.notes)
 
     def _hidden_columns(self) -> list[str]:
         """Return the letters of the hidden columns that have a header."""
@@ -184,7 +185,9 @@ class Table:
         if mixed := reviewer.mixed_marks():
             # What 2.000 is can only be seen from the whole column, so the file is gone over once more.
             self._reader.refuse_thousands(mixed)
-            review = self._reviewer().review(self._readings())
+            reviewer = self._reviewer()
+            review = reviewer.review(self._readings())
+        self._cell_notes = tuple(reviewer.notes.sentences(self.columns))
         self._carry_columns_without_header()
         if self.expected is not None:
             place = Place(self._sheet.source.name, self._sheet.name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config import InputSettings
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.notes import CellNote
     from batch_updater.model import Cell, Columns, Value
 
 _MISSING_CELL: Final = "no cell"
@@ -33,6 +34,8 @@ class Reading(NamedTuple):
     values: Mapping[str, Value]
     """Of the cells without a problem, and the constants."""
     problems: tuple[Problem, ...]
+    notes: tuple[CellNote, ...] = ()
+    """About cells that are sent as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class RowReader:
     ) -> None:
         self._constants = constants
         self._marked = marked
+        self._noted: list[CellNote] = []
+        """Filled by the converters while they read a row."""
         self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
-            (columns.of_field[field.name], field.name, converter(field, settings))
+            (columns.of_field[field.name], field.name, converter(field, settings, self._noted))
             for field in endpoint.fields
             if field.name in columns.of_field
         )
@@ -133,7 +138,11 @@ class RowReader:
                     values[name] = value
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
             problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
-        return Reading(row, values, tuple(problems))
+        if not self._noted:
+            return Reading(row, values, tuple(problems))
+        notes = tuple(self._noted)
+        self._noted.clear()
+        return Reading(row, values, tuple(problems), notes)
 
     def _missing(self, row: int, values: Mapping[str, Value], faulty: set[str | None]) -> Iterable[Problem]:
         for name, field in self._required.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
 from batch_updater.loader.duplicates import TargetIndex, Targets
+from batch_updater.loader.notes import NoteCollector
 from batch_updater.loader.numbers import OTHER_MARK, may_be_grouped
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, Job, Problem
@@ -113,6 +114,8 @@ class Reviewer:
         self._evidence: dict[str, dict[DateOrder, Evidence]] = {}
         self._first_job: Job | None = None
         self._in_doubt = RowNumbers()
+        self.notes = NoteCollector()
+        """What people should know of cells that are sent as they are."""
 
     def review(self, readings: Iterable[Reading]) -> Review:
         """Go over all readings."""
@@ -153,6 +156,8 @@ class Reviewer:
 
     def _add(self, reading: Reading) -> None:
         row, values = reading.row, reading.values
+        if reading.notes:
+            self.notes.add(row.number, reading.notes)
         target = self._targets.of(values)
         shape = _FAULTY
         if reading.problems:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read(field: Field, cell: Cell) -> Value | Blank:
-    return converter(field, settings())(cell)
+    return converter(field, settings(), [])(cell)
 
 
 def code(field: Field, cell: Cell) -> str:
