@@ -76,26 +76,31 @@ def confirmation(endpoint: Endpoint, job: Job, status: int, answer: object, allo
     record = _with_any(endpoint.record_properties, answer)
     if record is None:
         return Confirmation(None, (), doubt or (None if promised is None else NO_RECORD))
-    lacking = _lacking(endpoint, job, record, promised or frozenset())
     found = differences(endpoint, job, record, allowed)
-    if any(field.selects_record for field in lacking):
+    lacking, is_certain = _lacking(endpoint, job, record, promised or frozenset())
+    if not is_certain:
         # Whose values these are is not known, unless another field says that they are another record's.
         found = tuple(one for one in found if endpoint.field(one.field).selects_record)
     if lacking and doubt is None:
-        names = " and ".join(f"{field.reported_as or field.reported_id_as}" for field in lacking)
+        *first, last = lacking
+        names = f"{', '.join(first)} and {last}" if first else last
         doubt = Doubt(" with less than the record", f", but the record lacks {names}")
     return Confirmation(record, found, doubt)
 
 
-def _lacking(endpoint: Endpoint, job: Job, record: Mapping[str, object], promised: frozenset[str]) -> list[Field]:
-    """Return the fields of the job of which the record lacks what is promised of them."""
-    lacking = []
+def _lacking(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], promised: frozenset[str]
+) -> tuple[list[str], bool]:
+    """Return which properties that are promised the record lacks; and whether those that say whose it is are there."""
+    lacking, is_certain = [], True
     for field in endpoint.reported_fields:
-        if field.name in job.values:
-            name = field.reported_as if field.reported_as in promised else field.reported_id_as
-            if name in promised and (name not in record or (field.selects_record and _is_blank(record[name]))):
-                lacking.append(field)
-    return lacking
+        if field.name not in job.values:
+            continue
+        name = field.reported_as if field.reported_as in promised else field.reported_id_as
+        if name in promised and (name not in record or (field.selects_record and _is_blank(record[name]))):
+            lacking.append(name)
+            is_certain = is_certain and not field.selects_record
+    return lacking, is_certain
 
 
 def _with_any(described: frozenset[str], answer: object) -> Mapping[str, object] | None:
