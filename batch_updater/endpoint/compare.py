@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
-from batch_updater.endpoint.exact_json import from_json, number_of
+from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 from batch_updater.endpoint.objection import objection
 from batch_updater.endpoint.request import written
 from batch_updater.model import FieldChange, Unknown
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from batch_updater.model import Job, Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+
+_MOST_MARKS = 100
+"""Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
 
 
 class Difference(NamedTuple):
@@ -233,12 +236,7 @@ def same(field: Field, asked: Value, got: object) -> bool:
     if isinstance(asked, date):
         day = _DAY.fullmatch(_plain(got).strip())
         return (day is not None and day[1] == asked.isoformat()) or _plain(got).strip() == written(field, asked)
-    return _is_same_text(_plain(got), str(asked))
-
-
-def _is_same_text(got: str, asked: str) -> bool:
-    # Normalising takes a time that grows with the square of the length, and no character has more than four parts.
-    return len(got.strip()) <= 4 * len(asked) and _normal(got) == _normal(asked)
+    return _normal(_plain(got)) == _normal(str(asked))
 
 
 def _is_blank(got: object) -> bool:
@@ -246,10 +244,25 @@ def _is_blank(got: object) -> bool:
 
 
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return (text if _has_endless_marks(text) else unicodedata.normalize("NFC", text)).strip()
+
+
+def _has_endless_marks(text: str) -> bool:
+    """Whether marks follow one another that no script knows; sorting them takes the square of their number."""
+    if text.isascii() or len(text) <= _MOST_MARKS:
+        return False
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            return True
+    return False
 
 
 def _plain(got: object) -> str:
+    if isinstance(got, (list, dict)):
+        return to_json(got)
     if got is None:
         return ""
     return str(got).lower() if isinstance(got, bool) else str(got)
