@@ -141,7 +141,7 @@ class OutcomeWriter:
         now = _short(repr(found.now)) if found.now else "empty"
         left = _short(repr(found.left)) if found.left else "it empty"
         reason = f"{found.field}: changed since: now {now}, the run had left {left}."
-        return Problem(row, found.field, "changed-since", found.now, reason, "")
+        return Problem(row, found.field, "changed-since", _short(found.now), reason, "")
 
     def planned(self, row: RowState) -> Outcome:
         """Say that the row would be sent, and what its record holds now."""
