@@ -17,14 +17,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.compare import changes
 from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.outcomes import OutcomeWriter, RowState, stored
+from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
     Answer,
@@ -34,6 +34,9 @@ from batch_updater.sender.verdict import (
     Verdict,
     again_advice,
     asks_to_slow_down,
+    confirmation_in,
+    is_success,
+    reading_in,
     retry_after_s,
     shows_service_down,
     status_name,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
     from batch_updater.config import ApiSettings, Config
+    from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Expected
     from batch_updater.endpoint.request import Prepared, Request
@@ -128,8 +132,7 @@ class Reading:
         expected: Expected | None = None,
     ) -> Reading:
         """Return how the records of an endpoint are read, which must describe it."""
-        as_read = replace(endpoint, idempotent=True, record_statuses={}, default_expects_record=True)
-        return cls(as_read, RequestBuilder(endpoint), before_change, only, expected or {})
+        return cls(replace(endpoint, idempotent=True), RequestBuilder(endpoint), before_change, only, expected or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +291,10 @@ class Client:
         row.begins(reading=True)
         verdict = await self._settle(row, reading.builder.build_read(row.job))
         if verdict.meaning is not Meaning.ACCEPTED:
-            if isinstance(row.last, Answer) and 200 <= row.last.status < 300 and row.last.parsed() == []:
+            if isinstance(row.last, Answer) and is_success(row.last.status) and row.last.parsed() == []:
                 return Settled(self._outcomes.missing(row))
             return self._judged(row, verdict)
-        record = row.record or {}
+        record = row.answer.record or {}
         found = changes(self._endpoint, row.job, record, self.allowed)
         found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
         if not found:
@@ -312,7 +315,7 @@ class Client:
         answer = row.last
         if isinstance(answer, Answer):
             if verdict.meaning is Meaning.ACCEPTED:
-                return Settled(self._outcomes.accepted(row, self.allowed))
+                return Settled(self._outcomes.accepted(row))
             if verdict.meaning is Meaning.REFUSED:
                 self._learn(row.job, answer)
                 return Settled(self._outcomes.refused(row, answer, self.allowed))
@@ -380,7 +383,7 @@ class Client:
                 await self._token()
             token = self._tokens.current
             row.last = await self._exchange(row, request, token)
-            row.record = self._record(row, row.last)
+            row.answer = self._told(row, row.last)
             verdict = self._verdict(row, row.last)
             self._take_note(row, row.last, verdict)
             if token and verdict.meaning in _TOKEN_ACCEPTED:
@@ -392,9 +395,9 @@ class Client:
     def _verdict(self, row: RowState, result: Answer | Fault) -> Verdict:
         if row.reading and self._reading:
             # Reading changes nothing, whatever comes of it, and may be repeated.
-            verdict = verdict_on(result, self._reading.endpoint, has_record=row.record is not None)
+            verdict = verdict_on(result, self._reading.endpoint, settles=row.answer.settles)
             return Verdict(verdict.meaning, Effect.NONE)
-        return verdict_on(result, self._endpoint, has_record=row.record is not None)
+        return verdict_on(result, self._endpoint, settles=row.answer.settles)
 
     def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
         """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
@@ -460,12 +463,12 @@ class Client:
         with _credentials_end_the_run():
             await self._tokens.refused(token)
 
-    def _record(self, row: RowState, result: Answer | Fault) -> Mapping[str, object] | None:
+    def _told(self, row: RowState, result: Answer | Fault) -> Confirmation:
         if not isinstance(result, Answer) or not 200 <= result.status < 300:
-            return None
+            return NOTHING_TOLD
         if row.reading:
-            return record_of(self._endpoint, row.job, result.parsed())
-        return described_record(self._endpoint, result.parsed())
+            return reading_in(result, self._endpoint, row.job)
+        return confirmation_in(result, self._endpoint, row.job, self.allowed)
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
