@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from batch_updater.errors import Place, ResultsError
 from batch_updater.model import MARK_PROPERTY
+from batch_updater.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ def _is_replaceable(path: Path) -> bool:
 def is_untouched_of_ours(path: Path) -> bool:
     """Whether the workbook has our mark, and was not saved by another program since."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             marks = {element.get("name") for element in _part(archive, "docProps/custom.xml")}
             dates = {element.tag.rpartition("}")[2]: element.text for element in _part(archive, "docProps/core.xml")}
     except (zipfile.BadZipFile, KeyError, ET.ParseError, OSError):

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from batch_updater.config import Config, OAuthSettings
 from batch_updater.config_file import config_from, load_config
 from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
+from batch_updater.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,7 +102,7 @@ def faults_of(key: str, text: str) -> list[str]:
     try:
         config_from(one, {})
     except ConfigError as error:
-        return [line.removeprefix("the configuration: ") for line in error.message.splitlines()]
+        return [line.removeprefix("the configuration: ") for line in error.lines]
     return []
 
 
@@ -170,7 +171,9 @@ class _Dialogue:
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
-            self._screen.write(textwrap.fill(fault, 78, initial_indent="  ! ", subsequent_indent="    ") + "\n")
+            self._screen.write(
+                textwrap.fill(printable(fault), 78, initial_indent="  ! ", subsequent_indent="    ") + "\n"
+            )
         if not faults:
             self._answers.texts[key] = text
 
@@ -202,7 +205,7 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
         )
     faults = [f"{option[key]}: {fault}" for key, text in texts.items() for fault in faults_of(key, text)]
     if faults:
-        raise UsageError("\n".join(faults), remedy="Correct these options; nothing was written.")
+        raise UsageError(faults, remedy="Correct these options; nothing was written.")
 
 
 def write(path: Path, answers: Answers) -> None:

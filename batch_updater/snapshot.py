@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.regular_file import UnfitFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +77,16 @@ def name_of(source: Source) -> str:
 
 def sha256_of(path: Path) -> str:
     """Return the digest of a file. Raises OSError."""
-    with path.open("rb") as reader:
+    with open_regular(path) as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def is_copy_of(path: Path, sha256: str) -> bool:
+    """Whether a file has that digest; one that is missing or cannot be read has not."""
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
 
 
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
@@ -112,9 +121,8 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     Raises InputError if it cannot be read, or if it changed while it was read.
     """
     copy = folder / f"input{source.suffix.lower()}"
-    _refuse_endless(source)
     try:
-        with source.open("rb") as reader:
+        with open_regular(source) as reader:
             before = os.fstat(reader.fileno())
             sha256 = _copy(reader, copy)
             after = source.stat()
@@ -135,16 +143,6 @@ def copy_again(snapshot: Snapshot, target: Path) -> None:
         target.unlink(missing_ok=True)
     with snapshot.path.open("rb") as reader:
         _copy(reader, target)
-
-
-def _refuse_endless(source: Path) -> None:
-    """Refuse what is no file with an end of its own: a device or a pipe would be copied, or waited for, for ever."""
-    if source.exists() and not source.is_file() and not source.is_dir():
-        raise InputError(
-            f"{source} is a device or a pipe, not a file.",
-            remedy="Name a file; CSV from another program is read from standard input, with - as its name.",
-            place=Place(file=str(source)),
-        )
 
 
 def _copy(reader: BinaryIO, target: Path) -> str:
@@ -181,6 +179,9 @@ def _unreadable(source: Path, error: OSError) -> InputError:
         message, remedy = f"There is no file {source}.", "Check the name and the folder."
     elif isinstance(error, IsADirectoryError) or source.is_dir():
         message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
+    elif isinstance(error, UnfitFileError):
+        message = f"{source} is a device or a pipe, not a file."
+        remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
     elif isinstance(error, PermissionError):
         message = f"{source} may not be read."
         remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."

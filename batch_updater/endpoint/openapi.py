@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location, ReadOperation
 from batch_updater.errors import EndpointError, Place
+from batch_updater.regular_file import read_regular_text
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ def _unknown_built_in(name: str) -> NoReturn:
 def _text_of(path: Path) -> str:
     place = Place(file=str(path))
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise EndpointError(f"{path} is too large for an OpenAPI document.", remedy="Name another.", place=place)
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path, _LARGEST_BYTES)
     except UnicodeDecodeError as error:
         raise _not_valid(str(path), "", "not text in UTF-8") from error
     except OSError as error:

@@ -239,12 +239,10 @@ def _mapping_line(header: str, name: str | None) -> str:
 def _error(row: HeaderRow, faults: Sequence[_Fault]) -> InputError:
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
     if len(sentences) == 1:
-        message = f"The header row of {row.file} does not fit: {sentences[0]}"
+        message = [f"The header row of {row.file} does not fit: {sentences[0]}"]
     else:
-        message = "\n  ".join((f"The header row of {row.file} has {len(sentences)} faults:", *sentences))
+        message = [f"The header row of {row.file} has {len(sentences)} faults:", *(f"  {one}" for one in sentences)]
     lines = [line for fault in faults for line in fault.lines]
-    remedy = "Correct the header row."
-    if lines:
-        remedy = "\n".join((_ADD_LINES, "input:", "  columns:", *lines))
+    remedy = [_ADD_LINES, "input:", "  columns:", *lines] if lines else ["Correct the header row."]
     cell = next((fault.cell for fault in faults if fault.cell), None)
     return InputError(message, remedy=remedy, place=Place(row.file, row.sheet, cell))

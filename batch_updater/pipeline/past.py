@@ -42,7 +42,7 @@ def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
     facts = past.facts
     copy = past.folder / str(facts["input_file"])
-    if not copy.exists() or snapshots.sha256_of(copy) != past.identity.content:
+    if not snapshots.is_copy_of(copy, past.identity.content):
         raise InputError(
             f"The copy of the input {copy} is not what the run read.",
             remedy="The workbooks in that folder are all there is.",

@@ -79,6 +79,8 @@ class Run:
                 jobs, known = self._jobs(journal), journal.allowed()
                 course = Course(self._plan.review.rows, self._options.keep_going, reading, before, known)
                 sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, course, interrupts))
+            if interrupts:
+                interrupts.sent()  # nothing was, perhaps; what is known is written all the same
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished

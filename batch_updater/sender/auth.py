@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import secrets
 import shlex
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.request import getproxies
 
 import aiohttp
@@ -19,9 +22,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.errors import CredentialsError
+from batch_updater.regular_file import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from batch_updater.config import ApiSettings, OAuthSettings
     from batch_updater.environment import Environment
@@ -116,15 +120,12 @@ def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str
 
 def _from_file(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as reader:
-            content = reader.read(_LARGEST_BYTES + 1)
+        content = read_regular(path, _LARGEST_BYTES)
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise CredentialsError(
             f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
         ) from error
-    if len(content) > _LARGEST_BYTES:
-        raise CredentialsError(f"{what}: {path} is too large to be a secret.", remedy="Name the right file.")
     # Whatever is no text is refused by the caller, without showing it.
     return content.decode("utf-8-sig", errors="replace")
 
@@ -133,10 +134,7 @@ def _from_command(command: str, what: str) -> str:
     arguments = shlex.split(command)
     program = arguments[0]
     try:
-        # The program and its arguments come from the user's own configuration, and no shell reads them.
-        done = subprocess.run(  # noqa: S603
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT_S, check=False
-        )
+        code, printed = _run(arguments)
     except subprocess.TimeoutExpired:
         # `from None`: the exception carries what the command printed.
         raise CredentialsError(
@@ -146,11 +144,40 @@ def _from_command(command: str, what: str) -> str:
         raise CredentialsError(
             f"{what}: {program} cannot be started: {error.strerror}.", remedy="Check the command's name and path."
         ) from error
-    if done.returncode:
-        raise CredentialsError(
-            f"{what}: {program} ended with exit code {done.returncode}.", remedy="Try the command by itself."
-        )
-    return done.stdout[:_LARGEST_BYTES].decode("utf-8", errors="replace")
+    if code:
+        raise CredentialsError(f"{what}: {program} ended with exit code {code}.", remedy="Try the command by itself.")
+    return printed.decode("utf-8", errors="replace")
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
+    """Run a program to its end. Returns its exit code and what it printed until then, `_LARGEST_BYTES` at most.
+
+    A helper that it leaves running may hold its output open, so the end is not waited for there: once the program has
+    ended, a mark of ours follows whatever it printed. Raises TimeoutExpired and OSError.
+    """
+    mark = secrets.token_bytes(32)
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer, ThreadPoolExecutor(1) as pool:
+        printed = pool.submit(_read_until, mark, reader)
+        try:
+            # The program and its arguments come from the user's own configuration, and no shell reads them.
+            done = subprocess.run(  # noqa: S603
+                arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL,
+                timeout=_COMMAND_LIMIT_S, check=False,
+            )  # fmt: skip
+        finally:  # whatever ends the waiting, a signal included
+            writer.write(mark)
+        return done.returncode, printed.result()
+
+
+def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
+    """Return the first `_LARGEST_BYTES` of what stands before a mark; more is read, and not kept."""
+    kept, latest = b"", b""
+    while mark not in latest:
+        chunk = stream.read(_LARGEST_BYTES)
+        kept = (kept + chunk)[: _LARGEST_BYTES + len(mark)]
+        latest = latest[-len(mark) :] + chunk
+    return kept.partition(mark)[0][:_LARGEST_BYTES]
 
 
 def fetch_credentials(api: ApiSettings, environment: Environment) -> Credentials:

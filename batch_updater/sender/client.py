@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,8 +23,10 @@ from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
+from batch_updater.sender.lookups import name_resolver
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
@@ -174,7 +177,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, limit: int, tls: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=limit, ssl=tls)
+        super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
         """Give a connection, a kept one or a new one; raises _SentAgain and what aiohttp raises."""
@@ -192,6 +195,8 @@ class Connector(aiohttp.TCPConnector):
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return a context that verifies certificates by the system's trust store, or by one file alone."""
     try:
+        if ca_file is not None:
+            open_regular(Path(ca_file)).close()  # OpenSSL would wait for a pipe
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(

@@ -221,8 +221,9 @@ class Sender:
         self._under_way = UnderWay(config.api.timeout_s)
 
     def stop(self) -> None:
-        """Start nothing new; wait for what is under way, `drain_s` at most. In the loop's thread."""
+        """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
         self._end(Stop(StopReason.INTERRUPTED, "Somebody asked the run to stop.", "Run again to go on."))
+        self._under_way.cut_unsent()
         asyncio.get_running_loop().call_later(self._config.sending.drain_s, self._under_way.cut)
 
     def abort(self) -> None:

@@ -66,6 +66,12 @@ class UnderWay:
         finally:
             self.stop(request)
 
+    def cut_unsent(self) -> None:
+        """End whatever has no connection yet, and every request for a token: nothing can be applied by them."""
+        for request in self._tasks:
+            if not getattr(request, "connected", False):
+                self._end(request)
+
     def cut(self) -> None:
         """End everything under way now, as if its time were up."""
         self.is_cut = True

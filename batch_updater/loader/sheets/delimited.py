@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import re
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from batch_updater.loader.sheets.book import LAST_COLUMN, SHORTEN, Layout, SheetEntry, SheetRow, UnreadableError
 
@@ -23,6 +23,7 @@ _CHUNK_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
 _MOST_OF_A_LINE = 8 << 20
+_MOST_OF_A_RECORD = 2 * _MOST_OF_A_LINE
 _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
@@ -70,12 +71,14 @@ class DelimitedBook:
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
         stated, lines = _without_sep_line(self._lines(text))
+        record_lines = _RecordLines(lines)
         # Strict: a quote that is never closed must not swallow the rest of the file.
-        records = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        records = csv.reader(record_lines, delimiter=self._delimiter, strict=True)
         number, lines_read = 0, 0
         try:
             for record in records:
                 number += 1
+                record_lines.ended()
                 lines_read = records.line_num
                 if len(record) > LAST_COLUMN:
                     raise _too_wide(len(record), number)
@@ -173,6 +176,30 @@ def _no_encoding(configured: str) -> UnreadableError:
         f"cannot be read as {configured!r}, which is no known encoding",
         "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
     )
+
+
+class _RecordLines:
+    """Passes lines on; refuses a record of so many that it would fill the memory before it ends."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._record = 1
+        self._characters = 0
+
+    def ended(self) -> None:
+        """Take note that a record is complete."""
+        self._record += 1
+        self._characters = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._characters += len(line)
+        if self._characters > _MOST_OF_A_RECORD:
+            raise UnreadableError(f"has more than {_MOST_OF_A_RECORD:,} characters in row {self._record:,}", SHORTEN)
+        return line
 
 
 def _bounded_lines(text: TextIO) -> Iterator[str]:

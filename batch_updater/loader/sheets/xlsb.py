@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import (
+    GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from batch_updater.loader.sheets.masks import Mask
-    from batch_updater.loader.sheets.package import Package
+    from batch_updater.loader.sheets.package import Allowance, Package
 
 _CHUNK_BYTES = 1 << 20
 _MOST_RECORD_BYTES = 8 << 20
@@ -111,7 +112,8 @@ class XlsbBook:
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with _damage_named():
-            reader = _RowReader(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+            allowance = self._package.allowance(self.sheets[sheet].name)
+            reader = _RowReader(self._strings, self._shown_by_style, allowance, epoch_1904=self._epoch_1904)
             in_rows = False
             for kind, data in self._records(self._parts[sheet].part):
                 if kind == _START_OF_ROWS:
@@ -170,8 +172,14 @@ class _RowReader:
     """Turns the records of a sheet into rows."""
 
     def __init__(
-        self, strings: SharedStrings, shown_by_style: Sequence[Shown | Mask | None], *, epoch_1904: bool
+        self,
+        strings: SharedStrings,
+        shown_by_style: Sequence[Shown | Mask | None],
+        allowance: Allowance,
+        *,
+        epoch_1904: bool,
     ) -> None:
+        self._charge = allowance.charge
         self._strings = strings
         self._shown_by_style = shown_by_style
         self._epoch_1904 = epoch_1904
@@ -216,6 +224,7 @@ class _RowReader:
         if missing < 0 or column >= LAST_COLUMN:
             raise UnreadableError(f"has a cell of row {self._number} in the wrong place", SAVE_AGAIN)
         if missing:
+            self._charge(missing * GAP_BYTES)
             self._cells.extend([None] * missing)
         self._cells.append(self.kinds[kind](style & 0xFFFFFF, data))
 

@@ -64,6 +64,7 @@ class XlsxBook:
         reader = RowReader(
             self._strings,
             self._shown_by_style,
+            self._package.allowance(self.sheets[sheet].name),
             epoch_1904=self._epoch_1904,
             zero_is_no_result=self._to_be_calculated,
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown
+from batch_updater.loader.sheets.package import Allowance
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.loader.sheets.worksheet import RowReader
@@ -40,7 +41,7 @@ def strings() -> SharedStrings:
 
 def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
     """Return the rows of a worksheet, or that it is refused."""
-    reader = RowReader(strings(), {"1": Shown.DATE}, epoch_1904=False)
+    reader = RowReader(strings(), {"1": Shown.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
     try:
         return list(read_rows(Dribble(document.encode(encoding), size), reader))
     except (UnreadableError, expat.ExpatError, ValueError):
