@@ -119,7 +119,7 @@ def run(
     options = pipeline.Options(results=Path(results).resolve() if results else None)
 
     def execute() -> Run:
-        with pipeline.begun(_source(source), configuration, restart=restart) as begun:
+        with pipeline.begun(_source(source), configuration, os.environ, restart=restart) as begun:
             if not resume_old:
                 begun.require_recent()
             return Run(pipeline.Run(begun, options, os.environ).execute())

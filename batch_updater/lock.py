@@ -7,15 +7,15 @@ others only where the folder's file system passes locks on.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from batch_updater.errors import LockedError, Place, ResultsError
@@ -35,10 +35,9 @@ _OWNER_ASKED_FOR_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    process: int
+    process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
-    since: str
-    """ISO 8601, UTC."""
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def origin_of(base_url: str) -> str:
@@ -96,7 +95,7 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
         lock.acquire()
     except Timeout:
         holder = _who_holds(path.with_suffix(".json"))
-        return datetime.fromisoformat(holder.since) if holder else None
+        return holder.since if holder else None
     except (OSError, NotImplementedError):
         return None  # a folder of somebody else's: what is going on there cannot be told
     lock.release()
@@ -113,10 +112,12 @@ def _remove(path: Path) -> None:
 
 
 def _sign(holder: Path, file: str) -> None:
-    signature = json.dumps(asdict(_Holder(os.getpid(), file, datetime.now(UTC).isoformat())))
+    # Of a name that is no text the others are told as much as is.
+    named = file.encode(errors="backslashreplace").decode()
+    signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
 
     def write(draft: Path) -> None:
-        draft.write_text(signature, encoding="utf-8")
+        draft.write_bytes(signature)
 
     try:
         write_whole(holder, write)
@@ -136,9 +137,9 @@ def _who_holds(path: Path) -> _Holder | None:
     deadline = time.monotonic() + _OWNER_ASKED_FOR_S
     while time.monotonic() < deadline:
         try:
-            holder = _Holder(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            holder = None  # not written yet
+            holder = msgspec.json.decode(path.read_bytes(), type=_Holder) if path.is_file() else None
+        except (OSError, ValueError):  # not written yet, or by others
+            holder = None
         if holder and _is_alive(holder.process):
             return holder
         time.sleep(0.02)
@@ -161,7 +162,7 @@ def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
     remedy = "Wait until it has ended, then run again."
     if holder is None:
         return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
-    since = moment(datetime.fromisoformat(holder.since))
+    since = moment(holder.since)
     return LockedError(
         f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
         remedy=remedy,

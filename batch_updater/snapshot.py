@@ -80,6 +80,14 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 
 
+def is_copy_of(path: Path, sha256: str) -> bool:
+    """Whether a path is a file with that digest; not one that cannot be read, nor anything else than a file."""
+    try:
+        return path.is_file() and sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")
