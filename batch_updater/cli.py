@@ -359,7 +359,9 @@ def _run(options: argparse.Namespace) -> int:
     results = options.results.resolve() if options.results else None
     with (
         _logging(options),
-        pipeline.begun(source, config, restart=options.restart, override_guards=options.override_guards) as begun,
+        pipeline.begun(
+            source, config, options.environment, restart=options.restart, override_guards=options.override_guards
+        ) as begun,
     ):
         terminal.print_earlier(begun, sys.stderr)
         if not options.yes and not asking:
@@ -441,7 +443,7 @@ def _report(options: argparse.Namespace) -> int:
     if finished.fault and not past.is_unfinished:
         # Starting a finished run again would send every row anew.
         return _end(finished, options, ("mend this, then write the report again",))
-    return _end(finished, options, _next_command(finished, past.invocation))
+    return _end(finished, options, _next_command(finished, past.facts.invocation))
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -694,7 +696,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
         config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with pipeline.begun(source, config, restart=True) as begun:
+        with pipeline.begun(source, config, options.environment, restart=True) as begun:
             if not options.json:
                 terminal.print_preview(begun, begun.to_send, sys.stderr)
             finished = _execute(pipeline.Run(begun, pipeline.Options(), options.environment), begun.to_send)

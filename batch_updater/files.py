@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
 _OTHER_NAMES_TRIED = 100
+_ENCRYPTED = 1
+"""Bit of a part's flags (APPNOTE.TXT 4.4.4)."""
+_NOT_OURS = (
+    OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+    ET.ParseError,
+)  # fmt: skip
+"""What reading a file of somebody else's may raise, which is damaged, encrypted, or no workbook at all."""
 
 
 def private_folder(path: Path) -> Path:
@@ -96,6 +105,14 @@ def check_replaceable(path: Path) -> None:
 
     One that somebody has saved since we wrote it holds their work, and is theirs.
     """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be used: {error.strerror or error}.", remedy="Name another with --results.", place=_at(path)
+        ) from error
     if not path.parent.is_dir():
         raise ResultsError(
             f"There is no folder {path.parent}.", remedy="Make it, or name another with --results.", place=_at(path)
@@ -121,17 +138,19 @@ def _is_replaceable(path: Path) -> bool:
 
 
 def is_untouched_of_ours(path: Path) -> bool:
-    """Whether the workbook has our mark, and was not saved by another program since."""
+    """Whether the workbook has our mark, and was not saved by another program since; whatever else it is, is not."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             marks = {element.get("name") for element in _part(archive, "docProps/custom.xml")}
             dates = {element.tag.rpartition("}")[2]: element.text for element in _part(archive, "docProps/core.xml")}
-    except (zipfile.BadZipFile, KeyError, ET.ParseError, OSError):
+    except _NOT_OURS:
         return False
-    return MARK_PROPERTY in marks and dates.get("created") == dates.get("modified")
+    return MARK_PROPERTY in marks and dates.get("created") is not None and dates["created"] == dates.get("modified")
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> ET.Element:
-    if archive.getinfo(name).file_size > 1_000_000:
-        raise KeyError(name)  # ours are small
-    return ET.fromstring(archive.read(name))  # noqa: S314  (small, and expat bounds what entities may unfold to)
+    """Return a part of a workbook. Raises `_NOT_OURS`."""
+    part = archive.getinfo(name)
+    if part.file_size > 1_000_000 or part.flag_bits & _ENCRYPTED or part.compress_type != zipfile.ZIP_DEFLATED:
+        raise KeyError(name)  # ours are small and as XlsxWriter packs them
+    return ET.fromstring(archive.read(part))  # noqa: S314  (small, and expat bounds what entities may unfold to)

@@ -118,12 +118,13 @@ def run(
     """
     configuration = _config(config)
     options = pipeline.Options(results=Path(results).resolve() if results else None)
+    environment = Environment(os.environ)
 
     def execute() -> Run:
-        with pipeline.begun(_source(source), configuration, restart=restart) as begun:
+        with pipeline.begun(_source(source), configuration, environment, restart=restart) as begun:
             if not resume_old:
                 begun.require_recent()
-            return Run(pipeline.Run(begun, options, Environment(os.environ)).execute())
+            return Run(pipeline.Run(begun, options, environment).execute())
 
     return _outside_any_loop(execute)
 

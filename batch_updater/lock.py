@@ -7,15 +7,15 @@ others only where the folder's file system passes locks on.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from batch_updater.errors import LockedError, Place, ResultsError
@@ -37,10 +37,9 @@ _MOST_SIGNED_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    process: int
+    process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
-    since: datetime
-    """UTC."""
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def origin_of(base_url: str) -> str:
@@ -115,10 +114,12 @@ def _remove(path: Path) -> None:
 
 
 def _sign(holder: Path, file: str) -> None:
-    signature = json.dumps(asdict(_Holder(os.getpid(), file, datetime.now(UTC))), default=datetime.isoformat)
+    # Of a name that is no text the others are told as much as is.
+    named = file.encode(errors="backslashreplace").decode()
+    signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
 
     def write(draft: Path) -> None:
-        draft.write_text(signature, encoding="utf-8")
+        draft.write_bytes(signature)
 
     try:
         write_whole(holder, write)
@@ -148,9 +149,8 @@ def _who_holds(path: Path) -> _Holder | None:
 def _signed(path: Path) -> _Holder | None:
     """Return what the file says; None if it is not written yet, or is none of ours."""
     try:
-        told = json.loads(read_regular(path, _MOST_SIGNED_BYTES))
-        return _Holder(int(told["process"]), str(told["file"]), datetime.fromisoformat(told["since"]).astimezone(UTC))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=_Holder)
+    except (OSError, ValueError):
         return None
 
 
@@ -159,7 +159,7 @@ def _is_alive(process: int) -> bool:
         return True  # there, signal 0 would end it
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+    except ProcessLookupError:
         return False
     except PermissionError:
         pass  # somebody else's, but there

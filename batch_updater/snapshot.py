@@ -82,7 +82,7 @@ def sha256_of(path: Path) -> str:
 
 
 def is_copy_of(path: Path, sha256: str) -> bool:
-    """Whether a file has that digest; one that is missing or cannot be read has not."""
+    """Whether a path is a file with that digest; not one that cannot be read, nor anything else than a file."""
     try:
         return sha256_of(path) == sha256
     except OSError:

@@ -438,7 +438,7 @@ def _run_object(past: PastRun | DamagedRun, takeback: PastRun | None) -> dict[st
         "run": str(past.folder),
         "input": past.input,
         "sheet": identity.sheet,
-        "endpoint": past.facts["endpoint"],
+        "endpoint": identity.endpoint,
         "base_url": identity.base_url,
         "started_at": past.started_at.isoformat(),
         "ended_at": past.ended_at.isoformat() if past.ended_at else None,

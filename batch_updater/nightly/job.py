@@ -185,10 +185,15 @@ class Job:
     def _once(self, file: Waiting, made: Tonight) -> Settled | Stopped | Passed | None:
         """Run a file one time; None if it is worth another."""
         try:
-            with self._interrupts.ending_at_once(), pipeline.begun(file.path, self._config) as begun:
+            with (
+                self._interrupts.ending_at_once(),
+                pipeline.begun(file.path, self._config, self._environment) as begun,
+            ):
                 return self._run_of(file, begun, made)
         except Interrupted:
             return settling.stopped(file, settling.INTERRUPTED, made)
+        except CredentialsError as error:
+            return settling.stopped(file, Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy), made)
         except LockedError as error:
             return settling.stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
         except (ConfigError, EndpointError) as error:
@@ -208,9 +213,8 @@ class Job:
         if not made.runs:
             made.confirmed_before = begun.earlier.resumed.confirmed if begun.earlier.resumed else 0
             made.remark = begun.earlier.note or ""
-        finished = self._executed(begun)
-        if isinstance(finished, Trouble):
-            return settling.stopped(file, finished, made)
+        options = pipeline.Options(inbox=str(self._config.nightly.inbox))
+        finished = pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
         made.runs.append(finished)
         if trouble := _trouble_of(finished):
             return self._ended_by(file, trouble, made)
@@ -269,19 +273,12 @@ class Job:
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
 
-    def _executed(self, begun: Begun) -> Finished | Trouble:
-        try:
-            options = pipeline.Options(inbox=str(self._config.nightly.inbox))
-            return pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
-        except CredentialsError as error:
-            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
-
     def _not_run(self, file: Waiting, begun: Begun) -> Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
         resumed = begun.earlier.resumed
         if resumed and begun.to_send and begun.is_left_since(_OLD):
             return settling.left_for_long(file, resumed)
-        past = None if resumed else applied_before(self._config.results.folder, begun.identity)
+        past = None if resumed else applied_before(self._config.results.folder, begun.candidate)
         for ended in (begun.earlier.finished, past):  # the first may have confirmed no row
             if ended and self._was_only_to_be_moved(file, ended):
                 return settling.as_it_ended(file, ended)

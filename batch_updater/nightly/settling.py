@@ -244,7 +244,7 @@ def as_it_ended(file: Waiting, past: PastRun) -> Settled:
 
 def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
     """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
+    changed = begun.candidate.changed_since(past) or "what the run had done was taken back"
     return for_person(
         file,
         f"Nothing more of it was sent: its run of {dated_moment(past.started_at)} ({PurePath(past.input).name}, run "

@@ -84,7 +84,7 @@ class Opened:
     def in_folder_of(self, past: PastRun) -> Opened:
         """Return the same from the copy that an earlier run made, and let go of this one. Raises InputError."""
         self.table.close()
-        copy = past.folder / str(past.facts["input_file"])
+        copy = past.folder / past.facts.input_file
         if not snapshots.is_copy_of(copy, self.snapshot.sha256):
             snapshots.copy_again(self.snapshot, copy)
         table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
