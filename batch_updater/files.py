@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import zipfile
@@ -15,9 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from _typeshed import ReadableBuffer
+
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
 _OTHER_NAMES_TRIED = 100
+
+
+class PrivateFile(io.FileIO):
+    """A file that only its owner may read (POSIX), unbuffered: what cannot be written fails at once, not at the close.
+
+    A full disk takes a part of what it is given and reports how much (POSIX, write); Python's own unbuffered file
+    passes that on as a success.
+    """
+
+    def __init__(self, path: Path, mode: str) -> None:
+        """Open the file; `mode` is that of `open`. Raises OSError."""
+        super().__init__(path, mode, opener=lambda name, flags: os.open(name, flags, _OWNER_ONLY))
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of it. Raises OSError after a part of it where the rest finds no room."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return size
 
 
 def private_folder(path: Path) -> Path:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
+
+from batch_updater.files import PrivateFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,8 +108,7 @@ class LogFile(logging.Handler):
         self._path = path
         self._lines: list[str] = []
         self._written_at = 0.0
-        # Unbuffered: what was written is in the file, and closing cannot fail.
-        self._stream = open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+        self._stream = PrivateFile(path, "ab")
         self._clock = _Clock()
         self._logger = logging.getLogger(_ROOT)
         self._has_listeners = False
@@ -165,9 +165,12 @@ class LogFile(logging.Handler):
             return
         text = "\n".join([*self._lines, ""]).encode()
         self._lines.clear()
+        size = self._stream.tell()
         try:
             self._stream.write(text)
         except OSError as error:
+            with suppress(OSError):  # a device has no length
+                self._stream.truncate(size)  # half a line would spoil the first one of the next part of the run
             self._stream.close()
             print(f"{self._path} cannot be written any more: {error.strerror}. The run goes on.", file=sys.stderr)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.files import PrivateFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from io import RawIOBase
 
     import pandas as pd
 
@@ -157,10 +157,9 @@ def _copy(reader: BinaryIO, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _create(path: Path) -> RawIOBase:
+def _create(path: Path) -> PrivateFile:
     with _write_faults(path):
-        # Unbuffered: what cannot be written fails here, and not when the file is closed.
-        return open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+        return PrivateFile(path, "xb")
 
 
 @contextmanager
