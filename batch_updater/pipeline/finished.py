@@ -96,8 +96,13 @@ class Finished:
 
     @property
     def exit_code(self) -> ExitCode:
-        """A workbook that could not be written asks for another run, like a row that is not done."""
-        return self.summary.exit_code if self.fault is None else ExitCode.RUN_AGAIN
+        """A workbook that could not be written asks for another run, like a row that is not done.
+
+        A check has told its problems all the same: they come first.
+        """
+        code = self.summary.exit_code
+        has_told = self.folder is None and code is ExitCode.NEEDS_PERSON
+        return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
 
     @property
     def rate_per_s(self) -> float:

@@ -40,3 +40,51 @@ def test_an_input_whose_copy_does_not_fit_is_refused_and_not_cut_off(tmp_path: P
     assert done.code == 2
     assert "The copy of the input" in done.object["error"]["message"]
     assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(("rows", "code"), [("1,Pre,x\n2,Pst,y\n", 1), ("1,Pre,x\n", 3)])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_check_whose_workbook_cannot_be_written_tells_its_problems(
+    tmp_path: Path, rows: str, code: int, options: list[str]
+) -> None:
+    """A disk that takes no workbook: the outcomes are told, one sentence names --results; problems come first."""
+    (tmp_path / "rows.csv").write_text(f"Id,Type,OpportunityName\n{rows}", encoding="utf-8")
+    configure(tmp_path, "http://127.0.0.1:9")
+    done = in_shell('ulimit -f 2; exec "$@"', "check", "rows.csv", *options, cwd=tmp_path)
+    assert done.code == code
+    assert "could not be written" in done.out + done.err
+    assert "--results" in done.out + done.err
+    if options:
+        assert (done.object["exit_code"], done.object["results"]) == (code, None)
+        assert done.outcomes == ({"planned": 1, "invalid": 1} if code == 1 else {"planned": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "rows.csv"]
+
+
+def test_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
+    """A file whose name is as long as a name can be is checked and run; a longer one for results is refused."""
+    name = f"{'n' * 251}.csv"
+    (tmp_path / name).write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url)
+        assert in_shell('exec "$@"', "check", name, cwd=tmp_path).code == 0
+        assert in_shell('exec "$@"', "run", name, "--results", f"{'r' * 250}.xlsx", cwd=tmp_path).code == 0
+        for command in ("check", "run"):
+            done = in_shell('exec "$@"', command, name, "--results", f"{'r' * 252}.xlsx", "--json", cwd=tmp_path)
+            assert done.code == 2
+            assert "File name too long" in done.object["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["runs"], 0), (["runs", "--json"], 0), (["doctor"], 2), (["--help"], 0), (["run", "nowhere.csv", "--json"], 2)],
+)
+@pytest.mark.parametrize("stdout", [">/dev/full", ">&-", "| false"])
+def test_what_cannot_be_printed_changes_no_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, stdout: str
+) -> None:
+    """Standard output on a full disk, closed, or read by nobody: every command ends as it would."""
+    configure(tmp_path, "http://127.0.0.1:9")
+    prepared = f'{{ "$@"; echo $? >code; }} {stdout}'
+    done = in_shell(prepared, *arguments, cwd=tmp_path)
+    assert int((tmp_path / "code").read_text()) == code, done.err
+    assert ("standard output cannot be written" in done.err) == (stdout == ">/dev/full"), done.err
