@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -87,7 +88,9 @@ class _Spoken(logging.Handler):
 
 
 def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
-    logger = logging.getLogger(_ROOT)
+    """Let a handler take what this thread logs: others of the process may be sending runs of their own."""
+    logger, thread = logging.getLogger(_ROOT), threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -115,7 +118,8 @@ class LogFile(logging.Handler):
         self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
 
     def __enter__(self) -> Self:
-        self._has_listeners = any(handler.level <= logging.INFO for handler in self._logger.handlers)
+        others = (handler for handler in self._logger.handlers if not isinstance(handler, LogFile))
+        self._has_listeners = any(handler.level <= logging.INFO for handler in others)
         self._attachment.__enter__()
         return self
 

@@ -80,6 +80,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 
 
+def require_unchanged(copy: Path, sha256: str) -> None:
+    """Raise InputError unless the copy of an input is still what the run read."""
+    if not copy.exists() or sha256_of(copy) != sha256:
+        raise InputError(
+            f"The copy of the input {copy} is not what the run read.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(copy)),
+        )
+
+
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")
@@ -88,8 +98,15 @@ def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
 def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
     """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
     copy = folder / "input.csv"
-    with _create(copy) as writer, _write_faults(copy):
-        frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    try:
+        with _create(copy) as writer, _write_faults(copy):
+            frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
+            remedy="Decode its texts with the encoding that they have.",
+            place=Place(file=name_of(frame)),
+        ) from error
     return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 
 

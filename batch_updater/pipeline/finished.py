@@ -66,6 +66,8 @@ class Finished:
     """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
+    copy: Path | None = None
+    """The copy of a run's input in its folder, where others may change it."""
     fault: str | None = None
     """What could not be written at the end; None if everything was."""
     requests: int = 0

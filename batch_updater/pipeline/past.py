@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batch_updater import snapshot as snapshots
 from batch_updater.config import InputSettings
 from batch_updater.endpoint.openapi import Description, endpoint_of
-from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.history import JOURNAL
 from batch_updater.journal import DamagedJournalError, journal_reader
@@ -42,12 +42,7 @@ def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
     facts = past.facts
     copy = past.folder / str(facts["input_file"])
-    if not copy.exists() or snapshots.sha256_of(copy) != past.identity.content:
-        raise InputError(
-            f"The copy of the input {copy} is not what the run read.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(copy)),
-        )
+    snapshots.require_unchanged(copy, past.identity.content)
     settings = InputSettings.model_validate(facts["reading"])
     return open_table(copy, endpoint, settings, name=past.input)
 
