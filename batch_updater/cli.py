@@ -81,6 +81,11 @@ def _end_if_left_behind(code: int) -> None:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options, unknown = _parser().parse_known_args(arguments)
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        why = "The folder in which this was started has been removed."
+        raise UsageError(why, remedy="Change into a folder that is there (cd), then start again.") from None
     if not unknown:
         return options
     import difflib

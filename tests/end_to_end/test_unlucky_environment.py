@@ -88,3 +88,13 @@ def test_what_cannot_be_printed_changes_no_exit_code(
     done = in_shell(prepared, *arguments, cwd=tmp_path)
     assert int((tmp_path / "code").read_text()) == code, done.err
     assert ("standard output cannot be written" in done.err) == (stdout == ">/dev/full"), done.err
+
+
+@pytest.mark.parametrize("command", ["runs", "check", "run", "nightly"])
+def test_a_folder_that_has_been_removed_is_said(tmp_path: Path, command: str) -> None:
+    """Started in a folder that is no longer there: exit code 2 and what to do, whatever the command."""
+    arguments = [command, "a.csv", "--json"] if command in {"check", "run"} else [command, "--json"]
+    done = in_shell('mkdir gone && cd gone && rmdir ../gone && exec "$@"', *arguments, cwd=tmp_path)
+    assert done.code == 2
+    assert "has been removed" in done.object["error"]["message"]
+    assert done.object["error"]["remedy"]
