@@ -53,10 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     end_on_signals()
     _require_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A console that knows no UTF-8 may not end a run because of a customer's name.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in arguments
     environment = Environment(os.environ)
     try:
@@ -75,14 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say_aside(f"{PROGRAM}: interrupted; run again to go on.")
         code = ExitCode.RUN_AGAIN
-    except BrokenPipeError:
-        _close_stdout()  # whoever read our output has gone
-        code = ExitCode.FAULT
     except Exception:  # noqa: BLE001  (the one boundary)
         for line in environment.redaction.text(traceback.format_exc()).split("\n"):
             _say_aside(line)
         _say_aside(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.")
         code = ExitCode.FAULT
+    sys.stdout.flush()  # what cannot be written is said now; at exit it would be an exit code of Python's
     _end_if_left_behind(code)
     return code
 
@@ -96,6 +90,11 @@ def _end_if_left_behind(code: int) -> None:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options, unknown = _parser().parse_known_args(arguments)
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        why = "The folder in which this was started has been removed."
+        raise UsageError(why, remedy="Change into a folder that is there (cd), then start again.") from None
     if not unknown:
         return options
     import difflib
@@ -109,28 +108,52 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 class _Unheard(io.TextIOWrapper):
-    """Standard error that may go away under a run, as where a full disk takes it: then nobody hears, and it goes on."""
+    """A standard stream that may go away under a run, as where a full disk takes it: then nobody hears, and it goes on.
+
+    The rows are what they are, and the exit code and the workbooks tell it too.
+    """
 
     def write(self, text: str, /) -> int:
-        with contextlib.suppress(OSError):
+        try:
             return super().write(text)
+        except OSError as error:
+            self._close(error)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             super().flush()
+        except OSError as error:
+            self._close(error)
+
+    def _close(self, error: OSError) -> None:
+        """Let everything go nowhere, what remains in the buffer included: it may not raise again at exit."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+        if self is sys.stdout and not isinstance(error, BrokenPipeError):  # else whoever read it has seen enough
+            print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
 
 
 def _require_streams() -> None:
-    """See to it that writing to standard error never fails, and that no stream is missing.
+    """See to it that writing to a standard stream never fails, and that none is missing.
 
     A file of ours would be opened under the number of one that is closed, and what is printed would end in it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (until the end)
-    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = _Unheard(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
+            unheard = _Unheard(
+                stream.buffer,
+                stream.encoding,
+                "backslashreplace",  # a console that knows no UTF-8 may not end a run because of a customer's name
+                line_buffering=stream.line_buffering or name == "stderr",
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, unheard)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -470,8 +493,8 @@ def _nightly(options: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    with _said():
-        print_line(line, sys.stdout)
+    print_line(line, sys.stdout)
+    sys.stdout.flush()
 
 
 def _say_aside(line: str) -> None:
@@ -500,12 +523,13 @@ def _undo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
     from batch_updater.config import require_sendable
+    from batch_updater.files import fitting_name
 
     config = _config(options)
     source = _source(options.file)
     stem = Path(options.file).stem if options.file != STDIN else "stdin"
     beside = Path(options.file).parent if options.file != STDIN else Path()
-    results = (options.results or beside / f"{stem}-check.xlsx").resolve()
+    results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
@@ -530,28 +554,13 @@ def _compared(plan: Plan, results: Path, folder: Path, environment: Environment,
 def _end(finished: Finished, options: argparse.Namespace, next_step: Sequence[str]) -> int:
     from batch_updater import terminal
 
-    with _said():
-        if options.json:
-            print_line(terminal.result_object(finished), sys.stdout)
-        else:
-            terminal.print_end(finished, next_step, sys.stdout)
+    if options.json:
+        print_line(terminal.result_object(finished), sys.stdout)
+    else:
+        terminal.print_end(finished, next_step, sys.stdout)
+    if options.json and finished.fault:  # the object has no place for it
+        _say_aside(f"{PROGRAM}: {finished.fault}")
     return finished.exit_code
-
-
-@contextlib.contextmanager
-def _said() -> Iterator[None]:
-    """Say it where nobody may hear: the rows are what they are, and the exit code and the workbooks tell it too."""
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        _close_stdout()
-        _say_aside(f"{PROGRAM}: standard output cannot be written: {error.strerror}.")
-
-
-def _close_stdout() -> None:
-    """Let what remains in the buffer go nowhere: it may not raise again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[str, ...]:

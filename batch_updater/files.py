@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
 _OTHER_NAMES_TRIED = 100
@@ -28,6 +29,8 @@ _NOT_OURS = (
     ET.ParseError,
 )  # fmt: skip
 """What reading a file of somebody else's may raise, which is damaged, encrypted, or no workbook at all."""
+_LONGEST_NAME_BYTES = 255
+"""Of the usual file systems."""
 
 
 def private_folder(path: Path) -> Path:
@@ -52,7 +55,7 @@ def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
-    draft = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
         write(draft)
@@ -89,6 +92,13 @@ def _other_name(path: Path) -> Path:
     raise PermissionError(f"{path} and its other names are taken")
 
 
+def fitting_name(name: str, ending: str) -> str:
+    """Return both as one name, of which the first loses its end where a file system would refuse it."""
+    while name and len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
+        name = name[:-1]
+    return f"{name}{ending}"
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on disk, as far as the system knows how. Raises OSError."""
     if os.name != "posix":
@@ -106,13 +116,16 @@ def check_replaceable(path: Path) -> None:
     One that somebody has saved since we wrote it holds their work, and is theirs.
     """
     try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
+        _require_replaceable(path)
     except OSError as error:
         raise ResultsError(
-            f"{path} cannot be used: {error.strerror or error}.", remedy="Name another with --results.", place=_at(path)
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy="Name another with --results.",
+            place=_at(path),
         ) from error
+
+
+def _require_replaceable(path: Path) -> None:
     if not path.parent.is_dir():
         raise ResultsError(
             f"There is no folder {path.parent}.", remedy="Make it, or name another with --results.", place=_at(path)

@@ -13,12 +13,35 @@ import stat
 from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from _typeshed import ReadableBuffer
 
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 """Windows has neither; for regular files they change nothing."""
 _NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
 _Opened = TypeVar("_Opened", bound=IO[bytes])
+
+
+class PrivateFile(io.FileIO):
+    """A file that only its owner may read (POSIX), unbuffered: what cannot be written fails at once, not at the close.
+
+    A full disk takes a part of what it is given and reports how much (POSIX, write); Python's own unbuffered file
+    passes that on as a success.
+    """
+
+    def __init__(self, path: Path, mode: str, opener: Callable[[str, int], int] | None = None) -> None:
+        """Open the file; `mode` and `opener` are those of `open`. Raises OSError."""
+        super().__init__(path, mode, opener=opener or _open_private)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of it. Raises OSError after a part of it where the rest finds no room."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return size
 
 
 class UnfitFileError(OSError):
@@ -45,17 +68,21 @@ def read_regular_text(path: Path, most_bytes: int) -> str:
     return io.TextIOWrapper(io.BytesIO(read_regular(path, most_bytes)), encoding="utf-8-sig").read()
 
 
-def append_to_regular(path: Path) -> io.FileIO:
+def append_to_regular(path: Path) -> PrivateFile:
     """Open a regular file for appending, unbuffered, or make it for its owner alone; a link is not followed.
 
     Raises OSError, of which UnfitFileError where anything else lies there.
     """
-    return _required_regular(open(path, "ab", buffering=0, opener=_open_unlinked), path)
+    return _required_regular(PrivateFile(path, "ab", _open_unlinked), path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _open(path: str, flags: int) -> int:
     try:
-        return os.open(path, flags | _WITHOUT_WAITING, 0o600)
+        return _open_private(path, flags | _WITHOUT_WAITING)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket, or a pipe from which nothing reads
             raise _no_file(path) from error

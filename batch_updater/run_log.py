@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
 from batch_updater.printable import print_line, printable
-from batch_updater.regular_file import append_to_regular
+from batch_updater.regular_file import PrivateFile, append_to_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +89,9 @@ class _Spoken(logging.Handler):
 
 
 def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
-    logger = logging.getLogger(_ROOT)
+    """Let a handler take what this thread logs: others of the process may be sending runs of their own."""
+    logger, thread = logging.getLogger(_ROOT), threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -109,7 +112,7 @@ class LogFile(logging.Handler):
         self._path = path
         self._lines: list[str] = []
         self._written_at = 0.0
-        self._stream: IO[bytes] | None = None
+        self._stream: PrivateFile | None = None
         """None once it cannot be written: the journal holds every outcome, so the run goes on."""
         try:
             # Unbuffered: what was written is in the file, and closing cannot fail.
@@ -122,7 +125,8 @@ class LogFile(logging.Handler):
         self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
 
     def __enter__(self) -> Self:
-        self._has_listeners = any(handler.level <= logging.INFO for handler in self._logger.handlers)
+        others = (handler for handler in self._logger.handlers if not isinstance(handler, LogFile))
+        self._has_listeners = any(handler.level <= logging.INFO for handler in others)
         self._attachment.__enter__()
         return self
 
@@ -172,9 +176,12 @@ class LogFile(logging.Handler):
             return
         text = "\n".join([*self._lines, ""]).encode()
         self._lines.clear()
+        size = self._stream.tell()
         try:
             self._stream.write(text)
         except OSError as error:
+            with suppress(OSError):  # a device has no length
+                self._stream.truncate(size)  # half a line would spoil the first one of the next part of the run
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 from batch_updater.errors import InputError, Place, ResultsError
-from batch_updater.regular_file import UnfitFileError, open_regular
+from batch_updater.regular_file import PrivateFile, UnfitFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from io import RawIOBase
 
     import pandas as pd
 
@@ -89,6 +88,16 @@ def is_copy_of(path: Path, sha256: str) -> bool:
         return False
 
 
+def require_unchanged(copy: Path, sha256: str) -> None:
+    """Raise InputError unless the copy of an input is still what the run read."""
+    if not is_copy_of(copy, sha256):
+        raise InputError(
+            f"The copy of the input {copy} is not what the run read.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(copy)),
+        )
+
+
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")
@@ -97,8 +106,15 @@ def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
 def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
     """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
     copy = folder / "input.csv"
-    with _create(copy) as writer, _write_faults(copy):
-        frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    try:
+        with _create(copy) as writer, _write_faults(copy):
+            frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
+            remedy="Decode its texts with the encoding that they have.",
+            place=Place(file=name_of(frame)),
+        ) from error
     return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 
 
@@ -155,10 +171,9 @@ def _copy(reader: BinaryIO, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _create(path: Path) -> RawIOBase:
+def _create(path: Path) -> PrivateFile:
     with _write_faults(path):
-        # Unbuffered: what cannot be written fails here, and not when the file is closed.
-        return open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+        return PrivateFile(path, "xb")
 
 
 @contextmanager

@@ -65,3 +65,25 @@ def test_what_lies_in_the_place_of_a_log_is_neither_waited_for_nor_written_to(
         log.attempt(Attempt(2, 1, 200, 0.05, "accepted"))
     assert f"{path} cannot be written: " in capsys.readouterr().err
     assert other.read_text(encoding="utf-8") == "somebody's"
+
+
+def test_a_log_that_is_cut_off_by_a_full_disk_ends_with_a_whole_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part of a line that found room is taken back: the next part of the run would go on in the middle of it."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "run.log"
+    with LogFile(path) as log:
+        log.attempt(Attempt(2, 1, 200, 0.05, "accepted"))
+        log.flush()
+        whole = path.read_bytes()
+        log.attempt(Attempt(3, 1, 200, 0.05, "accepted"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))
+        try:
+            log.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be written" in capsys.readouterr().err
+    assert path.read_bytes() == whole
+    assert whole.endswith(b"}\n")

@@ -177,13 +177,14 @@ def begun(
 @contextmanager
 def folder_faults(folder: Path) -> Iterator[None]:
     """Turn whatever fails in a folder of results into a ResultsError."""
+    remedy = "Free some space, or name another folder under results.folder in the configuration."
     try:
         yield
-    except (OSError, JournalError) as error:
-        raise ResultsError(
-            f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
-            remedy="Free some space, or name another folder under results.folder in the configuration.",
-        ) from error
+    except JournalError as error:
+        raise ResultsError(str(error), remedy=remedy) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
 
 
 def _identity(opened: Opened) -> Identity:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater import snapshot as snapshots
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.loader.loader import open_table
 from batch_updater.model import RunFacts, Setting
@@ -38,12 +38,7 @@ def endpoint_of_run(past: PastRun) -> Endpoint:
 def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
     copy = past.folder / past.facts.input_file
-    if not snapshots.is_copy_of(copy, past.identity.content):
-        raise InputError(
-            f"The copy of the input {copy} is not what the run read.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(copy)),
-        )
+    snapshots.require_unchanged(copy, past.identity.content)
     return open_table(copy, endpoint, past.facts.reading, name=past.input)
 
 

@@ -179,6 +179,7 @@ class Run:
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
+            copy=self._plan.snapshot.path,
             fault=fault,
             requests=sum(one.requests for one in made),
             retries=sum(one.retries for one in made),
