@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 class UnderWay:
@@ -42,6 +43,23 @@ class UnderWay:
         if request in self._late:  # it was cancelled, but something else came of it
             self._late.remove(request)
             task.uncancel()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let the time of the current task's request stand still while it waits for a permit; it is not cut either."""
+        current = asyncio.current_task()
+        request, task = next(one for one in self._tasks.items() if one[1] is current)
+        left_s = self._ends_at.pop(request) - time.monotonic()
+        del self._tasks[request]
+        try:
+            yield
+        finally:
+            self._tasks[request] = task
+            self._ends_at[request] = time.monotonic() + left_s
+            self._ends_at = dict(sorted(self._ends_at.items(), key=itemgetter(1)))
+            if self._timer is not None:
+                self._timer.cancel()
+            self._end_late()
 
     def is_late(self, request: object) -> bool:
         """Whether the cancellation that has just arrived came from here, and from nowhere else as well."""
