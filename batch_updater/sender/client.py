@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
@@ -40,7 +40,7 @@ from batch_updater.sender.verdict import (
     utc_now,
     verdict_on,
 )
-from batch_updater.sender.wire import DEPARTURE
+from batch_updater.sender.wire import SENDING, SentAgain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -80,13 +80,6 @@ class Hooks:
 
 
 _log = logging.getLogger("batch_updater.sender")
-
-
-class _SentAgain(Exception):  # noqa: N818
-    """aiohttp is about to send a request a second time by itself, because the first connection died.
-
-    None of aiohttp's own exceptions, so that it passes through; the limiter has given one turn.
-    """
 
 
 class _HeldBack(Exception):  # noqa: N818
@@ -180,27 +173,6 @@ def proxy_for(api: ApiSettings, address: str) -> str | None:
     if api.proxy or url.scheme != "https" or proxy_bypass(url.host or ""):
         return api.proxy
     return getproxies().get("https")
-
-
-@dataclass(slots=True)
-class _Departure:
-    """One attempt at a row, until its request leaves."""
-
-    client: Client
-    row: RowState
-    is_probe: bool
-    """Whether it goes out although the breaker is open."""
-    is_connecting: bool = False
-
-    def connects(self) -> None:
-        """Raise _SentAgain if a connection was asked for before."""
-        if self.is_connecting:
-            raise _SentAgain
-        self.is_connecting = True
-
-    def leaves(self) -> None:
-        """Count the request; raises what Client.leaves does."""
-        self.client.leaves(self.row, is_probe=self.is_probe)
 
 
 class Client:
@@ -361,13 +333,19 @@ class Client:
                 async with self._breaker.turn:
                     if self._breaker.is_open:
                         await self._breaker.before_probe()
-                        return await self._attempt(row, request, is_probe=True)
-            with suppress(_HeldBack):
-                verdict = await self._attempt(row, request, is_probe=False)
-                row.tries += 1
-                return verdict
+                        row.is_probe = True
+                        try:
+                            return await self._attempt(row, request)
+                        finally:
+                            row.is_probe = False
+            try:
+                verdict = await self._attempt(row, request)
+            except _HeldBack:
+                continue
+            row.tries += 1
+            return verdict
 
-    async def _attempt(self, row: RowState, request: Request, *, is_probe: bool) -> Verdict:
+    async def _attempt(self, row: RowState, request: Request) -> Verdict:
         """Send the row once, and once more for each token that has been replaced meanwhile."""
         while True:
             if self._stopping.is_set():
@@ -375,7 +353,7 @@ class Client:
             if self._tokens.is_due:
                 await self._token()
             token = self._tokens.current
-            row.last = await self._exchange(row, request, token, is_probe=is_probe)
+            row.last = await self._exchange(row, request, token)
             row.record = self._record(row, row.last)
             verdict = self._verdict(row, row.last)
             self._take_note(row, row.last, verdict)
@@ -463,19 +441,18 @@ class Client:
             return record_of(self._endpoint, row.job, result.parsed())
         return described_record(self._endpoint, result.parsed())
 
-    async def _exchange(
-        self, row: RowState, request: Request, token: Token | None, *, is_probe: bool
-    ) -> Answer | Fault:
+    async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
         await self._limiter.turn()
-        self._require_breaker(is_probe=is_probe)  # after the turn, which may have taken long
+        if self._breaker.is_open and not row.is_probe:  # the turn may have taken long
+            raise _HeldBack
         row.is_sent_next()
-        DEPARTURE.set(_Departure(self, row, is_probe))
+        SENDING.set(row)
         # The clock starts now: waiting for a turn was not the service's fault.
         self._under_way.start(row, row.task)
         try:
             return await self._request(row, request, token)
-        except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
             return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:
             if not self._under_way.is_late(row):
@@ -483,21 +460,18 @@ class Client:
             return row.refusal or self._fault(TimeoutError(), row)
         finally:
             self._under_way.stop(row)
-            DEPARTURE.set(None)
+            SENDING.set(None)
 
-    def leaves(self, row: RowState, *, is_probe: bool) -> None:
-        """Count a request that is written now; raises _HeldBack, Stopped or JournalError if it may not be."""
-        self._require_breaker(is_probe=is_probe)
+    def leaves(self, row: RowState) -> None:
+        """Count a request that is written now. Raises _HeldBack, Stopped or JournalError if it may not be."""
+        if self._breaker.is_open and not row.is_probe:  # so may the connection, and the permit
+            raise _HeldBack
         if self._stopping.is_set():
             raise Stopped
         self._hooks.may_send()
         self.counts.requests += 1
         self.counts.retries += row.sendings > 0
-        row.leaves()
-
-    def _require_breaker(self, *, is_probe: bool) -> None:
-        if self._breaker.is_open and not is_probe:
-            raise _HeldBack
+        row.count(has_left=True)
 
     async def _request(self, row: RowState, request: Request, token: Token | None) -> Answer:
         async with self._session.request(
@@ -540,7 +514,7 @@ class Client:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
         if not row.has_left:
-            row.counts()  # an attempt, but no request
+            row.count(has_left=False)  # an attempt, but no request
         if isinstance(error, aiohttp.ClientSSLError):
             # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)

@@ -54,7 +54,8 @@ class Limiter:
         self, rate_per_s: float, burst: int, stopping: Stopping, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._rate_per_s = rate_per_s
-        self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
+        self._full_tolerance_s = self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
+        """How far turns may lag behind their pace: a burst is for a service that keeps up."""
         self._most = max(1, int(rate_per_s + burst))
         self._recent: deque[float] = deque()
         """When the requests of the last second left."""
@@ -100,11 +101,11 @@ class Limiter:
     @property
     def is_free(self) -> bool:
         """Whether a request may be written now, before none that has waited longer."""
-        return not self._permits.locked() and self.permit_wait_s() <= 0
+        return not self._permits.locked() and self._permit_at() <= self._clock()
 
     def turn_wait_s(self) -> float:
         """Return how long the next turn has to wait, in seconds; 0 or less if it need not."""
-        return max(self._next_turn_at - self._tolerance(), self._permit_at()) - self._clock()
+        return max(self._next_turn_at - self._tolerance_s, self._permit_at()) - self._clock()
 
     def permit_wait_s(self) -> float:
         """Return how long the next permit has to wait, in seconds; 0 or less if it need not."""
@@ -112,14 +113,10 @@ class Limiter:
 
     def _permit_at(self) -> float:
         """Return the earliest time of the next permit."""
-        earliest = max(self._next_permit_at - self._tolerance() - _CONNECTS_WITHIN_S, self._paused_until)
+        earliest = max(self._next_permit_at - self._tolerance_s - _CONNECTS_WITHIN_S, self._paused_until)
         if len(self._recent) >= self._most:
             return max(earliest, self._recent[0] + _WINDOW_S + _MARGIN_S)
         return earliest
-
-    def _tolerance(self) -> float:
-        # A burst is for a service that keeps up.
-        return self._tolerance_s if self._slowed_at == -math.inf else _CATCH_UP_S
 
     def take_turn(self) -> None:
         """Take a turn now; the caller has waited for it."""
@@ -146,6 +143,7 @@ class Limiter:
         if pace_per_s < self._rate_per_s:
             return pace_per_s
         self._slowed_at = -math.inf
+        self._tolerance_s = self._full_tolerance_s
         return self._rate_per_s
 
     def throttled(self, written_at: float) -> bool:
@@ -158,6 +156,7 @@ class Limiter:
         slowest_per_s = min(_SLOWEST_PER_S, self._rate_per_s)
         self._slowed_to_per_s = max(slowest_per_s, self.pace_per_s() * _DECREASE)
         self._slowed_at = self._clock()
+        self._tolerance_s = _CATCH_UP_S
         return True
 
     def pause(self, seconds: float) -> None:

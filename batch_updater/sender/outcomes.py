@@ -60,6 +60,10 @@ class RowState:
     seconds: float | None = None
     """From the first request to the last answer, or what stood in for it."""
     token_refusals: int = 0
+    is_probe: bool = False
+    """Whether it is sent although the breaker is open."""
+    is_connecting: bool = False
+    """Whether aiohttp has asked for a connection for the last request."""
     has_left: bool = False
     """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None
@@ -76,21 +80,18 @@ class RowState:
         """Take note that one more attempt begins, with nothing of it on the wire yet."""
         if not self.attempts:
             self.started_s = time.monotonic()
-        self.has_left = False
+        self.is_connecting = self.has_left = False
         self.refusal = None
 
-    def leaves(self) -> None:
-        """Count one more request, which is written now."""
-        self.counts()
-        self.has_left = True
-        self.written_at = time.monotonic()
-
-    def counts(self) -> None:
-        """Count one more attempt."""
+    def count(self, *, has_left: bool) -> None:
+        """Count one more attempt, whose request is written now or never."""
         if not self.attempts:
             self.sent_at = utc_now()
         self.attempts += 1
         self.sendings += 1
+        if has_left:
+            self.has_left = True
+            self.written_at = time.monotonic()
 
     def begins(self, *, reading: bool) -> None:
         """Take note that the next request is another one."""

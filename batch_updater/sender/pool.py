@@ -235,10 +235,11 @@ class Sender:
         sending = self._config.sending
         limiter = self._course.limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
         limiter.go_on(self._stopping)
+        connector = self._connector(limiter)
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s())
         async with (
             aiohttp.ClientSession(
-                connector=self._connector(limiter),
+                connector=connector,
                 request_class=WrittenAtOnce,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=timeout,
@@ -246,6 +247,7 @@ class Sender:
             ) as session,
         ):
             client = self._make_client(session, limiter)
+            connector.leaves = client.leaves
             if stop := await client.first_token():
                 self._end(stop)
             await self._send_all(jobs, client)

@@ -11,7 +11,7 @@ import functools
 import logging
 import select
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 from aiohttp import ClientResponse
@@ -22,28 +22,28 @@ from aiohttp.http import StreamWriter
 if TYPE_CHECKING:
     import asyncio
     import ssl
+    from collections.abc import Callable
 
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.outcomes import RowState
     from batch_updater.sender.under_way import UnderWay
 
 _log = logging.getLogger("batch_updater.sender")
 
 
-class Departure(Protocol):
-    """A request of a row, from its turn to the moment in which it leaves."""
-
-    def connects(self) -> None:
-        """Take note that a connection is asked for; raises what keeps it from being asked for twice."""
-
-    def leaves(self) -> None:
-        """Take note that the request is written now; raises what keeps it from being written."""
+SENDING: ContextVar[RowState | None] = ContextVar("SENDING", default=None)
+"""The row whose request the current task is sending; None for a request for a token."""
 
 
-DEPARTURE: ContextVar[Departure | None] = ContextVar("DEPARTURE", default=None)
-"""The request that the current task is sending; None for one for a token."""
+class SentAgain(Exception):  # noqa: N818
+    """aiohttp is about to send a request a second time by itself, because the first connection died.
+
+    None of aiohttp's own exceptions, so that it passes through; the limiter has given one turn.
+    """
 
 
 class AnswerReader(ResponseHandler):
@@ -125,9 +125,7 @@ class WrittenAtOnce(aiohttp.ClientRequest):
 
     async def send(self, conn: Connection) -> ClientResponse:
         """Write the request; its body is all in memory."""
-        reader = conn.protocol
-        if not isinstance(reader, AnswerReader):
-            raise TypeError("a request is sent through another connector")
+        reader = cast("AnswerReader", conn.protocol)
         body = await self.body.as_bytes() if self.body else b""
         target = str(self.url) if self.proxy and not self.is_ssl() else self.url.raw_path_qs
         writer = StreamWriter(reader, self.loop)
@@ -136,7 +134,6 @@ class WrittenAtOnce(aiohttp.ClientRequest):
             await writer.write(body, drain=False)
         writer.set_eof()
         reader.written()
-        conn.add_callback(reader.rest)
         return ClientResponse(
             self.method,
             self.original_url,
@@ -163,6 +160,8 @@ class Connector(aiohttp.TCPConnector):
         self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
         self._under_way = under_way
         self.limiter = limiter
+        self.leaves: Callable[[RowState], None] | None = None
+        """Called in the moment in which a row's request is written; raises what keeps it from being written."""
         self.is_distrusting = False
         """Whether the service has answered unasked: from then on every request gets a connection of its own."""
 
@@ -172,18 +171,26 @@ class Connector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (aiohttp's)
     ) -> Connection:
-        """Give a connection, a kept one or a new one; raises what the departure, the limiter and aiohttp raise."""
-        departure = DEPARTURE.get()
-        if departure is not None:
-            departure.connects()
+        """Give a connection, a kept one or a new one.
+
+        Raises SentAgain and what `leaves`, the limiter and aiohttp raise.
+        """
+        row = SENDING.get()
+        if row is not None:
+            if row.is_connecting:
+                raise SentAgain
+            row.is_connecting = True
         has_failed = False
         while True:
             connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
+            reader = cast("AnswerReader", connection.protocol)
             try:
-                reader = await self._permitted(connection)
+                if not self.limiter.is_free:  # it took its time to connect, and others have left meanwhile
+                    with self._under_way.suspended():
+                        await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
-                    if departure is not None:
-                        departure.leaves()
+                    if row is not None and self.leaves is not None:
+                        self.leaves(row)
                     return connection
             except BaseException:
                 connection.release()
@@ -195,14 +202,10 @@ class Connector(aiohttp.TCPConnector):
                     raise aiohttp.ClientConnectorError(req.connection_key, why)
                 has_failed = True
 
-    async def _permitted(self, connection: Connection) -> AnswerReader:
-        """Return the connection's reader when a request may be written to it."""
-        if not self.limiter.is_free:  # it took its time to connect, and others have left meanwhile
-            with self._under_way.suspended():
-                await self.limiter.permit()
-        if not isinstance(connection.protocol, AnswerReader):
-            raise TypeError("a connection was made by something else")
-        return connection.protocol
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        if isinstance(protocol, AnswerReader):  # and not what stands for a connection that is being made
+            protocol.rest()
+        super()._release(key, protocol, should_close=should_close)
 
     def distrust(self) -> None:
         """Keep no connection any more: what came unasked may be the answer to any request before."""
