@@ -97,6 +97,7 @@ class AnswerReader(ResponseHandler):
         self._is_idle = True
         if self._connector.is_distrusting:
             self.force_close()
+            self.abort()
 
 
 class _Watched:
@@ -195,6 +196,7 @@ class Connector(aiohttp.TCPConnector):
             except BaseException:
                 connection.release()
                 raise
+            reader.abort()  # TLS would wait for the other side's farewell
             connection.close()
             if not reader.is_used:
                 if has_failed:
