@@ -115,6 +115,9 @@ FAULTS: tuple[FaultKind, ...] = (
     FaultKind("drip", "applies the update, and answers one byte at a time without an end", True, broken.drip),
     FaultKind("hang", "never answers", False, broken.hang_before),
     FaultKind("hang-after", "applies the update and never answers", True, broken.hang_after),
+    FaultKind("second-answer-N", "answers, and refuses N milliseconds later unasked", True, broken.second_answer),
+    FaultKind("second-record-N", "answers, and reports the next record N ms later", True, broken.second_record),
+    FaultKind("interim-N", "answers after an interim answer with that status", True, broken.interim, 100, 199),
     FaultKind("not-http", "answers with bytes that are no HTTP", False, broken.not_http),
 )
 

@@ -7,7 +7,6 @@ import logging
 import ssl
 import time
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind,
 from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.lookups import name_resolver
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
@@ -46,13 +44,10 @@ from batch_updater.sender.verdict import (
     utc_now,
     verdict_on,
 )
+from batch_updater.sender.wire import SENDING, SentAgain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-
-    from aiohttp import ClientRequest
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
     from batch_updater.config import ApiSettings, Config
     from batch_updater.endpoint.compare import Confirmation
@@ -74,9 +69,6 @@ _TOKEN_REFUSALS_PER_ROW = 3
 _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 """What says that the token was taken: a gateway that fails has not looked at it."""
 
-_SENDING: ContextVar[RowState | None] = ContextVar("_SENDING", default=None)
-"""The row whose request the current task is sending."""
-
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
@@ -85,7 +77,7 @@ class Hooks:
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
     """Awaited once for every job, with others, before its first request may go out."""
     may_send: Callable[[], None]
-    """Called right before every request."""
+    """Called right before every request of a row is written."""
     on_outcome: Callable[[Outcome], Awaitable[None]]
     """Awaited once for every job that was taken from the iterator."""
     on_names: Callable[[AllowedList], None]
@@ -96,11 +88,8 @@ class Hooks:
 _log = logging.getLogger("batch_updater.sender")
 
 
-class _SentAgain(Exception):  # noqa: N818
-    """aiohttp is about to send a request a second time by itself, because the first connection died.
-
-    None of aiohttp's own exceptions, so that it passes through; the limiter has given one permit.
-    """
+class _HeldBack(Exception):  # noqa: N818
+    """The breaker has opened while the request waited: it goes out as a probe or when the breaker is closed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +157,6 @@ class Counts:
     retries: int = 0
     throttled: int = 0
     """Requests that were answered with 429."""
-
-
-class Connector(aiohttp.TCPConnector):
-    """Gives one connection for each permit, and notes when there is one: before that, no byte can have left.
-
-    aiohttp asks for a connection before every physical sending of a request, its own silent repeats included.
-    """
-
-    def __init__(self, limit: int, tls: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
-
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
-        """Give a connection, a kept one or a new one; raises _SentAgain and what aiohttp raises."""
-        row = _SENDING.get()
-        if row is None:  # a request for a token
-            return await super().connect(req, traces, timeout)
-        if row.connecting:
-            raise _SentAgain
-        row.connecting = True
-        connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
-        row.connected = True
-        return connection
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -282,7 +249,7 @@ class Client:
                 return settled
             verdict = await self._settle(row, request)
         except Stopped:
-            return Settled(self._outcomes.unsettled(row))
+            return Settled(self._outcomes.unsettled(row, self._stopping.why))
         except JournalError as error:
             return self._ended(row, disk_stop(error))
         except ServiceDown:
@@ -371,13 +338,22 @@ class Client:
 
     async def _admitted(self, row: RowState, request: Request) -> Verdict:
         """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
-        while self._breaker.is_open:
-            async with self._breaker.turn:
-                if self._breaker.is_open:
-                    await self._breaker.before_probe()
-                    return await self._attempt(row, request)
-        row.tries += 1
-        return await self._attempt(row, request)
+        while True:
+            while self._breaker.is_open:
+                async with self._breaker.turn:
+                    if self._breaker.is_open:
+                        await self._breaker.before_probe()
+                        row.is_probe = True
+                        try:
+                            return await self._attempt(row, request)
+                        finally:
+                            row.is_probe = False
+            try:
+                verdict = await self._attempt(row, request)
+            except _HeldBack:
+                continue
+            row.tries += 1
+            return verdict
 
     async def _attempt(self, row: RowState, request: Request) -> Verdict:
         """Send the row once, and once more for each token that has been replaced meanwhile."""
@@ -416,7 +392,7 @@ class Client:
             why, status = _WHY[verdict.meaning], result.status
             row.status = status
             if not self.answered.is_set():
-                self.first_answer_s = time.monotonic() - row.permitted_at
+                self.first_answer_s = time.monotonic() - row.written_at
                 self.answered.set()
         self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
@@ -435,7 +411,7 @@ class Client:
         self._breaker.failed(what, unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
         if asks_to_slow_down(result):
             self.counts.throttled += row.status == 429
-            if self._limiter.throttled(row.permitted_at):
+            if self._limiter.throttled(row.written_at):
                 self._log(row, "slower", why=f"{self._limiter.pace_per_s():.3g} requests a second from now on")
 
     def _service_down(self, row: RowState) -> Stop:
@@ -477,18 +453,16 @@ class Client:
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
-        await self._limiter.permit()
-        self._hooks.may_send()  # after the permit, which may have taken long
-        row.permitted_at = self._limiter.last_permit_at
-        self.counts.requests += 1
-        self.counts.retries += row.sendings > 0
-        row.goes_out()
-        _SENDING.set(row)
-        # The clock starts now: waiting for a permit was not the service's fault.
+        await self._limiter.turn()
+        if self._breaker.is_open and not row.is_probe:  # the turn may have taken long
+            raise _HeldBack
+        row.is_sent_next()
+        SENDING.set(row)
+        # The clock starts now: waiting for a turn was not the service's fault.
         self._under_way.start(row, row.task)
         try:
             return await self._request(row, request, token)
-        except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
             return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:
             if not self._under_way.is_late(row):
@@ -496,7 +470,18 @@ class Client:
             return row.refusal or self._fault(TimeoutError(), row)
         finally:
             self._under_way.stop(row)
-            _SENDING.set(None)
+            SENDING.set(None)
+
+    def leaves(self, row: RowState) -> None:
+        """Count a request that is written now. Raises _HeldBack, Stopped or JournalError if it may not be."""
+        if self._breaker.is_open and not row.is_probe:  # so may the connection, and the permit
+            raise _HeldBack
+        if self._stopping.is_set():
+            raise Stopped
+        self._hooks.may_send()
+        self.counts.requests += 1
+        self.counts.retries += row.sendings > 0
+        row.count(has_left=True)
 
     async def _request(self, row: RowState, request: Request, token: Token | None) -> Answer:
         async with self._session.request(
@@ -538,14 +523,13 @@ class Client:
     def _fault(self, error: Exception, row: RowState) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
-        if not row.connected:  # nothing has gone out after all
-            self.counts.requests -= 1
-            self.counts.retries -= row.sendings > 1
+        if not row.has_left:
+            row.count(has_left=False)  # an attempt, but no request
         if isinstance(error, aiohttp.ClientSSLError):
             # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
             return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
-        if not row.connected:
+        if not row.has_left:
             why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)

@@ -57,8 +57,8 @@ class RowState:
     """Whether the record was read, so that the current request is the update."""
     tries: int = 0
     """Those that count towards `sending.attempts`: no probes, no repeats after a 401."""
-    permitted_at: float = 0.0
-    """When the limiter let the last request out, on its clock."""
+    written_at: float = 0.0
+    """When the last request left, on the limiter's clock."""
     effect: Effect = Effect.NONE
     """The gravest of all attempts so far, those of earlier parts of the run included."""
     status: int | None = None
@@ -67,10 +67,12 @@ class RowState:
     seconds: float | None = None
     """From the first request to the last answer, or what stood in for it."""
     token_refusals: int = 0
-    connecting: bool = False
+    is_probe: bool = False
+    """Whether it is sent although the breaker is open."""
+    is_connecting: bool = False
     """Whether aiohttp has asked for a connection for the last request."""
-    connected: bool = False
-    """Whether it got one: only then a byte can have left, and the request can have been applied."""
+    has_left: bool = False
+    """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None
     """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
     last: Answer | Fault | None = None
@@ -81,15 +83,22 @@ class RowState:
     answer: Confirmation = NOTHING_TOLD
     """What the last answer says of the record."""
 
-    def goes_out(self) -> None:
-        """Count one more request."""
+    def is_sent_next(self) -> None:
+        """Take note that one more attempt begins, with nothing of it on the wire yet."""
+        if not self.attempts:
+            self.started_s = time.monotonic()
+        self.is_connecting = self.has_left = False
+        self.refusal = None
+
+    def count(self, *, has_left: bool) -> None:
+        """Count one more attempt, whose request is written now or never."""
         if not self.attempts:
             self.sent_at = utc_now()
-            self.started_s = time.monotonic()
         self.attempts += 1
         self.sendings += 1
-        self.connecting = self.connected = False
-        self.refusal = None
+        if has_left:
+            self.has_left = True
+            self.written_at = time.monotonic()
 
     def begins(self, *, reading: bool) -> None:
         """Take note that the next request is another one."""
@@ -162,10 +171,10 @@ class OutcomeWriter:
         advice = advice_on(answer.status, self._endpoint)
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.blame(row.job))
 
-    def unsettled(self, row: RowState) -> Outcome:
-        """Say what is known of a row that no attempt has settled."""
+    def unsettled(self, row: RowState, why_not: str = "") -> Outcome:
+        """Say what is known of a row that no attempt has settled, or why there was none."""
         if not row.attempts or (row.was_read and not row.sendings):
-            return not_sent(row.job)
+            return not_sent(row.job, why_not)
         message, advice, cause = self._trouble(row)
         return self._outcome(row, unsettled_kind(row.effect), message, advice, cause)
 

@@ -16,7 +16,7 @@ from batch_updater.sender.course import Course
 from batch_updater.sender.pool import Sender, SendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Prepared
@@ -69,11 +69,12 @@ def send(
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
     before_change: Callable[[Sender, int, str], None] | None = None,
+    run: Callable[[Coroutine[object, object, SendResult]], SendResult] = asyncio.run,
     **sending: float | str,
 ) -> Sent:
     """Send jobs to the API at `url` and return every outcome; fails if a row gets two.
 
-    With `before_change` each record is read first; it is called before the update.
+    With `before_change` each record is read first; it is called before the update. `run` runs the event loop.
     """
     environment = Environment(environ if environ is not None else {"TOKEN": "canary-token"})
     config = config_from(
@@ -111,5 +112,5 @@ def send(
         )
         return await sender.send(iter(listed))
 
-    result = asyncio.run(go())
+    result = run(go())
     return Sent(result, outcomes, learned, attempts)

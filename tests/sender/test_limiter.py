@@ -31,9 +31,10 @@ def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float 
     taken = []
     for lull in lulls:
         clock.now += lull
-        wait = limiter.wait_s()
+        wait = limiter.turn_wait_s()
         if wait > 0:
             clock.now += wait + overshoot_s
+        limiter.take_turn()
         limiter.take()
         taken.append(clock.now)
     return taken
@@ -82,7 +83,7 @@ def test_a_pause_holds_everything() -> None:
     clock = Clock()
     limiter = Limiter(1000, 100, Stopping(), clock)
     limiter.pause(5)
-    assert limiter.wait_s() == pytest.approx(5)
+    assert limiter.turn_wait_s() == pytest.approx(5)
 
 
 def test_refusals_of_requests_under_way_together_count_once() -> None:
@@ -131,14 +132,15 @@ def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course
     limiter = Limiter(rate_per_s, burst, Stopping(), clock)
     taken = []
     for lull, event in course:
-        clock.now += lull + max(0.0, limiter.wait_s() - lull)
+        clock.now += lull + max(0.0, limiter.turn_wait_s() - lull)
+        limiter.take_turn()
         limiter.take()
         taken.append(clock.now)
         if event == "throttled":
             limiter.throttled(clock.now)
         elif event:
             limiter.pause(1.5)
-            assert limiter.wait_s() >= 1.49
+            assert limiter.turn_wait_s() >= 1.49
     assert busiest_second(taken) <= max(1, int(rate_per_s + burst))
 
 
@@ -161,7 +163,7 @@ class Service:
         answers: list[tuple[float, float, int, bool]] = []
         heapq.heapify(free)
         while free or answers:
-            at = max(free[0][0], clock.now + limiter.wait_s(), clock.now) if free else math.inf
+            at = max(free[0][0], clock.now + limiter.turn_wait_s(), clock.now) if free else math.inf
             if answers and answers[0][0] <= at:
                 clock.now, permitted_at, refusals, refused = heapq.heappop(answers)
                 if refused:
@@ -176,6 +178,7 @@ class Service:
                 if not_begun < 0:
                     continue
             clock.now = at
+            limiter.take_turn()
             limiter.take()
             tokens = min(self.burst, tokens + (clock.now - filled_at) * self.allowed_per_s)
             filled_at = clock.now
@@ -204,8 +207,8 @@ def test_waiting_ends_when_the_run_does() -> None:
     async def waits() -> None:
         stopping = Stopping()
         limiter = Limiter(0.01, 0, stopping)
-        await limiter.permit()
-        waiting = asyncio.create_task(limiter.permit())
+        await limiter.turn()
+        waiting = asyncio.create_task(limiter.turn())
         await asyncio.sleep(0)
         stopping.set()
         with pytest.raises(Stopped):
