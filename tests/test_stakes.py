@@ -116,4 +116,4 @@ def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
     assert "Total of amount in these records: 1.00000e+400 before, 0.01 after (-100.0%)." in stakes_in_words(found)
     assert "-" not in stakes_in_words(stakes(money("-0.00", "0")))[-1]
     huge = stakes_in_words(stakes(money(1, largest)))
-    assert "Total of amount in these records: 1 before, 1e+400 after (+1e+402%)." in huge
+    assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge
