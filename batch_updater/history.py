@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
 from contextlib import contextmanager
@@ -33,6 +35,8 @@ JOURNAL = "journal.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors of a path at which nothing can be."""
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
     "The run was cut off: it was killed, or the machine went down.",
@@ -302,9 +306,9 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
     """Read the journal of a run; None if the folder holds none, and nothing that only a run leaves."""
     try:
         return _read(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return _without_journal(folder)
     except OSError as error:
+        if error.errno in _NOWHERE:
+            return _without_journal(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
     except DamagedJournalError as error:
         return DamagedRun(folder, str(error))
@@ -380,9 +384,8 @@ def find_run(parent: Path, run: str) -> PastRun:
             raise found.error
         if found is not None:
             return found
-    what = (
-        f"{run} is a file, not the folder of a run." if Path(run).is_file() else f"There is no run {run} in {parent}."
-    )
+    is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
+    what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {parent}."
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 

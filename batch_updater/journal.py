@@ -570,7 +570,8 @@ class _Counter:
 def _counted(path: Path) -> int | None:
     """Return how many commits a journal must hold; None if it has no counter. Raises DamagedJournalError."""
     try:
-        content = counter_of(path).read_bytes()
+        with counter_of(path).open("rb") as file:
+            content = file.read(_COUNTER_BYTES + 1)
     except FileNotFoundError:
         return None
     if len(content) != _COUNTER_BYTES:
@@ -603,7 +604,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _RowNumber = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 _Digest = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{2 * _DIGEST_BYTES}}}$")]
 _Text = Annotated[str, msgspec.Meta(max_length=1_000_000)]
-"""Far longer than any that is written: messages and records are cut before."""
+"""Far longer than any words that are written."""
 
 
 class _KnownRow(NamedTuple):
@@ -628,9 +629,9 @@ class _Record(NamedTuple):
     attempts: _Count
     sent_at: _Moment | None
     seconds: _Seconds | None
-    before: _Text | None
-    asked: _Text | None
-    reported: _Text | None
+    before: str | None
+    asked: str | None
+    reported: str | None
 
 
 class _PartRecord(NamedTuple):
@@ -785,7 +786,7 @@ def journal_reader(path: Path) -> Iterator[JournalReader]:
 
 
 class JournalReader:
-    """What a journal says, without writing to it. Every method raises DamagedJournalError."""
+    """What a journal says, without writing to it; within `journal_reader` every method raises DamagedJournalError."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, counted: int | None) -> None:
         self._path = path

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "batch_updater"
 STAGES = ("loader", "sender", "reporter")
 ABOVE_THE_STAGES = ("pipeline", "journal", "cli", "library", "terminal", "demo", "snapshot", "interrupts", "run_log",
                     "lock", "history", "housekeeping", "reckoning", "doctor", "init", "guards", "nightly",
-                    "undo")  # fmt: skip
+                    "undo", "caller")  # fmt: skip
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:

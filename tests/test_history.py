@@ -188,8 +188,10 @@ def test_a_run_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("Id", encoding="ascii")
     with pytest.raises(UsageError, match="is a file, not the folder of a run"):
         find_run(tmp_path, str(tmp_path / "items.csv"))
-    with pytest.raises(UsageError, match="There is no run"):
-        find_run(tmp_path, "20260102-030405-items")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("20260102-030405-items", "x" * 300, "loop", "loop/x"):
+        with pytest.raises(UsageError, match="There is no run"):
+            find_run(tmp_path, name)
 
 
 def test_a_run_is_found_by_name_and_by_path(tmp_path: Path) -> None:
