@@ -20,6 +20,7 @@ from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.sender.client import proxy_for, tls_context
+from batch_updater.sender.wire import sockets_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
 """For each step."""
-_ROUNDS_TO_CLOSE = 5
-"""Rounds of the event loop after which a connection that was aborted has closed its socket."""
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
 _WRITTEN_IN = 2026
@@ -173,8 +172,7 @@ class _Observed(aiohttp.TCPConnector):
         """Let go of the socket now; a secure connection would first wait for a goodbye, beyond the loop's end."""
         if self._transport:
             self._transport.abort()
-        for _ in range(_ROUNDS_TO_CLOSE):
-            await asyncio.sleep(0)
+        await sockets_closed()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
         """Give a connection. Raises what aiohttp raises."""

@@ -34,7 +34,7 @@ from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.stopping import Stopped, Stopping
 from batch_updater.sender.under_way import UnderWay
-from batch_updater.sender.wire import Connector, WrittenAtOnce
+from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -239,30 +239,23 @@ class Sender:
         limiter.go_on(self._stopping)
         connector = self._connector(limiter)
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s())
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                request_class=WrittenAtOnce,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=timeout,
-                auto_decompress=True,
-            ) as session,
-        ):
+        async with aiohttp.ClientSession(
+            connector=connector,
+            request_class=WrittenAtOnce,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            auto_decompress=True,
+        ) as session:
             client = self._make_client(session, limiter)
             connector.leaves = client.leaves
             if stop := await client.first_token():
                 self._end(stop)
             await self._send_all(jobs, client)
-            counts = client.counts
-            return SendResult(
-                counts.requests,
-                counts.retries,
-                counts.throttled,
-                self._stop,
-                self._aborted,
-                client.allowed,
-                limiter,
-            )
+        await sockets_closed()
+        counts = client.counts
+        return SendResult(
+            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter
+        )
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
         sending = self._config.sending

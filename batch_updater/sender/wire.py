@@ -6,6 +6,7 @@ which its request leaves, and no byte that was there before it can be taken for 
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import logging
@@ -22,7 +23,6 @@ from aiohttp.http import StreamWriter
 from batch_updater.sender.lookups import name_resolver
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
     from collections.abc import Callable
 
@@ -46,6 +46,19 @@ class SentAgain(Exception):  # noqa: N818
 
     None of aiohttp's own exceptions, so that it passes through; the limiter has given one turn.
     """
+
+
+_ROUNDS_TO_CLOSE = 10
+"""Rounds of the event loop after which the socket of a connection that has ended is closed."""
+
+
+async def sockets_closed() -> None:
+    """Give the event loop the rounds in which it closes the sockets of connections that have ended.
+
+    It closes none by itself once the coroutine that it runs has returned.
+    """
+    for _ in range(_ROUNDS_TO_CLOSE):
+        await asyncio.sleep(0)
 
 
 class AnswerReader(ResponseHandler):
