@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import socket
 import ssl
 import threading
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +15,18 @@ import uvloop
 from yarl import URL
 
 from batch_updater.model import OutcomeKind
-from batch_updater.sandbox.beside import LoopThread
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.outcomes import RowState
 from batch_updater.sender.stopping import Stopping
 from batch_updater.sender.under_way import UnderWay
-from batch_updater.sender.wire import SENDING, Connector, WrittenAtOnce
+from batch_updater.sender.wire import Connector, WrittenAtOnce
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.raw import REFUSAL, Connection, serving, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from batch_updater.endpoint.request import Prepared
+    from tests.sender.driver import Run
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -65,9 +61,7 @@ class Signal(threading.Event):
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_came_unasked_and_lies_unread_is_no_answer(
-    run: Callable[..., object], unasked: bytes, *, is_secure: bool
-) -> None:
+def test_what_came_unasked_and_lies_unread_is_no_answer(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """Bytes that the kernel holds when the next row is sent cost the connection; every row has its own answer."""
     is_answered, is_sent = Signal(), Signal()
 
@@ -96,7 +90,7 @@ def test_what_came_unasked_and_lies_unread_is_no_answer(
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_comes_unasked_ends_the_connection(run: Callable[..., object], unasked: bytes, *, is_secure: bool) -> None:
+def test_what_comes_unasked_ends_the_connection(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """An idle connection on which bytes come is closed at once, and from then on each request has one of its own."""
     is_closed = Signal()
 
@@ -130,7 +124,7 @@ def test_what_comes_unasked_ends_the_connection(run: Callable[..., object], unas
 
 @LOOPS
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_comes_with_the_right_answer_is_no_answer(run: Callable[..., object], unasked: bytes) -> None:
+def test_what_comes_with_the_right_answer_is_no_answer(run: Run, unasked: bytes) -> None:
     """Bytes behind an answer in the same segment cost the connection; no row gets another outcome than its own."""
 
     async def talk(connection: Connection) -> None:
@@ -148,7 +142,7 @@ def test_what_comes_with_the_right_answer_is_no_answer(run: Callable[..., object
 
 @LOOPS
 @pytest.mark.parametrize("interim", [["100 Continue"], ["103 Early Hints"] * 3, ["102 Processing", "100 Continue"]])
-def test_an_interim_answer_is_waited_past(run: Callable[..., object], interim: list[str]) -> None:
+def test_an_interim_answer_is_waited_past(run: Run, interim: list[str]) -> None:
     """1xx before the answer, in pieces or together with it, changes nothing, and the connection is kept."""
 
     async def talk(connection: Connection) -> None:
@@ -168,7 +162,7 @@ def test_an_interim_answer_is_waited_past(run: Callable[..., object], interim: l
 @LOOPS
 @pytest.mark.parametrize(("is_idempotent", "requests"), [(True, 2), (False, 1)])
 def test_an_answer_to_a_request_that_is_still_being_written_is_lost(
-    run: Callable[..., object], requests: int, *, is_idempotent: bool
+    run: Run, requests: int, *, is_idempotent: bool
 ) -> None:
     """What comes before the last byte of a request has left is not its answer: it may have been applied."""
 
@@ -189,9 +183,7 @@ def test_an_answer_to_a_request_that_is_still_being_written_is_lost(
 
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
-def test_a_service_that_closes_idle_connections_costs_no_attempt(
-    run: Callable[..., object], *, is_secure: bool
-) -> None:
+def test_a_service_that_closes_idle_connections_costs_no_attempt(run: Run, *, is_secure: bool) -> None:
     """A connection that has been closed when the next row is sent, though nothing has noticed yet, is not used."""
     is_closed = Signal()
 
