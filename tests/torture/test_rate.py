@@ -62,7 +62,7 @@ def test_the_rate_is_held_and_used_seen_from_the_server(tmp_path: Path, burst: i
 def test_the_rate_is_held_after_connections_have_stalled(tmp_path: Path, *, torture: bool) -> None:
     """With TLS handshakes that stall until many wait, and then end together, no second holds more than the rate."""
     rate, waiting = (20, 99) if torture else (20, 25)
-    numbered(tmp_path / "rows.csv", waiting + 100)
+    numbered(tmp_path / "rows.csv", waiting + 20)
 
     async def last_of_its_connection(connection: Connection) -> None:
         request = await connection.request()
