@@ -307,3 +307,36 @@ def test_a_service_that_ends_every_connection_at_once_is_left() -> None:
         sent = send(server.url, [job(1)], attempts=3)
         assert server.connections <= 6
     assert sent.outcomes[1].kind in (OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED)
+
+
+@pytest.mark.parametrize(("is_idempotent", "kind", "requests"), [(True, "updated", 4), (False, "differs", 3)])
+def test_an_answer_that_is_one_behind_is_found_out(kind: str, requests: int, *, is_idempotent: bool) -> None:
+    """A record that is another row's, on a kept connection, is asked for once more on a new one where that may be."""
+
+    async def talk(connection: Connection) -> None:
+        late = b""
+        while request := await connection.request():
+            answer = request.answer()
+            connection.write(late or answer)
+            late = answer if connection.number == 1 else b""
+
+    with serving(talk) as server:
+        sent = send(
+            server.url, [job(n) for n in (1, 2, 3)], concurrency=1,
+            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+        )  # fmt: skip
+    assert sent.kinds() == ["updated", kind, "updated" if is_idempotent else "differs"]
+    assert len(server.requests) == sent.result.requests == requests
+
+
+def test_a_service_that_means_another_record_keeps_its_connections() -> None:
+    """What a new connection says as well is what the service says: `differs`, and connections are kept again."""
+
+    async def talk(connection: Connection) -> None:
+        while request := await connection.request():
+            connection.write(OTHER_RECORD if request.path.startswith("/api/v2/opportunities/2?") else request.answer())
+
+    with serving(talk) as server:
+        sent = send(server.url, [job(n) for n in range(1, 11)], concurrency=1)
+    assert sent.kinds() == ["updated", "differs", *["updated"] * 8]
+    assert (len(server.requests), server.connections) == (11, 3)
