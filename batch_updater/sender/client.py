@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.stopping import Stopping
     from batch_updater.sender.under_way import UnderWay
+    from batch_updater.sender.wire import Connector
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
@@ -247,7 +248,9 @@ class Client:
         try:
             if self._reading is not None and (settled := await self._compared(row, self._reading)):
                 return settled
-            verdict = await self._settle(row, request)
+            settled = self._judged(row, await self._settle(row, request))
+            if self._may_be_out_of_step(row, settled.outcome):
+                return await self._in_step(row, request, settled)
         except Stopped:
             return Settled(self._outcomes.unsettled(row, self._stopping.why))
         except JournalError as error:
@@ -256,7 +259,25 @@ class Client:
             return self._ended(row, self._service_down(row))
         except _EndOfRun as end:
             return self._ended(row, end.stop)
-        return self._judged(row, verdict)
+        return settled
+
+    def _may_be_out_of_step(self, row: RowState, outcome: Outcome) -> bool:
+        """Whether the answer tells of another record, and may be that to an earlier request on the same connection."""
+        if outcome.kind is not OutcomeKind.DIFFERS or not row.on_kept_connection or not self._endpoint.idempotent:
+            return False
+        named = {problem.field for problem in outcome.problems}
+        return any(field.selects_record and field.name in named for field in self._endpoint.fields)
+
+    async def _in_step(self, row: RowState, request: Request, settled: Settled) -> Settled:
+        """Send the row once more, on a connection that has answered nothing: only then the answer is its own."""
+        connector = cast("Connector", self._session.connector)
+        trusted = not connector.is_distrusting
+        connector.distrust("an answer told of another record than its request")
+        row.effect = Effect.POSSIBLE
+        again = self._judged(row, await self._settle(row, request))
+        if trusted and again.outcome.kind is settled.outcome.kind:
+            connector.is_distrusting = False  # the service means it
+        return again
 
     async def _compared(self, row: RowState, reading: Reading) -> Settled | None:
         """Read the record first; None if the update is to be sent."""

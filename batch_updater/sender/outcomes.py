@@ -71,6 +71,8 @@ class RowState:
     """Whether it is sent although the breaker is open."""
     is_connecting: bool = False
     """Whether aiohttp has asked for a connection for the last request."""
+    on_kept_connection: bool = False
+    """Whether the last request was not the first on its connection."""
     has_left: bool = False
     """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None

@@ -89,7 +89,7 @@ class AnswerReader(ResponseHandler):
             self.set_exception(aiohttp.ClientConnectionError("bytes came before the request had been written"))
             self.transport.abort()
             if self._is_idle:
-                self._connector.distrust()
+                self._connector.distrust("bytes came that no request had asked for")
 
     def _is_being_written(self) -> bool:
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
@@ -206,6 +206,7 @@ class Connector(aiohttp.TCPConnector):
                         await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
                     if row is not None and self.leaves is not None:
+                        row.on_kept_connection = reader.is_used
                         self.leaves(row)
                     return connection
             except BaseException:
@@ -224,9 +225,9 @@ class Connector(aiohttp.TCPConnector):
             protocol.rest()
         super()._release(key, protocol, should_close=should_close)
 
-    def distrust(self) -> None:
-        """Keep no connection any more: what came unasked may be the answer to any request before."""
+    def distrust(self, why: str) -> None:
+        """Keep no connection any more, and use none that is kept: its next answer may be to any request before."""
         if not self.is_distrusting:
             self.is_distrusting = True
-            why = "the service sent an answer that no request had asked for: each now has a connection of its own"
-            _log.warning("unasked answer", extra={"event": "unasked answer", "why": why})
+            said = f"{why}: each request now has a connection of its own"
+            _log.warning("connections not kept", extra={"event": "connections not kept", "why": said})

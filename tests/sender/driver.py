@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Prepared
     from batch_updater.model import Attempt
+
+    Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 
@@ -69,7 +71,7 @@ def send(
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
     before_change: Callable[[Sender, int, str], None] | None = None,
-    run: Callable[[Coroutine[object, object, SendResult]], SendResult] = asyncio.run,
+    run: Run = asyncio.run,
     **sending: float | str,
 ) -> Sent:
     """Send jobs to the API at `url` and return every outcome; fails if a row gets two.

@@ -86,11 +86,13 @@ def serving(talk: Callable[[Connection], Awaitable[None]], tls: ssl.SSLContext |
     """Serve every connection with `talk`, and close it then."""
     server = Server()
     talking: set[asyncio.Task[object]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
         talking.add(task)
+        writers.append(writer)
         server.connections += 1
         try:
             with suppress(OSError):
@@ -104,6 +106,8 @@ def serving(talk: Callable[[Connection], Awaitable[None]], tls: ssl.SSLContext |
         for task in talking:
             task.cancel()
         await asyncio.gather(*talking, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()  # TLS would wait for the other side's farewell
 
     loop = LoopThread("raw server")
     listening = loop.run(asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, backlog=256))

@@ -23,9 +23,10 @@ from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.raw import REFUSAL, Connection, serving, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from batch_updater.endpoint.request import Prepared
+    from tests.sender.driver import Run
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -60,9 +61,7 @@ class Signal(threading.Event):
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_came_unasked_and_lies_unread_is_no_answer(
-    run: Callable[..., object], unasked: bytes, *, is_secure: bool
-) -> None:
+def test_what_came_unasked_and_lies_unread_is_no_answer(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """Bytes that the kernel holds when the next row is sent cost the connection; every row has its own answer."""
     is_answered, is_sent = Signal(), Signal()
 
@@ -91,7 +90,7 @@ def test_what_came_unasked_and_lies_unread_is_no_answer(
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_comes_unasked_ends_the_connection(run: Callable[..., object], unasked: bytes, *, is_secure: bool) -> None:
+def test_what_comes_unasked_ends_the_connection(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """An idle connection on which bytes come is closed at once, and from then on each request has one of its own."""
     is_closed = Signal()
 
@@ -125,7 +124,7 @@ def test_what_comes_unasked_ends_the_connection(run: Callable[..., object], unas
 
 @LOOPS
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
-def test_what_comes_with_the_right_answer_is_no_answer(run: Callable[..., object], unasked: bytes) -> None:
+def test_what_comes_with_the_right_answer_is_no_answer(run: Run, unasked: bytes) -> None:
     """Bytes behind an answer in the same segment cost the connection; no row gets another outcome than its own."""
 
     async def talk(connection: Connection) -> None:
@@ -143,7 +142,7 @@ def test_what_comes_with_the_right_answer_is_no_answer(run: Callable[..., object
 
 @LOOPS
 @pytest.mark.parametrize("interim", [["100 Continue"], ["103 Early Hints"] * 3, ["102 Processing", "100 Continue"]])
-def test_an_interim_answer_is_waited_past(run: Callable[..., object], interim: list[str]) -> None:
+def test_an_interim_answer_is_waited_past(run: Run, interim: list[str]) -> None:
     """1xx before the answer, in pieces or together with it, changes nothing, and the connection is kept."""
 
     async def talk(connection: Connection) -> None:
@@ -163,7 +162,7 @@ def test_an_interim_answer_is_waited_past(run: Callable[..., object], interim: l
 @LOOPS
 @pytest.mark.parametrize(("is_idempotent", "requests"), [(True, 2), (False, 1)])
 def test_an_answer_to_a_request_that_is_still_being_written_is_lost(
-    run: Callable[..., object], requests: int, *, is_idempotent: bool
+    run: Run, requests: int, *, is_idempotent: bool
 ) -> None:
     """What comes before the last byte of a request has left is not its answer: it may have been applied."""
 
@@ -184,9 +183,7 @@ def test_an_answer_to_a_request_that_is_still_being_written_is_lost(
 
 @LOOPS
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
-def test_a_service_that_closes_idle_connections_costs_no_attempt(
-    run: Callable[..., object], *, is_secure: bool
-) -> None:
+def test_a_service_that_closes_idle_connections_costs_no_attempt(run: Run, *, is_secure: bool) -> None:
     """A connection that has been closed when the next row is sent, though nothing has noticed yet, is not used."""
     is_closed = Signal()
 
@@ -310,3 +307,36 @@ def test_a_service_that_ends_every_connection_at_once_is_left() -> None:
         sent = send(server.url, [job(1)], attempts=3)
         assert server.connections <= 6
     assert sent.outcomes[1].kind in (OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED)
+
+
+@pytest.mark.parametrize(("is_idempotent", "kind", "requests"), [(True, "updated", 4), (False, "differs", 3)])
+def test_an_answer_that_is_one_behind_is_found_out(kind: str, requests: int, *, is_idempotent: bool) -> None:
+    """A record that is another row's, on a kept connection, is asked for once more on a new one where that may be."""
+
+    async def talk(connection: Connection) -> None:
+        late = b""
+        while request := await connection.request():
+            answer = request.answer()
+            connection.write(late or answer)
+            late = answer if connection.number == 1 else b""
+
+    with serving(talk) as server:
+        sent = send(
+            server.url, [job(n) for n in (1, 2, 3)], concurrency=1,
+            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+        )  # fmt: skip
+    assert sent.kinds() == ["updated", kind, "updated" if is_idempotent else "differs"]
+    assert len(server.requests) == sent.result.requests == requests
+
+
+def test_a_service_that_means_another_record_keeps_its_connections() -> None:
+    """What a new connection says as well is what the service says: `differs`, and connections are kept again."""
+
+    async def talk(connection: Connection) -> None:
+        while request := await connection.request():
+            connection.write(OTHER_RECORD if request.path.startswith("/api/v2/opportunities/2?") else request.answer())
+
+    with serving(talk) as server:
+        sent = send(server.url, [job(n) for n in range(1, 11)], concurrency=1)
+    assert sent.kinds() == ["updated", "differs", *["updated"] * 8]
+    assert (len(server.requests), server.connections) == (11, 3)
