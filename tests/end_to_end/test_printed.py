@@ -57,7 +57,7 @@ def write_csv(path: Path, text: str) -> None:
         csv.writer(stream).writerows([("Id", "Type", "OpportunityName", text), (text, text, "x", text)])
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(FORGED)
 @given(st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8", exclude_characters="\0/")), min_size=1))
 def test_every_command_prints_plain_lines(text: str) -> None:
