@@ -10,8 +10,8 @@ import re
 import secrets
 import shlex
 import subprocess
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -21,6 +21,7 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("batch_updater.sender")
 _COMMAND_LIMIT_S = 30
+_STEP_S = 0.01
+_KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
 _LONGEST_LIFETIME_S = 1e9
 """More than any run takes; keeps a number of any length finite."""
@@ -153,21 +156,42 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
     """Run a program to its end. Returns its exit code and what it printed until then, `_LARGEST_BYTES` at most.
 
     A helper that it leaves running may hold its output open, so the end is not waited for there: once the program has
-    ended, a mark of ours follows whatever it printed. Raises TimeoutExpired and OSError.
+    ended, a mark of ours follows whatever it printed. Threads start it, read it and end it, since a signal may come
+    between any two steps of the main thread. Raises TimeoutExpired and OSError.
     """
-    mark = secrets.token_bytes(32)
+    mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer, ThreadPoolExecutor(1) as pool:
-        printed = pool.submit(_read_until, mark, reader)
+    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
         try:
-            # The program and its arguments come from the user's own configuration, and no shell reads them.
-            done = subprocess.run(  # noqa: S603
-                arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL,
-                timeout=_COMMAND_LIMIT_S, check=False,
-            )  # fmt: skip
-        finally:  # whatever ends the waiting, a signal included
-            writer.write(mark)
-        return done.returncode, printed.result()
+            ended = in_daemon_thread(lambda: _ended(arguments, writer, mark, is_given_up, is_over))
+            printed = in_daemon_thread(lambda: _read_until(mark, reader))
+            # Step by step: a signal that came right before a wait without end would not be noticed in it.
+            while not is_over.wait(_STEP_S):
+                pass
+            return ended.result(), printed.result()
+        finally:
+            is_given_up.set()
+            is_over.wait(_KILLED_WITHIN_S)
+
+
+def _ended(
+    arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
+) -> int:
+    """Run a program until it ends, takes too long or is given up; then write the mark. Returns its exit code."""
+    ends_at = time.monotonic() + _COMMAND_LIMIT_S
+    try:
+        # The program and its arguments come from the user's own configuration, and no shell reads them.
+        with subprocess.Popen(  # noqa: S603
+            arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None:
+                if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
+                    process.kill()
+                    raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
+        return process.returncode
+    finally:
+        writer.write(mark)
+        is_over.set()
 
 
 def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:

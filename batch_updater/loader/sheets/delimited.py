@@ -23,7 +23,7 @@ _CHUNK_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
 _MOST_OF_A_LINE = 8 << 20
-_MOST_OF_A_RECORD = 2 * _MOST_OF_A_LINE
+"""Characters, and as many of a record, which may have many lines."""
 _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
@@ -197,8 +197,8 @@ class _RecordLines:
     def __next__(self) -> str:
         line = next(self._lines)
         self._characters += len(line)
-        if self._characters > _MOST_OF_A_RECORD:
-            raise UnreadableError(f"has more than {_MOST_OF_A_RECORD:,} characters in row {self._record:,}", SHORTEN)
+        if self._characters > _MOST_OF_A_LINE:
+            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in row {self._record:,}", SHORTEN)
         return line
 
 
