@@ -55,7 +55,7 @@ def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
-    draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
         write(draft)

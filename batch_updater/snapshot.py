@@ -184,7 +184,8 @@ def _write_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ResultsError(
             f"The copy of the input {path} cannot be written: {error.strerror or error}.",
-            remedy="Free some space, or name another folder under results.folder in the configuration.",
+            remedy="Free some space there, or name another folder: results.folder in the configuration for a run, the "
+            "variable TMPDIR for a check.",
             place=Place(file=str(path)),
         ) from error
 

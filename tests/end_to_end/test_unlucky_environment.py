@@ -98,3 +98,32 @@ def test_a_folder_that_has_been_removed_is_said(tmp_path: Path, command: str) ->
     assert done.code == 2
     assert "has been removed" in done.object["error"]["message"]
     assert done.object["error"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["template", "made.xlsx"],
+     ["init", "made.yaml", "--base-url", "https://nexus.example.com", "--token", "env:T", "--yes"]],
+)  # fmt: skip
+def test_what_finds_no_room_is_said_and_not_half_there(tmp_path: Path, arguments: list[str]) -> None:
+    """A template or a configuration on a full disk: exit code 2, a sentence, and nothing is left."""
+    done = in_shell('ulimit -f 2; exec "$@"', *arguments, "--json", cwd=tmp_path)
+    assert done.code == 2
+    assert f"{arguments[1]} cannot be written: File too large" in done.object["error"]["message"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_that_temporary_files_find_no_room_is_said_of_their_folder(tmp_path: Path) -> None:
+    """A workbook is put together in temporary files: where those do not fit, it is not the place of the results."""
+    rows = "".join(f"{number},Pre,{'x' * 1000}\n" for number in range(1, 301))
+    (tmp_path / "rows.csv").write_text(f"Id,Type,OpportunityName\n{rows}", encoding="utf-8")
+    (tmp_path / "temporary").mkdir()
+    with sandbox() as api:
+        configure(tmp_path, api.url)
+        run = in_shell('exec "$@"', "run", "rows.csv", "--json", cwd=tmp_path).object["run"]
+        # 512 bytes each: enough for the workbook, which is packed, and too little for its rows before.
+        prepared = 'ulimit -f 200; TMPDIR=$PWD/temporary exec "$@"'
+        done = in_shell(prepared, "report", run, "--results", "again.xlsx", "--json", cwd=tmp_path)
+    assert done.code == 2
+    assert f"(temporary files in {tmp_path / 'temporary'})" in done.object["error"]["message"]
+    assert not (tmp_path / "again.xlsx").exists()
