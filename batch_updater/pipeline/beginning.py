@@ -31,13 +31,14 @@ from batch_updater.pipeline.plan import Opened, Plan, open_source
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from batch_updater.config import Config, SecretReference
     from batch_updater.environment import Environment
     from batch_updater.journal import EarlierRows
     from batch_updater.loader.loader import Table
     from batch_updater.model import AllowedList
+    from batch_updater.sender.auth import Secret
     from batch_updater.snapshot import Source
 
 
@@ -61,6 +62,8 @@ class Begun:
     folder: Path
     candidate: Candidate
     earlier: Earlier
+    fetched: Mapping[str, Secret]
+    """Secrets that were needed to tell whose run it is, by their keys of the configuration."""
     overrides_guards: bool = False
 
     @property
@@ -155,7 +158,8 @@ def begun(
         try:
             opened = open_source(source, config, folder)
             table = opened.table
-            candidate = Candidate(_identity(opened), _caller(config, environment))
+            fetched: dict[str, Secret] = {}
+            candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
@@ -166,7 +170,7 @@ def begun(
             if not override_guards:
                 require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
             folder_of_run = earlier.resumed.folder if earlier.resumed else folder
-            yield Begun(plan, folder_of_run, candidate, earlier, override_guards)
+            yield Begun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
         finally:
             if not (folder / JOURNAL).exists():
                 if table is not None:
@@ -208,10 +212,13 @@ def _identity(opened: Opened) -> Identity:
     )
 
 
-def _caller(config: Config, environment: Environment) -> Caller:
-    def reveal(reference: SecretReference, what: str) -> str:
+def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]) -> Caller:
+    """Return who calls the API; `fetched` takes each secret that is looked at, under its key of the configuration."""
+
+    def reveal(reference: SecretReference, key: str) -> str:
         from batch_updater.sender.auth import fetch_secret
 
-        return fetch_secret(reference, environment, what).reveal()
+        fetched[key] = fetch_secret(reference, environment, key)
+        return fetched[key].reveal()
 
     return Caller(config.api, reveal)

@@ -69,7 +69,9 @@ class Run:
         results = self._options.results or self._folder / workbook_name(self._plan.snapshot.stem, self._started_at)
         check_replaceable(results)
         sent: SendResult | None = None
-        credentials = fetch_credentials(self._plan.config.api, self._environment) if self._begun.to_send else None
+        credentials = None
+        if self._begun.to_send:
+            credentials = fetch_credentials(self._plan.config.api, self._environment, self._begun.fetched)
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):

@@ -204,23 +204,28 @@ def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
     return kept.partition(mark)[0][:_LARGEST_BYTES]
 
 
-def fetch_credentials(api: ApiSettings, environment: Environment) -> Credentials:
-    """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError."""
+def fetch_credentials(
+    api: ApiSettings, environment: Environment, fetched: Mapping[str, Secret] | None = None
+) -> Credentials:
+    """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError.
+
+    `fetched` are those that were fetched a moment ago, by their keys: a command is not started a second time.
+    """
+
+    def fetch(reference: SecretReference, key: str) -> Secret:
+        return (fetched or {}).get(key) or fetch_secret(reference, environment, key)
+
     for address in filter(None, (api.proxy, *getproxies().values())):
         environment.redaction.remember_address(address)
     for value in _literal_keys(api.headers):
         environment.redaction.remember(value)
     headers = {
-        name: fetch_secret(value, environment, f"api.headers.{name}")
-        if isinstance(value, SecretReference)
-        else Secret(value)
+        name: fetch(value, f"api.headers.{name}") if isinstance(value, SecretReference) else Secret(value)
         for name, value in api.headers.items()
     }
     return Credentials(
-        token=fetch_secret(api.token, environment, "api.token") if api.token else None,
-        client_secret=fetch_secret(api.oauth.client_secret, environment, "api.oauth.client_secret")
-        if api.oauth
-        else None,
+        token=fetch(api.token, "api.token") if api.token else None,
+        client_secret=fetch(api.oauth.client_secret, "api.oauth.client_secret") if api.oauth else None,
         headers=headers,
     )
 

@@ -192,6 +192,22 @@ def test_arguments_of_a_command_that_gives_a_secret_are_told_nowhere(tmp_path: P
         assert_no_token(tmp_path, TOKEN)
 
 
+def test_a_command_that_gives_a_header_is_started_once(tmp_path: Path) -> None:
+    """Though its value says whose run it is as well: it may be a code that works one time."""
+    write_rows(tmp_path / "rows.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
+    give = tmp_path / "give"
+    give.write_text("#!/bin/sh\necho once >> calls\necho canary-key\n", encoding="ascii")
+    give.chmod(0o700)
+    with sandbox() as api:
+        (tmp_path / "config.yaml").write_text(
+            f"api: {{base_url: '{api.url}', token: 'env:NEXUS_TOKEN', headers: {{X-Key: 'command:{give}'}}}}\n",
+            encoding="utf-8",
+        )
+        done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (tmp_path / "calls").read_text(encoding="ascii").splitlines() == ["once"]
+
+
 def test_no_secret_is_in_the_list_of_processes(tmp_path: Path) -> None:
     """Neither the command line nor, for a secret that is fetched, the environment of the process holds it."""
     write_rows(tmp_path / "rows.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 30)])
