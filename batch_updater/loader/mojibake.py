@@ -66,8 +66,8 @@ def _is_likely(shown: str, letters: str, before: str, after: str) -> bool:
         return shown[0] in "\u00c2\u00c3\u00c4\u00c5"  # other capitals with a sign behind are ordinary: CAFÉ’S
     if len(letters) == 1 and len(shown) == 3:
         return "\u2010" <= letters <= "\u27bf" or letters == "\ufeff"  # dashes, quotation marks, currencies, signs
-    # A row of letters of Greek, Cyrillic, Chinese ..., or an emoji.
-    return all(letter.isprintable() or letter in "\u00a0\ufeff" for letter in letters)
+    # A row of letters of Greek, Cyrillic, Chinese ..., an emoji, or bytes that were read wrongly twice.
+    return all(letter.isprintable() or letter in "\u00a0\u00ad\ufeff" or letter < "\u00a0" for letter in letters)
 
 
 def _read_elsewhere(text: str) -> str | None:
