@@ -26,6 +26,8 @@ _VARIED = _EMOJI | {"Po", "Pd", "Lo"}
 _BLACK_FLAG = "\U0001f3f4"
 _COMPOSABLE = re.compile("[^\uf900-\ufaff\U0002f800-\U0002fa1f]+")
 """All but the compatibility ideographs: NFC would replace those by others that look different, such as in a name."""
+_NEAR = 16
+"""How many characters before it a flag is that the tags behind it make that of a region."""
 _CHARACTERS_NAMED = 3
 _CAPITALS_OF_OTHERS = "\u0370-\u03ab\u03bf\u0400-\u052f"
 _IN_A_LATIN_WORD = re.compile(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
@@ -73,7 +75,8 @@ def unseen_in(text: str) -> str | None:
 
 
 def _is_in_use(text: str, at: int) -> bool:
-    character, before, after = text[at], text[at - 1 : at], text[at + 1 : at + 2]
+    character, before, after = text[at], text[max(at - 1, 0) : at], text[at + 1 : at + 2]
+    near = text[max(at - _NEAR, 0) : at + _NEAR]
     if not before:
         return False
     if character in "\u200c\u200d":
@@ -82,13 +85,13 @@ def _is_in_use(text: str, at: int) -> bool:
         case code if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
             return unicodedata.category(before) in _VARIED or after == "\u20e3"
         case code if 0xE0020 <= code <= 0xE007F:
-            return text[:at].rstrip("".join(map(chr, range(0xE0020, 0xE007F)))).endswith(_BLACK_FLAG)
+            return _BLACK_FLAG in near
         case code if 0x180B <= code <= 0x180F:
             return unicodedata.name(before, "").startswith("MONGOLIAN")
         case 0x034F:
             return bool(after) and unicodedata.combining(after) > 0
         case 0x2800:
-            return any("\u2801" <= other <= "\u28ff" for other in text)
+            return any("\u2801" <= other <= "\u28ff" for other in near)
         case 0x115F | 0x1160:
             return any("\u1100" <= other <= "\u11ff" for other in (before, after))
     return False

@@ -34,7 +34,7 @@ class ClearMarker:
         self._signs = {sign for sign in self._flat if not sign.isalnum()}
         self._word = "".join(filter(str.isalnum, self.text))
         self.firsts = {
-            character for character in map(chr, range(128)) if _flat(character) in {self._flat[0], self._letters[:1]}
+            character for character in map(chr, range(128)) if _flat(character) in {self._flat[:1], self._letters[:1]}
         }
         """The letters and digits with which near misses begin."""
 

@@ -183,7 +183,11 @@ class Reviewer:
         for position in self._number_columns:
             cell = row.cells[position]
             # Three digits behind the mark are the last, or something else than a digit is.
-            if isinstance(cell, str) and (cell[-4:-3] == mark or not cell[-1].isdigit()) and may_be_grouped(cell, mark):
+            if (
+                isinstance(cell, str)
+                and (cell[-4:-3] == mark or not cell[-1:].isdigit())
+                and may_be_grouped(cell, mark)
+            ):
                 self.questions.thousands = True
                 self._number_columns.clear()
                 break

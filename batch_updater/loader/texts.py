@@ -46,7 +46,8 @@ _MARKUP = re.compile(
     re.IGNORECASE,
 )
 """Entities and tags of HTML, and letters as programs escape them."""
-_MOST_MARKUP = 2_000
+_LOOKED_AT = 2_000
+"""Characters at the beginning of a text that are searched for what is probably not meant."""
 _APOSTROPHES = "'\u2018\u2019\uff07"
 _APOSTROPHE_FOR_EXCEL = re.compile(r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*\s[^']*'(?!\w))")
 """An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text."""
@@ -99,7 +100,9 @@ class TextReader:
             self._note("near-clear-marker", f"{shown(bare, quoted=True)} is sent as it is. {emptied}")
 
     def _look_at_beginning(self, bare: str) -> None:
-        is_for_excel = bare[0] in _APOSTROPHES if self._field.is_identifier else _APOSTROPHE_FOR_EXCEL.match(bare)
+        is_for_excel = (
+            bare[0] in _APOSTROPHES if self._field.is_identifier else _APOSTROPHE_FOR_EXCEL.match(bare[:_LOOKED_AT])
+        )
         if is_for_excel:
             raise _apostrophe(bare)
 
@@ -138,7 +141,7 @@ class TextReader:
     def _look_for_words(self, bare: str) -> None:
         if bare.lower() in _NOTHING:
             self._note("word-for-nothing", f"{_is_for_nothing(bare)} It is sent as it is. {self._instead()}")
-        elif found := _MARKUP.search(bare, 0, _MOST_MARKUP):
+        elif found := _MARKUP.search(bare, 0, _LOOKED_AT):
             self._note(
                 "markup",
                 f"{shown(bare, quoted=True)} holds {shown(found[0], quoted=True)}, as web pages and programs write it. "

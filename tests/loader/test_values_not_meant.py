@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from dataclasses import replace
 from datetime import date
@@ -485,6 +486,40 @@ def test_a_row_that_may_be_a_record_is_judged_as_one(tmp_path: Path, line: str, 
     """Nobody is told to delete a change whose number is missing or mistyped."""
     rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
     assert [problem.code for problem in rows[2].problems] == codes
+
+
+# Any text at all.
+
+
+SUSPICIOUS = "#CLEAR'=\u200b\u00ad\ufffd\u00c3\u00a9&;<br>\\N .,0E+-\u0421\U0001f469\u200d"
+CONVERTERS = [
+    converter(field, settings(clear_marker=marker), []) for field in EVERY_KIND for marker in ("#CLEAR", "-", "NULL")
+]
+
+
+@given(st.text(max_size=24) | st.text(alphabet=SUSPICIOUS, max_size=12))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """No text makes the reading of a cell fail in another way, whatever the clear marker is."""
+    for convert in CONVERTERS:
+        with contextlib.suppress(Refusal):
+            convert(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'1" + " x" * 60_000, "\U0001f3f4" + "\U000e0067" * 120_000, "\u2801" + "\u2800" * 120_000,
+        "\u00c3\u00a9" * 60_000, "\u200b" * 120_000, "a\u200d" * 60_000,
+        "&" * 120_000, "<" * 120_000, "\u00e9" * 120_000,
+    ],
+    ids=lambda text: ascii(text[:3]),
+)  # fmt: skip
+@pytest.mark.timeout(20)
+def test_a_long_text_takes_no_longer_than_it_is(text: str) -> None:
+    """A cell of 120,000 characters is judged at once, whatever they are."""
+    for field in (TEXT, CODE, AMOUNT):
+        with contextlib.suppress(Refusal):
+            read(field, text)
 
 
 # Records' own texts.
