@@ -202,14 +202,16 @@ class Table:
         return review
 
     def _findings(self, questions: Questions) -> Findings | None:
-        """Return what the whole file answers; None if its rows leave nothing open."""
+        """Return what the whole file answers; None if that changes nothing."""
         has_semicolons = self._reader.decimal_mark == "." and self._sheet.source.has_semicolons
         marks_are_open = questions.other_mark or (questions.thousands and has_semicolons)
         if marks_are_open or questions.point_zero or questions.unsure_totals:
             numbers, mark = self._reader.number_columns, self._reader.decimal_mark
             positions = self.columns.of_field
-            return survey(self._readings(), questions, numbers, positions, mark, has_semicolons=has_semicolons)
-        return Findings(below_from=questions.below_from) if questions.below_from else None
+            found = survey(self._readings(), questions, numbers, positions, mark, has_semicolons=has_semicolons)
+        else:
+            found = Findings(below_from=questions.below_from)
+        return None if found == Findings() else found
 
     def _reviewer(self) -> Reviewer:
         return Reviewer(self._targets, self.columns, self._reader, in_order=self._in_order)

@@ -112,13 +112,13 @@ def refuse_grouped(text: str, decimal_mark: str, evidence: str) -> None:
     found = next((mark for mark in ".," if may_be_grouped(text, mark)), None)
     if found is None:
         return
-    bare, other = text.strip(), "," if decimal_mark == "." else "."
-    grouped = bare.replace(found, "")
+    bare, grouped = text.strip(), text.strip().replace(found, "")
+    # With the other mark configured, a thousand such as 2.000 would still have two readings.
+    settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != decimal_mark else ""
     raise Refusal(
         "ambiguous-number",
         f"{shown(bare, quoted=True)} could be {grouped} or {bare.replace(found, '.')}.",
-        f"{evidence}: if the whole file is written so, set input.decimal to {other!r}; else type {grouped}, or one "
-        f"digit more or less behind the {found!r}.",
+        f"{evidence}: {settled}type {grouped}, or one digit more or less behind the {found!r}.",
     )
 
 
