@@ -263,6 +263,8 @@ class InputSettings(_Section):
     """Field name -> value for every row, as a person would type it into a cell."""
     encoding: Text | None = None
     date_order: DateOrder | None = None
+    two_digit_years: Annotated[Whole, Field(ge=1900, le=2100)] | None = None
+    """First of the hundred years that a year of two digits belongs to; None: such a year leaves the century open."""
     decimal: Literal[".", ","] = "."
     clear_marker: Annotated[Text, Field(min_length=1)] = "#CLEAR"
     duplicates: Literal["reject", "in_order"] = "reject"

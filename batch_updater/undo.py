@@ -20,7 +20,7 @@ from batch_updater.endpoint.reported import alike, reported_in, value_of
 from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.journal import DamagedJournalError
-from batch_updater.loader.cells import converter
+from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected import as_undo
 from batch_updater.loader.refusal import Refusal
 from batch_updater.lock import locked
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 UNDO = "undo.xlsx"
 _CHANGED = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS})
 _SETTINGS = as_undo(InputSettings())
+_AS_WRITTEN = ColumnFacts(is_verbatim=True)
 _DIGITS_OF_A_CELL = 15
 _SHOWN_CHARACTERS = 500
 
@@ -301,7 +302,7 @@ class _SettingBack:
     def __init__(self, endpoint: Endpoint, names: _Names) -> None:
         self._endpoint = endpoint
         self._names = names
-        self._converters = {one.name: converter(one, _SETTINGS, []) for one in endpoint.fields}
+        self._converters = {one.name: converter(one, _SETTINGS, [], _AS_WRITTEN) for one in endpoint.fields}
 
     def of(self, changed: _Changed) -> tuple[list[UndoRow], list[NotPossible]]:
         """Return the rows by target, the first that was changed first, and what cannot be set back."""

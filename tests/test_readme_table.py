@@ -35,7 +35,8 @@ def test_the_table_is_found() -> None:
 def test_what_is_typed_is_read_as_the_readme_says(typed: str, kind: str, setting: str, read: str) -> None:
     """Each row of the README's table holds: the value, or a refusal that names what it names."""
     name, value = re.match(r"(\w*) ?`?([^`]*)", setting).groups()  # type: ignore[union-attr]
-    convert = converter(FIELDS[kind], settings(**({name: value} if name else {})), [])
+    given = int(value) if value.isdecimal() else value
+    convert = converter(FIELDS[kind], settings(**({name: given} if name else {})), [])
     if read.startswith("refused"):
         with pytest.raises(Refusal) as refused:
             convert(typed)

@@ -1,7 +1,8 @@
 """Valid names learned from the API's answers, and jobs judged by them.
 
 A name is never corrected for the user, not even its case, and a name that differs from a valid one in nothing but
-case and surrounding blanks is left to the API to judge: the result may not depend on which row came first.
+case, surrounding blanks and Unicode composition is left to the API to judge: the result may not depend on which row
+came first.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, TypeAlias
 
+from batch_updater.characters import composed, suggestion
 from batch_updater.model import AllowedList, AllowedValue, Problem
-from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ _CHARACTERS_OF_A_NAME = 100
 
 
 def _folded(name: str) -> str:
-    return name.strip().casefold()
+    return composed(name).strip().casefold()
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class _Known:
     list: AllowedList
     folded: frozenset[str]
     ids: Mapping[str, int | str]
+    """By the composed name."""
 
 
 def _known(allowed: AllowedList) -> _Known:
-    ids = {value.name: value.id for value in allowed.values if value.id is not None}
+    ids = {composed(value.name): value.id for value in allowed.values if value.id is not None}
     return _Known(allowed, frozenset(_folded(value.name) for value in allowed.values), ids)
 
 
@@ -90,7 +92,7 @@ class AllowedValues:
         return tuple(
             self._problem(described, job.row, name, known)
             for described, name, known in self._names_in(job)
-            if all(name != value.name for value in known.list.values)
+            if all(composed(name) != composed(value.name) for value in known.list.values)
         )
 
     def _names_in(self, job: Job) -> Iterator[tuple[Field, str, _Known]]:
@@ -103,7 +105,7 @@ class AllowedValues:
     def id_of(self, described: Field, job: Job) -> int | str | None:
         """Return the id that stands for the job's name in that field; None if it is not known."""
         name, known = job.values.get(described.name), self._lists.get(self.key_of(described, job))
-        return known.ids.get(name) if known and isinstance(name, str) else None
+        return known.ids.get(composed(name)) if known and isinstance(name, str) else None
 
     def name_of(self, described: Field, job: Job, identity: object) -> str | None:
         """Return the name that an id stands for in that field of the job; None if it is not known."""
@@ -125,16 +127,17 @@ class AllowedValues:
 
     def _problem(self, described: Field, row: int, name: str, known: _Known) -> Problem:
         valid = [value.name for value in known.list.values]
-        close = nearest(name, valid)
+        close, look = suggestion(name, valid)
         shown = ", ".join(_short(one) for one in valid[:_NAMES_IN_A_REMEDY])
         shown += " ..." if len(valid) > _NAMES_IN_A_REMEDY else ""
         article = "an" if described.title[:1].lower() in "aeiou" else "a"
+        reason = f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts."
         return Problem(
             row=row,
             field=described.name,
             code="name-not-accepted",
             value=name,
-            reason=f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts.",
+            reason=f"{reason} {look}".rstrip(),
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
 

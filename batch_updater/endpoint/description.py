@@ -95,6 +95,8 @@ class Field:
     reported_id_as: str | None
     """Under which name the answer reports the id that stands for the name; None if it does not."""
     allowed: AllowedNames | None
+    is_identifier: bool = False
+    """Whether a text of it is a number or code that has to be exact to the character, rather than a name or prose."""
 
 
 @dataclass(frozen=True, slots=True)

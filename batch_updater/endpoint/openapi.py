@@ -11,7 +11,9 @@ What OpenAPI cannot say stands in extensions of the document:
   (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
   null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
   (false: the parameter does not say which record), `x-allowed-names` ({list, name, id, depends-on}: the list in an
-  error answer that holds the valid names);
+  error answer that holds the valid names), `x-identifier` (whether a text is an identifier, in which nothing invisible
+  may be; without it a text is one if it says which record, if its name or title ends with a word such as id, number,
+  code, key or reference, or if its description begins by calling it so);
 - on a 2xx answer of the update: `x-always-reported` (the properties that it holds in any case, where it leaves some of
   those that it describes out; an update is confirmed only by what is always reported, and by nothing that differs);
 - on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
@@ -47,6 +49,20 @@ _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNOREC
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED = ("oneOf", "anyOf", "allOf", "not", "if")
 _LARGEST_BYTES = 5_000_000
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_IDENTIFIERS = frozenset(
+    {
+        "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
+        "sku", "ean", "gtin", "isbn", "iban", "bic", "vin", "zip", "postcode", "phone", "telephone", "mobile", "fax",
+    }
+)  # fmt: skip
+"""Words with which names and titles of identifiers end."""
+_OTHER_NUMBERS = frozenset({"version", "release", "revision", "edition"})
+"""Words for what is numbered like 2.0."""
+_CALLED_IDENTIFIER = re.compile(
+    r"(?:[\w/'-]+ ){0,3}?(?:id|number|code|key|reference)\b(?! of\b)|(?:[\w/'-]+ ){0,5}?identifier\b", re.IGNORECASE
+)
+"""How a description begins that calls the field an identifier: "The number that the CRM gave the opportunity."."""
 _ISO_DATE = "%Y-%m-%d"
 
 
@@ -354,6 +370,9 @@ class _Document:
         kind, nullable = self._kind(schema)
         enum, null_in_enum = self._enum(schema, kind)
         self._told.update(filter(None, (_text(node.get("x-reported-as")), _text(node.get("x-reported-id-as")))))
+        allowed = self._allowed(node, schema.at)
+        selects_record = location is not Location.BODY and node.get("x-selects-record") is not False
+        is_free_text = kind is Kind.TEXT and not enum and allowed is None
         return Field(
             name=name,
             wire_name=wire_name,
@@ -369,10 +388,11 @@ class _Document:
             date_format=str(node.get("x-date-format") or _ISO_DATE),
             example=_example(node),
             default=_text(node.get("default")),
-            selects_record=location is not Location.BODY and node.get("x-selects-record") is not False,
+            selects_record=selects_record,
             reported_as=_reported_as(node, wire_name, answers),
             reported_id_as=_text(node.get("x-reported-id-as")),
-            allowed=self._allowed(node, schema.at),
+            allowed=allowed,
+            is_identifier=is_free_text and (selects_record or _is_called_identifier(node, name)),
         )
 
     def _kind(self, schema: _Found) -> tuple[Kind, bool]:
@@ -533,6 +553,19 @@ def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozens
         return statuses["2XX"]
     records = [promised for key, promised in statuses.items() if key != "DEFAULT" and promised is not None]
     return frozenset.intersection(*records) if records else None
+
+
+def _is_called_identifier(node: Node, name: str) -> bool:
+    """Whether a field's description says that it is an identifier, or else its name, title or first sentence does."""
+    if isinstance(stated := node.get("x-identifier"), bool):
+        return stated
+    for text in (name, str(node.get("title") or "")):
+        words = [word.lower() for word in _WORDS.findall(text)]
+        if not _OTHER_NUMBERS.isdisjoint(words):
+            return False
+        if words and (words[0] == "id" or words[-1] in _IDENTIFIERS):
+            return True
+    return _CALLED_IDENTIFIER.match(str(node.get("description") or "")) is not None
 
 
 def _reported_as(node: Node, wire_name: str, answers: _Answers) -> str | None:

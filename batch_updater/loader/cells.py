@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from batch_updater.endpoint.description import Field, Kind, Location
-from batch_updater.loader.dates import date_from_number, date_from_text, has_time_of_day
+from batch_updater.characters import composed, suggestion
+from batch_updater.endpoint.description import Field, Kind
+from batch_updater.loader.clear_marker import ClearMarker
+from batch_updater.loader.currencies import currency_in_header, currency_of
+from batch_updater.loader.dates import DateSettings, date_from_number, date_from_text, has_time_of_day
+from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, Value
-from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.config import InputSettings
-    from batch_updater.loader.notes import CellNote
 
 
 class Blank:
@@ -27,29 +31,51 @@ class Blank:
 
 BLANK: Final = Blank()
 _Converted: TypeAlias = "Value | Blank"
+_C = TypeVar("_C")
+_FromText: TypeAlias = "Callable[[str], Value]"
+_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta | ShownNumber], Value]"
 
-ERROR_LITERALS = frozenset(
-    {
-        "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!", "#CONNECT!",
-        "#BLOCKED!", "#UNKNOWN!", "#FIELD!", "#CALC!", "#BUSY!", "#EXTERNAL!", "#PYTHON!", "#TIMEOUT!",
-    }
-)  # fmt: skip
+_ERRORS = (
+    "#NULL! #DIV/0! #VALUE! #REF! #NAME? #NUM! #N/A #GETTING_DATA #SPILL! #CONNECT! #BLOCKED! #UNKNOWN! #FIELD! "
+    "#CALC! #BUSY! #EXTERNAL! #PYTHON! #TIMEOUT! "
+    # In German, French, Spanish, Italian, Portuguese, Dutch, Polish and Swedish.
+    "#NV #BEZUG! #WERT! #ZAHL! #\u00dcBERLAUF! #NUL! #VALEUR! #NOM? #NOMBRE! #\u00a1DIV/0! #\u00a1NULO! "
+    "#\u00a1VALOR! #\u00a1REF! #\u00a1NUM! #\u00bfNOMBRE? #N/D #NULLO! #VALORE! #RIF! #NOME? #NULO! #VALOR! "
+    "#N\u00daM! #WAARDE! #VERW! #NAAM? #GETAL! #N/B #ARG! #ADR! #NAZWA? #LICZBA! #SKIPPAT! #V\u00c4RDEFEL! "
+    "#REFERENS! #NAMN? #OGILTIGT! #SAKNAS!"
+)
+ERROR_LITERALS = frozenset(_ERRORS.split())
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _MOST_REMEMBERED = 256
 _DIGITS_KEPT = 15
 """How many digits of a number Excel keeps; the others it replaces by zeros."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_DIGITS = frozenset("0123456789")
 
 
-def converter(field: Field, settings: InputSettings, noted: list[CellNote]) -> Callable[[Cell], _Converted]:
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What is known about a column beyond its field."""
+
+    header: str = ""
+    """'' where there is none, as for a constant."""
+    is_verbatim: bool = False
+    """Whether its texts are records' own, so that they are taken as they are, probable or not."""
+    has_fractions: bool = False
+    """Whether some of its texts are numbers with a fraction, such as 4711.5."""
+
+
+_UNKNOWN: Final = ColumnFacts()
+
+
+def converter(
+    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts = _UNKNOWN
+) -> Callable[[Cell], _Converted]:
     """Return the function that turns a cell into the field's value, BLANK or a `Refusal`.
 
     It adds to `noted` what people should know of a cell that is sent all the same.
     """
-    from_text, from_other = _converters(field, settings)
-    judge = _judge(field)
-    from_characters = _from_characters(field, from_text, judge, settings.clear_marker.strip())
+    from_characters, from_other = _readers(field, settings, noted, column)
     # Names, types and dates repeat down a column: what they come to is worked out once.
     known: dict[str, _Converted] = {}
 
@@ -66,28 +92,67 @@ def converter(field: Field, settings: InputSettings, noted: list[CellNote]) -> C
             return BLANK
         if isinstance(cell, CellFault):
             raise _cell_fault(cell)
-        other = from_other(cell)
-        return other if judge is None else judge(other)
+        return from_other(cell)
 
     return convert
 
 
+def _readers(
+    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts
+) -> tuple[Callable[[str], _Converted], _FromOther]:
+    """Return how a cell of text is read, and how any other one that holds a value."""
+    marker, judge = ClearMarker(settings.clear_marker), _judge(field)
+    if field.kind is Kind.TEXT and not field.enum and not column.is_verbatim:
+        texts = TextReader(field, noted, marker, has_fractions=column.has_fractions)
+        from_characters = _from_characters(field, _judged(texts.read, judge), marker, explains=False)
+        return from_characters if judge else _plain_first(texts, from_characters), _judged(_text, judge)
+    from_text, from_other = _converters(field, settings, noted, column)
+    from_characters = _from_characters(field, _judged(from_text, judge), marker, explains=not column.is_verbatim)
+    return from_characters, _judged(from_other, judge)
+
+
+def _judged(read: Callable[[_C], Value], judge: Callable[[Value], Value] | None) -> Callable[[_C], Value]:
+    if judge is None:
+        return read
+
+    def judged(cell: _C) -> Value:
+        return judge(read(cell))
+
+    return judged
+
+
 def _from_characters(
-    field: Field, from_text: _FromText, judge: Callable[[Value], Value] | None, marker: str
+    field: Field, from_text: _FromText, marker: ClearMarker, *, explains: bool
 ) -> Callable[[str], _Converted]:
+    """Return how any text is read. `explains`: what is no value of the field is looked at for the likely cause."""
+
     def from_characters(cell: str) -> _Converted:
         text = cell.strip()
         if not text:
             return BLANK
-        if text == marker:
-            return _cleared(field, marker)
+        if text == marker.text:
+            return _cleared(field, marker.text)
         # One look at the first character spares nearly every cell the others.
         if text[0] in "#E[=":
             _refuse_what_is_no_value(text)
-        value = from_text(cell)
-        return value if judge is None else judge(value)
+        try:
+            return from_text(cell)
+        except Refusal:
+            if explains:
+                refuse_for_cause(field, cell, marker)
+            raise
 
     return from_characters
+
+
+def _plain_first(texts: TextReader, from_characters: Callable[[str], _Converted]) -> Callable[[str], _Converted]:
+    """Return the same function, faster for nearly every text."""
+    is_plain = texts.is_plain
+
+    def read(cell: str) -> _Converted:
+        return cell if is_plain(cell) else from_characters(cell)
+
+    return read
 
 
 def _refuse_what_is_no_value(text: str) -> None:
@@ -150,23 +215,47 @@ def _not_exact() -> Refusal:
     )
 
 
-_FromText: TypeAlias = "Callable[[str], Value]"
-_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta | ShownNumber], Value]"
-
-
-def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _FromOther]:
+def _converters(
+    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts
+) -> tuple[_FromText, _FromOther]:
     """Return how the field reads text that is not blank, and how it reads every other cell."""
     match field.kind:
         case Kind.INTEGER:
             return lambda text: integer_from_text(text, settings.decimal), _integer
         case Kind.DECIMAL:
-            return lambda text: decimal_from_text(text, settings.decimal), _decimal
+            return _amount_reader(field, settings.decimal, noted, column.header), _decimal
         case Kind.BOOLEAN:
             return _truth_from_text, _truth
         case Kind.DATE:
-            return lambda text: date_from_text(text, settings.date_order), _date
+            dates = DateSettings(settings.date_order, settings.two_digit_years)
+            return lambda text: date_from_text(text, dates), _date
         case Kind.TEXT:
-            return _text_reader(field), _text
+            return lambda text: as_written(field, text), _text
+
+
+def _amount_reader(field: Field, mark: str, noted: list[CellNote], header: str) -> _FromText:
+    """Return how an amount is read; one in another currency than its column, or than the first one, is noted."""
+    of_column = currency_in_header(header)
+    if not of_column[0]:
+        of_column = currency_in_header(f"{field.name} {field.title} {field.description}")
+    seen: list[tuple[str, frozenset[str]]] = [of_column] if of_column[0] else []
+
+    def read(text: str) -> Value:
+        value = decimal_from_text(text, mark)
+        if text[0] in _DIGITS and text[-1] in _DIGITS:  # as nearly always
+            return value
+        sign, currencies = currency_of(text)
+        if not sign:
+            return value
+        if not seen:
+            seen.append((sign, currencies))
+        elif not currencies & seen[0][1]:
+            where = "its column is in" if seen[0] is of_column else "another cell of the column has"
+            sentence = f"{shown(text, quoted=True)} names {sign}, but {where} {seen[0][0]}. The number alone is sent."
+            noted.append(CellNote(field.name, "other-currency", sentence))
+        return value
+
+    return read
 
 
 def _integer(cell: object) -> Value:
@@ -284,26 +373,6 @@ def _text(cell: object) -> Value:
     return digits
 
 
-def _text_reader(field: Field) -> _FromText:
-    in_path = field.location is Location.PATH
-
-    def read(text: str) -> Value:
-        # Nearly every text is printable, which is told faster than that it has no control character.
-        if not text.isprintable() and (found := _CONTROL.search(text)):
-            raise Refusal(
-                "control-character",
-                f"{shown(text, quoted=True)} holds the character U+{ord(found[0]):04X}, which cannot be seen or sent.",
-                "Type the text again.",
-            )
-        if in_path and (text in {".", ".."} or not text.isprintable()):
-            raise Refusal(
-                "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record.", "Type the record's own name."
-            )
-        return text
-
-    return read
-
-
 def _judge(field: Field) -> Callable[[Value], Value] | None:
     """Return what checks a value against the field's list and bounds, and gives the described spelling."""
     bounds = field.bounds
@@ -324,16 +393,16 @@ def _judge(field: Field) -> Callable[[Value], Value] | None:
 
 
 def _folded(value: Value) -> str:
-    return str(value).strip().casefold()
+    return composed(str(value)).strip().casefold()
 
 
 def _not_listed(field: Field, value: Value) -> Refusal:
     valid = [str(option) for option in field.enum]
-    close = nearest(str(value), valid)
+    close, look = suggestion(str(value), valid)
     listed = ", ".join(valid[:20]) + (" ..." if len(valid) > 20 else "")
     return Refusal(
         "not-one-of-the-values",
-        f"{shown(value, quoted=True)} is not a {field.title}.",
+        f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip(),
         f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}.",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -35,48 +36,79 @@ _NAMED = tuple(
     )
 )
 _WITH_TIME = re.compile(
-    r"(?P<day>.*[0-9])(?:[Tt]|,?\s+)"
-    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
+    # Oracle writes 25-MAR-26 12.00.00.000000 AM, Db2 2026-03-25-00.00.00.000000.
+    r"(?P<day>.*[0-9])(?:[Tt]|,?\s+|-(?=[0-9]{2}\.[0-9]{2}\.[0-9]{2}))"
+    r"(?P<hour>[0-9]{1,2})(?P<mark>[:.])(?P<minute>[0-9]{2})"
+    r"(?:(?P=mark)(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
 _MOST_CHARACTERS = 60
 _EARLIEST_YEAR = 1900
+_EXCELS_FIRST_YEAR = 1930
+"""First of the hundred years that Excel takes two digits for."""
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
 _TYPE_ISO = "Type it like 2025-12-31."
 
 
-def date_from_text(text: str, order: DateOrder | None) -> date:
-    """Return the date that a text that is not blank stands for; `order` settles what has two readings. Raises Refusal.
+@dataclass(frozen=True, slots=True)
+class DateSettings:
+    """What settles a date that has more than one reading."""
+
+    order: DateOrder | None = None
+    first_year: int | None = None
+    """First of the hundred years that two digits stand for; None: they leave the century open."""
+
+    def years(self, digits: str) -> tuple[int, ...]:
+        """Return the years that digits may stand for."""
+        year = int(digits.lstrip("'"))
+        if len(digits) == len("yyyy"):
+            return (year,)
+        if self.first_year is not None:
+            return (self.first_year + (year - self.first_year) % 100,)
+        return (2000 + year, 1900 + year)
+
+
+_UNSETTLED = DateSettings()
+
+
+def date_from_text(text: str, settings: DateSettings) -> date:
+    """Return the date that a text that is not blank stands for. Raises Refusal.
 
     Read are numbers with dashes, slashes or dots, with the year in four digits first or last, English names of months,
-    the right name of the weekday in front, and a time of day that is midnight; from the year 1900 on.
+    the right name of the weekday in front, and a time of day that is midnight; from the year 1900 on. `settings` settle
+    what has several readings.
     """
     bare = text.strip()
     if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(int(found[1]), int(found[3]), int(found[4]))):
         return value
     weekday, rest = _without_weekday(bare)
-    readings = _readings(_without_time(rest, bare))
+    day = _without_time(rest, bare, settings)
+    readings = _readings(day, settings)
     if readings is None:
         raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
     if not readings:
         raise _impossible(bare)
-    possible = {value for _, value in readings}
-    if len(possible) > 1 and order is not None:
-        possible = {value for asked, value in readings if asked in {order, None}} or possible
+    possible = _left_by(settings.order, readings)
     if len(possible) > 1:
-        raise _ambiguous(bare, [value for _, value in readings if value in possible])
-    value = possible.pop()
+        raise _ambiguous(bare, day, possible, settings)
+    value = possible[0]
     if weekday not in {None, value.weekday()}:
         raise _other_weekday(bare, value)
     return value
 
 
+def _left_by(order: DateOrder | None, readings: _Readings) -> list[date]:
+    """Return the different dates that an order of day and month leaves; all of them if it leaves none."""
+    asked = [value for asked, value in readings if asked is order] if order is not None else []
+    return list(dict.fromkeys(asked or [value for _, value in readings]))
+
+
 def order_shown_by(text: str) -> DateOrder | None:
     """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025."""
     found = _YEAR_LAST.fullmatch(text.strip())
-    if found is None or len(found[4]) != len("yyyy"):
+    if found is None:
         return None
-    orders = {order for order, _ in _numbered(found)}
+    orders = {order for order, _ in _numbered(found, _UNSETTLED)}
     return orders.pop() if len(orders) == 1 else None
 
 
@@ -121,7 +153,7 @@ def _other_weekday(bare: str, value: date) -> Refusal:
     )
 
 
-def _without_time(date_and_time: str, bare: str) -> str:
+def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
     """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC.
 
     `bare` is the whole text, for messages.
@@ -129,11 +161,12 @@ def _without_time(date_and_time: str, bare: str) -> str:
     found = _WITH_TIME.fullmatch(date_and_time) if len(date_and_time) <= _MOST_CHARACTERS else None
     if found is None:
         return date_and_time
-    readings = _readings(found["day"])
+    readings = _readings(found["day"], settings)
     if not readings:
         return date_and_time
     moment = _time_of(found)
-    day = readings[0][1] if len({value for _, value in readings}) == 1 else None
+    left = _left_by(settings.order, readings)
+    day = left[0] if len(left) == 1 else None
     if moment is None:
         return date_and_time
     if moment != time():
@@ -171,7 +204,7 @@ def _minutes_ahead_of_utc(zone: str | None) -> int:
     return -minutes if zone[0] == "-" else minutes
 
 
-def _readings(bare: str) -> _Readings | None:
+def _readings(bare: str, settings: DateSettings) -> _Readings | None:
     """Return the dates that a text without a time of day may stand for; None if it does not look like a date."""
     if len(bare) > _MOST_CHARACTERS:
         return None
@@ -179,18 +212,18 @@ def _readings(bare: str) -> _Readings | None:
         value = _date_of(int(found[1]), int(found[3]), int(found[4]))
         return [] if value is None else [(None, value)]
     if found := _YEAR_LAST.fullmatch(bare):
-        return _numbered(found)
+        return _numbered(found, settings)
     for pattern in _NAMED:
         if (found := pattern.fullmatch(bare)) and (month := _month(found["month"])):
-            values = [_date_of(year, month, int(found["day"])) for year in _years(found["year"])]
+            values = [_date_of(year, month, int(found["day"])) for year in settings.years(found["year"])]
             return [(None, value) for value in values if value is not None]
     return None
 
 
-def _numbered(found: re.Match[str]) -> _Readings:
+def _numbered(found: re.Match[str], settings: DateSettings) -> _Readings:
     first, second = int(found[1]), int(found[3])
     readings: _Readings = []
-    for year in _years(found[4]):
+    for year in settings.years(found[4]):
         for order, month, day in ((DateOrder.DMY, second, first), (DateOrder.MDY, first, second)):
             value = _date_of(year, month, day)
             if value is not None:
@@ -199,16 +232,10 @@ def _numbered(found: re.Match[str]) -> _Readings:
         # With two digits any of the numbers may be the year: 25-03-31.
         readings += [
             (None, value)
-            for year in _years(found[1])
+            for year in settings.years(found[1])
             if len(found[1]) == len("yy") and (value := _date_of(year, second, int(found[4])))
         ]
     return readings
-
-
-def _years(digits: str) -> tuple[int, ...]:
-    """Return the years that digits may stand for: two digits leave the century open."""
-    year = int(digits.lstrip("'"))
-    return (year,) if len(digits) == len("yyyy") else (2000 + year, 1900 + year)
 
 
 def _month(name: str) -> int | None:
@@ -235,21 +262,38 @@ def _impossible(bare: str) -> Refusal:
     )
 
 
-def _ambiguous(bare: str, readings: list[date]) -> Refusal:
-    distinct = list(dict.fromkeys(readings))
-    named = [_long(value) for value in distinct]
-    years = {value.year % 100 for value in distinct}
-    settled = len(distinct) == 2 and len({value.year for value in distinct}) == 1 and _YEAR_LAST.search(bare)
-    remedy = "Type it like 2025-12-31"
-    if settled:
-        remedy += ", or set input.date_order to DMY or MDY if the whole file is written so"
-    elif len({value.year for value in distinct}) > len(years):
+def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings) -> Refusal:
+    """Return why a date with several readings is refused, with the settings that would leave one of them."""
+    named = [_long(value) for value in possible]
+    order, century = _settled_by(day, settings)
+    remedy = _TYPE_ISO[:-1]
+    if len({value.year % 100 for value in possible}) < len({value.year for value in possible}):
         remedy += ", with all four digits of the year"
+    asked = ["input.date_order to DMY or MDY"] if order else []
+    if century:
+        asked.append("input.two_digit_years to the first year of the hundred (1930: from 1930 to 2029)")
+    if asked:
+        remedy += f", or set {' and '.join(asked)} if the whole file is written so"
     return Refusal(
-        AMBIGUOUS_DATE if settled else "ambiguous-day",
-        f"'{bare}' could be {', '.join(named[:-1])} or {named[-1]}.",
+        AMBIGUOUS_DATE if order and not century else "ambiguous-day",
+        f"{shown(bare, quoted=True)} could be {', '.join(named[:-1])} or {named[-1]}.",
         f"{remedy}.",
     )
+
+
+def _settled_by(day: str, settings: DateSettings) -> tuple[bool, bool]:
+    """Return whether naming the order, the century, or both would leave one reading; the fewest of them."""
+    orders = (DateOrder.DMY, DateOrder.MDY) if settings.order is None else ()
+    centuries = (_EXCELS_FIRST_YEAR,) if settings.first_year is None else ()
+    for order, first_year in (
+        *((settings.order, first_year) for first_year in centuries),
+        *((order, settings.first_year) for order in orders),
+        *((order, first_year) for order in orders for first_year in centuries),
+    ):
+        then = DateSettings(order, first_year)
+        if len(_left_by(order, _readings(day, then) or [])) == 1:
+            return order is not settings.order, first_year != settings.first_year
+    return False, False
 
 
 def _long(day: date) -> str:

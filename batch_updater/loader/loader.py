@@ -18,6 +18,7 @@ from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicat
 from batch_updater.loader.sheets.book import is_blank_row
 from batch_updater.loader.sheets.choice import Sheet, choose_sheet
 from batch_updater.loader.sheets.opening import open_source
+from batch_updater.loader.survey import Findings, survey
 from batch_updater.model import TEMPLATE_SHEET, TO_FIX, Job, column_letters
 from batch_updater.spelling import nearest
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.expected import Expected
     from batch_updater.loader.columns import HeaderRow
     from batch_updater.loader.readings import Reading
+    from batch_updater.loader.survey import Questions
     from batch_updater.model import Cell, Columns, Problem, Row, Value
 
 __all__ = ["JudgedRow", "Review", "Table", "open_table"]
@@ -117,7 +119,9 @@ class Table:
         self._header_row = header.number
         stated = header.width if sheet.source.book.rows_have_width else None
         self._width = Width(len(columns.headers), stated)
-        self._reader = RowReader(endpoint, columns, settings, constants, marked=sheet.marked)
+        self._reader = RowReader(
+            endpoint, columns, settings, constants, marked=sheet.marked, is_verbatim=expected is not None
+        )
         self._targets = Targets(endpoint)
         self._body = frozenset(field.name for field in endpoint.body_fields)
         self._in_order = settings.duplicates == "in_order"
@@ -183,9 +187,8 @@ class Table:
         """Go over all rows once. Raises InputError if the file turns out to be unreadable."""
         reviewer = self._reviewer()
         review = reviewer.review(self._readings())
-        if mixed := reviewer.mixed_marks():
-            # What 2.000 is can only be seen from the whole column, so the file is gone over once more.
-            self._reader.refuse_thousands(mixed)
+        if findings := self._findings(reviewer.questions):
+            self._reader.settle(findings)
             reviewer = self._reviewer()
             review = reviewer.review(self._readings())
         self._cell_notes = tuple(reviewer.notes.sentences(self.columns))
@@ -198,6 +201,18 @@ class Table:
             ready = (judged.job for judged in self.judged(review) if judged.job and judged.waits_for is None)
             return replace(review, first_job=next(ready))
         return review
+
+    def _findings(self, questions: Questions) -> Findings | None:
+        """Return what the whole file answers; None if that changes nothing."""
+        has_semicolons = self._reader.decimal_mark == "." and self._sheet.source.has_semicolons
+        marks_are_open = questions.other_mark or (questions.thousands and has_semicolons)
+        if marks_are_open or questions.point_zero or questions.unsure_totals:
+            numbers, mark = self._reader.number_columns, self._reader.decimal_mark
+            positions = self.columns.of_field
+            found = survey(self._readings(), questions, numbers, positions, mark, has_semicolons=has_semicolons)
+        else:
+            found = Findings(below_from=questions.below_from)
+        return None if found == Findings() else found
 
     def _reviewer(self) -> Reviewer:
         return Reviewer(self._targets, self.columns, self._reader, in_order=self._in_order)

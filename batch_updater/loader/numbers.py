@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from batch_updater.loader.currencies import AROUND_AN_AMOUNT
 from batch_updater.loader.refusal import Refusal, shown
-
-if TYPE_CHECKING:
-    from batch_updater.model import Problem
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""
@@ -29,15 +27,14 @@ _FULL_WIDTH: Final = {0xFF10 + digit: str(digit) for digit in range(10)} | {
     0x2212: "-",
 }  # fmt: skip
 """Full-width characters of East Asian keyboards, and the minus sign of typesetters, have one reading each."""
-_CURRENCY = r"(?:[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]|(?:CODES))"
-_CODES = (
-    "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
-    "MAD MXN MYR NGN NOK NZD OMR PEN PHP PKR PLN QAR RON RSD RUB SAR SEK SGD THB TND TRY TWD UAH USD UYU VND ZAR"
-)
+_PRICE_WITHOUT_CENTS = re.compile("(?<=[0-9])([.,])(?:-{1,2}|[\u2013\u2014])(?![0-9])")
+"""As prices are written in German, Dutch and Scandinavian: 500,- and 500.-- are 500, never less than nothing."""
+_MILLIONS_WITH_APOSTROPHE = re.compile("([1-9][0-9]{0,2})['\u2019]([0-9]{3}(?:,[0-9]{3})+\\.[0-9]*)")
+"""1'234,567.50, as in Mexico."""
 _ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
-        "CUR", _CURRENCY.replace("CODES", "|".join(_CODES.split()))
+        "CUR", AROUND_AN_AMOUNT
     ).replace("NUM", r"[0-9.,](?:.*[0-9.,])?")
 )
 """What may stand around the digits: a sign, brackets for a negative amount, a currency."""
@@ -82,7 +79,7 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
     _refuse_long(bare, "a number")
-    plain = bare.translate(_FULL_WIDTH)
+    plain = _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH))
     scientific = _SCIENTIFIC.fullmatch(plain)
     if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
         raise _damaged(bare)
@@ -92,7 +89,9 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
     sign, digits = _sign_and_digits(plain, bare)
     if exponent := _EXPONENT.fullmatch(_signless(digits, decimal_mark)):
         return Decimal(sign + format(Decimal(exponent[0]), "f"))
-    if grouped := _GROUPED_BY_BLANKS.match(digits):
+    if decimal_mark == "." and (millions := _MILLIONS_WITH_APOSTROPHE.fullmatch(digits)):
+        digits = ",".join(millions.groups())
+    elif grouped := _GROUPED_BY_BLANKS.match(digits):
         whole, rest = grouped[0], digits[grouped.end() :]
         if rest and not re.fullmatch(re.escape(decimal_mark) + "[0-9]*", rest):
             raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare, "a number")
@@ -105,18 +104,41 @@ def may_be_grouped(text: str, decimal_mark: str) -> bool:
     return _ONE_GROUP[decimal_mark].fullmatch(text) is not None
 
 
-def refuse_grouped(text: str, decimal_mark: str, evidence: Problem) -> None:
-    """Raise Refusal if a number may be a thousand: `evidence` is a cell with the other decimal mark."""
-    if not may_be_grouped(text, decimal_mark):
+def refuse_grouped(text: str, decimal_mark: str, evidence: str) -> None:
+    """Raise Refusal if a number may be a thousand with one of the two decimal marks.
+
+    `evidence`, a sentence without its full stop, says why `decimal_mark`, which is configured, does not settle it.
+    """
+    found = next((mark for mark in ".," if may_be_grouped(text, mark)), None)
+    if found is None:
         return
-    bare, other = text.strip(), "," if decimal_mark == "." else "."
-    grouped = bare.replace(decimal_mark, "")
+    bare, grouped = text.strip(), text.strip().replace(found, "")
+    # With the other mark configured, a thousand such as 2.000 would still have two readings.
+    settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != decimal_mark else ""
     raise Refusal(
         "ambiguous-number",
-        f"{shown(bare, quoted=True)} could be {grouped} or {bare.replace(decimal_mark, '.')}.",
-        f"Row {evidence.row:,} has {evidence.value} ({evidence.field}): if the whole file is written so, set "
-        f"input.decimal to {other!r}; else type {grouped}, or one digit more or less behind the {decimal_mark!r}.",
+        f"{shown(bare, quoted=True)} could be {grouped} or {bare.replace(found, '.')}.",
+        f"{evidence}: {settled}type {grouped}, or one digit more or less behind the {found!r}.",
     )
+
+
+def mark_shown_by(text: str) -> str | None:
+    """Return the decimal mark of a number that can be read with one only, as 200,50 and 1.234.567 can."""
+    if "." not in text and "," not in text:
+        return None
+    faults = {mark: _fault(text, mark) for mark in ".,"}
+    for mark, other in (".,", ",."):
+        if faults[mark] is None and faults[other] == OTHER_MARK:
+            return mark
+    return None
+
+
+def _fault(text: str, decimal_mark: str) -> str | None:
+    try:
+        decimal_from_text(text, decimal_mark)
+    except Refusal as refusal:
+        return refusal.code
+    return None
 
 
 def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
@@ -216,9 +238,17 @@ def _ungrouped(digits: str, bare: str, mark: str) -> str:
 
 
 def _is_grouped(digits: str, group: str, mark: str) -> bool:
-    """Whether a number has its digits in groups of three, or has no groups at all."""
+    """Whether a number has its digits in groups as some country writes them, or has no groups at all."""
     whole, _, fraction = digits.lstrip("-").partition(mark)
     first, *groups = whole.split(group)
     if group in fraction or mark in fraction or not first:
         return False
-    return not groups or (len(first) <= 3 and first != "0" and all(len(part) == 3 for part in groups))
+    if not groups:
+        return True
+    sizes = [len(part) for part in groups]
+    if len(first) <= 3 and first != "0" and set(sizes) == {3}:
+        return True
+    if group != "," or first.startswith("0") or (len(sizes) == 1 and not fraction):
+        return False
+    # 1,23,456 in India; 1,2345,6789 in China and Japan. A single group of four might be a fraction.
+    return (len(first) <= 2 and sizes == [2] * (len(sizes) - 1) + [3]) or (len(first) <= 4 and set(sizes) == {4})

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.endpoint.description import Kind
-from batch_updater.loader.cells import Blank, converter
+from batch_updater.loader.below import Below, BelowTable, below_problem
+from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.numbers import refuse_grouped
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.sheets.book import is_blank_row
+from batch_updater.loader.survey import RAGGED, Findings
 from batch_updater.model import NOT_EXACT_MARK, CellFault, Problem, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from batch_updater.config import InputSettings
-    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.loader.notes import CellNote
     from batch_updater.model import Cell, Columns, Value
 
@@ -36,6 +38,8 @@ class Reading(NamedTuple):
     problems: tuple[Problem, ...]
     notes: tuple[CellNote, ...] = ()
     """About cells that are sent as they are."""
+    below: Below | None = None
+    """What the row is, if it is no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +63,49 @@ class RowReader:
         constants: Mapping[str, Value],
         *,
         marked: bool,
+        is_verbatim: bool,
     ) -> None:
+        """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
         self._constants = constants
         self._marked = marked
         self._noted: list[CellNote] = []
         """Filled by the converters while they read a row."""
-        self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
-            (columns.of_field[field.name], field.name, converter(field, settings, self._noted))
-            for field in endpoint.fields
-            if field.name in columns.of_field
+        self._settings = settings
+        self._is_verbatim = is_verbatim
+        self._fields = tuple(
+            (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
         )
         self._headers = columns.headers
-        self._first = self._slots[0][0]
+        self._first = self._fields[0][0]
         self._required = {field.name: field for field in endpoint.fields if field.required}
         self._body = frozenset(field.name for field in endpoint.body_fields)
-        self.date_columns = tuple(
-            (position, name) for position, name, _ in self._slots if endpoint.field(name).kind is Kind.DATE
-        )
-        """Position and field of the columns that hold dates."""
-        self.decimal_columns = tuple(
-            (position, name) for position, name, _ in self._slots if endpoint.field(name).kind is Kind.DECIMAL
-        )
-        """The same of those that hold decimals."""
+        self.date_columns = self._of_kinds(Kind.DATE)
+        """Field and position of the columns that hold dates."""
+        self.number_columns = self._of_kinds(Kind.DECIMAL, Kind.INTEGER)
+        """The same of those that hold numbers."""
         self.decimal_mark = settings.decimal
+        self._below = BelowTable(endpoint, columns)
+        self._below_from: int | None = None
+        self.settle(Findings())
 
-    def refuse_thousands(self, mixed: Mapping[str, Problem]) -> None:
-        """From now on refuse numbers of these fields that may be thousands; each with a cell that shows it."""
+    def _of_kinds(self, *kinds: Kind) -> dict[str, int]:
+        return {field.name: position for position, field in self._fields if field.kind in kinds}
 
-        def strict(name: str, convert: Callable[[Cell], Value | Blank]) -> Callable[[Cell], Value | Blank]:
-            def converted(cell: Cell) -> Value | Blank:
-                if isinstance(cell, str):
-                    refuse_grouped(cell, self.decimal_mark, mixed[name])
-                return convert(cell)
-
-            return converted
-
-        self._slots = tuple(
-            (position, name, strict(name, convert) if name in mixed else convert)
-            for position, name, convert in self._slots
+    def settle(self, findings: Findings) -> None:
+        """From now on read the cells as the whole file shows them to be meant."""
+        self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
+            (position, field.name, self._converter(field, position, findings)) for position, field in self._fields
         )
+        self._below_from = findings.below_from
+
+    def _converter(self, field: Field, position: int, findings: Findings) -> Callable[[Cell], Value | Blank]:
+        evidence = findings.marks.get(field.name)
+        settings, configured = self._settings, self._settings.decimal
+        if evidence and evidence.decides:
+            settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
+        facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions)
+        convert = converter(field, settings, self._noted, facts)
+        return convert if evidence is None else _strict(convert, configured, evidence.sentence)
 
     def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
         """Return what a row that is not blank says.
@@ -106,15 +114,33 @@ class RowReader:
         """
         if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
             row = Row(number, _as_ragged(cells, carried, width.stated))
-            return Reading(row, {}, (_ragged(row.number, _count(cells), width.headers),))
+            fault = _ragged(row.number, _count(cells), width.headers)
+            values = self._read(Row(number, _padded(cells, carried))).values
+            return self._if_record(Reading(row, {}, (fault,)), cells, values)
         if len(cells) < carried:
-            cells = (*cells, *[None] * (carried - len(cells)))
+            cells = _padded(cells, carried)
         row = Row(number, tuple(cells[:carried]))
         if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
             return Reading(row, {}, (_ragged(row.number, None, width.headers),))
         if row.cells[self._first] == self._headers[self._first] and self._repeats_headers(row):
             return Reading(row, {}, (_repeated_headers(row.number),))
-        return self._read(row)
+        reading = self._read(row)
+        return reading if not reading.problems else self._if_record(reading, cells, reading.values)
+
+    def _if_record(self, reading: Reading, cells: Sequence[Cell], values: Mapping[str, Value]) -> Reading:
+        """Return the reading of a row with problems; if the row is no record, with that as its only problem.
+
+        `values` are those of the cells without a problem, wherever they belong.
+        """
+        row = reading.row
+        below = self._below.kind_of(cells, {name: values[name] for _, name, _ in self._slots if name in values})
+        if below is None:
+            return reading
+        if below is not Below.TOTALS and (self._below_from is None or row.number < self._below_from):
+            return reading._replace(below=below)
+        if len(cells) <= len(row.cells):  # its length does not matter any more
+            row = Row(row.number, _padded(cells, len(row.cells)))
+        return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
 
     def _repeats_headers(self, row: Row) -> bool:
         """Whether the row's mapped cells are their own headers, as where several exports were put together."""
@@ -160,6 +186,23 @@ class RowReader:
             )
 
 
+def _strict(
+    convert: Callable[[Cell], Value | Blank], configured: str, evidence: str
+) -> Callable[[Cell], Value | Blank]:
+    """Return the same function, which refuses numbers that may be thousands."""
+
+    def converted(cell: Cell) -> Value | Blank:
+        if isinstance(cell, str):
+            refuse_grouped(cell, configured, evidence)
+        return convert(cell)
+
+    return converted
+
+
+def _padded(cells: Sequence[Cell], width: int) -> tuple[Cell, ...]:
+    return (*cells, *[None] * (width - len(cells)))
+
+
 def _count(cells: Sequence[Cell]) -> int:
     """Return how many cells a row has, blank ones at its end left out."""
     count = len(cells)
@@ -177,11 +220,12 @@ def _ragged(row: int, found: int | None, expected: int) -> Problem:
     """Return the problem of a row of the wrong length; `found` is None where its length is not known any more."""
     sentence = "The row did not have as many cells as the header row"
     if found is not None:
-        sentence = f"The row has {found:,} cells, but the header row has {expected:,}"
+        cells = "1 cell" if found == 1 else f"{found:,} cells"
+        sentence = f"The row has {cells}, but the header row has {expected:,}"
     return Problem(
         row,
         None,
-        "ragged-row",
+        RAGGED,
         "",
         f"{sentence}: its values may stand in the wrong columns.",
         "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks.",

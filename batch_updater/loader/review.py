@@ -6,12 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from batch_updater.loader.below import Below
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
 from batch_updater.loader.duplicates import TargetIndex, Targets
 from batch_updater.loader.notes import NoteCollector
 from batch_updater.loader.numbers import OTHER_MARK, may_be_grouped
 from batch_updater.loader.refusal import shown
-from batch_updater.model import Columns, Job, Problem
+from batch_updater.loader.survey import Questions
+from batch_updater.loader.texts import POINT_ZERO
+from batch_updater.model import Columns, Job, Problem, Row
 from batch_updater.summary import Cause
 
 if TYPE_CHECKING:
@@ -97,14 +100,13 @@ class Reviewer:
     def __init__(self, targets: Targets, columns: Columns, reader: RowReader, *, in_order: bool) -> None:
         self._targets = targets
         self._columns = columns
-        self._date_columns = reader.date_columns
+        self._date_columns = reader.date_columns.items()
         self._decimal_mark = reader.decimal_mark
-        self._decimal_columns = dict(reader.decimal_columns)
-        """Those in which no number yet may be a thousand."""
-        self._thousands: set[str] = set()
-        """The other decimal fields."""
-        self._other_mark: Problem | None = None
-        """The first cell that is written with the other decimal mark."""
+        self._number_columns = list(reader.number_columns.values())
+        """Positions; emptied once a number is found that may be a thousand."""
+        self.questions = Questions()
+        """What only the whole file can answer."""
+        self._last_row = 0
         self._in_order = in_order
         self._index = TargetIndex()
         # Which fields a good row sends, and which of them it clears; kept instead of the row, since later rows may turn
@@ -151,13 +153,6 @@ class Reviewer:
             self._in_doubt,
         )
 
-    def mixed_marks(self) -> Mapping[str, Problem]:
-        """Return the decimal fields in which some numbers may be thousands, and a cell of the file that shows it.
-
-        A file is mostly written by one program, so a cell of any column tells about all of them.
-        """
-        return dict.fromkeys(self._thousands, self._other_mark) if self._other_mark else {}
-
     def _add(self, reading: Reading) -> None:
         row, values = reading.row, reading.values
         self._numbers.add(row.number)
@@ -175,24 +170,50 @@ class Reviewer:
                 self._first_job = Job(row.number, target, values)
         if target is not None:
             self._index.add(target, row.number, shape)
-        for position, name in self._date_columns:
+        self._look_at_cells(row)
+        if reading.problems:
+            self._note_end(row.number, reading.below)
+        elif self.questions.below_from is not None:
+            self.questions.below_from, self.questions.unsure_totals = None, False
+        self._last_row = row.number
+
+    def _look_at_cells(self, row: Row) -> None:
+        """Note what the cells show of the whole file: the order of dates, and that numbers may be thousands."""
+        for name, position in self._date_columns:
             cell = row.cells[position]
             if isinstance(cell, str) and (order := order_shown_by(cell)):
                 found = self._evidence.setdefault(name, {})
                 found.setdefault(order, Evidence(order, row.number, shown(cell.strip())))
-        for position in [
-            position
-            for position in self._decimal_columns
-            if isinstance(cell := row.cells[position], str) and may_be_grouped(cell, self._decimal_mark)
-        ]:
-            self._thousands.add(self._decimal_columns.pop(position))
+        mark = self._decimal_mark
+        for position in self._number_columns:
+            cell = row.cells[position]
+            # Three digits behind the mark are the last, or something else than a digit is.
+            if (
+                isinstance(cell, str)
+                and (cell[-4:-3] == mark or not cell[-1:].isdigit())
+                and may_be_grouped(cell, mark)
+            ):
+                self.questions.thousands = True
+                self._number_columns.clear()
+                break
+
+    def _note_end(self, row: int, below: Below | None) -> None:
+        """Keep track of the rows at the end of those seen so far that are no records."""
+        questions, has_gap = self.questions, row > self._last_row + 1
+        if below is None:
+            questions.below_from, questions.unsure_totals = None, False
+            return
+        if questions.below_from is None and (below is not Below.PERHAPS_REMARK or has_gap):
+            questions.below_from = row
+        questions.unsure_totals |= below is Below.PERHAPS_TOTALS
 
     def _count_problems(self, problems: Iterable[Problem]) -> None:
         for cause, problem in {problem.cause: problem for problem in problems}.items():
             self._cause_counts[cause] += 1
             self._examples.setdefault(cause, problem)
-            if problem.code == OTHER_MARK and self._other_mark is None:
-                self._other_mark = problem
+            self.questions.other_mark |= problem.code == OTHER_MARK
+            if problem.code == POINT_ZERO and problem.field:
+                self.questions.point_zero.add(problem.field)
 
     def _shape_of(self, values: Mapping[str, Value]) -> int:
         cleared = tuple(name for name, value in values.items() if value is None) if None in values.values() else ()

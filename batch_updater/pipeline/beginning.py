@@ -194,7 +194,7 @@ def folder_faults(folder: Path) -> Iterator[None]:
 def _identity(opened: Opened) -> Identity:
     columns, settings = opened.table.columns, opened.config.input
     reading = settings.model_dump(
-        mode="json", include={"header_row", "encoding", "date_order", "decimal", "clear_marker"}
+        mode="json", include={"header_row", "encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
     )
     described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
     return Identity(

@@ -94,3 +94,37 @@ def test_lists_survive_being_written_down() -> None:
     rebuilt = AllowedValues.of(ENDPOINT, known.lists)
     assert rebuilt.lists == known.lists
     assert rebuilt.id_of(ENDPOINT.field("StageName"), job(StageName="Proposal")) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("\u0420roposal", "character 1 is U+0420 (CYRILLIC CAPITAL LETTER ER), not P"),
+        ("Proposa1", "character 8 is U+0031 (DIGIT ONE), not l"),
+        ("\uff30roposal", "character 1 is U+FF30 (FULLWIDTH LATIN CAPITAL LETTER P), not P"),
+        ("Pro\u00adposal", "character 4 is U+00AD (SOFT HYPHEN)"),
+        ("\u039f\u03c1\u03b5n", "character 1 is U+039F (GREEK CAPITAL LETTER OMICRON), not O"),
+    ],
+)
+def test_a_name_that_only_looks_like_a_valid_one_is_told_in_what_it_differs(name: str, said: str) -> None:
+    """A person cannot see the difference, so the message names the characters."""
+    answer = {"AvailableStages": [{"StageID": 3, "StageName": "Proposal"}, {"StageID": 4, "StageName": "Open"}]}
+    (problem,) = NOTHING.learn(job(), answer).judge(job(StageName=name))
+    assert said in problem.reason
+    assert problem.remedy in {"Did you mean 'Proposal'?", "Did you mean 'Open'?"}
+
+
+def test_an_ordinary_slip_is_not_called_another_character() -> None:
+    """A letter too few, or one with an accent, can be seen."""
+    for name in ("Propsal", "Propos\u00e1l", "Proposals"):
+        (problem,) = NOTHING.learn(job(), ANSWER).judge(job(StageName=name))
+        assert "other characters" not in problem.reason
+
+
+def test_composition_makes_no_difference_between_names() -> None:
+    """A name is the same whether its accents are characters of their own or not, on either side."""
+    for listed, asked in (("Gepru\u0308ft", "Gepr\u00fcft"), ("Gepr\u00fcft", "Gepru\u0308ft")):
+        known = NOTHING.learn(job(), {"AvailableStages": [{"StageID": 7, "StageName": listed}]})
+        assert not known.judge(job(StageName=asked))
+        assert not known.blame(job(StageName=asked))
+        assert known.id_of(ENDPOINT.field("StageName"), job(StageName=asked)) == 7

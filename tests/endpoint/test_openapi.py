@@ -252,3 +252,37 @@ def test_a_description_that_is_not_there_is_named(reference: str) -> None:
     """A misspelt built-in name or a missing file says what was looked for."""
     with pytest.raises(EndpointError, match=reference.partition("#")[0]):
         load_endpoint(reference)
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_identifier"),
+    [
+        ({"title": "CRM number"}, True),
+        ({"title": "country code"}, True),
+        ({"x-field-name": "externalId"}, True),
+        ({"x-field-name": "phone"}, True),
+        ({"description": "The number that the CRM gave the opportunity."}, True),
+        ({"description": "External CRM opportunity identifier"}, True),
+        ({"title": "name", "x-identifier": True}, True),
+        ({"title": "CRM number", "x-identifier": False}, False),
+        ({"title": "name", "description": "What the opportunity is called."}, False),
+        ({"title": "code name"}, False),
+        ({"title": "version number"}, False),
+        ({"description": "A remark; the number of characters is limited."}, False),
+        ({"title": "type code", "enum": ["a", "b"]}, False),
+        ({"title": "stage code", "x-allowed-names": {"list": "Stages", "name": "Name"}}, False),
+    ],
+)
+def test_what_an_identifier_is_called_tells_it(
+    load: Callable[..., Endpoint], schema: dict[str, Any], is_identifier: bool
+) -> None:
+    """A text is an identifier if its name, title or description says so, and x-identifier has the last word."""
+    fields = load(document(requestBody=body(type="string", **schema))).body_fields
+    assert [field.is_identifier for field in fields] == [is_identifier]
+
+
+def test_a_text_that_says_which_record_is_an_identifier(load: Callable[..., Endpoint]) -> None:
+    """The record's own name in the path has to be exact to the character; a number needs no such rule."""
+    parameter = {"name": "thing", "in": "path", "required": True, "schema": {"type": "string"}}
+    assert load(document(parameters=[parameter])).field("thing").is_identifier
+    assert not load(document()).field("thing").is_identifier

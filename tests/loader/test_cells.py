@@ -38,10 +38,9 @@ def test_a_blank_cell_has_no_value(field: Field) -> None:
 
 
 def test_the_clear_marker_clears_what_may_be_cleared() -> None:
-    """The marker sends null; where null is not described it is a problem, and other spellings are plain text."""
+    """The marker sends null; where null is not described it is a problem."""
     assert read(AMOUNT, " #CLEAR ") is None
     assert code(ITEM, "#CLEAR") == "cannot-be-cleared"
-    assert read(TEXT, "#clear") == "#clear"
 
 
 @pytest.mark.parametrize("literal", sorted(ERROR_LITERALS))

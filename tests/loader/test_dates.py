@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.config import DateOrder
-from batch_updater.loader.dates import date_from_number, date_from_text, order_shown_by
+from batch_updater.loader.dates import DateSettings, date_from_number, date_from_text, order_shown_by
 from batch_updater.loader.refusal import Refusal
 
 
@@ -28,7 +28,7 @@ from batch_updater.loader.refusal import Refusal
 )  # fmt: skip
 def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, day: date) -> None:
     """A text is a date if it can be only that one, or if the setting leaves only that one."""
-    assert date_from_text(text, order) == day
+    assert date_from_text(text, DateSettings(order)) == day
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,27 @@ def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, da
 def test_dates_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
     """No date is guessed."""
     with pytest.raises(Refusal) as refused:
-        date_from_text(text, None)
+        date_from_text(text, DateSettings())
     assert refused.value.code == code
 
 
 def test_an_ambiguous_date_names_both_days() -> None:
     """Whoever reads the message can choose between the two days."""
     with pytest.raises(Refusal, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
-        date_from_text("03/04/2025", None)
+        date_from_text("03/04/2025", DateSettings())
 
 
 def test_a_year_of_two_digits_names_every_day_that_it_may_be() -> None:
     """With two digits any of the three numbers may be the year, of this century or the last."""
     with pytest.raises(Refusal, match=r"31 March 2025 or 31 March 1925\.") as refused:
-        date_from_text("25-03-31", None)
+        date_from_text("25-03-31", DateSettings())
     assert "could be 25 March 2031, 25 March 1931, " in refused.value.reason
 
 
 def test_a_date_on_another_weekday_names_the_right_one() -> None:
     """One of the two is wrong, and nobody but the person who wrote it knows which."""
     with pytest.raises(Refusal, match=r"names two days: 3 April 2025 is a Thursday\."):
-        date_from_text("Friday, 3 April 2025", None)
+        date_from_text("Friday, 3 April 2025", DateSettings())
 
 
 def test_excels_own_number_of_a_day_is_no_date_but_the_day_is_named() -> None:
@@ -79,9 +79,9 @@ def test_excels_own_number_of_a_day_is_no_date_but_the_day_is_named() -> None:
 @given(st.dates(min_value=date(1900, 1, 1)))
 def test_every_day_survives_in_iso_form_and_shows_its_order_if_it_can(day: date) -> None:
     """ISO needs no setting; a day after the 12th shows in which order it was written."""
-    assert date_from_text(day.isoformat(), None) == day
+    assert date_from_text(day.isoformat(), DateSettings()) == day
     text = f"{day.day:02d}/{day.month:02d}/{day.year:04d}"
-    assert date_from_text(text, DateOrder.DMY) == day
+    assert date_from_text(text, DateSettings(DateOrder.DMY)) == day
     assert order_shown_by(text) == (DateOrder.DMY if day.day > 12 else None)
 
 
@@ -89,7 +89,7 @@ def test_every_day_survives_in_iso_form_and_shows_its_order_if_it_can(day: date)
 def test_any_text_is_a_date_or_is_refused(text: str) -> None:
     """No text makes the reading of dates fail in another way."""
     with contextlib.suppress(Refusal):
-        assert date_from_text(text, None).year >= 1900
+        assert date_from_text(text, DateSettings()).year >= 1900
 
 
 @pytest.mark.parametrize("text", ["03/04/2025 00:00 +02:00", "25/03/2025 00:00 +02:00", "2025-03-25T00:00:00.0000001"])
@@ -97,5 +97,5 @@ def test_any_text_is_a_date_or_is_refused(text: str) -> None:
 def test_what_may_be_another_day_is_refused_whatever_the_order(text: str, order: DateOrder | None) -> None:
     """The order of day and month says nothing about zones, and a moment after midnight is not midnight."""
     with pytest.raises(Refusal) as raised:
-        date_from_text(text, order)
+        date_from_text(text, DateSettings(order))
     assert raised.value.code in {"ambiguous-day", "has-time-of-day"}

@@ -44,10 +44,10 @@ ROW = st.tuples(
 )
 
 
-def write_csv(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
+def write_csv(path: Path, rows: Sequence[Sequence[Cell]], headers: Sequence[str] = HEADERS) -> Path:
     path = path / "a.csv"
     shown = [[text_of(cell) for cell in row] for row in rows]
-    path.write_text(csv_text([HEADERS, *shown]), encoding="utf-8", newline="")
+    path.write_text(csv_text([headers, *shown]), encoding="utf-8", newline="")
     return path
 
 
@@ -57,11 +57,11 @@ def text_of(cell: Cell) -> str:
     return "" if cell is None else format(cell, "f") if isinstance(cell, Decimal) else str(cell)
 
 
-def write_openpyxl(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
+def write_openpyxl(path: Path, rows: Sequence[Sequence[Cell]], headers: Sequence[str] = HEADERS) -> Path:
     path = path / "a.xlsx"
     book = openpyxl.Workbook()
     sheet = book.worksheets[0]
-    for number, row in enumerate([HEADERS, *rows], 1):
+    for number, row in enumerate([headers, *rows], 1):
         for column, cell in enumerate(row, 1):
             made = sheet.cell(number, column, openpyxl_escaped(cell) if isinstance(cell, str) else cell)  # type: ignore[arg-type]
             if isinstance(cell, str):
@@ -75,11 +75,11 @@ def openpyxl_escaped(text: str) -> str:
     return text.replace("_x", "_x005F_x")
 
 
-def write_xlsxwriter(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
+def write_xlsxwriter(path: Path, rows: Sequence[Sequence[Cell]], headers: Sequence[str] = HEADERS) -> Path:
     path = path / "b.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
         sheet, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
-        for number, row in enumerate([HEADERS, *rows]):
+        for number, row in enumerate([headers, *rows]):
             for column, cell in enumerate(row):
                 if isinstance(cell, str):
                     sheet.write_string(number, column, cell)
@@ -90,12 +90,12 @@ def write_xlsxwriter(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
     return path
 
 
-def write_xls(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
+def write_xls(path: Path, rows: Sequence[Sequence[Cell]], headers: Sequence[str] = HEADERS) -> Path:
     path = path / "a.xls"
     book, day = xlwt.Workbook(encoding="utf-8"), xlwt.XFStyle()
     day.num_format_str = "yyyy-mm-dd"
     sheet = book.add_sheet("S")
-    for number, row in enumerate([HEADERS, *rows]):
+    for number, row in enumerate([headers, *rows]):
         for column, cell in enumerate(row):
             if isinstance(cell, date):
                 # xlwt's own conversion is a day off before March 1900 only.
@@ -106,9 +106,9 @@ def write_xls(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
     return path
 
 
-def write_ods(path: Path, rows: Sequence[Sequence[Cell]]) -> Path:
+def write_ods(path: Path, rows: Sequence[Sequence[Cell]], headers: Sequence[str] = HEADERS) -> Path:
     lines = "".join(
-        f"<table:table-row>{''.join(map(ods_cell, row))}</table:table-row>" for row in (list(HEADERS), *rows)
+        f"<table:table-row>{''.join(map(ods_cell, row))}</table:table-row>" for row in (list(headers), *rows)
     )
     return write_package(path / "a.ods", opendocument_parts(lines))
 

@@ -37,6 +37,11 @@ SAVED = {
     5: {"itemId": "3", "label": "  blanks  ", "amountDue": "-5", "count": "123456789"},
 }
 SAVED_PROBLEMS = {("A6", "not-a-number"), ("C6", "not-a-number"), ("D6", "not-a-whole-number"), ("E6", "not-a-date")}
+SAVED_NOTES = ("label (B5): '  blanks  ' has blanks around it, which are sent with it.",)
+FOR_NOTHING = (
+    "is what programs write where there is no value. It is sent as it is. Leave the cell blank to keep the field as it "
+    "is, or type #CLEAR to empty it."
+)
 ASK = "Ask for the file again"
 
 TABLE: dict[str, Gives | Refused] = {
@@ -45,7 +50,12 @@ TABLE: dict[str, Gives | Refused] = {
     "utf16.csv": Gives({2: {"itemId": "1", "label": "Zoë", "amountDue": "5"}}),
     "utf16-without-bom.csv": Refused("neither a workbook nor a text file", "UTF-16"),
     "windows-1252.csv": Refused("line 3 holds the byte EB (in windows-1252 it would be 'ë')", "input.encoding"),
-    "semicolons.csv": Gives({}, {("C2", "other-decimal-mark"), ("C3", "other-decimal-mark")}),
+    "semicolons.csv": Gives(
+        {
+            2: {"itemId": "1", "label": "a,b", "amountDue": "5.25"},
+            3: {"itemId": "2", "label": "c", "amountDue": "1000.5"},
+        },
+    ),
     "tabs.tsv": Gives({2: {"itemId": "1", "label": "a, b", "amountDue": "5"}}),
     "bars.txt": Gives({2: FIVE}),
     "sep-line.csv": Gives({2: FIVE}, {("A3", "not-a-number")}),
@@ -64,7 +74,7 @@ TABLE: dict[str, Gives | Refused] = {
     "quoted-line-breaks.csv": Gives({2: {"itemId": "1", "label": "one\ntwo"}}, {("A3", "not-a-number")}),
     "titles-above-the-header.csv": Refused("Row 1 of", "Set input.header_row to 3"),
     "repeated-headers.csv": Gives({2: A1, 4: {"itemId": "2", "label": "b"}}, {("row 3", "repeated-headers")}),
-    "total-row.csv": Gives({2: FIVE, 3: {"itemId": "2", "label": "b", "amountDue": "6"}}, {("A4", "missing")}),
+    "total-row.csv": Gives({2: FIVE, 3: {"itemId": "2", "label": "b", "amountDue": "6"}}, {("row 4", "totals-row")}),
     "odd-headers.csv": Gives({2: FIVE}),
     "doubled-headers.csv": Refused("label has more than one column: B1 ('label') and C1 ('label')", '"label": null'),
     "doubled-unknown-headers.csv": Gives({2: A1}, notes=("Not sent: columns 'Note', 'Note'.",)),
@@ -75,6 +85,7 @@ TABLE: dict[str, Gives | Refused] = {
             8: {"itemId": "7", "label": "n/a"}, 9: {"itemId": "8", "label": "-"},
         },
         {("B7", "error-cell")},
+        (f"label (B3, B4, B6 and 1 more): 'null' {FOR_NOTHING}",),
     ),
     "zeros-in-front.csv": Gives({2: {"itemId": "123", "label": "00123", "count": "7"}}),
     "digits-beyond-a-double.csv": Gives(
@@ -92,6 +103,7 @@ TABLE: dict[str, Gives | Refused] = {
             4: {"itemId": "3", "label": "+1"}, 5: {"itemId": "4", "label": "\t=1"},
         },
         {("A6", "not-a-number")},
+        ("label (B5): '\\t=1' has blanks around it, which are sent with it.",),
     ),
     # Workbooks.
     "cells-of-every-kind.xlsx": Gives(
@@ -111,6 +123,7 @@ TABLE: dict[str, Gives | Refused] = {
             ("C11", "not-a-number"), ("E11", "not-a-date"), ("A12", "may-be-damaged"), ("D17", "not-a-whole-number"),
             ("E17", "not-a-date"), ("A18", "not-a-number"), ("B19", "not-text"),
         },
+        ("label (B16): '  x  ' has blanks around it, which are sent with it.",),
     ),
     "days-since-1904.xlsx": Gives({2: {**A1, "dueDay": "2025-01-01"}}),
     "merged-cells.xlsx": Gives({2: FIVE}, {("B3", "merged-cell"), ("B4", "merged-cell"), ("C5", "merged-cell")}),
@@ -193,11 +206,11 @@ TABLE: dict[str, Gives | Refused] = {
     "report.csv": Refused("but is a PDF document", "save it as"),
     "~$open.xlsx": Refused("the note that Excel keeps beside one that is open", "without ~$"),
     # The same workbook, saved by LibreOffice in each format; a CSV file holds what the cells show.
-    "saved-by-libreoffice.xlsx": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}),
-    "saved-by-libreoffice.xls": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}),
-    "saved-by-libreoffice.ods": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}),
+    "saved-by-libreoffice.xlsx": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}, SAVED_NOTES),
+    "saved-by-libreoffice.xls": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}, SAVED_NOTES),
+    "saved-by-libreoffice.ods": Gives(SAVED, {*SAVED_PROBLEMS, ("B7", "shown-otherwise")}, SAVED_NOTES),
     "saved-by-libreoffice.csv": Gives(
-        {**SAVED, 7: {"itemId": "4", "label": "00123", "amountDue": "5"}}, SAVED_PROBLEMS
+        {**SAVED, 7: {"itemId": "4", "label": "00123", "amountDue": "5"}}, SAVED_PROBLEMS, SAVED_NOTES
     ),
 }  # fmt: skip
 

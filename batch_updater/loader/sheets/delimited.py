@@ -54,6 +54,11 @@ class DelimitedBook:
             except UnicodeError as error:
                 raise self._undecodable() from error
 
+    @property
+    def delimiter(self) -> str:
+        """What separates the columns."""
+        return self._delimiter
+
     def close(self) -> None:
         """Do nothing: the file is not held open."""
 

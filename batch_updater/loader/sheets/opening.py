@@ -104,6 +104,11 @@ class Source:
         with _faults_named(self.name):
             return self.book.notes
 
+    @property
+    def has_semicolons(self) -> bool:
+        """Whether it is text whose columns are separated by semicolons, as where the decimal mark is a comma."""
+        return isinstance(self.book, DelimitedBook) and self.book.delimiter == ";"
+
     def layout(self, sheet: int) -> Layout:
         """Return what the sheet at that position of `sheets` says beside its rows. Raises InputError."""
         with _faults_named(self.name, self.book.sheets[sheet].name):

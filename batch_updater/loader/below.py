@@ -1,0 +1,128 @@
+"""Rows that are no records: remarks below the table, and totals."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.refusal import shown
+from batch_updater.model import CellFault, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Cell, Columns, Value
+
+_MOST_CELLS = 4
+"""Of a remark; and never more than half as many as there are headers."""
+_SHORTEST_WORD = 3
+_TOTAL = re.compile(
+    r"[\s\u03a3\u2211*]*(?:(?:grand|sub|overall|final|running)[ -]?total|totals?|sums?|summe|gesamt|"
+    r"gesamt(?:summe|betrag|ergebnis)|zwischensumme|endsumme|insgesamt|total(?:e|es)?(?: g\u00e9n\u00e9ral)?|"
+    r"sous-total|somme|suma|totaal|subtotaal|celkem|razem|toplam|yhteens\u00e4|i alt|\u0438\u0442\u043e\u0433\u043e|"
+    r"\u0432\u0441\u0435\u0433\u043e|\u5408\u8ba1|\u5408\u8a08|\u5c0f\u8ba1|\u5c0f\u8a08|\u603b\u8ba1|\u7dcf\u8a08)s?\b",
+    re.IGNORECASE,
+)
+"""How totals are called, at the beginning of a text."""
+_ONLY_SIGNS = re.compile(r"[\s\u03a3\u2211*:=_.-]*")
+_REMARK = re.compile(
+    r"\W*(?:generated|printed|created|exported|extracted|downloaded|prepared|produced|copyright|\(c\)|\u00a9|"
+    r"confidential|internal use|source|page \d|report\b|filter|end of|eof\b|as of|notes?\b|legend|run (?:date|by|on)|"
+    r"last (?:updated|refresh)|records?:|rows?:|\(?\d+ (?:rows?|records?)|erstellt|gedruckt|exportiert|vertraulich|"
+    r"quelle|seite \d|stand\b|hinweis|legende|confidentiel|imprim|g\u00e9n\u00e9r)",
+    re.IGNORECASE,
+)
+"""How the lines begin that programs and people write below a table."""
+
+
+class Below(Enum):
+    """What a row that cannot be sent is, if it is no record."""
+
+    REMARK = 1
+    PERHAPS_REMARK = 2
+    """A remark if a blank row or another remark is above it."""
+    TOTALS = 3
+    PERHAPS_TOTALS = 4
+    """Totals if its numbers are the sums of their columns."""
+
+
+class BelowTable:
+    """Tells which rows are no records, for one endpoint and one header row."""
+
+    def __init__(self, endpoint: Endpoint, columns: Columns) -> None:
+        mapped = [field for field in endpoint.fields if field.name in columns.of_field]
+        self._selecting = {field.name: field for field in mapped if field.selects_record}
+        self._positions = columns.of_field
+        self._first_columns = {0, *(columns.of_field[name] for name in self._selecting)}
+        self._numbers = {
+            field.name for field in mapped if field.kind in {Kind.DECIMAL, Kind.INTEGER} and not field.selects_record
+        }
+        self._telling = {
+            field.name for field in mapped if (field.kind is not Kind.TEXT or field.enum) and not field.selects_record
+        } - self._numbers
+        self._most = max(1, min(_MOST_CELLS, len(columns.headers) // 2))
+
+    def kind_of(self, cells: Sequence[Cell], values: Mapping[str, Value]) -> Below | None:
+        """Return what a row with problems is; None if it may be a record.
+
+        `values` are those of the cells without a problem. A row that names a record, or that has a value which only a
+        record has, is always taken for one.
+        """
+        if not self._selecting or not self._telling.isdisjoint(values) or self._names_record(values):
+            return None
+        filled = [(position, cell) for position, cell in enumerate(cells) if not _is_blank(cell)]
+        numbers = {self._positions[name] for name in self._numbers & values.keys()}
+        rest = [(position, cell) for position, cell in filled if position not in numbers]
+        if any(not isinstance(cell, str) for _, cell in rest):
+            return None
+        texts = [(position, str(cell).strip()) for position, cell in rest]
+        return self._totals(texts) if numbers else self._remark(texts)
+
+    def _names_record(self, values: Mapping[str, Value]) -> bool:
+        """Whether a field that selects the record has a value; prose is none, though a text may hold it."""
+        found = [values[name] for name in self._selecting if name in values]
+        return any(not isinstance(value, str) or self._selecting_enum(value) or " " not in value for value in found)
+
+    def _selecting_enum(self, value: str) -> bool:
+        return any(value in field.enum for field in self._selecting.values())
+
+    def _totals(self, texts: Sequence[tuple[int, str]]) -> Below | None:
+        named = [
+            text for _, text in texts if (found := _TOTAL.match(text)) and _ONLY_SIGNS.fullmatch(text, found.end())
+        ]
+        if named:
+            return Below.TOTALS
+        is_free = all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts)
+        return Below.PERHAPS_TOTALS if is_free else None
+
+    def _remark(self, texts: Sequence[tuple[int, str]]) -> Below | None:
+        if not texts or len(texts) > self._most:
+            return None
+        position, text = texts[0]
+        if not any(character.isalpha() for character in text):
+            return Below.REMARK if len(text) > 1 and _ONLY_SIGNS.fullmatch(text) else None
+        if " " not in text and any(character.isdigit() for character in text):
+            return None  # rather a number or code that was mistyped
+        is_first, is_prose = position in self._first_columns, " " in text or len(text) >= _SHORTEST_WORD
+        if _REMARK.match(text) or (is_first and (text.endswith(":") or (len(texts) == 1 and is_prose))):
+            return Below.REMARK
+        return Below.PERHAPS_REMARK if len(texts) == 1 or (is_first and " " in text) else None
+
+
+def _is_blank(cell: Cell) -> bool:
+    if isinstance(cell, CellFault):
+        return cell.code == "merged-cell"  # titles lie across the table: the cells beside the first one hold nothing
+    return cell is None or (isinstance(cell, str) and not cell.strip())
+
+
+def below_problem(row: int, kind: Below, cells: Sequence[Cell]) -> Problem:
+    """Return the one problem of a row that is no record."""
+    if kind in {Below.TOTALS, Below.PERHAPS_TOTALS}:
+        code, reason = "totals-row", "The row holds totals, not a record."
+    else:
+        first = next(cell for cell in cells if not _is_blank(cell))
+        code, reason = "remark-below-table", f"{shown(first, quoted=True)} is a remark below the table, not a record."
+    return Problem(row, None, code, "", reason, "Leave it out: delete the row.")

@@ -1,0 +1,78 @@
+"""What a cell that is to be emptied holds, and what is probably meant for it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from batch_updater.characters import skeleton
+
+_FEWEST_LETTERS: Final = 3
+"""Of a marker whose letters alone tell that it is meant; `-` or `0` is met in too many other texts."""
+_MOST_ADDED: Final = 8
+"""Characters by which a near miss is longer than the marker."""
+
+
+class Nearness(Enum):
+    """How close a text is to the clear marker."""
+
+    NONE = 0
+    WORD = 1
+    """It is the marker's word without its sign, as an ordinary text may be: `Clear`."""
+    NEAR_MISS = 2
+    """It is the marker written wrongly: `#clear`, `# CLEAR`, `<clear>`, `#CLAER`, `CLEAR`."""
+
+
+class ClearMarker:
+    """The text that empties a field."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        self._longest = len(self.text) + _MOST_ADDED
+        self._flat = _flat(self.text)
+        self._letters = _letters(self._flat)
+        self._signs = {sign for sign in self._flat if not sign.isalnum()}
+        self._word = "".join(filter(str.isalnum, self.text))
+        self.firsts = {
+            character for character in map(chr, range(128)) if _flat(character) in {self._flat[:1], self._letters[:1]}
+        }
+        """The letters and digits with which near misses begin."""
+
+    def nearness(self, text: str) -> Nearness:
+        """Return how close a text without blanks around it, which is not the marker, is to the marker."""
+        if len(text) > self._longest:
+            return Nearness.NONE
+        if text.isascii() and text[0].isalnum() and text[0] not in self.firsts:
+            return Nearness.NONE  # as nearly always
+        flat = _flat(text)
+        own = _letters(flat)
+        if flat == self._flat or (not self._letters and not own and set(flat) == self._signs):
+            return Nearness.NEAR_MISS
+        if len(self._letters) < _FEWEST_LETTERS or not own:
+            return Nearness.NONE
+        if own != self._letters:
+            is_marked = flat[0] in self._signs and flat[0] == self._flat[0]
+            return Nearness.NEAR_MISS if is_marked and _is_one_slip(own, self._letters) else Nearness.NONE
+        if flat[0].isalnum() and self._signs and self._signs.isdisjoint(flat) and "".join(text.split()) != self._word:
+            return Nearness.WORD
+        return Nearness.NEAR_MISS
+
+
+def _flat(text: str) -> str:
+    return skeleton(text).replace(" ", "")
+
+
+def _letters(flat: str) -> str:
+    return "".join(filter(str.isalnum, flat))
+
+
+def _is_one_slip(typed: str, meant: str) -> bool:
+    """Whether one letter is missing, too many or another, or two beside each other are swapped."""
+    same = next((at for at, (one, other) in enumerate(zip(typed, meant, strict=False)) if one != other), len(meant))
+    left, right = typed[same:], meant[same:]
+    return (
+        left[1:] == right[1:]
+        or left == right[1:]
+        or left[1:] == right
+        or (left[:2] == right[1::-1] and left[2:] == right[2:])
+    )

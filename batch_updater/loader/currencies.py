@@ -1,0 +1,52 @@
+"""Which currency an amount or a header names, where that can be told."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_CODES = (
+    "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
+    "MAD MXN MYR NGN NOK NZD OMR PEN PHP PKR PLN QAR RON RSD RUB SAR SEK SGD THB TND TRY TWD UAH USD UYU VND ZAR"
+)
+"""Codes of ISO 4217 that are read around an amount."""
+_NAMED: Final = {
+    "$": "USD AUD CAD NZD SGD HKD TWD MXN ARS CLP COP UYU", "\u20ac": "EUR", "\u00a3": "GBP EGP", "\u00a5": "JPY CNY",
+    "\u20b9": "INR", "\u20bd": "RUB", "\u20a9": "KRW", "\u20ba": "TRY", "\u20aa": "ILS", "\u20ab": "VND",
+    "\u0e3f": "THB", "\u20b1": "PHP",
+    "US$": "USD", "U$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "S$": "SGD",
+    "HK$": "HKD", "NT$": "TWD", "MX$": "MXN", "R$": "BRL",
+    "euro": "EUR", "euros": "EUR", "dollar": "USD AUD CAD NZD SGD HKD TWD", "dollars": "USD AUD CAD NZD SGD HKD TWD",
+    "pound": "GBP EGP", "pounds": "GBP EGP", "sterling": "GBP", "yen": "JPY", "yuan": "CNY", "rmb": "CNY",
+    "franken": "CHF", "rupees": "INR PKR", "rubles": "RUB", "zloty": "PLN", "kroner": "DKK NOK", "kronor": "SEK",
+    "eur": "EUR", "usd": "USD", "gbp": "GBP", "chf": "CHF", "jpy": "JPY",
+    **{code: code for code in _CODES.split()},
+}  # fmt: skip
+"""Sign, code or word -> the codes that it may stand for. Codes that are words in small letters count in capitals."""
+_SIGN = "[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]"
+AROUND_AN_AMOUNT: Final = rf"(?:{_SIGN}|(?:{_CODES.replace(' ', '|')}))"
+"""Pattern of what may name a currency in front of an amount or behind it."""
+_IN_AN_AMOUNT = re.compile(AROUND_AN_AMOUNT)
+_IN_A_HEADER = re.compile(rf"{_SIGN}|(?<![^\W_])[^\W\d_]+(?![^\W_])")
+
+
+def currency_of(amount: str) -> tuple[str, frozenset[str]]:
+    """Return the sign or code in an amount and the currencies that it may stand for; '' and none if there is none."""
+    found = _IN_AN_AMOUNT.search(amount)
+    return (found[0], _currencies(found[0])) if found else ("", frozenset())
+
+
+def currency_in_header(header: str) -> tuple[str, frozenset[str]]:
+    """Return what names the currency in a header, and which ones it may be; '' and none if it names none, or several.
+
+    `header` may be any text that says what an amount is, such as `Umsatz (EUR)` or `amount_usd`.
+    """
+    named = [(word, known) for word in _IN_A_HEADER.findall(header) if (known := _currencies(word))]
+    left = frozenset.intersection(*(known for _, known in named)) if named else frozenset()
+    return (named[0][0], left) if left else ("", frozenset())
+
+
+def _currencies(word: str) -> frozenset[str]:
+    # An unknown country before a sign leaves what the sign may be.
+    known = _NAMED.get(word) or _NAMED.get(word[-1:]) or _NAMED.get(word.casefold()) or ""
+    return frozenset(known.split())

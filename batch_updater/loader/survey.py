@@ -1,0 +1,171 @@
+"""What only a whole column, or the whole file, shows about its cells: looked for where the rows raise the question."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.loader.below import Below
+from batch_updater.loader.numbers import decimal_from_text, mark_shown_by
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.model import ShownNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from batch_updater.loader.readings import Reading
+    from batch_updater.model import Cell
+
+_FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
+RAGGED = "ragged-row"
+"""Code of the problem of a row that is longer or shorter than the header row."""
+_CENT = Decimal("0.01")
+_SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
+
+
+class MarkEvidence(NamedTuple):
+    """What shows that numbers of a column may be written with the other decimal mark."""
+
+    sentence: str
+    """Without a full stop: `Row 5 has 1.234,50 (amountDue)`."""
+    decides: bool
+    """Whether every cell of the column that can tell is written so: then the column is read with that mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """How cells are read once the whole file is known."""
+
+    marks: Mapping[str, MarkEvidence] = field(default_factory=dict)
+    """Number fields in which the configured decimal mark does not settle every number."""
+    with_fractions: frozenset[str] = frozenset()
+    """Text fields that hold numbers with a fraction, so that 2.0 is meant as it is written."""
+    below_from: int | None = None
+    """First row below the table; None if there is none."""
+
+
+@dataclass(slots=True)
+class Questions:
+    """What the rows leave open."""
+
+    other_mark: bool = False
+    """Whether a number is written with the other decimal mark."""
+    thousands: bool = False
+    """Whether a number may be a thousand with the other decimal mark."""
+    point_zero: set[str] = field(default_factory=set)
+    """Fields in which an identifier ends in `.0`."""
+    below_from: int | None = None
+    """First row of those at the end that are no records."""
+    unsure_totals: bool = False
+    """Whether some of them may be totals."""
+
+
+def survey(
+    readings: Iterable[Reading],
+    questions: Questions,
+    numbers: Mapping[str, int],
+    positions: Mapping[str, int],
+    mark: str,
+    *,
+    has_semicolons: bool,
+) -> Findings:
+    """Go over all rows once more and return what they show.
+
+    `numbers` are the number fields and `positions` all fields, each with the position of its column; `mark` is the
+    configured decimal mark.
+    """
+    marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
+    totals = _Totals(numbers, questions.below_from)
+    with_fractions: set[str] = set()
+    for reading in readings:
+        cells = reading.row.cells
+        if any(problem.code == RAGGED for problem in reading.problems):
+            continue  # its values may be in the wrong columns
+        marks.add(reading.row.number, cells)
+        totals.add(reading)
+        for name in questions.point_zero - with_fractions:
+            cell = cells[positions[name]]
+            if isinstance(cell, str) and _FRACTION.fullmatch(cell.strip()):
+                with_fractions.add(name)
+    return Findings(marks.evidence(), frozenset(with_fractions), totals.below_from)
+
+
+class _Cell(NamedTuple):
+    """A cell that shows a decimal mark."""
+
+    row: int
+    text: str
+    field: str
+
+
+class _Marks:
+    """Looks for the numbers that can be written with one decimal mark only."""
+
+    def __init__(self, numbers: Mapping[str, int], mark: str, *, has_semicolons: bool) -> None:
+        self._numbers = numbers
+        self._own, self._other = mark, "," if mark == "." else "."
+        self._has_semicolons = has_semicolons
+        self._certain: dict[tuple[str, str], _Cell] = {}
+        """(field, mark) -> the first cell that shows it."""
+
+    def add(self, row: int, cells: tuple[Cell, ...]) -> None:
+        for name, position in self._numbers.items():
+            cell = cells[position]
+            if isinstance(cell, str) and (mark := mark_shown_by(cell)):
+                self._certain.setdefault((name, mark), _Cell(row, shown(cell.strip()), name))
+
+    def evidence(self) -> dict[str, MarkEvidence]:
+        elsewhere = next((cell for (_, mark), cell in self._certain.items() if mark == self._other), None)
+        is_own_anywhere = any(mark == self._own for _, mark in self._certain)
+        found = {}
+        for name in self._numbers:
+            own, other = self._certain.get((name, self._own)), self._certain.get((name, self._other))
+            if cell := other or elsewhere:
+                sentence = f"Row {cell.row:,} has {cell.text} ({cell.field})"
+                found[name] = MarkEvidence(sentence, decides=other is not None and own is None)
+            elif self._has_semicolons and not is_own_anywhere:
+                found[name] = MarkEvidence(_SEMICOLONS, decides=False)
+        return found
+
+
+class _Totals:
+    """Adds up the number columns, and tells whether the rows at the end are their sums."""
+
+    def __init__(self, numbers: Mapping[str, int], below_from: int | None) -> None:
+        self.below_from = below_from
+        """First row below the table, as far as is known."""
+        self._numbers = numbers
+        self._sums: dict[str, Decimal] = defaultdict(Decimal)
+        self._rows = 0
+
+    def add(self, reading: Reading) -> None:
+        if self.below_from is None:
+            return
+        row = reading.row
+        amounts = {name: amount for name, at in self._numbers.items() if (amount := _amount(row.cells[at])) is not None}
+        if row.number < self.below_from:
+            self._rows += 1
+            for name, amount in amounts.items():
+                self._sums[name] += amount
+        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(amounts):
+            self.below_from = row.number + 1
+
+    def _are_sums(self, amounts: Mapping[str, Decimal]) -> bool:
+        near = (abs(amount - self._sums[name]) < _CENT for name, amount in amounts.items() if amount)
+        return self._rows > 1 and any(near)
+
+
+def _amount(cell: Cell) -> Decimal | None:
+    if isinstance(cell, str):
+        for mark in (".", ","):
+            try:
+                return decimal_from_text(cell, mark)
+            except Refusal:
+                continue
+        return None
+    if isinstance(cell, ShownNumber):
+        cell = cell.number
+    return Decimal(cell) if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool) else None

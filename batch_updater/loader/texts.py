@@ -1,0 +1,240 @@
+"""Cells of text -> the text that is sent: what cannot be meant is refused, what is probably not meant is noted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from batch_updater.characters import composed, look_alike_in, named, unseen_in, without_unseen
+from batch_updater.endpoint.description import Location
+from batch_updater.loader.clear_marker import Nearness
+from batch_updater.loader.mojibake import meant_by
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.refusal import Refusal, shown
+
+if TYPE_CHECKING:
+    from batch_updater.endpoint.description import Field
+    from batch_updater.loader.clear_marker import ClearMarker
+
+POINT_ZERO: Final = "number-made-of-text"
+"""Code of the problem of an identifier that ends in `.0`; other cells of its column may show that it is meant."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_REPLACEMENT = "\ufffd"
+_LATIN = "A-Za-z\u00c0\u00c1\u00c6-\u017f"
+"""Letters of the languages of Europe, without those with which letters begin that were read in another encoding."""
+_ORDINARY = re.compile(rf"[{_LATIN}](?:[ -$'-;=-\[\]-~{_LATIN}]++|&(?= ))*+(?<! )|[0-9]+(?:[/_-][0-9A-Za-z]+)*")
+"""What nearly every text is: without % < \\ and &entities;, without a blank at its end, no number but a whole one.
+
+Nothing in it can be wrong, unless it is near the clear marker or one of `_NOTHING`."""
+_NOTHING: Final = frozenset(
+    (
+        r"\n", "null", "(null)", "<null>", "[null]", "{null}", "none", "<none>", "(none)", "nan", "<nan>", "nat",
+        "<na>", "n/a", "n.a.", "k.a.", "nil", "undefined", "[object object]",
+    )
+)  # fmt: skip
+"""What databases and programs write for no value, in small letters."""
+_POINT_ZERO = re.compile(r"-?[0-9]+[.,]0+")
+_FEWEST_DIGITS = 3
+"""Of a number that ends in `.0` in a field that is no identifier; 2.0 is more likely a version."""
+_SHORTENED = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}")
+"""As Excel, or a program, shows a number of many digits."""
+_MARKUP = re.compile(
+    r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#x[0-9A-F]{1,6});"
+    r"|<!--|</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
+    r"th|tr|u|ul)(?:\s[^<>]*)?/?>"
+    r"|\\u[0-9A-F]{4}|(?<=[A-Za-z])%20(?=[A-Za-z0-9])|%C3%[89AB][0-9A-F]",
+    re.IGNORECASE,
+)
+"""Entities and tags of HTML, and letters as programs escape them."""
+_LOOKED_AT = 2_000
+"""Characters at the beginning of a text that are searched for what is probably not meant."""
+_APOSTROPHES = "'\u2018\u2019\uff07"
+_APOSTROPHE_FOR_EXCEL = re.compile(r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*\s[^']*'(?!\w))")
+"""An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text."""
+_ODD_BLANK = re.compile(r"[^\S ]")
+
+
+class TextReader:
+    """Reads the texts of one column for a field of free text."""
+
+    def __init__(self, field: Field, noted: list[CellNote], marker: ClearMarker, *, has_fractions: bool) -> None:
+        """Add notes to `noted`. `has_fractions`: the column holds numbers such as 4711.5, so 4711.0 is one, too."""
+        self._field = field
+        self._noted = noted
+        self._marker = marker
+        self._has_fractions = has_fractions
+        self._firsts = marker.firsts | {first for word in _NOTHING for first in (word[0], word[0].upper())} | {"E"}
+
+    def is_plain(self, text: str) -> bool:
+        """Whether a text is sent as it is: it is no marker, no error (`Err:502`) and nothing that could be wrong."""
+        return _ORDINARY.fullmatch(text) is not None and text[0] not in self._firsts
+
+    def read(self, text: str) -> str:
+        """Return the text that is sent for one that is neither blank nor the clear marker. Raises Refusal."""
+        if _ORDINARY.fullmatch(text) and text.lower() not in _NOTHING and self._marker.nearness(text) is Nearness.NONE:
+            return text
+        return self._read_with_care(text)
+
+    def _read_with_care(self, text: str) -> str:
+        bare = text.strip()
+        self._look_for_marker(bare)
+        as_written(self._field, text)
+        self._look_at_beginning(bare)
+        if bare[-1].isdigit():
+            self._look_for_numbers(bare)
+        if not text.isascii():
+            self._look_at_characters(text)
+        self._look_for_words(bare)
+        self._look_at_blanks(text, bare)
+        return composed(text)
+
+    def _note(self, code: str, sentence: str) -> None:
+        self._noted.append(CellNote(self._field.name, code, sentence))
+
+    def _look_for_marker(self, bare: str) -> None:
+        nearness = self._marker.nearness(bare)
+        if nearness is Nearness.NEAR_MISS:
+            raise _near_miss(self._field, bare, self._marker.text)
+        if nearness is Nearness.WORD:
+            emptied = f"If the field is to be emptied, type {self._marker.text}."
+            self._note("near-clear-marker", f"{shown(bare, quoted=True)} is sent as it is. {emptied}")
+
+    def _look_at_beginning(self, bare: str) -> None:
+        is_for_excel = (
+            bare[0] in _APOSTROPHES if self._field.is_identifier else _APOSTROPHE_FOR_EXCEL.match(bare[:_LOOKED_AT])
+        )
+        if is_for_excel:
+            raise _apostrophe(bare)
+
+    def _look_for_numbers(self, bare: str) -> None:
+        is_identifier = self._field.is_identifier
+        if _SHORTENED.fullmatch(bare):
+            reason = f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits."
+            if is_identifier:
+                raise Refusal("may-be-damaged", reason, "Type it in full, from its source.")
+            self._note("may-be-damaged", f"{reason} It is sent as it is.")
+        elif _POINT_ZERO.fullmatch(bare):
+            whole = re.split("[.,]", bare)[0]
+            reason = f"{shown(bare, quoted=True)} is probably {whole}: a program has made a number of it."
+            if is_identifier and not self._has_fractions:
+                raise Refusal(POINT_ZERO, reason, f"Type {whole}; or export the column as text, which keeps it.")
+            if is_identifier or len(whole.lstrip("-")) >= _FEWEST_DIGITS:
+                self._note(POINT_ZERO, f"{reason} It is sent as it is.")
+
+    def _look_at_characters(self, text: str) -> None:
+        unseen = unseen_in(text)
+        if unseen is not None and (self._field.is_identifier or not without_unseen(text).strip()):
+            raise _invisible(text, unseen)
+        if _REPLACEMENT in text:
+            raise _lost_letter(text)
+        if (repaired := meant_by(text)) is not None:
+            self._note(
+                "read-in-another-encoding",
+                f"{shown(text, quoted=True)} is probably {shown(repaired, quoted=True)}, read in another encoding than "
+                "it was written in. It is sent as it is.",
+            )
+        elif unseen is not None:
+            self._note("invisible-character", f"{_holds_invisible(text, unseen)} It is sent with it.")
+        elif other := look_alike_in(text):
+            self._note("other-script", f"{shown(text, quoted=True)} holds {named(other)} among Latin letters.")
+
+    def _look_for_words(self, bare: str) -> None:
+        if bare.lower() in _NOTHING:
+            self._note("word-for-nothing", f"{_is_for_nothing(bare)} It is sent as it is. {self._instead()}")
+        elif found := _MARKUP.search(bare, 0, _LOOKED_AT):
+            self._note(
+                "markup",
+                f"{shown(bare, quoted=True)} holds {shown(found[0], quoted=True)}, as web pages and programs write it. "
+                "It is sent as it is.",
+            )
+
+    def _instead(self) -> str:
+        return _instead_of_a_value(self._field, self._marker.text)
+
+    def _look_at_blanks(self, text: str, bare: str) -> None:
+        if bare != text:
+            self._note("blanks-around", f"{shown(text, quoted=True)} has blanks around it, which are sent with it.")
+        if self._field.is_identifier and (odd := _ODD_BLANK.search(bare)):
+            self._note("odd-blank", f"{shown(text, quoted=True)} holds {named(odd[0])} where a blank seems to be.")
+
+
+def as_written(field: Field, text: str) -> str:
+    """Return a text as it is. Raises Refusal if it cannot be sent, or cannot be a part of the address of a record."""
+    # Nearly every text is printable, which is told faster than that it has no control character.
+    is_printable = text.isprintable()
+    if not is_printable and (found := _CONTROL.search(text)):
+        raise Refusal(
+            "control-character",
+            f"{shown(text, quoted=True)} holds the character U+{ord(found[0]):04X}, which cannot be seen or sent.",
+            "Type the text again.",
+        )
+    if field.location is Location.PATH and (text in {".", ".."} or not is_printable):
+        raise Refusal(
+            "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record.", "Type the record's own name."
+        )
+    return text
+
+
+def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
+    """Raise Refusal if something in a text is the likely reason why it is no value of its field."""
+    bare = text.strip()
+    # No exception is held in a variable: it would hold this frame, which would hold it.
+    if marker.nearness(bare) is not Nearness.NONE:
+        raise _near_miss(field, bare, marker.text) from None
+    if bare[0] in _APOSTROPHES:
+        raise _apostrophe(bare) from None
+    if _REPLACEMENT in text:
+        raise _lost_letter(text) from None
+    if (unseen := unseen_in(text)) is not None:
+        raise _invisible(text, unseen) from None
+    if bare.lower() in _NOTHING:
+        raise Refusal("word-for-nothing", _is_for_nothing(bare), _instead_of_a_value(field, marker.text)) from None
+
+
+def _near_miss(field: Field, text: str, marker: str) -> Refusal:
+    """Return why a text is refused that is probably meant for the clear marker."""
+    return Refusal(
+        "near-clear-marker",
+        f"{shown(text, quoted=True)} looks like {marker}, which empties a field, but is written otherwise.",
+        f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value.",
+    )
+
+
+def _instead_of_a_value(field: Field, marker: str) -> str:
+    emptied = f", or type {marker} to empty it" if field.nullable else ""
+    return f"Leave the cell blank to keep the field as it is{emptied}."
+
+
+def _apostrophe(bare: str) -> Refusal:
+    meant = bare.lstrip(_APOSTROPHES).lstrip()
+    return Refusal(
+        "apostrophe-in-front",
+        "The cell begins with an apostrophe, which was probably put there for Excel.",
+        f"Take it away: {shown(meant, quoted=True)} is probably meant." if meant else "Type a value.",
+    )
+
+
+def _lost_letter(text: str) -> Refusal:
+    return Refusal(
+        "replacement-character",
+        f"{shown(text, quoted=True)} holds {named(_REPLACEMENT)}, which stands where a program has lost a letter.",
+        "Type the text again, from its source.",
+    )
+
+
+def _invisible(text: str, unseen: str) -> Refusal:
+    if without_unseen(text).strip():
+        return Refusal("invisible-character", _holds_invisible(text, unseen), "Type the text again.")
+    return Refusal(
+        "invisible-character",
+        f"The cell looks blank but holds {named(unseen)}, which cannot be seen.",
+        "Delete what it holds, or type a value.",
+    )
+
+
+def _holds_invisible(text: str, unseen: str) -> str:
+    return f"{shown(text, quoted=True)} holds {named(unseen)}, which cannot be seen."
+
+
+def _is_for_nothing(bare: str) -> str:
+    return f"{shown(bare, quoted=True)} is what programs write where there is no value."

@@ -1,0 +1,534 @@
+"""What cannot be meant is refused, what is probably not meant is told before it is sent, what is ordinary is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.loader.cells import ColumnFacts, converter
+from batch_updater.loader.loader import JudgedRow, Table, open_table
+from batch_updater.loader.refusal import Refusal
+from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, ITEM, KIND, TEXT, csv_text, judged, settings, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from batch_updater.endpoint.description import Field
+    from batch_updater.loader.notes import CellNote
+
+NEXUS = load_endpoint("nexus-opportunity")
+CODE = replace(TEXT, name="code", wire_name="code", title="code", is_identifier=True)
+EVERY_KIND = (TEXT, CODE, ITEM, KIND, AMOUNT, COUNT, DAY, ACTIVE)
+
+
+def read(field: Field, text: str, **given: object) -> tuple[object, list[str]]:
+    """Return the value of a cell of text and the codes of its notes."""
+    noted: list[CellNote] = []
+    value = converter(field, settings(**given), noted)(text)
+    return value, [note.code for note in noted]
+
+
+def refusal(field: Field, text: str, **given: object) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        read(field, text, **given)
+    assert refused.value.reason.endswith(".")
+    assert refused.value.remedy.endswith((".", "?"))
+    return refused.value
+
+
+def opportunities(path: Path, rows: Sequence[Sequence[object]], **given: object) -> Table:
+    file = path / "opportunities.csv"
+    file.write_text(csv_text(rows), encoding="utf-8", newline="")
+    return open_table(file, NEXUS, settings(**given), name=file.name)
+
+
+def problems(rows: Sequence[JudgedRow]) -> dict[int, list[tuple[str | None, str]]]:
+    return {row.row.number: [(problem.field, problem.code) for problem in row.problems] for row in rows}
+
+
+# The clear marker.
+
+
+@pytest.mark.parametrize("field", EVERY_KIND, ids=lambda field: field.name)
+@pytest.mark.parametrize(
+    "text",
+    ["#clear", "#Clear", " # CLEAR ", "#CLEAR!", "#CLEAR#", "##CLEAR", "<clear>", "[CLEAR]", "CLEAR", "#CLAER", "#CLER",
+     "#CLEARR", "#C LEAR", "\uff03\uff23\uff2c\uff25\uff21\uff32", "#\u200bCLEAR", "#\u0421LEAR", "'#CLEAR"],
+)  # fmt: skip
+def test_what_is_nearly_the_clear_marker_is_refused(field: Field, text: str) -> None:
+    """A field is neither emptied by a marker that is written wrongly nor filled with it."""
+    refused = refusal(field, text)
+    assert refused.code == "near-clear-marker"
+    assert (refused.remedy == "Did you mean #CLEAR?") == field.nullable
+
+
+def test_the_near_misses_are_those_of_the_marker_that_is_configured() -> None:
+    """With another marker, its own near misses count and those of the default are plain text."""
+    assert refusal(TEXT, "Null", clear_marker="NULL").remedy == "Did you mean NULL?"
+    assert refusal(TEXT, "<Leer>", clear_marker="<leer>").code == "near-clear-marker"
+    assert refusal(TEXT, "--", clear_marker="-").code == "near-clear-marker"
+    assert read(TEXT, "#clear", clear_marker="<leer>") == ("#clear", [])
+    assert read(TEXT, "#leer", clear_marker="-") == ("#leer", [])
+
+
+@pytest.mark.parametrize(
+    "text", ["Clear Channel", "Clearview", "#1 priority", "#Cleveland", "CLEAR Inc", "Clara", "Nuclear"]
+)
+def test_names_that_resemble_the_clear_marker_are_names(text: str) -> None:
+    """A longer name, or another word, is no near miss."""
+    assert read(TEXT, text) == (text, [])
+
+
+def test_the_bare_word_of_the_clear_marker_may_be_a_name() -> None:
+    """`Clear` is sent, and people are told how a field is emptied."""
+    assert read(TEXT, "Clear") == ("Clear", ["near-clear-marker"])
+
+
+@given(st.integers(0, 6), st.sampled_from([" ", "\u200b", "\u00ad", "\u00a0", "."]))
+def test_no_spelling_of_the_marker_is_sent_as_a_text(at: int, extra: str) -> None:
+    """Case, blanks and characters that cannot be seen make no text of the marker."""
+    text = "#CLEAR"[:at] + extra + "#CLEAR"[at:]
+    for spelled in (text, text.lower(), text.title()):
+        if spelled.strip() != "#CLEAR":
+            assert refusal(TEXT, spelled).code == "near-clear-marker"
+
+
+# An apostrophe that was put there for Excel.
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "meant"),
+    [
+        (TEXT, "'=Acme renewal", "=Acme renewal"), (TEXT, "'00123", "00123"), (TEXT, "'+4711", "+4711"),
+        (TEXT, "'-5", "-5"), (TEXT, "'@Home", "@Home"), (TEXT, "''00123", "00123"), (TEXT, "' 12", "12"),
+        (TEXT, "'2026 budget", "2026 budget"), (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
+        (AMOUNT, "'-500", "-500"), (COUNT, "'12", "12"), (ITEM, "'12", "12"), (DAY, "'2026-03-25", "2026-03-25"),
+        (KIND, "'Small", "Small"), (ACTIVE, "'TRUE", "TRUE"),
+    ],
+)  # fmt: skip
+def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, text: str, meant: str) -> None:
+    """Excel hides it, the API would not; the message says what is probably meant."""
+    refused = refusal(field, text)
+    assert refused.code == "apostrophe-in-front"
+    assert "apostrophe" in refused.reason
+    assert f"'{meant}' is probably meant" in refused.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["'t Hooft estate", "'n Sync", "'s-Hertogenbosch", "'90s revival", "'24 hours' campaign", "O'Brien", "'"]
+)
+def test_an_apostrophe_of_a_name_is_kept(text: str) -> None:
+    """An apostrophe before letters, a decade or a quotation belongs to the name."""
+    assert read(TEXT, text) == (text, [])
+
+
+# Numbers that a program made of texts.
+
+
+def test_an_identifier_that_ends_in_point_zero_is_refused(tmp_path: Path) -> None:
+    """A program has made a number of 4711; the record's own number is read as the whole number that it is."""
+    rows = judged(
+        opportunities(
+            tmp_path,
+            [
+                ("OpportunityId", "opportunityType", "OpportunityID", "AcctPotential"),
+                ("906.0", "Pre", "4711.0", "5.0"),
+                ("907.0", "Pre", None, "6.5"),
+            ],
+        )
+    )
+    assert problems(rows) == {2: [("OpportunityID", "number-made-of-text")], 3: []}
+    assert "probably 4711:" in rows[0].problems[0].reason
+    assert rows[1].job is not None
+    assert rows[1].job.values["OpportunityId"] == 907
+
+
+def test_point_zero_is_kept_where_the_column_holds_fractions(tmp_path: Path) -> None:
+    """Beside 1.1 the code 2.0 is written as it is meant; that it looks like a number is said."""
+    rows = [("OpportunityId", "opportunityType", "OpportunityID"), (1, "Pre", "2.0"), (2, "Pre", "1.1")]
+    table = opportunities(tmp_path, rows)
+    assert [row.job and row.job.values["OpportunityID"] for row in judged(table)] == ["2.0", "1.1"]
+    (note,) = table.notes
+    assert note.startswith("OpportunityID (C2): '2.0' is probably 2")
+
+
+def test_point_zero_in_a_name_is_told_where_it_can_be_no_version() -> None:
+    """A name may be 2.0; 4711.0 is told of and sent."""
+    assert read(TEXT, "2.0") == ("2.0", [])
+    assert read(TEXT, "Web 2.0") == ("Web 2.0", [])
+    assert read(TEXT, "4711.0") == ("4711.0", ["number-made-of-text"])
+    assert read(TEXT, "1.23E+11") == ("1.23E+11", ["may-be-damaged"])
+    assert refusal(CODE, "1.23E+11").code == "may-be-damaged"
+    assert refusal(CODE, "4711,00").code == "number-made-of-text"
+
+
+# Characters that cannot be seen.
+
+UNSEEN = ["\u200b", "\u200e", "\u202a", "\u2066", "\u00ad", "\ufeff", "\u2060", "\u3164", "\u200d", "\ufe0f", "\u0092"]
+
+
+@pytest.mark.parametrize("character", UNSEEN, ids=ascii)
+def test_a_character_that_cannot_be_seen_is_refused_in_an_identifier_and_noted_in_a_name(character: str) -> None:
+    """OPP-2 with something invisible in it is another record's number, or none."""
+    for text in (f"OPP{character}-2", f"OPP-2{character}", f"{character}OPP-2"):
+        refused = refusal(CODE, text)
+        assert refused.code == "invisible-character"
+        assert f"U+{ord(character):04X}" in refused.reason
+        value, codes = read(TEXT, text)
+        assert value == text
+        assert codes == ["read-in-another-encoding" if character == "\u0092" else "invisible-character"]
+
+
+@pytest.mark.parametrize("field", EVERY_KIND, ids=lambda field: field.name)
+@pytest.mark.parametrize("text", ["\u200b", " \ufeff\u00a0", "\u202a\u202c", "\u3164", "\u2800"], ids=ascii)
+def test_a_cell_that_only_looks_blank_is_refused(field: Field, text: str) -> None:
+    """No field is overwritten with something that nobody sees."""
+    refused = refusal(field, text)
+    assert refused.code == "invisible-character"
+    assert "looks blank" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [(AMOUNT, "\u202a1250.5\u202c"), (DAY, "2026-03-25\u200e"), (KIND, "Small\u200b")]
+)
+def test_an_invisible_character_is_named_where_a_value_cannot_be_read(field: Field, text: str) -> None:
+    """It is the reason why what looks like a number, a date or a name of a list is none."""
+    assert refusal(field, text).code == "invisible-character"
+
+
+def test_blanks_around_a_text_and_odd_ones_in_an_identifier_are_told() -> None:
+    """They are sent as they are, and people are told."""
+    for text in (" Acme ", "\tAcme", "Acme\u00a0", "Acme\n"):
+        assert read(TEXT, text) == (text, ["blanks-around"])
+        assert read(CODE, text) == (text, ["blanks-around"])
+    assert read(CODE, "OPP\u00a02") == ("OPP\u00a02", ["odd-blank"])
+    assert read(TEXT, "Acme\u00a0Corp") == ("Acme\u00a0Corp", [])
+
+
+# Letters that a program has lost or read wrongly.
+
+
+@pytest.mark.parametrize("field", EVERY_KIND, ids=lambda field: field.name)
+def test_a_lost_letter_is_refused(field: Field) -> None:
+    """U+FFFD stands where a program did not know what to write."""
+    refused = refusal(field, "Gr\ufffdnwald")
+    assert refused.code == "replacement-character"
+    assert "U+FFFD" in refused.reason
+
+
+WORDS = [
+    "Gr\u00fcnwald GmbH", "L\u2019Or\u00e9al", "Soci\u00e9t\u00e9 \u201cNord\u201d", "\u0141\u00f3d\u017a", "5 \u20ac",
+    "na\u00efve", "\u041f\u0440\u0438\u0432\u0435\u0442", "\u0391\u03b8\u03ae\u03bd\u03b1", "\u6771\u4eac\u682a",
+    "\U0001f600", "\u00c5ngstr\u00f6m",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_letters_read_in_another_encoding_are_told_with_what_is_meant(word: str, times: int) -> None:
+    """UTF-8 read as Latin-1, once or twice, is sent as it is; people are told what it was."""
+    text = word
+    for _ in range(times):
+        text = text.encode().decode("latin-1")
+    noted: list[CellNote] = []
+    assert converter(TEXT, settings(), noted)(text) == text
+    assert [note.code for note in noted] == ["read-in-another-encoding"]
+    assert f"is probably '{word}'" in noted[0].sentence
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "mac_roman", "cp850"])
+def test_letters_read_as_windows_or_mac_text_are_told(encoding: str) -> None:
+    """So is UTF-8 that was read as another encoding of Western Europe."""
+    noted: list[CellNote] = []
+    converter(TEXT, settings(), noted)("Gr\u00fcnwald".encode().decode(encoding))
+    assert "'Gr\u00fcnwald'" in noted[0].sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CAF\u00c9\u2019S", "Gau\u00df\u2019 Theorem", "\u00ab\u00a0Libert\u00e9\u00a0\u00bb",
+        "\u201cAMANH\u00c3\u201d",
+        "IRM\u00c3\u00ae", "Wei\u00df\u2122", "3\u00d7\u00bd", "MALM\u00d6\u2013LUND", "\u00ceLE", "S\u00c3O PAULO",
+        "\u00c4\u201c", "\u00c0\u00b0",
+    ],
+)  # fmt: skip
+def test_accents_beside_signs_are_ordinary(text: str) -> None:
+    """Capital letters with accents are met before quotation marks and dashes, too."""
+    assert read(TEXT, text) == (text, [])
+
+
+# Words of databases and of pages.
+
+
+@pytest.mark.parametrize("text", [r"\N", "NULL", "null", "(null)", "None", "nan", "NaN", "N/A", "undefined", "<NA>"])
+def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str) -> None:
+    """A person may be called so, hence it is sent; where it is no value, the message says what it is."""
+    assert read(TEXT, text) == (text, ["word-for-nothing"])
+    for field in (AMOUNT, DAY, COUNT, ACTIVE):
+        refused = refusal(field, text)
+        assert refused.code == "word-for-nothing"
+        assert "or type #CLEAR to empty it" in refused.remedy
+
+
+@pytest.mark.parametrize(
+    "text", ["Smith &amp; Co", "O&#39;Brien", "a<br>b", "<p>Acme</p>", "Gr\\u00fcn", "Acme%20Corp", "&#x27;n"]
+)
+def test_what_pages_write_is_told(text: str) -> None:
+    """Entities, tags and escapes are sent as they are, and people are told."""
+    assert read(TEXT, text) == (text, ["markup"])
+
+
+@pytest.mark.parametrize("literal", ["#NV", "#WERT!", "#VALEUR!", "#\u00a1VALOR!", "#N/D", "#NOM?"])
+def test_the_errors_of_excel_in_other_languages_are_errors(literal: str) -> None:
+    """A German or French Excel exports its own words."""
+    assert refusal(TEXT, literal).code == "error-cell"
+
+
+# What looks the same and is written otherwise.
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn"), max_codepoint=0xF8FF), min_size=1, max_size=8)
+)
+def test_a_text_is_sent_in_its_composed_form(text: str) -> None:
+    """Whether an accent is a character of its own cannot be seen, so it makes no difference."""
+    try:
+        value, _ = read(TEXT, unicodedata.normalize("NFD", text))
+        composed, _ = read(TEXT, unicodedata.normalize("NFC", text))
+    except Refusal:
+        return
+    assert value == composed
+
+
+def test_a_decomposed_name_is_sent_composed_and_an_ideograph_stays_what_it_is(tmp_path: Path) -> None:
+    """Normal form C, without those of its replacements that can be seen."""
+    rows = [("OpportunityId", "opportunityType", "OpportunityName"), (1, "Pre", "Gru\u0308nwald"), (2, "Pre", "\ufa19")]
+    first, second = judged(opportunities(tmp_path, rows))
+    assert first.job is not None
+    assert first.job.values["OpportunityName"] == "Gr\u00fcnwald"
+    assert first.row.cells[2] == "Gru\u0308nwald"
+    assert second.job is not None
+    assert second.job.values["OpportunityName"] == "\ufa19"
+
+
+def test_letters_of_another_script_are_named() -> None:
+    """'Did you mean Pre?' helps nobody who has typed what looks like Pre."""
+    kind = replace(KIND, enum=("Pre", "Post"), title="type")
+    refused = refusal(kind, "\u0420re")
+    assert "character 1 is U+0420 (CYRILLIC CAPITAL LETTER ER), not P" in refused.reason
+    assert "Did you mean 'Pre'?" in refused.remedy
+    assert read(TEXT, "\u0421losed Won") == ("\u0421losed Won", ["other-script"])
+
+
+# Dates and numbers.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["25-MAR-26", "25-Mar-26", "3/25/26", "25.03.26", "25-MAR-26 12.00.00.000000000 AM", "2026-03-25-00.00.00.000000",
+     "25 Mar '26", "March 25, 26"],
+)  # fmt: skip
+def test_the_century_of_two_digits_is_a_setting(text: str) -> None:
+    """With the first year of the hundred every form gives the day; without it the message names the setting."""
+    assert read(DAY, text, two_digit_years=1930, date_order="DMY")[0] == date(2026, 3, 25)
+    if "2026" not in text:
+        refused = refusal(DAY, text)
+        assert "input.two_digit_years" in refused.remedy
+
+
+@pytest.mark.parametrize(
+    ("first", "text", "year"),
+    [(1930, "25-Mar-29", 2029), (1930, "25-Mar-30", 1930), (2000, "25-Mar-99", 2099), (1950, "25-Mar-49", 2049)],
+)
+def test_two_digits_are_of_the_hundred_years_that_are_configured(first: int, text: str, year: int) -> None:
+    """The setting is the first of them."""
+    assert read(DAY, text, two_digit_years=first)[0] == date(year, 3, 25)
+
+
+def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
+    """Who has said the order is asked for the century alone, and the other way round."""
+    both = refusal(DAY, "03/04/26")
+    assert "3 April 2026, 4 March 2026" in both.reason
+    assert "input.date_order to DMY or MDY and input.two_digit_years" in both.remedy
+    century = refusal(DAY, "03/04/26", date_order="DMY")
+    assert century.reason == "'03/04/26' could be 3 April 2026 or 3 April 1926."
+    assert "date_order" not in century.remedy
+    order = refusal(DAY, "03/04/26", two_digit_years=1930)
+    assert "1926" not in order.reason
+    assert "input.date_order to DMY or MDY if" in order.remedy
+    assert "two_digit_years" not in order.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,23,456.00", "123456.00"), ("\u20b91,23,456", "123456"), ("12,34,567.5 INR", "1234567.5"),
+     ("1,2345,6789", "123456789"), ("1'234,567.50", "1234567.50"), ("500.-", "500"), ("CHF 500.--", "500")],
+)  # fmt: skip
+def test_digit_groups_of_other_countries_are_read_where_one_reading_remains(text: str, number: str) -> None:
+    """India groups by two, China and Japan by four, Mexico writes millions with an apostrophe; 500.- is a price."""
+    assert read(AMOUNT, text)[0] == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["1,23", "1,2345", "0,23,456", "1,23,45", "1,23,456,7", "1'234,567"])
+def test_digit_groups_that_are_none_are_not_read(text: str) -> None:
+    """A single group may be a fraction, and groups that no country has are a slip."""
+    assert refusal(AMOUNT, text).code in {"other-decimal-mark", "not-a-number", "ambiguous-number"}
+
+
+def semicolons(path: Path, amounts: Sequence[str], **given: object) -> tuple[list[object], list[JudgedRow]]:
+    lines = "".join(f"{number};{amount}\n" for number, amount in enumerate(amounts, 1))
+    rows = judged(table_of(path, f"itemId;amountDue\n{lines}", **given))
+    return [row.job and row.job.values.get("amountDue") for row in rows], rows
+
+
+def test_a_column_whose_every_cell_shows_a_decimal_comma_is_read_with_it(tmp_path: Path) -> None:
+    """200,50 has one reading; what could be a thousand is refused with a cell that shows the comma."""
+    values, rows = semicolons(tmp_path, ["200,50", "1.234,5", "5", "1.000", "1,234", "500,-"])
+    assert values == [Decimal("200.50"), Decimal("1234.5"), Decimal(5), None, None, Decimal(500)]
+    for row in rows[3:5]:
+        (problem,) = row.problems
+        assert problem.code == "ambiguous-number"
+        assert "Row 2 has 200,50 (amountDue)" in problem.remedy
+
+
+def test_a_column_that_mixes_the_marks_is_read_with_the_configured_one(tmp_path: Path) -> None:
+    """Where the cells contradict each other, the setting holds, and the others are refused as before."""
+    values, rows = semicolons(tmp_path, ["200,50", "200.50", "2.000"])
+    assert values == [None, Decimal("200.50"), None]
+    assert [problem.code for row in rows for problem in row.problems] == ["other-decimal-mark", "ambiguous-number"]
+
+
+def test_semicolons_are_evidence_of_a_decimal_comma_where_no_cell_can_tell(tmp_path: Path) -> None:
+    """2.000 is not taken for 2 in a file as programs write it that use a decimal comma; one certain cell settles it."""
+    values, rows = semicolons(tmp_path, ["2.000", "5"])
+    assert values == [None, Decimal(5)]
+    assert "separated by semicolons" in rows[0].problems[0].remedy
+    assert semicolons(tmp_path, ["2.000", "0.5"])[0] == [Decimal("2.000"), Decimal("0.5")]
+    plain = judged(table_of(tmp_path, "itemId,amountDue\n1,2.000\n"))
+    assert plain[0].job is not None
+
+
+def test_a_whole_number_may_be_a_thousand_too(tmp_path: Path) -> None:
+    """2.000 in a column of whole numbers is not 2 where the file has decimal commas."""
+    rows = judged(table_of(tmp_path, 'itemId,amountDue,count\n1,"200,50",2.000\n2,"7,5",3\n'))
+    assert problems(rows) == {2: [("count", "ambiguous-number")], 3: []}
+
+
+def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
+    """The number alone is sent, so that people have to know that dollars stand among euros."""
+    mapping = {"Amount (EUR)": "amountDue"}
+    table = table_of(tmp_path, "itemId,Amount (EUR)\n1,5\n2,$6\n3,7 EUR\n", columns=mapping)
+    assert all(row.job for row in judged(table))
+    (note,) = table.notes
+    assert note.startswith("amountDue (B3): '$6' names $, but its column is in EUR.")
+    table = table_of(tmp_path, "itemId,amountDue\n1,$5\n2,\u20ac6\n3,US$ 7\n")
+    assert all(row.job for row in judged(table))
+    (note,) = table.notes
+    assert note.startswith("amountDue (B3): '\u20ac6' names \u20ac, but another cell of the column has $.")
+
+
+# Rows that are no records.
+
+
+def test_remarks_below_the_table_are_called_that(tmp_path: Path) -> None:
+    """The footer of a report has one problem a row, and its remedy is to leave it out."""
+    footer = [
+        "Opportunities closing this quarter",
+        "Copyright \u00a9 2026 Acme",
+        "Generated By:  Some Body  3/25/2026",
+        "Acme Corp",
+    ]
+    content = "OpportunityId,opportunityType,StageName,AcctPotential\n1,Pre,Qualified,5\n2,Pre,Qualified,9\n\n"
+    file = tmp_path / "report.csv"
+    file.write_text(content + "".join(f'"{line}"\n' for line in footer), encoding="utf-8")
+    rows = judged(open_table(file, NEXUS, settings(), name=file.name))
+    assert [row.row.number for row in rows if row.job] == [2, 3]
+    assert problems(rows[2:]) == {number: [(None, "remark-below-table")] for number in range(5, 9)}
+    assert rows[2].problems[0].reason == f"'{footer[0]}' is a remark below the table, not a record."
+    assert all("delete the row" in row.problems[0].remedy for row in rows[2:])
+
+
+def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> None:
+    """Only what nothing follows is below the table; a single cell is counted as one."""
+    rows = judged(table_of(tmp_path, "itemId,label,count\nSome remark\n1,a,2\n"))
+    assert problems(rows) == {2: [(None, "ragged-row")], 3: []}
+    assert rows[0].problems[0].reason.startswith("The row has 1 cell, but the header row has 3")
+
+
+@pytest.mark.parametrize(
+    "line", [",Total,11", "Total:,,11", "Summe,,11", "Grand Total,,11", ",,11", "\u03a3,,11.00", ",Total of all,11"]
+)
+def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
+    """A row that says so, or whose numbers are the sums of their columns, holds totals."""
+    rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
+    assert problems(rows) == {2: [], 3: [], 4: [(None, "totals-row")]}
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        (",,12", ["missing"]), (",Total Energies,12", ["missing"]), ("7x,b,", ["not-a-number"]), ("9,Total,11", []),
+        (",b,11", ["missing"]), ("x,,", ["not-a-number", "nothing-to-update"]),
+    ],
+)  # fmt: skip
+def test_a_row_that_may_be_a_record_is_judged_as_one(tmp_path: Path, line: str, codes: list[str]) -> None:
+    """Nobody is told to delete a change whose number is missing or mistyped."""
+    rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
+    assert [problem.code for problem in rows[2].problems] == codes
+
+
+# Any text at all.
+
+
+SUSPICIOUS = "#CLEAR'=\u200b\u00ad\ufffd\u00c3\u00a9&;<br>\\N .,0E+-\u0421\U0001f469\u200d"
+CONVERTERS = [
+    converter(field, settings(clear_marker=marker), []) for field in EVERY_KIND for marker in ("#CLEAR", "-", "NULL")
+]
+
+
+@given(st.text(max_size=24) | st.text(alphabet=SUSPICIOUS, max_size=12))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """No text makes the reading of a cell fail in another way, whatever the clear marker is."""
+    for convert in CONVERTERS:
+        with contextlib.suppress(Refusal):
+            convert(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'1" + " x" * 60_000, "\U0001f3f4" + "\U000e0067" * 120_000, "\u2801" + "\u2800" * 120_000,
+        "\u00c3\u00a9" * 60_000, "\u200b" * 120_000, "a\u200d" * 60_000,
+        "&" * 120_000, "<" * 120_000, "\u00e9" * 120_000,
+    ],
+    ids=lambda text: ascii(text[:3]),
+)  # fmt: skip
+@pytest.mark.timeout(20)
+def test_a_long_text_takes_no_longer_than_it_is(text: str) -> None:
+    """A cell of 120,000 characters is judged at once, whatever they are."""
+    for field in (TEXT, CODE, AMOUNT):
+        with contextlib.suppress(Refusal):
+            read(field, text)
+
+
+# Records' own texts.
+
+
+@pytest.mark.parametrize("text", ["#clear", "'00123", "OPP\u200b2", "Gr\ufffdn", "4711.0", "Gru\u0308n", " a "])
+def test_the_texts_of_an_undo_are_taken_as_they_are(text: str) -> None:
+    """A record that held it before gets it back, however improbable it is."""
+    for field in (TEXT, CODE):
+        noted: list[CellNote] = []
+        assert converter(field, settings(), noted, ColumnFacts(is_verbatim=True))(text) == text
+        assert not noted
