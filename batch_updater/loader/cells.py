@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind, Location
+from batch_updater.loader.as_seen import cell_as_seen
 from batch_updater.loader.dates import date_from_number, date_from_text, has_time_of_day
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, Value
+from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, Value
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def converter(field: Field, settings: InputSettings, noted: list[CellNote]) -> C
     """
     from_text, from_other = _converters(field, settings)
     judge = _judge(field)
+    seen = cell_as_seen(field, noted)
     from_characters = _from_characters(field, from_text, judge, settings.clear_marker.strip())
     # Names, types and dates repeat down a column: what they come to is worked out once.
     known: dict[str, _Converted] = {}
@@ -66,7 +68,7 @@ def converter(field: Field, settings: InputSettings, noted: list[CellNote]) -> C
             return BLANK
         if isinstance(cell, CellFault):
             raise _cell_fault(cell)
-        other = from_other(cell)
+        other = from_other(seen(cell))
         return other if judge is None else judge(other)
 
     return convert
@@ -126,6 +128,13 @@ def _cell_fault(fault: CellFault) -> Refusal:
             f"The cell holds the formula {shown(fault.text)}, but the file was saved without its result.",
             "Open the file in a spreadsheet program, save it and run again; or type the value itself.",
         )
+    if fault.code == "stale-formula":
+        return Refusal(
+            fault.code,
+            f"The cell holds the formula {shown(fault.text)}, and the workbook says that the results saved in it are out "
+            "of date.",
+            "Open the file in a spreadsheet program, let it calculate, save it and run again; or type the value itself.",
+        )
     if fault.code == "merged-cell":
         first = fault.text.partition(":")[0]
         return Refusal(
@@ -151,7 +160,7 @@ def _not_exact() -> Refusal:
 
 
 _FromText: TypeAlias = "Callable[[str], Value]"
-_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta | ShownNumber], Value]"
+_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta], Value]"
 
 
 def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _FromOther]:
@@ -170,8 +179,6 @@ def _converters(field: Field, settings: InputSettings) -> tuple[_FromText, _From
 
 
 def _integer(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
     if isinstance(cell, Decimal) and cell != cell.to_integral_value():
@@ -184,10 +191,10 @@ def _integer(cell: object) -> Value:
 
 
 def _decimal(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a number")
+    if abs(cell) >= 10**_DIGITS_KEPT and _has_more_digits(cell):
+        raise _damaged(cell)
     return Decimal(cell)
 
 
@@ -259,29 +266,23 @@ def _date(cell: object) -> Value:
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
-    if isinstance(cell, ShownNumber):
-        raise date_from_number(cell.number)
     raise Refusal("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
 
 
 def _text(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        raise Refusal(
-            "shown-otherwise",
-            f"The cell holds the number {_plain(cell.number)}, which its format shows as {shown(cell)}: as text it "
-            "could be either.",
-            f"Set the cell's format to Text and type {shown(cell)} or {_plain(cell.number)}, whichever is meant.",
-        )
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise Refusal(
             "not-text",
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
         )
-    digits = _digits(cell)
-    if len(digits.lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT or abs(cell) >= 10**_DIGITS_KEPT:
+    if abs(cell) >= 10**_DIGITS_KEPT or _has_more_digits(cell):
         raise _damaged(cell)
-    return digits
+    return _digits(cell)
+
+
+def _has_more_digits(number: int | Decimal) -> bool:
+    return len(_digits(number).lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT
 
 
 def _text_reader(field: Field) -> _FromText:

@@ -112,6 +112,8 @@ def column_position(letters: str) -> int:
     return column - 1
 
 
+CALCULATED_BY_HAND = "It is calculated by hand only: results of formulas in it may be out of date."
+"""The note about a workbook whose formulas are not calculated when it is saved."""
 MOST_AREAS = 200_000
 """Merged areas and groups of columns of a sheet: what has more is no table."""
 

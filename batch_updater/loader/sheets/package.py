@@ -80,8 +80,7 @@ class Package:
                 f"unpacks to more than {max_unpacked_mb:,} MB",
                 "If it is what it should be, raise input.max_unpacked_mb in the configuration.",
             )
-        # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
-        self._entries = {entry.filename.lower(): entry for entry in entries}
+        self._entries = {_part_name(entry.filename): entry for entry in entries}
         if len(self._entries) < len(entries):
             raise UnreadableError("holds two parts of the same name, of which one hides the other", SAVE_AGAIN)
 
@@ -95,12 +94,12 @@ class Package:
         return self._entries.keys()
 
     def __contains__(self, part: str) -> bool:
-        return part.lower() in self._entries
+        return _part_name(part) in self._entries
 
     @contextmanager
     def open(self, part: str) -> Iterator[IO[bytes]]:
         """Open a part for reading. `zipfile` never gives more bytes than the declared size, which was bounded."""
-        entry = self._entries.get(part.lower())
+        entry = self._entries.get(_part_name(part))
         if entry is None:
             raise UnreadableError(f"lacks its part {part}", _NO_DTD)
         if entry.flag_bits & _ENCRYPTED:
@@ -119,7 +118,7 @@ class Package:
             return
         collector = _Collector(part, wanted)
         with self.open(part) as stream:
-            if self._entries[part.lower()].file_size > _SMALL_PART_BYTES:
+            if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
                 raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
             parse(stream, collector.parser)
         yield from collector.elements
@@ -140,11 +139,21 @@ class Package:
             Relationship(
                 element.attributes.get("Id", ""),
                 element.attributes.get("Type", "").rpartition("/")[2],
-                posixpath.normpath(posixpath.join("/", folder, element.attributes.get("Target", ""))).lstrip("/"),
+                posixpath.normpath(
+                    posixpath.join("/", folder, element.attributes.get("Target", "").replace("\\", "/"))
+                ).lstrip("/"),
             )
             for element in self.elements(listing, {"Relationship"})
             if element.name == "Relationship" and element.attributes.get("TargetMode") != "External"
         )
+
+
+def _part_name(name: str) -> str:
+    r"""Return a part's name as it is compared: without case (ECMA-376 part 2, 6.2.2.3), and with `/` for `\`.
+
+    Programs for Windows alone write its own separator, and Excel takes it.
+    """
+    return name.replace("\\", "/").lstrip("/").lower()
 
 
 def _refuse_long_list(path: Path) -> None:
