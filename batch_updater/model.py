@@ -24,7 +24,8 @@ class CellFault:
     """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
-    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `merged-cell`, `missing-cell` or `surplus-cell`."""
+    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `merged-cell`, `missing-cell` or
+    `surplus-cell`."""
     text: str
     """What the cell shows: `#N/A`, `=A1+B1`."""
 
@@ -55,6 +56,17 @@ class ShownNumber:
     effect: ShownAs = ShownAs.OTHER_TEXT
 
 
+DIGITS_OF_A_CELL = 15
+"""Significant digits of a number that Excel keeps and shows; those behind them are what its arithmetic leaves over."""
+
+
+def digits_of_double(value: float) -> Decimal:
+    """Return a finite double of a sheet as the digits that Excel shows at most; a larger whole number in full."""
+    if abs(value) >= 10**DIGITS_OF_A_CELL:
+        return Decimal(repr(value).removesuffix(".0"))
+    return Decimal(format(value, f".{DIGITS_OF_A_CELL}g"))
+
+
 class PartlyShownDate(date):
     """A date of which its format does not show everything."""
 
@@ -70,8 +82,8 @@ class PartlyShownDate(date):
 
 
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None
-"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the shortest digits
-that stand for the file's number; CSV knows only text and blank."""
+"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
+Excel shows of the file's number; CSV knows only text and blank."""
 
 Value: TypeAlias = str | int | Decimal | bool | date | None
 """A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""

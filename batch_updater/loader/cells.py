@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind, Location
 from batch_updater.loader.as_seen import cell_as_seen
-from batch_updater.loader.dates import date_from_number, date_from_text, has_time_of_day
+from batch_updater.loader.dates import (
+    EARLIEST_YEAR,
+    date_from_number,
+    date_from_text,
+    has_time_of_day,
+    impossible_date,
+)
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -38,8 +44,6 @@ ERROR_LITERALS = frozenset(
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _MOST_REMEMBERED = 256
-_DIGITS_KEPT = 15
-"""How many digits of a number Excel keeps; the others it replaces by zeros."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -131,9 +135,9 @@ def _cell_fault(fault: CellFault) -> Refusal:
     if fault.code == "stale-formula":
         return Refusal(
             fault.code,
-            f"The cell holds the formula {shown(fault.text)}, and the workbook says that the results saved in it are out "
-            "of date.",
-            "Open the file in a spreadsheet program, let it calculate, save it and run again; or type the value itself.",
+            f"The cell holds the formula {shown(fault.text)}, and the workbook says that its saved results are out of "
+            "date.",
+            "Open the file in a spreadsheet program, calculate and save it and run again; or type the value itself.",
         )
     if fault.code == "merged-cell":
         first = fault.text.partition(":")[0]
@@ -185,7 +189,7 @@ def _integer(cell: object) -> Value:
         raise Refusal(
             "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
         )
-    if abs(cell) >= 10**_DIGITS_KEPT:
+    if abs(cell) >= 10**DIGITS_OF_A_CELL:
         raise _damaged(cell)
     return int(cell)
 
@@ -193,7 +197,7 @@ def _integer(cell: object) -> Value:
 def _decimal(cell: object) -> Value:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a number")
-    if abs(cell) >= 10**_DIGITS_KEPT and _has_more_digits(cell):
+    if abs(cell) >= 10**DIGITS_OF_A_CELL and _has_more_digits(cell):
         raise _damaged(cell)
     return Decimal(cell)
 
@@ -223,7 +227,8 @@ def _kind_of_cell(cell: object) -> str:
 def _damaged(cell: int | Decimal) -> Refusal:
     return Refusal(
         "may-be-damaged",
-        f"{_plain(cell)} is a number of more than {_DIGITS_KEPT} digits, of which Excel keeps only {_DIGITS_KEPT}.",
+        f"{_plain(cell)} is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only "
+        f"{DIGITS_OF_A_CELL}.",
         "Set the cell's format to Text and type it again, from its source.",
     )
 
@@ -259,10 +264,12 @@ def _not_a_truth(cell: object) -> Refusal:
 
 def _date(cell: object) -> Value:
     if isinstance(cell, datetime):
-        if cell.time() == time():
-            return cell.date()
-        raise has_time_of_day(shown(cell), cell.date())
+        if cell.time() != time():
+            raise has_time_of_day(shown(cell), cell.date())
+        cell = cell.date()
     if isinstance(cell, date):
+        if cell.year < EARLIEST_YEAR:
+            raise impossible_date(shown(cell))
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
@@ -276,13 +283,13 @@ def _text(cell: object) -> Value:
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
         )
-    if abs(cell) >= 10**_DIGITS_KEPT or _has_more_digits(cell):
+    if abs(cell) >= 10**DIGITS_OF_A_CELL or _has_more_digits(cell):
         raise _damaged(cell)
     return _digits(cell)
 
 
 def _has_more_digits(number: int | Decimal) -> bool:
-    return len(_digits(number).lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT
+    return len(_digits(number).lstrip("-").replace(".", "").strip("0")) > DIGITS_OF_A_CELL
 
 
 def _text_reader(field: Field) -> _FromText:

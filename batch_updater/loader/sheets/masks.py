@@ -31,9 +31,9 @@ _COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne,
 }  # fmt: skip
 _CURRENCY_WORDS = frozenset(
-    "$u b/ bs c$ din dkk fr ft gs kc kč kn kr ksh lei lek ls lt nok nt$ p r rd$ rf rm rmb rp rs s/ sek sfr tl tsh us$ "
-    "zł ден km дин лв р руб грн сом тг".split()  # noqa: SIM905
-)
+    ["$u", "b/", "bs", "din", "fr", "ft", "gs", "kc", "kč", "km", "kn", "kr", "ksh", "lei", "lek", "ls", "lt", "p", "r",
+     "rf", "rm", "rmb", "rp", "rs", "s/", "sfr", "tl", "tsh", "zł", "грн", "ден", "дин", "лв", "р", "руб", "сом", "тг"]
+)  # fmt: skip
 """What formats write for a currency and people do not type: the currency formats of Excel's languages, in small
 letters and without the dot behind them."""
 _DASH = re.compile("[-\N{EN DASH}\N{EM DASH}]")
@@ -73,6 +73,7 @@ class _Section:
         self._thousands = kinds[digits[-1] :].count(_Kind.COMMA) if digits else 0
         self._is_percent = _Kind.PERCENT in kinds
         self._has_exponent = _Kind.EXPONENT in kinds
+        self._powers = kinds.count(_Kind.POWER)
         self._pieces = _filled_up([piece for piece in pieces if piece.kind is not _Kind.COMMA])
         self._slash = _slash_of_fraction(self._pieces)
         self.decimals = kinds.count(_Kind.FRACTION)
@@ -160,6 +161,12 @@ class _Section:
         whole = "" if whole == "0" else whole
         surplus = whole[: max(0, len(whole) - self._places)]
         digits, behind = iter(whole.rjust(self._places)[len(surplus) :]), iter(fraction)
+        sign = "-" if power < 0 else "+"
+        texts = {
+            _Kind.GENERAL: format(number, "f"),
+            _Kind.EXPONENT: f"E{sign}{str(abs(power)).zfill(self._powers)}",
+            _Kind.POWER: "",
+        }
         shown = []
         for piece in self._pieces:
             match piece.kind:
@@ -171,14 +178,8 @@ class _Section:
                     surplus = ""
                 case _Kind.FRACTION:
                     shown.append(next(behind))
-                case _Kind.GENERAL:
-                    shown.append(format(number, "f"))
-                case _Kind.EXPONENT:
-                    shown.append("E" + ("-" if power < 0 else piece.text[1].replace("-", "")) + self._power(power))
-                case _Kind.POWER:
-                    continue
                 case _ if currencies or piece.kind is not _Kind.CURRENCY:
-                    shown.append(piece.text)
+                    shown.append(texts.get(piece.kind, piece.text))
         return "".join(shown).strip()
 
     def _mantissa(self, number: Decimal) -> tuple[Decimal, int]:
@@ -190,9 +191,6 @@ class _Section:
         if rounded >= 10**step:
             return _EXACT.scaleb(mantissa, -step), power + step
         return mantissa, power
-
-    def _power(self, power: int) -> str:
-        return str(abs(power)).zfill(sum(piece.kind is _Kind.POWER for piece in self._pieces))
 
     @staticmethod
     def _fraction(number: Decimal, below: Sequence[_Piece]) -> str:

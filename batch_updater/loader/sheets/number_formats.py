@@ -11,7 +11,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.loader.sheets.masks import Mask, mask_of
-from batch_updater.model import CellFault, PartlyShownDate, ShownAs, ShownNumber
+from batch_updater.model import (
+    DIGITS_OF_A_CELL,
+    CellFault,
+    PartlyShownDate,
+    ShownAs,
+    ShownNumber,
+    digits_of_double,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,25 +138,14 @@ def date_as_shown(moment: date, shown: Format | None) -> date:
     return PartlyShownDate.of(moment, hidden) if hidden else moment
 
 
-MOST_DIGITS = 15
-"""Significant digits of a number that Excel keeps and shows; those behind them are what its arithmetic leaves over."""
-_EXACT_BELOW = 10**MOST_DIGITS
-
-
-def digits_of(value: float) -> Decimal:
-    """Return a finite double as the at most 15 significant digits that Excel shows; a larger whole number in full."""
-    if abs(value) >= _EXACT_BELOW:
-        return Decimal(repr(value).removesuffix(".0"))
-    return Decimal(format(value, f".{MOST_DIGITS}g"))
-
-
 def from_double(value: float) -> Number | CellFault:
-    """Return a number of a file as Excel shows it at most; a fault of its cell if it is none."""
+    """Return a number of a file with the digits that Excel shows at most; a fault of its cell if it is none."""
     if not math.isfinite(value):
         return no_value(str(value))
-    if value.is_integer() and abs(value) < _EXACT_BELOW:
+    # Below this a double is the whole number that it seems to be.
+    if value.is_integer() and abs(value) < 10**DIGITS_OF_A_CELL:
         return int(value)
-    return digits_of(value)
+    return digits_of_double(value)
 
 
 _DAYS_TO_1904 = 1462

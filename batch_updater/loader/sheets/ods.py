@@ -66,7 +66,7 @@ _TIME = re.compile(
 class OdsBook:
     """A spreadsheet. Raises `UnreadableError` if it is none, or protected."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package) -> None:
         self._package = package

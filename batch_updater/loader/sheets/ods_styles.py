@@ -154,12 +154,17 @@ class _Reader:
                 style.code.append("yyyy" if attributes.get(f"{_NUMBER} style") == "long" else "yy")
             case part if part in _PARTS_OF_DATE:
                 style.code.append(_PARTS_OF_DATE[part])
-            case other if other == f"{_STYLE} text-properties" and _COLOUR in attributes:
-                style.code.insert(0, "[Red]")
-            case other if other == f"{_STYLE} map":
-                if found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", "")):
-                    name = attributes.get(f"{_STYLE} apply-style-name", "")
-                    style.instead.append((found[1].replace("!=", "<>"), name))
+            case _:
+                self._start_of_style(name, attributes, style)
+
+    @staticmethod
+    def _start_of_style(name: str, attributes: dict[str, str], style: _DataStyle) -> None:
+        """Take note of a colour, or of the numbers that another style is for."""
+        if name == f"{_STYLE} text-properties" and _COLOUR in attributes:
+            style.code.insert(0, "[Red]")
+        elif name == f"{_STYLE} map" and (found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", ""))):
+            name = attributes.get(f"{_STYLE} apply-style-name", "")
+            style.instead.append((found[1].replace("!=", "<>"), name))
 
     def _characters(self, text: str) -> None:
         if self._text is not None:

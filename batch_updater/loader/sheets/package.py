@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -71,9 +72,9 @@ _ENCRYPTED = 0x1
 class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
-    def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
-        _refuse_long_list(path)
-        self._archive = zipfile.ZipFile(path)
+    def __init__(self, file: Path | io.BytesIO, *, max_unpacked_mb: int) -> None:
+        _refuse_long_list(file)
+        self._archive = zipfile.ZipFile(file)
         entries = self._archive.infolist()
         if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
             raise UnreadableError(
@@ -156,9 +157,9 @@ def _part_name(name: str) -> str:
     return name.replace("\\", "/").lstrip("/").lower()
 
 
-def _refuse_long_list(path: Path) -> None:
+def _refuse_long_list(file: Path | io.BytesIO) -> None:
     """Refuse a zip file whose list of parts is so long that reading it would fill the memory."""
-    with path.open("rb") as stream:
+    with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
         # The library's own reading of where the list is; what it makes of the list itself is many times as large.
         end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001

@@ -48,8 +48,8 @@ class _Forms:
         self.start_of_row = re.compile(start_of_row)
         self.row = re.compile(rf"{start_of_row}((?:{_without_groups(cell)})*)")
         self.cells = re.compile(
-            rf'<{prefix}c r="([A-Za-z]{{1,3}})[0-9]+"{_ATTRIBUTES}(?:/>|>(?:(?:{formula}<{prefix}v>|{text}){PLAIN_CONTENT}'
-            rf"(?:</{prefix}v>|{end_of_text}))?</{prefix}c>)"
+            rf'<{prefix}c r="([A-Za-z]{{1,3}})[0-9]+"{_ATTRIBUTES}'
+            rf"(?:/>|>(?:(?:{formula}<{prefix}v>|{text}){PLAIN_CONTENT}(?:</{prefix}v>|{end_of_text}))?</{prefix}c>)"
         )
         """The parts of each cell of a row that `row` has matched: letters, style, type, content."""
 
@@ -158,6 +158,8 @@ class _Scanner:
             return False
         number, attributes, cells = usual.groups()
         hidden = ' hidden="1"' in attributes or ' hidden="true"' in attributes
-        columns, styles, kinds, contents = zip(*self._forms.cells.findall(cells), strict=True) if cells else ((), (), (), ())
+        columns, styles, kinds, contents = (
+            zip(*self._forms.cells.findall(cells), strict=True) if cells else ((), (), (), ())
+        )
         self._reader.add_row(int(number), (columns, styles, kinds), contents, hidden=hidden)
         return True

@@ -30,7 +30,7 @@ from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
     from batch_updater.loader.sheets.package import Package
 
@@ -60,7 +60,7 @@ class _Part(NamedTuple):
 class XlsbBook:
     """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package, workbook: str) -> None:
         self._package = package

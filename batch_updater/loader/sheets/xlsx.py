@@ -27,7 +27,7 @@ class _Part(NamedTuple):
 class XlsxBook:
     """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package, workbook: str) -> None:
         self._package = package
