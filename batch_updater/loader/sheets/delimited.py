@@ -296,8 +296,10 @@ def _delimiter_of(sample: str, header_row: int | None) -> str:
 def _refuse_quoted_lines(sample: str) -> None:
     """Refuse a text each of whose lines is one cell in quotation marks that holds a row."""
     lines = [line.strip() for line in sample.splitlines() if line.strip()][:2]
-    if lines and all(_QUOTED_LINE.fullmatch(line) for line in lines) and any(
-        all(delimiter in line for line in lines) for delimiter in DELIMITERS
+    if (
+        lines
+        and all(_QUOTED_LINE.fullmatch(line) for line in lines)
+        and any(all(delimiter in line for line in lines) for delimiter in DELIMITERS)
     ):
         raise UnreadableError(
             "has each line as a whole in quotation marks, so that it is one cell",

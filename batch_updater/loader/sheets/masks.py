@@ -260,6 +260,9 @@ class Mask:
         """The format as Excel writes it."""
         self._sections = sections
         self._has_conditions = any(section.condition for section in sections)
+        first = sections[0]
+        self.decimals = first.decimals if first.shows_just(1, 1) and not self._has_conditions else None
+        """How many digits behind the point it shows of numbers from 1 on, and nothing else; None if it does else."""
 
     def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
         """Return the number as the format shows it; the number itself where that makes no difference."""
@@ -283,7 +286,7 @@ class Mask:
 
 def mask_of(code: str) -> Mask | None:
     """Return the mask that a number format is; None if it shows every number as it is."""
-    sections = list(_sections(code[:_MOST_CHARACTERS]))
+    sections = list(_sections(code[:_MOST_CHARACTERS] or "General"))
     return None if all(section.is_general for section in sections) else Mask(code, sections)
 
 

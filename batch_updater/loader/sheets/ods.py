@@ -411,14 +411,14 @@ class _Paragraphs:
     def add_collapsed(self, text: str) -> None:
         """Add characters as they stand in the XML."""
         bare = text.rstrip(_XML_BLANKS)
-        has_break = not _BREAKS.isdisjoint(text[len(bare) :])
-        self._ends_in_a_break = has_break or (not bare and self._ends_in_a_break)
+        ends_in_a_break = not _BREAKS.isdisjoint(text[len(bare) :]) or (not bare and self._ends_in_a_break)
         text = _BLANKS.sub(" ", text)
         if self._after_blank and text.startswith(" "):
             text = text[1:]
         if text:
             self.add(text)
             self._after_blank = text.endswith(" ")
+        self._ends_in_a_break = ends_in_a_break
 
     def close(self) -> None:
         """End the paragraph. A blank at its end is one, as for LibreOffice, but a break of the XML's line is none."""

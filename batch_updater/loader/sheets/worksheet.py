@@ -21,6 +21,7 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
+from batch_updater.loader.sheets.masks import Mask
 from batch_updater.loader.sheets.number_formats import (
     NO_VALUE,
     Format,
@@ -76,14 +77,20 @@ def plain_number(content: str) -> Number | CellFault | None:
 
 
 class _Formatted:
-    """Makes cells of numbers that a format shows as more than a number. Remembers them: days are few."""
+    """Makes cells of numbers as a format shows them. Remembers them: days are few."""
 
     def __init__(self, shown: Format, *, epoch_1904: bool) -> None:
         self._shown = shown
         self._epoch_1904 = epoch_1904
+        self._decimals = shown.decimals if isinstance(shown, Mask) else None
         self._known: dict[str, Cell] = {"": None}
 
     def __call__(self, content: str) -> Cell:
+        # Most amounts are shown with all their digits, which their length tells.
+        if self._decimals is not None and content[:1] in _NOT_ZERO:
+            whole, _, fraction = content.partition(".")
+            if len(fraction) <= self._decimals and whole.isdigit() and (not fraction or fraction.isdigit()):
+                return plain_number(content)
         cell = self._known.get(content, _UNKNOWN)
         if cell is _UNKNOWN:
             cell = _number_shown(content, self._shown, epoch_1904=self._epoch_1904)

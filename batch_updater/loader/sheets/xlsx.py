@@ -51,7 +51,10 @@ class XlsxBook:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is in the workbook and not used."""
-        return (*notes_of(self._related), *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()))
+        return (
+            *notes_of(self._related),
+            *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()),
+        )
 
     def close(self) -> None:
         """Let go of the file."""

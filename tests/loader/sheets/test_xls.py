@@ -9,7 +9,7 @@ import xlwt
 
 from batch_updater.errors import InputError
 from batch_updater.loader.sheets.opening import open_source
-from batch_updater.model import CellFault, ShownNumber
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 from tests.loader.described import settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_cells_arrive_as_they_stand(tmp_path: Path, *, calendar_1904: bool) -> N
     sheet = book.add_sheet("S")
     day = 45000 - (1462 if calendar_1904 else 0)
     cells = [
-        ("00123", "General"), ("", "General"), ("NA", "@"), (7, "General"), (0.1, "0"), (10**14 + 1, "0"), (True, "0"),
+        ("00123", "General"), ("", "General"), ("NA", "@"), (7, "General"), (0.1, "0.0"), (10**14 + 1, "0"), (True, "0"),
         (day, "dd.mm.yyyy"), (day + 0.5, "dd.mm.yyyy hh:mm"), (0.5, "0%"), (123, "00000"), (-3, "000"),
     ]  # fmt: skip
     for column, (value, code) in enumerate(cells):
@@ -51,7 +51,8 @@ def test_cells_arrive_as_they_stand(tmp_path: Path, *, calendar_1904: bool) -> N
     assert (number, hidden) == (2, False)
     noon = datetime.combine(date(2023, 3, 15), time(12))
     assert found == [
-        "00123", None, "NA", 7, Decimal("0.1"), 10**14 + 1, True, date(2023, 3, 15), noon, Decimal("0.5"),
+        "00123", None, "NA", 7, Decimal("0.1"), 10**14 + 1, True, date(2023, 3, 15), noon,
+        ShownNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE),
         ShownNumber(123, "00123", "00000"), ShownNumber(-3, "-003", "000"), CellFault("error-cell", "#REF!"),
     ]  # fmt: skip
 

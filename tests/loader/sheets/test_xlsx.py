@@ -14,7 +14,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from batch_updater.errors import InputError
 from batch_updater.loader.sheets.opening import open_source
-from batch_updater.model import CellFault
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 from tests.data.make_data import write_package
 from tests.loader.described import settings
 
@@ -167,10 +167,9 @@ def test_the_calendar_of_1904_is_obeyed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        "<row r='2'/><row r='2'/>", "<row r='0'/>", "<row r='1048577'/>", "<row r='x'/>",
+        "<row r='2'><c r='B2'/></row><row r='2'><c r='B2'/></row>", "<row r='0'/>", "<row r='1048577'/>", "<row r='x'/>",
         "<row r='1'><c r='B1'/><c r='A1'/></row>", "<row r='1'><c r='XFE1'/></row>", "<row r='1'><c r='A2'/></row>",
         "<row r='1'><c r='1'/></row>", "<row><c t='s'><v>0</v></c></row>", "<row><c t='s'><v>-1</v></c></row>",
-        "<row><c t='b'><v>2</v></c></row>", "<row><c t='q'><v>2</v></c></row>",
         "<row><c><v>1</v></c>",
     ],
 )  # fmt: skip
@@ -186,6 +185,7 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path, data: str) -> None:
         ("<c><v>x</v></c>", "x"), ("<c><v>NaN</v></c>", "NaN"), ("<c><v>1e999</v></c>", "1e999"),
         ("<c><v>1_0</v></c>", "1_0"), ("<c s='1'><v>NaN</v></c>", "NaN"), ("<c><v> </v></c>", "#VALUE!"),
         ("<c t='d'><v>soon</v></c>", "soon"), ("<c t='d'><v>12025-04-03</v></c>", "12025-04-03"),
+        ("<c t='b'><v>2</v></c>", "2"), ("<c t='q'><v>2</v></c>", "2"),
         ("<c t='e'/>", "#VALUE!"), ("<c t='e'><v/></c>", "#VALUE!"), ("<c t='e'><v>#N/A</v></c>", "#N/A"),
     ],
 )  # fmt: skip
@@ -234,14 +234,16 @@ def test_elements_do_not_stand_within_one_another_without_end(tmp_path: Path, ta
 
 
 def test_numbers_too_large_for_their_format_arrive_as_they_are(tmp_path: Path) -> None:
-    """No number is too large for a mask of zeros, or for a time."""
+    """No number is too large for a mask of zeros; one that is too large for a date or a time is none."""
     path = handmade(tmp_path, "<row><c s='1'><v>1E+300</v></c><c s='2'><v>1E+15</v></c><c s='3'><v>1E+30</v></c></row>")
     parts = {entry: zipfile.ZipFile(path).read(entry) for entry in zipfile.ZipFile(path).namelist()}
     parts["xl/styles.xml"] = (
         f'<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="164" formatCode="000.000"/></numFmts>'
         '<cellXfs><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/><xf numFmtId="14"/></cellXfs></styleSheet>'
     ).encode()
-    assert read(write_package(tmp_path / "b.xlsx", parts)) == [(1, [10**300, 10**15, 10**30])]
+    assert read(write_package(tmp_path / "b.xlsx", parts)) == [
+        (1, [10**300, *(ShownNumber(10**power, "########", "yyyy-mm-dd", ShownAs.OTHERWISE) for power in (15, 30))])
+    ]
 
 
 def test_a_document_type_definition_is_refused(tmp_path: Path) -> None:
@@ -258,13 +260,15 @@ def test_a_damaged_end_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_program_that_leaves_the_calculating_to_others_gives_no_results(tmp_path: Path) -> None:
-    """XlsxWriter saves 0 with every formula and asks for calculation: that 0 is nobody's result."""
+    """XlsxWriter asks for calculation and saves 0, or what the program guessed, with a formula: no result either way."""
     with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
         sheet = book.add_worksheet()
         sheet.write_formula(0, 0, "=500*3")
         sheet.write_formula(0, 1, "=500*3", None, 1500)
         sheet.write_number(0, 2, 0)
-    assert read(tmp_path / "a.xlsx") == [(1, [CellFault("formula-without-value", "=500*3"), 1500, 0])]
+    assert read(tmp_path / "a.xlsx") == [
+        (1, [CellFault("stale-formula", "=500*3"), CellFault("stale-formula", "=500*3"), 0])
+    ]
 
 
 def test_a_cell_without_a_style_has_the_first_one(tmp_path: Path) -> None:
