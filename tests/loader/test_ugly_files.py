@@ -106,7 +106,8 @@ TABLE: dict[str, Gives | Refused] = {
             16: {"itemId": "14", "label": "  x  ", "count": "12"},
         },
         {
-            ("B3", "shown-otherwise"), ("B4", "shown-otherwise"), ("C4", "shown-otherwise"), ("B7", "error-cell"), ("C7", "error-cell"),
+            ("B3", "shown-otherwise"), ("B4", "shown-otherwise"), ("C4", "shown-otherwise"),
+            ("B7", "error-cell"), ("C7", "error-cell"),
             ("B8", "formula-without-value"), ("C8", "formula-without-value"), ("E10", "has-time-of-day"),
             ("C11", "not-a-number"), ("E11", "not-a-date"), ("A12", "may-be-damaged"), ("D17", "not-a-whole-number"),
             ("E17", "not-a-date"), ("A18", "not-a-number"), ("B19", "not-text"),

@@ -17,7 +17,7 @@ from batch_updater.model import ShownNumber
     [
         (0, None, None), (14, None, Shown.DATE), (22, None, Shown.DATE_TIME), (20, None, Shown.TIME),
         (46, None, Shown.DURATION), (9, None, None), (49, None, None), (31, None, Shown.DATE),
-        (164, "yyyy-mm-dd", Shown.DATE), (164, "[$-409]d. mmmm yyyy;@", Shown.DATE), 
+        (164, "yyyy-mm-dd", Shown.DATE), (164, "[$-409]d. mmmm yyyy;@", Shown.DATE),
         (164, "dd.mm.yyyy hh:mm", Shown.DATE_TIME), (164, "hh:mm:ss AM/PM", Shown.TIME), (164, "mm:ss", Shown.TIME),
         (164, "[h]:mm", Shown.DURATION), (164, "[ss]", Shown.DURATION), (164, "General", None), (164, "0.00E+00", None),
         (164, '#,##0.00 "days"', None), (164, "[Red]0;[Blue]-0", None), (164, "#,##0\\ \\d", None),
