@@ -196,7 +196,7 @@ class _Section:
     def _fraction(number: Decimal, below: Sequence[_Piece]) -> str:
         """Return a number as a whole one and a fraction, about as Excel chooses it."""
         fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
-        most = int(fixed or 0) or 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1
+        most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
         whole, part = divmod(Fraction(number), 1)
         near = Fraction(round(part * most), most) if fixed else part.limit_denominator(most)
         if near.denominator == 1:

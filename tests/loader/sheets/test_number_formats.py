@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, to_excel
 
-from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_serial, shown_by
+from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_double, from_serial, shown_by
 from batch_updater.model import ShownNumber
 
 
@@ -94,3 +94,16 @@ def test_a_moment_beside_midnight_is_not_midnight(part: str) -> None:
     found = from_serial(45740 + Decimal(part), Shown.DATE_TIME, epoch_1904=False)
     assert isinstance(found, datetime)
     assert (found.date(), found.time() != time()) == (date(2025, 3, 24), True)
+
+
+@given(
+    st.lists(st.sampled_from([*'0#?.,%/8@$;-+()_*"\\[] x', "General", "E+00", "[Red]", "[<5]", "[$€-2]"]), max_size=12),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_no_format_is_too_odd_to_be_read(pieces: list[str], value: float) -> None:
+    """Whatever a file defines, a number stays that number; at most it is said to be shown otherwise."""
+    number = from_double(value)
+    assert isinstance(number, (int, Decimal))
+    shown = shown_by(164, "".join(pieces))
+    found = number if shown is None else as_shown(number, shown, epoch_1904=False)
+    assert found == number if not isinstance(found, ShownNumber) else found.number == number
