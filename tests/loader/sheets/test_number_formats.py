@@ -106,4 +106,5 @@ def test_no_format_is_too_odd_to_be_read(pieces: list[str], value: float) -> Non
     assert isinstance(number, (int, Decimal))
     shown = shown_by(164, "".join(pieces))
     found = number if shown is None else as_shown(number, shown, epoch_1904=False)
-    assert found == number if not isinstance(found, ShownNumber) else found.number == number
+    if not isinstance(found, (date, time)):
+        assert (found.number if isinstance(found, ShownNumber) else found) == number
