@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,28 +24,66 @@ class CellFault:
     """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
-    """`error-cell`, `formula-without-value`, `no-value`, `merged-cell`, `missing-cell` or `surplus-cell`."""
+    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `merged-cell`, `missing-cell` or
+    `surplus-cell`."""
     text: str
     """What the cell shows: `#N/A`, `=A1+B1`."""
 
 
+class ShownAs(Enum):
+    """How a format shows a number that it does not show as it is."""
+
+    OTHER_TEXT = "the same number in other characters: 00123"
+    EXPONENT = "the same number with an exponent: 1.2E+03"
+    ROUNDED = "without some digits behind its decimal point"
+    UNSIGNED = "in a colour instead of its minus sign"
+    OTHERWISE = "another number, or no number: 40%, 1/2, #123"
+    NOTHING = "not at all"
+
+
 @dataclass(frozen=True, slots=True)
 class ShownNumber:
-    """A number that its format shows with digits or letters it does not have: 123 as `00123` or `OPP-123`.
+    """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`.
 
-    As a number it is what it is; as text there are two readings.
+    What the eye sees and what the cell holds are two readings.
     """
 
     number: int | Decimal
     text: str
-    """What the cell shows."""
+    """What the cell shows, without marks between groups of digits."""
     format: str
     """The number format that shows it so, as Excel writes formats."""
+    effect: ShownAs = ShownAs.OTHER_TEXT
+
+
+DIGITS_OF_A_CELL = 15
+"""Significant digits of a number that Excel keeps and shows; those behind them are what its arithmetic leaves over."""
+
+
+def digits_of_double(value: float) -> Decimal:
+    """Return a finite double of a sheet as the digits that Excel shows at most; a larger whole number in full."""
+    if abs(value) >= 10**DIGITS_OF_A_CELL:
+        return Decimal(repr(value).removesuffix(".0"))
+    return Decimal(format(value, f".{DIGITS_OF_A_CELL}g"))
+
+
+class PartlyShownDate(date):
+    """A date of which its format does not show everything."""
+
+    hidden: str
+    """What it does not show: `day`, `day and month`, `century` ...; `date` where it shows a time of day alone."""
+
+    @classmethod
+    def of(cls, day: date, hidden: str) -> PartlyShownDate:
+        """Return a date with what is not shown of it."""
+        made = cls(day.year, day.month, day.day)
+        made.hidden = hidden
+        return made
 
 
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None
-"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the shortest digits
-that stand for the file's number; CSV knows only text and blank."""
+"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
+Excel shows of the file's number; CSV knows only text and blank."""
 
 Value: TypeAlias = str | int | Decimal | bool | date | None
 """A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""

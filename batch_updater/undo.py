@@ -24,7 +24,7 @@ from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected import as_undo
 from batch_updater.loader.refusal import Refusal
 from batch_updater.lock import locked
-from batch_updater.model import NOT_EXACT_MARK, OutcomeKind
+from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, OutcomeKind, digits_of_double
 from batch_updater.pipeline import endpoint_of_run, require_read, table_of_run
 from batch_updater.redaction import REDACTED
 from batch_updater.reporter.exact import holds_text, readable, writable
@@ -44,7 +44,6 @@ UNDO = "undo.xlsx"
 _CHANGED = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS})
 _SETTINGS = as_undo(InputSettings())
 _AS_WRITTEN = ColumnFacts(is_verbatim=True)
-_DIGITS_OF_A_CELL = 15
 _SHOWN_CHARACTERS = 500
 
 _NOT_READ = "The run did not read the record before it changed it, which --compare does: the value before is not known."
@@ -396,17 +395,17 @@ def _as_cell(value: Value) -> Cell:
     """Return a value as a cell; as text where a cell of its own kind would lose digits or a day."""
     if isinstance(value, Decimal):
         digits = format(value, "f")
-        return value if _digits_of_cell(value) == digits else digits
+        return value if abs(value) < 10**DIGITS_OF_A_CELL and _digits_of_cell(value) == digits else digits
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 10**_DIGITS_OF_A_CELL else str(value)
+        return value if abs(value) < 10**DIGITS_OF_A_CELL else str(value)
     if isinstance(value, date):
         return value if isinstance(writable(value), date) else value.isoformat()
     return value
 
 
 def _digits_of_cell(value: Decimal) -> str:
-    """Return the digits that a cell gives back for a number: those that the nearest double needs."""
-    return format(Decimal(repr(float(value))), "f").removesuffix(".0")
+    """Return the digits that a cell gives back for a number."""
+    return format(digits_of_double(float(value)), "f")
 
 
 def _short(text: str) -> str:

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from batch_updater.characters import composed, suggestion
 from batch_updater.endpoint.description import Field, Kind
+from batch_updater.loader.as_seen import cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
 from batch_updater.loader.currencies import currency_in_header, currency_of
-from batch_updater.loader.dates import DateSettings, date_from_number, date_from_text, has_time_of_day
+from batch_updater.loader.dates import (
+    EARLIEST_YEAR,
+    DateSettings,
+    date_from_number,
+    date_from_text,
+    has_time_of_day,
+    impossible_date,
+)
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, Value
+from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +41,7 @@ BLANK: Final = Blank()
 _Converted: TypeAlias = "Value | Blank"
 _C = TypeVar("_C")
 _FromText: TypeAlias = "Callable[[str], Value]"
-_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta | ShownNumber], Value]"
+_FromOther: TypeAlias = "Callable[[int | Decimal | bool | date | datetime | time | timedelta], Value]"
 
 _ERRORS = (
     "#NULL! #DIV/0! #VALUE! #REF! #NAME? #NUM! #N/A #GETTING_DATA #SPILL! #CONNECT! #BLOCKED! #UNKNOWN! #FIELD! "
@@ -48,8 +56,6 @@ ERROR_LITERALS = frozenset(_ERRORS.split())
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _MOST_REMEMBERED = 256
-_DIGITS_KEPT = 15
-"""How many digits of a number Excel keeps; the others it replaces by zeros."""
 _DIGITS = frozenset("0123456789")
 
 
@@ -76,6 +82,7 @@ def converter(
     It adds to `noted` what people should know of a cell that is sent all the same.
     """
     from_characters, from_other = _readers(field, settings, noted, column)
+    seen = cell_as_seen(field, noted)
     # Names, types and dates repeat down a column: what they come to is worked out once.
     known: dict[str, _Converted] = {}
 
@@ -92,7 +99,7 @@ def converter(
             return BLANK
         if isinstance(cell, CellFault):
             raise _cell_fault(cell)
-        return from_other(cell)
+        return from_other(seen(cell))
 
     return convert
 
@@ -191,6 +198,13 @@ def _cell_fault(fault: CellFault) -> Refusal:
             f"The cell holds the formula {shown(fault.text)}, but the file was saved without its result.",
             "Open the file in a spreadsheet program, save it and run again; or type the value itself.",
         )
+    if fault.code == "stale-formula":
+        return Refusal(
+            fault.code,
+            f"The cell holds the formula {shown(fault.text)}, and the workbook says that its saved results are out of "
+            "date.",
+            "Open the file in a spreadsheet program, calculate and save it and run again; or type the value itself.",
+        )
     if fault.code == "merged-cell":
         first = fault.text.partition(":")[0]
         return Refusal(
@@ -259,24 +273,22 @@ def _amount_reader(field: Field, mark: str, noted: list[CellNote], header: str) 
 
 
 def _integer(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
     if isinstance(cell, Decimal) and cell != cell.to_integral_value():
         raise Refusal(
             "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
         )
-    if abs(cell) >= 10**_DIGITS_KEPT:
+    if abs(cell) >= 10**DIGITS_OF_A_CELL:
         raise _damaged(cell)
     return int(cell)
 
 
 def _decimal(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        cell = cell.number
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a number")
+    if abs(cell) >= 10**DIGITS_OF_A_CELL and _has_more_digits(cell):
+        raise _damaged(cell)
     return Decimal(cell)
 
 
@@ -305,7 +317,8 @@ def _kind_of_cell(cell: object) -> str:
 def _damaged(cell: int | Decimal) -> Refusal:
     return Refusal(
         "may-be-damaged",
-        f"{_plain(cell)} is a number of more than {_DIGITS_KEPT} digits, of which Excel keeps only {_DIGITS_KEPT}.",
+        f"{_plain(cell)} is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only "
+        f"{DIGITS_OF_A_CELL}.",
         "Set the cell's format to Text and type it again, from its source.",
     )
 
@@ -341,36 +354,32 @@ def _not_a_truth(cell: object) -> Refusal:
 
 def _date(cell: object) -> Value:
     if isinstance(cell, datetime):
-        if cell.time() == time():
-            return cell.date()
-        raise has_time_of_day(shown(cell), cell.date())
+        if cell.time() != time():
+            raise has_time_of_day(shown(cell), cell.date())
+        cell = cell.date()
     if isinstance(cell, date):
+        if cell.year < EARLIEST_YEAR:
+            raise impossible_date(shown(cell))
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
-    if isinstance(cell, ShownNumber):
-        raise date_from_number(cell.number)
     raise Refusal("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
 
 
 def _text(cell: object) -> Value:
-    if isinstance(cell, ShownNumber):
-        raise Refusal(
-            "shown-otherwise",
-            f"The cell holds the number {_plain(cell.number)}, which its format shows as {shown(cell)}: as text it "
-            "could be either.",
-            f"Set the cell's format to Text and type {shown(cell)} or {_plain(cell.number)}, whichever is meant.",
-        )
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise Refusal(
             "not-text",
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
         )
-    digits = _digits(cell)
-    if len(digits.lstrip("-").replace(".", "").strip("0")) > _DIGITS_KEPT or abs(cell) >= 10**_DIGITS_KEPT:
+    if abs(cell) >= 10**DIGITS_OF_A_CELL or _has_more_digits(cell):
         raise _damaged(cell)
-    return digits
+    return _digits(cell)
+
+
+def _has_more_digits(number: int | Decimal) -> bool:
+    return len(_digits(number).lstrip("-").replace(".", "").strip("0")) > DIGITS_OF_A_CELL
 
 
 def _judge(field: Field) -> Callable[[Value], Value] | None:

@@ -43,7 +43,7 @@ _WITH_TIME = re.compile(
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
 _MOST_CHARACTERS = 60
-_EARLIEST_YEAR = 1900
+EARLIEST_YEAR = 1900
 _EXCELS_FIRST_YEAR = 1930
 """First of the hundred years that Excel takes two digits for."""
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
@@ -87,7 +87,7 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     if readings is None:
         raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
     if not readings:
-        raise _impossible(bare)
+        raise impossible_date(bare)
     possible = _left_by(settings.order, readings)
     if len(possible) > 1:
         raise _ambiguous(bare, day, possible, settings)
@@ -248,7 +248,7 @@ def _month(name: str) -> int | None:
 
 
 def _date_of(year: int, month: int, day: int) -> date | None:
-    if year < _EARLIEST_YEAR:
+    if year < EARLIEST_YEAR:
         return None
     try:
         return date(year, month, day)
@@ -256,7 +256,8 @@ def _date_of(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def _impossible(bare: str) -> Refusal:
+def impossible_date(bare: str) -> Refusal:
+    """Return why a date that no spreadsheet program shows is refused."""
     return Refusal(
         "no-such-date", f"{shown(bare, quoted=True)} is a date that does not exist, or lies before 1900.", _TYPE_ISO
     )

@@ -39,6 +39,8 @@ __all__ = ["JudgedRow", "Review", "Table", "open_table"]
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; nobody has more by intention."""
 _COLUMNS_NAMED = 20
+_LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
+"""Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
 
 class JudgedRow(NamedTuple):
@@ -117,8 +119,8 @@ class Table:
         """After `review` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
         self._header_row = header.number
-        stated = header.width if sheet.source.book.rows_have_width else None
-        self._width = Width(len(columns.headers), stated)
+        delimiter = sheet.source.book.delimiter
+        self._width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
         self._reader = RowReader(
             endpoint, columns, settings, constants, marked=sheet.marked, is_verbatim=expected is not None
         )
@@ -127,6 +129,8 @@ class Table:
         self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
         self._hidden_rows = 0
+        self._last_row = 0
+        """The last one that is not blank."""
         self._without_header = [position for position, header in enumerate(columns.headers) if not header.strip()]
         self._nameless: set[int] = set()
         """Columns without a header, between others, in which a row has something."""
@@ -171,6 +175,12 @@ class Table:
         if self._widest > len(self.columns.headers):
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
+        if self._last_row in _LAST_ROWS:
+            holder = _LAST_ROWS[self._last_row]
+            notes.append(
+                f"The last row is row {self._last_row:,}, the last one that {holder} holds: rows may have been cut off "
+                "when the file was saved."
+            )
         own = self._sheet.note
         return (*((own,) if own else ()), *notes, *self._cell_notes, *self._sheet.source.notes)
 
@@ -254,6 +264,7 @@ class Table:
             cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
             if is_blank_row(cells):
                 continue
+            self._last_row = sheet_row.number
             if merged is not None:
                 cells = merged.marked(sheet_row.number, cells)
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):

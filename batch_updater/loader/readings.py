@@ -10,7 +10,7 @@ from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.numbers import refuse_grouped
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.loader.sheets.book import is_blank_row
+from batch_updater.loader.sheets.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.survey import RAGGED, Findings
 from batch_updater.model import NOT_EXACT_MARK, CellFault, Problem, Row
 
@@ -50,6 +50,8 @@ class Width:
     """Columns up to the last header, those that are ours left out."""
     stated: int | None
     """Cells of the header row, blank ones at its end included, where a row of another length is a fault."""
+    delimiter: str
+    """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
 class RowReader:
@@ -114,14 +116,14 @@ class RowReader:
         """
         if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
             row = Row(number, _as_ragged(cells, carried, width.stated))
-            fault = _ragged(row.number, _count(cells), width.headers)
+            fault = _ragged(row.number, cells[: _count(cells)], width)
             values = self._read(Row(number, _padded(cells, carried))).values
             return self._if_record(Reading(row, {}, (fault,)), cells, values)
         if len(cells) < carried:
             cells = _padded(cells, carried)
         row = Row(number, tuple(cells[:carried]))
         if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
-            return Reading(row, {}, (_ragged(row.number, None, width.headers),))
+            return Reading(row, {}, (_ragged(row.number, None, width),))
         if row.cells[self._first] == self._headers[self._first] and self._repeats_headers(row):
             return Reading(row, {}, (_repeated_headers(row.number),))
         reading = self._read(row)
@@ -216,20 +218,19 @@ def _repeated_headers(row: int) -> Problem:
     return Problem(row, None, "repeated-headers", "", reason, "Delete the row.")
 
 
-def _ragged(row: int, found: int | None, expected: int) -> Problem:
-    """Return the problem of a row of the wrong length; `found` is None where its length is not known any more."""
-    sentence = "The row did not have as many cells as the header row"
-    if found is not None:
-        cells = "1 cell" if found == 1 else f"{found:,} cells"
-        sentence = f"The row has {cells}, but the header row has {expected:,}"
-    return Problem(
-        row,
-        None,
-        RAGGED,
-        "",
-        f"{sentence}: its values may stand in the wrong columns.",
-        "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks.",
-    )
+def _ragged(row: int, cells: Sequence[Cell] | None, width: Width) -> Problem:
+    """Return the problem of a row of the wrong length; `cells` is None where they are not known any more."""
+    remedy = "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks."
+    if cells is None:
+        sentence = "The row did not have as many cells as the header row"
+    elif len(cells) == 1 and isinstance(cells[0], str) and width.delimiter in cells[0]:
+        sentence = "The row is one cell, because its line as a whole stands in quotation marks"
+        remedy = "Take away the first and the last quotation mark of the line, and one of each two inside."
+    else:
+        separated = f", separated by {name_of_delimiter(width.delimiter)}," if width.delimiter else ""
+        count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
+        sentence = f"The row has {count}{separated} but the header row has {width.headers:,}"
+    return Problem(row, None, RAGGED, "", f"{sentence}: its values may stand in the wrong columns.", remedy)
 
 
 def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, ...]:

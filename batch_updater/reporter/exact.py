@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber
+from batch_updater.model import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, digits_of_double
 
 Writable: TypeAlias = str | float | bool | datetime | date | time | timedelta | None
 
@@ -60,12 +61,17 @@ def _time(cell: date | time | timedelta) -> Writable:
 
 
 def _number(cell: int | Decimal) -> Writable:
-    """Write a number if the double nearest to it stands for exactly these digits."""
+    """Write a number if the double nearest to it comes back as exactly these digits."""
     if isinstance(cell, int):
         return float(cell) if abs(cell) <= LARGEST_WHOLE else marked(str(cell))
     number = _Digits(cell)
     number.digits = repr(float(cell))
-    return number if Decimal(number.digits) == cell else marked(format(cell, "f"))
+    return number if comes_back(cell) else marked(format(cell, "f"))
+
+
+def comes_back(number: Decimal) -> bool:
+    """Whether a number that is written into a cell is read from it with these very digits."""
+    return math.isfinite(double := float(number)) and digits_of_double(double) == number
 
 
 def holds_text(text: str) -> bool:

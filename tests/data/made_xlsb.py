@@ -22,6 +22,7 @@ _ERRORS = {"#NULL!": 0, "#DIV/0!": 7, "#VALUE!": 15, "#REF!": 23, "#NAME?": 29, 
 # Styles by their position among the cell styles: built-in format or, from 164 on, one of the workbook's own.
 GENERAL, DATE, DATE_TIME, DURATION, ZEROS = range(5)
 _FORMATS = (0, 14, 22, 46, 164)
+FIRST_OWN = len(_FORMATS)
 
 
 def record(kind: int, data: bytes = b"") -> bytes:
@@ -82,12 +83,16 @@ def write_xlsb(
     hidden: Sequence[str] = (),
     before: bytes = b"",
     after: bytes = b"",
+    calculation: bytes = b"",
     relations: Sequence[str] = (),
+    formats: Sequence[str] = (),
 ) -> Path:
     """Write a workbook; a sheet is rows of cells or the records of its rows.
 
-    `before` and `after` are records around the rows of every sheet, `relations` types of further parts.
+    `before` and `after` are records around the rows of every sheet, `calculation` is one of the workbook, `relations`
+    are types of further parts and `formats` the codes of further styles of cells, from `FIRST_OWN` on.
     """
+    format_ids = (*_FORMATS, *range(165, 165 + len(formats)))
     shared: list[str] = []
     parts: dict[str, bytes] = {}
     listed, related = b"", ""
@@ -106,17 +111,25 @@ def write_xlsb(
         listed += record(156, struct.pack("<II", int(name in hidden), index) + wide(f"r{index}") + wide(name))
         related += _relation(f"r{index}", "worksheet", f"worksheets/sheet{index}.bin")
     parts["xl/workbook.bin"] = (
-        record(131) + record(153, struct.pack("<III", 0, 0, 0)) + record(143) + listed + record(144) + record(132)
+        record(131)
+        + record(153, struct.pack("<III", 0, 0, 0))
+        + record(143)
+        + listed
+        + record(144)
+        + calculation
+        + record(132)
     )
     items = b"".join(record(19, b"\0" + wide(text)) for text in shared)
     parts["xl/sharedStrings.bin"] = record(159, struct.pack("<II", len(shared), len(shared))) + items + record(160)
     parts["xl/styles.bin"] = (
         record(278)
         + record(615, struct.pack("<I", 1))
-        + record(44, struct.pack("<H", 164) + wide("00000"))
+        + b"".join(
+            record(44, struct.pack("<H", id_) + wide(code)) for id_, code in enumerate(("00000", *formats), start=164)
+        )
         + record(616)
-        + record(617, struct.pack("<I", len(_FORMATS)))
-        + b"".join(record(47, struct.pack("<HH", 0, id_) + bytes(12)) for id_ in _FORMATS)
+        + record(617, struct.pack("<I", len(format_ids)))
+        + b"".join(record(47, struct.pack("<HH", 0, id_) + bytes(12)) for id_ in format_ids)
         + record(618)
         + record(279)
     )

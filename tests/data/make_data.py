@@ -361,11 +361,11 @@ def opendocument(name: str, rows: str) -> None:
     package(name, opendocument_parts(rows))
 
 
-def opendocument_parts(rows: str) -> dict[str, str | bytes]:
-    """Return the parts of a spreadsheet with those rows, and a hidden sheet."""
+def opendocument_parts(rows: str, styles: str = "") -> dict[str, str | bytes]:
+    """Return the parts of a spreadsheet with those rows and further styles, and a hidden sheet."""
     return {
         "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
-        "content.xml": f"<office:document-content {NAMES}><office:automatic-styles>"
+        "content.xml": f"<office:document-content {NAMES}><office:automatic-styles>{styles}"
         '<number:number-style style:name="N1"><number:number number:decimal-places="0" '
         'number:min-integer-digits="5"/></number:number-style>'
         '<style:style style:name="zeros" style:family="table-cell" style:data-style-name="N1"/>'

@@ -270,17 +270,20 @@ def test_cells_hold_the_values_exactly(bench: Bench) -> None:
     rows = [
         Change(1, "Pre", "", first | {"PendingCloseDate": "2026-03-31"}).row(),
         Change(2, "Pre", "", {"OpportunityName": "y" * 5000, "SalesRevenue": "#CLEAR"}).row(),
+        Change(3, "Pre", "", {"AcctPotential": "57.699999999999996", "SalesRevenue": "57.7"}).row(),
     ]
     bench.run(bench.table(rows))
     other = {"OpportunityName": "z", "OpportunityID": "1", "AcctPotential": "9", "SalesRevenue": "9"}
-    later = [Change(number, "Pre", "", other | {"PendingCloseDate": "2027-01-01"}).row() for number in (1, 2)]
+    later = [Change(number, "Pre", "", other | {"PendingCloseDate": "2027-01-01"}).row() for number in (1, 2, 3)]
     undo = bench.undo(bench.run(bench.table(later)))
-    one, two = as_rows(undo.path)
+    one, two, three = as_rows(undo.path)
     assert one == first | {
         "OpportunityId": one["OpportunityId"], "opportunityType": "Pre", "SalesRevenue": 2.25,
         "PendingCloseDate": datetime(2026, 3, 31),  # noqa: DTZ001
     }  # fmt: skip
     assert (two["OpportunityName"], two["SalesRevenue"]) == ("y" * 5000, "#CLEAR")
+    # A number of a cell has 15 digits.
+    assert (three["AcctPotential"], three["SalesRevenue"]) == ("57.699999999999996", 57.7)
     data = sheet(undo.path, "Data")
     assert {cell.data_type for cell in data["C"]} == {"s"}
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import tempfile
+import zipfile
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.loader import open_table
 from batch_updater.model import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellFault, Problem
+from tests.data.make_data import write_package
 from tests.loader.described import codes, csv_text, endpoint, judged, settings, table_of, workbook
 
 if TYPE_CHECKING:
@@ -334,3 +337,39 @@ def test_a_text_written_for_excel_alone_is_refused(tmp_path: Path) -> None:
         2: [("label", "formula-as-text")],
         3: [],
     }
+
+
+def test_a_row_of_another_length_names_what_separates_its_cells(tmp_path: Path) -> None:
+    """A wrong delimiter, and a line that stands in quotation marks as a whole, can be told from the message."""
+    table = table_of(tmp_path, 'itemId;label;count\n1;a;1\n2;b;2,5;x\n"3;""b; c"";3"\n4;d;4\n5;e;5\n')
+    reasons = [row.problems[0].reason for row in judged(table) if row.problems]
+    assert reasons[0].startswith("The row has 4 cells, separated by semicolons, but the header row has 3")
+    assert reasons[1].startswith("The row is one cell, because its line as a whole stands in quotation marks")
+
+
+@pytest.mark.parametrize(("last", "is_full"), [(65_536, True), (65_535, False), (1_048_576, True), (1_048_575, False)])
+def test_a_sheet_that_is_full_to_its_last_row_is_told(tmp_path: Path, last: int, is_full: bool) -> None:
+    """What was saved from a longer table was cut off there, in whichever format it arrives."""
+    with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["itemId", "label"])
+        sheet.write_row(last - 1, 0, [1, "x"])
+    table = open_table(tmp_path / "a.xlsx", endpoint(), settings(), name="a.xlsx")
+    assert [row.row.number for row in judged(table)] == [last]
+    assert any("may have been cut off" in note for note in table.notes) == is_full
+
+
+def test_a_date_before_1900_is_refused_as_its_text_is(tmp_path: Path) -> None:
+    """A file that holds dates as text of its own type may hold days that no spreadsheet program shows."""
+    file = workbook(tmp_path / "a.xlsx", {"S": [["itemId", "label", "dueDay"], [1, "a", "x"], [2, "b", "x"]]})
+    with zipfile.ZipFile(file) as archive:
+        parts: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
+    sheet = bytes(parts["xl/worksheets/sheet1.xml"])  # type: ignore[arg-type]
+    for row, day in ((2, b"1899-12-31"), (3, b"1900-01-01")):
+        sheet = re.sub(rb'<c r="C%d"[^>]*>.*?</c>' % row, b'<c r="C%d" t="d"><v>%s</v></c>' % (row, day), sheet)
+    write_package(file, {**parts, "xl/worksheets/sheet1.xml": sheet})
+    table = open_table(file, endpoint(), settings(), name="a.xlsx")
+    first, second = judged(table)
+    assert [problem.code for problem in first.problems] == ["no-such-date"]
+    assert second.job is not None
+    assert second.job.values["dueDay"] == date(1900, 1, 1)

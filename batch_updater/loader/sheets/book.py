@@ -73,8 +73,8 @@ class Book(Protocol):
         """Value of the document property `model.MARK_PROPERTY`; None if the file is not one of ours."""
 
     @property
-    def rows_have_width(self) -> bool:
-        """Whether a row itself says how many cells it has, so that one too short or too long is a fault."""
+    def delimiter(self) -> str | None:
+        """The character between the cells of a row, which thus says itself how many it has; None in a grid of cells."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -93,6 +93,12 @@ class Book(Protocol):
         """Let go of the file: Windows neither moves nor removes one that is held open."""
 
 
+def name_of_delimiter(delimiter: str) -> str:
+    """Return what a character between cells is called."""
+    return DELIMITERS.get(delimiter) or repr(delimiter)
+
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 LAST_ROW = 1_048_576
 LAST_COLUMN = 16_384
 """The most that a sheet has (Excel's limits), whatever the format could say."""
@@ -114,6 +120,8 @@ def column_position(letters: str) -> int:
 
 GAP_BYTES = 4
 """What each blank cell counts that does not stand in the file but has one that does to its right."""
+CALCULATED_BY_HAND = "It is calculated by hand only: results of formulas in it may be out of date."
+"""The note about a workbook whose formulas are not calculated when it is saved."""
 MOST_AREAS = 200_000
 """Merged areas and groups of columns of a sheet: what has more is no table."""
 

@@ -9,7 +9,17 @@ import itertools
 import re
 from typing import TYPE_CHECKING, Self, TextIO
 
-from batch_updater.loader.sheets.book import LAST_COLUMN, SHORTEN, Layout, SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.book import (
+    DELIMITERS,
+    LAST_COLUMN,
+    SHORTEN,
+    Layout,
+    SheetEntry,
+    SheetRow,
+    UnreadableError,
+    name_of_delimiter,
+)
+from batch_updater.loader.sheets.encodings import codec_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -18,14 +28,15 @@ if TYPE_CHECKING:
     from batch_updater.model import Cell
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _CHUNK_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
 _MOST_OF_A_LINE = 8 << 20
 """Characters, and as many of a record, which may have many lines."""
+_BYTE_ORDER_MARK = "\ufeff"
 _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
+_QUOTED_LINE = re.compile(r'"(?:[^"]++|"")*+"')
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
 
@@ -34,13 +45,12 @@ class DelimitedBook:
     """A text file with one row on a line.
 
     Row numbers are Excel's: a quoted line break starts no row, a blank line counts, and a first line `sep=;`, which
-    Excel takes as an instruction and does not show, does not.
+    Excel takes as an instruction and does not show, does not. Blanks around quotation marks that hold a cell are no
+    part of it.
     """
 
-    rows_have_width = True
     sheets = (SheetEntry(None, hidden=False),)
     mark = None
-    notes = ()
 
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
@@ -50,14 +60,19 @@ class DelimitedBook:
         with self._open() as text:
             try:
                 stated, lines = _without_sep_line(self._lines(text))
-                self._delimiter = stated or _delimiter_of(lines, header_row)
+                sample = "".join(_sample(lines))
             except UnicodeError as error:
                 raise self._undecodable() from error
+        self.delimiter = stated or _delimiter_of(sample, header_row)
+        self._has_blanks = _has_blanks_before_marks(sample, self.delimiter)
 
     @property
-    def delimiter(self) -> str:
-        """What separates the columns."""
-        return self._delimiter
+    def notes(self) -> tuple[str, ...]:
+        """What is in the file and not used."""
+        if not self._has_blanks:
+            return ()
+        between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
+        return (f"{between}; blanks at the beginning of a cell are left out.",)
 
     def close(self) -> None:
         """Do nothing: the file is not held open."""
@@ -76,9 +91,9 @@ class DelimitedBook:
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
         stated, lines = _without_sep_line(self._lines(text))
-        record_lines = _RecordLines(lines)
+        record_lines = _RecordLines(_Tidied(lines, self.delimiter))
         # Strict: a quote that is never closed must not swallow the rest of the file.
-        records = csv.reader(record_lines, delimiter=self._delimiter, strict=True)
+        records = csv.reader(record_lines, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
         number, lines_read = 0, 0
         try:
             for record in records:
@@ -151,36 +166,13 @@ def _encoding_of(path: Path, configured: str | None) -> str:
         if head.startswith(mark):
             return encoding
     if configured is not None:
-        return _codec(configured)
+        return codec_of(configured)
     if head.count(0) > len(head) // 20:
         raise UnreadableError(
             "is neither a workbook nor a text file",
             "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
         )
     return "utf-8"
-
-
-def _codec(configured: str) -> str:
-    try:
-        # Encoding tells the encodings of text from the other codecs of Python, such as base64.
-        " ".encode(configured)
-        name = codecs.lookup(configured).name
-    except (LookupError, ValueError) as error:
-        raise _no_encoding(configured) from error
-    if name.replace("_", "-") in _NO_ENCODINGS:
-        raise _no_encoding(configured)
-    return name
-
-
-_NO_ENCODINGS = {"unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode", "undefined"}
-"""Codecs of Python that take a text apart in other ways than by its characters."""
-
-
-def _no_encoding(configured: str) -> UnreadableError:
-    return UnreadableError(
-        f"cannot be read as {configured!r}, which is no known encoding",
-        "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
-    )
 
 
 class _RecordLines:
@@ -231,12 +223,83 @@ def _without_sep_line(lines: Iterator[str]) -> tuple[str | None, Iterable[str]]:
     return None, itertools.chain((first,) if first else (), lines)
 
 
-def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
+class _Tidied:
+    """Lines of a text without what the csv module would take for characters of a cell.
+
+    These are blanks around quotation marks that hold a cell, and the byte order marks of files that were put together.
+    """
+
+    def __init__(self, lines: Iterable[str], delimiter: str) -> None:
+        self.has_blanks = False
+        """Whether blanks stood before a quotation mark."""
+        self._lines = iter(lines)
+        self._is_open = False
+        """Whether the next line goes on with a cell in quotation marks."""
+        mark = re.escape(delimiter)
+        blanks = rf"(?:(?!{mark})[^\S\r\n])*+"
+        inside = r'(?:[^"]++|"")*+'
+        plain = rf'[^"\r\n{mark}]*+'
+        end = rf"{blanks}(?={mark}|[\r\n]|$)"
+        self._usual = re.compile(rf'(?:"{inside}"|{plain})(?:{mark}(?:"{inside}"|{plain}))*+[\r\n]*')
+        self._quoted = re.compile(rf'(?P<before>{blanks})(?P<cell>"{inside}"){end}')
+        self._opened = re.compile(rf'(?P<before>{blanks})(?P<cell>".*)', re.DOTALL)
+        self._plain = re.compile(rf"[^\r\n{mark}]*+")
+        self._closed = re.compile(rf'(?P<cell>{inside}"){end}')
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if not self._is_open:
+            line = line.lstrip(_BYTE_ORDER_MARK)
+        if '"' not in line or (not self._is_open and self._usual.fullmatch(line)):
+            return line
+        return self._without_blanks(line)
+
+    def _without_blanks(self, line: str) -> str:
+        pieces = []
+        at = 0
+        if self._is_open:
+            closed = self._closed.match(line)
+            if closed is None:
+                return line
+            self._is_open = False
+            at = closed.end()
+            pieces += [closed["cell"], line[at : at + 1]]
+            at += 1
+        while at < len(line):
+            if cell := self._quoted.match(line, at) or self._opened.match(line, at):
+                self.has_blanks = self.has_blanks or bool(cell["before"])
+                # What has text behind its closing mark is refused by the csv module.
+                self._is_open = cell.re is self._opened
+                pieces.append(cell["cell"])
+            elif cell := self._plain.match(line, at):
+                pieces.append(cell[0])
+            at = cell.end() if cell else len(line)
+            pieces.append(line[at : at + 1])
+            at += 1
+        return "".join(pieces)
+
+
+def _has_blanks_before_marks(sample: str, delimiter: str) -> bool:
+    tidied = _Tidied(io.StringIO(sample, newline=""), delimiter)
+    for _ in tidied:
+        pass
+    return tidied.has_blanks
+
+
+def _delimiter_of(sample: str, header_row: int | None) -> str:
     """Return the delimiter that the header row has and that the rows after it agree with."""
-    sample = "".join(_sample(lines))
-    widths = {delimiter: _widths(sample, delimiter, header_row) for delimiter in _DELIMITERS}
+    widths = {delimiter: _widths(sample, delimiter, header_row) for delimiter in DELIMITERS}
     possible = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
+    if not possible:
+        _refuse_quoted_lines(sample)
     consistent = {delimiter: found for delimiter, found in possible.items() if len(set(found)) == 1}
+    # A row that is too long or too short is a fault of that row.
+    consistent = consistent or {
+        delimiter: found for delimiter, found in possible.items() if found.count(found[0]) > len(found) / 2
+    }
     if not consistent and header_row is None:
         # Lines of title may stand above the headers, as the rows below them show.
         below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
@@ -248,12 +311,27 @@ def _delimiter_of(lines: Iterable[str], header_row: int | None) -> str:
     widest = max(found[0] for found in consistent.values())
     best = [delimiter for delimiter, found in consistent.items() if found[0] == widest]
     if len(best) > 1:
-        names = " or ".join(_DELIMITERS[delimiter] for delimiter in best)
+        names = " or ".join(DELIMITERS[delimiter] for delimiter in best)
         raise UnreadableError(
             f"could have its columns separated by {names}",
             f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
         )
     return best[0]
+
+
+def _refuse_quoted_lines(sample: str) -> None:
+    """Refuse a text each of whose lines is one cell in quotation marks that holds a row."""
+    lines = [line.strip() for line in sample.splitlines() if line.strip()][:2]
+    if (
+        lines
+        and all(_QUOTED_LINE.fullmatch(line) for line in lines)
+        and any(all(delimiter in line for line in lines) for delimiter in DELIMITERS)
+    ):
+        raise UnreadableError(
+            "has each line as a whole in quotation marks, so that it is one cell",
+            "Export it once more; or open it in a text editor and take away the first and the last quotation mark of "
+            "each line, and one of each two inside.",
+        )
 
 
 def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, list[int]]) -> None:
@@ -262,7 +340,7 @@ def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, li
         for theirs, table in below.items():
             if ours != theirs and table and len(table) == len(header) - 1 and header[0] == table[0]:
                 raise UnreadableError(
-                    f"has its headers separated by {_DELIMITERS[ours]}, but its rows by {_DELIMITERS[theirs]}",
+                    f"has its headers separated by {DELIMITERS[ours]}, but its rows by {DELIMITERS[theirs]}",
                     "Open it in a text editor and separate the headers as the rows are.",
                 )
 
@@ -286,7 +364,8 @@ def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
     """Return how many cells the header row and the rows after it have, blank rows left out."""
     widths = []
     try:
-        for number, record in enumerate(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), start=1):
+        lines = _Tidied(io.StringIO(sample, newline=""), delimiter)
+        for number, record in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
             if any(record) and number >= (header_row or 1):
                 widths.append(len(record))
                 if len(widths) == _SAMPLE_ROWS:

@@ -1,30 +1,43 @@
-"""Number formats that show digits or letters which the number does not have: `00000`, `"OPP-"0000`, `000-00-0000`.
+"""Number formats, as far as what they show is another number than the cell holds, another text, or nothing.
 
-As a number such a cell is what it is; as text the eye and the cell say different things.
+What a format shows is read as if it had been typed: 40% and 1/2 are no amounts, $1,234.00 is one. Formats follow
+ECMA-376 part 1, 18.8.31.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import Enum
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.model import ShownNumber
+from batch_updater.loader.numbers import decimal_from_text
+from batch_updater.loader.refusal import Refusal
+from batch_updater.model import ShownAs, ShownNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _TOKENS = re.compile(
-    r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|(?P<plain>.)',
+    r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|'
+    r"(?P<exponent>[eE][+-])|(?P<plain>.)",
     re.DOTALL | re.IGNORECASE,
 )
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[0-9]+(?:\.[0-9]+)?)")
+_COLOUR = re.compile(r"black|blue|cyan|green|magenta|red|white|yellow|color ?[0-9]{1,2}", re.IGNORECASE)
 _COMPARED: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, "<>": operator.ne,
 }  # fmt: skip
+_CURRENCY_WORDS = frozenset(
+    ["$u", "b/", "bs", "din", "fr", "ft", "gs", "kc", "kč", "km", "kn", "kr", "ksh", "lei", "lek", "ls", "lt", "p", "r",
+     "rf", "rm", "rmb", "rp", "rs", "s/", "sfr", "tl", "tsh", "zł", "грн", "ден", "дин", "лв", "р", "руб", "сом", "тг"]
+)  # fmt: skip
+"""What formats write for a currency and people do not type: the currency formats of Excel's languages, in small
+letters and without the dot behind them."""
+_DASH = re.compile("[-\N{EN DASH}\N{EM DASH}]")
+"""How accountants write a zero."""
 _MOST_CHARACTERS = 200
 _EXACT = Context(prec=1000)
 """Room for the digits of every double and for the places of a format."""
@@ -32,11 +45,16 @@ _EXACT = Context(prec=1000)
 
 class _Kind(Enum):
     LITERAL = "stands for itself"
+    CURRENCY = "stands for itself, and for a currency"
     PLACE = "0, # or ?, of the whole part"
     FRACTION = "0, # or ?, behind the decimal point"
     POINT = "the decimal point"
     GENERAL = "the number as it is"
-    OTHER = "per cent, exponents, fractions: the format is about amounts"
+    PERCENT = "a hundred times the number"
+    COMMA = "digits in groups, or a thousandth of the number"
+    EXPONENT = "the number as a power of ten"
+    POWER = "0, # or ?, of the exponent"
+    SLASH = "the number as a fraction, where there are places on both sides"
 
 
 class _Piece(NamedTuple):
@@ -44,46 +62,184 @@ class _Piece(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Section:
     """One of the parts of a format, between semicolons."""
 
-    condition: tuple[str, Decimal] | None
-    pieces: tuple[_Piece, ...]
-
-    @property
-    def tells_more(self) -> bool:
+    def __init__(self, condition: tuple[str, Decimal] | None, pieces: Sequence[_Piece], *, has_colour: bool) -> None:
+        self.condition = condition
+        self.has_colour = has_colour
+        kinds = [piece.kind for piece in pieces]
+        digits = [index for index, kind in enumerate(kinds) if kind in {_Kind.PLACE, _Kind.FRACTION}]
+        self._thousands = kinds[digits[-1] :].count(_Kind.COMMA) if digits else 0
+        self._is_percent = _Kind.PERCENT in kinds
+        self._has_exponent = _Kind.EXPONENT in kinds
+        self._powers = kinds.count(_Kind.POWER)
+        self._pieces = _filled_up([piece for piece in pieces if piece.kind is not _Kind.COMMA])
+        self._slash = _slash_of_fraction(self._pieces)
+        self.decimals = kinds.count(_Kind.FRACTION)
+        whole = [index for index, piece in enumerate(self._pieces) if piece.kind is _Kind.PLACE]
+        self._places = len(whole)
+        zeros = sum(self._pieces[index].text == "0" for index in whole)
+        self._shows_zero = zeros > 0
+        is_other = self._thousands or self._is_percent or self._has_exponent or self._slash is not None
+        between = self._pieces[whole[0] : whole[-1]] if whole else []
+        is_in_pieces = any(piece.kind is not _Kind.PLACE for piece in between)
+        sign = 0 if is_other or is_in_pieces else self._sign_of_one()
+        has_digits = any(piece.text.isdecimal() and piece.kind is _Kind.LITERAL for piece in self._pieces)
+        self._tells_more = is_in_pieces or zeros > 1 or has_digits or not sign
         """Whether it shows digits or letters of its own; blanks, signs and currencies change no reader's mind."""
-        kinds = [piece.kind for piece in self.pieces]
-        if _Kind.OTHER in kinds:
-            return False
-        if any(piece.kind is _Kind.LITERAL and piece.text.isalnum() for piece in self.pieces):
-            return True
-        places = [index for index, kind in enumerate(kinds) if kind is _Kind.PLACE]
-        between = kinds[places[0] : places[-1]] if places else []
-        return _Kind.LITERAL in between or sum(self.pieces[index].text == "0" for index in places) > 1
+        self._sign = 0 if self._tells_more else sign
+        self.is_general = self._sign == 1 and kinds.count(_Kind.GENERAL) == 1
 
-    def render(self, number: Decimal) -> str:
-        """Return what is shown for a number that is not negative."""
-        fraction_places = [piece for piece in self.pieces if piece.kind is _Kind.FRACTION]
-        rounded = number.quantize(Decimal(1).scaleb(-len(fraction_places)), ROUND_HALF_UP, _EXACT)
+    def _sign_of_one(self) -> int:
+        """Return as what 1 reads in this section: 1 or -1, or 0 if it is no such number."""
+        read = _typed(self._around("1"))
+        return int(read) if read in {Decimal(1), Decimal(-1)} else 0
+
+    def _around(self, digits: str) -> str:
+        """Return digits with what the section has around its own, currencies left out."""
+        numeric = [index for index, piece in enumerate(self._pieces) if piece.kind not in _AROUND_DIGITS]
+        if not numeric:
+            return ""
+        before, behind = self._pieces[: numeric[0]], self._pieces[numeric[-1] + 1 :]
+        return _joined(before) + digits + _joined(behind)
+
+    def shows_just(self, number: int | Decimal, sign: int) -> bool:
+        """Whether it certainly shows all digits of a number and nothing else; `sign` is what its own text has to say.
+
+        Runs for every number of a format.
+        """
+        if self._sign != sign:
+            return False
+        if self.is_general:
+            return True
+        if not self._shows_zero and -1 < number < 1:
+            return False
+        if isinstance(number, int):
+            return True
+        exponent = number.as_tuple().exponent
+        return isinstance(exponent, int) and -exponent <= self.decimals
+
+    def shown(self, number: int | Decimal, sign: str, code: str) -> ShownNumber | None:
+        """Return a number as it shows it; None where it shows just that number. `sign` is Excel's, not its own."""
+        value = Decimal(number)
+        text = (sign + self._render(abs(value))).strip()
+        effect = self._effect(value, sign, text) if text else ShownAs.NOTHING
+        return None if effect is None else ShownNumber(number, text, code, effect)
+
+    def _effect(self, value: Decimal, sign: str, text: str) -> ShownAs | None:
+        if text == format(value, "f") or _is_same(text, value):
+            return None
+        if self._is_percent:
+            return ShownAs.OTHERWISE
+        if self._has_exponent:
+            return ShownAs.EXPONENT if _power(text) == value else ShownAs.OTHERWISE
+        bare = (sign + self._render(abs(value), currencies=False)).strip()
+        read = _typed(bare)
+        if read is None:
+            is_dash = not value and _typed(_DASH.sub("1", bare, 1)) == 1
+            return ShownAs.OTHER_TEXT if is_dash else ShownAs.OTHERWISE
+        if read == value:
+            return ShownAs.OTHER_TEXT if self._tells_more else None
+        most = Decimal(1).scaleb(-self.decimals) / 2
+        if self._thousands or self._slash is not None:
+            return ShownAs.OTHERWISE
+        if abs(read - value) <= most:
+            return ShownAs.ROUNDED
+        return ShownAs.UNSIGNED if self.has_colour and abs(read + value) <= most else ShownAs.OTHERWISE
+
+    def _render(self, number: Decimal, *, currencies: bool = True) -> str:
+        """Return what is shown for a number that is not negative, without the marks between groups of digits."""
+        if self._slash is not None:
+            return self._fraction(number, self._pieces[self._slash + 1 :])
+        number = _EXACT.scaleb(number, 2 * self._is_percent - 3 * self._thousands)
+        power = 0
+        if self._has_exponent:
+            number, power = self._mantissa(number)
+        rounded = number.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_UP, _EXACT)
         whole, _, fraction = format(rounded, "f").partition(".")
-        places = sum(piece.kind is _Kind.PLACE for piece in self.pieces)
-        surplus = whole[: max(0, len(whole) - places)]
-        digits, behind = iter(whole.rjust(places)[-places:] if places else ""), iter(fraction)
+        whole = "" if whole == "0" else whole
+        surplus = whole[: max(0, len(whole) - self._places)]
+        digits, behind = iter(whole.rjust(self._places)[len(surplus) :]), iter(fraction)
+        sign = "-" if power < 0 else "+"
+        texts = {
+            _Kind.GENERAL: format(number, "f"),
+            _Kind.EXPONENT: f"E{sign}{str(abs(power)).zfill(self._powers)}",
+            _Kind.POWER: "",
+        }
         shown = []
-        for piece in self.pieces:
+        for piece in self._pieces:
             match piece.kind:
                 case _Kind.PLACE:
                     shown.append(surplus + _filled(next(digits), piece.text))
                     surplus = ""
+                case _Kind.POINT:
+                    shown.append(surplus + ".")
+                    surplus = ""
                 case _Kind.FRACTION:
                     shown.append(next(behind))
-                case _Kind.GENERAL:
-                    shown.append(format(number, "f"))
-                case _:
-                    shown.append(piece.text)
+                case _ if currencies or piece.kind is not _Kind.CURRENCY:
+                    shown.append(texts.get(piece.kind, piece.text))
         return "".join(shown).strip()
+
+    def _mantissa(self, number: Decimal) -> tuple[Decimal, int]:
+        """Return a number as one with so many digits in front of its point as there are places, and a power of ten."""
+        step = max(1, self._places)
+        power = number.adjusted() // step * step if number else 0
+        mantissa = _EXACT.scaleb(number, -power)
+        rounded = mantissa.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_UP, _EXACT)
+        if rounded >= 10**step:
+            return _EXACT.scaleb(mantissa, -step), power + step
+        return mantissa, power
+
+    @staticmethod
+    def _fraction(number: Decimal, below: Sequence[_Piece]) -> str:
+        """Return a number as a whole one and a fraction, about as Excel chooses it."""
+        fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
+        most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
+        whole, part = divmod(Fraction(number), 1)
+        near = Fraction(round(part * most), most) if fixed else part.limit_denominator(most)
+        if near.denominator == 1:
+            return str(whole + near.numerator)
+        return f"{whole or ''} {near.numerator}/{near.denominator}".strip()
+
+
+_AROUND_DIGITS = {_Kind.LITERAL, _Kind.CURRENCY}
+
+
+def _joined(pieces: Sequence[_Piece]) -> str:
+    return "".join(piece.text for piece in pieces if piece.kind is not _Kind.CURRENCY)
+
+
+def _typed(text: str) -> Decimal | None:
+    """Return the number that a text would be if it had been typed."""
+    try:
+        return decimal_from_text(text.strip(), ".")
+    except Refusal:
+        return None
+
+
+def _power(text: str) -> Decimal | None:
+    return Decimal(text) if re.fullmatch(r"-?[0-9]+(?:\.[0-9]*)?E[+-]?[0-9]{1,3}", text) else None
+
+
+def _filled_up(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Return pieces in which a place of the whole part behind a 0 is a 0 too, as Excel has it."""
+    zero = next((index for index, piece in enumerate(pieces) if piece == (_Kind.PLACE, "0")), len(pieces))
+    return [
+        _Piece(_Kind.PLACE, "0") if index > zero and piece.kind is _Kind.PLACE else piece
+        for index, piece in enumerate(pieces)
+    ]
+
+
+def _slash_of_fraction(pieces: Sequence[_Piece]) -> int | None:
+    """Return where the line of a fraction is; None if the section shows none."""
+    kinds = [piece.kind for piece in pieces]
+    if _Kind.SLASH not in kinds:
+        return None
+    slash = kinds.index(_Kind.SLASH)
+    has_below = any(piece.kind is _Kind.PLACE or piece.text.isdecimal() for piece in pieces[slash:])
+    return slash if _Kind.PLACE in kinds[:slash] and has_below else None
 
 
 def _filled(digit: str, place: str) -> str:
@@ -91,73 +247,120 @@ def _filled(digit: str, place: str) -> str:
     return digit if digit != " " else {"0": "0", "?": " "}.get(place, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """A format of which at least one section tells more than the number."""
-
-    code: str
-    """The format as Excel writes it."""
-    sections: tuple[_Section, ...]
-
-    def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
-        """Return the number as the format shows it; the number itself where that makes no difference."""
-        value = Decimal(number)
-        section, sign = self._section_for(value)
-        if not section.tells_more:
-            return number
-        text = sign + section.render(abs(value))
-        return number if text == format(value, "f") or _is_same(text, value) else ShownNumber(number, text, self.code)
-
-    def _section_for(self, value: Decimal) -> tuple[_Section, str]:
-        """Return the section that shows a number, and the sign that Excel puts in front by itself."""
-        sign = "-" if value < 0 else ""
-        if any(section.condition for section in self.sections):
-            for section in self.sections:
-                if section.condition is None or _COMPARED[section.condition[0]](value, section.condition[1]):
-                    return section, sign
-            return self.sections[-1], sign
-        if value < 0 and len(self.sections) > 1:
-            return self.sections[1], ""
-        return self.sections[2 if value == 0 and len(self.sections) > 2 else 0], sign
-
-
 def _is_same(text: str, value: Decimal) -> bool:
     """Whether the text shows just the number, with zeros behind its fraction perhaps."""
     return re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", text) is not None and Decimal(text) == value
 
 
+class Mask:
+    """A format that may show more than the number, or less."""
+
+    def __init__(self, code: str, sections: Sequence[_Section]) -> None:
+        self.code = code
+        """The format as Excel writes it."""
+        self._sections = sections
+        self._has_conditions = any(section.condition for section in sections)
+        first = sections[0]
+        self.decimals = first.decimals if first.shows_just(1, 1) and not self._has_conditions else None
+        """How many digits behind the point it shows of numbers from 1 on, and nothing else; None if it does else."""
+
+    def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
+        """Return the number as the format shows it; the number itself where that makes no difference."""
+        section, sign = self._section_for(number)
+        if section.shows_just(number, -1 if number < 0 and not sign else 1):
+            return number
+        return section.shown(number, sign, self.code) or number
+
+    def _section_for(self, value: int | Decimal) -> tuple[_Section, str]:
+        """Return the section that shows a number, and the sign that Excel puts in front by itself."""
+        sign = "-" if value < 0 else ""
+        if self._has_conditions:
+            for section in self._sections:
+                if section.condition is None or _COMPARED[section.condition[0]](Decimal(value), section.condition[1]):
+                    return section, sign
+            return self._sections[-1], sign
+        if value < 0 and len(self._sections) > 1:
+            return self._sections[1], ""
+        return self._sections[2 if not value and len(self._sections) > 2 else 0], sign
+
+
 def mask_of(code: str) -> Mask | None:
-    """Return the mask that a number format is; None if it shows no more than the number."""
-    sections = tuple(_sections(code[:_MOST_CHARACTERS]))
-    return Mask(code, sections) if any(section.tells_more for section in sections) else None
+    """Return the mask that a number format is; None if it shows every number as it is."""
+    sections = list(_sections(code[:_MOST_CHARACTERS] or "General"))
+    return None if all(section.is_general for section in sections) else Mask(code, sections)
 
 
 def _sections(code: str) -> Iterator[_Section]:
-    condition: tuple[str, Decimal] | None = None
-    pieces: list[_Piece] = []
-    place = _Kind.PLACE
+    """Yield the sections for numbers. The fourth is for texts, and so is the last one if it holds an @."""
+    parts: list[list[re.Match[str]]] = [[]]
     for token in _TOKENS.finditer(code):
         if token["plain"] == ";":
-            yield _Section(condition, tuple(pieces))
-            condition, pieces, place = None, [], _Kind.PLACE
-        elif token["bracket"] is not None:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    if any(token["plain"] == "@" for token in parts[-1]):
+        parts.pop()
+    for part in parts[:3] or [list(_TOKENS.finditer("General"))]:
+        yield _section(part)
+
+
+def _section(tokens: Sequence[re.Match[str]]) -> _Section:
+    condition: tuple[str, Decimal] | None = None
+    has_colour = False
+    pieces: list[_Piece] = []
+    place = _Kind.PLACE
+    for token in tokens:
+        if token["bracket"] is not None:
             found = _CONDITION.fullmatch(token["bracket"].strip())
             condition = (found[1], Decimal(found[2])) if found else condition
+            has_colour = has_colour or _COLOUR.fullmatch(token["bracket"]) is not None
+            pieces.extend(_bracketed(token["bracket"]))
         elif token["plain"] in ("0", "#", "?"):
             pieces.append(_Piece(place, token["plain"]))
-        elif token["plain"] == ".":
+        elif token["plain"] == "." and place is _Kind.PLACE:
             pieces.append(_Piece(_Kind.POINT, "."))
             place = _Kind.FRACTION
-        elif token["plain"] != ",":
+        elif token["exponent"]:
+            pieces.append(_Piece(_Kind.EXPONENT, token["exponent"]))
+            place = _Kind.POWER
+        else:
             pieces.extend(_other(token))
-    yield _Section(condition, tuple(pieces))
+    return _Section(condition, _with_currencies(pieces), has_colour=has_colour)
+
+
+def _bracketed(text: str) -> list[_Piece]:
+    """Return the currency that a bracket such as `[$EUR]` or `[$kr-414]` holds; colours and languages are none."""
+    if not text.startswith("$"):
+        return []
+    currency, _, language = text[1:].partition("-")
+    is_one = bool(language) and not any(character.isdigit() or character in "%\u2030#" for character in currency)
+    return [] if is_one or _typed(f"{currency}1") == 1 else [_Piece(_Kind.LITERAL, each) for each in currency]
+
+
+_OF_ONE_CHARACTER = {"%": _Kind.PERCENT, ",": _Kind.COMMA, "/": _Kind.SLASH, "@": _Kind.GENERAL}
 
 
 def _other(token: re.Match[str]) -> list[_Piece]:
     if token["general"]:
         return [_Piece(_Kind.GENERAL, "General")]
     plain = token["plain"] or ""
-    if plain.isalpha() or plain in ("%", "/", "@"):
-        return [_Piece(_Kind.OTHER, plain)]
+    if plain in _OF_ONE_CHARACTER:
+        return [_Piece(_OF_ONE_CHARACTER[plain], plain)]
     text = token["quoted"] or token["escaped"] or plain
     return [_Piece(_Kind.LITERAL, character) for character in text]
+
+
+def _with_currencies(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Return pieces of which those that write a currency as people do not type it are known as such."""
+    made: list[_Piece] = []
+    run: list[_Piece] = []
+    for piece in (*pieces, None):
+        if piece is not None and piece.kind is _Kind.LITERAL:
+            run.append(piece)
+            continue
+        word = "".join(one.text for one in run).strip().casefold().removesuffix(".")
+        made.extend(_Piece(_Kind.CURRENCY, one.text) if word in _CURRENCY_WORDS else one for one in run)
+        run.clear()
+        if piece is not None:
+            made.append(piece)
+    return made

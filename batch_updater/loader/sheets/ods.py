@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.loader.sheets.book import (
+    CALCULATED_BY_HAND,
     GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
@@ -23,8 +24,8 @@ from batch_updater.loader.sheets.book import (
     is_blank_row,
     too_many_areas,
 )
-from batch_updater.loader.sheets.masks import Mask
-from batch_updater.loader.sheets.number_formats import Shown, as_shown, from_iso
+from batch_updater.loader.sheets.masks import Mask, mask_of
+from batch_updater.loader.sheets.number_formats import Format, Shown, as_shown, from_iso, no_value
 from batch_updater.loader.sheets.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.sheets.package import DEEPEST, Feeder, parse, safe_parser, too_deep
 from batch_updater.loader.sheets.worksheet import number
@@ -55,8 +56,12 @@ _NO_TEXT = {f"{OFFICE} annotation", f"{OFFICE} annotation-end", f"{_TEXT} note",
 _DRAWN = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0 "
 _HELD = {f"{OFFICE} value-type", f"{TABLE} formula", f"{_CALCEXT} value-type"}
 """Attributes that a cell has if it holds anything."""
-_BLANKS = re.compile("[ \t\r\n]+")
+_XML_BLANKS = " \t\r\n"
+_BLANKS = re.compile(f"[{_XML_BLANKS}]+")
+_BREAKS = frozenset("\t\r\n")
 _ERROR = re.compile(r"#[A-Z0-9/]+[!?]?|Err:[0-9]+")
+_PERCENT: Final = mask_of("0%")
+"""How programs show a percentage whose style says nothing."""
 _TIME = re.compile(
     r"(-?)P(?:([0-9]{1,6})D)?T(?:([0-9]{1,8})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,8})(?:[.,]([0-9]{1,9}))?S)?"
 )
@@ -65,7 +70,7 @@ _TIME = re.compile(
 class OdsBook:
     """A spreadsheet. Raises `UnreadableError` if it is none, or protected."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package) -> None:
         self._package = package
@@ -80,6 +85,10 @@ class OdsBook:
                 "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
             )
         self.sheets = tuple(lister.sheets)
+        self._is_manual = any(
+            element.attributes.get("name") == "AutoCalculate" and element.text == "false"
+            for element in package.elements("settings.xml", {"config-item"})
+        )
         self._links = lister.links
 
     @cached_property
@@ -98,6 +107,8 @@ class OdsBook:
             notes.append("It has macros, which are not run.")
         if self._links:
             notes.append("It links to other files; the values saved in it are read.")
+        if self._is_manual:
+            notes.append(CALCULATED_BY_HAND)
         return tuple(notes)
 
     def close(self) -> None:
@@ -343,14 +354,15 @@ class _SheetReader:
             case "float" | "percentage" | "currency":
                 return self._number(get(f"{OFFICE} value", ""), text, column, is_formula=formula is not None)
             case "boolean":
-                return get(f"{OFFICE} boolean-value") == "true"
+                value = get(f"{OFFICE} boolean-value", "")
+                return value == "true" if value in {"true", "false"} else no_value(value)
             case "date":
-                return from_iso(get(f"{OFFICE} date-value", ""))
+                return from_iso(get(f"{OFFICE} date-value", ""), self._shown(column))
             case "time":
                 is_duration = self._shown(column) is Shown.DURATION
                 return _time(get(f"{OFFICE} time-value", ""), is_duration=is_duration)
             case _:
-                raise UnreadableError(f"has a cell of type {kind[:20]!r}", _SAVE_AGAIN)
+                return no_value(text or kind)
 
     def _fault(self, kind: str | None, formula: str | None, text: str) -> CellFault | None:
         """Return the fault of a cell that shows an error, or a formula without its result.
@@ -376,9 +388,11 @@ class _SheetReader:
         if is_formula and plain in {0, 1} and text in {"TRUE", "FALSE"}:
             return plain == 1
         shown = self._shown(column)
+        if shown is None and self._cell.get(f"{OFFICE} value-type") == "percentage":
+            shown = _PERCENT
         return as_shown(plain, shown, epoch_1904=False) if isinstance(shown, Mask) else plain
 
-    def _shown(self, column: int) -> Shown | Mask | None:
+    def _shown(self, column: int) -> Format | None:
         style = self._cell.get(f"{TABLE} style-name") or self._row.get(f"{TABLE} default-cell-style-name")
         if not style:
             style = next((name for end, name in self._column_styles if column < end), "")
@@ -395,32 +409,35 @@ class _Paragraphs:
         """Forget everything."""
         self.paragraphs: list[str] = []
         self.length = 0
-        self._pieces: list[str] = []
-        self._after_blank = True
+        self.open()
 
     def open(self) -> None:
         """Begin a paragraph, at whose start blanks are none."""
-        self._pieces, self._after_blank = [], True
+        self._pieces: list[str] = []
+        self._after_blank, self._ends_in_a_break = True, False
 
     def add(self, text: str) -> None:
         """Add characters that stand for themselves."""
         self._pieces.append(text)
         self.length += len(text)
-        self._after_blank = False
+        self._after_blank = self._ends_in_a_break = False
 
     def add_collapsed(self, text: str) -> None:
         """Add characters as they stand in the XML."""
+        bare = text.rstrip(_XML_BLANKS)
+        ends_in_a_break = not _BREAKS.isdisjoint(text[len(bare) :]) or (not bare and self._ends_in_a_break)
         text = _BLANKS.sub(" ", text)
         if self._after_blank and text.startswith(" "):
             text = text[1:]
         if text:
             self.add(text)
             self._after_blank = text.endswith(" ")
+        self._ends_in_a_break = ends_in_a_break
 
     def close(self) -> None:
-        """End the paragraph, at whose end blanks are none."""
+        """End the paragraph. A blank at its end is one, as for LibreOffice, but a break of the XML's line is none."""
         text = "".join(self._pieces)
-        self.paragraphs.append(text[:-1] if self._after_blank and text else text)
+        self.paragraphs.append(text[:-1] if self._ends_in_a_break and text else text)
 
     def text(self) -> str:
         """Return the whole text; paragraphs are lines."""
@@ -437,11 +454,11 @@ def _times(attributes: dict[str, str], name: str) -> int:
     return times
 
 
-def _time(value: str, *, is_duration: bool) -> time | timedelta:
+def _time(value: str, *, is_duration: bool) -> time | timedelta | CellFault:
     """Read a duration (XML Schema part 2, 3.2.6), which is a time of day unless its format or its length says no."""
     found = _TIME.fullmatch(value)
     if found is None:
-        raise UnreadableError(f"holds {value[:40]!r} where a time belongs", _SAVE_AGAIN)
+        return no_value(value)
     sign, days, hours, minutes, seconds, fraction = found.groups()
     milliseconds = round(int((fraction or "0").ljust(9, "0")) / 1_000_000)
     elapsed = timedelta(

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.loader.sheets.masks import Mask
-from batch_updater.loader.sheets.number_formats import Shown, shown_by
+from batch_updater.loader.sheets.number_formats import Format, Shown, shown_by
 from batch_updater.loader.sheets.package import DEEPEST, Feeder, safe_parser, too_deep
 
 if TYPE_CHECKING:
@@ -18,12 +17,20 @@ TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
 _NUMBER = "urn:oasis:names:tc:opendocument:xmlns:datastyle:1.0"
 _DATA_STYLES = {f"{_NUMBER} {name}-style" for name in ("number", "currency", "percentage", "time", "date", "boolean")}
+_COLOUR = "urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0 color"
 _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
 _CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
-_NOT_NEGATIVE = {">=0", ">0"}
+_SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"])
+"""Conditions of styles that tell signs apart as the sections of an Excel format do, where a minus is no sign of its own
+but a text."""
+_PARTS_OF_DATE = {
+    "day": "dd", "month": "mm", "day-of-week": "ddd", "era": "g", "hours": "h", "minutes": "h", "seconds": "h",
+    "am-pm": "AM/PM",
+}  # fmt: skip
+"""Elements -> letters of an Excel format; which part of a time of day they show makes no difference."""
 
 
 @dataclass
@@ -31,6 +38,9 @@ class _DataStyle:
     """How numbers are shown, as far as it has been read."""
 
     is_duration: bool = False
+    is_percent: bool = False
+    decimals: str = ""
+    """Places behind the point of the number element that is open."""
     code: list[str] = field(default_factory=list)
     """Pieces of an Excel number format that shows the same."""
     instead: list[tuple[str, str]] = field(default_factory=list)
@@ -46,7 +56,7 @@ class Styles:
         self._data: dict[str, _DataStyle] = {}
         self._cells: dict[str, tuple[str, str]] = {}
         """Cell style -> the style it is based on, and its data style; '' if it has none."""
-        self._known: dict[str, Shown | Mask | None] = {}
+        self._known: dict[str, Format | None] = {}
         for part in ("styles.xml", "content.xml"):
             if part in package:
                 reader = _Reader(self._data, self._cells, self.hidden_tables)
@@ -55,13 +65,13 @@ class Styles:
                     while not reader.done and (chunk := stream.read(_CHUNK_BYTES)):
                         feeder.feed(chunk)
 
-    def shown_by(self, style: str) -> Shown | Mask | None:
+    def shown_by(self, style: str) -> Format | None:
         """Return as what cells of a style show numbers, if it is more than the number; of the times just durations."""
         if style not in self._known:
             self._known[style] = self._find(style)
         return self._known[style]
 
-    def _find(self, style: str) -> Shown | Mask | None:
+    def _find(self, style: str) -> Format | None:
         name = ""
         for _ in range(_MOST_PARENTS):
             parent, name = self._cells.get(style, ("", ""))
@@ -71,20 +81,15 @@ class Styles:
         data = self._data.get(name)
         if data is None:
             return None
-        if data.is_duration:
-            return Shown.DURATION
-        shown = shown_by(_OWN_FORMAT, self._code(data))
-        return shown if isinstance(shown, Mask) else None
+        return Shown.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
 
     def _code(self, data: _DataStyle) -> str:
-        """Return the Excel number format that shows the same; of one that tells signs apart the one for no sign."""
-        sections = []
-        for condition, name in data.instead:
-            other = "".join(self._data[name].code) if name in self._data else ""
-            if condition in _NOT_NEGATIVE:
-                return other
-            sections.append(f"[{condition}]{other}")
-        return ";".join((*sections, "".join(data.code)))
+        """Return the Excel number format that shows the same."""
+        others = ["".join(self._data[name].code) if name in self._data else "" for _, name in data.instead]
+        conditions = [condition for condition, _ in data.instead]
+        if conditions not in _SECTIONS_OF_EXCEL:
+            others = [f"[{condition}]{other}" for condition, other in zip(conditions, others, strict=True)]
+        return ";".join((*others, "".join(data.code)))
 
 
 class _Reader:
@@ -109,9 +114,10 @@ class _Reader:
         if self._depth > DEEPEST:
             raise too_deep()
         if name in _DATA_STYLES:
-            self._current = _DataStyle(attributes.get(f"{_NUMBER} truncate-on-overflow") == "false")
-            if not name.endswith((" number-style", " currency-style")):
-                self._current.code.append("%")  # no mask, whatever else it has
+            is_duration = attributes.get(f"{_NUMBER} truncate-on-overflow") == "false"
+            self._current = _DataStyle(is_duration, is_percent=name.endswith(" percentage-style"))
+            if name.endswith(" boolean-style"):
+                self._current.code.append('"TRUE";"TRUE";"FALSE"')
             self._data[attributes.get(f"{_STYLE} name", "")] = self._current
         elif self._current is not None:
             self._start_in_data_style(name, attributes, self._current)
@@ -133,18 +139,32 @@ class _Reader:
     def _start_in_data_style(self, name: str, attributes: dict[str, str], style: _DataStyle) -> None:
         match name.removeprefix(f"{_NUMBER} "):
             case "number":
-                style.code.append(_digits(attributes))
+                places, style.decimals = _digits(attributes)
+                style.code.append(places)
+            case "scientific-number":
+                style.code.append(_scientific(attributes))
+            case "fraction":
+                style.code.append(_fraction(attributes))
             case "text" | "currency-symbol":
                 self._text = []
             case "embedded-text":
                 self._text = []
                 self._position = min(int(attributes.get(f"{_NUMBER} position", "0")), _MOST_DIGITS)
-            case "scientific-number" | "fraction":
-                style.code.append("%")
-            case other if other == f"{_STYLE} map":
-                if found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", "")):
-                    name = attributes.get(f"{_STYLE} apply-style-name", "")
-                    style.instead.append((found[1].replace("!=", "<>"), name))
+            case "year":
+                style.code.append("yyyy" if attributes.get(f"{_NUMBER} style") == "long" else "yy")
+            case part if part in _PARTS_OF_DATE:
+                style.code.append(_PARTS_OF_DATE[part])
+            case _:
+                self._start_of_style(name, attributes, style)
+
+    @staticmethod
+    def _start_of_style(name: str, attributes: dict[str, str], style: _DataStyle) -> None:
+        """Take note of a colour, or of the numbers that another style is for."""
+        if name == f"{_STYLE} text-properties" and _COLOUR in attributes:
+            style.code.insert(0, "[Red]")
+        elif name == f"{_STYLE} map" and (found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", ""))):
+            name = attributes.get(f"{_STYLE} apply-style-name", "")
+            style.instead.append((found[1].replace("!=", "<>"), name))
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
@@ -152,30 +172,76 @@ class _Reader:
 
     def _end(self, name: str) -> None:
         self._depth -= 1
+        style = self._current
+        if style is None:
+            return
         if name in _DATA_STYLES:
+            if style.is_percent and "%" not in style.code:
+                style.code.append("%")
             self._current = None
-        elif self._text is not None and self._current is not None and name.startswith(f"{_NUMBER} "):
-            literal = "".join(f"\\{character}" for character in "".join(self._text)[:_MOST_DIGITS])
+        elif name == f"{_NUMBER} number":
+            style.code.append(style.decimals)
+        elif self._text is not None and name.startswith(f"{_NUMBER} "):
+            text = "".join(self._text)[:_MOST_DIGITS]
             self._text = None
-            code = self._current.code
-            if name.endswith(" embedded-text") and code:
-                # Counted from the right, in digits (OpenDocument 1.3 part 3, 19.354 number:position), also those that
-                # are shown only where there is something to show.
-                places = sum(character in "0#" for character in code[-1])
-                code[-1] = "#" * (self._position + 1 - places) + code[-1]
-                at = len(code[-1])
-                digits = 0
-                while at and digits < self._position:
-                    at -= 1
-                    digits += code[-1][at] in "0#" and code[-1][at - 1 : at] != "\\"
-                code[-1] = code[-1][:at] + literal + code[-1][at:]
+            if name.endswith(" currency-symbol"):
+                style.code.append(f"[${text.replace(']', '')}-0]")
+            elif name.endswith(" embedded-text"):
+                self._embed(_literal(text), style.code)
             else:
-                code.append(literal)
+                style.code.extend("%" if each == "%" and style.is_percent else _literal(each) for each in text)
+
+    def _embed(self, literal: str, code: list[str]) -> None:
+        """Put a text between the digits of a number.
+
+        Its position is counted from the right, in digits of the whole part (OpenDocument 1.3 part 3, 19.354
+        number:position), also those that are shown only where there is something to show.
+        """
+        if code[-1] == "General":
+            code[-1] = "#"
+        places = sum(character in "0#" for character in code[-1])
+        code[-1] = "#" * (self._position + 1 - places) + code[-1]
+        at = len(code[-1])
+        digits = 0
+        while at and digits < self._position:
+            at -= 1
+            digits += code[-1][at] in "0#" and code[-1][at - 1 : at] != "\\"
+        code[-1] = code[-1][:at] + literal + code[-1][at:]
 
 
-def _digits(attributes: dict[str, str]) -> str:
-    """Return the places for digits of a number as Excel writes them."""
+def _literal(text: str) -> str:
+    return "".join(f"\\{character}" for character in text)
+
+
+def _count(attributes: dict[str, str], name: str, default: int = 0) -> int:
+    return min(int(attributes.get(f"{_NUMBER} {name}") or default), _MOST_DIGITS)
+
+
+def _digits(attributes: dict[str, str]) -> tuple[str, str]:
+    """Return the places for digits of a number as Excel writes them: of its whole part, and behind the point.
+
+    Without a number of decimal places all digits are shown (OpenDocument 1.3 part 3, 19.343). A number that is shown
+    divided by 1000 has a comma for it behind all places.
+    """
     get = attributes.get
-    least = min(int(get(f"{_NUMBER} min-integer-digits", "0")), _MOST_DIGITS)
-    places = "#,##0" if get(f"{_NUMBER} grouping") == "true" else "0" * least or "#"
-    return places + (".0" if int(get(f"{_NUMBER} decimal-places", "0") or 0) else "")
+    least = _count(attributes, "min-integer-digits")
+    is_grouped = get(f"{_NUMBER} grouping") == "true"
+    if get(f"{_NUMBER} decimal-places") is None and not is_grouped and least < 2:
+        return "General", ""
+    places = "#,##0" if is_grouped else "0" * least or "#"
+    decimals = "0" * _count(attributes, "decimal-places")
+    thousands = (len(get(f"{_NUMBER} display-factor", "1").partition(".")[0]) - 1) // 3
+    return places, (f".{decimals}" if decimals else "") + "," * min(thousands, _MOST_DIGITS)
+
+
+def _scientific(attributes: dict[str, str]) -> str:
+    step = max(1, _count(attributes, "exponent-interval", 1))
+    decimals = "0" * _count(attributes, "decimal-places")
+    exponent = "0" * max(1, _count(attributes, "min-exponent-digits", 2))
+    return "#" * (step - 1) + "0" + (f".{decimals}" if decimals else "") + f"E+{exponent}"
+
+
+def _fraction(attributes: dict[str, str]) -> str:
+    above = "?" * max(1, _count(attributes, "min-numerator-digits"))
+    fixed = attributes.get(f"{_NUMBER} denominator-value", "")
+    return f"# {above}/{fixed or '?' * max(1, _count(attributes, 'min-denominator-digits'))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -149,9 +150,11 @@ def _book(path: Path, settings: InputSettings) -> Book:
     if head.startswith(_ZIP):
         return _packed_book(path, settings, named)
     if head.startswith(_COMPOUND):
-        from batch_updater.loader.sheets.xls import XlsBook
+        from batch_updater.loader.sheets.xls import XlsBook, package_in
 
-        old = XlsBook(path)
+        if (package := package_in(path)) is not None:
+            return _packed_book(io.BytesIO(package), settings, named)
+        old = XlsBook(path, encoding=settings.encoding)
         _agree(named, Format.XLS)
         return old
     for first, what, remedy in _OTHER_FILES:
@@ -163,8 +166,8 @@ def _book(path: Path, settings: InputSettings) -> Book:
     return _text_book(path, settings, named)
 
 
-def _packed_book(path: Path, settings: InputSettings, named: Format | None) -> Book:
-    package = Package(path, max_unpacked_mb=settings.max_unpacked_mb)
+def _packed_book(file: Path | io.BytesIO, settings: InputSettings, named: Format | None) -> Book:
+    package = Package(file, max_unpacked_mb=settings.max_unpacked_mb)
     if "encrypted-package" in package:
         raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
     if "mimetype" in package and "content.xml" in package:

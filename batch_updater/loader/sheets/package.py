@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -92,9 +93,9 @@ class Allowance:
 class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
-    def __init__(self, path: Path, *, max_unpacked_mb: int) -> None:
-        _refuse_long_list(path)
-        self._archive = zipfile.ZipFile(path)
+    def __init__(self, file: Path | io.BytesIO, *, max_unpacked_mb: int) -> None:
+        _refuse_long_list(file)
+        self._archive = zipfile.ZipFile(file)
         entries = self._archive.infolist()
         self._limit_mb = max_unpacked_mb
         self._left_bytes = (max_unpacked_mb << 20) - sum(entry.file_size for entry in entries)
@@ -102,8 +103,7 @@ class Package:
             raise UnreadableError(
                 f"unpacks to more than {max_unpacked_mb:,} MB", f"If it is what it should be, {_RAISE}."
             )
-        # Part names are compared without case (ECMA-376 part 2, 6.2.2.3).
-        self._entries = {entry.filename.lower(): entry for entry in entries}
+        self._entries = {_part_name(entry.filename): entry for entry in entries}
         if len(self._entries) < len(entries):
             raise UnreadableError("holds two parts of the same name, of which one hides the other", SAVE_AGAIN)
 
@@ -121,12 +121,12 @@ class Package:
         return Allowance(self._left_bytes, self._limit_mb, sheet)
 
     def __contains__(self, part: str) -> bool:
-        return part.lower() in self._entries
+        return _part_name(part) in self._entries
 
     @contextmanager
     def open(self, part: str) -> Iterator[IO[bytes]]:
         """Open a part for reading. `zipfile` never gives more bytes than the declared size, which was bounded."""
-        entry = self._entries.get(part.lower())
+        entry = self._entries.get(_part_name(part))
         if entry is None:
             raise UnreadableError(f"lacks its part {part}", _NO_DTD)
         if entry.flag_bits & _ENCRYPTED:
@@ -145,7 +145,7 @@ class Package:
             return
         collector = _Collector(part, wanted)
         with self.open(part) as stream:
-            if self._entries[part.lower()].file_size > _SMALL_PART_BYTES:
+            if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
                 raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
             parse(stream, collector.parser)
         yield from collector.elements
@@ -166,16 +166,26 @@ class Package:
             Relationship(
                 element.attributes.get("Id", ""),
                 element.attributes.get("Type", "").rpartition("/")[2],
-                posixpath.normpath(posixpath.join("/", folder, element.attributes.get("Target", ""))).lstrip("/"),
+                posixpath.normpath(
+                    posixpath.join("/", folder, element.attributes.get("Target", "").replace("\\", "/"))
+                ).lstrip("/"),
             )
             for element in self.elements(listing, {"Relationship"})
             if element.name == "Relationship" and element.attributes.get("TargetMode") != "External"
         )
 
 
-def _refuse_long_list(path: Path) -> None:
+def _part_name(name: str) -> str:
+    r"""Return a part's name as it is compared: without case (ECMA-376 part 2, 6.2.2.3), and with `/` for `\`.
+
+    Programs for Windows alone write its own separator, and Excel takes it.
+    """
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _refuse_long_list(file: Path | io.BytesIO) -> None:
     """Refuse a zip file whose list of parts is so long that reading it would fill the memory."""
-    with path.open("rb") as stream:
+    with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
         # The library's own reading of where the list is; what it makes of the list itself is many times as large.
         end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001

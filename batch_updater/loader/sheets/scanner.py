@@ -22,29 +22,40 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 _MOST_KEPT = 1 << 20
 """Characters of one row, or of what stands before the rows, that are looked at as a whole."""
-_START_OF_ROWS = "<sheetData>"
-_END_OF_ROW = "</row>"
+_START_OF_ROWS = re.compile(r"<(?:([A-Za-z_][A-Za-z0-9_.-]*):)?sheetData>")
 _NOT_ROWS = ("<!", "<?", "sheetData")
 """Behind these what looks like a row may be a comment, or stand outside the rows."""
-
-_FORMULA = r"(?:<f(?: [^<>]*)?(?:/>|>[^<]*</f>)(?=<v>[^<]))?"
-"""A formula beside the value that was saved for it, which is all that counts."""
-_START_OF_VALUE = f'(?:{_FORMULA}<v>|<is><t(?: xml:space="preserve")?>)'
-_VALUE = f'{_FORMULA}<v>{PLAIN_CONTENT}</v>|<is><t(?: xml:space="preserve")?>{PLAIN_CONTENT}</t></is>'
 _ATTRIBUTES = r'(?: s="([0-9]+)")?(?: t="([a-zA-Z]+)")?'
-_ROW = re.compile(
-    r"""\s*<row r="([0-9]{1,7})"((?: [^<>'/]*)?)>"""
-    "((?:"
-    + re.sub(r"(?<!\\)\((?!\?)", "(?:", rf'<c r="[A-Z]{{1,3}}NUMBER"{_ATTRIBUTES}(?:/>|>(?:{_VALUE})?</c>)').replace(
-        "NUMBER", r"\1"
-    )
-    + ")*)"
-)
-_CELLS = re.compile(
-    rf'<c r="([A-Z]{{1,3}})[0-9]+"{_ATTRIBUTES}(?:/>|>(?:{_START_OF_VALUE}{PLAIN_CONTENT}(?:</v>|</t></is>))?</c>)'
-)
-"""The parts of each cell of a row that `_ROW` has matched: letters, style, type, content."""
-_START_OF_ROW = re.compile(r"""\s*<row r="([0-9]{1,7})"(?: [^<>'/]*)?>""")
+
+
+class _Forms:
+    """How rows are written in that form by programs that write a prefix before the names of elements, or none.
+
+    A prefix means the same in all rows: what declares another meaning does not have the form.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        """`prefix` has its colon, and is '' where there is none."""
+        formula = rf"(?:<{prefix}f(?: [^<>]*)?(?:/>|>[^<]*</{prefix}f>)(?=<{prefix}v>[^<]))?"
+        """A formula beside the value that was saved for it, which is all that counts."""
+        text = rf'<{prefix}is><{prefix}t(?: xml:space="preserve")?>'
+        end_of_text = f"</{prefix}t></{prefix}is>"
+        start_of_row = rf"""\s*<{prefix}row r="([0-9]{{1,7}})"((?: [^<>'/]*)?)>"""
+        value = f"{formula}<{prefix}v>{PLAIN_CONTENT}</{prefix}v>|{text}{PLAIN_CONTENT}{end_of_text}"
+        cell = rf'<{prefix}c r="[A-Za-z]{{1,3}}\1"{_ATTRIBUTES}(?:/>|>(?:{value})?</{prefix}c>)'
+        self.end_of_row = f"</{prefix}row>"
+        self.formula = f"<{prefix}f"
+        self.start_of_row = re.compile(start_of_row)
+        self.row = re.compile(rf"{start_of_row}((?:{_without_groups(cell)})*)")
+        self.cells = re.compile(
+            rf'<{prefix}c r="([A-Za-z]{{1,3}})[0-9]+"{_ATTRIBUTES}'
+            rf"(?:/>|>(?:(?:{formula}<{prefix}v>|{text}){PLAIN_CONTENT}(?:</{prefix}v>|{end_of_text}))?</{prefix}c>)"
+        )
+        """The parts of each cell of a row that `row` has matched: letters, style, type, content."""
+
+
+def _without_groups(pattern: str) -> str:
+    return re.sub(r"(?<!\\)\((?!\?)", "(?:", pattern)
 
 
 def read_rows(
@@ -61,6 +72,7 @@ def read_rows(
         yield from reader.take()
     scanner.close()
     yield from reader.take()
+    yield from reader.rest()
 
 
 class _Scanner:
@@ -74,6 +86,7 @@ class _Scanner:
         self._decoder: codecs.IncrementalDecoder | None = None
         """None where the parser is given the bytes as they are, which know their encoding themselves."""
         self._started = False
+        self._forms = _Forms("")
         self._scanning = True
         self._kept = ""
         """The beginning of a piece whose end is not yet there."""
@@ -100,15 +113,16 @@ class _Scanner:
     def _scan(self, text: str) -> None:
         if not self._reader.in_data:
             text = self._before_rows(text)
-        *rows, self._kept = text.split(_END_OF_ROW) if self._scanning and self._reader.in_data else (text,)
+        end_of_row = self._forms.end_of_row
+        *rows, self._kept = text.split(end_of_row) if self._scanning and self._reader.in_data else (text,)
         while rows and self._scanning:
             row = rows.pop(0)
             if self._only is not None and self._can_be_left_out(row):
                 continue
             if not self._in_usual_form(row):
-                self._feeder.feed(row + _END_OF_ROW)
+                self._feeder.feed(row + end_of_row)
                 self._scanning = not any(mark in row for mark in _NOT_ROWS)
-        self._kept = _END_OF_ROW.join((*rows, self._kept))
+        self._kept = end_of_row.join((*rows, self._kept))
         if len(self._kept) > _MOST_KEPT or (self._reader.in_data and any(mark in self._kept for mark in _NOT_ROWS)):
             self._scanning = False
         if not self._scanning:
@@ -117,17 +131,19 @@ class _Scanner:
 
     def _before_rows(self, text: str) -> str:
         """Give what stands before the rows to the parser, if the rows are in sight. Returns what is left."""
-        before, found, after = text.partition(_START_OF_ROWS)
+        found = _START_OF_ROWS.search(text)
         if not found:
             return text
-        self._feeder.feed(before + found)
+        self._feeder.feed(text[: found.end()])
         # It may have stood in a comment, or in another namespace.
         self._scanning = self._reader.in_data
-        return after
+        if found[1]:
+            self._forms = _Forms(f"{found[1]}:")
+        return text[found.end() :]
 
     def _can_be_left_out(self, row: str) -> bool:
         """Whether a row was not asked for. Its cells are not looked at, which makes a second reading cheap."""
-        start = _START_OF_ROW.match(row)
+        start = self._forms.start_of_row.match(row)
         return (
             start is not None
             and self._only is not None
@@ -137,11 +153,13 @@ class _Scanner:
 
     def _in_usual_form(self, row: str) -> bool:
         """Hand a row over, if it is in the form that can be taken apart; `row` lacks its end tag."""
-        usual = _ROW.fullmatch(row)
-        if usual is None or (not self._formulas_fast and "<f" in row):
+        usual = self._forms.row.fullmatch(row)
+        if usual is None or (not self._formulas_fast and self._forms.formula in row):
             return False
         number, attributes, cells = usual.groups()
         hidden = ' hidden="1"' in attributes or ' hidden="true"' in attributes
-        columns, styles, kinds, contents = zip(*_CELLS.findall(cells), strict=True) if cells else ((), (), (), ())
+        columns, styles, kinds, contents = (
+            zip(*self._forms.cells.findall(cells), strict=True) if cells else ((), (), (), ())
+        )
         self._reader.add_row(int(number), (columns, styles, kinds), contents, hidden=hidden)
         return True

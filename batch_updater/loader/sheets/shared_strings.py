@@ -30,8 +30,7 @@ _MOST_LOOSE = 250_000
 _MOST_LOOSE_CHARACTERS = 16 << 20
 _MOST_PACKED_BYTES = 128 << 20
 _MOST_TEXTS = 4_000_000
-_END_OF_ITEM = "</si>"
-_PLAIN_ITEM = re.compile(rf'<si><t(?: xml:space="preserve")?>{PLAIN_CONTENT}</t>')
+_START_OF_TABLE = re.compile(r"<(?:([A-Za-z_][A-Za-z0-9_.-]*):)?sst[\s>]")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -98,7 +97,13 @@ class _Reader:
         parser.CharacterDataHandler = self._text.characters
         self._feeder = Feeder(parser)
         self._plain_allowed = False
-        """Whether an item without a prefix has turned out to be one of a workbook: then the others are, too."""
+        """Whether an item in the plain form has turned out to be one of a workbook: then the others are, too."""
+        self._use_prefix("")
+
+    def _use_prefix(self, prefix: str) -> None:
+        """Set what items look like where `prefix`, with its colon, stands before the names of elements."""
+        self._start_of_item, self._end_of_item = f"<{prefix}si>", f"</{prefix}si>"
+        self._plain_item = re.compile(rf'<{prefix}si><{prefix}t(?: xml:space="preserve")?>{PLAIN_CONTENT}</{prefix}t>')
 
     def read(self, stream: IO[bytes]) -> None:
         """Read the whole part."""
@@ -108,16 +113,18 @@ class _Reader:
             self._feeder.feed_all(stream)
             return
         kept, scanning = "", True
+        if found := _START_OF_TABLE.search(first.decode("utf-8", "replace")):
+            self._use_prefix(f"{found[1]}:" if found[1] else "")
         for text in _decoded(first, stream):
             if not scanning:
                 self._feeder.feed(text)
                 continue
-            *items, kept = (kept + text).split(_END_OF_ITEM)
+            *items, kept = (kept + text).split(self._end_of_item)
             for number, item in enumerate(items):
                 if scanning:
                     scanning = self._read_item(item)
                 else:
-                    kept = _END_OF_ITEM.join((*items[number:], kept))
+                    kept = self._end_of_item.join((*items[number:], kept))
                     break
             if not scanning or len(kept) > _MOST_KEPT:
                 self._feeder.feed(kept)
@@ -127,15 +134,15 @@ class _Reader:
 
     def _read_item(self, item: str) -> bool:
         """Take an item without its end tag. Returns False if what follows has to be left to the parser."""
-        if self._plain_allowed and (plain := _PLAIN_ITEM.fullmatch(item)):
+        if self._plain_allowed and (plain := self._plain_item.fullmatch(item)):
             self._strings.add(unescaped(plain[1]))
             return True
         before = self._parsed
-        self._feeder.feed(item + _END_OF_ITEM)
+        self._feeder.feed(item + self._end_of_item)
         is_first = "<?xml" in item[:200]
         if "<!" in item or "<?" in item[is_first:]:
             return False  # what looks like an item may be part of a comment
-        self._plain_allowed = self._plain_allowed or (self._parsed > before and "<si>" in item)
+        self._plain_allowed = self._plain_allowed or (self._parsed > before and self._start_of_item in item)
         return True
 
     def _start(self, name: str, _: dict[str, str]) -> None:

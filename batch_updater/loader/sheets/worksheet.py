@@ -10,7 +10,7 @@ import math
 import re
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from batch_updater.loader.sheets.book import (
     GAP_BYTES,
@@ -22,10 +22,11 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     column_position,
 )
+from batch_updater.loader.sheets.masks import Mask
 from batch_updater.loader.sheets.number_formats import (
     NO_VALUE,
+    Format,
     Number,
-    Shown,
     as_shown,
     from_double,
     from_iso,
@@ -38,10 +39,9 @@ from batch_updater.model import Cell, CellFault, column_letters
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from batch_updater.loader.sheets.masks import Mask
     from batch_updater.loader.sheets.package import Allowance
 
-_LETTERS = re.compile(r"[A-Z]{1,3}")
+_LETTERS = re.compile(r"[A-Za-z]{1,3}")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _XML_BLANKS = " \t\r\n"
@@ -54,7 +54,7 @@ _MOST_PLANNED_CELLS = 500_000
 
 
 def number(text: str) -> Number | CellFault:
-    """Return a number as it stands in a file: whole with all its digits, else the shortest digits of the double.
+    """Return a number as it stands in a file: whole with all its digits, else as Excel shows it at most.
 
     What is none, such as the NaN of a program that does not know better, is a fault of its cell.
     """
@@ -82,26 +82,34 @@ def plain_number(content: str) -> Number | CellFault | None:
 
 
 class _Formatted:
-    """Makes cells of numbers that a format shows as more than a number. Remembers them: days are few."""
+    """Makes cells of numbers as a format shows them. Remembers them: days are few."""
 
-    def __init__(self, shown: Shown | Mask, *, epoch_1904: bool) -> None:
+    def __init__(self, shown: Format, *, epoch_1904: bool) -> None:
         self._shown = shown
         self._epoch_1904 = epoch_1904
+        self._decimals = shown.decimals if isinstance(shown, Mask) else None
         self._known: dict[str, Cell] = {"": None}
 
     def __call__(self, content: str) -> Cell:
-        try:
-            return self._known[content]
-        except KeyError:
+        # Most amounts are shown with all their digits, which their length tells.
+        if self._decimals is not None and content[:1] in _NOT_ZERO:
+            whole, _, fraction = content.partition(".")
+            if len(fraction) <= self._decimals and whole.isdigit() and (not fraction or fraction.isdigit()):
+                return plain_number(content)
+        cell = self._known.get(content, _UNKNOWN)
+        if cell is _UNKNOWN:
             cell = _number_shown(content, self._shown, epoch_1904=self._epoch_1904)
             if len(self._known) < _MOST_REMEMBERED:
                 self._known[content] = cell
-            return cell
+        return cell
 
 
-def _number_shown(content: str, shown: Shown | Mask, *, epoch_1904: bool) -> Cell:
-    found = number(content)
-    return found if isinstance(found, CellFault) else as_shown(found, shown, epoch_1904=epoch_1904)
+_UNKNOWN: Final = CellFault("", "")
+
+
+def _number_shown(content: str, shown: Format, *, epoch_1904: bool) -> Cell:
+    found = plain_number(content)
+    return as_shown(found, shown, epoch_1904=epoch_1904) if isinstance(found, (int, Decimal)) else found
 
 
 RowShape: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
@@ -124,17 +132,14 @@ class RowReader:
     def __init__(
         self,
         strings: SharedStrings,
-        shown_by_style: Mapping[str, Shown | Mask],
+        shown_by_style: Mapping[str, Format],
         allowance: Allowance,
         *,
         epoch_1904: bool,
-        zero_is_no_result: bool = False,
+        results_are_stale: bool = False,
     ) -> None:
-        """`zero_is_no_result`: a formula whose saved value is 0 was never calculated.
-
-        A program that leaves the calculating to the next one may write 0 as every result.
-        """
-        self._zero_is_no_result = zero_is_no_result
+        """`results_are_stale`: the workbook says that the results of formulas saved in it are out of date."""
+        self._results_are_stale = results_are_stale
         self._strings = strings
         self._shown_by_style = shown_by_style
         self._charge = allowance.charge
@@ -162,9 +167,13 @@ class RowReader:
         self.parser.StartElementHandler = self._start_root
 
     def take(self) -> list[SheetRow]:
-        """Return the rows that are complete, and forget them."""
-        rows, self._rows = self._rows, []
+        """Return the rows that are complete, and forget them. The last one may yet go on in another piece."""
+        rows, self._rows = self._rows[:-1], self._rows[-1:]
         return rows
+
+    def rest(self) -> list[SheetRow]:
+        """Return the last row, now that there is none after it."""
+        return self._rows
 
     def _start_root(self, name: str, _attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
@@ -221,7 +230,7 @@ class RowReader:
             self._formula = "".join(self._pieces)
             self.parser.CharacterDataHandler = None
         elif name == self._row:
-            self._rows.append(SheetRow(self._number, self._cells, self._hidden))
+            self._close_row()
         elif name == self._is:
             self._value = self._inline.text()
             self.parser.CharacterDataHandler = None
@@ -235,10 +244,17 @@ class RowReader:
         )
 
     def _open_row(self, number: int, *, hidden: bool) -> None:
+        if number == self._number and self._rows:  # a further piece of the row
+            before = self._rows.pop()
+            self._cells, self._hidden = before.cells, before.hidden or hidden
+            return
         if not self._number < number <= LAST_ROW:
             raise UnreadableError(f"has row {number} in the wrong place", SAVE_AGAIN)
         self._number, self._row_text = number, str(number)
         self._cells, self._hidden = [], hidden
+
+    def _close_row(self) -> None:
+        self._rows.append(SheetRow(self._number, self._cells, self._hidden))
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         get = attributes.get
@@ -272,14 +288,16 @@ class RowReader:
             self._planned_cells += len(contents)
             if len(self._plans) < _MOST_PLANS and self._planned_cells < _MOST_PLANNED_CELLS:
                 self._plans[shape] = plan
-        if plan.is_dense:
-            cells = [convert(content) for convert, content in zip(plan.converters, contents, strict=True)]
-        else:
-            cells = [None] * (plan.columns[-1] + 1)
-            self._charge((len(cells) - len(contents)) * GAP_BYTES)
+        if plan.is_dense and not self._cells:
+            self._cells = [convert(content) for convert, content in zip(plan.converters, contents, strict=True)]
+        elif contents:
+            if plan.columns[0] < len(self._cells):
+                raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
+            self._charge((plan.columns[-1] + 1 - len(self._cells) - len(contents)) * GAP_BYTES)
+            self._cells.extend([None] * (plan.columns[-1] + 1 - len(self._cells)))
             for column, convert, content in zip(plan.columns, plan.converters, contents, strict=True):
-                cells[column] = convert(content)
-        self._rows.append(SheetRow(number, cells, hidden))
+                self._cells[column] = convert(content)
+        self._close_row()
 
     def _plan(self, shape: RowShape) -> _Plan:
         letters, styles, kinds = shape
@@ -300,16 +318,19 @@ class RowReader:
 
     @staticmethod
     def _column(letters: str, reference: str) -> int:
-        column = column_position(letters) if _LETTERS.fullmatch(letters) else LAST_COLUMN
+        column = column_position(letters.upper()) if _LETTERS.fullmatch(letters) else LAST_COLUMN
         if column >= LAST_COLUMN:
             raise UnreadableError(f"has cell {reference[:20]!r} in the wrong place", SAVE_AGAIN)
         return column
 
     def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
+        if formula is not None and (value is None or (not value and kind != "str")):
+            # An empty text is a result, if it was written down.
+            return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
+        if formula is not None and self._results_are_stale:
+            return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
         if kind == "s" and value:
             return self._strings.cell(value)
-        if formula is not None and self._has_no_result(kind, value):
-            return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
         if not value:
             return CellFault("error-cell", NO_VALUE) if kind == "e" else None
         if kind is None or kind == "n":
@@ -317,13 +338,7 @@ class RowReader:
             return plain_number(value) if shown is None else _number_shown(value, shown, epoch_1904=self._epoch_1904)
         if len(value) > MOST_CHARACTERS:
             raise self._too_long()
-        return _cell_of_type(kind, value)
-
-    def _has_no_result(self, kind: str | None, value: str | None) -> bool:
-        """Whether a formula was saved without its value; an empty text is one, if it was written down."""
-        if value is None or (not value and kind != "str"):
-            return True
-        return self._zero_is_no_result and value == "0" and kind in {None, "n"}
+        return from_iso(value, self._shown_by_style.get(style or "0")) if kind == "d" else _cell_of_type(kind, value)
 
 
 def _cell_of_type(kind: str, value: str) -> Cell:
@@ -334,7 +349,5 @@ def _cell_of_type(kind: str, value: str) -> Cell:
             return value in {"1", "true"}
         case "e":
             return CellFault("error-cell", value)
-        case "d":
-            return from_iso(value)
         case _:
-            raise UnreadableError(f"has a cell of type {kind[:20]!r} that holds {value[:40]!r}", SAVE_AGAIN)
+            return no_value(value)

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 16
 _MOST_BEFORE_ROWS = 1 << 20
-_START_OF_ROWS = b"<sheetData>"
-_END_OF_ROWS = b"</sheetData>"
+_START_OF_ROWS = re.compile(rb"<((?:[A-Za-z_][A-Za-z0-9_.-]*:)?sheetData)>")
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?")
 
 
@@ -56,7 +55,7 @@ def _parse_without_rows(stream: IO[bytes], parser: expat.XMLParserType) -> bool:
     They can if they are UTF-8 without comments, CDATA or processing instructions: `<` is then always a tag's.
     """
     kept = b""
-    while _START_OF_ROWS not in kept:
+    while (start := _START_OF_ROWS.search(kept)) is None:
         chunk = stream.read(_CHUNK_BYTES)
         kept += chunk
         if not chunk:
@@ -64,18 +63,18 @@ def _parse_without_rows(stream: IO[bytes], parser: expat.XMLParserType) -> bool:
             return True
         if len(kept) > _MOST_BEFORE_ROWS:
             return False
-    head, _, rest = kept.partition(_START_OF_ROWS)
+    head, rest, end_of_rows = kept[: start.end()], kept[start.end() :], b"</" + start[1] + b">"
     if OTHER_ENCODING.match(head) or b"<!" in head or b"<?" in head[1:]:
         return False
     feeder = Feeder(parser)
-    feeder.feed(head + _START_OF_ROWS)
-    while (end := rest.find(_END_OF_ROWS)) < 0:
+    feeder.feed(head)
+    while (end := rest.find(end_of_rows)) < 0:
         if b"<!" in rest or b"<?" in rest:
             return False
         chunk = stream.read(_CHUNK_BYTES)
         if not chunk:
             return False
-        rest = rest[-len(_END_OF_ROWS) :] + chunk
+        rest = rest[-len(end_of_rows) :] + chunk
     if b"<!" in rest[:end] or b"<?" in rest[:end]:
         return False
     feeder.feed(rest[end:])

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import (
+    CALCULATED_BY_HAND,
     GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
@@ -24,15 +25,14 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     too_many_areas,
 )
-from batch_updater.loader.sheets.number_formats import Number, Shown, as_shown, from_double, shown_by
+from batch_updater.loader.sheets.number_formats import Format, Number, as_shown, from_double, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, mark_of, notes_of
 from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.model import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
-    from batch_updater.loader.sheets.masks import Mask
     from batch_updater.loader.sheets.package import Allowance, Package
 
 _CHUNK_BYTES = 1 << 20
@@ -43,7 +43,8 @@ _FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
 _SHORT_CELLS = range(12, 19)
 _RICH_TEXT = 62
 _SHARED_ITEM, _FORMAT, _STYLE, _COLUMNS, _MERGED = 19, 44, 47, 60, 176
-_START_OF_ROWS, _END_OF_ROWS, _PROPERTIES, _SHEET = 145, 146, 153, 156
+_START_OF_ROWS, _END_OF_ROWS, _PROPERTIES, _SHEET, _CALCULATION = 145, 146, 153, 156, 157
+_FULL_CALCULATION_ON_LOAD, _SOME_UNCALCULATED, _CALCULATED_ON_SAVING = 0x01, 0x10, 0x20
 _START_OF_CELL_STYLES, _END_OF_CELL_STYLES = 617, 618
 _ERRORS = {
     0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
@@ -60,12 +61,13 @@ class _Part(NamedTuple):
 class XlsbBook:
     """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package, workbook: str) -> None:
         self._package = package
         self._related = package.relationships(workbook)
         self._epoch_1904 = False
+        self._results_are_stale = self._is_manual = False
         self._parts: list[_Part] = []
         worksheets = {relation.id: relation.part for relation in self._related if relation.type == "worksheet"}
         with _damage_named():
@@ -74,6 +76,8 @@ class XlsbBook:
                     self._epoch_1904 = bool(data[0] & 1)
                 elif kind == _SHEET:
                     self._add_sheet(data, worksheets)
+                elif kind == _CALCULATION:
+                    self._note_calculation(data)
         self.sheets = tuple(part.entry for part in self._parts)
 
     @cached_property
@@ -84,7 +88,10 @@ class XlsbBook:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is in the workbook and not used."""
-        return notes_of(self._related)
+        return (
+            *notes_of(self._related),
+            *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()),
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -112,8 +119,13 @@ class XlsbBook:
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with _damage_named():
-            allowance = self._package.allowance(self.sheets[sheet].name)
-            reader = _RowReader(self._strings, self._shown_by_style, allowance, epoch_1904=self._epoch_1904)
+            reader = _RowReader(
+                self._strings,
+                self._shown_by_style,
+                self._package.allowance(self.sheets[sheet].name),
+                epoch_1904=self._epoch_1904,
+                results_are_stale=self._results_are_stale,
+            )
             in_rows = False
             for kind, data in self._records(self._parts[sheet].part):
                 if kind == _START_OF_ROWS:
@@ -135,6 +147,13 @@ class XlsbBook:
         if part := worksheets.pop(relation, None):
             self._parts.append(_Part(SheetEntry(name, hidden=bool(state & 3)), part))
 
+    def _note_calculation(self, data: bytes) -> None:
+        """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
+        is_automatic = struct.unpack_from("<I", data, 4)[0]
+        flags = struct.unpack_from("<H", data, 24)[0]
+        self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
+        self._is_manual = not is_automatic and not flags & _CALCULATED_ON_SAVING
+
     def _records(self, part: str) -> Iterator[tuple[int, bytes]]:
         with self._package.open(part) as stream:
             yield from _records(stream)
@@ -143,15 +162,17 @@ class XlsbBook:
     def _strings(self) -> SharedStrings:
         strings = SharedStrings()
         for part in self._parts_of_type("sharedStrings"):
+            if part not in self._package:
+                continue  # a workbook without texts may name one that is not there
             for kind, data in self._records(part):
                 if kind == _SHARED_ITEM:
                     strings.add(_bounded(_wide_string(data, 1)[0], "a text"))
         return strings
 
     @cached_property
-    def _shown_by_style(self) -> Sequence[Shown | Mask | None]:
+    def _shown_by_style(self) -> Sequence[Format | None]:
         codes: dict[int, str] = {}
-        shown: list[Shown | Mask | None] = []
+        shown: list[Format | None] = []
         in_cell_styles = False
         for part in self._parts_of_type("styles"):
             for kind, data in self._records(part):
@@ -174,10 +195,11 @@ class _RowReader:
     def __init__(
         self,
         strings: SharedStrings,
-        shown_by_style: Sequence[Shown | Mask | None],
+        shown_by_style: Sequence[Format | None],
         allowance: Allowance,
         *,
         epoch_1904: bool,
+        results_are_stale: bool,
     ) -> None:
         self._charge = allowance.charge
         self._strings = strings
@@ -187,7 +209,7 @@ class _RowReader:
         self._hidden = False
         self._cells: list[Cell] = []
         # [MS-XLSB] 2.4.308 ff.: what follows the column and the style of a cell.
-        self.kinds: Mapping[int, Callable[[int, bytes], Cell]] = {
+        self.kinds: dict[int, Callable[[int, bytes], Cell]] = {
             _BLANK: lambda _style, _data: None,
             _RK: lambda style, data: self._as_shown(_rk(data), style),
             _ERROR: lambda _style, data: _error(data),
@@ -201,14 +223,23 @@ class _RowReader:
             _FORMULA_ERROR: lambda _style, data: _error(data),
             _RICH_TEXT: lambda _style, data: self._text(_wide_string(data, 9)[0]),
         }
+        if results_are_stale:
+            # Formulas stand in the file as their parts, not as texts.
+            stale = CellFault("stale-formula", "=...")
+            self.kinds |= dict.fromkeys(
+                (_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR), lambda _style, _data: stale
+            )
 
     def start_row(self, data: bytes) -> SheetRow | None:
         """Begin the next row ([MS-XLSB] 2.4.741, BrtRowHdr). Returns the one before."""
+        index, is_hidden = struct.unpack_from("<I", data)[0], bool(data[11] & 0x10)
+        if index + 1 == self._number:  # a further piece of the row
+            self._hidden = self._hidden or is_hidden
+            return None
         done = self.row()
-        index = struct.unpack_from("<I", data)[0]
         if not self._number <= index < LAST_ROW:
             raise UnreadableError(f"has row {index + 1} in the wrong place", SAVE_AGAIN)
-        self._number, self._hidden, self._cells = index + 1, bool(data[11] & 0x10), []
+        self._number, self._hidden, self._cells = index + 1, is_hidden, []
         return done
 
     def row(self) -> SheetRow | None:
@@ -231,9 +262,11 @@ class _RowReader:
     def _real(self, style: int, data: bytes) -> Cell:
         return self._as_shown(from_double(struct.unpack_from("<d", data, 8)[0]), style)
 
-    def _as_shown(self, number: Number, style: int) -> Cell:
+    def _as_shown(self, number: Number | CellFault, style: int) -> Cell:
         shown = self._shown_by_style[style] if style < len(self._shown_by_style) else None
-        return number if shown is None else as_shown(number, shown, epoch_1904=self._epoch_1904)
+        if shown is None or isinstance(number, CellFault):
+            return number
+        return as_shown(number, shown, epoch_1904=self._epoch_1904)
 
     def _text(self, text: str) -> str | None:
         return _bounded(text, f"cell {column_letters(len(self._cells))}{self._number}") or None
@@ -292,7 +325,7 @@ def _wide_string(data: bytes, position: int) -> tuple[str, int]:
     return data[position + 4 : end].decode("utf-16-le", "surrogatepass"), end
 
 
-def _rk(data: bytes) -> Number:
+def _rk(data: bytes) -> Number | CellFault:
     """Return an RkNumber ([MS-XLSB] 2.5.122): a whole number or the upper half of a double, perhaps of hundredths."""
     bits = struct.unpack_from("<I", data, 8)[0]
     if bits & 2:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.loader.sheets.book import Layout, SheetEntry, SheetRow, UnreadableError
-from batch_updater.loader.sheets.number_formats import Shown, shown_by
+from batch_updater.loader.sheets.book import CALCULATED_BY_HAND, Layout, SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.sheets.number_formats import Format, shown_by
 from batch_updater.loader.sheets.package import SAVE_AGAIN, Element, Package, mark_of, notes_of
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.shared_strings import SharedStrings
@@ -15,8 +15,6 @@ from batch_updater.loader.sheets.worksheet_layout import read_layout
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
-
-    from batch_updater.loader.sheets.masks import Mask
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
@@ -29,15 +27,19 @@ class _Part(NamedTuple):
 class XlsxBook:
     """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
 
-    rows_have_width = False
+    delimiter = None
 
     def __init__(self, package: Package, workbook: str) -> None:
         self._package = package
         self._related = package.relationships(workbook)
         elements = tuple(package.elements(workbook, {"workbook", "workbookPr", "sheet", "calcPr"}))
         self._epoch_1904 = any(_is_true(element.attributes.get("date1904")) for element in elements)
-        self._to_be_calculated = any(_is_true(element.attributes.get("fullCalcOnLoad")) for element in elements)
-        """Whether the program that wrote it left the calculating to the next one (ECMA-376 part 1, 18.2.2)."""
+        calculation = next((element.attributes for element in elements if element.name == "calcPr"), {})
+        self._results_are_stale = _is_true(calculation.get("fullCalcOnLoad")) or _is_false(
+            calculation.get("calcCompleted")
+        )
+        """Whether the program that saved it left the calculating to the next one (ECMA-376 part 1, 18.2.2)."""
+        self._is_manual = calculation.get("calcMode") == "manual" and _is_false(calculation.get("calcOnSave"))
         self._parts = tuple(self._sheet_parts(elements))
         self.sheets = tuple(part.entry for part in self._parts)
 
@@ -49,7 +51,10 @@ class XlsxBook:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is in the workbook and not used."""
-        return notes_of(self._related)
+        return (
+            *notes_of(self._related),
+            *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()),
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -66,10 +71,10 @@ class XlsxBook:
             self._shown_by_style,
             self._package.allowance(self.sheets[sheet].name),
             epoch_1904=self._epoch_1904,
-            zero_is_no_result=self._to_be_calculated,
+            results_are_stale=self._results_are_stale,
         )
         with self._package.open(self._parts[sheet].part) as stream:
-            yield from read_rows(stream, reader, only, formulas_fast=not self._to_be_calculated)
+            yield from read_rows(stream, reader, only, formulas_fast=not self._results_are_stale)
 
     def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
         by_id = {relation.id: relation for relation in self._related}
@@ -93,12 +98,13 @@ class XlsxBook:
     def _strings(self) -> SharedStrings:
         strings = SharedStrings()
         for part in self._parts_of_type("sharedStrings"):
-            with self._package.open(part) as stream:
-                strings.read(stream)
+            if part in self._package:  # a workbook without texts may name one that is not there
+                with self._package.open(part) as stream:
+                    strings.read(stream)
         return strings
 
     @cached_property
-    def _shown_by_style(self) -> Mapping[str, Shown | Mask]:
+    def _shown_by_style(self) -> Mapping[str, Format]:
         """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
         elements = [
             element
@@ -121,3 +127,7 @@ class XlsxBook:
 
 def _is_true(attribute: str | None) -> bool:
     return attribute in {"1", "true", "on"}
+
+
+def _is_false(attribute: str | None) -> bool:
+    return attribute in {"0", "false", "off"}

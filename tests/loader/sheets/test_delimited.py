@@ -191,3 +191,61 @@ def test_a_text_in_utf_16_that_is_cut_off_is_said_to_end_wrongly(tmp_path: Path)
     message = fault(tmp_path, codecs.BOM_UTF16_LE + "itemId\n1\n".encode("utf-16-le") + b"x").message
     assert "not written in UTF-16, as its mark says, from line 3 on" in message
     assert "windows-1252" not in message
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ('1, "x"', ["1", "x"]), ('1, "x" ', ["1", "x"]), ('"1" ,"x"', ["1", "x"]), ('1,\t"x, y"\t', ["1", "x, y"]),
+        ('1, "say ""x"""', ["1", 'say "x"']), ('"a\nb" , "x"', ["a\nb", "x"]), ('"a\n""b" , "x"', ['a\n"b', "x"]),
+        ('1, ""', ["1", None]), ('1,\u00a0"x"', ["1", "x"]), (' "1",5" pipe', ["1", '5" pipe']),
+        ('1,"""x"""', ["1", '"x"']), ('1,5" x', ["1", '5" x']), ("1, x", ["1", " x"]), ('1," x "', ["1", " x "]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_blanks_around_quotation_marks_are_no_part_of_a_cell(
+    tmp_path: Path, line: str, cells: list[Cell], delimiter: str
+) -> None:
+    """Programs that write a blank after each delimiter mean the text in the marks; the marks are never a cell's."""
+    text = f"a,b\n{line}\n".replace(",", delimiter)
+    expected = [cell.replace(",", delimiter) if isinstance(cell, str) else cell for cell in cells]
+    assert rows(tmp_path, text)[1:] == [(2, expected)]
+
+
+def test_where_blanks_stand_before_quotation_marks_they_are_left_out_everywhere(tmp_path: Path) -> None:
+    """In such a file a blank after a delimiter belongs to no cell, and people are told."""
+    (tmp_path / "a.csv").write_text('a, b, c\n1, "x", y\n2, z,  w \n')
+    source = open_source(tmp_path / "a.csv", settings(), name="a.csv")
+    assert [row.cells for row in source.rows(0)] == [["a", "b", "c"], ["1", "x", "y"], ["2", "z", "w "]]
+    assert source.notes == (
+        "Blanks stand between commas and quotation marks; blanks at the beginning of a cell are left out.",
+    )
+
+
+@pytest.mark.parametrize("line", ['1, "Big" Company', '1, "open', '"1" 2,x'])
+def test_text_beside_quotation_marks_is_refused_with_its_row(tmp_path: Path, line: str) -> None:
+    """What begins like a cell in marks and is none has no certain reading."""
+    assert "row 2" in fault(tmp_path, f"a,b\n{line}\n").message
+
+
+def test_lines_that_stand_in_quotation_marks_as_a_whole_are_called_that(tmp_path: Path) -> None:
+    """Such a file has one cell in each line; the message says so, for a file and for a single row."""
+    whole = fault(tmp_path, '"a,b"\n"1,""x, y"""\n')
+    assert "each line as a whole in quotation marks" in whole.message
+    assert "quotation mark of each line" in str(whole.remedy)
+    assert rows(tmp_path, '"a, b",c\n1,2\n')[0] == (1, ["a, b", "c"])
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff\ufeff"])
+def test_byte_order_marks_of_files_that_were_put_together_are_nothing(tmp_path: Path, mark: str) -> None:
+    """A mark at the beginning of a row is none of its first cell, in quotation marks or not."""
+    content = f'{mark}a,b\n1,2\n{mark}"3",4\n{mark}5,6\n'
+    expected = [(1, ["a", "b"]), (2, ["1", "2"]), (3, ["3", "4"]), (4, ["5", "6"])]
+    assert rows(tmp_path, content) == expected
+    assert rows(tmp_path, content.encode("utf-16")) == expected
+
+
+def test_a_row_that_is_too_long_does_not_change_the_delimiter(tmp_path: Path) -> None:
+    """Decimal commas make no table of a file whose header row and other rows have semicolons."""
+    content = "a;b;c\n1;x;100,50\n2;x;200,50;extra\n3;x;300,50\n"
+    assert [len(cells) for _, cells in rows(tmp_path, content)] == [3, 3, 4, 3]

@@ -9,7 +9,7 @@ import pytest
 from batch_updater.errors import InputError
 from batch_updater.loader.sheets.choice import choose_sheet
 from batch_updater.loader.sheets.opening import Source, open_source
-from batch_updater.model import CellFault, ShownNumber
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import settings
 
@@ -34,13 +34,15 @@ def cell(path: Path, attributes: str, content: str = "") -> Cell:
         ('office:value-type="string"', "<text:p>00123</text:p>", "00123"),
         ('office:value-type="string"', "<text:p>a<text:s text:c='3'/>b<text:tab/>c<text:line-break/>d</text:p>",
          "a   b\tc\nd"),
-        ('office:value-type="string"', "<text:p> a \n  b </text:p>", "a b"),
+        ('office:value-type="string"', "<text:p> a \n  b </text:p>", "a b "),
+        ('office:value-type="string"', "<text:p>\n  a b\n  </text:p>", "a b"),
         ('office:value-type="string"', "<text:p><text:span>a</text:span><text:a>b</text:a></text:p>", "ab"),
         ('office:value-type="string" office:string-value="x"', "<text:p>shown</text:p>", "x"),
         ('office:value-type="float" office:value="0.1"', "<text:p>0</text:p>", Decimal("0.1")),
         ('office:value-type="float" office:value="123" table:style-name="zeros"', "",
          ShownNumber(123, "00123", "00000")),
-        ('office:value-type="percentage" office:value="0.5"', "<text:p>50%</text:p>", Decimal("0.5")),
+        ('office:value-type="percentage" office:value="0.5"', "<text:p>50%</text:p>",
+         ShownNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE)),
         ('office:value-type="currency" office:currency="EUR" office:value="5"', "", 5),
         ('office:value-type="boolean" office:boolean-value="true"', "", True),
         ('office:value-type="date" office:date-value="2025-04-03"', "", date(2025, 4, 3)),
@@ -78,6 +80,9 @@ def test_repeated_cells_and_rows_stand_where_they_are(tmp_path: Path) -> None:
         ('office:value-type="float" office:value="1e999999999"', "1e999999999"),
         ('office:value-type="float"', "#VALUE!"),
         ('office:value-type="date" office:date-value="-0044-03-15"', "-0044-03-15"),
+        ('office:value-type="time" office:time-value="09:55:33"', "09:55:33"),
+        ('office:value-type="boolean" office:boolean-value="yes"', "yes"),
+        ('office:value-type="boolean"', "#VALUE!"), ('office:value-type="colour"', "7"),
         ('office:value-type="date" office:date-value="12025-03-15"', "12025-03-15"),
     ],
 )  # fmt: skip

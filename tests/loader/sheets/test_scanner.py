@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
@@ -14,9 +15,11 @@ from batch_updater.loader.sheets.number_formats import Shown
 from batch_updater.loader.sheets.package import Allowance
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.shared_strings import SharedStrings
-from batch_updater.loader.sheets.worksheet import RowReader
+from batch_updater.loader.sheets.worksheet import RowReader, RowShape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from batch_updater.model import Cell
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -88,6 +91,11 @@ def documents(draw: st.DrawFn) -> str:
     return data
 
 
+def prefixed(document: str) -> str:
+    """Return a worksheet with a prefix before the names of its elements."""
+    return re.sub(r"<(/?)(?=[a-zA-Z]+[ />])", r"<\1p:", document).replace(" xmlns=", " xmlns:p=", 1)
+
+
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(documents(), st.integers(1, 200))
 def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
@@ -95,6 +103,41 @@ def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
     by_parser = rows(worksheet(f"<!-- left to the parser -->{data}"))
     assert rows(worksheet(data)) == by_parser
     assert rows(worksheet(data), size) == by_parser
+    assert rows(prefixed(worksheet(data)), size) == rows(prefixed(worksheet(f"<!-- left to the parser -->{data}")))
+
+
+class Counting(RowReader):
+    """Counts the rows that come the fast way."""
+
+    fast = 0
+
+    def add_row(self, number: int, shape: RowShape, contents: Sequence[str], *, hidden: bool) -> None:
+        self.fast += 1
+        super().add_row(number, shape, contents, hidden=hidden)
+
+
+@pytest.mark.parametrize("form", [str, prefixed])
+def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) -> None:
+    """Which prefix a program writes makes no row slower."""
+    reader = Counting(strings(), {}, Allowance(1 << 20, 1, None), epoch_1904=False)
+    document = form(worksheet("".join(f'<row r="{r}"><c r="A{r}"><v>{r}</v></c></row>' for r in range(1, 9))))
+    found = list(read_rows(io.BytesIO(document.encode()), reader))
+    assert found == [SheetRow(number, [number], hidden=False) for number in range(1, 9)]
+    assert reader.fast == 8
+
+
+def test_a_row_in_two_pieces_is_one_row() -> None:
+    """Its cells go on where they ended, whichever way each piece is read."""
+    pieces = ('<row r="{}"><c r="A{}"><v>1</v></c></row>', "<row r='{}' hidden='1'><c r='C{}'><v>3</v></c></row>")
+    for first, second in (pieces, (pieces[0], pieces[1].replace("'", '"')), (pieces[0].replace('"', "'"), pieces[1])):
+        data = "".join(piece.format(number, number) for number in (1, 2) for piece in (first, second))
+        assert rows(worksheet(data), 7) == [SheetRow(number, [1, None, 3], hidden=True) for number in (1, 2)]
+
+
+def test_references_in_small_letters_are_references() -> None:
+    """Excel reads them, and so do both ways."""
+    for data in ('<row r="1"><c r="c1"><v>3</v></c></row>', "<row r='1'><c r='c1'><v>3</v></c></row>"):
+        assert rows(worksheet(data)) == [SheetRow(1, [None, None, 3], hidden=False)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "utf-8-sig"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import re
 import zipfile
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -8,17 +10,19 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 import xlsxwriter
+from msoffcrypto.format.ooxml import OOXMLFile
 from openpyxl.cell.rich_text import CellRichText, TextBlock
 from openpyxl.cell.text import InlineFont
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from batch_updater.errors import InputError
 from batch_updater.loader.sheets.opening import open_source
-from batch_updater.model import CellFault
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 from tests.data.make_data import write_package
 from tests.loader.described import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from batch_updater.model import Cell
@@ -167,10 +171,10 @@ def test_the_calendar_of_1904_is_obeyed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        "<row r='2'/><row r='2'/>", "<row r='0'/>", "<row r='1048577'/>", "<row r='x'/>",
+        "<row r='2'><c r='B2'/></row><row r='2'><c r='B2'/></row>", "<row r='0'/>", "<row r='x'/>",
+        "<row r='1048577'/>",
         "<row r='1'><c r='B1'/><c r='A1'/></row>", "<row r='1'><c r='XFE1'/></row>", "<row r='1'><c r='A2'/></row>",
         "<row r='1'><c r='1'/></row>", "<row><c t='s'><v>0</v></c></row>", "<row><c t='s'><v>-1</v></c></row>",
-        "<row><c t='b'><v>2</v></c></row>", "<row><c t='q'><v>2</v></c></row>",
         "<row><c><v>1</v></c>",
     ],
 )  # fmt: skip
@@ -186,6 +190,7 @@ def test_what_contradicts_itself_is_refused(tmp_path: Path, data: str) -> None:
         ("<c><v>x</v></c>", "x"), ("<c><v>NaN</v></c>", "NaN"), ("<c><v>1e999</v></c>", "1e999"),
         ("<c><v>1_0</v></c>", "1_0"), ("<c s='1'><v>NaN</v></c>", "NaN"), ("<c><v> </v></c>", "#VALUE!"),
         ("<c t='d'><v>soon</v></c>", "soon"), ("<c t='d'><v>12025-04-03</v></c>", "12025-04-03"),
+        ("<c t='b'><v>2</v></c>", "2"), ("<c t='q'><v>2</v></c>", "2"),
         ("<c t='e'/>", "#VALUE!"), ("<c t='e'><v/></c>", "#VALUE!"), ("<c t='e'><v>#N/A</v></c>", "#N/A"),
     ],
 )  # fmt: skip
@@ -234,14 +239,16 @@ def test_elements_do_not_stand_within_one_another_without_end(tmp_path: Path, ta
 
 
 def test_numbers_too_large_for_their_format_arrive_as_they_are(tmp_path: Path) -> None:
-    """No number is too large for a mask of zeros, or for a time."""
+    """No number is too large for a mask of zeros; one that is too large for a date or a time is none."""
     path = handmade(tmp_path, "<row><c s='1'><v>1E+300</v></c><c s='2'><v>1E+15</v></c><c s='3'><v>1E+30</v></c></row>")
     parts = {entry: zipfile.ZipFile(path).read(entry) for entry in zipfile.ZipFile(path).namelist()}
     parts["xl/styles.xml"] = (
         f'<styleSheet xmlns="{MAIN}"><numFmts><numFmt numFmtId="164" formatCode="000.000"/></numFmts>'
         '<cellXfs><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/><xf numFmtId="14"/></cellXfs></styleSheet>'
     ).encode()
-    assert read(write_package(tmp_path / "b.xlsx", parts)) == [(1, [10**300, 10**15, 10**30])]
+    assert read(write_package(tmp_path / "b.xlsx", parts)) == [
+        (1, [10**300, *(ShownNumber(10**power, "########", "yyyy-mm-dd", ShownAs.OTHERWISE) for power in (15, 30))])
+    ]
 
 
 def test_a_document_type_definition_is_refused(tmp_path: Path) -> None:
@@ -258,13 +265,15 @@ def test_a_damaged_end_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_program_that_leaves_the_calculating_to_others_gives_no_results(tmp_path: Path) -> None:
-    """XlsxWriter saves 0 with every formula and asks for calculation: that 0 is nobody's result."""
+    """XlsxWriter asks for calculation, and saves with a formula 0 or what the program guessed: no result either way."""
     with xlsxwriter.Workbook(str(tmp_path / "a.xlsx")) as book:
         sheet = book.add_worksheet()
         sheet.write_formula(0, 0, "=500*3")
         sheet.write_formula(0, 1, "=500*3", None, 1500)
         sheet.write_number(0, 2, 0)
-    assert read(tmp_path / "a.xlsx") == [(1, [CellFault("formula-without-value", "=500*3"), 1500, 0])]
+    assert read(tmp_path / "a.xlsx") == [
+        (1, [CellFault("stale-formula", "=500*3"), CellFault("stale-formula", "=500*3"), 0])
+    ]
 
 
 def test_a_cell_without_a_style_has_the_first_one(tmp_path: Path) -> None:
@@ -301,3 +310,69 @@ def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) 
     write_package(file, parts)
     with pytest.raises(InputError, match=r"unreasonable size|more than 200,000"):
         read_with_layout(file)
+
+
+def test_a_workbook_with_the_password_of_excel_itself_opens_as_in_excel(tmp_path: Path) -> None:
+    """Excel gives this password to workbooks whose structure alone is protected, and asks nobody for it."""
+    plain = io.BytesIO()
+    with xlsxwriter.Workbook(plain) as book:
+        book.add_worksheet().write_number(0, 0, 5)
+    for password in ("VelvetSweatshop", "another"):
+        with (tmp_path / "a.xlsx").open("w+b") as stream:
+            OOXMLFile(plain).encrypt(password, stream)
+        if password == "VelvetSweatshop":
+            assert read(tmp_path / "a.xlsx") == [(1, [5])]
+        else:
+            with pytest.raises(InputError, match="is protected by a password"):
+                read(tmp_path / "a.xlsx")
+
+
+def parts_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("form", [str.upper, lambda name: name.replace("/", "\\"), lambda name: f"/{name}"])
+def test_parts_are_found_however_their_names_are_written(tmp_path: Path, form: Callable[[str], str]) -> None:
+    """Some programs write the separator of Windows, or other capitals; Excel opens what they write."""
+    data = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>45741</v></c></row>'
+    parts = parts_of(handmade(tmp_path, data, strings="<si><t>a</t></si>"))
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as archive:
+        for name, content in parts.items():
+            entry = zipfile.ZipInfo("x")
+            entry.filename = form(name)
+            archive.writestr(entry, content)
+    assert read(tmp_path / "b.xlsx") == [(1, ["a", date(2025, 3, 25)])]
+
+
+def test_targets_with_the_separator_of_windows_are_found(tmp_path: Path) -> None:
+    """The names that parts call each other by are read like those of the parts."""
+    parts = parts_of(handmade(tmp_path, "<row><c><v>5</v></c></row>"))
+    parts = {name: content.replace(b"/xl/worksheets/sheet1", b"worksheets\\sheet1") for name, content in parts.items()}
+    assert read(write_package(tmp_path / "b.xlsx", parts)) == [(1, [5])]
+
+
+def test_shared_texts_may_be_missing_if_no_cell_has_one(tmp_path: Path) -> None:
+    """A program that writes texts into the cells may still name the part; a cell that refers to it is refused."""
+    for cell, is_read in (("<c><v>5</v></c>", True), ("<c t='s'><v>0</v></c>", False)):
+        parts = parts_of(handmade(tmp_path, f"<row>{cell}</row>"))
+        del parts["xl/sharedStrings.xml"]
+        file = write_package(tmp_path / "b.xlsx", parts)
+        if is_read:
+            assert read(file) == [(1, [5])]
+        else:
+            with pytest.raises(InputError, match="refers to a text that it does not hold"):
+                read(file)
+
+
+def test_a_prefix_changes_nothing(tmp_path: Path) -> None:
+    """Whatever stands before the names of elements, texts, rows and merged areas are the same."""
+    data = '<row r="1"><c r="A1" t="s"><v>1</v></c><c r="B1"><v>2</v></c></row>'
+    tail = '<mergeCells count="1"><mergeCell ref="A2:B3"/></mergeCells>'
+    parts = parts_of(handmade(tmp_path, data, strings="<si><t>a</t></si><si><t>b</t></si>", tail=tail))
+    for part in ("xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"):
+        text = re.sub(rb"<(/?)(?=[a-zA-Z])", rb"<\1x:", parts[part])
+        parts[part] = text.replace(b" xmlns=", b" xmlns:x=", 1)
+    source = open_source(write_package(tmp_path / "b.xlsx", parts), settings(), name="a.xlsx")
+    assert [row.cells for row in source.rows(0)] == [["b", 2]]
+    assert [area.address for area in source.layout(0).merged] == ["A2:B3"]

@@ -1,0 +1,95 @@
+"""What the eye sees of a cell: its number or date is taken, noted, or refused for what its format shows."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.endpoint.description import Field, Kind
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.model import PartlyShownDate, ShownAs, ShownNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, time, timedelta
+
+    Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
+
+_TINY = -9
+"""Power of ten below which no amount is meant: what a formula leaves over where 0.1 + 0.2 - 0.3 is no zero."""
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?")
+_REFUSED = {
+    Kind.INTEGER: {ShownAs.EXPONENT, ShownAs.OTHERWISE, ShownAs.NOTHING},
+    Kind.DECIMAL: {ShownAs.OTHERWISE, ShownAs.NOTHING},
+    Kind.TEXT: {ShownAs.OTHER_TEXT, ShownAs.EXPONENT, ShownAs.UNSIGNED, ShownAs.OTHERWISE, ShownAs.NOTHING},
+}
+"""What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
+
+
+def cell_as_seen(field: Field, noted: list[CellNote]) -> Callable[[Seen | ShownNumber], Seen]:
+    """Return the function that gives the value of a cell that is neither text, fault nor blank.
+
+    It raises Refusal where the cell shows something else than would be sent, and adds to `noted` where it shows less.
+    """
+    refused = _REFUSED.get(field.kind, set())
+
+    def number_of(cell: ShownNumber) -> int | Decimal:
+        if cell.effect in refused or (field.kind is Kind.TEXT and not _PLAIN_NUMBER.fullmatch(cell.text)):
+            raise _shown_otherwise(cell, field)
+        if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
+            in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
+            digits = shown(cell.number)
+            sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
+            noted.append(CellNote(field.name, "shown-with-less", sentence))
+        return cell.number
+
+    def value_of(cell: Seen | ShownNumber) -> Seen:
+        if type(cell) is int:
+            return cell
+        if isinstance(cell, ShownNumber):
+            return number_of(cell)
+        if isinstance(cell, PartlyShownDate):
+            return _day_of(cell, field, noted)
+        if isinstance(cell, Decimal) and cell and cell.adjusted() < _TINY:
+            sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
+            noted.append(CellNote(field.name, "close-to-zero", sentence))
+        return cell
+
+    return value_of
+
+
+def _shown_otherwise(cell: ShownNumber, field: Field) -> Refusal:
+    number = shown(cell.number)
+    if cell.effect is ShownAs.NOTHING:
+        return Refusal(
+            "shown-otherwise",
+            f"The cell holds the number {number}, which its format does not show.",
+            "Set the cell's format to General; then keep the number, or clear the cell to leave the field as it is.",
+        )
+    reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
+    if field.kind is Kind.TEXT:
+        return Refusal(
+            "shown-otherwise",
+            f"{reason}: as text it could be either.",
+            f"Set the cell's format to Text and type {shown(cell)} or {number}, whichever is meant.",
+        )
+    return Refusal(
+        "shown-otherwise", f"{reason}.", "Set the cell's format to Number and type the number that is meant, in full."
+    )
+
+
+def _day_of(cell: PartlyShownDate, field: Field, noted: list[CellNote]) -> date:
+    day = date(cell.year, cell.month, cell.day)
+    if field.kind is not Kind.DATE:
+        return day
+    if cell.hidden == "date":
+        raise Refusal(
+            "shown-otherwise",
+            f"The cell holds the date {day}, which its format shows as a time of day.",
+            f"Set the cell's format to Date, and type {day} if that day is meant.",
+        )
+    noted.append(CellNote(field.name, "part-of-date", f"{day} is shown without its {cell.hidden}: {day} is sent."))
+    return day
