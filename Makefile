@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/batch-updater demo
 
 test: $(READY) lint types
-	$(BIN)/python -m pytest -n auto -m "not debian"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
 
 test-all: test debian-packages
 	$(BIN)/python -m pytest -m debian
