@@ -51,7 +51,10 @@ class UnfitFileError(OSError):
 def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file for reading. Raises OSError, of which UnfitFileError where anything else lies there."""
     # No child process inherits what os.open opens (PEP 446).
-    return _required_regular(open(path, "rb", opener=_open), path)
+    try:
+        return _required_regular(open(path, "rb", opener=_open), path)
+    except ValueError as error:  # it holds what no name can hold, as a configuration may
+        raise UnfitFileError(errno.EINVAL, "no file can have such a name", str(path)) from error
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:

@@ -59,6 +59,13 @@ def test_a_pipe_with_a_reader_is_refused_as_well(tmp_path: Path) -> None:
         os.close(reader)
 
 
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    """A configuration may hold any character."""
+    for name in ("a\0b", "\ud800"):
+        with pytest.raises(UnfitFileError, match="no file can have such a name"):
+            open_regular(Path(name))
+
+
 def test_a_link_is_read_and_not_written_to(tmp_path: Path) -> None:
     """Somebody may keep a configuration elsewhere; nobody lets a log end there."""
     (tmp_path / "file").write_text("text", encoding="utf-8")
