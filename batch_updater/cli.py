@@ -132,7 +132,7 @@ class _Unheard(io.TextIOWrapper):
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         if self is sys.stdout and not isinstance(error, BrokenPipeError):  # else whoever read it has seen enough
-            print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
+            _say_aside(f"{PROGRAM}: standard output cannot be written: {error.strerror}.")
 
 
 def _require_streams() -> None:

@@ -96,7 +96,9 @@ def test_a_cell_that_nobody_meant_comes_to_the_same_in_every_format(
 ) -> None:
     """Which format a cell of text is saved in changes neither its value nor what is said about it."""
     text = st.one_of(st.none(), KINDS[kind])
-    row = st.tuples(st.one_of(st.sampled_from(["1", "2", "3"]), text), text, text, text, text)
+    # At the beginning of a line of CSV a byte order mark is that of a file, and no part of a cell.
+    first = text.map(lambda cell: cell and cell.lstrip("\ufeff"))
+    row = st.tuples(st.one_of(st.sampled_from(["1", "2", "3"]), first), text, text, text, text)
     rows: Sequence[tuple[str | None, ...]] = data.draw(st.lists(row, min_size=1, max_size=8))
     expected = comes_to(write_csv(tmp_path, rows, HEADERS))
     assert comes_to(write_openpyxl(tmp_path, rows, HEADERS)) == expected

@@ -463,7 +463,7 @@ def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> 
     """Only what nothing follows is below the table; a single cell is counted as one."""
     rows = judged(table_of(tmp_path, "itemId,label,count\nSome remark\n1,a,2\n"))
     assert problems(rows) == {2: [(None, "ragged-row")], 3: []}
-    assert rows[0].problems[0].reason.startswith("The row has 1 cell, but the header row has 3")
+    assert rows[0].problems[0].reason.startswith("The row has 1 cell, separated by commas, but the header row has 3")
 
 
 @pytest.mark.parametrize(
