@@ -67,6 +67,9 @@ _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
+_DOUBTED_FOR_S = 0.05
+_DOUBTED_AT_MOST_S = 2.0
+"""How long a refusal on a kept connection waits for the answer that would follow it if it was an earlier request's."""
 _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 """What says that the token was taken: a gateway that fails has not looked at it."""
 
@@ -201,6 +204,7 @@ class Client:
         self._endpoint = endpoint
         self._config = config
         self._session = session
+        self._connector = cast("Connector", session.connector)
         self._limiter = controls.limiter
         self._breaker = controls.breaker
         self._under_way = controls.under_way
@@ -270,7 +274,7 @@ class Client:
 
     async def _in_step(self, row: RowState, request: Request, settled: Settled) -> Settled:
         """Send the row once more, on a connection that has answered nothing: only then the answer is its own."""
-        connector = cast("Connector", self._session.connector)
+        connector = self._connector
         trusted = not connector.is_distrusting
         connector.distrust("an answer told of another record than its request")
         row.effect = Effect.POSSIBLE
@@ -414,6 +418,7 @@ class Client:
             row.status = status
             if not self.answered.is_set():
                 self.first_answer_s = time.monotonic() - row.written_at
+                self._connector.doubt_s = min(max(_DOUBTED_FOR_S, 2 * self.first_answer_s), _DOUBTED_AT_MOST_S)
                 self.answered.set()
         self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
@@ -482,7 +487,11 @@ class Client:
         # The clock starts now: waiting for a turn was not the service's fault.
         self._under_way.start(row, row.task)
         try:
-            return await self._request(row, request, token)
+            answer = await self._request(row, request, token)
+            if await self._connector.is_another_s(row):
+                row.refusal = None
+                raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
+            return answer  # noqa: TRY300
         except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
             return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:

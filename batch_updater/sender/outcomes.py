@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
     from batch_updater.redaction import Redaction
+    from batch_updater.sender.wire import AnswerReader
 
 
 NOTHING_TOLD = Confirmation()
@@ -73,6 +74,8 @@ class RowState:
     """Whether aiohttp has asked for a connection for the last request."""
     on_kept_connection: bool = False
     """Whether the last request was not the first on its connection."""
+    reader: AnswerReader | None = None
+    """The connection on which the last request was written."""
     has_left: bool = False
     """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None

@@ -154,9 +154,14 @@ def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, settles: bool) -> 
     if status in _UNKNOWN_LATER:
         again = may_repeat(endpoint, Effect.POSSIBLE)
         return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
-    if 300 <= status < 500:
+    if is_refusal(status):
         return Verdict(Meaning.REFUSED, Effect.NONE)
     return Verdict(Meaning.GIVE_UP, Effect.POSSIBLE)
+
+
+def is_refusal(status: int) -> bool:
+    """Whether a status says that the API will not do it, now or later."""
+    return 300 <= status < 500 and status != 401 and status not in _LATER and status not in _UNKNOWN_LATER
 
 
 def shows_service_down(result: Answer | Fault) -> bool:

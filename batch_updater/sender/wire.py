@@ -21,6 +21,7 @@ from aiohttp.helpers import TimerNoop
 from aiohttp.http import StreamWriter
 
 from batch_updater.sender.lookups import name_resolver
+from batch_updater.sender.verdict import is_refusal
 
 if TYPE_CHECKING:
     import ssl
@@ -74,6 +75,12 @@ class AnswerReader(ResponseHandler):
         self.is_used = False
         """Whether a request has ever been written to it. What a proxy answers before that is for aiohttp."""
         self._is_idle = False
+        self._awaits_status = False
+        self._was_used = False
+        """Whether the request that is being answered is not the first one."""
+        self.is_doubted = False
+        """Whether the last answer is a refusal that may have been meant for an earlier request."""
+        self.has_spoken_unasked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the connection's socket."""
@@ -84,12 +91,22 @@ class AnswerReader(ResponseHandler):
         """Take what came; unasked, it ends the connection, and whatever waits for an answer on it waits in vain."""
         is_asked = not self._is_idle and not (self.is_used and self._is_being_written())
         if is_asked or not data:  # aiohttp hands on nothing to go on with what it has
+            if self._awaits_status and data:
+                self._look_at_status(data)
             super().data_received(data)
         elif self.transport is not None:
             self.set_exception(aiohttp.ClientConnectionError("bytes came before the request had been written"))
             self.transport.abort()
+            self.has_spoken_unasked = True
             if self._is_idle:
                 self._connector.distrust("bytes came that no request had asked for")
+
+    def _look_at_status(self, data: bytes) -> None:
+        """Read the status off the first bytes of an answer: `HTTP/1.1 404 ...` (RFC 9112, section 4)."""
+        status = data[9:12]
+        if status[:1] != b"1":  # an interim answer is followed by another
+            self._awaits_status = False
+            self.is_doubted = self._was_used and status.isdigit() and is_refusal(int(status))
 
     def _is_being_written(self) -> bool:
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
@@ -103,8 +120,9 @@ class AnswerReader(ResponseHandler):
 
     def written(self) -> None:
         """Take note that a request has been written."""
-        self.is_used = True
+        self._was_used, self.is_used = self.is_used, True
         self._is_idle = False
+        self._awaits_status = True
         self._connector.limiter.take()
 
     def rest(self) -> None:
@@ -180,6 +198,8 @@ class Connector(aiohttp.TCPConnector):
         """Called in the moment in which a row's request is written; raises what keeps it from being written."""
         self.is_distrusting = False
         """Whether the service has answered unasked: from then on every request gets a connection of its own."""
+        self.doubt_s = 0.05
+        """How long a connection is left alone after a refusal that may have been meant for an earlier request."""
 
     async def connect(
         self,
@@ -206,7 +226,7 @@ class Connector(aiohttp.TCPConnector):
                         await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
                     if row is not None and self.leaves is not None:
-                        row.on_kept_connection = reader.is_used
+                        row.on_kept_connection, row.reader = reader.is_used, reader
                         self.leaves(row)
                     return connection
             except BaseException:
@@ -223,7 +243,22 @@ class Connector(aiohttp.TCPConnector):
     def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         if isinstance(protocol, AnswerReader):  # and not what stands for a connection that is being made
             protocol.rest()
+            if protocol.is_doubted and not should_close and protocol.is_connected():
+                # If it was another request's, the right answer is still to come: then the connection must be idle.
+                self._loop.call_later(self.doubt_s, super()._release, key, protocol)
+                return
         super()._release(key, protocol, should_close=should_close)
+
+    async def is_another_s(self, row: RowState) -> bool:
+        """Whether a refusal may have been meant for an earlier request on its connection.
+
+        The answer that follows it shows that; of a service that has answered unasked before, none is waited for.
+        """
+        if row.reader is None or not row.reader.is_doubted:
+            return False
+        if not self.is_distrusting:
+            await asyncio.sleep(self.doubt_s)
+        return self.is_distrusting or row.reader.has_spoken_unasked
 
     def distrust(self, why: str) -> None:
         """Keep no connection any more, and use none that is kept: its next answer may be to any request before."""
