@@ -86,6 +86,10 @@ _PARTS_OF_IDENTITY = {
 }
 
 
+def _listed(changes: list[str]) -> str:
+    return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A run that is about to begin, to be held against past ones.
@@ -114,8 +118,12 @@ class Candidate:
 
     def changed_since(self, past: PastRun) -> str:
         """Return what differs, in words; '' if nothing does."""
-        changes = [*self.identity.changes_since(past.identity), *self.caller.changes_since(past.facts.caller)]
-        return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+        return _listed([*self.identity.changes_since(past.identity), *self.caller.changes_since(past.facts.caller)])
+
+    def api_changed_since(self, past: PastRun) -> str:
+        """Return what differs of the API and of how it is called, in words."""
+        address = [] if self.identity.base_url == past.identity.base_url else [_PARTS_OF_IDENTITY["base_url"]]
+        return _listed([*address, *self.caller.changes_since(past.facts.caller)])
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -339,13 +347,16 @@ def _without_journal(folder: Path) -> DamagedRun | None:
 
 
 def _all_counts(facts: Facts, known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
-    """Add the rows that the journal does not know: those with problems, and those that had no turn."""
+    """Add the rows that the journal does not know: those with problems of their own, and those that had no turn.
+
+    The journal itself holds those as invalid that names of the API, learned on the way, have made so.
+    """
     counts = {kind: known.get(kind, 0) for kind in OutcomeKind}
     without_turn = facts.rows - facts.invalid - sum(counts.values())
-    if without_turn < 0 or counts[OutcomeKind.INVALID] or counts[OutcomeKind.PLANNED]:
+    if without_turn < 0 or counts[OutcomeKind.PLANNED]:
         raise DamagedJournalError("its rows are not those that can be sent")
     counts[OutcomeKind.NOT_SENT] += without_turn
-    counts[OutcomeKind.INVALID] = facts.invalid
+    counts[OutcomeKind.INVALID] += facts.invalid
     return counts
 
 

@@ -311,7 +311,7 @@ class Journal:
             sync_folder(path.parent)
             connection.execute("COMMIT")
             # From now on the main file itself says that it may not be all.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            _checkpoint(connection)
             undone.pop_all()
         return cls(path, connection, counter, earlier)
 
@@ -466,6 +466,17 @@ class Journal:
         """Raise OSError if the file is gone: the system would go on writing to it, and nobody could ever read it."""
         if _identity(self._path) != self._file:
             raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Move what the write-ahead log holds into the main file. Raises sqlite3.OperationalError if a reader prevents it.
+
+    Who has the main file alone then sees that the journal is open.
+    """
+    connection.execute("PRAGMA busy_timeout = 5000")
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError("another program is reading it")
 
 
 def _release(waiting: list[asyncio.Future[None]], fault: JournalError | None) -> None:

@@ -19,7 +19,9 @@ _UNPRINTABLE = re.compile(
     "\x00-\x1f\x7f-\x9f"  # control characters (C0, DEL, C1)
     "\u2028\u2029"  # line and paragraph separator
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks and controls of the direction of text (UAX 9)
-    "\ufff9-\ufffb"  # interlinear annotation
+    "\ufff9-\ufffc"  # interlinear annotation, and what stands for an object
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2064\u3164\ufeff\uffa0"  # what cannot be seen
+    "\U000e0000-\U000e001f"
     "\ud800-\udfff"  # bytes of a file's name that are no UTF-8, and halves of characters
     "]"
 )

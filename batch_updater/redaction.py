@@ -1,9 +1,9 @@
 """One redaction for every text that came from outside: a secret of the configuration never leaves the program.
 
 A service may repeat what it was sent: in an error text, in a record, encoded by the layers that the text went through,
-or cut off in the middle. So a secret is looked for as it is, percent-encoded (RFC 3986, section 2.1), escaped as in
-JSON (RFC 8259, section 7) or HTML, each up to three times over, and in Base64 (RFC 4648) at any position within it;
-and so is a part of it that a text ends or begins with.
+wrapped into lines, in capitals, or cut off. So a secret is looked for as it is, percent-encoded (RFC 3986, section
+2.1), escaped as in JSON (RFC 8259, section 7) or HTML, each up to three times over, in hexadecimal, and in Base64 (RFC
+4648) at any position within it; and so is every longer part of it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,12 +24,13 @@ REDACTED = "[redacted]"
 """Takes the place of a secret."""
 _SHORTEST = 4
 """Characters. A shorter text is no secret: it would occur in half of all texts by chance."""
-_SHORT = 6
-"""A secret shorter than this is looked for as a word of its own only."""
-_CUT_AT_LEAST = 6
-"""Characters of a secret that are taken for it where a text was cut off."""
-_PART_AT_LEAST = 8
-"""The same anywhere else, and then at least half of the secret."""
+_CHUNK = 6
+"""Characters by which a part of a secret is found; so many are taken for it where a text was cut off."""
+_MOST_CHUNKS = 8
+_PART = 8
+"""Characters of a secret that are taken for it anywhere; of one of less than 12, three quarters."""
+_LONGEST = 100_000
+"""Characters. A longer text that may hold a secret is not kept: taking it apart could take seconds."""
 _ENCODINGS = 3
 """How many layers of escapes are undone."""
 _CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
@@ -51,23 +53,49 @@ _ESCAPES = (
     _Escape("%", re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
     _Escape(
         "\\",
-        re.compile(r"\\([\"'/\\]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
-        lambda code: chr(int(code[1:], 16)) if code[1:] else code,
+        re.compile(r"\\([\"'/\\nrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,5}\}|x[0-9a-fA-F]{2})"),
+        lambda code: chr(int(code[1:].strip("{}"), 16)) if code[1:] else _CONTROLS.get(code, code),
     ),
-    _Escape("&", re.compile(r"(&#?[0-9a-zA-Z]{1,8};)"), html.unescape),
+    _Escape("&", re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
 )
 """Percent-encoding, the escapes of JSON and of most programming languages, and those of HTML."""
 
 
+_CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
+_LINES = _Escape("", re.compile(r"(\s+)"), lambda _: "")
+"""Line breaks and blanks that a text was wrapped with."""
+
+
 class _Needle(NamedTuple):
-    """One form of a secret."""
+    """One form of a secret, in small letters."""
 
     text: str
     is_base64: bool
 
     @property
-    def shortest_cut(self) -> int:
-        return min(_CUT_AT_LEAST, len(self.text))
+    def is_word(self) -> bool:
+        """Whether it is looked for as a word of its own only: as a part it would occur in other texts by chance."""
+        size = len(self.text)
+        return not self.is_base64 and (
+            size < _CHUNK or (self.text.isdigit() and size < 12) or (self.text.isalpha() and size < 8)
+        )
+
+    @property
+    def least(self) -> int:
+        """So many characters of it are taken for the secret wherever they are."""
+        size = len(self.text)
+        return size if self.is_word else _PART if size >= 12 else -(-size * 3 // 4)
+
+    def chunks(self) -> Iterator[tuple[str, int]]:
+        """Yield short parts of it with their positions; one of them is in every longer part, and in its ends."""
+        size = len(self.text)
+        length = min(_CHUNK, size)
+        if self.is_word:
+            yield self.text[:length], 0
+            return
+        step = max(_CHUNK, -(-size // _MOST_CHUNKS)) if size > 12 else 1
+        for at in {*range(0, size - length + 1, step), size - length}:
+            yield self.text[at : at + length], at
 
 
 class _Layer(NamedTuple):
@@ -75,25 +103,31 @@ class _Layer(NamedTuple):
 
     text: str
     origins: Sequence[int]
-    """Position in `text` -> where that character begins in the original; one more for the end."""
+    """Position in `text` -> where that character begins in the original."""
+    ends: Sequence[int]
+    """The same for where it ends."""
 
 
 class Redaction:
     """Removes secrets from texts. What it has not been told of stays."""
 
     def __init__(self) -> None:
-        self._needles: tuple[_Needle, ...] = ()
-        self._hints: tuple[str, ...] = ()
-        """One of these is in every text that holds a secret without an escape."""
+        self._needles: frozenset[_Needle] = frozenset()
+        self._chunks: Mapping[str, Sequence[tuple[_Needle, int]]] = {}
+        """Every chunk -> the needles that have it, and where."""
+        self._any_chunk = re.compile("(?!)")
 
     def remember(self, secret: str) -> None:
         """Look for one more secret from now on; one of less than four characters cannot be told from other text."""
-        if len(secret) < _SHORTEST or any(needle.text == secret for needle in self._needles):
+        needles = self._needles.union(_needles(secret) if len(secret) >= _SHORTEST else ())
+        if needles == self._needles:
             return
-        needles = {*self._needles, *_needles(secret)}
-        self._needles = tuple(sorted(needles, key=lambda needle: -len(needle.text)))
-        ends = ((needle.text[: needle.shortest_cut], needle.text[-needle.shortest_cut :]) for needle in self._needles)
-        self._hints = tuple({hint for pair in ends for hint in pair})
+        chunks = defaultdict(list)
+        for needle in needles:
+            for chunk, at in needle.chunks():
+                chunks[chunk].append((needle, at))
+        self._any_chunk = re.compile("|".join(map(re.escape, sorted(chunks, key=len, reverse=True))))
+        self._needles, self._chunks = needles, chunks
 
     def remember_address(self, address: str) -> None:
         """Look for what is secret inside an address: its password, and whatever looks like a key in path and query."""
@@ -108,24 +142,26 @@ class Redaction:
 
     def may_hold(self, text: str) -> bool:
         """Whether a text may hold a secret; False is certain, and is found out at little cost."""
-        if any(hint in text for hint in self._hints):
+        lowered = text.lower()
+        if any(chunk in lowered for chunk in self._chunks):
             return True
         return bool(self._needles) and any(escape.mark in text and escape.pattern.search(text) for escape in _ESCAPES)
 
     def text(self, text: str) -> str:
-        """Return the text with `REDACTED` in place of each secret, or of what is left of one."""
+        """Return the text with `REDACTED` in place of each secret, or of a part of one."""
         if not self.may_hold(text):
             return text
-        spans = sorted({span for layer in _layers(text) for needle in self._needles for span in _found(layer, needle)})
+        if len(text) > _LONGEST:
+            return REDACTED
         parts, at = [], 0
-        for start, end in spans:
+        for start, end in sorted({span for layer in _layers(text) for span in self._found(layer)}):
             if start >= at:
                 parts += [text[at:start], REDACTED]
             at = max(at, end)
         return "".join([*parts, text[at:]])
 
     def json(self, value: object) -> object:
-        """Return a value of JSON, numbers as int or Decimal, with no secret in its texts, names and numbers."""
+        """Return a value of JSON with no secret in its texts and names, nor for a number (int or Decimal)."""
         match value:
             case str():
                 return self.text(value)
@@ -133,83 +169,97 @@ class Redaction:
                 return {self.text(str(name)): self.json(member) for name, member in value.items()}
             case list():
                 return [self.json(item) for item in value]
-            case int() | Decimal() if not isinstance(value, bool) and self.text(str(value)) != str(value):
+            case int() | Decimal() if not isinstance(value, bool) and _Needle(str(value), False) in self._needles:
                 return REDACTED
             case _:
                 return value
 
+    def _found(self, layer: _Layer) -> Iterator[tuple[int, int]]:
+        """Yield where a secret, or a part of it, begins and ends in the original text."""
+        lowered, at = _lowered(layer.text), 0
+        while chunk := self._any_chunk.search(lowered, at):
+            at = chunk.start() + 1
+            for needle, position in self._chunks[chunk[0]]:
+                start, end = _common(lowered, chunk.start(), needle.text, position)
+                if _counts(lowered, start, end, needle, chunk.start() - position):
+                    start, end = _widened(layer.text, start, end) if needle.is_base64 else (start, end)
+                    yield layer.origins[start], layer.ends[end - 1]
+                    at = max(at, end)
+
+
+def _lowered(text: str) -> str:
+    """Return a text in small letters, in which every character keeps its position."""
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else text
+
 
 def _needles(secret: str) -> Iterator[_Needle]:
-    yield _Needle(secret, is_base64=False)
+    yield _Needle(_lowered(secret), is_base64=False)
     as_bytes = secret.encode("utf-8", "surrogateescape")
     if not secret.isascii():
-        yield _Needle(as_bytes.decode("latin-1"), is_base64=False)  # as percent-encoding spells it, byte by byte
+        yield _Needle(as_bytes.decode("latin-1").lower(), is_base64=False)  # as percent-encoding spells it, by bytes
+    yield _Needle(as_bytes.hex(), is_base64=True)
     for before in range(3):  # where a group of three bytes may begin
         # Of the first and the last character, other bytes decide as well.
         first, end = -(-before * 8 // 6), (before + len(as_bytes)) * 8 // 6
-        core = base64.b64encode(bytes(before) + as_bytes).decode("ascii")[first:end]
+        core = base64.b64encode(bytes(before) + as_bytes).decode("ascii")[first:end].lower()
         for form in {core, core.replace("+", "-").replace("/", "_")}:
             yield _Needle(form, is_base64=True)
 
 
 def _layers(text: str) -> Iterator[_Layer]:
-    """Yield the text as it is, and with up to `_ENCODINGS` layers of escapes undone, in any order of their kinds."""
-    layers = {text: _Layer(text, range(len(text) + 1))}
+    """Yield the text as it is, and with up to `_ENCODINGS` layers of escapes undone, in any order of their kinds.
+
+    Each of them once more without blanks and line breaks.
+    """
+    layers = {text: _Layer(text, range(len(text)), range(1, len(text) + 1))}
     newest = list(layers.values())
     for _ in range(_ENCODINGS):
         undone = [_unescaped(layer, escape) for layer in newest for escape in _ESCAPES]
         newest = [layer for layer in undone if layer.text not in layers]
         layers.update((layer.text, layer) for layer in newest)
-    yield from layers.values()
+    for layer in list(layers.values()):
+        yield layer
+        if len((unwrapped := _unescaped(layer, _LINES)).text) < len(layer.text):
+            yield unwrapped
 
 
 def _unescaped(layer: _Layer, escape: _Escape) -> _Layer:
     parts: list[str] = []
     origins: list[int] = []
+    ends: list[int] = []
     at = 0
     for found in escape.pattern.finditer(layer.text):
         parts += [layer.text[at : found.start()], escape.meaning(found[1])]
         origins += [*layer.origins[at : found.start()], *[layer.origins[found.start()]] * len(parts[-1])]
+        ends += [*layer.ends[at : found.start()], *[layer.ends[found.end() - 1]] * len(parts[-1])]
         at = found.end()
-    return _Layer("".join([*parts, layer.text[at:]]), [*origins, *layer.origins[at:]])
+    return _Layer("".join([*parts, layer.text[at:]]), [*origins, *layer.origins[at:]], [*ends, *layer.ends[at:]])
 
 
-def _found(layer: _Layer, needle: _Needle) -> Iterator[tuple[int, int]]:
-    """Yield where the needle, or a part of it that a cut has left, begins and ends in the original text."""
-    text, cut = layer.text, needle.shortest_cut
-    at = text.find(needle.text[:cut])
-    while at >= 0:
-        length = _common(text, at, needle.text)
-        if _counts(text, at, length, needle):
-            start, end = _widened(text, at, at + length) if needle.is_base64 else (at, at + length)
-            yield layer.origins[start], layer.origins[end]
-        at = text.find(needle.text[:cut], at + 1)
-    for length in range(len(needle.text) - 1, cut - 1, -1):
-        if text.startswith(needle.text[-length:]):
-            yield 0, layer.origins[length]
-            return
+def _common(text: str, at: int, needle: str, position: int) -> tuple[int, int]:
+    """Return the bounds of what text and needle have in common around a place where both have the same characters."""
+    start, end = at, at
+    before, behind = position, position
+    while before and start and text[start - 1] == needle[before - 1]:
+        start, before = start - 1, before - 1
+    while behind < len(needle) and end < len(text) and text[end] == needle[behind]:
+        end, behind = end + 1, behind + 1
+    return start, end
 
 
-def _common(text: str, at: int, needle: str) -> int:
-    """Return how many characters of the needle stand at that position."""
-    low, high = 0, min(len(needle), len(text) - at)
-    if text.startswith(needle[:high], at):
-        return high
-    while low < high - 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if text.startswith(needle[:middle], at) else (low, middle)
-    return low
-
-
-def _counts(text: str, at: int, length: int, needle: _Needle) -> bool:
-    """Whether so many characters of a needle are a secret, or what is left of one."""
-    whole = len(needle.text)
-    if length < whole:
-        ends = range(at + needle.shortest_cut, at + length + 1)
-        return length >= max(_PART_AT_LEAST, whole / 2) or any(_CUT.match(text, end) for end in ends)
-    if whole >= _SHORT or needle.is_base64:
+def _counts(text: str, start: int, end: int, needle: _Needle, begins_at: int) -> bool:
+    """Whether these characters of a needle are a secret, or what is left of one; `begins_at`: where all of it would."""
+    size = end - start
+    if needle.is_word:
+        is_alone = not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum())
+        return size == len(needle.text) and is_alone
+    if size >= needle.least:
         return True
-    return not (text[at - 1 : at].isalnum() or text[at + length : at + length + 1].isalnum())
+    is_prefix, is_suffix = start == begins_at, end == begins_at + len(needle.text)
+    if is_prefix and any(_CUT.match(text, cut) for cut in range(start + _CHUNK, end + 1)):
+        return True
+    return is_suffix and start == 0 and size >= _CHUNK
 
 
 def _widened(text: str, start: int, end: int) -> tuple[int, int]:

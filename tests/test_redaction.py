@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import time
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOKEN = "canary+Tok/en=9f3"
-SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="[]"), min_size=8, max_size=60)
+SECRETS = st.text(
+    st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="[]"), min_size=12, max_size=60
+).filter(lambda secret: not secret.isdigit())
 BETWEEN = st.text("äöüß αβγ", max_size=20)
 """Nothing that a secret has."""
 
@@ -53,6 +56,18 @@ FORMS: dict[str, Callable[[str], str]] = {
     "in Base64 two bytes later": lambda secret: in_base64("us", secret),
     "in Base64 of a whole header": lambda secret: in_base64("Bearer ", secret),
     "in Base64 for addresses": lambda secret: base64.urlsafe_b64encode(f"b{secret}".encode()).decode(),
+    "in Base64 of many lines": lambda secret: base64.encodebytes(
+        f"Authorization: Bearer {secret * 3}".encode()
+    ).decode(),
+    "in capitals": str.upper,
+    "in hexadecimal": lambda secret: secret.encode().hex(),
+    "wrapped into lines": lambda secret: "\n ".join(secret[at : at + 7] for at in range(0, len(secret), 7)),
+    "wrapped in JSON": lambda secret: json.dumps("\n".join(secret[at : at + 7] for at in range(0, len(secret), 7)))[
+        1:-1
+    ],
+    "in HTML without semicolons": lambda secret: every_character("&#{:d}", secret),
+    "without its first characters": lambda secret: f"...{secret[4:]}",
+    "without its last characters": lambda secret: f"{secret[:-4]}, and so on",
     "in Base64 that is percent-encoded": lambda secret: quote(in_base64("", secret), safe=""),
 }
 
@@ -88,21 +103,38 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
 def test_every_secret_is_looked_for() -> None:
     """Each generation of a token, and what is known besides."""
     redaction = knowing("first-token-1111", "second-token-222", TOKEN)
-    assert redaction.text(f"first-token-1111 second-token-222 {TOKEN}") == " ".join([REDACTED] * 3)
+    redacted = redaction.text(f"a first-token-1111, a second-token-222, a {TOKEN}.")
+    assert redacted == f"a {REDACTED}, a {REDACTED}, a {REDACTED}."
 
 
 def test_values_of_json_are_redacted_wherever_they_are() -> None:
     """In names, texts, lists and numbers; the rest keeps its types and digits."""
     redaction = knowing("12345678", TOKEN)
-    value = {"a": [1, Decimal("1.50"), None, True, f"x {TOKEN}"], TOKEN: 12345678, "n": Decimal("12345678.5")}
-    expected = {"a": [1, Decimal("1.50"), None, True, f"x {REDACTED}"], REDACTED: REDACTED, "n": REDACTED}
+    value = {"a": [1, Decimal("1.50"), None, True, f"x {TOKEN}"], TOKEN: 12345678, "n": 1123456789}
+    expected = {"a": [1, Decimal("1.50"), None, True, f"x {REDACTED}"], REDACTED: REDACTED, "n": 1123456789}
     assert redaction.json(value) == expected
 
 
-@pytest.mark.parametrize("text", ["the code 7 of row 77", "abc", "a tokenabcd1 b"])
+@pytest.mark.parametrize(
+    "text", ["the code 7 of row 77", "abc", "a tokenabcd1 b", "1000000.00", "a prodigy in production"]
+)
 def test_short_texts_are_not_taken_for_secrets_inside_of_others(text: str) -> None:
-    """A tenant `7` is no secret, and one of five characters counts as a word of its own only."""
-    assert knowing("7", "abc", "abcd1").text(text) == text
+    """A tenant `7` is no secret; a short one, a number or a word counts as a word of its own only."""
+    assert knowing("7", "abc", "abcd1", "100000", "prod").text(text) == text
+
+
+@pytest.mark.parametrize(
+    "form", ["as it is", "percent-encoded in lower case", "in Base64", "with every character escaped"]
+)
+def test_a_text_full_of_secrets_costs_little_time(form: str) -> None:
+    """A megabyte is not kept, and what is kept is taken apart in time that grows with its length."""
+    redaction = knowing(TOKEN, "another-token-of-32-characters-1")
+    repeated = FORMS[form](TOKEN)
+    assert redaction.text(repeated * (1_000_000 // len(repeated))) == REDACTED
+    started_s = time.process_time()
+    redacted = redaction.text(repeated * (50_000 // len(repeated)))
+    assert time.process_time() - started_s < 20  # minutes if it grew with the square
+    assert TOKEN not in redacted
 
 
 def test_a_short_secret_is_removed_as_a_word() -> None:

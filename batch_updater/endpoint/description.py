@@ -7,6 +7,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.objection import speaks_of_the_call
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
@@ -172,7 +174,8 @@ class Endpoint:
         """Names of all properties that an answer may hold and that belong to the record."""
         names = {field.wire_name for field in self.body_fields}
         names.update(name for field in self.fields for name in (field.reported_as, field.reported_id_as) if name)
-        return self.record_properties | names | (self.read.properties if self.read else frozenset())
+        described = self.record_properties | (self.read.properties if self.read else frozenset())
+        return frozenset(names).union(name for name in described if not speaks_of_the_call(name))
 
     def promised(self, status: int) -> frozenset[str] | None:
         """Return the properties that the record in a 2xx answer of that status always has; None if it holds none."""

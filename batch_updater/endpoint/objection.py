@@ -7,23 +7,32 @@ from collections.abc import Mapping
 
 from batch_updater.endpoint.exact_json import number_of, to_json
 
-_SUCCESS = re.compile("(is)?(success|successful|succeeded|ok|saved|updated)")
+_SUCCESS = re.compile("(is|was)?(success|successful|succeeded|ok|saved|stored|updated|applied|accepted|done|changed)")
 """Members that are false where nothing was done; names as `_bare` returns them, here and below."""
 _ERROR = re.compile(
-    "(is|has|odata|api|server|system|save|update|validation)?(err|error|exception|fault|failure)s?"
+    "(is|has|odata|api|server|system|save|update|validation)?(err|error|exception|fault|failure|problem)s?"
     "(code|count|description|detail|info|list|message|msg|reason|string|text|type)?s?"
     "|(is|has)?failed|validationmessages?"
 )
 """Members that are not empty where nothing was done."""
 _STATUS = re.compile("(http|response|result)?status(text)?|result|outcome|state")
 """Members that say `error` or `failed`, or are false."""
-_STATUS_NUMBER = re.compile("(http|response)?status(code)?")
+_STATUS_NUMBER = re.compile("(http|response|result|return)?(status|code|statuscode)")
 """Members that hold the number of an error."""
-_ENVELOPE = re.compile(f"{_STATUS.pattern}|meta|metadata|response")
+_ENVELOPE = re.compile(f"{_STATUS.pattern}|meta|metadata|response|data|body|d")
 """Members that may hold any of these in an object of their own."""
 _NO_ERROR = frozenset(("", "0", "false", "no", "none", "null", "nil", "n/a", "ok", "success", "no error", "no errors"))
-_FAILED = re.compile(r"\W*(error|fail|failed|failure|fault|exception|unsuccessful|not ok|nok|not saved)\b")
+_FAILED = re.compile(
+    r"\W*(error|fail|failed|failure|fault|exception|unsuccessful|not ok|nok|not saved|rejected|refused|denied|locked)\b"
+)
+_SIGNS = re.compile("success|successful|succeeded|errors")
+"""Members that speak of the call even where the description lists them."""
 _FALSE = frozenset(("false", "f", "no", "n"))
+
+
+def speaks_of_the_call(name: str) -> bool:
+    """Whether a property, though it is described, says how the call went and is no part of the record."""
+    return _SIGNS.fullmatch(_bare(name)) is not None
 
 
 def objection(answer: object, described: frozenset[str]) -> str | None:

@@ -160,6 +160,7 @@ def begun(
             table = opened.table
             fetched: dict[str, Secret] = {}
             candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
+            _require_same_api(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
@@ -210,6 +211,18 @@ def _identity(opened: Opened) -> Identity:
         duplicates=settings.duplicates,
         endpoint=opened.endpoint.name,
     )
+
+
+def _require_same_api(opened: Opened, candidate: Candidate) -> None:
+    """Raise UsageError if a run would be undone at another API, or for another tenant, than it was made."""
+    path = opened.snapshot.source_path
+    past = read_run(Path(path).parent) if path is not None and opened.table.expected is not None else None
+    if isinstance(past, PastRun) and not candidate.is_same_api(past):
+        changed = candidate.api_changed_since(past)
+        raise UsageError(
+            f"{opened.snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
+            remedy="Undo it with the configuration with which it was sent.",
+        )
 
 
 def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]) -> Caller:

@@ -101,6 +101,11 @@ class AnswerReader(ResponseHandler):
             if self._is_idle:
                 self._connector.distrust("bytes came that no request had asked for")
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more than the answer came with it."""
+        return bool(self._buffer or self._tail)
+
     def _look_at_status(self, data: bytes) -> None:
         """Read the status off the first bytes of an answer: `HTTP/1.1 404 ...` (RFC 9112, section 4)."""
         status = data[9:12]
@@ -258,7 +263,7 @@ class Connector(aiohttp.TCPConnector):
             return False
         if not self.is_distrusting:
             await asyncio.sleep(self.doubt_s)
-        return self.is_distrusting or row.reader.has_spoken_unasked
+        return self.is_distrusting or row.reader.has_spoken_unasked or row.reader.has_more
 
     def distrust(self, why: str) -> None:
         """Keep no connection any more, and use none that is kept: its next answer may be to any request before."""

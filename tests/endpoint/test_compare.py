@@ -169,6 +169,21 @@ def test_an_answer_that_contradicts_itself_confirms_nothing(said: dict[str, obje
     assert record_of(ENDPOINT, JOB, [{**RECORD, **said}]) is None
 
 
+def test_a_described_flag_of_success_is_one(load: Callable[..., Endpoint]) -> None:
+    """Many descriptions list the envelope beside the record: what it says of the call counts all the same."""
+    properties = {name: {"type": "string"} for name in ("size", "success", "errors")}
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+    endpoint = load(document(responses={"200": {"content": content}}))
+    job = Job(2, "", {"thing": 1, "size": 5})
+
+    def settles(**answer: object) -> bool:
+        return confirmation(endpoint, job, 200, {"size": "5", **answer}, AllowedValues(endpoint)).settles
+
+    assert settles(success=True, errors=[])
+    assert not settles(success=False, errors=[])
+    assert not settles(success=True, errors=["locked"])
+
+
 def test_what_the_description_lists_is_no_contradiction(load: Callable[..., Endpoint]) -> None:
     """A record may have a status `failed`; and what is left out by its description is not demanded."""
     properties = {name: {"type": "string"} for name in ("status", "error", "size")}

@@ -329,6 +329,37 @@ def test_an_answer_that_is_one_behind_is_found_out(kind: str, requests: int, *, 
     assert len(server.requests) == sent.result.requests == requests
 
 
+@pytest.mark.parametrize("is_idempotent", [True, False])
+def test_a_refusal_that_is_one_behind_is_found_out(*, is_idempotent: bool) -> None:
+    """What comes while the next row waits for its answer is not that row's, as the answer behind it shows."""
+
+    async def talk(connection: Connection) -> None:
+        while request := await connection.request():
+            if connection.number == 1 and len(server.requests) == 2:
+                connection.write(REFUSAL)
+            connection.write(request.answer())
+
+    with serving(talk) as server:
+        sent = send(
+            server.url, [job(n) for n in (1, 2, 3)], concurrency=1,
+            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+        )  # fmt: skip
+    assert sent.kinds() == ["updated", "updated" if is_idempotent else "unconfirmed", "updated"]
+
+
+def test_refusals_keep_their_connection_and_cost_one_request_each() -> None:
+    """What a service refuses it need not refuse twice."""
+
+    async def talk(connection: Connection) -> None:
+        while await connection.request():
+            connection.write(REFUSAL)
+
+    with serving(talk) as server:
+        sent = send(server.url, [job(n) for n in range(1, 6)], concurrency=1)
+    assert sent.kinds() == ["rejected"] * 5
+    assert (len(server.requests), server.connections) == (5, 1)
+
+
 def test_a_service_that_means_another_record_keeps_its_connections() -> None:
     """What a new connection says as well is what the service says: `differs`, and connections are kept again."""
 
