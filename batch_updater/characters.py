@@ -41,7 +41,7 @@ _LOOK_ALIKES = (
     "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58 '`\u00b4\u02b9\u02bc\u2018\u2019\u201a\u201b\u2032 "
     '"\u201c\u201d\u201e\u201f\u2033 /\u2044\u2215 \u00b7\u2022\u2219\u22c5\u30fb'
 )
-_LOOKS_LIKE: Final = {ord(other): alike[0] for alike in _LOOK_ALIKES.split() for other in alike[1:]}
+_LOOKS_LIKE: Final = {ord(other): group[0] for group in _LOOK_ALIKES.split() for other in group[1:]}
 """Character -> the one that fonts draw like it (an extract of Unicode's confusables.txt)."""
 
 

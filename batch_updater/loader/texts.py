@@ -217,7 +217,7 @@ def _apostrophe(bare: str) -> Refusal:
 def _lost_letter(text: str) -> Refusal:
     return Refusal(
         "replacement-character",
-        f"{shown(text, quoted=True)} holds {named(_REPLACEMENT)}, which stands where a program has lost a letter.",
+        f"{shown(text, quoted=True)} holds {named(_REPLACEMENT)}, the mark of a program that has lost a letter.",
         "Type the text again, from its source.",
     )
 

@@ -192,7 +192,7 @@ def test_a_character_that_cannot_be_seen_is_refused_in_an_identifier_and_noted_i
 @pytest.mark.parametrize("field", EVERY_KIND, ids=lambda field: field.name)
 @pytest.mark.parametrize("text", ["\u200b", " \ufeff\u00a0", "\u202a\u202c", "\u3164", "\u2800"], ids=ascii)
 def test_a_cell_that_only_looks_blank_is_refused(field: Field, text: str) -> None:
-    """No field is overwritten with something that nobody sees."""
+    """No field is overwritten with something invisible."""
     refused = refusal(field, text)
     assert refused.code == "invisible-character"
     assert "looks blank" in refused.reason
@@ -220,7 +220,7 @@ def test_blanks_around_a_text_and_odd_ones_in_an_identifier_are_told() -> None:
 
 @pytest.mark.parametrize("field", EVERY_KIND, ids=lambda field: field.name)
 def test_a_lost_letter_is_refused(field: Field) -> None:
-    """U+FFFD stands where a program did not know what to write."""
+    """U+FFFD is what a program writes for a letter that it cannot read."""
     refused = refusal(field, "Gr\ufffdnwald")
     assert refused.code == "replacement-character"
     assert "U+FFFD" in refused.reason
@@ -323,7 +323,7 @@ def test_a_decomposed_name_is_sent_composed_and_an_ideograph_stays_what_it_is(tm
 
 
 def test_letters_of_another_script_are_named() -> None:
-    """'Did you mean Pre?' helps nobody who has typed what looks like Pre."""
+    """'Did you mean Pre?' does not help a person who has typed what looks like Pre."""
     kind = replace(KIND, enum=("Pre", "Post"), title="type")
     refused = refusal(kind, "\u0420re")
     assert "character 1 is U+0420 (CYRILLIC CAPITAL LETTER ER), not P" in refused.reason
@@ -483,7 +483,7 @@ def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
     ],
 )  # fmt: skip
 def test_a_row_that_may_be_a_record_is_judged_as_one(tmp_path: Path, line: str, codes: list[str]) -> None:
-    """Nobody is told to delete a change whose number is missing or mistyped."""
+    """No person is told to delete a change whose number is missing or mistyped."""
     rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
     assert [problem.code for problem in rows[2].problems] == codes
 

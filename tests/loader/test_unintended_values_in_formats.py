@@ -1,4 +1,4 @@
-"""Cells that nobody meant come to the same in every format."""
+"""Unintended values come to the same in every format."""
 
 from __future__ import annotations
 
@@ -86,14 +86,12 @@ def comes_to(path: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @hypothesis_settings(
-    max_examples=8,
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     deadline=None,
 )
 @given(st.data())
-def test_a_cell_that_nobody_meant_comes_to_the_same_in_every_format(
-    tmp_path: Path, kind: str, data: st.DataObject
-) -> None:
+def test_an_unintended_value_comes_to_the_same_in_every_format(tmp_path: Path, kind: str, data: st.DataObject) -> None:
     """Which format a cell of text is saved in changes neither its value nor what is said about it."""
     text = st.one_of(st.none(), KINDS[kind])
     # At the beginning of a line of CSV a byte order mark is that of a file, and no part of a cell.

@@ -1,4 +1,4 @@
-"""Values that nobody meant, from the file to the wire."""
+"""Unintended values, from the file to the wire."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = (
 )
 
 
-def test_nothing_that_nobody_meant_goes_out(tmp_path: Path) -> None:
+def test_unintended_values_are_refused_or_told_before_they_go_out(tmp_path: Path) -> None:
     """What is refused is not sent, what is noted is told, and a name in other letters is told which."""
     (tmp_path / "changes.csv").write_text(csv_text([HEADERS, *ROWS]), encoding="utf-8")
     with sandbox() as api:
