@@ -147,6 +147,8 @@ class XlsbBook:
 
     def _note_calculation(self, data: bytes) -> None:
         """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
+        if len(data) < 26:
+            return
         is_automatic = struct.unpack_from("<I", data, 4)[0]
         flags = struct.unpack_from("<H", data, 24)[0]
         self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
