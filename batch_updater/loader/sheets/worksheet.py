@@ -316,7 +316,8 @@ class RowReader:
         if formula is not None and (value is None or (not value and kind != "str")):
             # An empty text is a result, if it was written down.
             return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
-        if formula is not None and self._results_are_stale:
+        # An error is told as the error that it shows.
+        if formula is not None and self._results_are_stale and kind != "e":
             return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
         if kind == "s" and value:
             return self._strings.cell(value)

@@ -141,7 +141,7 @@ class XlsBook:
             for column, (kind, value) in enumerate(zip(types, values, strict=True))
         ]
         for column in formulas.stale.get(row, ()):
-            cells[column] = _STALE
+            cells[column] = cells[column] if isinstance(cells[column], CellFault) else _STALE
         return cells
 
     def _cell(self, sheet: Any, row: int, column: int, kind: int, value: Any, uncalculated: CellFault | None) -> Cell:

@@ -224,9 +224,7 @@ class _RowReader:
         if results_are_stale:
             # Formulas stand in the file as their parts, not as texts.
             stale = CellFault("stale-formula", "=...")
-            self.kinds |= dict.fromkeys(
-                (_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR), lambda _style, _data: stale
-            )
+            self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
 
     def start_row(self, data: bytes) -> SheetRow | None:
         """Begin the next row ([MS-XLSB] 2.4.741, BrtRowHdr). Returns the one before."""
