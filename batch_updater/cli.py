@@ -10,8 +10,6 @@ import contextlib
 import io
 import json
 import os
-import shlex
-import signal
 import sys
 import tempfile
 import traceback
@@ -21,7 +19,10 @@ from typing import TYPE_CHECKING
 
 from batch_updater import __version__
 from batch_updater.environment import Environment
-from batch_updater.errors import BatchUpdaterError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, JournalError, UsageError
+from batch_updater.interrupts import Interrupted, end_on_signals
+from batch_updater.open_files import require_open_files
+from batch_updater.printable import command_line, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,35 +51,32 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     _require_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A console that knows no UTF-8 may not end a run because of a customer's name.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     as_json = "--json" in arguments
     environment = Environment(os.environ)
     try:
         options = _parsed(arguments)
         options.environment = environment
+        require_open_files()
         code: int = options.command(options)
     except BatchUpdaterError as error:
-        _report_error(error, environment.redaction, as_json=as_json)
-        code = error.exit_code
+        code = _report_error(error, environment.redaction, as_json=as_json)
+    except Interrupted:
+        ended = EndedEarlyError("Interrupted; nothing was sent.", remedy="Start the same again.")
+        code = _report_error(ended, environment.redaction, as_json=as_json)
     except JournalError as error:
-        message = environment.redaction.text(str(error))
-        print(f"{PROGRAM}: {message} Free some space, then run again.", file=sys.stderr)
+        _say_aside(f"{PROGRAM}: {environment.redaction.text(str(error))} Free some space, then run again.")
         code = ExitCode.RUN_AGAIN
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; run again to go on.", file=sys.stderr)
+        _say_aside(f"{PROGRAM}: interrupted; run again to go on.")
         code = ExitCode.RUN_AGAIN
-    except BrokenPipeError:
-        _close_stdout()  # whoever read our output has gone
-        code = ExitCode.FAULT
     except Exception:  # noqa: BLE001  (the one boundary)
-        print(environment.redaction.text(traceback.format_exc()), file=sys.stderr)
-        print(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.", file=sys.stderr)
+        for line in environment.redaction.text(traceback.format_exc()).split("\n"):
+            _say_aside(line)
+        _say_aside(f"{PROGRAM}: this is a fault of the program itself. Send it to {REPORT_FAULTS_TO}.")
         code = ExitCode.FAULT
+    sys.stdout.flush()  # what cannot be written is said now; at exit it would be an exit code of Python's
     _end_if_left_behind(code)
     return code
 
@@ -92,6 +90,11 @@ def _end_if_left_behind(code: int) -> None:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options, unknown = _parser().parse_known_args(arguments)
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        why = "The folder in which this was started has been removed."
+        raise UsageError(why, remedy="Change into a folder that is there (cd), then start again.") from None
     if not unknown:
         return options
     import difflib
@@ -105,28 +108,52 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 class _Unheard(io.TextIOWrapper):
-    """Standard error that may go away under a run, as where a full disk takes it: then nobody hears, and it goes on."""
+    """A standard stream that may go away under a run, as where a full disk takes it: then nobody hears, and it goes on.
+
+    The rows are what they are, and the exit code and the workbooks tell it too.
+    """
 
     def write(self, text: str, /) -> int:
-        with contextlib.suppress(OSError):
+        try:
             return super().write(text)
+        except OSError as error:
+            self._close(error)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             super().flush()
+        except OSError as error:
+            self._close(error)
+
+    def _close(self, error: OSError) -> None:
+        """Let everything go nowhere, what remains in the buffer included: it may not raise again at exit."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+        if self is sys.stdout and not isinstance(error, BrokenPipeError):  # else whoever read it has seen enough
+            print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
 
 
 def _require_streams() -> None:
-    """See to it that writing to standard error never fails, and that no stream is missing.
+    """See to it that writing to a standard stream never fails, and that none is missing.
 
     A file of ours would be opened under the number of one that is closed, and what is printed would end in it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (until the end)
-    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = _Unheard(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
+            unheard = _Unheard(
+                stream.buffer,
+                stream.encoding,
+                "backslashreplace",  # a console that knows no UTF-8 may not end a run because of a customer's name
+                line_buffering=stream.line_buffering or name == "stderr",
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, unheard)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -355,7 +382,9 @@ def _run(options: argparse.Namespace) -> int:
     results = options.results.resolve() if options.results else None
     with (
         _logging(options),
-        pipeline.begun(source, config, restart=options.restart, override_guards=options.override_guards) as begun,
+        pipeline.begun(
+            source, config, options.environment, restart=options.restart, override_guards=options.override_guards
+        ) as begun,
     ):
         terminal.print_earlier(begun, sys.stderr)
         if not options.yes and not asking:
@@ -409,6 +438,7 @@ def _shown(rows: int) -> Iterator[tuple[Bar | PlainLines, Interrupts]]:
 
     with (
         Interrupts() as interrupts,
+        interrupts.ending_at_once(),
         Bar(rows) if sys.stderr.isatty() else PlainLines(rows, sys.stderr) as progress,
         spoken(progress.say),
     ):
@@ -421,7 +451,7 @@ def _runs(options: argparse.Namespace) -> int:
 
     found = past_runs(_config(options).results.folder)
     if options.json:
-        print(terminal.runs_object(found))
+        print_line(terminal.runs_object(found), sys.stdout)
     else:
         terminal.print_runs(found, sys.stdout)
     return ExitCode.OK
@@ -435,8 +465,8 @@ def _report(options: argparse.Namespace) -> int:
     finished = pipeline.report(past, options.results.resolve() if options.results else None)
     if finished.fault and not past.is_unfinished:
         # Starting a finished run again would send every row anew.
-        return _end(finished, options, "mend this, then write the report again")
-    return _end(finished, options, _next_command(finished, past.invocation))
+        return _end(finished, options, ("mend this, then write the report again",))
+    return _end(finished, options, _next_command(finished, past.facts.invocation))
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -463,12 +493,13 @@ def _nightly(options: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    with _said():
-        print(line, flush=True)
+    print_line(line, sys.stdout)
+    sys.stdout.flush()
 
 
 def _say_aside(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print_line(line, sys.stderr)
+    sys.stderr.flush()
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -478,26 +509,27 @@ def _undo(options: argparse.Namespace) -> int:
     past = find_run(_config(options).results.folder, options.run)
     undo = write_undo(past, options.results.resolve() if options.results else None)
     if options.json:
-        print(json.dumps(undo.counts))
+        print_line(json.dumps(undo.counts), sys.stdout)
         return ExitCode.OK
-    print(undo.verdict)
-    print(f"Workbook: {undo.path}")
+    print_line(undo.verdict, sys.stdout)
+    print_line(f"Workbook: {undo.path}", sys.stdout)
     if undo.rows:
         config = ("--config", str(options.config)) if options.config else ()
-        command = shlex.join((PROGRAM, "run", str(undo.path), *config))
-        print(f"Next:     look at it, then type\n          {command}")
+        print_line("Next:     look at it, then type", sys.stdout)
+        print_line(f"          {command_line((PROGRAM, 'run', str(undo.path), *config))}", sys.stdout)
     return ExitCode.OK
 
 
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
     from batch_updater.config import require_sendable
+    from batch_updater.files import fitting_name
 
     config = _config(options)
     source = _source(options.file)
     stem = Path(options.file).stem if options.file != STDIN else "stdin"
     beside = Path(options.file).parent if options.file != STDIN else Path()
-    results = (options.results or beside / f"{stem}-check.xlsx").resolve()
+    results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
         plan = pipeline.prepare(source, config, Path(folder))
         with contextlib.closing(plan.table):
@@ -519,35 +551,20 @@ def _compared(plan: Plan, results: Path, folder: Path, environment: Environment,
         return pipeline.compare(plan, pipeline.Options(results), folder, environment, progress, interrupts)
 
 
-def _end(finished: Finished, options: argparse.Namespace, next_command: str | None) -> int:
+def _end(finished: Finished, options: argparse.Namespace, next_step: Sequence[str]) -> int:
     from batch_updater import terminal
 
-    with _said():
-        if options.json:
-            print(terminal.result_object(finished))
-        else:
-            terminal.print_end(finished, next_command, sys.stdout)
+    if options.json:
+        print_line(terminal.result_object(finished), sys.stdout)
+    else:
+        terminal.print_end(finished, next_step, sys.stdout)
+    if options.json and finished.fault:  # the object has no place for it
+        _say_aside(f"{PROGRAM}: {finished.fault}")
     return finished.exit_code
 
 
-@contextlib.contextmanager
-def _said() -> Iterator[None]:
-    """Say it where nobody may hear: the rows are what they are, and the exit code and the workbooks tell it too."""
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        _close_stdout()
-        print(f"{PROGRAM}: standard output cannot be written: {error.strerror}.", file=sys.stderr)
-
-
-def _close_stdout() -> None:
-    """Let what remains in the buffer go nowhere: it may not raise again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _next_command(finished: Finished, invocation: Invocation | None) -> str | None:
-    """Return what to type next: the same again, the repaired workbook, or after a good check the file itself.
+def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[str, ...]:
+    """Return what to do next, in lines: the same again, the repaired workbook, or after a good check the file itself.
 
     `invocation` is the command line of the run or check; None: a program started it, and how is not known.
     """
@@ -557,39 +574,43 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> str | No
 
     summary = finished.summary
     if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
-        return None
+        return ()
     if invocation is None:
         return _next_step(finished)
     if finished.folder is None:
-        command = shlex.join((PROGRAM, *invocation.again))
+        command = command_line((PROGRAM, *invocation.again))
         if finished.unread or finished.is_stopped:
-            return "check again when every record can be read"
+            return ("check again when every record can be read",)
         if is_done(summary) and finished.facts.is_over_guard:
-            return f"correct the file; or, if it is as it should be,\n         {command} --override-guards"
+            return ("correct the file; or, if it is as it should be,", f"{command} --override-guards")
         if is_done(summary):
-            return command
+            return (command,)
         if finished.facts.is_over_guard or not summary.total(NEEDS_NOTHING):
-            return "correct these cells and check again"
-        return f"correct these cells and check again; or send the good rows as they are:\n         {command}"
+            return ("correct these cells and check again",)
+        return ("correct these cells and check again; or send the good rows as they are:", command)
     if summary.is_gone_on_with(finished.stop) or finished.fault:
         # One step only: the workbook of this part of the run would send again what the next part will have done.
-        again = shlex.join((PROGRAM, *invocation.again))
+        again = command_line((PROGRAM, *invocation.again))
         must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
         first = "correct first what has stopped the run; then the" if must_mend else "the"
         goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
-        return f"{first} same command again {goes_on}:\n         {again}"
-    command = shlex.join((PROGRAM, *invocation.repaired(str(finished.results))))
-    return f'repair the coloured cells on its sheet "To fix", save it, then type\n         {command}'
+        return (f"{first} same command again {goes_on}:", again)
+    command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
+    return ('repair the coloured cells on its sheet "To fix", save it, then type', command)
 
 
-def _next_step(finished: Finished) -> str:
+def _next_step(finished: Finished) -> tuple[str, ...]:
     """Return what to do about a run that the nightly job or another program has started."""
     inbox = finished.facts.inbox
     if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
         next_night = "the next night goes on, as long as the file lies in the inbox"
-        return next_night if inbox else "start it again in the way in which it was started"
-    last = f"put it into the inbox,\n         {inbox}" if inbox else "let this workbook be run as the file was"
-    return f'repair the coloured cells on its sheet "To fix", save it, and {last}'
+        return (next_night if inbox else "start it again in the way in which it was started",)
+    repair = 'repair the coloured cells on its sheet "To fix", save it, and'
+    return (
+        (f"{repair} put it into the inbox,", inbox)
+        if inbox
+        else (f"{repair} let this workbook be run as the file was",)
+    )
 
 
 def _as_typed(options: argparse.Namespace) -> Invocation:
@@ -621,12 +642,12 @@ def _template(options: argparse.Namespace) -> int:
     endpoint = load_endpoint(config.api.endpoint)
     write_template(options.file, endpoint, config.input.clear_marker)
     if options.json:
-        print(json.dumps({"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}))
+        told = {"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}
+        print_line(json.dumps(told), sys.stdout)
     else:
-        print(f"Template: {options.file}")
-        print(
-            f"Next:     fill it in, save it, then type\n          {shlex.join((PROGRAM, 'check', str(options.file)))}"
-        )
+        print_line(f"Template: {options.file}", sys.stdout)
+        print_line("Next:     fill it in, save it, then type", sys.stdout)
+        print_line(f"          {command_line((PROGRAM, 'check', str(options.file)))}", sys.stdout)
     return ExitCode.OK
 
 
@@ -641,7 +662,7 @@ def _doctor(options: argparse.Namespace) -> int:
         if not options.json:
             terminal.print_finding(finding, sys.stdout)
     if options.json:
-        print(terminal.findings_object(findings))
+        print_line(terminal.findings_object(findings), sys.stdout)
     else:
         terminal.print_diagnosis(findings, sys.stdout)
     return exit_code_of(findings)
@@ -658,18 +679,23 @@ def _init(options: argparse.Namespace) -> int:
     init.complete(answers, defaults_for_all=options.yes)
     init.write(options.file, answers)
     if options.json:
-        print(json.dumps({"config": str(options.file), "exit_code": 0}))
+        print_line(json.dumps({"config": str(options.file), "exit_code": 0}), sys.stdout)
         return ExitCode.OK
     config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
-    print(f"Written: {options.file}")
     inbox = answers.texts.get("nightly.inbox")
-    if inbox:
-        print(f"Inbox:   make the folder {inbox}, if it is not there yet.")
-    print(f"Next:    {shlex.join((PROGRAM, 'doctor', *config))} checks it without sending anything. Then")
-    print(f"         {shlex.join((PROGRAM, 'template', 'changes.xlsx', *config))}, fill it in, and")
-    print(f"         {shlex.join((PROGRAM, 'check', 'changes.xlsx', *config))}")
-    if inbox:
-        print(f"Nightly: {shlex.join((PROGRAM, 'nightly', *config))} runs the files of the inbox; have it scheduled.")
+
+    def command(*words: str) -> str:
+        return command_line((PROGRAM, *words, *config))
+
+    for line in (
+        f"Written: {options.file}",
+        *([f"Inbox:   make the folder {inbox}, if it is not there yet."] if inbox else []),
+        f"Next:    {command('doctor')} checks it without sending anything. Then",
+        f"         {command('template', 'changes.xlsx')}, fill it in, and",
+        f"         {command('check', 'changes.xlsx')}",
+        *([f"Nightly: {command('nightly')} runs the files of the inbox; have it scheduled."] if inbox else []),
+    ):
+        print_line(line, sys.stdout)
     return ExitCode.OK
 
 
@@ -679,14 +705,14 @@ def _demo(options: argparse.Namespace) -> int:
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
         config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with pipeline.begun(source, config, restart=True) as begun:
+        with pipeline.begun(source, config, options.environment, restart=True) as begun:
             if not options.json:
                 terminal.print_preview(begun, begun.to_send, sys.stderr)
             finished = _execute(pipeline.Run(begun, pipeline.Options(), options.environment), begun.to_send)
     if options.json:
-        print(terminal.result_object(finished))
+        print_line(terminal.result_object(finished), sys.stdout)
     else:
-        terminal.print_end(finished, f"look at the workbook, then: {PROGRAM} template changes.xlsx", sys.stdout)
+        terminal.print_end(finished, (f"look at the workbook, then: {PROGRAM} template changes.xlsx",), sys.stdout)
     return finished.exit_code
 
 
@@ -705,7 +731,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
     async def serve() -> None:
         async with running(settings) as url:
-            print(url, flush=True)
+            _say(url)
             await asyncio.Event().wait()
 
     try:
@@ -757,16 +783,17 @@ def _logging(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def _report_error(error: BatchUpdaterError, redaction: Redaction, *, as_json: bool) -> None:
-    message, remedy = redaction.text(error.message), redaction.text(error.remedy)
+def _report_error(error: BatchUpdaterError, redaction: Redaction, *, as_json: bool) -> ExitCode:
+    """Say what is wrong and what to do about it. Returns the exit code."""
     if as_json:
         place = error.place
         fault = {
-            "message": message, "file": place.file, "sheet": place.sheet, "cell": place.cell,
-            "remedy": remedy or None,
+            "message": redaction.text(error.message), "file": place.file, "sheet": place.sheet, "cell": place.cell,
+            "remedy": redaction.text(error.remedy) or None,
         }  # fmt: skip
-        print(json.dumps({"exit_code": int(error.exit_code), "error": fault}))
-        return
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
-    if remedy:
-        print(remedy, file=sys.stderr)
+        print_line(json.dumps({"exit_code": int(error.exit_code), "error": fault}), sys.stdout)
+        return error.exit_code
+    first, *more = error.lines
+    for line in (f"{PROGRAM}: {first}", *more, *error.remedy_lines):
+        _say_aside(redaction.text(line))
+    return error.exit_code

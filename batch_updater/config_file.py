@@ -15,6 +15,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from batch_updater.config import Config, OAuthSettings
 from batch_updater.errors import ConfigError, Place
+from batch_updater.regular_file import read_regular_text
 from batch_updater.spelling import nearest
 from batch_updater.unfolding import unfolds_too_far
 
@@ -70,7 +71,7 @@ def _config(given: _Given, environ: Mapping[str, str], folder: Path, path: Path 
         faults.extend(_in_words(detail, places) for detail in error.errors(include_url=False, include_input=False))
     if faults or config is None:
         raise ConfigError(
-            "\n".join(dict.fromkeys(faults)),
+            tuple(dict.fromkeys(faults)),
             remedy="Correct the configuration; config.example.yaml explains every key.",
             place=Place(file=str(path) if path else None),
         )
@@ -90,9 +91,7 @@ def _merged(low: Mapping[str, object], high: Mapping[str, object]) -> dict[str, 
 def _read_file(path: Path) -> _Given:
     place = Place(file=str(path))
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ConfigError(f"{path} is too large for a configuration.", remedy="Name another file.", place=place)
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular_text(path, _LARGEST_BYTES)
     except OSError as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise ConfigError(f"The configuration {path} {why}.", remedy="Check --config.", place=place) from error

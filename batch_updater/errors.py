@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ExitCode(IntEnum):
@@ -29,16 +33,34 @@ class Place:
 class BatchUpdaterError(Exception):
     """The program cannot go on, and nothing was sent. Ends the command with `ExitCode.NOTHING_SENT`.
 
-    `message` is one plain sentence, `remedy` says what to do, `place` where the fault stands.
+    `message` is one plain sentence, or several lines; `remedy` says what to do, `place` where the fault stands. What
+    stands in a line may be anybody's text, so that line breaks of ours are told by `lines` and `remedy_lines` alone.
     """
 
     exit_code = ExitCode.NOTHING_SENT
 
-    def __init__(self, message: str, *, remedy: str = "", place: Place | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+    def __init__(
+        self, message: str | Sequence[str], *, remedy: str | Sequence[str] = "", place: Place | None = None
+    ) -> None:
+        self.lines = as_lines(message)
+        self.message = "\n".join(self.lines)
+        super().__init__(self.message)
+        self.remedy_lines = as_lines(remedy)
+        self.remedy = "\n".join(self.remedy_lines)
         self.place = place or Place()
+
+
+def as_lines(text: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the lines of a text; one that is given as a whole is one line, and none if it is empty."""
+    if isinstance(text, str):
+        return (text,) if text else ()
+    return tuple(text)
+
+
+class EndedEarlyError(BatchUpdaterError):
+    """A signal ended the command before anything was sent."""
+
+    exit_code = ExitCode.RUN_AGAIN
 
 
 class UsageError(BatchUpdaterError):

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from batch_updater.errors import Place, ResultsError
 from batch_updater.model import MARK_PROPERTY
+from batch_updater.regular_file import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
 _OTHER_NAMES_TRIED = 100
+_ENCRYPTED = 1
+"""Bit of a part's flags (APPNOTE.TXT 4.4.4)."""
+_NOT_OURS = (
+    OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
+    ET.ParseError,
+)  # fmt: skip
+"""What reading a file of somebody else's may raise, which is damaged, encrypted, or no workbook at all."""
+_LONGEST_NAME_BYTES = 255
+"""Of the usual file systems."""
 
 
 def private_folder(path: Path) -> Path:
@@ -42,7 +55,7 @@ def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
-    draft = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
         write(draft)
@@ -79,6 +92,13 @@ def _other_name(path: Path) -> Path:
     raise PermissionError(f"{path} and its other names are taken")
 
 
+def fitting_name(name: str, ending: str) -> str:
+    """Return both as one name, of which the first loses its end where a file system would refuse it."""
+    while name and len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
+        name = name[:-1]
+    return f"{name}{ending}"
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on disk, as far as the system knows how. Raises OSError."""
     if os.name != "posix":
@@ -95,6 +115,17 @@ def check_replaceable(path: Path) -> None:
 
     One that somebody has saved since we wrote it holds their work, and is theirs.
     """
+    try:
+        _require_replaceable(path)
+    except OSError as error:
+        raise ResultsError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy="Name another with --results.",
+            place=_at(path),
+        ) from error
+
+
+def _require_replaceable(path: Path) -> None:
     if not path.parent.is_dir():
         raise ResultsError(
             f"There is no folder {path.parent}.", remedy="Make it, or name another with --results.", place=_at(path)
@@ -120,17 +151,19 @@ def _is_replaceable(path: Path) -> bool:
 
 
 def is_untouched_of_ours(path: Path) -> bool:
-    """Whether the workbook has our mark, and was not saved by another program since."""
+    """Whether the workbook has our mark, and was not saved by another program since; whatever else it is, is not."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             marks = {element.get("name") for element in _part(archive, "docProps/custom.xml")}
             dates = {element.tag.rpartition("}")[2]: element.text for element in _part(archive, "docProps/core.xml")}
-    except (zipfile.BadZipFile, KeyError, ET.ParseError, OSError):
+    except _NOT_OURS:
         return False
-    return MARK_PROPERTY in marks and dates.get("created") == dates.get("modified")
+    return MARK_PROPERTY in marks and dates.get("created") is not None and dates["created"] == dates.get("modified")
 
 
 def _part(archive: zipfile.ZipFile, name: str) -> ET.Element:
-    if archive.getinfo(name).file_size > 1_000_000:
-        raise KeyError(name)  # ours are small
-    return ET.fromstring(archive.read(name))  # noqa: S314  (small, and expat bounds what entities may unfold to)
+    """Return a part of a workbook. Raises `_NOT_OURS`."""
+    part = archive.getinfo(name)
+    if part.file_size > 1_000_000 or part.flag_bits & _ENCRYPTED or part.compress_type != zipfile.ZIP_DEFLATED:
+        raise KeyError(name)  # ours are small and as XlsxWriter packs them
+    return ET.fromstring(archive.read(part))  # noqa: S314  (small, and expat bounds what entities may unfold to)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.errors import GuardError, Place
 from batch_updater.reckoning import invalid_rows
+from batch_updater.stakes import percent_of, written_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -132,7 +133,8 @@ def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Ex
         factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
         yield Exceeded(
             "guards.factor",
-            f"Row {widest.row:,} would change {widest.field} from {widest.now:,f} to {widest.new:,f}, {factor}, and "
+            f"Row {widest.row:,} would change {widest.field} from {written_out(widest.now)} to "
+            f"{written_out(widest.new)}, {factor}, and "
             f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
     yield from _exceeded_by_totals(settings.total_change_percent, stakes)
@@ -142,11 +144,11 @@ def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceede
     for name, total in stakes.totals.items():
         if limit is None or total.change_percent <= _exact(limit):
             continue
-        percent = f" ({total.change_percent:,.1f}%)" if total.change_percent.is_finite() else ""
+        percent = f" ({percent_of(total)})" if total.change_percent.is_finite() else ""
         rows = _rows([jump.row for jump in stakes.largest_jumps(name)])
         yield Exceeded(
             "guards.total_change_percent",
-            f"The total of {name} would change from {total.now:,f} to {total.new:,f}{percent}, and "
+            f"The total of {name} would change from {written_out(total.now)} to {written_out(total.new)}{percent}, and "
             f"guards.total_change_percent allows {limit:g}%; the largest changes: {rows}.",
         )
 

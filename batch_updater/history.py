@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import errno
+import math
+import os
+import re
+from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
+
+from batch_updater.caller import CallerDigest  # noqa: TC001  (as above)
+from batch_updater.config import InputSettings  # noqa: TC001  (as above)
+from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
 from batch_updater.errors import InputError, Place, ResultsError, UsageError
-from batch_updater.journal import CONFIRMED, DamagedJournalError, journal_reader
-from batch_updater.lock import held_since
+from batch_updater.journal import CONFIRMED, DamagedJournalError, from_facts, is_left_alone, journal_reader
+from batch_updater.lock import held_since, origin_of
 from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
 from batch_updater.snapshot import sha256_of
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Container, Iterable, Iterator
 
-    from batch_updater.journal import Part
+    from batch_updater.caller import Caller
+    from batch_updater.journal import JournalReader, Part
 
 JOURNAL = "journal.sqlite"
+_LOG = "run.log"
+_NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
+_NAMED = "%Y%m%d-%H%M%S"
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors of a path at which nothing can be."""
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
     "The run was cut off: it was killed, or the machine went down.",
@@ -29,7 +46,7 @@ _CUT_OFF = Stop(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes two runs the same: then the later one goes on with the earlier."""
+    """What makes two runs of the same caller the same: then the later one goes on with the earlier."""
 
     content: str
     """SHA-256 of the input."""
@@ -44,15 +61,17 @@ class Identity:
     base_url: str | None
     duplicates: str = "reject"
     """What is done with rows of the same record: it decides which of them are sent."""
+    endpoint: str = ""
+    """Name of the endpoint, which stays where its description is corrected."""
 
     def has_same_rows(self, other: Identity) -> bool:
         """Whether the same rows go to the same API, be they read in another way."""
-        return (self.content, self.sheet, self.base_url) == (other.content, other.sheet, other.base_url)
+        mine, others = ((one.content, one.sheet, one.base_url, one.endpoint) for one in (self, other))
+        return mine == others
 
-    def changed_since(self, earlier: Identity) -> str:
-        """Return what differs, in words; '' if nothing does."""
-        changes = [words for key, words in _PARTS_OF_IDENTITY.items() if asdict(self)[key] != asdict(earlier)[key]]
-        return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+    def changes_since(self, earlier: Identity) -> list[str]:
+        """Return what differs, in words; none if nothing does."""
+        return [words for key, words in _PARTS_OF_IDENTITY.items() if getattr(self, key) != getattr(earlier, key)]
 
 
 _PARTS_OF_IDENTITY = {
@@ -68,12 +87,85 @@ _PARTS_OF_IDENTITY = {
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that is about to begin, to be held against past ones.
+
+    Every method raises CredentialsError if a secret that it needs cannot be fetched.
+    """
+
+    identity: Identity
+    caller: Caller
+
+    def is_same_run(self, past: PastRun) -> bool:
+        """Whether it would do the same, called by the same caller."""
+        return not self.identity.changes_since(past.identity) and self.has_same_caller(past)
+
+    def has_same_rows(self, past: PastRun) -> bool:
+        """Whether the same rows go to the same API by the same caller, be they read in another way."""
+        return self.identity.has_same_rows(past.identity) and self.has_same_caller(past)
+
+    def is_same_api(self, past: PastRun) -> bool:
+        """Whether the same caller calls the same API."""
+        return self.identity.base_url == past.identity.base_url and self.has_same_caller(past)
+
+    def has_same_caller(self, past: PastRun) -> bool:
+        """Whether the API is called with the same headers and for the same account."""
+        return not self.caller.changes_since(past.facts.caller)
+
+    def changed_since(self, past: PastRun) -> str:
+        """Return what differs, in words; '' if nothing does."""
+        changes = [*self.identity.changes_since(past.identity), *self.caller.changes_since(past.facts.caller)]
+        return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the journal of a run tells of it from its beginning."""
+
+    identity: Identity
+    caller: CallerDigest
+    input: str
+    """What people call the input."""
+    input_path: str | None
+    """Where it lay; None if it was no file."""
+    input_file: Annotated[str, msgspec.Meta(pattern=r"^input(\.[^/\\]*)?$")]
+    """Name of its copy in the run's folder."""
+    stem: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)]
+    """What the names of its workbooks begin with."""
+    description: Description
+    reading: InputSettings
+    settings: tuple[tuple[str, str], ...]
+    """Name and value of every setting."""
+    rows: _Count
+    """Data rows of the input."""
+    invalid: _Count
+    """Those of them that cannot be sent as they are."""
+    reads_first: bool
+    """Whether its last part reads each record before its update."""
+    is_takeback: bool
+    """Whether the input is a workbook of `undo`."""
+    takes_back: str | None
+    """The folder of the run that it takes back; None if it takes none back, or not that of the same caller."""
+    invocation: Invocation | None
+    """The command line that started it; None if none did."""
+    inbox: str | None
+    """The inbox from which the unattended job took its file; None if it did not."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is put into the journal."""
+        told: dict[str, object] = msgspec.to_builtins(self, enc_hook=lambda reading: reading.model_dump(mode="json"))
+        return told
+
+
+@dataclass(frozen=True, slots=True)
 class PastRun:
     """What is known of a run from its folder."""
 
     folder: Path
-    facts: Mapping[str, object]
-    """As they were when it began: see `pipeline`."""
+    facts: Facts
     parts: tuple[Part, ...]
     counts: Mapping[OutcomeKind, int]
     """Every outcome, those with no row too."""
@@ -83,29 +175,26 @@ class PastRun:
     @property
     def identity(self) -> Identity:
         """What it did."""
-        return Identity(**self.facts["identity"])  # type: ignore[arg-type]  # written from an Identity
+        return self.facts.identity
 
     @property
     def rows(self) -> int:
         """How many data rows the input has."""
-        return int(str(self.facts["rows"]))
+        return self.facts.rows
 
     @property
     def input(self) -> str:
         """What people call the input."""
-        return str(self.facts["input"])
+        return self.facts.input
 
     @property
     def is_takeback(self) -> bool:
         """Whether it was a workbook of `undo` that it ran."""
-        return bool(self.facts.get("is_takeback"))
+        return self.facts.is_takeback
 
     def takes_back(self, other: PastRun) -> bool:
         """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
-        path = self.facts["input_path"]
-        if not self.is_takeback or path is None or self.identity.base_url != other.identity.base_url:
-            return False
-        return Path(str(path)).resolve().parent == other.folder.resolve()
+        return self.facts.takes_back == str(other.folder.resolve())
 
     @property
     def started_at(self) -> datetime:
@@ -148,23 +237,6 @@ class PastRun:
         return Stop(StopReason(last.stopped), last.stop_message or "", last.stop_advice or "")
 
     @property
-    def settings(self) -> list[tuple[str, str]]:
-        """Name and value of every setting that it began with."""
-        return self.facts["settings"]  # type: ignore[return-value]  # written as such
-
-    @property
-    def invocation(self) -> Invocation | None:
-        """The command line that started it; None if none did."""
-        started = self.facts.get("invocation")
-        return Invocation(**started) if isinstance(started, dict) else None
-
-    @property
-    def inbox(self) -> str | None:
-        """The inbox from which the unattended job took its file; None if it did not."""
-        inbox = self.facts.get("inbox")
-        return None if inbox is None else str(inbox)
-
-    @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell."""
         if self.is_ended:
@@ -173,9 +245,20 @@ class PastRun:
         # Whoever holds the lock now may be another run, begun after this one was cut off.
         return since is not None and since <= self.parts[-1].started_at
 
-    def damaged(self, why: str) -> InputError:
-        """Return the error that says that the journal cannot be relied on."""
-        return DamagedRun(self.folder, why).error
+    @contextmanager
+    def journal(self, rows: Container[int] | None = None) -> Iterator[JournalReader]:
+        """Open its journal for reading, after every record of it was checked; `rows` are those that the input has.
+
+        Raises InputError if it cannot be relied on.
+        """
+        try:
+            with journal_reader(self.folder / JOURNAL) as journal:
+                journal.require_whole()
+                if rows is not None:
+                    journal.require_rows_of(rows)
+                yield journal
+        except DamagedJournalError as error:
+            raise DamagedRun(self.folder, str(error)).error from error
 
     @property
     def is_ended(self) -> bool:
@@ -220,34 +303,49 @@ class DamagedRun:
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
-    """Read the journal of a run; None if the folder holds none, or one of a run that never began."""
-    path = folder / JOURNAL
+    """Read the journal of a run; None if the folder holds none, and nothing that only a run leaves."""
     try:
-        if not path.stat().st_size:
-            return None
-        with journal_reader(path) as journal:
-            facts = journal.facts()
-            if not facts:
-                return None
-            counts = journal.counts()
-            confirmed = sum(counts.get(kind, 0) for kind in CONFIRMED)
-            past = PastRun(folder, facts, journal.parts(), _all_counts(facts, counts), confirmed)
-            _ = past.identity, past.rows, past.started_at  # whatever is missing shows here
-    except FileNotFoundError:
-        return None
+        return _read(folder)
     except OSError as error:
+        if error.errno in _NOWHERE:
+            return _without_journal(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
-    except (DamagedJournalError, ValueError, KeyError, IndexError, TypeError) as error:
+    except DamagedJournalError as error:
         return DamagedRun(folder, str(error))
-    return past
 
 
-def _all_counts(facts: Mapping[str, object], known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
+def _read(folder: Path) -> PastRun:
+    """Read the journal of a run. Raises DamagedJournalError and OSError."""
+    with journal_reader(folder / JOURNAL) as journal:
+        facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+        if not parts:
+            raise DamagedJournalError("it does not say when the run was started")
+        counts = _all_counts(facts, journal.counts())
+        journal.require_all_commits()
+    try:
+        origin_of(facts.identity.base_url or "")
+    except ValueError as error:
+        raise DamagedJournalError(f"the address of its API is none: {error}") from error
+    return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
+
+
+def _without_journal(folder: Path) -> DamagedRun | None:
+    """Return the run of a folder that has lost its journal; None if none was ever begun there."""
+    try:
+        is_lost = is_left_alone(folder / JOURNAL) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
+    except (OSError, DamagedJournalError):
+        is_lost = _NAME.match(folder.name) is not None
+    return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
+
+
+def _all_counts(facts: Facts, known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
     """Add the rows that the journal does not know: those with problems, and those that had no turn."""
     counts = {kind: known.get(kind, 0) for kind in OutcomeKind}
-    invalid, rows = int(str(facts["invalid"])), int(str(facts["rows"]))
-    counts[OutcomeKind.NOT_SENT] += rows - invalid - sum(counts.values())
-    counts[OutcomeKind.INVALID] += invalid
+    without_turn = facts.rows - facts.invalid - sum(counts.values())
+    if without_turn < 0 or counts[OutcomeKind.INVALID] or counts[OutcomeKind.PLANNED]:
+        raise DamagedJournalError("its rows are not those that can be sent")
+    counts[OutcomeKind.NOT_SENT] += without_turn
+    counts[OutcomeKind.INVALID] = facts.invalid
     return counts
 
 
@@ -278,16 +376,16 @@ def find_run(parent: Path, run: str) -> PastRun:
     Raises UsageError if there is none, InputError if its journal is damaged.
     """
     for folder in (parent / run, Path(run)):
-        if folder.is_file():
+        try:
+            found = read_run(folder.resolve())
+        except RuntimeError:  # links in a circle
             continue
-        found = read_run(folder.resolve())
         if isinstance(found, DamagedRun):
             raise found.error
         if found is not None:
             return found
-    what = (
-        f"{run} is a file, not the folder of a run." if Path(run).is_file() else f"There is no run {run} in {parent}."
-    )
+    is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
+    what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {parent}."
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 
@@ -303,20 +401,20 @@ class Earlier:
     """A sentence about an unfinished run that is not gone on with."""
 
 
-def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
+def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
     Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
-    nobody knows then which rows are done.
+    nobody knows then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
-    is_anything_taken_back = False
+    takebacks: list[PastRun] = []
     for past, takeback in with_takebacks(_newest_first(past_runs(parent))):
         if isinstance(past, DamagedRun):
-            if not restart and _is_of(past.folder, stem) and _may_be_of(past.folder, identity.content):
+            if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
             continue
-        if past.identity == identity:
+        if candidate.is_same_run(past):
             if not past.is_unfinished:
                 return Earlier(finished=past, note=note)
             if restart:
@@ -324,21 +422,25 @@ def earlier_run(parent: Path, identity: Identity, input_path: str | None, stem: 
             if takeback:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
+            is_anything_taken_back = any(candidate.is_same_api(one) for one in takebacks)
             return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
-        if past.is_takeback and past.confirmed and past.identity.base_url == identity.base_url:
-            is_anything_taken_back = True
-        same_file = input_path is not None and past.facts["input_path"] == input_path
-        is_related = same_file or past.identity.content == identity.content
+        if past.is_takeback and past.confirmed:
+            takebacks.append(past)
+        same_file = input_path is not None and past.facts.input_path == input_path
+        is_related = same_file or past.identity.content == candidate.identity.content
         if note is None and is_related and past.is_unfinished:
-            changed = identity.changed_since(past.identity)
+            changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
     return Earlier(note=note)
 
 
-def applied_before(parent: Path, identity: Identity) -> PastRun | None:
-    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were."""
+def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
+    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were.
+
+    Raises CredentialsError as `Candidate` does.
+    """
     for past in _newest_first(past_runs(parent)):
-        if isinstance(past, PastRun) and past.confirmed and past.identity.has_same_rows(identity):
+        if isinstance(past, PastRun) and past.confirmed and candidate.has_same_rows(past):
             return past
     return None
 
@@ -368,14 +470,24 @@ _PERHAPS_TAKEN_BACK = (
 
 
 def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
-    """Sort by when a run began: two of the same second have names that do not tell."""
+    """Sort by when a run began: two of the same second have names that do not tell.
 
-    def began(run: PastRun | DamagedRun) -> tuple[bool, float, str]:
-        if isinstance(run, DamagedRun):
-            return True, 0.0, run.folder.name
-        return False, run.started_at.timestamp(), run.folder.name
+    Of a damaged one the name tells, and it comes before others of that second; without a date in it, before all.
+    """
+
+    def began(run: PastRun | DamagedRun) -> tuple[float, str]:
+        return (_named_s(run.folder) if isinstance(run, DamagedRun) else run.started_at.timestamp()), run.folder.name
 
     return sorted(runs, key=began, reverse=True)
+
+
+def _named_s(folder: Path) -> float:
+    """Return the end of the second in which a run began by its folder's name, in seconds since 1970."""
+    named = _NAME.match(folder.name)
+    try:
+        return datetime.strptime(named[1], _NAMED).replace(tzinfo=UTC).timestamp() + 1 if named else math.inf
+    except ValueError:  # digits that are no date
+        return math.inf
 
 
 def _is_of(folder: Path, stem: str) -> bool:
@@ -384,19 +496,29 @@ def _is_of(folder: Path, stem: str) -> bool:
     return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
 
 
-def _may_be_of(folder: Path, content: str) -> bool:
-    """Whether a run may have worked on that content, by its copy of the input; without one nobody knows."""
+def _may_be_of(folder: Path, content: str, stem: str) -> bool:
+    """Whether a damaged run may have worked on that content: its copy of the input tells; without one, its name."""
     try:
-        digests = {sha256_of(copy) for copy in folder.glob("input.*")}
+        digests = {sha256_of(copy) for copy in folder.iterdir() if copy.stem == "input" and copy.is_file()}
     except OSError:
-        return True
-    return not digests or content in digests
+        digests = set()
+    return content in digests if digests else _is_of(folder, stem)
 
 
 def _require_whole(past: PastRun) -> None:
+    """Raise InputError unless every record of its journal can be relied on."""
     try:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_whole()
+    except DamagedJournalError as error:
+        raise _damaged(DamagedRun(past.folder, str(error))) from error
+
+
+def require_rows_of(past: PastRun, rows: Container[int]) -> None:
+    """Raise InputError if the journal of a run that is resumed knows rows that the input does not have."""
+    try:
+        with journal_reader(past.folder / JOURNAL) as journal:
+            journal.require_rows_of(rows)
     except DamagedJournalError as error:
         raise _damaged(DamagedRun(past.folder, str(error))) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.files import is_untouched_of_ours
 from batch_updater.history import JOURNAL, PastRun, read_run
+from batch_updater.journal import companions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
-_JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
 _OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-results-\d{8}-\d{6}( \(\d+\))?\.xlsx")
 
 
@@ -31,11 +31,16 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
     """
     latest = now - timedelta(days=results.keep_days)
     try:
-        for folder in _begun_before(results.folder, latest):
-            if folder != in_use and _is_old(folder, latest):
-                _remove(folder)
+        folders = list(_begun_before(results.folder, latest))
     except OSError as error:
         _log(results.folder, error.strerror or str(error))
+        return
+    for folder in folders:
+        try:
+            if folder != in_use and _is_old(folder, latest):
+                _remove(folder)
+        except OSError as error:
+            _log(folder, error.strerror or str(error))
 
 
 def _begun_before(parent: Path, latest: datetime) -> Iterator[Path]:
@@ -61,23 +66,18 @@ def _is_old(folder: Path, latest: datetime) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a run's files and its folder; a folder that holds anything else stays as it is."""
-    files = [path for path in folder.iterdir() if path.name not in _JOURNAL_FILES]
+    """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError."""
+    # At last, because it alone proves that the folder is ours; its companions after it: without them it would be a
+    # journal that has forgotten its end.
+    journal = (folder / JOURNAL, *companions(folder / JOURNAL))
+    files = [path for path in folder.iterdir() if path not in journal]
     if foreign := [path for path in files if not _is_ours(path)]:
         _log(folder, f"it holds something else: {foreign[0].name}")
         return
-    try:
-        for path in files:
-            path.unlink()
-        # At last, because it alone proves that the folder is ours; its companions after it: without them it would
-        # be a journal that has forgotten its end.
-        for name in _JOURNAL_FILES:
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
-    except OSError as error:
-        _log(folder, error.strerror or str(error))
-    else:
-        _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})
+    for path in (*files, *journal):
+        path.unlink(missing_ok=True)
+    folder.rmdir()
+    _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})
 
 
 def _is_ours(path: Path) -> bool:

@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 from batch_updater.config import Config, OAuthSettings
 from batch_updater.config_file import config_from, load_config
 from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
+from batch_updater.printable import printable
+from batch_updater.regular_file import PrivateFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +45,6 @@ _HEAD = (
     "# Every key can also be set by a variable: BATCH_UPDATER_SENDING__RATE_PER_S=50.\n"
     "# Relative paths start at this file.\n"
 )
-_OWNER_ONLY = 0o600
 
 
 @dataclass
@@ -101,7 +102,7 @@ def faults_of(key: str, text: str) -> list[str]:
     try:
         config_from(one, {})
     except ConfigError as error:
-        return [line.removeprefix("the configuration: ") for line in error.message.splitlines()]
+        return [line.removeprefix("the configuration: ") for line in error.lines]
     return []
 
 
@@ -170,7 +171,9 @@ class _Dialogue:
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
-            self._screen.write(textwrap.fill(fault, 78, initial_indent="  ! ", subsequent_indent="    ") + "\n")
+            self._screen.write(
+                textwrap.fill(printable(fault), 78, initial_indent="  ! ", subsequent_indent="    ") + "\n"
+            )
         if not faults:
             self._answers.texts[key] = text
 
@@ -202,7 +205,7 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
         )
     faults = [f"{option[key]}: {fault}" for key, text in texts.items() for fault in faults_of(key, text)]
     if faults:
-        raise UsageError("\n".join(faults), remedy="Correct these options; nothing was written.")
+        raise UsageError(faults, remedy="Correct these options; nothing was written.")
 
 
 def write(path: Path, answers: Answers) -> None:
@@ -210,17 +213,23 @@ def write(path: Path, answers: Answers) -> None:
     text = rendered(example(), answers.values)
     require_free(path)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY)
+        file = PrivateFile(path, "xb")
     except OSError as error:
-        why = f"{path} cannot be written: {error.strerror}."
-        raise ResultsError(why, remedy="Name another file.", place=Place(file=str(path))) from error
+        raise _unwritable(path, error) from error
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with file:
+            file.write(text.encode())
         _require_readable(path, answers)
-    except BaseException:
+    except BaseException as error:
         path.unlink()
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> ResultsError:
+    why = f"{path} cannot be written: {error.strerror or error}."
+    return ResultsError(why, remedy="Name another file.", place=Place(file=str(path)))
 
 
 def _require_readable(path: Path, answers: Answers) -> None:

@@ -1,16 +1,40 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end cleanly, the second to end at once."""
+"""Signals that end a command: before anything is sent at once, a run that sends cleanly, and on the second at once."""
 
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Never, Self
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the command before anything was sent."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def end_on_signals() -> None:
+    """From now on a signal raises Interrupted; what is sent is sent within `Interrupts`. Main thread only."""
+    for number in _signals():
+        signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> Never:
+    raise Interrupted(number)
+
+
+def _signals() -> list[signal.Signals]:
+    """Return the signals that end a command. A hang-up that is ignored stays so: it is what nohup asks for."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    found = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in found if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class Interrupts:
@@ -22,20 +46,35 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
         self._ask: Callable[[int], object] | None = None
-        self._previous: list[object] = []
+        self._ends_at_once = False
+        self._has_sent = False
+        self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        self._previous = [signal.signal(number, self._received) for number in _SIGNALS]
+        self._previous = {number: signal.signal(number, self._received) for number in _signals()}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, previous in zip(_SIGNALS, self._previous, strict=True):
-            signal.signal(number, previous)  # type: ignore[arg-type]  # what signal() gave is what it takes back
+        for number, previous in self._previous.items():
+            # Once something was sent, no later signal may say that nothing was.
+            signal.signal(number, signal.default_int_handler if self._has_sent else previous)  # type: ignore[arg-type]  # what signal() gave is what it takes back
+
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """Let the first signal raise Interrupted, one that has come before included, until something may be sent."""
+        if self.count:
+            raise Interrupted(signal.SIGINT)
+        self._ends_at_once = True
+        try:
+            yield
+        finally:
+            self._ends_at_once = False
 
     def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
         """From now on the first signal calls `stop`, every further one `abort`, in the loop's thread."""
+        self._has_sent, self._ends_at_once = True, False
         # call_soon_threadsafe wakes the loop; a plain call from a signal handler would wait for the next event.
         self._ask = lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort)
         if self.count:
@@ -50,9 +89,11 @@ class Interrupts:
         """Whether somebody asked twice."""
         return self.count > 1
 
-    def _received(self, _number: int, _frame: FrameType | None) -> None:
+    def _received(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self._ask is not None:
             self._ask(self.count)
+        elif self._ends_at_once:
+            raise Interrupted(number)
         elif self.aborted:
             raise KeyboardInterrupt

@@ -18,18 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 from batch_updater import pipeline
-from batch_updater.config import Config
+from batch_updater.config import Config, require_sendable
 from batch_updater.config_file import config_from, load_config
 from batch_updater.environment import Environment
+from batch_updater.history import DamagedRun
+from batch_updater.journal import DamagedJournalError
 from batch_updater.model import CellFault
+from batch_updater.snapshot import require_unchanged
 from batch_updater.wording import outcome_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
-    from batch_updater.model import Cell
+    from batch_updater.model import Cell, ReportRow
     from batch_updater.pipeline import Finished
     from batch_updater.summary import Cause
 
@@ -87,6 +90,7 @@ class Run:
         """Return every row with its outcome, in the columns of the workbook's sheet `All rows`.
 
         Cells stay what they are in the file (text, int, Decimal, date ...); blank is None. Holds all rows in memory.
+        Raises InputError if the run's folder has gone, or is not as the run left it.
         """
         import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
 
@@ -96,10 +100,18 @@ class Run:
                 row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
                 outcome_message(row.outcome, columns), row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
             )
-            for row in self._finished.rows()
+            for row in self._rows()
         ]  # fmt: skip
         headers = ("Row", *columns.headers, *_OUTCOME_COLUMNS)
         return pd.DataFrame(records, columns=headers, dtype=object)
+
+    def _rows(self) -> Iterator[ReportRow]:
+        if self._finished.copy:
+            require_unchanged(self._finished.copy, self._finished.facts.input_sha256)
+        try:
+            yield from self._finished.rows()
+        except DamagedJournalError as error:
+            raise DamagedRun(Path(self._finished.facts.run_folder or ""), str(error)).error from error
 
 
 def run(
@@ -117,13 +129,15 @@ def run(
     UsageError) if nothing was sent.
     """
     configuration = _config(config)
+    require_sendable(configuration)
     options = pipeline.Options(results=Path(results).resolve() if results else None)
+    environment = Environment(os.environ)
 
     def execute() -> Run:
-        with pipeline.begun(_source(source), configuration, restart=restart) as begun:
+        with pipeline.begun(_source(source), configuration, environment, restart=restart) as begun:
             if not resume_old:
                 begun.require_recent()
-            return Run(pipeline.Run(begun, options, Environment(os.environ)).execute())
+            return Run(pipeline.Run(begun, options, environment).execute())
 
     return _outside_any_loop(execute)
 
@@ -146,7 +160,11 @@ def check(source: Source, config: Configuration = None, *, results: str | os.Pat
 
 
 def _source(source: Source) -> Path | pd.DataFrame:
-    return Path(source) if isinstance(source, (str, os.PathLike)) else source
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source)
+    if not hasattr(source, "to_csv"):
+        raise TypeError(f"a path or a DataFrame is needed, not {type(source).__name__}")
+    return source
 
 
 def _config(config: Configuration) -> Config:

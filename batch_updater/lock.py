@@ -7,19 +7,20 @@ others only where the folder's file system passes locks on.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from batch_updater.errors import LockedError, Place, ResultsError
 from batch_updater.files import write_whole
+from batch_updater.regular_file import read_regular
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ _TRIED_FOR_S = 0.2
 """For how long a lock that is held is tried: another process may be letting go of it just now."""
 _OWNER_ASKED_FOR_S = 1.0
 """How long to look for who holds the lock: they write their name right after they have it."""
+_MOST_SIGNED_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    process: int
+    process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
-    since: str
-    """ISO 8601, UTC."""
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def origin_of(base_url: str) -> str:
@@ -75,7 +76,7 @@ def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
     except Timeout as error:
         raise _refusal(_who_holds(holder), what, where) from error
     except (OSError, NotImplementedError) as error:
-        raise _no_lock(path.parent, error) from error
+        raise _no_lock(path, error) from error
     try:
         _sign(holder, file)
         yield
@@ -96,7 +97,7 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
         lock.acquire()
     except Timeout:
         holder = _who_holds(path.with_suffix(".json"))
-        return datetime.fromisoformat(holder.since) if holder else None
+        return holder.since if holder else None
     except (OSError, NotImplementedError):
         return None  # a folder of somebody else's: what is going on there cannot be told
     lock.release()
@@ -113,21 +114,24 @@ def _remove(path: Path) -> None:
 
 
 def _sign(holder: Path, file: str) -> None:
-    signature = json.dumps(asdict(_Holder(os.getpid(), file, datetime.now(UTC).isoformat())))
+    # Of a name that is no text the others are told as much as is.
+    named = file.encode(errors="backslashreplace").decode()
+    signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
 
     def write(draft: Path) -> None:
-        draft.write_text(signature, encoding="utf-8")
+        draft.write_bytes(signature)
 
     try:
         write_whole(holder, write)
     except OSError as error:
-        raise _no_lock(holder.parent, error) from error
+        raise _no_lock(holder, error) from error
 
 
-def _no_lock(folder: Path, error: Exception) -> ResultsError:
+def _no_lock(path: Path, error: Exception) -> ResultsError:
     return ResultsError(
-        f"The folder {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
-        remedy="Free some space, allow writing there, or name another folder in the configuration.",
+        f"The lock {path} cannot be written: {getattr(error, 'strerror', None) or error}.",
+        remedy="Free some space, allow writing there, remove what lies there, or name another folder in the "
+        "configuration.",
     )
 
 
@@ -135,14 +139,19 @@ def _who_holds(path: Path) -> _Holder | None:
     """Return who holds the lock; None if it does not say so in time. The name of a dead process is an old one."""
     deadline = time.monotonic() + _OWNER_ASKED_FOR_S
     while time.monotonic() < deadline:
-        try:
-            holder = _Holder(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            holder = None  # not written yet
+        holder = _signed(path)
         if holder and _is_alive(holder.process):
             return holder
         time.sleep(0.02)
     return None
+
+
+def _signed(path: Path) -> _Holder | None:
+    """Return what the file says; None if it is not written yet, or is none of ours."""
+    try:
+        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=_Holder)
+    except (OSError, ValueError):
+        return None
 
 
 def _is_alive(process: int) -> bool:
@@ -161,7 +170,7 @@ def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
     remedy = "Wait until it has ended, then run again."
     if holder is None:
         return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
-    since = moment(datetime.fromisoformat(holder.since))
+    since = moment(holder.since)
     return LockedError(
         f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
         remedy=remedy,

@@ -31,7 +31,7 @@ _PART_AT_LEAST = 8
 """The same anywhere else, and then at least half of the secret."""
 _ENCODINGS = 3
 """How many layers of escapes are undone."""
-_CUT = re.compile(r"\Z|\.\.|…|[\"'*<\[]")
+_CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
 """What follows where a text was cut off: its end, an ellipsis, or the end of what it quotes."""
 _KEY = re.compile(r"[A-Za-z0-9_~.-]{16,}")
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
@@ -205,7 +205,8 @@ def _counts(text: str, at: int, length: int, needle: _Needle) -> bool:
     """Whether so many characters of a needle are a secret, or what is left of one."""
     whole = len(needle.text)
     if length < whole:
-        return length >= max(_PART_AT_LEAST, whole / 2) or _CUT.match(text, at + length) is not None
+        ends = range(at + needle.shortest_cut, at + length + 1)
+        return length >= max(_PART_AT_LEAST, whole / 2) or any(_CUT.match(text, end) for end in ends)
     if whole >= _SHORT or needle.is_base64:
         return True
     return not (text[at - 1 : at].isalnum() or text[at + length : at + length + 1].isalnum())

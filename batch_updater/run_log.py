@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
+
+from batch_updater.printable import print_line, printable
+from batch_updater.regular_file import PrivateFile, append_to_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +62,7 @@ class _ForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone()
         facts = (f"{name} {getattr(record, name)}" for name in LOGGED[1:] if getattr(record, name, None) is not None)
-        return f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}"
+        return printable(f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}")
 
 
 class _Spoken(logging.Handler):
@@ -86,7 +89,9 @@ class _Spoken(logging.Handler):
 
 
 def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
-    logger = logging.getLogger(_ROOT)
+    """Let a handler take what this thread logs: others of the process may be sending runs of their own."""
+    logger, thread = logging.getLogger(_ROOT), threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
     handler.setFormatter(formatter)
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -102,20 +107,26 @@ class LogFile(logging.Handler):
     """Writes what is logged to a file, readable by its owner alone, while it is entered."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file. Raises OSError."""
+        """Open the file; if that fails it is said on stderr, and nothing is written."""
         super().__init__()
         self._path = path
         self._lines: list[str] = []
         self._written_at = 0.0
-        # Unbuffered: what was written is in the file, and closing cannot fail.
-        self._stream = open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+        self._stream: PrivateFile | None = None
+        """None once it cannot be written: the journal holds every outcome, so the run goes on."""
+        try:
+            # Unbuffered: what was written is in the file, and closing cannot fail.
+            self._stream = append_to_regular(path)
+        except OSError as error:
+            self._give_up(error)
         self._clock = _Clock()
         self._logger = logging.getLogger(_ROOT)
         self._has_listeners = False
         self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
 
     def __enter__(self) -> Self:
-        self._has_listeners = any(handler.level <= logging.INFO for handler in self._logger.handlers)
+        others = (handler for handler in self._logger.handlers if not isinstance(handler, LogFile))
+        self._has_listeners = any(handler.level <= logging.INFO for handler in others)
         self._attachment.__enter__()
         return self
 
@@ -134,7 +145,7 @@ class LogFile(logging.Handler):
             facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": round(made.seconds, 4)}
             self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
             return
-        if self._stream.closed:
+        if self._stream is None:
             return
         now = time.time()
         status = "" if made.status is None else f', "status": {made.status}'
@@ -151,7 +162,7 @@ class LogFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
-        if self._stream.closed:
+        if self._stream is None:
             return
         self._lines.append(self.format(record))
         if record.levelno > logging.INFO:
@@ -161,20 +172,31 @@ class LogFile(logging.Handler):
 
     def flush(self) -> None:
         """Write what has gathered: a call of the system for each line would take longer than all else about it."""
-        if not self._lines or self._stream.closed:
+        if not self._lines or self._stream is None:
             return
         text = "\n".join([*self._lines, ""]).encode()
         self._lines.clear()
+        size = self._stream.tell()
         try:
             self._stream.write(text)
         except OSError as error:
+            with suppress(OSError):  # a device has no length
+                self._stream.truncate(size)  # half a line would spoil the first one of the next part of the run
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._close_stream()
+        print_line(f"{self._path} cannot be written: {error.strerror}. The run goes on without it.", sys.stderr)
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
             self._stream.close()
-            print(f"{self._path} cannot be written any more: {error.strerror}. The run goes on.", file=sys.stderr)
+            self._stream = None
 
     def close(self) -> None:
         """Write the rest and close the file."""
         self.flush()
-        self._stream.close()
+        self._close_stream()
         super().close()
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
 from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.regular_file import PrivateFile, UnfitFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from io import RawIOBase
 
     import pandas as pd
 
@@ -76,8 +76,26 @@ def name_of(source: Source) -> str:
 
 def sha256_of(path: Path) -> str:
     """Return the digest of a file. Raises OSError."""
-    with path.open("rb") as reader:
+    with open_regular(path) as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def is_copy_of(path: Path, sha256: str) -> bool:
+    """Whether a path is a file with that digest; not one that cannot be read, nor anything else than a file."""
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
+def require_unchanged(copy: Path, sha256: str) -> None:
+    """Raise InputError unless the copy of an input is still what the run read."""
+    if not is_copy_of(copy, sha256):
+        raise InputError(
+            f"The copy of the input {copy} is not what the run read.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(copy)),
+        )
 
 
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
@@ -88,8 +106,15 @@ def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
 def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
     """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
     copy = folder / "input.csv"
-    with _create(copy) as writer, _write_faults(copy):
-        frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    try:
+        with _create(copy) as writer, _write_faults(copy):
+            frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
+            remedy="Decode its texts with the encoding that they have.",
+            place=Place(file=name_of(frame)),
+        ) from error
     return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 
 
@@ -112,9 +137,8 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     Raises InputError if it cannot be read, or if it changed while it was read.
     """
     copy = folder / f"input{source.suffix.lower()}"
-    _refuse_endless(source)
     try:
-        with source.open("rb") as reader:
+        with open_regular(source) as reader:
             before = os.fstat(reader.fileno())
             sha256 = _copy(reader, copy)
             after = source.stat()
@@ -137,16 +161,6 @@ def copy_again(snapshot: Snapshot, target: Path) -> None:
         _copy(reader, target)
 
 
-def _refuse_endless(source: Path) -> None:
-    """Refuse what is no file with an end of its own: a device or a pipe would be copied, or waited for, for ever."""
-    if source.exists() and not source.is_file() and not source.is_dir():
-        raise InputError(
-            f"{source} is a device or a pipe, not a file.",
-            remedy="Name a file; CSV from another program is read from standard input, with - as its name.",
-            place=Place(file=str(source)),
-        )
-
-
 def _copy(reader: BinaryIO, target: Path) -> str:
     digest = hashlib.sha256()
     with _create(target) as writer:
@@ -157,10 +171,9 @@ def _copy(reader: BinaryIO, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _create(path: Path) -> RawIOBase:
+def _create(path: Path) -> PrivateFile:
     with _write_faults(path):
-        # Unbuffered: what cannot be written fails here, and not when the file is closed.
-        return open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+        return PrivateFile(path, "xb")
 
 
 @contextmanager
@@ -171,7 +184,8 @@ def _write_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ResultsError(
             f"The copy of the input {path} cannot be written: {error.strerror or error}.",
-            remedy="Free some space, or name another folder under results.folder in the configuration.",
+            remedy="Free some space there, or name another folder: results.folder in the configuration for a run, the "
+            "variable TMPDIR for a check.",
             place=Place(file=str(path)),
         ) from error
 
@@ -181,6 +195,9 @@ def _unreadable(source: Path, error: OSError) -> InputError:
         message, remedy = f"There is no file {source}.", "Check the name and the folder."
     elif isinstance(error, IsADirectoryError) or source.is_dir():
         message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
+    elif isinstance(error, UnfitFileError):
+        message = f"{source} is a device or a pipe, not a file."
+        remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
     elif isinstance(error, PermissionError):
         message = f"{source} may not be read."
         remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."

@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.exact_json import number_of
 from batch_updater.model import FieldChange, OutcomeKind, Unknown
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 """Rows and jumps that are named."""
+_EXACT = Context(prec=1000)
+"""Adds up a million numbers of any size that `number_of` lets through without losing a digit."""
+_WRITTEN_OUT = 30
+"""Digits before the point, or places behind it, of a number that is written out for people."""
 _Item = TypeVar("_Item", "Jump", "tuple[Decimal, Jump]")
 
 
@@ -44,7 +49,7 @@ class Jump(NamedTuple):
             return None
         if not self.new or (self.now < 0) != (self.new < 0):
             return Decimal("Infinity")
-        low, high = sorted((abs(self.now), abs(self.new)))
+        low, high = sorted((self.now.copy_abs(), self.new.copy_abs()))
         return high / low
 
 
@@ -60,7 +65,7 @@ class Total:
         """By how many per cent the sum changes; infinity if it was 0 and is no longer."""
         if not self.now:
             return Decimal("Infinity") if self.new else Decimal(0)
-        return abs(self.new - self.now) / abs(self.now) * 100
+        return _EXACT.subtract(self.new, self.now).copy_abs() / self.now.copy_abs() * 100
 
 
 @dataclass(slots=True)
@@ -81,6 +86,8 @@ class Stakes:
     """Field -> records in which it is emptied."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Field -> records of which nobody can tell whether it changes."""
+    no_numbers: Counter[str] = field(default_factory=Counter)
+    """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
     totals: dict[str, Total] = field(default_factory=dict)
     """Field that holds numbers -> its sums."""
     _jumps: dict[str, list[Jump]] = field(default_factory=dict)
@@ -124,19 +131,23 @@ class Stakes:
             elif new is None:
                 self.cleared[name] += 1
             if name in self.numbers:
-                self._add_number(row, name, _number(now), _number(new), is_emptied=new is None)
+                self._add_number(row, name, now, new)
         if row:
             self.records += 1
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
 
-    def _add_number(self, row: int, name: str, known: Decimal | None, new: Decimal | None, *, is_emptied: bool) -> None:
-        if known is None or new is None:
+    def _add_number(self, row: int, name: str, now: object, new: object) -> None:
+        before, after = _number(now), _number(new)
+        if before is None or after is None:
+            if not isinstance(now, Unknown):
+                self.no_numbers[name] += 1
             return
         total = self.totals.setdefault(name, Total())
-        total.now += known
-        total.new += new
-        jump = Jump(abs(new - known), row, name, known, new, is_emptied)
+        total.now = _EXACT.add(total.now, before)
+        total.new = _EXACT.add(total.new, after)
+        size = _EXACT.abs(_EXACT.subtract(after, before))
+        jump = Jump(size, row, name, before, after, is_emptied=new is None)
         _keep(self._jumps.setdefault(name, []), jump)
         if (factor := jump.factor) is not None:
             _keep(self._widest, (factor, jump))
@@ -157,13 +168,14 @@ def _keep(heap: list[_Item], item: _Item) -> None:
 
 def _number(value: object) -> Decimal | None:
     """Return a value as a number, an empty field as 0; None if it is none."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return Decimal(0)
-    try:
-        number = Decimal(str(value)) if not isinstance(value, (bool, Unknown)) else None
-    except InvalidOperation:
-        return None
-    return number if number is not None and number.is_finite() else None
+    is_empty = value is None or (isinstance(value, str) and not value.strip())
+    return Decimal(0) if is_empty else number_of(value)
+
+
+def written_out(number: Decimal) -> str:
+    """Return a number for people: all its digits, as long as anybody would read them."""
+    is_readable = abs(number.adjusted()) < _WRITTEN_OUT and len(number.as_tuple().digits) <= 2 * _WRITTEN_OUT
+    return f"{number:,f}" if is_readable else f"{number:.6g}"
 
 
 def stakes_in_words(stakes: Stakes) -> list[str]:
@@ -176,14 +188,26 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
         unknown = f", {stakes.unknown[name]:,} of them perhaps" if stakes.unknown[name] else ""
         lines.append(f"{name}: {_count(count, 'record')}{unknown}{cleared}.")
     for name, total in stakes.totals.items():
-        percent = total.change_percent
-        share = "" if percent.is_infinite() else f" ({'+' if total.new >= total.now else '-'}{percent:,.1f}%)"
-        lines.append(f"Total of {name} in these records: {total.now:,f} before, {total.new:,f} after{share}.")
+        sign = "+" if total.new >= total.now else "-"
+        share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
+        sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
+        lines.append(f"Total of {name} in these records: {sums}{share}.")
+    for name, count in stakes.no_numbers.items():
+        lines.append(
+            f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
+        )
     return [*lines, *(f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.largest_jumps())]
 
 
+def percent_of(total: Total) -> str:
+    """Return by how much a sum changes, with its sign of per cent; the sum must not have been 0."""
+    percent = total.change_percent
+    return f"{percent:,.1f}%" if percent.adjusted() < _WRITTEN_OUT else f"{percent:.6g}%"
+
+
 def _from_to(jump: Jump) -> str:
-    return f"emptied, {jump.now:,f} before" if jump.is_emptied else f"from {jump.now:,f} to {jump.new:,f}"
+    now, new = written_out(jump.now), written_out(jump.new)
+    return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}"
 
 
 def _count(count: int, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import signal
 import sys
 import textwrap
 import time
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Never, Self, TextIO
 from batch_updater.doctor.finding import exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.history import DamagedRun, with_takebacks
+from batch_updater.interrupts import Interrupted
 from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.printable import print_line, printable
 from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_NOTHING
 from batch_updater.wording import moment
@@ -79,7 +82,7 @@ def print_earlier(begun: Begun, stream: TextIO) -> None:
         began = moment(past.started_at)
         _print_wrapped(f"Resuming the run of {began}: {past.confirmed:,} of {rows(past.rows)} are done.", 0, stream)
         if begun.is_old:
-            print("It began more than a day ago: changes made since could be overwritten.", file=stream)
+            print_line("It began more than a day ago: changes made since could be overwritten.", stream)
     if past := earlier.finished:
         done, when = past.summary[OutcomeKind.UPDATED], moment(past.started_at)
         _print_wrapped(f"This was applied before ({when}): {done:,} of {rows(past.rows)} updated.", 0, stream)
@@ -89,12 +92,15 @@ def print_earlier(begun: Begun, stream: TextIO) -> None:
 
 def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     """Print a line; on a terminal broken between words, as deep as it begins."""
-    if stream.isatty():
-        width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
-        line = textwrap.fill(
-            line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-        )
-    print(line, file=stream)
+    line = printable(line)  # before its blanks are taken for places where it may be broken
+    if not stream.isatty():
+        print_line(line, stream)
+        return
+    width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
+    for part in textwrap.wrap(
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    ):
+        print_line(part, stream)
 
 
 def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
@@ -181,13 +187,15 @@ def confirmed(begun: Begun, compared: Finished | None, count: int) -> bool:
     question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
     if not count:
         question = "Nothing is to be updated just now. Write the workbook of the run all the same?"
-    print(f"\n{question} [y/N] ", end="", file=sys.stderr)
+    sys.stderr.write(f"\n{printable(question)} [y/N] ")
     sys.stderr.flush()
     try:
         return sys.stdin.readline().strip().casefold() in {"y", "yes"}
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return False
+    except Interrupted as signalled:
+        print_line("", sys.stderr)
+        if signalled.number != signal.SIGINT:
+            raise
+        return False  # Ctrl-C is an answer
 
 
 class Bar:
@@ -222,7 +230,7 @@ class Bar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.write(text, file=sys.stderr)
+        self._bar.write(printable(text), file=sys.stderr)
 
 
 class PlainLines:
@@ -252,28 +260,26 @@ class PlainLines:
             self._shown_at = now
             rate = self._done / (now - self._started_at)
             left = f", {duration((self._total - self._done) / rate)} left" if self._done >= _ROWS_TO_FORETELL else ""
-            print(
-                f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s{left}",
-                file=self._stream, flush=True,
-            )  # fmt: skip
+            self.say(f"{self._done:,} of {rows(self._total)}: {_in_words(self._counts)}; {rate:.1f} rows/s{left}")
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self._stream, flush=True)
+        print_line(text, self._stream)
+        self._stream.flush()
 
 
 def _in_words(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
-def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> None:
-    """Say what became of the rows, why the run ended early, where the workbook is and what to type next."""
+def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> None:
+    """Say what became of the rows, why the run ended early, where the workbook is and what to do or type next."""
     summary, facts = finished.summary, finished.facts
     if finished.folder is None:
-        print(f"Checked: {facts.input_path}" + (f', sheet "{facts.sheet}"' if facts.sheet else ""), file=stream)
-    print(summary.verdict, file=stream)
+        print_line(f"Checked: {facts.input_path}" + (f', sheet "{facts.sheet}"' if facts.sheet else ""), stream)
+    print_line(summary.verdict, stream)
     if finished.stop:
-        print(file=stream)
+        print_line("", stream)
         _print_wrapped(f"Stopped: {finished.stop.message} {finished.stop.advice}", 9, stream)
     _print_counts(summary, stream)
     if finished.folder is None:
@@ -282,17 +288,21 @@ def print_end(finished: Finished, next_command: str | None, stream: TextIO) -> N
         _print_problems(finished, stream)
         _print_trouble(finished, stream)
     elif summary.causes:
-        print("\nCommonest causes:", file=stream)
+        print_line("", stream)
+        print_line("Commonest causes:", stream)
         for line in _cause_lines(summary.causes):
             _print_wrapped(f"  {line}", 6, stream)
     if finished.fault:
-        print(f"\n{finished.fault}", file=stream)
+        print_line("", stream)
+        print_line(finished.fault, stream)
     if finished.results:
         if finished.asked_results not in {None, finished.results}:
-            print(f"\n{finished.asked_results} is open in another program or not ours: it stays as it is.", file=stream)
-        print(f"\nResults: {finished.results}", file=stream)
-    if next_command:
-        print(f"Next:    {next_command}", file=stream)
+            print_line("", stream)
+            print_line(f"{finished.asked_results} is open in another program or not ours: it stays as it is.", stream)
+        print_line("", stream)
+        print_line(f"Results: {finished.results}", stream)
+    for number, line in enumerate(next_step):
+        print_line(f"{'' if number else 'Next:':<{_LABEL_WIDTH}}{line}", stream)
 
 
 def print_stakes(finished: Finished, stream: TextIO) -> None:
@@ -308,7 +318,8 @@ def print_stakes(finished: Finished, stream: TextIO) -> None:
         lines.append("This is not all: some records could not be read.")
     elif finished.stop and finished.stop.reason is StopReason.LIMIT:
         lines.append(finished.stop.message)
-    print("\nWhat changes:", file=stream)
+    print_line("", stream)
+    print_line("What changes:", stream)
     for line in lines:
         _print_wrapped(f"  {line}", 4, stream)
 
@@ -317,7 +328,7 @@ def print_notes(notes: Iterable[str], stream: TextIO) -> None:
     """Print notes, with a blank line above."""
     for number, note in enumerate(notes):
         if not number:
-            print(file=stream)
+            print_line("", stream)
         _print_wrapped(f"Note: {note}", 6, stream)
 
 
@@ -333,24 +344,24 @@ def _print_problems(finished: Finished, stream: TextIO) -> None:
     problems = (problem for row in finished.rows_in_doubt() for problem in row.outcome.problems)
     shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
     if shown:
-        print(file=stream)
+        print_line("", stream)
     for problem in shown[:_PROBLEMS_SHOWN]:
         cell = finished.table.columns.address_of(problem)
         where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
         _print_wrapped(f"{where}: {problem.reason} {problem.remedy}".strip(), 2, stream)
     if len(shown) > _PROBLEMS_SHOWN:
-        print("... and more: the workbook names every one.", file=stream)
+        print_line("... and more: the workbook names every one.", stream)
 
 
 def _print_counts(summary: Summary, stream: TextIO) -> None:
     if not summary.rows:
         return
     width = len(f"{summary.rows:,}")
-    print(file=stream)
+    print_line("", stream)
     for kind in OutcomeKind:
         if count := summary[kind]:
-            print(f"  {count:>{width},}  {kind.value}", file=stream)
-    print(f"  {summary.rows:>{width},}  rows", file=stream)
+            print_line(f"  {count:>{width},}  {kind.value}", stream)
+    print_line(f"  {summary.rows:>{width},}  rows", stream)
 
 
 def result_object(finished: Finished) -> str:
@@ -385,14 +396,14 @@ def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
     there_are = False
     for past, takeback in with_takebacks(runs):
         there_are = True
-        print(past.folder.name, file=stream)
+        print_line(past.folder.name, stream)
         if isinstance(past, DamagedRun):
-            print(f"    its journal {past.what}", file=stream)
+            print_line(f"    its journal {past.what}", stream)
             continue
         for line in _past_lines(past, takeback):
             _print_wrapped(f"    {line}", 4, stream)
     if not there_are:
-        print("There are no runs yet.", file=stream)
+        print_line("There are no runs yet.", stream)
 
 
 def _past_lines(past: PastRun, takeback: PastRun | None) -> Iterator[str]:
@@ -427,7 +438,7 @@ def _run_object(past: PastRun | DamagedRun, takeback: PastRun | None) -> dict[st
         "run": str(past.folder),
         "input": past.input,
         "sheet": identity.sheet,
-        "endpoint": past.facts["endpoint"],
+        "endpoint": identity.endpoint,
         "base_url": identity.base_url,
         "started_at": past.started_at.isoformat(),
         "ended_at": past.ended_at.isoformat() if past.ended_at else None,
@@ -455,12 +466,11 @@ def print_finding(finding: Finding, stream: TextIO) -> None:
     indent = " " * (_STATUS_WIDTH + _CHECK_WIDTH)
     head = f"{finding.status.value:{_STATUS_WIDTH}}{finding.check:{_CHECK_WIDTH}}"
     width = max(60, shutil.get_terminal_size().columns - 1)
-    lines = [*finding.message.split("\n"), *([f"-> {finding.remedy}"] if finding.remedy else [])]
-    for line in lines:
+    for line in (finding.message, *finding.more, *([f"-> {finding.remedy}"] if finding.remedy else [])):
         # A path or an address stays in one piece, to be copied.
-        wrapped = textwrap.wrap(line, width - len(indent), break_long_words=False, break_on_hyphens=False)
+        wrapped = textwrap.wrap(printable(line), width - len(indent), break_long_words=False, break_on_hyphens=False)
         for part in wrapped:
-            print(f"{head}{part}", file=stream)
+            print_line(f"{head}{part}", stream)
             head = indent
     stream.flush()  # the next check may take its time
 
@@ -475,7 +485,8 @@ def print_diagnosis(findings: Sequence[Finding], stream: TextIO) -> None:
     else:
         verdict = "everything is ready."
     told = ", ".join(f"{counts[status]} {status}" for status in ("ok", "warning", "wrong", "skipped") if counts[status])
-    print(f"\n{told}: {verdict}", file=stream)
+    print_line("", stream)
+    print_line(f"{told}: {verdict}", stream)
 
 
 def findings_object(findings: Sequence[Finding]) -> str:
@@ -484,7 +495,7 @@ def findings_object(findings: Sequence[Finding]) -> str:
         {
             "check": finding.check,
             "status": finding.status.value,
-            "message": finding.message,
+            "message": finding.whole_message,
             "remedy": finding.remedy or None,
         }
         for finding in findings

@@ -19,8 +19,7 @@ from batch_updater.endpoint.expected import ExpectedValue
 from batch_updater.endpoint.reported import alike, reported_in, value_of
 from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
-from batch_updater.history import JOURNAL
-from batch_updater.journal import DamagedJournalError, journal_reader
+from batch_updater.journal import DamagedJournalError
 from batch_updater.loader.cells import converter
 from batch_updater.loader.expected import as_undo
 from batch_updater.loader.refusal import Refusal
@@ -104,15 +103,12 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
 def _takeback(past: PastRun, endpoint: Endpoint) -> Takeback:
     table = table_of_run(past, endpoint)
     try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_whole()
+        with past.journal() as journal:
             names = _Names(AllowedValues.of(endpoint, journal.allowed()))
             changed = _Changed(endpoint, names)
             for job, outcome in _settled(table, journal):
                 changed.add(job, outcome, table)
             allowed = journal.allowed()
-    except DamagedJournalError as error:
-        raise past.damaged(str(error)) from error
     finally:
         table.close()
     rows, not_possible = _SettingBack(endpoint, names).of(changed)

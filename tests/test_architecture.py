@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "batch_updater"
 STAGES = ("loader", "sender", "reporter")
 ABOVE_THE_STAGES = ("pipeline", "journal", "cli", "library", "terminal", "demo", "snapshot", "interrupts", "run_log",
                     "lock", "history", "housekeeping", "reckoning", "doctor", "init", "guards", "nightly",
-                    "undo")  # fmt: skip
+                    "undo", "caller")  # fmt: skip
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:
@@ -44,7 +44,20 @@ def test_a_stage_imports_no_other_stage_and_nothing_above_it(stage: str) -> None
 def test_the_words_import_no_stage() -> None:
     """What the stages share is below all of them."""
     above = {f"batch_updater.{name}" for name in (*STAGES, *ABOVE_THE_STAGES, "sandbox")}
-    words = [PACKAGE / f"{name}.py" for name in ("model", "errors", "summary", "spelling", "config", "files")]
+    words = [
+        PACKAGE / f"{name}.py"
+        for name in (
+            "model",
+            "errors",
+            "summary",
+            "spelling",
+            "config",
+            "files",
+            "printable",
+            "regular_file",
+            "daemon_thread",
+        )
+    ]
     for module in [*words, *modules(PACKAGE / "endpoint")]:
         taken = {name for name in imports(module) if any(name == no or name.startswith(f"{no}.") for no in above)}
         assert not taken, f"{module.relative_to(PACKAGE)} imports {sorted(taken)}"
@@ -60,6 +73,18 @@ def test_only_the_pipeline_knows_all_three_stages() -> None:
 
 def imports_of_stage(module: Path, stage: str) -> bool:
     return any(name.startswith(f"batch_updater.{stage}.") for name in imports(module))
+
+
+def test_whatever_is_printed_goes_through_one_function() -> None:
+    """Nothing else may put text on a terminal: a file's name could move its cursor."""
+    for module in modules():
+        if "sandbox" not in module.relative_to(PACKAGE).parts:
+            called = {
+                node.func.id
+                for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            }
+            assert not {"print", "print_exc"} & called, module.relative_to(PACKAGE)
 
 
 def test_the_sandbox_shares_nothing_with_the_client() -> None:

@@ -70,7 +70,7 @@ def test_all_faults_of_the_configuration_are_told_and_the_rest_is_skipped(tmp_pa
     found = examined(tmp_path, f"api: {{base_url: ftp://x, token: {SECRET}}}\nsendng: {{}}\n")
     configuration = found.pop("configuration")
     assert configuration.status is Status.WRONG
-    assert configuration.message.count("\n") == 2
+    assert configuration.whole_message.count("\n") == 2
     assert configuration.remedy
     assert {finding.status for finding in found.values()} == {Status.SKIPPED}
 

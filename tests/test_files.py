@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
+import struct
+import zipfile
 from typing import TYPE_CHECKING
 
 import openpyxl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batch_updater.errors import ResultsError
-from batch_updater.files import check_replaceable, private_folder, write_whole, write_workbook
+from batch_updater.files import check_replaceable, is_untouched_of_ours, private_folder, write_whole, write_workbook
 from tests.reporter.made import updated, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -76,7 +83,70 @@ def test_only_an_untouched_workbook_of_ours_may_be_replaced(tmp_path: Path) -> N
         check_replaceable(path)
 
 
-@pytest.mark.parametrize("name", ["r.csv", "nowhere/r.xlsx", "r"])
+def packed(flags: int = 0, method: int = zipfile.ZIP_DEFLATED, *, breaks: bytes = b"", text: bytes = b"<a/>") -> bytes:
+    """Return a workbook's archive with odd flags, an odd compression, or with bytes of its parts overwritten."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("docProps/custom.xml", "docProps/core.xml"):
+            archive.writestr(name, text)
+    content = bytearray(made.getvalue())
+    # Flags and compression of each part in the list at the end (APPNOTE.TXT 4.3.12), and in its own header (4.3.7).
+    for signature, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        start = content.find(signature)
+        while start >= 0:
+            struct.pack_into("<HH", content, start + at, flags, method)
+            start = content.find(signature, start + 4)
+    if breaks:
+        start = content.find(b"docProps/custom.xml") + len("docProps/custom.xml")
+        content[start : start + len(breaks)] = breaks
+    return bytes(content)
+
+
+NOT_OURS = {
+    "no archive": b"notes", "empty": b"", "encrypted by Excel": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" * 100,
+    "another archive": packed(), "encrypted archive": packed(flags=1), "unknown compression": packed(method=99),
+    "lzma": packed(method=zipfile.ZIP_LZMA), "damaged data": packed(breaks=b"\xff" * 4),
+    "wrong checksum": packed(breaks=b"\xb3\x49\xd4"),
+    "unknown encoding": packed(text=b'<?xml version="1.0" encoding="x"?><a/>'),
+    "no XML": packed(text=b"\x00"), "cut off": packed()[:-30], "strong encryption": packed(flags=0x41),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NOT_OURS.values(), ids=NOT_OURS)
+def test_what_cannot_be_read_is_not_ours(tmp_path: Path, content: bytes) -> None:
+    """A damaged, encrypted or foreign file is never replaced, and never a fault of the program."""
+    path = tmp_path / "r.xlsx"
+    path.write_bytes(content)
+    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+        check_replaceable(path)
+    assert write_workbook(path, new).name == "r (2).xlsx"
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_not_ours(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe is not waited for."""
+    make(tmp_path / "r.xlsx")
+    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+        check_replaceable(tmp_path / "r.xlsx")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_change_of_a_workbook_of_ours_is_a_fault(tmp_path: Path, data: st.DataObject) -> None:
+    """Wherever bytes of it are changed or missing: it is taken for ours or not."""
+    path = tmp_path / "r.xlsx"
+    if not path.exists():
+        write(path, [updated(2, 1, "Pre")])
+        path.rename(tmp_path / "whole.xlsx")
+    content = bytearray((tmp_path / "whole.xlsx").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[-data.draw(st.integers(1, len(content)))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2]))])
+    assert is_untouched_of_ours(path) in {True, False}
+
+
+@pytest.mark.parametrize("name", ["r.csv", "nowhere/r.xlsx", "r", f"{'r' * 300}.xlsx"])
 def test_a_place_that_cannot_hold_a_workbook_is_refused(tmp_path: Path, name: str) -> None:
     """Another ending or a folder that is not there is said before anything is sent."""
     with pytest.raises(ResultsError) as caught:

@@ -1,37 +1,78 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, replace
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_updater.caller import Caller
+from batch_updater.config import ApiSettings, InputSettings
+from batch_updater.endpoint.openapi import Description
+from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import InputError, UsageError
-from batch_updater.history import DamagedRun, Earlier, Identity, PastRun, earlier_run, find_run, past_runs, read_run
+from batch_updater.history import (
+    Candidate,
+    DamagedRun,
+    Earlier,
+    Facts,
+    Identity,
+    PastRun,
+    earlier_run,
+    find_run,
+    past_runs,
+    read_run,
+)
 from batch_updater.journal import Journal, Part
-from batch_updater.model import Outcome, OutcomeKind
+from batch_updater.model import Job, Outcome, OutcomeKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from batch_updater.caller import CallerDigest
+
 SAME = Identity("abc", None, {"itemId": "A: Id"}, {}, {"decimal": "."}, "def", "https://a.example")
+SALT = "5a" * 16
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DONE = Outcome(2, OutcomeKind.UPDATED)
 FAILED = Outcome(3, OutcomeKind.FAILED)
 
 
+def caller(values: Mapping[str, str] = MappingProxyType({}), **api: object) -> Caller:
+    """Return the caller of a configuration, with what its references give; without any for no reference."""
+    return Caller(ApiSettings.model_validate(api), lambda reference, _: values[reference.location])
+
+
+NOBODY = caller()
+
+
 def made(
-    parent: Path, name: str, *outcomes: Outcome, identity: Identity = SAME, after_s: float = 0, ended: bool = True
+    parent: Path,
+    name: str,
+    *outcomes: Outcome,
+    identity: Identity = SAME,
+    digest: CallerDigest | None = None,
+    after_s: float = 0,
+    ended: bool = True,
 ) -> Path:
     """Make the folder of a run of three rows, one of them with problems."""
     folder = parent / name
     folder.mkdir()
-    facts = {"identity": asdict(identity), "input": "items.csv", "input_path": "/items.csv", "rows": 3, "invalid": 1,
-             "settings": []}  # fmt: skip
+    facts = Facts(
+        identity=identity, caller=digest or NOBODY.digest(SALT, None), input="items.csv", input_path="/items.csv",
+        input_file="input.csv", stem="items", description=Description("items", "items.yaml", None, "{}"),
+        reading=InputSettings(), settings=(), rows=3, invalid=1, reads_first=False, is_takeback=False, takes_back=None,
+        invocation=None, inbox=None,
+    )  # fmt: skip
     started_at = STARTED + timedelta(seconds=after_s)
-    with Journal.create(folder / "journal.sqlite", facts, started_at) as journal:
+    with Journal.create(folder / "journal.sqlite", facts.as_json(), started_at) as journal:
         for outcome in outcomes:
+            sent = Request("PUT", f"/items/{outcome.row}", "", b"{}", "application/json")
+            asyncio.run(journal.will_send([Prepared(Job(outcome.row, f"id={outcome.row}", {}), sent)]))
             asyncio.run(journal.settle(outcome))
         if ended:
             journal.end_part(Part(started_at, started_at, 5, 1, 2.5, None, None, None, "results.xlsx"))
@@ -71,8 +112,10 @@ def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
     assert (found.resumed, found.finished, found.note) == (None, read_run(new), None)
 
 
-def _earlier(parent: Path, identity: Identity = SAME, *, restart: bool = False) -> Earlier:
-    return earlier_run(parent, identity, "/items.csv", "items", restart=restart)
+def _earlier(
+    parent: Path, identity: Identity = SAME, by: Caller = NOBODY, *, stem: str = "items", restart: bool = False
+) -> Earlier:
+    return earlier_run(parent, Candidate(identity, by), "/items.csv", stem, restart=restart)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +142,22 @@ def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
     made(tmp_path, "20260102-030405-items", DONE, DONE._replace(row=3))
     assert _earlier(tmp_path, replace(SAME, content="x")).note is None
     made(tmp_path, "20260102-030406-other", FAILED, identity=replace(SAME, content="y"), after_s=1)
-    assert earlier_run(tmp_path, SAME, "/another.csv", "another", restart=False).note is None
+    assert earlier_run(tmp_path, Candidate(SAME, NOBODY), "/another.csv", "another", restart=False).note is None
 
 
 def test_a_journal_that_the_system_withholds_is_not_called_damaged(tmp_path: Path) -> None:
     """Whoever may not read it is told so, and whom to ask."""
-    folder = tmp_path / "20260102-030405-items"
-    folder.mkdir()
-    (folder / "journal.sqlite").symlink_to("journal.sqlite")  # a loop: root may read whatever can be read
-    with pytest.raises(InputError, match="its journal cannot be read: Too many levels") as raised:
-        find_run(tmp_path, folder.name)
+    folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
+    folder.chmod(0)
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65_534)  # root may read whatever can be read
+    try:
+        with pytest.raises(InputError, match="its journal cannot be read: Permission denied") as raised:
+            find_run(tmp_path, folder.name)
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
     assert raised.value.remedy == "Ask for it as the user that ran it."
 
 
@@ -121,23 +170,28 @@ def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
         _earlier(tmp_path)
     assert "--restart" in raised.value.remedy
     assert _earlier(tmp_path, restart=True).resumed is None
-    assert earlier_run(tmp_path, SAME, None, "other", restart=False).resumed is None
+    assert _earlier(tmp_path, stem="other").resumed is None
     (folder / "input.csv").write_text("other rows", encoding="utf-8")  # the copy tells that it was another content
     assert _earlier(tmp_path).resumed is None
     with pytest.raises(InputError, match="is damaged"):
         find_run(tmp_path, folder.name)
 
 
-def test_a_journal_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
-    """Killed before its first commit, a run has sent nothing."""
-    (tmp_path / "20260102-030405-items").mkdir()
-    (tmp_path / "20260102-030405-items" / "journal.sqlite").touch()
+def test_a_run_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
+    """Killed before its journal had its name, a run has sent nothing."""
+    folder = tmp_path / "20260102-030405-items"
+    folder.mkdir()
+    for name in ("input.csv", "journal.sqlite-new"):
+        (folder / name).touch()
+    (folder / "journal.sqlite-commits").write_bytes(bytes(8))
     assert list(past_runs(tmp_path)) == []
     (tmp_path / "items.csv").write_text("Id", encoding="ascii")
     with pytest.raises(UsageError, match="is a file, not the folder of a run"):
         find_run(tmp_path, str(tmp_path / "items.csv"))
-    with pytest.raises(UsageError, match="There is no run"):
-        find_run(tmp_path, "20260102-030405-items")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("20260102-030405-items", "x" * 300, "loop", "loop/x"):
+        with pytest.raises(UsageError, match="There is no run"):
+            find_run(tmp_path, name)
 
 
 def test_a_run_is_found_by_name_and_by_path(tmp_path: Path) -> None:

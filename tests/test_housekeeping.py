@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from batch_updater.config import ResultsSettings
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.model import MARK_PROPERTY
 from batch_updater.reporter.book import Book
+from tests.test_files import NOT_OURS
 from tests.test_history import DONE, FAILED, STARTED, made
 
 if TYPE_CHECKING:
@@ -131,6 +133,32 @@ def test_a_folder_with_something_of_a_person_stays_whole(
         clean(tmp_path, days_later=1000)
     assert sorted(folder.iterdir()) == before
     assert [record.event for record in caplog.records] == ["old run not removed"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", [WORKBOOK, "undo.xlsx"])
+@pytest.mark.parametrize("content", NOT_OURS.values(), ids=NOT_OURS)
+def test_a_workbook_that_cannot_be_read_keeps_its_folder_alone(tmp_path: Path, name: str, content: bytes) -> None:
+    """It may be somebody's work that was damaged; the other old runs go."""
+    folder, other = finished(tmp_path), finished(tmp_path, f"{NAME}-2")
+    (folder / name).write_bytes(content)
+    clean(tmp_path, days_later=1000)
+    assert (folder / name).read_bytes() == content
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-commits"])
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    """Nor does it keep the other old runs; a name that is no text does neither."""
+    folder, other = finished(tmp_path), finished(tmp_path, f"{NAME}-2")
+    (folder / f"journal.sqlite{suffix}").unlink(missing_ok=True)
+    os.mkfifo(folder / f"journal.sqlite{suffix}")
+    (other / "n\udcff-results-20260102-030405.xlsx").mkdir()
+    (tmp_path / "20260102-030405-\udcff").mkdir()
+    third = finished(tmp_path, f"{NAME}-3")
+    clean(tmp_path, days_later=1000)
+    assert folder.exists()
+    assert other.exists()
+    assert not third.exists()
 
 
 def test_a_folder_of_results_that_cannot_be_read_ends_no_run(tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
 import batch_updater
-from batch_updater.errors import BatchUpdaterError
+from batch_updater.errors import BatchUpdaterError, ConfigError, InputError
 from batch_updater.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
@@ -88,3 +91,49 @@ def test_a_wrong_frame_is_refused(tmp_path: Path) -> None:
         batch_updater.check(pd.DataFrame({"OpportunityId": [1], "StageName": ["x"]}))
     with pytest.raises(BatchUpdaterError, match="There is no file"):
         batch_updater.check(tmp_path / "nowhere.csv")
+
+
+def test_runs_in_threads_know_nothing_of_each_other(tmp_path: Path) -> None:
+    """Two runs at once: each has the log of its own rows, and the garbage collector is left as it was."""
+    before = gc.get_threshold(), gc.get_freeze_count()
+
+    def rows(name: str, count: int) -> tuple[batch_updater.Run, list[int]]:
+        (tmp_path / name).mkdir()
+        frame = pd.DataFrame({"Id": range(1, count + 1), "Type": "Pre", "OpportunityName": name})
+        result = batch_updater.run(frame, configuration(tmp_path / name, sandbox.url) | {"sending": {"rate_per_s": 50}})
+        assert result.folder
+        lines = (result.folder / "run.log").read_text(encoding="utf-8").splitlines()
+        return result, sorted(json.loads(line)["row"] for line in lines if '"attempt"' in line)
+
+    with Sandbox() as sandbox, ThreadPoolExecutor(2) as pool:
+        for result, logged in pool.map(rows, ("a", "b"), (40, 60)):
+            assert result.exit_code == 0
+            assert logged == list(range(2, result.outcomes["updated"] + 2))
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
+    """If the run's folder was changed or has gone, `frame` says so: outcomes stand beside the rows that they are of."""
+    with Sandbox() as sandbox:
+        result = batch_updater.run(FRAME[:2], configuration(tmp_path, sandbox.url))
+    assert result.folder
+    (result.folder / "journal.sqlite").write_bytes(b"no journal")
+    with pytest.raises(InputError, match="journal"):
+        result.frame()
+    (result.folder / "input.csv").write_text("OpportunityId,opportunityType,StageName\n1,Pre,x\n", encoding="utf-8")
+    with pytest.raises(InputError, match="is not what the run read"):
+        result.frame()
+    shutil.rmtree(result.folder)
+    with pytest.raises(InputError, match="is not what the run read"):
+        result.frame()
+
+
+def test_what_cannot_be_run_is_refused_by_name(tmp_path: Path) -> None:
+    """A configuration without an address, text that is none, and what is neither a path nor a DataFrame."""
+    with pytest.raises(ConfigError, match="which API"):
+        batch_updater.run(FRAME, {"results": {"folder": str(tmp_path / "runs")}})
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(InputError, match=r"'\\ud800'"):
+        batch_updater.check(FRAME.assign(OpportunityID="\ud800"))
+    with pytest.raises(TypeError, match="not bytes"):
+        batch_updater.check(b"a.csv")  # type: ignore[arg-type]  # that is the point

@@ -50,6 +50,34 @@ def test_the_name_of_a_dead_process_is_not_told(tmp_path: Path) -> None:
             pytest.fail("two hold it")
 
 
+@pytest.mark.parametrize(
+    "signature",
+    [b"", b"[]", b"{}", b'{"process": "x", "file": 1, "since": "y"}', b"\xff", b"[" * 100_000,
+     b'{"process": -1, "file": "f", "since": "2026-01-02T03:04:05Z"}',
+     b'{"process": 1, "file": "f", "since": "2026-01-02T03:04:05"}',
+     b'{"process": 99999999999999999999, "file": "f", "since": "2026-01-02T03:04:05Z"}', None],
+)  # fmt: skip
+def test_a_signature_that_is_none_says_nothing(tmp_path: Path, signature: bytes | None) -> None:
+    """Whatever others have put there, the lock is held and the second is told so; a pipe is not waited for."""
+    with locked(tmp_path, "https://a.example", "one.csv"):
+        (signed,) = tmp_path.glob(".lock-*.json")
+        signed.unlink()
+        if signature is None:
+            os.mkfifo(signed)
+        else:
+            signed.write_bytes(signature)
+        with pytest.raises(LockedError, match="has not said which"), locked(tmp_path, "https://a.example", "two.csv"):
+            pytest.fail("two hold it")
+
+
+def test_a_file_whose_name_is_no_text_is_told_as_far_as_it_is(tmp_path: Path) -> None:
+    """On POSIX a name is bytes."""
+    with locked(tmp_path, "https://a.example", "/f\udcff.csv"):
+        with pytest.raises(LockedError) as raised, locked(tmp_path, "https://a.example", "mine.csv"):
+            pytest.fail("two hold it")
+        assert r"/f\udcff.csv" in raised.value.message
+
+
 def test_a_folder_that_cannot_hold_a_lock_is_said(tmp_path: Path) -> None:
     """It is a fault of the set-up, not another run."""
     (tmp_path / "file").write_text("no folder", encoding="utf-8")

@@ -75,8 +75,7 @@ def test_a_secret_in_any_form_is_removed_and_the_text_around_it_stays(
 def test_what_a_cut_has_left_of_a_secret_is_removed(secret: str, mark: str, data: st.DataObject) -> None:
     """A text may end in the middle of it, or begin there."""
     left = data.draw(st.integers(6, len(secret) - 1))
-    if not mark.startswith(" "):
-        assert secret[:left] not in knowing(secret).text(f"You sent Bearer {secret[:left]}{mark}")
+    assert secret[:left] not in knowing(secret).text(f"You sent Bearer {secret[:left]}{mark}")
     assert secret[-left:] not in knowing(secret).text(f"{secret[-left:]} is what you sent")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
+
+import pytest
 
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
@@ -91,3 +93,27 @@ def test_five_jumps_are_kept_of_many() -> None:
     """The largest five stay, however many there are."""
     found = stakes(*(money(0, str(size)) for size in (3, 9, 1, 8, 2, 7, 6, 5, 4)))
     assert [jump.size for jump in found.largest_jumps()] == [9, 8, 7, 6, 5]
+
+
+@pytest.mark.parametrize("odd", ["1e999999999", "1e-999999999", "NaN", "7" * 100_000, "many", True, [1], {"a": 1}])
+def test_what_cannot_be_compared_is_said_and_not_added_up(odd: object) -> None:
+    """A value that is no number, or one beyond all bounds, leaves the totals as they are, and is told as left out."""
+    found = stakes(money(odd, "5"), money(1, "2"), money(odd, "6"))
+    assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal(1), Decimal(2))
+    assert [jump.row for jump in found.largest_jumps()] == [3]
+    left_out = "amount: in 2 records it is no number that can be compared, and is not in the total."
+    assert left_out in stakes_in_words(found)
+    assert not any("no number" in line for line in stakes_in_words(stakes(money(1, "2"))))
+
+
+def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
+    """The largest and the smallest numbers that count are added up to the last digit, and said in a few characters."""
+    largest, smallest = "1e400", "1e-400"
+    found = stakes(money(Decimal(largest), "0.01"), money(Decimal(smallest), largest), money(smallest, "-" + largest))
+    assert found.totals["amount"].now == Context(prec=900).create_decimal(f"1{'0' * 400}.{'0' * 399}2")
+    assert found.totals["amount"].new == Decimal("0.01")
+    assert max(map(len, stakes_in_words(found))) < 120
+    assert "Total of amount in these records: 1.00000e+400 before, 0.01 after (-100.0%)." in stakes_in_words(found)
+    assert "-" not in stakes_in_words(stakes(money("-0.00", "0")))[-1]
+    huge = stakes_in_words(stakes(money(1, largest)))
+    assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge

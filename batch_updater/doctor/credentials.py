@@ -23,7 +23,7 @@ from batch_updater.sender.auth import (
     TokenUnavailable,
     fetch_secret,
 )
-from batch_updater.sender.client import Connector, proxy_for, tls_context
+from batch_updater.sender.client import proxy_for, tls_context
 from batch_updater.sender.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, r
         """Hold nothing back: there is one request."""
 
     secure = oauth.token_url.startswith("https:")
-    connector = Connector(1, tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
+    connector = aiohttp.TCPConnector(ssl=tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         client = OAuthClient(
             oauth, secret, session, permit=at_once, pause=at_once, under_way=UnderWay(LIMIT_S), attempts=1,

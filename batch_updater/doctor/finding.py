@@ -32,11 +32,18 @@ class Finding:
     message: str
     remedy: str = ""
     """What to do about it; empty where nothing is to be done."""
+    more: tuple[str, ...] = ()
+    """Further lines of the message."""
+
+    @property
+    def whole_message(self) -> str:
+        """The message with its further lines."""
+        return "\n".join((self.message, *self.more))
 
 
 def wrong(check: str, error: BatchUpdaterError) -> Finding:
     """Return what the program itself would say when it ends with this error."""
-    return Finding(check, Status.WRONG, error.message, error.remedy)
+    return Finding(check, Status.WRONG, error.lines[0], error.remedy, error.lines[1:])
 
 
 def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:

@@ -38,8 +38,9 @@ def folder_findings(config: Config) -> Iterator[Finding]:
 
 
 def _metrics(path: Path) -> Finding:
-    if path.is_dir():
-        return Finding("metrics", Status.WRONG, f"{path} is a folder.", "Name a file in it under nightly.metrics.")
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        return Finding("metrics", Status.WRONG, f"{path} is {what}.", "Name a file under nightly.metrics.")
     found = _folder_of_somebody("metrics", path.parent, "nightly.metrics")
     if found.status is Status.OK and path.suffix != ".prom":
         remedy = "Let its name end in .prom: node_exporter reads no others."

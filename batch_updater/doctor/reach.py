@@ -8,22 +8,22 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
+from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.sender.client import proxy_for, tls_context
+from batch_updater.sender.wire import sockets_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from aiohttp import ClientRequest
     from aiohttp.connector import Connection
@@ -31,12 +31,9 @@ if TYPE_CHECKING:
 
     from batch_updater.config import ApiSettings
 
-_T = TypeVar("_T")
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
 """For each step."""
-_ROUNDS_TO_CLOSE = 5
-"""Rounds of the event loop after which a connection that was aborted has closed its socket."""
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
 _WRITTEN_IN = 2026
@@ -88,7 +85,8 @@ def route_to(api: ApiSettings, address: str) -> _Route:
 def dns_finding(route: _Route) -> Finding:
     """Look a host up, `LIMIT_S` at most."""
     try:
-        found = _within_limit(lambda: {str(at[4][0]) for at in socket.getaddrinfo(route.host, route.port)})
+        looked_up = in_daemon_thread(lambda: {str(at[4][0]) for at in socket.getaddrinfo(route.host, route.port)})
+        found = looked_up.result(LIMIT_S)
     except (OSError, UnicodeError) as error:
         why = _why(error) if isinstance(error, OSError) else "that is no name that can be looked up"
         remedy = f"Check {_key(route)}, and this machine's network and name servers."
@@ -96,21 +94,6 @@ def dns_finding(route: _Route) -> Finding:
     if found == {route.host}:
         return Finding("DNS", Status.OK, f"{route.host} is an address: there is no name to look up.")
     return Finding("DNS", Status.OK, f"{route.host} is {_some(found)}.")
-
-
-def _within_limit(step: Callable[[], _T]) -> _T:
-    """Do something that knows no time limit, as the system's resolver does. Raises TimeoutError and what it raises."""
-    done: Future[_T] = Future()
-
-    def do() -> None:
-        try:
-            done.set_result(step())
-        except (OSError, UnicodeError) as error:
-            done.set_exception(error)
-
-    # A thread of this kind does not keep the program from ending.
-    threading.Thread(target=do, daemon=True).start()
-    return done.result(LIMIT_S)
 
 
 def _why(error: OSError) -> str:
@@ -129,7 +112,8 @@ def _key(route: _Route) -> str:
 def _connection_finding(route: _Route) -> Finding:
     try:
         # A name may have several addresses, each of which is given the time.
-        _within_limit(lambda: socket.create_connection((route.host, route.port), timeout=LIMIT_S).close())
+        connected = in_daemon_thread(lambda: socket.create_connection((route.host, route.port), LIMIT_S).close())
+        connected.result(LIMIT_S)
     except OSError as error:
         remedy = f"Check {_key(route)}, and whether a firewall lets this machine through."
         return Finding("connection", Status.WRONG, f"{route} does not take connections: {_why(error)}.", remedy)
@@ -188,8 +172,7 @@ class _Observed(aiohttp.TCPConnector):
         """Let go of the socket now; a secure connection would first wait for a goodbye, beyond the loop's end."""
         if self._transport:
             self._transport.abort()
-        for _ in range(_ROUNDS_TO_CLOSE):
-            await asyncio.sleep(0)
+        await sockets_closed()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
         """Give a connection. Raises what aiohttp raises."""

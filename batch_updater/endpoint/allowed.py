@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 _NAMES_IN_A_REMEDY = 12
+_CHARACTERS_OF_A_NAME = 100
+"""Of one that is listed in a remedy, which is kept for every row."""
 
 
 def _folded(name: str) -> str:
@@ -124,7 +126,8 @@ class AllowedValues:
     def _problem(self, described: Field, row: int, name: str, known: _Known) -> Problem:
         valid = [value.name for value in known.list.values]
         close = nearest(name, valid)
-        shown = ", ".join(valid[:_NAMES_IN_A_REMEDY]) + (" ..." if len(valid) > _NAMES_IN_A_REMEDY else "")
+        shown = ", ".join(_short(one) for one in valid[:_NAMES_IN_A_REMEDY])
+        shown += " ..." if len(valid) > _NAMES_IN_A_REMEDY else ""
         article = "an" if described.title[:1].lower() in "aeiou" else "a"
         return Problem(
             row=row,
@@ -134,6 +137,10 @@ class AllowedValues:
             reason=f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts.",
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _CHARACTERS_OF_A_NAME else f"{name[:_CHARACTERS_OF_A_NAME]} ..."
 
 
 def _values(allowed: AllowedNames, answer: Mapping[object, object]) -> tuple[AllowedValue, ...]:

@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
-from batch_updater.endpoint.exact_json import from_json
+from batch_updater.endpoint.exact_json import from_json, number_of, to_json
+from batch_updater.endpoint.objection import objection
 from batch_updater.endpoint.request import written
 from batch_updater.model import FieldChange, Unknown
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from batch_updater.model import Job, Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+
+_MOST_MARKS = 100
+"""Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
 
 
 class Difference(NamedTuple):
@@ -33,17 +37,80 @@ class Difference(NamedTuple):
     """As it was reported; '' if it is empty."""
 
 
-def described_record(endpoint: Endpoint, answer: object) -> Mapping[str, object] | None:
-    """Return the answer if it is the record that the description promises, else None.
+class Doubt(NamedTuple):
+    """Why an answer does not confirm an update."""
 
-    It is if it is an object with at least one of the described properties: `{}` or `{"message": "ok"}` confirms
-    nothing.
+    cause: str
+    """What is said of such answers together, to follow `200 OK`."""
+    words: str
+    """What is said of this one, to follow `The API answered 200 OK`."""
+    said: str = ""
+    """The part of the answer that says why; '' where all of it is to be looked at."""
+
+
+NO_RECORD = Doubt(" without the record", ", but not with the record")
+
+
+class Confirmation(NamedTuple):
+    """What an answer says of the record that it is about."""
+
+    record: Mapping[str, object] | None = None
+    """The record, or another one where differences say so; None if the answer holds none."""
+    differences: tuple[Difference, ...] = ()
+    doubt: Doubt | None = None
+    """None: nothing speaks against it."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether it is known what the update came to: it was done, or something else was."""
+        return self.doubt is None or bool(self.differences)
+
+
+def confirmation(endpoint: Endpoint, job: Job, status: int, answer: object, allowed: AllowedValues) -> Confirmation:
+    """Judge the whole answer to an update, with a status of the kind 2xx.
+
+    It confirms the update if it holds everything that the description says is reported of the fields that select the
+    record and of those that were asked for, all of it equal, and says nowhere that it failed. Where the description
+    promises no record, it is enough that the answer says nothing else.
     """
-    return _with_any(endpoint.record_properties, answer)
+    promised = endpoint.promised(status)
+    said = objection(answer, endpoint.known_properties)
+    doubt = None if said is None else Doubt(" that says it failed", ", but says that it failed", said)
+    record = _with_any(endpoint.record_properties, answer)
+    if record is None:
+        return Confirmation(None, (), doubt or (None if promised is None else NO_RECORD))
+    found = differences(endpoint, job, record, allowed)
+    lacking, is_certain = _lacking(endpoint, job, record, promised or frozenset())
+    if not is_certain:
+        # Whose values these are is not known, unless another field says that they are another record's.
+        found = tuple(one for one in found if endpoint.field(one.field).selects_record)
+    if lacking and doubt is None:
+        *first, last = lacking
+        names = f"{', '.join(first)} and {last}" if first else last
+        doubt = Doubt(" with less than the record", f", but the record lacks {names}")
+    return Confirmation(record, found, doubt)
+
+
+def _lacking(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], promised: frozenset[str]
+) -> tuple[list[str], bool]:
+    """Return which properties that are promised the record lacks; and whether those that say whose it is are there."""
+    lacking, is_certain = [], True
+    for field in endpoint.reported_fields:
+        if field.name not in job.values:
+            continue
+        name = field.reported_as if field.reported_as in promised else field.reported_id_as
+        if name in promised and (name not in record or (field.selects_record and _is_blank(record[name]))):
+            lacking.append(name)
+            is_certain = is_certain and not field.selects_record
+    return lacking, is_certain
 
 
 def _with_any(described: frozenset[str], answer: object) -> Mapping[str, object] | None:
-    """Return the answer if it is an object with one of the described properties, or with any if none is described."""
+    """Return the answer if it is an object with one of the described properties, or with any if none is described.
+
+    `{}` or `{"message": "ok"}` is no record.
+    """
     if not isinstance(answer, Mapping):
         return None
     return answer if (not described and answer) or not described.isdisjoint(answer) else None
@@ -54,8 +121,9 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Return the fields in which the record differs from what the job asked for, those that name the record first.
 
-    A field that the record does not have is not compared. A name is compared by its id, and only where the list that
-    maps it is known: otherwise the API's acceptance is enough.
+    A field that the record does not have is not compared, nor one that selects the record and is blank. A name is
+    compared by its id, and only where the list that maps it is known: otherwise the API's acceptance is enough, unless
+    there is no id.
     """
     found = []
     values = job.values
@@ -65,7 +133,7 @@ def differences(
         asked = values[field.name]
         if field.reported_as is not None and field.reported_as in record:
             got = record[field.reported_as]
-            if not same(field, asked, got):
+            if not same(field, asked, got) and not (field.selects_record and _is_blank(got)):
                 found.append(Difference(field.name, _shown(field, asked), _plain(got)))
         elif field.reported_id_as is not None and field.reported_id_as in record:
             found.extend(_different_id(field, job, record[field.reported_id_as], allowed))
@@ -75,11 +143,10 @@ def differences(
 def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, object] | None:
     """Return the job's record out of the answer to a reading: alone, or the one of an array that is the target.
 
-    None if there is no such record, or more than one.
+    None if there is no such record, or more than one, or if it comes with the word that something failed.
     """
     described = endpoint.read.properties if endpoint.read else frozenset()
     listed = answer if isinstance(answer, list) else [answer]
-    records = [record for one in listed if (record := _with_any(described, one)) is not None]
     keys = [
         field
         for field in endpoint.reported_fields
@@ -87,10 +154,13 @@ def record_of(endpoint: Endpoint, job: Job, answer: object) -> Mapping[str, obje
     ]
     found = [
         record
-        for record in records
-        if all(same(field, job.values.get(field.name), record.get(field.reported_as or "")) for field in keys)
+        for one in listed
+        if (record := _with_any(described, one)) is not None
+        and all(same(field, job.values.get(field.name), record.get(field.reported_as or "")) for field in keys)
     ]
-    return found[0] if len(found) == 1 else None
+    if len(found) != 1 or objection(found[0], endpoint.known_properties) is not None:
+        return None
+    return found[0]
 
 
 def changes(
@@ -143,6 +213,8 @@ def _different_id(field: Field, job: Job, got: object, allowed: AllowedValues) -
     asked = job.values[field.name]
     if asked is None:
         return () if _is_blank(got) else (Difference(field.name, "", f"id {_plain(got)}"),)
+    if _is_blank(got) and not _is_blank(asked):
+        return (Difference(field.name, _shown(field, asked), ""),)
     expected = allowed.id_of(field, job)
     if expected is None or _plain(got) == str(expected):
         return ()
@@ -155,10 +227,12 @@ def same(field: Field, asked: Value, got: object) -> bool:
         return True  # as nearly always
     if asked is None or _is_blank(got):
         return _is_blank(got) and (asked is None or (isinstance(asked, str) and not asked.strip()))
+    if isinstance(got, (list, dict)):
+        return False
     if isinstance(asked, bool):
         return _plain(got).casefold() == written(field, asked)
     if field.kind in (Kind.INTEGER, Kind.DECIMAL):
-        return _number(got) == Decimal(str(asked))
+        return number_of(got) == Decimal(str(asked))
     if isinstance(asked, date):
         day = _DAY.fullmatch(_plain(got).strip())
         return (day is not None and day[1] == asked.isoformat()) or _plain(got).strip() == written(field, asked)
@@ -169,21 +243,26 @@ def _is_blank(got: object) -> bool:
     return got is None or (isinstance(got, str) and not got.strip())
 
 
-def _number(got: object) -> Decimal | None:
-    if isinstance(got, bool) or not isinstance(got, (int, str, Decimal)):
-        return None
-    try:
-        number = Decimal(got)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None  # the text "sNaN" is a number that may not even be compared
-
-
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return (text if _has_endless_marks(text) else unicodedata.normalize("NFC", text)).strip()
+
+
+def _has_endless_marks(text: str) -> bool:
+    """Whether marks follow one another that no script knows; sorting them takes the square of their number."""
+    if text.isascii() or len(text) <= _MOST_MARKS:
+        return False
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            return True
+    return False
 
 
 def _plain(got: object) -> str:
+    if isinstance(got, (list, dict)):
+        return to_json(got)
     if got is None:
         return ""
     return str(got).lower() if isinstance(got, bool) else str(got)

@@ -128,12 +128,13 @@ class Endpoint:
     """Path, query, body, in the order of the description."""
     idempotent: bool
     """Whether a request that may have been applied may be repeated (RFC 9110, section 9.2.2)."""
-    record_statuses: Mapping[int, bool]
-    """2xx statuses that the description lists -> whether their answer holds the record."""
-    default_expects_record: bool
+    record_statuses: Mapping[int, frozenset[str] | None]
+    """2xx statuses that the description lists -> the properties that the record in their answer always has; None: no
+    record comes back."""
+    default_record: frozenset[str] | None
     """The same for the 2xx statuses that it does not list."""
     record_properties: frozenset[str]
-    """Names of the properties of the record that a 2xx answer holds; empty if none is described."""
+    """Names of the properties of the record that a 2xx answer may hold; empty if none is described."""
     error_message_keys: tuple[str, ...]
     """Properties of an error answer that hold its message, the best first."""
     quota_message: str | None
@@ -164,6 +165,13 @@ class Endpoint:
             field for field in self.fields if field.reported_as is not None or field.reported_id_as is not None
         )
 
-    def expects_record(self, status: int) -> bool:
-        """Whether a 2xx answer of that status must hold the record for the row to count as confirmed."""
-        return self.record_statuses.get(status, self.default_expects_record)
+    @cached_property
+    def known_properties(self) -> frozenset[str]:
+        """Names of all properties that an answer may hold and that belong to the record."""
+        names = {field.wire_name for field in self.body_fields}
+        names.update(name for field in self.fields for name in (field.reported_as, field.reported_id_as) if name)
+        return self.record_properties | names | (self.read.properties if self.read else frozenset())
+
+    def promised(self, status: int) -> frozenset[str] | None:
+        """Return the properties that the record in a 2xx answer of that status always has; None if it holds none."""
+        return self.record_statuses.get(status, self.default_record)

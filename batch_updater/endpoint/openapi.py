@@ -12,6 +12,8 @@ What OpenAPI cannot say stands in extensions of the document:
   null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
   (false: the parameter does not say which record), `x-allowed-names` ({list, name, id, depends-on}: the list in an
   error answer that holds the valid names);
+- on a 2xx answer of the update: `x-always-reported` (the properties that it holds in any case, where it leaves some of
+  those that it describes out; an update is confirmed only by what is always reported, and by nothing that differs);
 - on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
 
 Nothing is taken from `servers`: the configuration says where the API is.
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location, ReadOperation
 from batch_updater.errors import EndpointError, Place
+from batch_updater.regular_file import read_regular_text
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -96,9 +99,7 @@ def _unknown_built_in(name: str) -> NoReturn:
 def _text_of(path: Path) -> str:
     place = Place(file=str(path))
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise EndpointError(f"{path} is too large for an OpenAPI document.", remedy="Name another.", place=place)
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path, _LARGEST_BYTES)
     except UnicodeDecodeError as error:
         raise _not_valid(str(path), "", "not text in UTF-8") from error
     except OSError as error:
@@ -170,6 +171,8 @@ class _Document:
     def __init__(self, path: str, root: Node) -> None:
         self._path = path
         self._root = root
+        self._told: set[str] = set()
+        """Properties of which an extension says that the answer reports them, whatever its schema lists."""
 
     def endpoint(self, operation_id: str | None, name: str | None) -> Endpoint:
         """Read one operation; `name` is what the configuration calls it, None for the operation's id."""
@@ -184,6 +187,7 @@ class _Document:
         parameters = self._parameters(path, item, operation)
         fields, content_type = self._body(operation, answers)
         fields = (*(self._parameter(found, answers) for found in parameters), *fields)
+        answers = answers.with_told(frozenset(self._told))
         self._require_distinct(fields, operation.at)
         info = _mapping(self._root.get("info"))
         fields = tuple(sorted(fields, key=lambda field: list(Location).index(field.location)))
@@ -197,7 +201,7 @@ class _Document:
             fields=fields,
             idempotent=method == "put" or operation.node.get("x-idempotent") is True,
             record_statuses=answers.record_statuses,
-            default_expects_record=answers.default_expects_record,
+            default_record=answers.default_record,
             record_properties=answers.properties,
             error_message_keys=_texts(operation.node.get("x-error-message")),
             quota_message=answers.quota_message,
@@ -349,6 +353,7 @@ class _Document:
         name = str(node.get("x-field-name") or wire_name)
         kind, nullable = self._kind(schema)
         enum, null_in_enum = self._enum(schema, kind)
+        self._told.update(filter(None, (_text(node.get("x-reported-as")), _text(node.get("x-reported-id-as")))))
         return Field(
             name=name,
             wire_name=wire_name,
@@ -419,7 +424,7 @@ class _Document:
         )
 
     def _answers(self, operation: _Found) -> _Answers:
-        statuses: dict[str, bool] = {}
+        statuses: dict[str, frozenset[str] | None] = {}
         properties: dict[str, None] = {}
         quota_message = None
         for status, node in _mapping(operation.node.get("responses")).items():
@@ -427,22 +432,38 @@ class _Document:
             quota_message = quota_message or _text(answer.node.get("x-quota-exceeded"))
             if re.fullmatch(r"2\d\d|2XX|default", str(status), re.IGNORECASE):
                 record = self._record(answer)
-                statuses[str(status).upper()] = record is not None
+                statuses[str(status).upper()] = self._always_reported(answer, record)
                 properties.update(dict.fromkeys(record or ()))
-        # `default` means errors to most authors: it speaks of a success only where nothing else does.
-        wild = statuses.get("2XX", any(described for key, described in statuses.items() if key != "DEFAULT"))
-        if not any(key.startswith("2") for key in statuses):
-            wild = statuses.get("DEFAULT", False)
-        exact = {int(key): described for key, described in statuses.items() if key.isdigit()}
-        return _Answers(exact, wild, frozenset(properties), frozenset(properties), quota_message)
+        exact = {int(key): promised for key, promised in statuses.items() if key.isdigit()}
+        reported = frozenset(properties)
+        return _Answers(exact, _of_other_statuses(statuses), reported, reported, quota_message)
+
+    def _always_reported(self, answer: _Found, record: list[str] | None) -> frozenset[str] | None:
+        """Return the properties that the record in an answer always has; None if it holds no record."""
+        if "x-always-reported" not in answer.node:
+            return None if record is None else frozenset(record)
+        names = frozenset(_texts(answer.node["x-always-reported"]))
+        if not names or not names <= set(record or names):
+            self._refuse(f"{answer.at}/x-always-reported", "is no list of properties of the answer", "Correct it.")
+        return names
 
     def _record(self, answer: _Found) -> list[str] | None:
         """Return the properties of the record that an answer holds; None if it holds none that is described."""
         schema = self._answer_schema(answer)
         if schema is None:
             return None
-        properties = _mapping(schema.node.get("properties"))
-        return list(properties) if properties or schema.node.get("type") == "object" else None
+        properties = self._properties(schema)
+        is_object = schema.node.get("type") == "object" or any(keyword in schema.node for keyword in _UNSUPPORTED)
+        return properties if properties or is_object else None
+
+    def _properties(self, schema: _Found, *outer: str) -> list[str]:
+        """Return the properties that every object of a schema may have; `outer`: the schemas that it is a part of."""
+        names = dict.fromkeys(_mapping(schema.node.get("properties")))
+        for number, node in enumerate(_list(schema.node.get("allOf"))):
+            part = self._resolved(node, f"{schema.at}/allOf/{number}")
+            if part.at not in outer:
+                names.update(dict.fromkeys(self._properties(part, schema.at, *outer)))
+        return list(names)
 
     def _answer_schema(self, answer: _Found) -> _Found | None:
         _, media = self._json_content(answer)
@@ -458,7 +479,7 @@ class _Document:
             schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", str(status), re.IGNORECASE) else None
             if schema and "items" in schema.node:
                 schema = self._resolved(schema.node["items"], f"{schema.at}/items")
-            properties |= set(_mapping(schema.node.get("properties"))) if schema else set()
+            properties |= set(self._properties(schema)) if schema else set()
         return frozenset(properties)
 
     def _require_distinct(self, fields: tuple[Field, ...], at: str) -> None:
@@ -476,13 +497,20 @@ class _Document:
 class _Answers:
     """What the responses of an operation say."""
 
-    record_statuses: Mapping[int, bool]
-    default_expects_record: bool
+    record_statuses: Mapping[int, frozenset[str] | None]
+    default_record: frozenset[str] | None
     properties: frozenset[str]
     """Of the record that they hold; empty if none is described."""
     reported: frozenset[str]
     """The same with those that a reading gives."""
     quota_message: str | None
+
+    def with_told(self, told: frozenset[str]) -> _Answers:
+        """Return the same, with what only extensions say is reported."""
+        more = told - self.reported
+        statuses = {key: None if names is None else names | more for key, names in self.record_statuses.items()}
+        default = None if self.default_record is None else self.default_record | more
+        return replace(self, record_statuses=statuses, default_record=default)
 
 
 @dataclass(frozen=True)
@@ -494,6 +522,17 @@ class _Reading:
     operation: _Found
     properties: frozenset[str]
     """Of the record that it gives; empty if none is described."""
+
+
+def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
+    """Return what a 2xx answer promises whose status is not listed: what all that are listed and hold a record do."""
+    # `default` means errors to most authors: it speaks of a success only where nothing else does.
+    if not any(key.startswith("2") for key in statuses):
+        return statuses.get("DEFAULT")
+    if "2XX" in statuses:
+        return statuses["2XX"]
+    records = [promised for key, promised in statuses.items() if key != "DEFAULT" and promised is not None]
+    return frozenset.intersection(*records) if records else None
 
 
 def _reported_as(node: Node, wire_name: str, answers: _Answers) -> str | None:

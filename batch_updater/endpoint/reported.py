@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Field, Kind
-from batch_updater.endpoint.exact_json import to_json
+from batch_updater.endpoint.exact_json import number_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from batch_updater.model import Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
-_LARGEST_EXPONENT = 400
-"""Of a number that is written out in digits; an exponent of nine digits would fill the memory."""
 
 
 def reported_in(field: Field, record: Mapping[str, object]) -> object:
@@ -78,10 +76,7 @@ def _date(field: Field, text: str) -> date:
 
 
 def _number(got: object) -> Decimal:
-    try:
-        number = Decimal(got) if isinstance(got, (int, str, Decimal)) and not isinstance(got, bool) else None
-    except InvalidOperation:
-        number = None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
+    number = number_of(got)
+    if number is None:
         raise ValueError("it is not a number that can be written out")
     return number

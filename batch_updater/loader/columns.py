@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_FAULTS_NAMED = 100
+"""Of a header row; one with more is none."""
 _ADD_LINES = "Correct the header, or add to the configuration those of these lines that are true:"
 _CLOSE = 0.8
 """Similarity from which on an unknown header may be a field's name mistyped."""
@@ -236,15 +238,16 @@ def _mapping_line(header: str, name: str | None) -> str:
     return f"    {json.dumps(header, ensure_ascii=False)}: {name or 'null'}{comment}"
 
 
-def _error(row: HeaderRow, faults: Sequence[_Fault]) -> InputError:
+def _error(row: HeaderRow, all_faults: Sequence[_Fault]) -> InputError:
+    faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
     if len(sentences) == 1:
-        message = f"The header row of {row.file} does not fit: {sentences[0]}"
+        message = [f"The header row of {row.file} does not fit: {sentences[0]}"]
     else:
-        message = "\n  ".join((f"The header row of {row.file} has {len(sentences)} faults:", *sentences))
+        message = [f"The header row of {row.file} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
+        if more := len(all_faults) - len(faults):
+            message.append(f"  and {more:,} more.")
     lines = [line for fault in faults for line in fault.lines]
-    remedy = "Correct the header row."
-    if lines:
-        remedy = "\n".join((_ADD_LINES, "input:", "  columns:", *lines))
+    remedy = [_ADD_LINES, "input:", "  columns:", *lines] if lines else ["Correct the header row."]
     cell = next((fault.cell for fault in faults if fault.cell), None)
     return InputError(message, remedy=remedy, place=Place(row.file, row.sheet, cell))

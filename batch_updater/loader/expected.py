@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batch_updater.config import InputSettings
 from batch_updater.endpoint.expected import COLUMNS, MARKS, SHEET, Expected, ExpectedValue, value_in_cells
 from batch_updater.errors import InputError, Place
-from batch_updater.loader.sheets.choice import is_blank_row
+from batch_updater.loader.sheets.book import is_blank_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from batch_updater.errors import InputError, Place
 from batch_updater.loader.columns import HeaderRow
 from batch_updater.loader.refusal import shown
-from batch_updater.loader.sheets.choice import Sheet, is_blank_row
+from batch_updater.loader.sheets.book import is_blank_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.loader.sheets.book import SheetRow
+    from batch_updater.loader.sheets.choice import Sheet
     from batch_updater.model import Cell
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500

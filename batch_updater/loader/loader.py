@@ -15,7 +15,8 @@ from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.readings import RowReader, Width
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
-from batch_updater.loader.sheets.choice import Sheet, choose_sheet, is_blank_row
+from batch_updater.loader.sheets.book import is_blank_row
+from batch_updater.loader.sheets.choice import Sheet, choose_sheet
 from batch_updater.loader.sheets.opening import open_source
 from batch_updater.model import TEMPLATE_SHEET, TO_FIX, Job, column_letters
 from batch_updater.spelling import nearest
@@ -254,10 +255,14 @@ class Table:
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
                 self._widest = len(cells)
             self._hidden_rows += sheet_row.hidden
-            for position in self._without_header:
-                if position < len(cells) and not is_blank_row((cells[position],)):
-                    self._nameless.add(position)
+            if self._without_header:
+                self._note_nameless(cells)
             yield self._reader.read(sheet_row.number, cells, carried, self._width)
+
+    def _note_nameless(self, cells: Sequence[Cell]) -> None:
+        width = len(cells)  # there may be as many columns without a header as a sheet has, of blank cells mostly
+        filled = [at for at in self._without_header if at < width and cells[at] is not None]
+        self._nameless.update(at for at in filled if not is_blank_row((cells[at],)))
 
     def _merged_cells(self) -> MergedCells | None:
         if not self._layout.merged:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from batch_updater.loader.sheets.book import Area
     from batch_updater.model import Cell
 
-_MOST_AT_ONCE = 16_384
-"""Areas that one row can be part of: one for each column, since areas do not lie over one another."""
-
 
 class MergedCells:
     """The merged areas that touch some columns, for rows in ascending order."""
@@ -40,7 +37,7 @@ class MergedCells:
         if not self._current:
             return cells
         self._current = [area for area in self._current if area.last_row >= row]
-        if len(self._current) > _MOST_AT_ONCE:
+        if len(self._current) > len(self._positions):  # each has a column of its own
             raise InputError(
                 f"{self._place.file} has merged cells that lie over one another.",
                 remedy="Open it in a spreadsheet program, unmerge all cells and save it again.",

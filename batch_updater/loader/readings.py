@@ -9,8 +9,7 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.numbers import refuse_grouped
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.loader.sheets.book import name_of_delimiter
-from batch_updater.loader.sheets.choice import is_blank_row
+from batch_updater.loader.sheets.book import is_blank_row, name_of_delimiter
 from batch_updater.model import NOT_EXACT_MARK, CellFault, Problem, Row
 
 if TYPE_CHECKING:

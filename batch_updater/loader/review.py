@@ -85,6 +85,8 @@ class Review:
     """Date field -> what its column shows about the order of day and month."""
     targets: TargetIndex
     """The targets that occur more than once."""
+    numbers: RowNumbers
+    """All data rows."""
     in_doubt: RowNumbers
     """The rows that have problems or a target that occurs more than once; all others are jobs as they are."""
 
@@ -113,6 +115,7 @@ class Reviewer:
         self._examples: dict[str, Problem] = {}
         self._evidence: dict[str, dict[DateOrder, Evidence]] = {}
         self._first_job: Job | None = None
+        self._numbers = RowNumbers()
         self._in_doubt = RowNumbers()
         self.notes = NoteCollector()
         """What people should know of cells that are sent as they are."""
@@ -144,6 +147,7 @@ class Reviewer:
             self._first_job,
             evidence,
             self._index,
+            self._numbers,
             self._in_doubt,
         )
 
@@ -156,6 +160,7 @@ class Reviewer:
 
     def _add(self, reading: Reading) -> None:
         row, values = reading.row, reading.values
+        self._numbers.add(row.number)
         if reading.notes:
             self.notes.add(row.number, reading.notes)
         target = self._targets.of(values)

@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_updater.files import sync_folder
+from batch_updater.files import fitting_name, sync_folder
 from batch_updater.nightly.inbox import stamp_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _NAMES_TRIED = 10_000
 _PRIVATE = 0o600
-_LONGEST_NAME_BYTES = 255
 _LONGEST_ENDING = 16
 """Characters: what is longer behind a dot is no kind of file."""
 _OF_GROUP = 0o060
@@ -99,7 +98,7 @@ def _free_name(folder: Path, name: str, *, has_note: bool = False) -> Path:
     if not dot or len(ending) > _LONGEST_ENDING:
         stem, dot, ending = name, "", ""
     for number in range(1, _NAMES_TRIED):
-        path = folder / (name if number == 1 else _fitting(stem, f"-{number}{dot}{ending}"))
+        path = folder / (name if number == 1 else fitting_name(stem, f"-{number}{dot}{ending}"))
         beside = _note_of(path) if has_note else None
         if not os.path.lexists(path) and not (beside and os.path.lexists(beside)):
             return path
@@ -107,14 +106,7 @@ def _free_name(folder: Path, name: str, *, has_note: bool = False) -> Path:
 
 
 def _note_of(target: Path) -> Path:
-    return target.with_name(_fitting(target.name, ".txt"))
-
-
-def _fitting(name: str, ending: str) -> str:
-    """Return both as one name, of which the first loses its end where a file system would refuse it."""
-    while name and len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
-        name = name[:-1]
-    return f"{name}{ending}"
+    return target.with_name(fitting_name(target.name, ".txt"))
 
 
 def _noted(target: Path, text: str, mode: int) -> Path:

@@ -20,6 +20,7 @@ from batch_updater.errors import (
     ResultsError,
 )  # fmt: skip
 from batch_updater.history import DamagedRun, applied_before, past_runs, taken_back_by
+from batch_updater.interrupts import Interrupted
 from batch_updater.model import StopReason
 from batch_updater.nightly import settling
 from batch_updater.nightly.filing import put_away
@@ -100,13 +101,20 @@ class Job:
         self._earlier = self._memory.memory
         inbox = required_inbox(self._config)
         try:
-            found = look(inbox, self._config.nightly.patterns, look_s)
+            with self._interrupts.ending_at_once():
+                found = look(inbox, self._config.nightly.patterns, look_s)
+                files = self._unfinished_first(found.finished)
         except OSError as error:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
-        trouble = self._run_all(self._unfinished_first(found.finished))
+        except Interrupted:
+            return self._night(inbox, settling.INTERRUPTED)
+        trouble = self._run_all(files)
         self._add(*map(settling.not_finished, found.skipped))
+        return self._night(inbox, trouble)
+
+    def _night(self, inbox: Path, trouble: Trouble | None) -> Night:
         return Night(inbox, tuple(self.results), trouble, self._started_at, time.monotonic() - self._clock)
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
@@ -148,9 +156,7 @@ class Job:
 
     def _one(self, file: Waiting) -> Ran:
         if self._interrupts.count:
-            return settling.stopped(
-                file, Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on."), Tonight()
-            )
+            return settling.stopped(file, settling.INTERRUPTED, Tonight())
         if stamp_of(file.path) != file.stamp:
             return FileResult(file.path.name, Verdict.LEFT, settling.CHANGED)
         tonight = Tonight()
@@ -163,7 +169,8 @@ class Job:
                 file, settling.disk_trouble(getattr(error, "strerror", None) or str(error)), tonight
             )
         except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
-            self._complain(f"{file.path.name}:\n{traceback.format_exc()}")
+            for line in (f"{file.path.name}:", *traceback.format_exc().split("\n")):
+                self._complain(f"    {line}" if line else "")
             return self._filed(file, settling.faulty(file, tonight))
 
     def _attempted(self, file: Waiting, made: Tonight) -> Settled | Stopped | Passed:
@@ -178,8 +185,15 @@ class Job:
     def _once(self, file: Waiting, made: Tonight) -> Settled | Stopped | Passed | None:
         """Run a file one time; None if it is worth another."""
         try:
-            with pipeline.begun(file.path, self._config) as begun:
+            with (
+                self._interrupts.ending_at_once(),
+                pipeline.begun(file.path, self._config, self._environment) as begun,
+            ):
                 return self._run_of(file, begun, made)
+        except Interrupted:
+            return settling.stopped(file, settling.INTERRUPTED, made)
+        except CredentialsError as error:
+            return settling.stopped(file, Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy), made)
         except LockedError as error:
             return settling.stopped(file, Trouble("locked", error.message, error.remedy, ExitCode.LOCKED), made)
         except (ConfigError, EndpointError) as error:
@@ -199,9 +213,8 @@ class Job:
         if not made.runs:
             made.confirmed_before = begun.earlier.resumed.confirmed if begun.earlier.resumed else 0
             made.remark = begun.earlier.note or ""
-        finished = self._executed(begun)
-        if isinstance(finished, Trouble):
-            return settling.stopped(file, finished, made)
+        options = pipeline.Options(inbox=str(self._config.nightly.inbox))
+        finished = pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
         made.runs.append(finished)
         if trouble := _trouble_of(finished):
             return self._ended_by(file, trouble, made)
@@ -260,19 +273,12 @@ class Job:
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
 
-    def _executed(self, begun: Begun) -> Finished | Trouble:
-        try:
-            options = pipeline.Options(inbox=str(self._config.nightly.inbox))
-            return pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
-        except CredentialsError as error:
-            return Trouble(StopReason.CREDENTIALS.value, error.message, error.remedy)
-
     def _not_run(self, file: Waiting, begun: Begun) -> Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
         resumed = begun.earlier.resumed
         if resumed and begun.to_send and begun.is_left_since(_OLD):
             return settling.left_for_long(file, resumed)
-        past = None if resumed else applied_before(self._config.results.folder, begun.identity)
+        past = None if resumed else applied_before(self._config.results.folder, begun.candidate)
         for ended in (begun.earlier.finished, past):  # the first may have confirmed no row
             if ended and self._was_only_to_be_moved(file, ended):
                 return settling.as_it_ended(file, ended)

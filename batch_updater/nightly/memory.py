@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from batch_updater.files import private_folder, write_whole
 from batch_updater.nightly.inbox import Stamp, stamp_of
+from batch_updater.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.nightly.inbox import Waiting
+
+_MOST_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _write(path: Path, text: str) -> None:
 def _read(path: Path) -> Memory:
     """Read the memory; one that is missing or damaged is empty: it is written whole, so that takes other hands."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(read_regular(path, _MOST_BYTES))
         return Memory(told["exit_code"], tuple(_held(one) for one in told["in_hand"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Memory()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
 from batch_updater.nightly.night import WORKED, Verdict
+from batch_updater.printable import printable
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from batch_updater.nightly.night import FileResult, Night
@@ -57,14 +58,19 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
     """Return the message of a night."""
     recovered = has_recovered(night, last_exit_code)
     lead = "The job works again. " if recovered else ""
-    body = "\n".join([f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)])
-    subject = f"batch-updater: {lead}{night.verdict}".rstrip(".")
-    return Message(_sendable(subject), _sendable(body), tuple(_attachments(night)), kind_of(night))
+    lines = [f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)]
+    return _message(night, f"{lead}{night.verdict}".rstrip("."), lines, tuple(_attachments(night)))
 
 
-def _sendable(text: str) -> str:
-    """Return a text that any service can encode: the name of a file may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def compose_verdict(night: Night) -> Message:
+    """Return the message of a night that says its verdict alone."""
+    return _message(night, night.verdict, (night.verdict, "See the log of the job."))
+
+
+def _message(night: Night, subject: str, lines: Iterable[str], attachments: tuple[Path, ...] = ()) -> Message:
+    """Make a message in which no name, cell or answer can begin a line of its own."""
+    body = "\n".join(map(printable, lines))
+    return Message(f"batch-updater: {printable(subject)}", body, attachments, kind_of(night))
 
 
 def kind_of(night: Night) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from batch_updater.errors import ExitCode
 from batch_updater.nightly.attempt import tried
 from batch_updater.nightly.night import Verdict
+from batch_updater.regular_file import read_regular_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 10.0
 _FOR_EVERYBODY = 0o644
+_MOST_BYTES = 1_000_000
 _LAST_SUCCESS = "batch_updater_last_success_timestamp_seconds"
 _INBOX = "inbox"
 _PLACES = (Verdict.DONE.value, Verdict.ATTENTION.value, _INBOX)
@@ -53,7 +55,7 @@ def _last_success(path: Path, night: Night) -> float:
     if night.exit_code == ExitCode.OK:
         return _ended_s(night)
     try:
-        families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+        families = list(text_string_to_metric_families(read_regular_text(path, _MOST_BYTES)))
     except (OSError, ValueError):
         return 0.0  # there is none, or it is none of ours
     return next((sample.value for one in families for sample in one.samples if sample.name == _LAST_SUCCESS), 0.0)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.errors import GuardError, InputError
+from batch_updater.errors import GuardError, InputError, as_lines
 from batch_updater.journal import CONFIRMED
 from batch_updater.model import StopReason
 from batch_updater.nightly.inbox import stamp_of
 from batch_updater.nightly.night import FileResult, Trouble, Verdict
+from batch_updater.printable import printable
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.wording import dated_moment
 
@@ -52,6 +53,9 @@ _REPAIR = (
     'Repair the rows on the sheet "To fix" of its workbook, which holds every row that is not done, and put that '
     "workbook into the inbox."
 )
+
+
+INTERRUPTED = Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +124,17 @@ def stopped(file: Waiting, trouble: Trouble, made: Tonight) -> Stopped:
     return Stopped(trouble, file_result(file, Verdict.LEFT, note, made))
 
 
-def for_person(file: Waiting, message: str, remedy: str, made: Tonight | None = None) -> Settled:
+def for_person(
+    file: Waiting, message: str | Sequence[str], remedy: str | Sequence[str], made: Tonight | None = None
+) -> Settled:
     """Return a file that goes to a person, with a note that says what is wrong and what to do."""
-    message = message.replace(str(file.path), file.path.name)  # it will have left the inbox
-    note = f"{file.path.name}: this file needs you.\n\n{message}\n\nWhat to do: {remedy}\n"
-    result = file_result(file, Verdict.ATTENTION, f"{message} {remedy}".strip(), made or Tonight())
-    return Settled(result, result.results, note)
+    name = file.path.name
+    lines = [line.replace(str(file.path), name) for line in as_lines(message)]  # it will have left the inbox
+    first, *more = as_lines(remedy) or ("",)
+    note = (f"{name}: this file needs you.", "", *lines, "", f"What to do: {first}", *more, "")
+    said = " ".join(line.strip() for line in (*lines, first, *more))
+    result = file_result(file, Verdict.ATTENTION, said.strip(), made or Tonight())
+    return Settled(result, result.results, "\n".join(map(printable, note)))
 
 
 def not_finished(file: Skipped) -> FileResult:
@@ -171,8 +180,8 @@ def refused(file: Waiting, error: BatchUpdaterError, made: Tonight) -> Settled:
     """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
     if stamp_of(file.path) != file.stamp:
         return replaced(file, made)
-    remedy = f"{error.remedy} Then put it into the inbox again." if isinstance(error, InputError) else error.remedy
-    settled = for_person(file, error.message, remedy, made)
+    again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
+    settled = for_person(file, error.lines, (*error.remedy_lines, *again), made)
     if isinstance(error, GuardError):  # to find it out, records may have been read
         result = replace(settled.result, requests=error.requests, retries=error.retries, throttled=error.throttled)
         return replace(settled, result=result)
@@ -235,7 +244,7 @@ def as_it_ended(file: Waiting, past: PastRun) -> Settled:
 
 def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
     """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = begun.identity.changed_since(past.identity) or "what the run had done was taken back"
+    changed = begun.candidate.changed_since(past) or "what the run had done was taken back"
     return for_person(
         file,
         f"Nothing more of it was sent: its run of {dated_moment(past.started_at)} ({PurePath(past.input).name}, run "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config import require_sendable
 from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError
+from batch_updater.interrupts import Interrupted
 from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
 from batch_updater.nightly.job import Job, required_inbox
 from batch_updater.nightly.memory import MemoryFile
-from batch_updater.nightly.message import Message, compose, has_recovered, is_due, kind_of
+from batch_updater.nightly.message import compose, compose_verdict, has_recovered, is_due
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
@@ -43,7 +44,8 @@ def run_night(
     teller = _Teller(config, environment, complain)
     job = Job(config, environment, teller.memory, interrupts, say, complain)
     with teller.tells_of_faults(job.results), locked_inbox(_required_inbox(config)):
-        teller.starts()
+        with suppress(Interrupted), interrupts.ending_at_once():
+            teller.starts()
         night = job.run()
         teller.tell(night)
         return night
@@ -98,8 +100,7 @@ class _Teller:
             message = compose(night, last)
         except Exception as error:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
             self._failed(f"The message could not be composed ({type(error).__name__}); the verdict alone was sent.")
-            body = f"{night.verdict}\nSee the log of the job."
-            message = Message(f"batch-updater: {night.verdict}", body, (), kind_of(night))
+            message = compose_verdict(night)
         redact = self._environment.redaction.text
         message = replace(message, subject=redact(message.subject), body=redact(message.body))
         for failure in notify(message, self._config.nightly.notify, self._environment):

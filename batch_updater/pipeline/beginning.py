@@ -7,13 +7,24 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater import snapshot as snapshots
+from batch_updater.caller import Caller
 from batch_updater.errors import JournalError, ResultsError, UsageError
 from batch_updater.files import private_folder
 from batch_updater.guards import exceeded, needs_changes, require_none_exceeded
-from batch_updater.history import JOURNAL, Earlier, Identity, earlier_run
+from batch_updater.history import (
+    JOURNAL,
+    Candidate,
+    Earlier,
+    Identity,
+    PastRun,
+    earlier_run,
+    read_run,
+    require_rows_of,
+)
 from batch_updater.journal import journal_reader
 from batch_updater.lock import locked
 from batch_updater.pipeline.plan import Opened, Plan, open_source
@@ -21,9 +32,9 @@ from batch_updater.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from batch_updater.config import Config
+    from batch_updater.config import Config, SecretReference
+    from batch_updater.environment import Environment
     from batch_updater.journal import EarlierRows
     from batch_updater.loader.loader import Table
     from batch_updater.model import AllowedList
@@ -48,7 +59,7 @@ class Begun:
 
     plan: Plan
     folder: Path
-    identity: Identity
+    candidate: Candidate
     earlier: Earlier
     overrides_guards: bool = False
 
@@ -86,6 +97,18 @@ class Begun:
         return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
 
     @property
+    def takes_back(self) -> str | None:
+        """The folder of the run that it takes back; None if the input is not from there, or the caller is another.
+
+        Raises CredentialsError.
+        """
+        path = self.plan.snapshot.source_path
+        if self.plan.table.expected is None or path is None:
+            return None
+        past = read_run(Path(path).parent)
+        return str(past.folder) if isinstance(past, PastRun) and self.candidate.is_same_api(past) else None
+
+    @property
     def is_old(self) -> bool:
         """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
         resumed = self.earlier.resumed
@@ -108,12 +131,19 @@ class Begun:
 
 
 @contextmanager
-def begun(source: Source, config: Config, *, restart: bool = False, override_guards: bool = False) -> Iterator[Begun]:
+def begun(
+    source: Source,
+    config: Config,
+    environment: Environment,
+    *,
+    restart: bool = False,
+    override_guards: bool = False,
+) -> Iterator[Begun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
 
     A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
-    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, and what `prepare`
-    raises.
+    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
+    header's value cannot be fetched, InputError if the journal of such a run is damaged, and what `prepare` raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
     with folder_faults(parent):
@@ -125,15 +155,18 @@ def begun(source: Source, config: Config, *, restart: bool = False, override_gua
         try:
             opened = open_source(source, config, folder)
             table = opened.table
-            identity = _identity(opened)
-            earlier = earlier_run(parent, identity, opened.snapshot.source_path, stem, restart=restart)
+            candidate = Candidate(_identity(opened), _caller(config, environment))
+            earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 opened = opened.in_folder_of(earlier.resumed)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
             plan = opened.judged()
+            if earlier.resumed:
+                require_rows_of(earlier.resumed, plan.review.numbers)
             if not override_guards:
                 require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
-            yield Begun(plan, earlier.resumed.folder if earlier.resumed else folder, identity, earlier, override_guards)
+            folder_of_run = earlier.resumed.folder if earlier.resumed else folder
+            yield Begun(plan, folder_of_run, candidate, earlier, override_guards)
         finally:
             if not (folder / JOURNAL).exists():
                 if table is not None:
@@ -144,13 +177,14 @@ def begun(source: Source, config: Config, *, restart: bool = False, override_gua
 @contextmanager
 def folder_faults(folder: Path) -> Iterator[None]:
     """Turn whatever fails in a folder of results into a ResultsError."""
+    remedy = "Free some space, or name another folder under results.folder in the configuration."
     try:
         yield
-    except (OSError, JournalError) as error:
-        raise ResultsError(
-            f"The folder of results {folder} cannot be written: {getattr(error, 'strerror', None) or error}.",
-            remedy="Free some space, or name another folder under results.folder in the configuration.",
-        ) from error
+    except JournalError as error:
+        raise ResultsError(str(error), remedy=remedy) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
 
 
 def _identity(opened: Opened) -> Identity:
@@ -170,4 +204,14 @@ def _identity(opened: Opened) -> Identity:
         description=hashlib.sha256(described).hexdigest(),
         base_url=opened.config.api.base_url,
         duplicates=settings.duplicates,
+        endpoint=opened.endpoint.name,
     )
+
+
+def _caller(config: Config, environment: Environment) -> Caller:
+    def reveal(reference: SecretReference, what: str) -> str:
+        from batch_updater.sender.auth import fetch_secret
+
+        return fetch_secret(reference, environment, what).reveal()
+
+    return Caller(config.api, reveal)

@@ -66,6 +66,8 @@ class Finished:
     """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
+    copy: Path | None = None
+    """The copy of a run's input in its folder, where others may change it."""
     fault: str | None = None
     """What could not be written at the end; None if everything was."""
     requests: int = 0
@@ -96,8 +98,13 @@ class Finished:
 
     @property
     def exit_code(self) -> ExitCode:
-        """A workbook that could not be written asks for another run, like a row that is not done."""
-        return self.summary.exit_code if self.fault is None else ExitCode.RUN_AGAIN
+        """A workbook that could not be written asks for another run, like a row that is not done.
+
+        A check has told its problems all the same: they come first.
+        """
+        code = self.summary.exit_code
+        has_told = self.folder is None and code is ExitCode.NEEDS_PERSON
+        return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
 
     @property
     def rate_per_s(self) -> float:

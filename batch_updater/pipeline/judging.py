@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import Place
+from batch_updater.errors import Place, ResultsError
 from batch_updater.files import check_replaceable
 from batch_updater.guards import exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.history import JOURNAL
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from batch_updater.model import ReportRow
     from batch_updater.pipeline.beginning import Begun, EarlierPart
     from batch_updater.pipeline.plan import Plan
+    from batch_updater.reporter.workbook import Written
     from batch_updater.summary import Summary
 
 
 def check(plan: Plan, results: Path | None) -> Finished:
     """Judge every row and write the workbook, if it is given a place; send nothing.
 
-    Raises ResultsError if the place is taken or cannot be written.
+    Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     table, review = plan.table, plan.review
@@ -48,10 +49,9 @@ def check(plan: Plan, results: Path | None) -> Finished:
     planned = review.rows - len(review.in_doubt)
     over = exceeded(plan.config.guards, table, review)
     facts = _facts_of_check(plan, started_at, over)
-    written = None
     if results is not None:
         check_replaceable(results)
-        written = write_results(results, facts, table.columns, plan.endpoint, in_doubt(), planned=planned)
+    written, fault = _written(results, facts, plan, in_doubt(), planned)
     summary = written.summary if written else counted(in_doubt(), table.columns, planned, of_check=True)
     require_sum(review, summary)
     return Finished(
@@ -60,9 +60,24 @@ def check(plan: Plan, results: Path | None) -> Finished:
         rows=functools.partial(planned_rows, table, review),
         rows_in_doubt=in_doubt,
         results=written.path if written else None,
+        asked_results=results,
+        fault=fault,
         summary=summary,
         elapsed_s=time.monotonic() - clock,
     )
+
+
+def _written(
+    results: Path | None, facts: RunFacts, plan: Plan, rows: Iterator[ReportRow], planned: int = 0
+) -> tuple[Written | None, str | None]:
+    """Write the workbook of a check, if it is given a place; returns it, or why it could not be written."""
+    if results is None:
+        return None, None
+    try:
+        return write_results(results, facts, plan.table.columns, plan.endpoint, rows, planned=planned), None
+    except (OSError, ResultsError) as error:
+        why = getattr(error, "strerror", None) or error
+        return None, f"The workbook {results} could not be written: {why}. Name another place with --results."
 
 
 def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]) -> RunFacts:
@@ -130,15 +145,15 @@ def compare(
         _facts_of_check(plan, started_at, over),
         requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
     )  # fmt: skip
-    written = None
-    if asked.results is not None:
-        written = write_results(asked.results, facts, table.columns, plan.endpoint, again()).path
+    written, fault = _written(asked.results, facts, plan, again())
     return Finished(
         table=table,
         facts=facts,
         rows=again,
         rows_in_doubt=again,
-        results=written,
+        results=written.path if written else None,
+        asked_results=asked.results,
+        fault=fault,
         summary=summary,
         elapsed_s=time.monotonic() - clock,
         requests=sent.requests,

@@ -8,12 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_updater import snapshot as snapshots
-from batch_updater.config import InputSettings
-from batch_updater.endpoint.openapi import Description, endpoint_of
-from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.endpoint.openapi import endpoint_of
+from batch_updater.errors import ResultsError
 from batch_updater.files import check_replaceable
-from batch_updater.history import JOURNAL
-from batch_updater.journal import DamagedJournalError, journal_reader
 from batch_updater.loader.loader import open_table
 from batch_updater.model import RunFacts, Setting
 from batch_updater.pipeline.finished import Finished
@@ -35,21 +32,14 @@ if TYPE_CHECKING:
 
 def endpoint_of_run(past: PastRun) -> Endpoint:
     """Return the endpoint of a past run as it was described then."""
-    return endpoint_of(Description(**past.facts["description"]))  # type: ignore[arg-type]  # written from a Description
+    return endpoint_of(past.facts.description)
 
 
 def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
-    facts = past.facts
-    copy = past.folder / str(facts["input_file"])
-    if not copy.exists() or snapshots.sha256_of(copy) != past.identity.content:
-        raise InputError(
-            f"The copy of the input {copy} is not what the run read.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(copy)),
-        )
-    settings = InputSettings.model_validate(facts["reading"])
-    return open_table(copy, endpoint, settings, name=past.input)
+    copy = past.folder / past.facts.input_file
+    snapshots.require_unchanged(copy, past.identity.content)
+    return open_table(copy, endpoint, past.facts.reading, name=past.input)
 
 
 def report(past: PastRun, results: Path | None) -> Finished:
@@ -58,23 +48,19 @@ def report(past: PastRun, results: Path | None) -> Finished:
     Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
     """
     clock = time.monotonic()
-    results = results or past.folder / workbook_name(str(past.facts["stem"]), datetime.now(UTC))
+    results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
     endpoint = endpoint_of_run(past)
     table = table_of_run(past, endpoint)
     review, stop = table.review(), past.stop
-    try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_whole()
-            told = _facts_of(past, table, journal)
-            attention = Attention(table.columns, endpoint)
-            rows = attention.noting(rows_in(journal, table, review, stop, endpoint))
-            try:
-                written = write_results(results, told, table.columns, endpoint, rows)
-            except OSError as error:
-                raise ResultsError(f"{results} cannot be written: {error.strerror or error}.") from error
-    except DamagedJournalError as error:
-        raise past.damaged(str(error)) from error
+    with past.journal(review.numbers) as journal:
+        told = _facts_of(past, table, journal)
+        attention = Attention(table.columns, endpoint)
+        rows = attention.noting(rows_in(journal, table, review, stop, endpoint))
+        try:
+            written = write_results(results, told, table.columns, endpoint, rows)
+        except OSError as error:
+            raise ResultsError(f"{results} cannot be written: {error.strerror or error}.") from error
     require_sum(review, written.summary)
     fault = page_written(Page(told, endpoint, written.summary, attention, written), past.folder, None)
     again = functools.partial(rows_of, past.folder, table, review, stop, endpoint)
@@ -99,13 +85,12 @@ def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
     elif finished_at is None:
         notes.append("The run was cut off: rows on their way count as unconfirmed; its time ends with the last answer.")
         finished_at = journal.last_heard_at() or past.parts[-1].started_at
-    settings = (Setting(str(name), str(value)) for name, value in past.settings)
     return RunFacts(
         command="run",
         input_path=past.input,
         input_sha256=past.identity.content,
         sheet=past.identity.sheet,
-        endpoint=str(past.facts["endpoint"]),
+        endpoint=past.identity.endpoint,
         base_url=past.identity.base_url,
         run_folder=str(past.folder),
         started_at=past.started_at,
@@ -114,9 +99,9 @@ def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
         retries=past.retries,
         stop=past.stop,
         allowed=journal.allowed(),
-        settings=tuple(settings),
+        settings=tuple(Setting(name, value) for name, value in past.facts.settings),
         notes=tuple(notes),
         expected=table.expected,
-        invocation=past.invocation,
-        inbox=past.inbox,
+        invocation=past.facts.invocation,
+        inbox=past.facts.inbox,
     )

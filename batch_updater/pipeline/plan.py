@@ -84,8 +84,8 @@ class Opened:
     def in_folder_of(self, past: PastRun) -> Opened:
         """Return the same from the copy that an earlier run made, and let go of this one. Raises InputError."""
         self.table.close()
-        copy = past.folder / str(past.facts["input_file"])
-        if not copy.exists() or snapshots.sha256_of(copy) != self.snapshot.sha256:
+        copy = past.folder / past.facts.input_file
+        if not snapshots.is_copy_of(copy, self.snapshot.sha256):
             snapshots.copy_again(self.snapshot, copy)
         table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch_updater.caller import new_salt
 from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
 from batch_updater.files import check_replaceable
-from batch_updater.history import JOURNAL
+from batch_updater.history import JOURNAL, Facts
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import Journal, Part
 from batch_updater.model import RunFacts, Stop, StopReason
@@ -31,9 +32,11 @@ from batch_updater.sender.course import Course
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batch_updater.caller import CallerDigest
     from batch_updater.environment import Environment
     from batch_updater.interrupts import Interrupts
     from batch_updater.model import Job
+    from batch_updater.sender.auth import Credentials
     from batch_updater.sender.pool import SendResult
     from batch_updater.summary import Summary
 
@@ -70,7 +73,7 @@ class Run:
         stop = self._stop_beforehand(interrupts) if credentials else None
         with ExitStack() as stack:
             with folder_faults(self._folder):
-                journal = stack.enter_context(self._journal())
+                journal = stack.enter_context(self._journal(credentials))
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials and stop is None:
                 hooks = hooks_of(journal, log, progress)
@@ -79,6 +82,8 @@ class Run:
                 jobs, known = self._jobs(journal), journal.allowed()
                 course = Course(self._plan.review.rows, self._options.keep_going, reading, before, known)
                 sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, course, interrupts))
+            if interrupts:
+                interrupts.sent()  # nothing was, perhaps; what is known is written all the same
             finished = self._report(results, journal, sent, stop)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
@@ -115,11 +120,15 @@ class Run:
             raise
         return why_incomplete(compared)
 
-    def _journal(self) -> Journal:
-        path = self._folder / JOURNAL
-        if self._begun.earlier.resumed:
-            return Journal.reopen(path, self._started_at, reads_first=self._plan.reads_first)
-        return Journal.create(path, _opening_facts(self._begun, self._options), self._started_at)
+    def _journal(self, credentials: Credentials | None) -> Journal:
+        path, reads_first = self._folder / JOURNAL, self._plan.reads_first
+        if resumed := self._begun.earlier.resumed:
+            # By the token of this part a later one knows the account, wherever the token is kept by then.
+            digest = _digest(self._begun, resumed.facts.caller.salt, credentials) if credentials else None
+            facts = {"caller": asdict(digest)} if digest else {}
+            return Journal.reopen(path, self._started_at, reads_first=reads_first, **facts)
+        opening = _opening_facts(self._begun, self._options, _digest(self._begun, new_salt(), credentials))
+        return Journal.create(path, opening.as_json(), self._started_at)
 
     def _jobs(self, journal: Journal) -> Iterator[Job]:
         """Yield the jobs that are to be sent, in file order: those that an earlier part confirmed are left out."""
@@ -170,6 +179,7 @@ class Run:
             summary=summary,
             elapsed_s=time.monotonic() - self._clock,
             folder=self._folder,
+            copy=self._plan.snapshot.path,
             fault=fault,
             requests=sum(one.requests for one in made),
             retries=sum(one.retries for one in made),
@@ -266,22 +276,29 @@ def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finish
     return finished
 
 
-def _opening_facts(begun: Begun, options: Options) -> dict[str, object]:
-    plan, invocation = begun.plan, options.invocation
-    return {
-        "identity": asdict(begun.identity),
-        "input": plan.snapshot.name,
-        "input_path": plan.snapshot.source_path,
-        "is_takeback": plan.table.expected is not None,
-        "input_file": plan.snapshot.path.name,
-        "stem": plan.snapshot.stem,
-        "endpoint": plan.endpoint.name,
-        "description": asdict(plan.description),
-        "reading": plan.config.input.model_dump(mode="json"),
-        "settings": [[setting.name, setting.value] for setting in plan.settings],
-        "rows": plan.review.rows,
-        "invalid": invalid_rows(plan.review),
-        "reads_first": plan.reads_first,
-        "invocation": asdict(invocation) if invocation else None,
-        "inbox": options.inbox,
-    }
+def _digest(begun: Begun, salt: str, credentials: Credentials | None) -> CallerDigest:
+    """Return what is told of who calls the API; a run that has nothing to send has no credentials."""
+    token = credentials.token if credentials else None
+    return begun.candidate.caller.digest(salt, token.reveal() if token else None)
+
+
+def _opening_facts(begun: Begun, options: Options, caller: CallerDigest) -> Facts:
+    plan = begun.plan
+    return Facts(
+        identity=begun.candidate.identity,
+        caller=caller,
+        input=plan.snapshot.name,
+        input_path=plan.snapshot.source_path,
+        input_file=plan.snapshot.path.name,
+        stem=plan.snapshot.stem,
+        description=plan.description,
+        reading=plan.config.input,
+        settings=tuple((setting.name, setting.value) for setting in plan.settings),
+        rows=plan.review.rows,
+        invalid=invalid_rows(plan.review),
+        reads_first=plan.reads_first,
+        is_takeback=plan.table.expected is not None,
+        takes_back=begun.takes_back,
+        invocation=options.invocation,
+        inbox=options.inbox,
+    )

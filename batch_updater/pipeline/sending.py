@@ -93,9 +93,13 @@ def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
 def _seldom_collected() -> Iterator[None]:
     """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
 
-    Afterwards it is as it was: the process may be somebody else's, who uses the library.
+    Afterwards it is as it was: the process may be somebody else's, who uses the library. Where another thread sends a
+    run it is so already, and that thread sets it back.
     """
     before = gc.get_threshold()
+    if before[0] == _COLLECTED_EVERY:
+        yield
+        return
     gc.freeze()
     gc.set_threshold(_COLLECTED_EVERY, *before[1:])
     try:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import XlsxFileError
 from xlsxwriter.worksheet import Worksheet
 
+from batch_updater.regular_file import PrivateFile
+
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _NOT_IN_XML = "\x00-\x08\x0b-\x1f\ufffe\uffff"
 _TO_ESCAPE = re.compile(f"_(?=x[0-9A-Fa-f]{{4}}[_{_NOT_IN_XML}])|[{_NOT_IN_XML}]")
@@ -51,3 +57,63 @@ class Book(Workbook):  # type: ignore[misc]  # as above
             "default_date_format": "yyyy-mm-dd",
         }
         super().__init__(place, options)
+
+
+class _Sink(io.RawIOBase):
+    """A file for a zip file: once it is known that it cannot be written, it takes whatever comes and keeps nothing.
+
+    A zip file that cannot be written would otherwise raise once more when it is thrown away, where nobody can catch it.
+    """
+
+    def __init__(self, file: PrivateFile) -> None:
+        self._file: PrivateFile | None = file
+        self._at = 0
+        self.fault: OSError | None = None
+        """Why it cannot be written; None if it can."""
+
+    def end(self) -> None:
+        """Keep nothing of what still comes."""
+        self._file = None
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if self._file:
+            self._at = self._file.seek(offset, whence)
+        return self._at
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # zipfile gives bytes
+        try:
+            if self._file:
+                self._file.write(data)
+        except OSError as error:
+            self._file, self.fault = None, error
+        self._at += len(data)
+        return len(data)
+
+
+@contextmanager
+def sink_for(draft: Path) -> Iterator[io.RawIOBase]:
+    """Give what a workbook is written to. Raises OSError at the end of the block if the draft did not take it all.
+
+    XlsxWriter keeps rows and parts in temporary files meanwhile: that those find no room is said of their folder.
+    """
+    with PrivateFile(draft, "rb+") as file:
+        sink = _Sink(file)
+        try:
+            yield sink
+        except (OSError, XlsxFileError) as error:
+            cause = error.args[0] if isinstance(error, XlsxFileError) and error.args else error
+            why = f"{getattr(cause, 'strerror', None) or cause} (temporary files in {tempfile.gettempdir()})"
+            raise sink.fault or OSError(getattr(cause, "errno", None), why) from error
+        finally:
+            sink.end()
+        if sink.fault:
+            raise sink.fault

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.exact_json import to_json
 from batch_updater.model import Unknown
 from batch_updater.reporter.rows import CellWriter, bounded
 from batch_updater.reporter.style import DATE, FAULTY, QUIET
@@ -72,7 +73,7 @@ class ChangesSheet:
             self._sheet.write_string(number, column, "(empty)", self._styles(font_color=QUIET, **properties))
         else:
             as_date = {"num_format": DATE} if isinstance(value, date) else {}
-            self._cells.write(self._sheet, number, column, _cell(value), align="left", text_wrap=True, **as_date)
+            self._cells.write(self._sheet, number, column, cell_of(value), align="left", text_wrap=True, **as_date)
 
     def finish(self) -> None:
         """Set the filter, now that all rows are there."""
@@ -80,6 +81,6 @@ class ChangesSheet:
             self._sheet.autofilter(0, 0, self._next - 1, len(_COLUMNS) - 1)
 
 
-def _cell(value: object) -> Cell:
+def cell_of(value: object) -> Cell:
     """Return a reported value as a cell; what JSON alone can say is shown as text."""
-    return value if isinstance(value, (str, bool, int, Decimal, date)) else str(value)
+    return value if isinstance(value, (str, bool, int, Decimal, date)) else to_json(value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from batch_updater.printable import command_line
 from batch_updater.summary import NEEDS_PERSON
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
     if facts.inbox:
         return f"Repair {how} put it into the inbox, {facts.inbox}: the next night sends just those rows."
     again = _as_typed(facts.invocation).repaired(name) if facts.invocation else ("run", name)
-    return f"Repair {how} run it again: {shlex.join(('batch-updater', *again))}. It sends just those rows."
+    return f"Repair {how} run it again: {command_line(('batch-updater', *again))}. It sends just those rows."
 
 
 def _as_typed(invocation: Invocation) -> Invocation:
@@ -103,7 +103,7 @@ def _as_typed(invocation: Invocation) -> Invocation:
 
 def _run_command(facts: RunFacts) -> str:
     """Return the command that sends what was checked."""
-    return " ".join(("batch-updater run", PurePath(facts.input_path).name, *facts.run_options))
+    return command_line(("batch-updater", "run", PurePath(facts.input_path).name, *facts.run_options))
 
 
 def ended_early(stop: Stop) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from batch_updater.files import write_whole
 from batch_updater.model import OutcomeKind
+from batch_updater.printable import printable, printable_lines
 from batch_updater.reporter.content import CAUSES_LISTED, ended_early, example_place, told_facts, what_next
 from batch_updater.reporter.exact import readable
 from batch_updater.reporter.rows import shown
@@ -127,7 +129,7 @@ def _document(page: Page, path: PurePath) -> Iterator[str]:
     facts, summary = page.facts, page.summary
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    name = PurePath(facts.input_path).name
+    name = printable(PurePath(facts.input_path).name)
     yield "<!DOCTYPE html>"
     yield '<html lang="en"><head><meta charset="utf-8"/>'
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -183,7 +185,7 @@ def _worst(summary: Summary) -> OutcomeKind:
 def _link(workbook: PurePath, path: PurePath) -> str:
     """Lead to the workbook where it lies beside the page, wherever the folder is moved; else say where it is."""
     if workbook.parent == path.parent:
-        return f'<a href="./{quote(workbook.name)}">{_text(workbook.name)}</a>'
+        return f'<a href="./{quote(os.fsencode(workbook.name))}">{_text(workbook.name)}</a>'
     return f"<code>{_text(str(workbook))}</code>"
 
 
@@ -298,7 +300,8 @@ def _text(text: str, at_most: int = _TEXT_CHARACTERS) -> str:
 
 
 def _plain(text: str) -> str:
-    return escape(readable(text))
+    """Return a text whose invisible characters are seen, but for its line breaks."""
+    return escape(readable(printable_lines(text)))
 
 
 def _day(at: datetime) -> str:

@@ -10,7 +10,7 @@ from batch_updater.endpoint.expected import SHEET, UNDO_MARK, ExpectedValue
 from batch_updater.errors import Place, ResultsError
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
-from batch_updater.reporter.book import Book
+from batch_updater.reporter.book import Book, sink_for
 from batch_updater.reporter.expected import write_expected, write_head
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.rows import CellWriter, Widths, bounded, cell_properties, print_wide, shown
@@ -19,6 +19,7 @@ from batch_updater.reporter.workbook import ROWS_OF_A_SHEET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import RawIOBase
     from pathlib import Path
 
     from xlsxwriter.worksheet import Worksheet
@@ -76,14 +77,19 @@ def write_takeback(path: Path, endpoint: Endpoint, takeback: Takeback, clear_mar
             remedy="Set the records back in parts, from the results workbooks of the run.",
             place=Place(file=str(path)),
         )
-    return write_workbook(path, lambda draft: _Draft(draft, endpoint, takeback).write(clear_marker))
+
+    def write(draft: Path) -> None:
+        with sink_for(draft) as sink:
+            _Draft(sink, endpoint, takeback).write(clear_marker)
+
+    return write_workbook(path, write)
 
 
 class _Draft:
     """One workbook while it is written."""
 
-    def __init__(self, draft: Path, endpoint: Endpoint, takeback: Takeback) -> None:
-        self._book = Book(str(draft))
+    def __init__(self, sink: RawIOBase, endpoint: Endpoint, takeback: Takeback) -> None:
+        self._book = Book(sink)
         self._styles = Styles(self._book)
         self._endpoint = endpoint
         self._takeback = takeback

@@ -10,7 +10,7 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.errors import Place, ResultsError
 from batch_updater.files import write_whole
 from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
-from batch_updater.reporter.book import Book
+from batch_updater.reporter.book import Book, sink_for
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.rows import cell_properties
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED, Styles
@@ -64,15 +64,16 @@ def _write_csv(draft: Path, endpoint: Endpoint) -> None:
 
 
 def _write_workbook(draft: Path, endpoint: Endpoint, clear_marker: str) -> None:
-    book = Book(str(draft))
-    styles = Styles(book)
-    _write_data(book.add_worksheet(TEMPLATE_SHEET), styles, endpoint)
-    _write_how(book.add_worksheet(_HOW), styles, endpoint, clear_marker)
-    book.set_properties(
-        {"title": f"Template for {endpoint.name}", "created": datetime.now(UTC).replace(tzinfo=None, microsecond=0)}
-    )
-    book.set_custom_property(MARK_PROPERTY, "template")
-    book.close()
+    with sink_for(draft) as sink:
+        book = Book(sink)
+        styles = Styles(book)
+        _write_data(book.add_worksheet(TEMPLATE_SHEET), styles, endpoint)
+        _write_how(book.add_worksheet(_HOW), styles, endpoint, clear_marker)
+        book.set_properties(
+            {"title": f"Template for {endpoint.name}", "created": datetime.now(UTC).replace(tzinfo=None, microsecond=0)}
+        )
+        book.set_custom_property(MARK_PROPERTY, "template")
+        book.close()
 
 
 def _write_data(sheet: Worksheet, styles: Styles, endpoint: Endpoint) -> None:

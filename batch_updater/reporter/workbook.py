@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from xlsxwriter.exceptions import XlsxFileError
-
 from batch_updater.files import write_workbook
 from batch_updater.model import MARK_PROPERTY, OutcomeKind
-from batch_updater.reporter.book import Book
+from batch_updater.reporter.book import Book, sink_for
 from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.content import Progress
 from batch_updater.reporter.exact import readable
@@ -25,8 +22,8 @@ from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from io import RawIOBase
     from pathlib import Path
-    from types import TracebackType
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.model import Columns, ReportRow, RunFacts
@@ -64,64 +61,18 @@ def write_results(
     found: list[tuple[Summary, Progress, Stakes]] = []
 
     def write(draft: Path) -> None:
-        with draft.open("r+b", buffering=0) as file, _Sink(file) as sink:
+        with sink_for(draft) as sink:
             book = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
             found.append((book.write(rows, planned), book.progress, book.stakes))
 
     return Written(write_workbook(path, write), *found[0])
 
 
-class _Sink(io.RawIOBase):
-    """A file for a zip file: once a fault is known or the block has ended, it takes whatever comes and keeps nothing.
-
-    A zip file that cannot be written would otherwise raise once more when it is thrown away, where nobody can catch it.
-    The fault is raised at the end of the block.
-    """
-
-    def __init__(self, file: io.RawIOBase) -> None:
-        self._file: io.RawIOBase | None = file
-        self._at = 0
-        self._fault: OSError | None = None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file = None
-        if isinstance(error, XlsxFileError):
-            raise self._fault or OSError(str(error)) from error
-        if error is None and self._fault:
-            raise self._fault
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if self._file:
-            self._at = self._file.seek(offset, whence)
-        return self._at
-
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]  # zipfile gives bytes
-        rest = memoryview(data)
-        try:
-            while rest and self._file:
-                rest = rest[self._file.write(rest) or 0 :]
-        except OSError as error:
-            self._file, self._fault = None, error
-        self._at += len(data)
-        return len(data)
-
-
 class _Results:
     """One workbook while it is written."""
 
     def __init__(
-        self, sink: io.RawIOBase, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
+        self, sink: RawIOBase, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
     ) -> None:
         self._book = Book(sink)
         self._facts = facts

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -26,16 +27,21 @@ from batch_updater.sandbox.answers import (
 from batch_updater.sandbox.exchange import as_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
     from batch_updater.sandbox.exchange import Exchange
 
 _NUMBER = re.compile(r": (-?[0-9][0-9.eE+-]*)(?=[,}])")
+_ID = re.compile(r'(?<="ID": )[0-9]+')
+_ID_MEMBER = re.compile(r'"ID": [0-9]+, ')
+_AMOUNT = re.compile(r'(?<=(?:ntial|venue)": )(null|-?[0-9][0-9.eE+-]*)(?=[,}])')
 _MEMBER = re.compile(r'(?<=[{ ])("[A-Za-z]+"): ')
 _NAME = re.compile(r'(?<="OpportunityName": )(null|"(\\.|[^"\\])*")')
 _UMLAUT = '"Gl\u00fcck"'
+_ODD_NUMBERS = {"huge": "1e999999999", "tiny": "1e-999999999", "long": "7" * 100_000, "minus-zero": "-0.00"}
+_LOCKED = "The record is locked, nothing was saved."
 _BOMB_BYTES = 64 * 1024 * 1024
 _DEPTH = 100_000
 _HOSTILE = '=HYPERLINK("http://127.0.0.1/","click")\x07 <script>alert(1)</script> _x0041_ \u202e'
@@ -182,6 +188,63 @@ async def partial_record(exchange: Exchange, _: int) -> web.StreamResponse:
     if other is None or answer.status != 200:
         return as_response(answer)
     return as_response(Answer(200, f'{{"Type": "{other.type}", "ID": {other.id}}}'.encode()))
+
+
+async def id_only(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Report the id, and not even the type."""
+    return _reporting(exchange, lambda record: f'{{"ID": {_ID.findall(record)[0]}}}'.encode())
+
+
+async def no_id(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Report all but the id."""
+    return _reporting(exchange, lambda record: _ID_MEMBER.sub("", record).encode())
+
+
+async def null_id(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Report an id that is null."""
+    return _reporting(exchange, lambda record: _ID.sub("null", record).encode())
+
+
+async def not_saved(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Say that it went well by the status, and that it did not by the body."""
+    return _instead(exchange, {"success": False, "error": _LOCKED})
+
+
+async def errors(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Report a record with nothing in it but errors."""
+    return _instead(exchange, {"VisitID": None, "errors": [_LOCKED]})
+
+
+async def contradiction(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Report what the record would be, and that it is not."""
+    answer = exchange.call.preview()
+    if answer.status != 200:
+        return as_response(answer)
+    body = answer.body.decode().removeprefix("[").removesuffix("]").removesuffix("}")
+    return as_response(Answer(200, f'{body}, "success": false, "error": "{_LOCKED}"}}'.encode()))
+
+
+def _instead(exchange: Exchange, members: dict[str, object]) -> web.StreamResponse:
+    """Answer with something else beside the id and the type, and do nothing, where the request could be done."""
+    answer, record = exchange.call.preview(), exchange.call.find_record()
+    if record is None or answer.status != 200:
+        return as_response(answer)
+    return as_response(Answer(200, json.dumps({"ID": record.id, "Type": record.type, **members}).encode()))
+
+
+async def record_with_status(exchange: Exchange, number: int) -> web.StreamResponse:
+    """Do it, and report the record with another status."""
+    answer = exchange.call.process()
+    return as_response(replace(answer, status=number) if answer.status == 200 else answer)
+
+
+def odd_numbers(name: str) -> Callable[[Exchange, int], Awaitable[web.StreamResponse]]:
+    """Return what reports a number of that name for both amounts."""
+
+    async def report(exchange: Exchange, _: int) -> web.StreamResponse:
+        return _reporting(exchange, lambda record: _AMOUNT.sub(_ODD_NUMBERS[name], record).encode())
+
+    return report
 
 
 async def array(exchange: Exchange, _: int) -> web.StreamResponse:

@@ -37,6 +37,12 @@ class Answer:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def on_the_wire(self) -> bytes:
+        """Return the bytes of the answer, its status line and head included."""
+        head = {"Content-Type": self.content_type, "Content-Length": str(len(self.body)), **self.headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        return f"HTTP/1.1 {self.status} {_phrase(self.status)}\r\n{lines}\r\n".encode() + self.body
+
 
 def record_answer(record: Record) -> Answer:
     """Return the record as it now stands (V2OpportunityPrePostFlat)."""

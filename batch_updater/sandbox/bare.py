@@ -1,7 +1,8 @@
 """The sandbox's bare mode: a server that confirms every PUT as fast as Python can, for measuring clients.
 
-It judges nothing and stores nothing: it answers with the id and type of the request. `GET /` tells what it saw, as
-JSON: requests, and when the first came and the last answer went, in seconds of a monotonic clock.
+It judges nothing and stores nothing: it answers with the id, the type and the fields of the request, and with 1 for the
+id of a name. `GET /` tells what it saw, as JSON: requests, and when the first came and the last answer went, in seconds
+of a monotonic clock.
 
     python -m batch_updater.sandbox.bare [LATENCY_MS]
 
@@ -19,6 +20,8 @@ from typing import cast
 
 _REQUEST = re.compile(rb"PUT /api/v2/opportunities/([0-9]+)\?opportunityType=(Pre|Post)[^ ]* HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+
+_ANSWER = b'{"Type": "%b", "ID": %b, "OpportunityCategoryID": 1, "OpportunityStageID": 1%b%b'
 
 
 class Seen:
@@ -57,11 +60,11 @@ class BareConnection(asyncio.Protocol):
             after = end + 4 + (int(length[1]) if length else 0)
             if len(data) < after:
                 break
-            request, data = data[:after], data[after:]
-            self._answer(request)
+            self._answer(data, data[end + 4 : after])
+            data = data[after:]
         self._kept = data
 
-    def _answer(self, request: bytes) -> None:
+    def _answer(self, request: bytes, fields: bytes) -> None:
         seen, found = self._seen, _REQUEST.match(request)
         if found is None:
             self._write(seen.take() if request.startswith(b"GET / ") else b"{}")
@@ -69,7 +72,7 @@ class BareConnection(asyncio.Protocol):
         if not seen.requests:
             seen.first_s = time.monotonic()
         seen.requests += 1
-        body = b'{"Type": "%b", "ID": %b}' % (found[2], found[1])
+        body = _ANSWER % (found[2], found[1], b", " if len(fields) > len(b"{}") else b"", fields[1:])
         if self._latency_s:
             asyncio.get_running_loop().call_later(self._latency_s, self._write, body)
         else:

@@ -1,4 +1,4 @@
-"""Faults of the connection: no answer, or one without an end."""
+"""Faults of the connection: no answer, one without an end, or one too many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from batch_updater.sandbox import answers
+from batch_updater.sandbox.exchange import as_response
+
 if TYPE_CHECKING:
+    from batch_updater.sandbox.answers import Answer
     from batch_updater.sandbox.exchange import Exchange
 
 _BLANKS = b" " * 65_536
@@ -103,8 +107,35 @@ async def _forever() -> web.StreamResponse:
 
 async def not_http(exchange: Exchange, _: int) -> web.StreamResponse:
     """Send what a TLS server says to a client that speaks plain HTTP."""
-    transport = exchange.request.transport
-    if transport is not None:
-        transport.write(b"\x15\x03\x01\x00\x02\x02\x46")
+    exchange.write(b"\x15\x03\x01\x00\x02\x02\x46")
     exchange.hang_up()
     return web.Response()
+
+
+async def second_answer(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
+    """Answer, and later refuse on the same connection what nothing asked for."""
+    return await _twice(exchange, answers.invalid_answer("The request is not valid."), milliseconds)
+
+
+async def second_record(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
+    """Answer, and later report the next record on the same connection."""
+    other = exchange.call.find_record(1)
+    second = answers.not_found_answer() if other is None else answers.record_answer(other)
+    return await _twice(exchange, second, milliseconds)
+
+
+async def _twice(exchange: Exchange, second: Answer, milliseconds: int) -> web.StreamResponse:
+    response = as_response(exchange.call.process())
+    await response.prepare(exchange.request)
+    await response.write_eof()
+    if milliseconds:
+        asyncio.get_running_loop().call_later(milliseconds / 1000, exchange.write, second.on_the_wire())
+    else:
+        exchange.write(second.on_the_wire())
+    return response
+
+
+async def interim(exchange: Exchange, status: int) -> web.StreamResponse:
+    """Send an interim answer (RFC 9110, section 15.2) before the right one."""
+    exchange.write(f"HTTP/1.1 {status} Wait\r\n\r\n".encode())
+    return as_response(exchange.call.process())

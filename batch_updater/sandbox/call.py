@@ -36,6 +36,15 @@ class Call:
         except Invalid as error:
             return answers.invalid_answer(str(error))
 
+    def preview(self) -> Answer:
+        """Answer as if it were done, and do nothing."""
+        if self._received.method == "GET":
+            return self.process()
+        try:
+            return self._update(lambda record: record, store=False)
+        except Invalid as error:
+            return answers.invalid_answer(str(error))
+
     def process_wrongly(self) -> Answer:
         """Do it, but store other values."""
         if self._received.method == "GET":
@@ -57,7 +66,7 @@ class Call:
         found = [record for kind in kinds if (record := self._store.get(kind, identity))]
         return answers.records_answer(found) if found else answers.not_found_answer(identity)
 
-    def _update(self, falsified: Callable[[Record], Record]) -> Answer:
+    def _update(self, falsified: Callable[[Record], Record], *, store: bool = True) -> Answer:
         if self._content_type != "application/json":
             return answers.gateway_answer(415, "Unsupported Media Type")
         identity, query = contract.read_id(self._segment), contract.read_query(self._received.query)
@@ -73,8 +82,9 @@ class Call:
         except Invalid as error:
             return answers.invalid_answer(str(error), query.language)
         stored = falsified(changed)
-        self._store.put(stored)
-        self._received.applied = True
+        if store:
+            self._store.put(stored)
+            self._received.applied = True
         return answers.record_answer(stored)
 
     def _falsified(self, record: Record) -> Record:

@@ -35,6 +35,11 @@ class Exchange:
         if self.request.transport is not None:
             self.request.transport.close()
 
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are, if there still is a connection."""
+        if self.request.transport is not None:
+            self.request.transport.write(data)
+
     async def begin(self, headers: dict[str, str]) -> web.StreamResponse:
         """Send the head of an answer with the status 200."""
         response = web.StreamResponse(headers={"Content-Type": "application/json", **headers})

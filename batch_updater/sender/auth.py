@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import secrets
 import shlex
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.request import getproxies
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
+from batch_updater.regular_file import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from batch_updater.config import ApiSettings, OAuthSettings
     from batch_updater.environment import Environment
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("batch_updater.sender")
 _COMMAND_LIMIT_S = 30
+_STEP_S = 0.01
+_KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
 _LONGEST_LIFETIME_S = 1e9
 """More than any run takes; keeps a number of any length finite."""
@@ -116,15 +123,12 @@ def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str
 
 def _from_file(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as reader:
-            content = reader.read(_LARGEST_BYTES + 1)
+        content = read_regular(path, _LARGEST_BYTES)
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise CredentialsError(
             f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
         ) from error
-    if len(content) > _LARGEST_BYTES:
-        raise CredentialsError(f"{what}: {path} is too large to be a secret.", remedy="Name the right file.")
     # Whatever is no text is refused by the caller, without showing it.
     return content.decode("utf-8-sig", errors="replace")
 
@@ -133,10 +137,7 @@ def _from_command(command: str, what: str) -> str:
     arguments = shlex.split(command)
     program = arguments[0]
     try:
-        # The program and its arguments come from the user's own configuration, and no shell reads them.
-        done = subprocess.run(  # noqa: S603
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_LIMIT_S, check=False
-        )
+        code, printed = _run(arguments)
     except subprocess.TimeoutExpired:
         # `from None`: the exception carries what the command printed.
         raise CredentialsError(
@@ -146,11 +147,61 @@ def _from_command(command: str, what: str) -> str:
         raise CredentialsError(
             f"{what}: {program} cannot be started: {error.strerror}.", remedy="Check the command's name and path."
         ) from error
-    if done.returncode:
-        raise CredentialsError(
-            f"{what}: {program} ended with exit code {done.returncode}.", remedy="Try the command by itself."
-        )
-    return done.stdout[:_LARGEST_BYTES].decode("utf-8", errors="replace")
+    if code:
+        raise CredentialsError(f"{what}: {program} ended with exit code {code}.", remedy="Try the command by itself.")
+    return printed.decode("utf-8", errors="replace")
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
+    """Run a program to its end. Returns its exit code and what it printed until then, `_LARGEST_BYTES` at most.
+
+    A helper that it leaves running may hold its output open, so the end is not waited for there: once the program has
+    ended, a mark of ours follows whatever it printed. Threads start it, read it and end it, since a signal may come
+    between any two steps of the main thread. Raises TimeoutExpired and OSError.
+    """
+    mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
+        try:
+            ended = in_daemon_thread(lambda: _ended(arguments, writer, mark, is_given_up, is_over))
+            printed = in_daemon_thread(lambda: _read_until(mark, reader))
+            # Step by step: a signal that came right before a wait without end would not be noticed in it.
+            while not is_over.wait(_STEP_S):
+                pass
+            return ended.result(), printed.result()
+        finally:
+            is_given_up.set()
+            is_over.wait(_KILLED_WITHIN_S)
+
+
+def _ended(
+    arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
+) -> int:
+    """Run a program until it ends, takes too long or is given up; then write the mark. Returns its exit code."""
+    ends_at = time.monotonic() + _COMMAND_LIMIT_S
+    try:
+        # The program and its arguments come from the user's own configuration, and no shell reads them.
+        with subprocess.Popen(  # noqa: S603
+            arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None:
+                if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
+                    process.kill()
+                    raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
+        return process.returncode
+    finally:
+        writer.write(mark)
+        is_over.set()
+
+
+def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
+    """Return the first `_LARGEST_BYTES` of what stands before a mark; more is read, and not kept."""
+    kept, latest = b"", b""
+    while mark not in latest:
+        chunk = stream.read(_LARGEST_BYTES)
+        kept = (kept + chunk)[: _LARGEST_BYTES + len(mark)]
+        latest = latest[-len(mark) :] + chunk
+    return kept.partition(mark)[0][:_LARGEST_BYTES]
 
 
 def fetch_credentials(api: ApiSettings, environment: Environment) -> Credentials:

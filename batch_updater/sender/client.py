@@ -7,9 +7,9 @@ import logging
 import ssl
 import time
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -17,14 +17,15 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random
 from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import changes, described_record, record_of
+from batch_updater.endpoint.compare import changes
 from batch_updater.endpoint.expected import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
 from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.outcomes import OutcomeWriter, RowState, stored
+from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
     Answer,
@@ -34,21 +35,22 @@ from batch_updater.sender.verdict import (
     Verdict,
     again_advice,
     asks_to_slow_down,
+    confirmation_in,
+    is_success,
+    reading_in,
     retry_after_s,
     shows_service_down,
     status_name,
     utc_now,
     verdict_on,
 )
+from batch_updater.sender.wire import SENDING, SentAgain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from aiohttp import ClientRequest
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
     from batch_updater.config import ApiSettings, Config
+    from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Expected
     from batch_updater.endpoint.request import Prepared, Request
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.stopping import Stopping
     from batch_updater.sender.under_way import UnderWay
+    from batch_updater.sender.wire import Connector
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5
@@ -66,9 +69,6 @@ _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_ROW = 3
 _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 """What says that the token was taken: a gateway that fails has not looked at it."""
-
-_SENDING: ContextVar[RowState | None] = ContextVar("_SENDING", default=None)
-"""The row whose request the current task is sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Hooks:
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
     """Awaited once for every job, with others, before its first request may go out."""
     may_send: Callable[[], None]
-    """Called right before every request."""
+    """Called right before every request of a row is written."""
     on_outcome: Callable[[Outcome], Awaitable[None]]
     """Awaited once for every job that was taken from the iterator."""
     on_names: Callable[[AllowedList], None]
@@ -89,11 +89,8 @@ class Hooks:
 _log = logging.getLogger("batch_updater.sender")
 
 
-class _SentAgain(Exception):  # noqa: N818
-    """aiohttp is about to send a request a second time by itself, because the first connection died.
-
-    None of aiohttp's own exceptions, so that it passes through; the limiter has given one permit.
-    """
+class _HeldBack(Exception):  # noqa: N818
+    """The breaker has opened while the request waited: it goes out as a probe or when the breaker is closed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +125,7 @@ class Reading:
         expected: Expected | None = None,
     ) -> Reading:
         """Return how the records of an endpoint are read, which must describe it."""
-        as_read = replace(endpoint, idempotent=True, record_statuses={}, default_expects_record=True)
-        return cls(as_read, RequestBuilder(endpoint), before_change, only, expected or {})
+        return cls(replace(endpoint, idempotent=True), RequestBuilder(endpoint), before_change, only, expected or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,31 +160,11 @@ class Counts:
     """Requests that were answered with 429."""
 
 
-class Connector(aiohttp.TCPConnector):
-    """Gives one connection for each permit, and notes when there is one: before that, no byte can have left.
-
-    aiohttp asks for a connection before every physical sending of a request, its own silent repeats included.
-    """
-
-    def __init__(self, limit: int, tls: ssl.SSLContext | bool) -> None:
-        super().__init__(limit=limit, ssl=tls)
-
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109  (aiohttp's)
-        """Give a connection, a kept one or a new one; raises _SentAgain and what aiohttp raises."""
-        row = _SENDING.get()
-        if row is None:  # a request for a token
-            return await super().connect(req, traces, timeout)
-        if row.connecting:
-            raise _SentAgain
-        row.connecting = True
-        connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
-        row.connected = True
-        return connection
-
-
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
     """Return a context that verifies certificates by the system's trust store, or by one file alone."""
     try:
+        if ca_file is not None:
+            open_regular(Path(ca_file)).close()  # OpenSSL would wait for a pipe
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
@@ -272,26 +248,46 @@ class Client:
         try:
             if self._reading is not None and (settled := await self._compared(row, self._reading)):
                 return settled
-            verdict = await self._settle(row, request)
+            settled = self._judged(row, await self._settle(row, request))
+            if self._may_be_out_of_step(row, settled.outcome):
+                return await self._in_step(row, request, settled)
         except Stopped:
-            return Settled(self._outcomes.unsettled(row))
+            return Settled(self._outcomes.unsettled(row, self._stopping.why))
         except JournalError as error:
             return self._ended(row, disk_stop(error))
         except ServiceDown:
             return self._ended(row, self._service_down(row))
         except _EndOfRun as end:
             return self._ended(row, end.stop)
-        return self._judged(row, verdict)
+        return settled
+
+    def _may_be_out_of_step(self, row: RowState, outcome: Outcome) -> bool:
+        """Whether the answer tells of another record, and may be that to an earlier request on the same connection."""
+        if outcome.kind is not OutcomeKind.DIFFERS or not row.on_kept_connection or not self._endpoint.idempotent:
+            return False
+        named = {problem.field for problem in outcome.problems}
+        return any(field.selects_record and field.name in named for field in self._endpoint.fields)
+
+    async def _in_step(self, row: RowState, request: Request, settled: Settled) -> Settled:
+        """Send the row once more, on a connection that has answered nothing: only then the answer is its own."""
+        connector = cast("Connector", self._session.connector)
+        trusted = not connector.is_distrusting
+        connector.distrust("an answer told of another record than its request")
+        row.effect = Effect.POSSIBLE
+        again = self._judged(row, await self._settle(row, request))
+        if trusted and again.outcome.kind is settled.outcome.kind:
+            connector.is_distrusting = False  # the service means it
+        return again
 
     async def _compared(self, row: RowState, reading: Reading) -> Settled | None:
         """Read the record first; None if the update is to be sent."""
         row.begins(reading=True)
         verdict = await self._settle(row, reading.builder.build_read(row.job))
         if verdict.meaning is not Meaning.ACCEPTED:
-            if isinstance(row.last, Answer) and 200 <= row.last.status < 300 and row.last.parsed() == []:
+            if isinstance(row.last, Answer) and is_success(row.last.status) and row.last.parsed() == []:
                 return Settled(self._outcomes.missing(row))
             return self._judged(row, verdict)
-        record = row.record or {}
+        record = row.answer.record or {}
         found = changes(self._endpoint, row.job, record, self.allowed)
         found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
         if not found:
@@ -312,7 +308,7 @@ class Client:
         answer = row.last
         if isinstance(answer, Answer):
             if verdict.meaning is Meaning.ACCEPTED:
-                return Settled(self._outcomes.accepted(row, self.allowed))
+                return Settled(self._outcomes.accepted(row))
             if verdict.meaning is Meaning.REFUSED:
                 self._learn(row.job, answer)
                 return Settled(self._outcomes.refused(row, answer, self.allowed))
@@ -363,13 +359,22 @@ class Client:
 
     async def _admitted(self, row: RowState, request: Request) -> Verdict:
         """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
-        while self._breaker.is_open:
-            async with self._breaker.turn:
-                if self._breaker.is_open:
-                    await self._breaker.before_probe()
-                    return await self._attempt(row, request)
-        row.tries += 1
-        return await self._attempt(row, request)
+        while True:
+            while self._breaker.is_open:
+                async with self._breaker.turn:
+                    if self._breaker.is_open:
+                        await self._breaker.before_probe()
+                        row.is_probe = True
+                        try:
+                            return await self._attempt(row, request)
+                        finally:
+                            row.is_probe = False
+            try:
+                verdict = await self._attempt(row, request)
+            except _HeldBack:
+                continue
+            row.tries += 1
+            return verdict
 
     async def _attempt(self, row: RowState, request: Request) -> Verdict:
         """Send the row once, and once more for each token that has been replaced meanwhile."""
@@ -380,7 +385,7 @@ class Client:
                 await self._token()
             token = self._tokens.current
             row.last = await self._exchange(row, request, token)
-            row.record = self._record(row, row.last)
+            row.answer = self._told(row, row.last)
             verdict = self._verdict(row, row.last)
             self._take_note(row, row.last, verdict)
             if token and verdict.meaning in _TOKEN_ACCEPTED:
@@ -392,9 +397,9 @@ class Client:
     def _verdict(self, row: RowState, result: Answer | Fault) -> Verdict:
         if row.reading and self._reading:
             # Reading changes nothing, whatever comes of it, and may be repeated.
-            verdict = verdict_on(result, self._reading.endpoint, has_record=row.record is not None)
+            verdict = verdict_on(result, self._reading.endpoint, settles=row.answer.settles)
             return Verdict(verdict.meaning, Effect.NONE)
-        return verdict_on(result, self._endpoint, has_record=row.record is not None)
+        return verdict_on(result, self._endpoint, settles=row.answer.settles)
 
     def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
         """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
@@ -408,7 +413,7 @@ class Client:
             why, status = _WHY[verdict.meaning], result.status
             row.status = status
             if not self.answered.is_set():
-                self.first_answer_s = time.monotonic() - row.permitted_at
+                self.first_answer_s = time.monotonic() - row.written_at
                 self.answered.set()
         self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
@@ -427,7 +432,7 @@ class Client:
         self._breaker.failed(what, unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
         if asks_to_slow_down(result):
             self.counts.throttled += row.status == 429
-            if self._limiter.throttled(row.permitted_at):
+            if self._limiter.throttled(row.written_at):
                 self._log(row, "slower", why=f"{self._limiter.pace_per_s():.3g} requests a second from now on")
 
     def _service_down(self, row: RowState) -> Stop:
@@ -460,27 +465,25 @@ class Client:
         with _credentials_end_the_run():
             await self._tokens.refused(token)
 
-    def _record(self, row: RowState, result: Answer | Fault) -> Mapping[str, object] | None:
+    def _told(self, row: RowState, result: Answer | Fault) -> Confirmation:
         if not isinstance(result, Answer) or not 200 <= result.status < 300:
-            return None
+            return NOTHING_TOLD
         if row.reading:
-            return record_of(self._endpoint, row.job, result.parsed())
-        return described_record(self._endpoint, result.parsed())
+            return reading_in(result, self._endpoint, row.job)
+        return confirmation_in(result, self._endpoint, row.job, self.allowed)
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
-        await self._limiter.permit()
-        self._hooks.may_send()  # after the permit, which may have taken long
-        row.permitted_at = self._limiter.last_permit_at
-        self.counts.requests += 1
-        self.counts.retries += row.sendings > 0
-        row.goes_out()
-        _SENDING.set(row)
-        # The clock starts now: waiting for a permit was not the service's fault.
+        await self._limiter.turn()
+        if self._breaker.is_open and not row.is_probe:  # the turn may have taken long
+            raise _HeldBack
+        row.is_sent_next()
+        SENDING.set(row)
+        # The clock starts now: waiting for a turn was not the service's fault.
         self._under_way.start(row, row.task)
         try:
             return await self._request(row, request, token)
-        except (aiohttp.ClientError, OSError, _SentAgain) as error:  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
             return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:
             if not self._under_way.is_late(row):
@@ -488,7 +491,18 @@ class Client:
             return row.refusal or self._fault(TimeoutError(), row)
         finally:
             self._under_way.stop(row)
-            _SENDING.set(None)
+            SENDING.set(None)
+
+    def leaves(self, row: RowState) -> None:
+        """Count a request that is written now. Raises _HeldBack, Stopped or JournalError if it may not be."""
+        if self._breaker.is_open and not row.is_probe:  # so may the connection, and the permit
+            raise _HeldBack
+        if self._stopping.is_set():
+            raise Stopped
+        self._hooks.may_send()
+        self.counts.requests += 1
+        self.counts.retries += row.sendings > 0
+        row.count(has_left=True)
 
     async def _request(self, row: RowState, request: Request, token: Token | None) -> Answer:
         async with self._session.request(
@@ -530,14 +544,13 @@ class Client:
     def _fault(self, error: Exception, row: RowState) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
-        if not row.connected:  # nothing has gone out after all
-            self.counts.requests -= 1
-            self.counts.retries -= row.sendings > 1
+        if not row.has_left:
+            row.count(has_left=False)  # an attempt, but no request
         if isinstance(error, aiohttp.ClientSSLError):
             # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
             return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
-        if not row.connected:
+        if not row.has_left:
             why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
             message = f"No connection to {host} could be made ({why})."
             return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)

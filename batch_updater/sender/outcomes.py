@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.compare import differences
+from batch_updater.endpoint.compare import Confirmation
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
 from batch_updater.sender.verdict import (
@@ -16,7 +16,9 @@ from batch_updater.sender.verdict import (
     Fault,
     advice_on,
     message_of,
+    one_line,
     status_name,
+    text_of,
     unsettled_kind,
     utc_now,
 )
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batch_updater.endpoint.allowed import AllowedValues
-    from batch_updater.endpoint.compare import Difference
+    from batch_updater.endpoint.compare import Difference, Doubt
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
     from batch_updater.redaction import Redaction
+
+
+NOTHING_TOLD = Confirmation()
+"""Of an attempt that brought no answer of the kind 2xx."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +57,8 @@ class RowState:
     """Whether the record was read, so that the current request is the update."""
     tries: int = 0
     """Those that count towards `sending.attempts`: no probes, no repeats after a 401."""
-    permitted_at: float = 0.0
-    """When the limiter let the last request out, on its clock."""
+    written_at: float = 0.0
+    """When the last request left, on the limiter's clock."""
     effect: Effect = Effect.NONE
     """The gravest of all attempts so far, those of earlier parts of the run included."""
     status: int | None = None
@@ -61,10 +67,14 @@ class RowState:
     seconds: float | None = None
     """From the first request to the last answer, or what stood in for it."""
     token_refusals: int = 0
-    connecting: bool = False
+    is_probe: bool = False
+    """Whether it is sent although the breaker is open."""
+    is_connecting: bool = False
     """Whether aiohttp has asked for a connection for the last request."""
-    connected: bool = False
-    """Whether it got one: only then a byte can have left, and the request can have been applied."""
+    on_kept_connection: bool = False
+    """Whether the last request was not the first on its connection."""
+    has_left: bool = False
+    """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None
     """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
     last: Answer | Fault | None = None
@@ -72,18 +82,25 @@ class RowState:
     """The record as it was read, in JSON; None if it was not."""
     asked: bytes | None = None
     """Body of the update."""
-    record: Mapping[str, object] | None = None
-    """The record that the last answer held; None if it held none."""
+    answer: Confirmation = NOTHING_TOLD
+    """What the last answer says of the record."""
 
-    def goes_out(self) -> None:
-        """Count one more request."""
+    def is_sent_next(self) -> None:
+        """Take note that one more attempt begins, with nothing of it on the wire yet."""
+        if not self.attempts:
+            self.started_s = time.monotonic()
+        self.is_connecting = self.has_left = False
+        self.refusal = None
+
+    def count(self, *, has_left: bool) -> None:
+        """Count one more attempt, whose request is written now or never."""
         if not self.attempts:
             self.sent_at = utc_now()
-            self.started_s = time.monotonic()
         self.attempts += 1
         self.sendings += 1
-        self.connecting = self.connected = False
-        self.refusal = None
+        if has_left:
+            self.has_left = True
+            self.written_at = time.monotonic()
 
     def begins(self, *, reading: bool) -> None:
         """Take note that the next request is another one."""
@@ -105,13 +122,14 @@ class OutcomeWriter:
         self._endpoint = endpoint
         self._redaction = redaction
 
-    def accepted(self, row: RowState, allowed: AllowedValues) -> Outcome:
-        """Compare what the API reports of a row that it took with what was asked for."""
-        found = differences(self._endpoint, row.job, row.record, allowed) if row.record is not None else ()
-        if not found:
+    def accepted(self, row: RowState) -> Outcome:
+        """Say what became of a row that the API took: what was asked for, or what it reports instead."""
+        if not row.answer.differences:
             return self._outcome(row, OutcomeKind.UPDATED)
-        problems = tuple(self._difference(row.job.row, difference) for difference in found)
+        problems = tuple(self._difference(row.job.row, difference) for difference in row.answer.differences)
         message = " ".join(problem.reason for problem in problems)
+        if row.answer.doubt and row.answer.doubt.said and isinstance(row.last, Answer):
+            message += f" {self._doubted(row.answer.doubt, row.last)}"
         name = self._endpoint.record_name
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
@@ -136,7 +154,7 @@ class OutcomeWriter:
         now = _short(repr(found.now)) if found.now else "empty"
         left = _short(repr(found.left)) if found.left else "it empty"
         reason = f"{found.field}: changed since: now {now}, the run had left {left}."
-        return Problem(row, found.field, "changed-since", found.now, reason, "")
+        return Problem(row, found.field, "changed-since", _short(found.now), reason, "")
 
     def planned(self, row: RowState) -> Outcome:
         """Say that the row would be sent, and what its record holds now."""
@@ -155,33 +173,39 @@ class OutcomeWriter:
         advice = advice_on(answer.status, self._endpoint)
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.blame(row.job))
 
-    def unsettled(self, row: RowState) -> Outcome:
-        """Say what is known of a row that no attempt has settled."""
+    def unsettled(self, row: RowState, why_not: str = "") -> Outcome:
+        """Say what is known of a row that no attempt has settled, or why there was none."""
         if not row.attempts or (row.was_read and not row.sendings):
-            return not_sent(row.job)
-        message, advice, cause = self._trouble(row.last)
+            return not_sent(row.job, why_not)
+        message, advice, cause = self._trouble(row)
         return self._outcome(row, unsettled_kind(row.effect), message, advice, cause)
 
     def stopped(self, row: RowState, stop: Stop) -> Outcome:
         """Say that something ended the run while this row was being sent."""
         if not row.attempts or (row.was_read and not row.sendings):
             return not_sent(row.job, stop.message)
-        cause = self._trouble(row.last)[2]
+        cause = self._trouble(row)[2]
         return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, cause)
 
-    def _trouble(self, last: Answer | Fault | None) -> tuple[str, str, str]:
+    def _trouble(self, row: RowState) -> tuple[str, str, str]:
         """Return message, advice and cause."""
+        last, doubt = row.last, row.answer.doubt
         if last is None:
             return "The run ended before an answer came.", "Run again.", "no answer before the end"
         if isinstance(last, Fault):
             return last.message, last.advice, last.cause
-        cause = status_name(last.status)
-        message = f"{self._endpoint.api_name} answered {cause}"
-        if 200 <= last.status < 300:
-            message += ", but not with the record" if last.complete else ", but the answer was cut off"
-            cause += " without the record" if last.complete else ", cut off"
+        cause, advice = status_name(last.status), advice_on(last.status, self._endpoint)
+        if doubt is not None:
+            return self._doubted(doubt, last), advice, f"{cause}{doubt.cause}"
         said = message_of(last, self._endpoint) if last.complete else None
-        return message + (f": {said}" if said else "."), advice_on(last.status, self._endpoint), cause
+        message = f"{self._endpoint.api_name} answered {cause}"
+        return message + (f": {said}" if said else "."), advice, cause
+
+    def _doubted(self, doubt: Doubt, answer: Answer) -> str:
+        """Say why an answer is no confirmation, with what it says."""
+        said = one_line(doubt.said) if doubt.said else text_of(answer) if answer.complete else None
+        message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"
+        return message + (f": {said}" if said else ".")
 
     def _difference(self, row: int, found: Difference) -> Problem:
         asked = f"for {found.asked!r}" if found.asked else "to clear it"
@@ -222,9 +246,9 @@ class OutcomeWriter:
 
     def _reported(self, row: RowState) -> str | None:
         """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
-        if row.record is None:
+        if row.answer.record is None:
             return None
-        record = stored(row.record, self._redaction)
+        record = stored(row.answer.record, self._redaction)
         if len(record) <= _LONGEST_KEPT:
             return record
         return to_json(f"a record of {len(record):,} characters, which is too long to be kept")

@@ -23,7 +23,6 @@ from batch_updater.sender.auth import (
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import (
     Client,
-    Connector,
     Controls,
     Hooks,
     Identity,
@@ -35,6 +34,7 @@ from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.stopping import Stopped, Stopping
 from batch_updater.sender.under_way import UnderWay
+from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -221,8 +221,9 @@ class Sender:
         self._under_way = UnderWay(config.api.timeout_s)
 
     def stop(self) -> None:
-        """Start nothing new; wait for what is under way, `drain_s` at most. In the loop's thread."""
+        """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
         self._end(Stop(StopReason.INTERRUPTED, "Somebody asked the run to stop.", "Run again to go on."))
+        self._under_way.cut_unsent()
         asyncio.get_running_loop().call_later(self._config.sending.drain_s, self._under_way.cut)
 
     def abort(self) -> None:
@@ -233,33 +234,28 @@ class Sender:
 
     async def send(self, jobs: Iterator[Job]) -> SendResult:
         """Send until the jobs or the run end. Every job taken from the iterator gets exactly one outcome."""
-        connector = self._connector()
+        sending = self._config.sending
+        limiter = self._course.limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
+        limiter.go_on(self._stopping)
+        connector = self._connector(limiter)
         timeout = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s())
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=timeout,
-                auto_decompress=True,
-            ) as session,
-        ):
-            sending = self._config.sending
-            limiter = self._course.limiter or Limiter(sending.rate_per_s, sending.burst, self._stopping)
-            limiter.go_on(self._stopping)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            request_class=WrittenAtOnce,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            auto_decompress=True,
+        ) as session:
             client = self._make_client(session, limiter)
+            connector.leaves = client.leaves
             if stop := await client.first_token():
                 self._end(stop)
             await self._send_all(jobs, client)
-            counts = client.counts
-            return SendResult(
-                counts.requests,
-                counts.retries,
-                counts.throttled,
-                self._stop,
-                self._aborted,
-                client.allowed,
-                limiter,
-            )
+        await sockets_closed()
+        counts = client.counts
+        return SendResult(
+            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter
+        )
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
         sending = self._config.sending
@@ -353,7 +349,7 @@ class Sender:
     async def _outcome(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> Outcome:
         job = prepared.job
         if self._stopping.is_set():
-            return not_sent(job, self._stop.message if self._stop else "")
+            return not_sent(job, self._stopping.why)
         earlier = self._targets.held.get(job.target)
         if earlier is not None:
             return _waits(job, earlier)
@@ -383,6 +379,7 @@ class Sender:
             wait_s = self._config.sending.drain_s if stop.reason is StopReason.INTERRUPTED else None
             _log.warning("stop", extra={"event": "stop", "why": stop.reason.value, "wait_s": wait_s})
         self._stop = self._stop or stop
+        self._stopping.why = self._stop.message
         self._stopping.set()
         self._unparked.set()
 
@@ -402,7 +399,7 @@ class Sender:
                 api.oauth,
                 secrets.client_secret,
                 session,
-                permit=limiter.permit,
+                permit=limiter.turn,
                 pause=self._stopping.pause,
                 under_way=self._under_way,
                 attempts=self._config.sending.attempts,
@@ -414,11 +411,11 @@ class Sender:
             return source_by_reference(api.token, secrets.token, self._environment)
         return TokenSource(None, None)
 
-    def _connector(self) -> Connector:
+    def _connector(self, limiter: Limiter) -> Connector:
         api = self._config.api
         secure = (api.base_url or "").startswith("https:") or (api.oauth and api.oauth.token_url.startswith("https:"))
         tls = tls_context(str(api.ca_file) if api.ca_file else None) if secure else True
-        return Connector(self._config.sending.concurrency + 1, tls)
+        return Connector(self._config.sending.concurrency + 1, tls, limiter, self._under_way)
 
     def _connect_timeout_s(self) -> float:
         """Return the limit for connecting: a little below that for the whole attempt, so that the two differ."""

@@ -18,6 +18,8 @@ class Stopping(asyncio.Event):
 
     def __init__(self) -> None:
         super().__init__()
+        self.why = ""
+        """What is said of the rows that are not sent because of it."""
         self._pauses: set[asyncio.Future[None]] = set()
 
     def set(self) -> None:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+
+
+class Outgoing(Protocol):
+    """A request whose time runs."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it was written, so that it may be applied."""
+
+
+class _TokenRequest:
+    """A request that applies nothing."""
+
+    has_left = False
 
 
 class UnderWay:
@@ -22,20 +37,20 @@ class UnderWay:
         self.is_cut = False
         """Whether the run has ended without waiting for answers."""
         self._timeout_s = timeout_s
-        self._ends_at: dict[object, float] = {}
+        self._ends_at: dict[Outgoing, float] = {}
         """Request -> when its time is up, the earliest first. On the monotonic clock: uvloop's own is slow to ask."""
-        self._tasks: dict[object, asyncio.Task[object]] = {}
-        self._late: set[object] = set()
+        self._tasks: dict[Outgoing, asyncio.Task[object]] = {}
+        self._late: set[Outgoing] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, request: object, task: asyncio.Task[object]) -> None:
+    def start(self, request: Outgoing, task: asyncio.Task[object]) -> None:
         """Let the time of a request run, which the task, the current one, is about to send."""
         self._tasks[request] = task
         self._ends_at[request] = time.monotonic() + self._timeout_s
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._end_late)
 
-    def stop(self, request: object) -> None:
+    def stop(self, request: Outgoing) -> None:
         """Let it run no longer."""
         del self._ends_at[request]
         task = self._tasks.pop(request)
@@ -43,7 +58,24 @@ class UnderWay:
             self._late.remove(request)
             task.uncancel()
 
-    def is_late(self, request: object) -> bool:
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let the time of the current task's request stand still while it waits for a permit; it is not cut either."""
+        current = asyncio.current_task()
+        request, task = next(one for one in self._tasks.items() if one[1] is current)
+        left_s = self._ends_at.pop(request) - time.monotonic()
+        del self._tasks[request]
+        try:
+            yield
+        finally:
+            self._tasks[request] = task
+            self._ends_at[request] = time.monotonic() + left_s
+            self._ends_at = dict(sorted(self._ends_at.items(), key=itemgetter(1)))
+            if self._timer is not None:
+                self._timer.cancel()
+            self._end_late()
+
+    def is_late(self, request: Outgoing) -> bool:
         """Whether the cancellation that has just arrived came from here, and from nowhere else as well."""
         if request not in self._late:
             return False
@@ -53,7 +85,7 @@ class UnderWay:
     @asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
         """Limit a block to the time of a request, or until everything is cut. Raises TimeoutError."""
-        request, task = object(), asyncio.current_task()
+        request, task = _TokenRequest(), asyncio.current_task()
         if task is None:
             raise RuntimeError("a request is sent outside any task")
         self.start(request, task)
@@ -65,6 +97,12 @@ class UnderWay:
             raise
         finally:
             self.stop(request)
+
+    def cut_unsent(self) -> None:
+        """End what has not been written yet, and every request for a token: nothing can be applied by them."""
+        for request in self._tasks:
+            if not request.has_left:
+                self._end(request)
 
     def cut(self) -> None:
         """End everything under way now, as if its time were up."""
@@ -80,7 +118,7 @@ class UnderWay:
                 break
             self._end(request)
 
-    def _end(self, request: object) -> None:
+    def _end(self, request: Outgoing) -> None:
         if request not in self._late:  # once is enough
             self._late.add(request)
             self._tasks[request].cancel()

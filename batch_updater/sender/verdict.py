@@ -10,16 +10,21 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.endpoint.exact_json import from_json
+from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Doubt, confirmation, record_of
+from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.model import OutcomeKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.description import Endpoint
+    from batch_updater.model import Job
 
 MESSAGE_CHARACTERS = 500
 """How much of what the API says stands in a message: an answer may hold a megabyte."""
+_CHARACTERS_LOOKED_AT = 20_000
+_WEB_PAGE = "a web page"
 _LONGEST_WAIT_S = 1e9
 """More than any run waits; keeps a number of any length finite."""
 
@@ -35,7 +40,7 @@ class Meaning(Enum):
     """What an attempt means for its row."""
 
     ACCEPTED = auto()
-    """2xx with the record, where one is promised: what it holds decides."""
+    """2xx that says what the update came to: what the record in it holds decides."""
     REFUSED = auto()
     """The API will not do it, now or later."""
     TOKEN_REFUSED = auto()
@@ -92,19 +97,54 @@ _LATER = {425, 429, 500, 503}
 """Not applied, and worth another attempt."""
 _UNKNOWN_LATER = {408, 502, 504}
 """May have been applied, and worth another attempt."""
+_NO_CONFIRMATION = {202, 206, 207}
+"""Accepted to be done later, a part of an answer, one status for each of several things: RFC 9110, RFC 4918."""
+_CUT_OFF = Doubt(", cut off", ", but the answer was cut off")
+_NOT_DONE = Doubt(", which is no confirmation", ", which does not say that it was done")
 
 
-def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, has_record: bool) -> Verdict:
+def is_success(status: int) -> bool:
+    """Whether a status says that all of a request was done."""
+    return 200 <= status < 300 and status not in _NO_CONFIRMATION
+
+
+def confirmation_in(answer: Answer, endpoint: Endpoint, job: Job, allowed: AllowedValues) -> Confirmation:
+    """Return what an answer of the kind 2xx says of the update."""
+    if answer.status in _NO_CONFIRMATION:
+        return Confirmation(doubt=_NOT_DONE)
+    if not answer.complete:
+        return Confirmation(doubt=_CUT_OFF)
+    parsed = answer.parsed()
+    if parsed is None:
+        parsed = _text_of(answer.body)
+        if parsed is not None and parsed.startswith(_WEB_PAGE):
+            return Confirmation(doubt=NO_RECORD)
+    return confirmation(endpoint, job, answer.status, parsed, allowed)
+
+
+def reading_in(answer: Answer, endpoint: Endpoint, job: Job) -> Confirmation:
+    """Return the record in an answer of the kind 2xx to a reading; a doubt if it is not certain that it is there."""
+    if not answer.complete:
+        return Confirmation(doubt=_CUT_OFF)
+    record = record_of(endpoint, job, answer.parsed()) if is_success(answer.status) else None
+    return Confirmation(record, doubt=NO_RECORD if record is None else None)
+
+
+def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, settles: bool) -> Verdict:
     """Judge one attempt.
 
-    `has_record`: whether the answer's body is the record that the description promises.
+    `settles`: whether an answer of the kind 2xx says what the request came to.
     """
     if isinstance(result, Fault):
         again = not result.lasting and may_repeat(endpoint, result.effect)
         return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, result.effect)
     status = result.status
     if 200 <= status < 300:
-        return _success(result, endpoint, has_record=has_record)
+        if settles:
+            return Verdict(Meaning.ACCEPTED, Effect.POSSIBLE)
+        # A cut-off answer is a lost one, and asking again is harmless. A whole one would come again as it is.
+        again = not result.complete and may_repeat(endpoint, Effect.POSSIBLE)
+        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
     if status == 401:
         return Verdict(Meaning.TOKEN_REFUSED, Effect.NONE)
     if status == 429 and means_quota(result, endpoint):
@@ -117,14 +157,6 @@ def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, has_record: bool) 
     if 300 <= status < 500:
         return Verdict(Meaning.REFUSED, Effect.NONE)
     return Verdict(Meaning.GIVE_UP, Effect.POSSIBLE)
-
-
-def _success(answer: Answer, endpoint: Endpoint, *, has_record: bool) -> Verdict:
-    if has_record or (answer.complete and not endpoint.expects_record(answer.status)):
-        return Verdict(Meaning.ACCEPTED, Effect.POSSIBLE)
-    # A cut-off answer is a lost one, and asking again is harmless. A whole one that is no record would come again.
-    again = not answer.complete and may_repeat(endpoint, Effect.POSSIBLE)
-    return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
 
 
 def shows_service_down(result: Answer | Fault) -> bool:
@@ -159,9 +191,19 @@ def message_of(answer: Answer, endpoint: Endpoint) -> str | None:
     text = parsed if isinstance(parsed, str) else _message_in(parsed, endpoint.error_message_keys)
     if text is None and parsed is None:
         text = _text_of(answer.body)
-    if not text:
-        return None
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return one_line(text) if text else None
+
+
+def text_of(answer: Answer) -> str | None:
+    """Return what a whole answer says, whatever it is, on one line and bounded; None if it says nothing."""
+    parsed = answer.parsed()
+    text = to_json(parsed) if isinstance(parsed, (dict, list)) else _text_of(answer.body)
+    return one_line(text) if text else None
+
+
+def one_line(text: str) -> str:
+    """Return a text of the API's as a message holds it."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:_CHARACTERS_LOOKED_AT]).split())
     return line if len(line) <= MESSAGE_CHARACTERS else f"{line[:MESSAGE_CHARACTERS]} ..."
 
 
@@ -174,10 +216,10 @@ def _message_in(parsed: object, keys: tuple[str, ...]) -> str | None:
 
 
 def _text_of(body: bytes) -> str | None:
-    text = body[:20_000].decode("utf-8", errors="replace")
+    text = body[:_CHARACTERS_LOOKED_AT].decode("utf-8", errors="replace")
     if re.search(r"<(html|!doctype|body|head)\b", text, re.IGNORECASE):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return f"a web page: {title[1]}" if title else "a web page"
+        return f"{_WEB_PAGE}: {title[1]}" if title else _WEB_PAGE
     return text.strip() or None
 
 

@@ -246,14 +246,12 @@ def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, ap
     assert list((tmp_path / "runs").glob("*/a-results-*.xlsx"))
 
 
-@pytest.mark.parametrize(("signals", "drain_s"), [([signal.SIGTERM], 0.3), ([signal.SIGINT, signal.SIGTERM], 30)])
-def test_a_token_that_does_not_come_keeps_nobody_waiting(
-    tmp_path: Path, signals: list[signal.Signals], drain_s: float
-) -> None:
-    """A token URL that hangs is waited for sending.drain_s at most after one signal, and no more after two."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_token_that_does_not_come_keeps_nobody_waiting(tmp_path: Path, number: signal.Signals) -> None:
+    """A token URL that hangs is not waited for after the first signal: sending.drain_s is for rows."""
     with Api(token_answers=[hang]) as api:
         oauth = f"{{token_url: '{api.url}/oauth/token', client_id: me, client_secret: env:NEXUS_TOKEN}}"
-        settings = f"api: {{base_url: '{api.url}', oauth: {oauth}}}\nsending: {{drain_s: {drain_s}}}\n"
+        settings = f"api: {{base_url: '{api.url}', oauth: {oauth}}}\nsending: {{drain_s: 600}}\n"
         (tmp_path / "config.yaml").write_text(settings, encoding="utf-8")
         write_csv(tmp_path / "a.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
         command = [sys.executable, "-m", "batch_updater", "run", "a.csv", "--json"]
@@ -261,11 +259,8 @@ def test_a_token_that_does_not_come_keeps_nobody_waiting(
             while not api.token_requests:
                 assert process.poll() is None
                 time.sleep(0.02)
-            began = time.monotonic()
-            for number in signals:
-                process.send_signal(number)
-            out, _ = process.communicate(timeout=60)
-            assert time.monotonic() - began < 8
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=30)
         assert (process.returncode, json.loads(out)["stopped"], api.seen) == (3, "interrupted", [])
 
 

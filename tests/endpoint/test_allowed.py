@@ -37,6 +37,10 @@ def test_where_nothing_is_near_the_valid_names_are_listed() -> None:
     """A name that resembles none is answered with the list."""
     (problem,) = NOTHING.learn(job(), ANSWER).judge(job(StageName="xyz"))
     assert problem.remedy == "Valid are: Prospect, Proposal."
+    long = {"AvailableStages": [{"StageID": 1, "StageName": "Prospect" * 100_000}, {"StageID": 2, "StageName": "Won"}]}
+    (problem,) = NOTHING.learn(job(), long).judge(job(StageName="xyz"))
+    assert problem.remedy.endswith("ProspectPros ..., Won.")
+    assert len(problem.remedy) < 150
 
 
 @pytest.mark.parametrize("name", ["Proposal", "proposal", " Proposal ", "PROPOSAL"])

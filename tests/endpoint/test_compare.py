@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import Difference, described_record, differences
+from batch_updater.endpoint.compare import Difference, confirmation, differences, record_of
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.model import Job, Value
+from tests.endpoint.documents import document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_updater.endpoint.description import Endpoint
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 LEARNED = AllowedValues(ENDPOINT).learn(
@@ -85,12 +93,122 @@ def test_a_name_is_compared_by_its_id_where_the_list_is_known() -> None:
     assert found({"OpportunityStageID": 2}, StageName=None) == (Difference("StageName", "", "id 2"),)
 
 
-@pytest.mark.parametrize("answer", [None, [], {}, "x", 1, {"message": "ok"}, [{"ID": 1}]])
+ASKED: dict[str, Value] = {"OpportunityName": "x", "StageName": "Proposal", "SalesRevenue": Decimal("1.50")}
+JOB = Job(2, "", {"OpportunityId": 123, "opportunityType": "Pre", **ASKED})
+RECORD: dict[str, object] = {
+    "ID": 123, "Type": "Pre", "OpportunityName": "x", "OpportunityStageID": 3, "SalesRevenue": Decimal("1.5"),
+}  # fmt: skip
+
+
+def judged(answer: object, endpoint: Endpoint = ENDPOINT, status: int = 200) -> tuple[bool, str, list[str]]:
+    """Return whether an answer settles the update, why it is doubted, and the fields that differ."""
+    told = confirmation(endpoint, JOB, status, answer, LEARNED)
+    return told.settles, told.doubt.cause.strip() if told.doubt else "", [one.field for one in told.differences]
+
+
+def without(*names: str) -> dict[str, object]:
+    return {name: value for name, value in RECORD.items() if name not in names}
+
+
+def test_an_answer_confirms_with_all_that_is_reported_of_what_was_asked() -> None:
+    """Id, type and the fields of the row: what the row does not ask for need not be there."""
+    assert judged(RECORD) == (True, "", [])
+    assert judged({**RECORD, "VisitID": None, "somethingElse": 5}) == (True, "", [])
+
+
+@pytest.mark.parametrize("name", RECORD)
+def test_a_described_property_that_is_missing_is_no_confirmation(name: str) -> None:
+    """Whichever of them it is."""
+    assert judged(without(name)) == (False, "with less than the record", [])
+
+
+@pytest.mark.parametrize("answer", [{"ID": 123}, {"ID": 123, "Type": "Pre"}, {**RECORD, "ID": None}, {"VisitID": None}])
+def test_less_than_the_record_is_no_confirmation(answer: object) -> None:
+    """Nor is an id that is null, which says no more than one that is missing."""
+    assert judged(answer) == (False, "with less than the record", [])
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, "x", 1, {"message": "ok"}, [RECORD]])
 def test_what_is_no_record_confirms_nothing(answer: object) -> None:
     """Only an object with a described property counts as the record."""
-    assert described_record(ENDPOINT, answer) is None
+    assert judged(answer) == (False, "without the record", [])
 
 
-def test_a_record_with_any_described_property_is_one() -> None:
-    """One property that the description knows is enough."""
-    assert described_record(ENDPOINT, {"ID": 5}) == {"ID": 5}
+@pytest.mark.parametrize(
+    ("answer", "fields"),
+    [
+        ({"ID": 124}, ["OpportunityId"]),
+        ({"Type": "Post"}, ["opportunityType"]),
+        ({**RECORD, "OpportunityName": "old"}, ["OpportunityName"]),
+        ({**without("SalesRevenue"), "OpportunityName": "old"}, ["OpportunityName"]),
+        ({**RECORD, "SalesRevenue": "1e999999999"}, ["SalesRevenue"]),
+        ({**RECORD, "OpportunityStageID": None}, ["StageName"]),
+        ({**RECORD, "OpportunityName": ["x"]}, ["OpportunityName"]),
+        ({**RECORD, "OpportunityName": "old", "success": False}, ["OpportunityName"]),
+    ],
+)
+def test_a_record_that_holds_something_else_differs(answer: object, fields: list[str]) -> None:
+    """It is settled by what it shows, whatever is missing or said besides."""
+    settles, _, differing = judged(answer)
+    assert (settles, differing) == (True, fields)
+
+
+def test_values_of_nobody_knows_whose_record_do_not_differ() -> None:
+    """Without the id, an old name may be that of another record."""
+    assert judged({**without("ID"), "OpportunityName": "old"}) == (False, "with less than the record", [])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"success": False}, {"error": "locked"}, {"errors": ["a"]}, {"status": "failed"}, {"result": {"ok": False}}],
+)
+def test_an_answer_that_contradicts_itself_confirms_nothing(said: dict[str, object]) -> None:
+    """The record as asked is worth nothing beside the word that it was not saved; so is one that was read."""
+    assert judged({**RECORD, **said}) == (False, "that says it failed", [])
+    assert record_of(ENDPOINT, JOB, [RECORD]) == RECORD
+    assert record_of(ENDPOINT, JOB, [{**RECORD, **said}]) is None
+
+
+def test_what_the_description_lists_is_no_contradiction(load: Callable[..., Endpoint]) -> None:
+    """A record may have a status `failed`; and what is left out by its description is not demanded."""
+    properties = {name: {"type": "string"} for name in ("status", "error", "size")}
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+    told = {"200": {"content": content}, "204": {}, "201": {"content": content, "x-always-reported": ["status"]}}
+    endpoint = load(document(responses=told))
+    job = Job(2, "", {"thing": 1, "size": 5})
+
+    def settles(status: int, answer: object) -> bool:
+        return confirmation(endpoint, job, status, answer, AllowedValues(endpoint)).settles
+
+    assert settles(200, {"status": "failed", "error": "of the thing", "size": "5"})
+    assert not settles(200, {"status": "failed", "size": "5", "success": False})
+    assert not settles(200, {"status": "done"})
+    assert settles(201, {"status": "done"})
+    assert confirmation(endpoint, job, 201, {"status": "a", "size": "6"}, AllowedValues(endpoint)).differences
+    assert settles(204, None)
+    assert settles(204, {"note": "ok"})
+    assert not settles(204, {"errors": [{"code": 7}]})
+    assert not settles(204, "Error: locked")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [], [RECORD, RECORD], [without("ID")], [without("Type")], [{**RECORD, "ID": 124}], [{**RECORD, "Type": "Post"}],
+        [{**RECORD, "ID": None}], [{**RECORD, "ID": "1e999999999"}], [[RECORD]], {"items": [RECORD]}, None, "x",
+    ],
+)  # fmt: skip
+def test_a_reading_that_is_not_certainly_of_the_target_is_none(answer: object) -> None:
+    """Another record, two, or one that does not say which it is."""
+    assert record_of(ENDPOINT, JOB, answer) is None
+
+
+def test_a_long_text_of_marks_is_compared_at_once() -> None:
+    """Sorting half a million marks would take minutes; a text that is not so odd is compared as ever."""
+    began = time.process_time()
+    marks = "a" + "\u0301\u0327" * 250_000
+    assert found({"OpportunityName": marks}, OpportunityName="\u00e1") != ()
+    assert found({"OpportunityName": marks}, OpportunityName=f"{marks}\u0301") != ()
+    assert found({"OpportunityName": f"{marks} "}, OpportunityName=marks) == ()
+    assert time.process_time() - began < 2
+    assert found({"OpportunityName": "e\u0301" * 5_000}, OpportunityName="\u00e9" * 5_000) == ()

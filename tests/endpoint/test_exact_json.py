@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.exact_json import from_json, to_json
+from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=[]))
 VALUES = st.recursive(
@@ -41,7 +42,9 @@ def test_bytes_of_every_encoding_of_json_are_read(encoding: str) -> None:
     assert from_json(json.dumps({"a": "é"}, ensure_ascii=False).encode(encoding)) == {"a": "é"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "<html>", "1e9999999999999999999", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "<html>", "[" * 100_000, "[" * 102 + "]" * 102, '{"a":' * 500 + "1" + "}" * 500]
+)
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     """Whatever an API answers, there is one exception for it."""
     with pytest.raises(ValueError, match=r"\w"):
@@ -51,3 +54,32 @@ def test_what_is_no_json_is_a_value_error(text: str) -> None:
 def test_numbers_that_are_none_are_texts() -> None:
     """NaN is neither blank, which an encoder would make of it, nor a number to reckon with."""
     assert from_json("[NaN, -Infinity]") == ["NaN", "-Infinity"]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e999999999", "-1e-999999999", "1e9999999999999999999", "0e401", "1e401", "1e-401", "7" * 401, "-" + "7" * 5000,
+     "7" * 100_000, "0." + "1" * 400],
+)  # fmt: skip
+@pytest.mark.parametrize("also", ["", ', "b": "\\ud83d"'])
+def test_a_number_out_of_all_proportion_is_a_text_and_no_number(number: str, also: str) -> None:
+    """It costs no time and no memory, keeps what it was, and is never compared or added up, in quotation marks too."""
+    read = from_json(f'{{"a": [{number}, "{number}"]{also}}}')
+    assert isinstance(read, dict)
+    assert read["a"] == [number, number]
+    assert number_of(number) is None
+    assert from_json(to_json(read)) == read
+
+
+@pytest.mark.parametrize("number", ["1e400", "1e-400", "7" * 400, "5e-324", "1.797e308", "0", "-0.00", "1E5"])
+def test_every_number_that_a_sheet_can_ask_for_is_one(number: str) -> None:
+    """All doubles, and all digits that a cell may have; zero has no sign."""
+    for text in (number, f'" {number} "'):
+        assert number_of(from_json(text)) == Decimal(number)
+    assert str(number_of(from_json("-0.00"))) == "0.00"
+
+
+@pytest.mark.parametrize("value", ["1_000", "\uff11", "0x1", "", "NaN", "sNaN", "Infinity", "1,5", True, None, [1], {}])
+def test_what_is_no_number_of_json_is_none(value: object) -> None:
+    """What Python would take for a number is none that an API reports."""
+    assert number_of(value) is None

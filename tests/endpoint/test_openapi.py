@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import batch_updater.endpoint
 from batch_updater.endpoint.description import Kind, Location
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import EndpointError
+from tests.endpoint.documents import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,33 +22,6 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
 
 NEXUS = Path(batch_updater.endpoint.__file__).with_name("nexus-opportunity.openapi.yaml")
-
-
-def document(**operation: Any) -> dict[str, Any]:
-    """Make a small document: PUT /things/{thing} with one body field, changed by what is given."""
-    put = {
-        "operationId": "put-thing",
-        "parameters": [{"name": "thing", "in": "path", "required": True, "schema": {"type": "integer"}}],
-        "requestBody": {
-            "content": {
-                "application/json": {
-                    "schema": {"type": "object", "properties": {"size": {"type": "number"}}, "required": ["size"]}
-                }
-            }
-        },
-        "responses": {"204": {"description": "done"}},
-    } | operation
-    return {"openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "paths": {"/things/{thing}": {"put": put}}}
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[..., Endpoint]:
-    def written(content: dict[str, Any], operation: str = "") -> Endpoint:
-        path = tmp_path / "openapi.json"
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return load_endpoint(f"{path}#{operation}" if operation else str(path))
-
-    return written
 
 
 def body(**schema: Any) -> dict[str, Any]:
@@ -82,8 +55,8 @@ def test_the_built_in_description_says_what_the_contract_says() -> None:
     assert endpoint.field("OpportunityId").reported_as == "ID"
     assert endpoint.field("OpportunityID").reported_as == "OpportunityID"
     assert endpoint.quota_message == "Limit Exceeded"
-    assert endpoint.expects_record(200)
-    assert endpoint.expects_record(201)
+    assert endpoint.promised(200) == endpoint.promised(201) == endpoint.record_properties
+    assert endpoint.record_properties >= {"ID", "Type", "OpportunityName", "OpportunityStageID", "PendingCloseDate"}
     assert endpoint.idempotent
 
 
@@ -95,7 +68,55 @@ def test_a_plain_document_needs_no_extensions(load: Callable[..., Endpoint]) -> 
         ("thing", True, True),
         ("size", True, False),
     ]
-    assert not endpoint.expects_record(204)
+    assert endpoint.promised(204) is None
+
+
+def answers(**of_status: dict[str, Any]) -> dict[str, Any]:
+    """Make a document whose answers have these schemas."""
+    told = {
+        status.removeprefix("s"): {"description": "x", "content": {"application/json": {"schema": schema}}}
+        for status, schema in of_status.items()
+    }
+    return document(responses=told)
+
+
+def promised(endpoint: Endpoint, *statuses: int) -> list[set[str]]:
+    return [set(endpoint.promised(status) or ()) for status in statuses]
+
+
+def described(*names: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+
+
+def test_every_status_promises_what_its_own_answer_describes(load: Callable[..., Endpoint]) -> None:
+    """A status that is not listed promises what all that are listed do."""
+    endpoint = load(answers(s200=described("id", "size"), s201=described("id")))
+    assert promised(endpoint, 200, 201, 203) == [{"id", "size"}, {"id"}, {"id"}]
+    wild = load(answers(s200=described("id", "size"), **{"2XX": described("note"), "default": described("error")}))
+    assert promised(wild, 200, 203) == [{"id", "size"}, {"note"}]
+
+
+def test_a_composed_answer_promises_all_that_its_parts_describe(load: Callable[..., Endpoint]) -> None:
+    """`allOf` adds up, and a schema that leaves a choice is a record all the same, of which nothing is promised."""
+    content = answers(s200={"allOf": [{"$ref": "#/components/schemas/Thing"}, described("size")]}, s201={"oneOf": []})
+    content["components"] = {
+        "schemas": {"Thing": {**described("id"), "allOf": [{"$ref": "#/components/schemas/Thing"}]}}
+    }
+    endpoint = load(content)
+    assert promised(endpoint, 200, 201) == [{"id", "size"}, set()]
+
+
+def test_what_is_always_reported_can_be_less_than_what_is_described(load: Callable[..., Endpoint]) -> None:
+    """An answer that leaves some properties out says so; what an extension maps is promised without a schema too."""
+    content = answers(s200=described("id", "size"), s201={"type": "object"})
+    put = content["paths"]["/things/{thing}"]["put"]
+    put["responses"]["200"]["x-always-reported"] = ["id"]
+    put["parameters"][0]["x-reported-as"] = "number"
+    endpoint = load(content)
+    assert promised(endpoint, 200, 201) == [{"id", "number"}, {"number"}]
+    put["responses"]["200"]["x-always-reported"] = ["idd"]
+    with pytest.raises(EndpointError, match="x-always-reported is no list of properties of the answer"):
+        load(content)
 
 
 def test_references_are_followed_and_the_operation_overrides_the_path(load: Callable[..., Endpoint]) -> None:

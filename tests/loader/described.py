@@ -42,8 +42,8 @@ def endpoint(fields: tuple[Field, ...] = FIELDS) -> Endpoint:
     """Describe PUT /items/{itemId}."""
     return Endpoint(
         name="items", api_name="Stock", record_name="item", method="PUT", path="/items/{itemId}",
-        content_type="application/json", fields=fields, idempotent=True, record_statuses={200: True},
-        default_expects_record=True, record_properties=frozenset(), error_message_keys=(), quota_message=None,
+        content_type="application/json", fields=fields, idempotent=True, record_statuses={200: frozenset()},
+        default_record=frozenset(), record_properties=frozenset(), error_message_keys=(), quota_message=None,
     )  # fmt: skip
 
 

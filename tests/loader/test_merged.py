@@ -31,7 +31,9 @@ def test_areas_count_from_column_a_where_the_cells_do_not() -> None:
 
 
 def test_areas_over_one_another_are_refused() -> None:
-    """More areas in one row than it has cells is an attack on time, and no workbook."""
-    merged = MergedCells([Area(2, 9, 0, 9)] * 20_000, [0], 0, PLACE)
+    """More areas in one row than columns that they touch is an attack on time, and no workbook."""
+    merged = MergedCells([Area(2, 9, 0, 9)] * 3, [0, 1], 0, PLACE)
     with pytest.raises(InputError, match="lie over one another"):
         merged.marked(2, ["1"])
+    beside = MergedCells([Area(2, 9, 0, 0), Area(2, 9, 1, 4)], [0, 1], 0, PLACE)
+    assert beside.marked(2, ["1", "2"]) == ["1", "2"]

@@ -166,7 +166,7 @@ TABLE: dict[str, Gives | Refused] = {
     ),
     "a-hundred-million-cells.ods": Gives({}),
     # Hostile, broken or named as something else.
-    "seventeen-billion-cells.ods": Refused("more than 50,000,000 cells", "workbook of its own"),
+    "seventeen-billion-cells.ods": Refused("repeated or far-off cells", "Delete the rows"),
     "too-many-rows.ods": Refused("more than 1,048,576 rows", "save it again"),
     "cut-off.xlsx": Refused("is damaged: it is cut off", ASK),
     "cut-off.xls": Refused("is damaged: it does not hold what an old Excel workbook holds", ASK),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.sandbox.faults import find_fault
-from tests.sandbox.raw import Reply, get, put
+from tests.sandbox.raw import BEARER, Reply, get, put, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +110,18 @@ ANSWERS: list[tuple[str, int, Callable[[Reply], bool]]] = [
     ("other-record", 200, reports(Type="Pre", ID=8)),
     ("other-type", 200, reports(Type="Post", ID=7)),
     ("partial-record", 200, lambda reply: reply.json() == RECORD),
+    ("id-only", 200, lambda reply: reply.json() == {"ID": 7}),
+    ("no-id", 200, lambda reply: "ID" not in reply.json() and reply.json()["SalesRevenue"] == 12.5),
+    ("null-id", 200, reports(Type="Pre", ID=None, SalesRevenue=12.5)),
+    ("not-saved", 200, reports(**RECORD, success=False, error="The record is locked, nothing was saved.")),
+    ("errors-200", 200, reports(VisitID=None, errors=["The record is locked, nothing was saved."])),
+    ("contradiction", 200, reports(**RECORD, SalesRevenue=12.5, success=False)),
+    ("record-206", 206, reports(**RECORD, SalesRevenue=12.5)),
+    ("record-207", 207, reports(**RECORD, SalesRevenue=12.5)),
+    ("huge-number", 200, lambda reply: b'"SalesRevenue": 1e999999999,' in reply.body),
+    ("tiny-number", 200, lambda reply: b'"SalesRevenue": 1e-999999999,' in reply.body),
+    ("long-number", 200, lambda reply: b'"SalesRevenue": ' + b"7" * 100_000 in reply.body),
+    ("minus-zero", 200, lambda reply: b'"SalesRevenue": -0.00,' in reply.body),
     ("array-200", 200, lambda reply: len(reply.json()) == 1 and reply.json()[0]["ID"] == 7),
     ("numbers-as-text", 200, reports(ID="7", SalesRevenue="12.5")),
     ("duplicate-keys", 200, lambda reply: b'"ID": null, "ID": 7' in reply.body and reply.json()["ID"] == 7),
@@ -169,3 +181,11 @@ def test_a_fault_does_not_make_a_wrong_request_right(sandbox: Sandbox) -> None:
         body = json.dumps({"OpportunityName": f"fault:{fault}", "StageName": "None such"})
         assert put(sandbox, TARGET, body).status == 400
         assert not sandbox.received[-1].applied
+
+
+def test_odd_answers_are_given_to_readings_too(sandbox: Sandbox) -> None:
+    """What a record that is read holds can be as odd as what an update reports."""
+    for fault, told in (("huge-number", b"1e999999999"), ("contradiction", b'"success": false'), ("no-id", b"Type")):
+        headers = {"X_Sandbox_Fault": fault, **BEARER}
+        reply = send(sandbox, "GET", f"/api/v2/opportunities/{TARGET}", b"", **headers)
+        assert (reply.status, told in reply.body) == (200, True)

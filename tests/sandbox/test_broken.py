@@ -22,7 +22,8 @@ RESET = ["reset-before", "reset-after"]
 CUT_OFF = ["cut-off", "cut-off-chunked"]
 WITHOUT_END = ["endless", "drip"]
 SILENT = ["hang", "hang-after"]
-FAULTS_TESTED = [*DROPPED, *RESET, *CUT_OFF, *WITHOUT_END, *SILENT, "not-http"]
+TWICE = ["second-answer-0", "second-answer-20", "second-record-0", "second-record-20"]
+FAULTS_TESTED = [*DROPPED, *RESET, *CUT_OFF, *WITHOUT_END, *SILENT, *TWICE, "interim-103", "not-http"]
 
 
 def update_with(fault: str) -> str:
@@ -99,3 +100,29 @@ def test_not_http_is_no_answer_that_a_client_can_read(sandbox: Sandbox) -> None:
     with pytest.raises(http.client.BadStatusLine):
         put(sandbox, TARGET, update_with("not-http"))
     assert_applied_as_documented(sandbox, "not-http")
+
+
+@pytest.mark.parametrize("fault", TWICE)
+def test_a_second_answer_follows_the_right_one(sandbox: Sandbox, fault: str) -> None:
+    """The record comes first, then on the same connection a refusal or the next record."""
+    with sent(sandbox, fault) as connection, connection.makefile("rb") as stream:
+        answers = []
+        for _ in range(2):
+            status = int(stream.readline().split()[1])
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                name, _, value = line.decode().partition(":")
+                length = int(value) if name.lower() == "content-length" else length
+            answers.append((status, json.loads(stream.read(length))))
+    (right, record), (second, other) = answers
+    assert (right, record["ID"], record["OpportunityName"]) == (200, 7, f"fault:{fault}")
+    assert (second, other.get("ID")) == ((200, 8) if "record" in fault else (400, None))
+    assert_applied_as_documented(sandbox, fault)
+
+
+def test_an_interim_answer_comes_first(sandbox: Sandbox) -> None:
+    """A status of the 1xx family goes before the record."""
+    with sent(sandbox, "interim-103") as connection, connection.makefile("rb") as stream:
+        lines = [stream.readline() for _ in range(3)]
+    assert lines == [b"HTTP/1.1 103 Wait\r\n", b"\r\n", b"HTTP/1.1 200 OK\r\n"]
+    assert_applied_as_documented(sandbox, "interim-103")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.config_file import config_from
 from batch_updater.endpoint.openapi import load_endpoint
@@ -16,11 +16,13 @@ from batch_updater.sender.course import Course
 from batch_updater.sender.pool import Sender, SendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Prepared
     from batch_updater.model import Attempt
+
+    Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 
@@ -69,11 +71,12 @@ def send(
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
     before_change: Callable[[Sender, int, str], None] | None = None,
+    run: Run = asyncio.run,
     **sending: float | str,
 ) -> Sent:
     """Send jobs to the API at `url` and return every outcome; fails if a row gets two.
 
-    With `before_change` each record is read first; it is called before the update.
+    With `before_change` each record is read first; it is called before the update. `run` runs the event loop.
     """
     environment = Environment(environ if environ is not None else {"TOKEN": "canary-token"})
     config = config_from(
@@ -111,5 +114,5 @@ def send(
         )
         return await sender.send(iter(listed))
 
-    result = asyncio.run(go())
+    result = run(go())
     return Sent(result, outcomes, learned, attempts)

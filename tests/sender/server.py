@@ -36,7 +36,26 @@ class Seen:
 
 def record(seen: Seen) -> dict[str, object]:
     kind = seen.request.query.get("opportunityType", "Pre")
-    return {"ID": int(seen.id), "Type": kind, **json.loads(seen.body, parse_float=str)}
+    ids = {"OpportunityCategoryID": 1, "OpportunityStageID": 1}
+    return {"ID": int(seen.id), "Type": kind, **ids, **json.loads(seen.body, parse_float=str)}
+
+
+def with_status(code: int) -> Answer:
+    """Confirm the update with another status."""
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        return web.json_response(record(seen), status=code)
+
+    return answer
+
+
+def besides(**members: object) -> Answer:
+    """Confirm the update, and say something else in the same breath."""
+
+    async def answer(seen: Seen) -> web.StreamResponse:
+        return web.json_response({**record(seen), **members})
+
+    return answer
 
 
 async def ok(seen: Seen) -> web.StreamResponse:

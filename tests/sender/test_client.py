@@ -19,7 +19,7 @@ from aiohttp import web
 from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.sandbox.beside import LoopThread
 from tests.sender.driver import ENDPOINT, job, send
-from tests.sender.server import Api, cut_off, drop, endless, hang, ok, status
+from tests.sender.server import Api, besides, cut_off, drop, endless, hang, ok, status, with_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,19 @@ def test_a_confirmed_row_is_updated() -> None:
         (status(200, "null"), "unconfirmed", 1),
         (status(200, {"message": "ok"}), "unconfirmed", 1),
         (status(204), "unconfirmed", 1),
+        (status(200, {"ID": 1}), "unconfirmed", 1),
+        (status(200, {"ID": 1, "Type": "Pre"}), "unconfirmed", 1),
+        (status(200, {"Type": "Pre", "OpportunityName": "name 1"}), "unconfirmed", 1),
+        (status(200, {"ID": 1, "success": False, "error": "record is locked, nothing was saved"}), "unconfirmed", 1),
+        (status(200, {"VisitID": None, "errors": [{"code": 7}]}), "unconfirmed", 1),
+        (besides(success=False), "unconfirmed", 1),
+        (besides(ErrorMessage="locked"), "unconfirmed", 1),
+        (besides(ValidationMessage="Stage not found."), "unconfirmed", 1),
+        (besides(success=True, errors=[], error=None, status="OK", VisitID=5), "updated", 1),
+        (with_status(201), "updated", 1),
+        (with_status(202), "unconfirmed", 1),
+        (with_status(206), "unconfirmed", 1),
+        (with_status(207), "unconfirmed", 1),
         (status(200, {"ID": 2, "Type": "Pre"}), "differs", 1),
         (status(200, {"ID": 1, "Type": "Post"}), "differs", 1),
         (status(200, {"ID": 1, "Type": "Pre", "OpportunityName": "other"}), "differs", 1),
@@ -88,8 +101,47 @@ def test_every_answer_has_its_outcome(answer: Answer, kind: str, requests: int) 
         assert len(api.seen) == requests
     assert sent.outcomes[1].attempts == sent.result.requests == requests
     assert sent.result.retries == requests - 1
-    assert sent.outcomes[1].message
-    assert sent.outcomes[1].advice
+    assert bool(sent.outcomes[1].message) == bool(sent.outcomes[1].advice) == (kind != "updated")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "cause"),
+    [
+        (
+            status(200, {"ID": 1, "success": False, "error": "record is locked, nothing was saved"}),
+            'Nexus answered 200 OK, but says that it failed: "success": false, "error": "record is locked, nothing',
+            "200 OK that says it failed",
+        ),
+        (
+            status(200, {"ID": 1, "note": "x" * 9_000}),
+            'Nexus answered 200 OK, but the record lacks Type and OpportunityName: {"ID":1,"note":"xxx',
+            "200 OK with less than the record",
+        ),
+        (
+            status(206, {"ID": 1, "a": "\ud800\x00\u202e"}),
+            "Nexus answered 206 Partial Content, which does not say that it was done: {",
+            "206 Partial Content, which is no confirmation",
+        ),
+        (status(200, "<title>Hello</title><html>"), "but not with the record: a web page: Hello", "without the record"),
+    ],
+)
+def test_an_answer_that_confirms_nothing_is_quoted(answer: Answer, said: str, cause: str) -> None:
+    """The message says why it is no confirmation, and what the answer says, on one line and bounded."""
+    with Api(usual=answer) as api:
+        outcome = send(api.url, [job(1)]).outcomes[1]
+    assert said in outcome.message
+    assert cause in outcome.cause
+    assert outcome.message.isprintable()
+    assert len(outcome.message) < 700
+
+
+def test_another_record_is_told_with_what_the_api_says_besides() -> None:
+    """A person who has to look at the record reads the API's own words too."""
+    with Api(usual=status(200, {"ID": 0, "Type": "Pre", "success": False, "error": "locked"})) as api:
+        outcome = send(api.url, [job(1)]).outcomes[1]
+    assert outcome.kind is OutcomeKind.DIFFERS
+    assert outcome.message.startswith("OpportunityId: asked for '1', got '0'. Nexus answered 200 OK, but says that")
+    assert outcome.message.endswith('"error": "locked"')
 
 
 @pytest.mark.parametrize("trouble", [status(503), status(500), drop, status(502), cut_off, status(408)])
@@ -186,12 +238,15 @@ def test_a_message_is_bounded_whatever_the_answer_holds() -> None:
     assert len(sent.outcomes[1].message) < 700
 
 
-def test_a_number_beyond_all_numbers_harms_no_other_row() -> None:
-    """An answer whose number has an exponent that nothing can hold is no record; the run goes on."""
-    beyond = '{"ID": 2, "Type": "Pre", "SalesRevenue": 1e99999999999999999999}'
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "1e999999999", "1e-999999", "NaN", "7" * 100_000])
+def test_a_number_beyond_all_numbers_harms_no_other_row(number: str) -> None:
+    """A number that nothing can hold is not the one that was asked for; the run goes on."""
+    beyond = f'{{"ID": 2, "Type": "Pre", "OpportunityName": "name 2", "SalesRevenue": {number}}}'
     with Api(script={"2": [status(200, beyond)]}) as api:
-        sent = send(api.url, [job(n) for n in (1, 2, 3)], attempts=1)
-    assert sent.kinds() == ["updated", "unconfirmed", "updated"]
+        jobs = [job(n, OpportunityName=f"name {n}", SalesRevenue=Decimal("1.5")) for n in (1, 2, 3)]
+        sent = send(api.url, jobs, attempts=1)
+    assert sent.kinds() == ["updated", "differs", "updated"]
+    assert "SalesRevenue: asked for '1.5', got '" in sent.outcomes[2].message
 
 
 def test_redirects_are_not_followed() -> None:

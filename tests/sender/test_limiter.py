@@ -24,6 +24,11 @@ class Clock:
         return self.now
 
 
+def both_wait_s(limiter: Limiter) -> float:
+    """Return how long a request waits that has a connection when its turn comes."""
+    return max(limiter.turn_wait_s(), limiter.permit_wait_s())
+
+
 def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float = 0.0) -> list[float]:
     """Take permits one after the other on a clock of our own; a lull is time in which nobody wants one."""
     clock = Clock()
@@ -31,9 +36,10 @@ def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float 
     taken = []
     for lull in lulls:
         clock.now += lull
-        wait = limiter.wait_s()
+        wait = both_wait_s(limiter)
         if wait > 0:
             clock.now += wait + overshoot_s
+        limiter.take_turn()
         limiter.take()
         taken.append(clock.now)
     return taken
@@ -82,7 +88,7 @@ def test_a_pause_holds_everything() -> None:
     clock = Clock()
     limiter = Limiter(1000, 100, Stopping(), clock)
     limiter.pause(5)
-    assert limiter.wait_s() == pytest.approx(5)
+    assert limiter.turn_wait_s() == pytest.approx(5)
 
 
 def test_refusals_of_requests_under_way_together_count_once() -> None:
@@ -131,14 +137,15 @@ def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course
     limiter = Limiter(rate_per_s, burst, Stopping(), clock)
     taken = []
     for lull, event in course:
-        clock.now += lull + max(0.0, limiter.wait_s() - lull)
+        clock.now += lull + max(0.0, both_wait_s(limiter) - lull)
+        limiter.take_turn()
         limiter.take()
         taken.append(clock.now)
         if event == "throttled":
             limiter.throttled(clock.now)
         elif event:
             limiter.pause(1.5)
-            assert limiter.wait_s() >= 1.49
+            assert limiter.turn_wait_s() >= 1.49
     assert busiest_second(taken) <= max(1, int(rate_per_s + burst))
 
 
@@ -161,7 +168,7 @@ class Service:
         answers: list[tuple[float, float, int, bool]] = []
         heapq.heapify(free)
         while free or answers:
-            at = max(free[0][0], clock.now + limiter.wait_s(), clock.now) if free else math.inf
+            at = max(free[0][0], clock.now + both_wait_s(limiter), clock.now) if free else math.inf
             if answers and answers[0][0] <= at:
                 clock.now, permitted_at, refusals, refused = heapq.heappop(answers)
                 if refused:
@@ -176,6 +183,7 @@ class Service:
                 if not_begun < 0:
                     continue
             clock.now = at
+            limiter.take_turn()
             limiter.take()
             tokens = min(self.burst, tokens + (clock.now - filled_at) * self.allowed_per_s)
             filled_at = clock.now
@@ -204,7 +212,94 @@ def test_waiting_ends_when_the_run_does() -> None:
     async def waits() -> None:
         stopping = Stopping()
         limiter = Limiter(0.01, 0, stopping)
-        await limiter.permit()
+        await limiter.turn()
+        waiting = asyncio.create_task(limiter.turn())
+        await asyncio.sleep(0)
+        stopping.set()
+        with pytest.raises(Stopped):
+            await waiting
+
+    asyncio.run(waits())
+
+
+@settings(max_examples=200)
+@given(
+    st.floats(0.2, 300),
+    st.integers(0, 60),
+    st.lists(st.tuples(st.floats(0, 0.02) | st.floats(0, 5), st.floats(0, 0.2)), min_size=1, max_size=300),
+)
+def test_no_second_holds_more_however_long_connections_take(
+    rate_per_s: float, burst: int, requests: list[tuple[float, float]]
+) -> None:
+    """Whatever lies between turn and connection, and between permit and writing, no second sees more leave."""
+    clock = Clock()
+    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
+    connected, left = [], []
+    for connects_s, _ in requests:
+        clock.now += max(0.0, limiter.turn_wait_s())
+        limiter.take_turn()
+        connected.append(clock.now + connects_s)
+    clock.now = 1000.0  # the connections come while the turns are still being taken
+    for at, (_, stalls_s) in zip(sorted(connected), requests, strict=True):
+        clock.now = max(clock.now, at)
+        clock.now += max(0.0, limiter.permit_wait_s())
+        clock.now += stalls_s / rate_per_s  # the machine is busy with something else
+        left.append(clock.now)
+        clock.now += stalls_s / rate_per_s
+        limiter.take()
+    assert busiest_second(left) <= max(1, int(rate_per_s + burst))
+
+
+def test_connections_that_come_together_send_evenly() -> None:
+    """A hundred that were waited for for five seconds send a few at once, and then as the pace says."""
+    clock = Clock()
+    limiter = Limiter(20, 0, Stopping(), clock)
+    for _ in range(100):
+        clock.now += max(0.0, limiter.turn_wait_s())
+        limiter.take_turn()
+    left = []
+    for _ in range(100):
+        clock.now += max(0.0, limiter.permit_wait_s())
+        limiter.take()
+        left.append(clock.now)
+    assert busiest_second(left) <= 20
+    assert sum(at == left[0] for at in left) <= 6
+    assert (len(left) - 1) / (left[-1] - left[0]) >= 0.98 * 20
+
+
+@pytest.mark.parametrize("rate_per_s", [5.0, 20.0, 200.0])
+def test_the_rate_is_used_where_every_request_needs_a_connection(rate_per_s: float) -> None:
+    """With connections that take between nothing and 100 ms, 97% of the permits are used."""
+    clock, chance = Clock(), random.Random(5)
+    limiter = Limiter(rate_per_s, 0, Stopping(), clock)
+    connecting: list[float] = []
+    ready = 0
+    left: list[float] = []
+    while len(left) < rate_per_s * 30:
+        turn_at = clock.now + max(0.0, limiter.turn_wait_s()) if ready < 3 else math.inf
+        permit_at = clock.now + max(0.0, limiter.permit_wait_s()) if ready else math.inf
+        connected_at = connecting[0] if connecting else math.inf
+        clock.now = max(clock.now, min(turn_at, permit_at, connected_at))
+        if connected_at <= clock.now:
+            heapq.heappop(connecting)
+            ready += 1
+        elif permit_at <= clock.now:
+            ready -= 1
+            limiter.take()
+            left.append(clock.now)
+        else:
+            limiter.take_turn()
+            heapq.heappush(connecting, clock.now + chance.uniform(0, 0.1))
+    assert (len(left) - 1) / (left[-1] - left[0]) >= 0.97 * rate_per_s
+
+
+def test_waiting_for_a_permit_ends_when_the_run_does() -> None:
+    """A request that has its connection, and waits for its permit, is released with Stopped."""
+
+    async def waits() -> None:
+        stopping = Stopping()
+        limiter = Limiter(0.01, 0, stopping)
+        limiter.take()
         waiting = asyncio.create_task(limiter.permit())
         await asyncio.sleep(0)
         stopping.set()
@@ -212,3 +307,32 @@ def test_waiting_ends_when_the_run_does() -> None:
             await waiting
 
     asyncio.run(waits())
+
+
+def test_a_turn_comes_after_those_that_have_their_connections() -> None:
+    """While many wait with connections there are no turns, and they go in the order in which they came."""
+
+    async def order() -> list[str]:
+        limiter, went = Limiter(100, 0, Stopping()), []
+        for _ in range(100):
+            limiter.take()
+
+        async def with_connection(name: str) -> None:
+            await limiter.permit()
+            limiter.take()
+            went.append(name)
+
+        async def without() -> None:
+            await limiter.turn()
+            went.append("turn")
+
+        waiting = [asyncio.create_task(with_connection(str(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*waiting, asyncio.create_task(without()))
+        return went
+
+    went = asyncio.run(order())
+    turn = went.index("turn")
+    assert turn >= 10
+    went.remove("turn")
+    assert went == [str(number) for number in range(20)]

@@ -54,9 +54,20 @@ def test_a_reading_is_repeated(trouble: Answer) -> None:
     assert json.loads(kept[1])["ID"] == 1
 
 
+RECORD = {"ID": 1, "Type": "Pre", "OpportunityName": "name 1"}
+
+
 @pytest.mark.parametrize(
-    "trouble", [status(503), status(504), cut_off, drop, status(200, "<html></html>"), status(204)]
-)
+    "trouble",
+    [
+        status(503), status(504), cut_off, drop, status(200, "<html></html>"), status(204),
+        status(200, [{**RECORD, "ID": 2}]), status(200, [{**RECORD, "Type": "Post"}]), status(200, [RECORD, RECORD]),
+        status(200, [{"ID": 1, "OpportunityName": "name 1"}]), status(200, [{"Type": "Pre"}]), status(200, [[RECORD]]),
+        status(200, {**RECORD, "ID": None}), status(200, [{**RECORD, "error": "no rights to see it"}]),
+        status(200, {"success": False, "data": [RECORD]}), status(202, [RECORD]), status(206, [RECORD]),
+        status(207, [RECORD]), status(206, []), status(200, f"[{'[' * 500}]{']' * 500}"),
+    ],
+)  # fmt: skip
 def test_a_record_that_cannot_be_read_is_not_updated(trouble: Answer) -> None:
     """`failed`, whatever the fault: nothing can have been applied where only readings went out."""
     with Api(readings={"1": [trouble] * 3}) as api:

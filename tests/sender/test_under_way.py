@@ -93,3 +93,38 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
         return waiting.cancelled()
 
     assert asyncio.run(go())
+
+
+def test_time_that_is_suspended_does_not_count() -> None:
+    """A request that waits for something else for longer than its limit is not late, nor cut meanwhile."""
+
+    async def go() -> None:
+        under_way = UnderWay(0.2)
+        async with under_way.limited():
+            with under_way.suspended():
+                await asyncio.sleep(0.3)
+                under_way.cut()
+
+    asyncio.run(go())
+
+
+def test_the_rest_of_its_time_counts_afterwards() -> None:
+    """What was suspended is late when its own time is up, before one that began after it and has more time left."""
+
+    async def go() -> list[str]:
+        under_way, ended = UnderWay(0.4), []
+
+        async def waits(name: str, *, suspended_s: float) -> None:
+            try:
+                async with under_way.limited():
+                    await asyncio.sleep(0.2)
+                    with under_way.suspended():
+                        await asyncio.sleep(suspended_s)
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                ended.append(name)
+
+        await asyncio.gather(waits("second", suspended_s=0.3), waits("first", suspended_s=0))
+        return ended
+
+    assert asyncio.run(go()) == ["first", "second"]

@@ -120,6 +120,8 @@ def column_position(letters: str) -> int:
 
 CALCULATED_BY_HAND = "It is calculated by hand only: results of formulas in it may be out of date."
 """The note about a workbook whose formulas are not calculated when it is saved."""
+GAP_BYTES = 4
+"""What each blank cell counts that does not stand in the file but has one that does to its right."""
 MOST_AREAS = 200_000
 """Merged areas and groups of columns of a sheet: what has more is no table."""
 
@@ -139,3 +141,11 @@ def too_many_areas() -> UnreadableError:
         f"has more than {MOST_AREAS:,} merged areas in one sheet",
         "Open it in a spreadsheet program, unmerge all cells and save it again.",
     )
+
+
+def is_blank_row(cells: Sequence[Cell]) -> bool:
+    """Whether no cell of a row holds anything but blanks."""
+    for cell in cells:  # noqa: SIM110  (runs for every row; a loop stops at the first cell without a generator)
+        if cell is not None and not (isinstance(cell, str) and not cell.strip()):
+            return False
+    return True

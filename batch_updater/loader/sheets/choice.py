@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.expected import UNDO_MARK
 from batch_updater.errors import InputError, Place
-from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS, Cell
+from batch_updater.loader.sheets.book import is_blank_row
+from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
@@ -140,11 +141,3 @@ def _holds_anything(source: Source, index: int) -> bool:
 def _rows_below_the_first(source: Source, index: int) -> str:
     count = sum(not is_blank_row(row.cells) for row in source.rows(index)) - 1
     return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def is_blank_row(cells: Sequence[Cell]) -> bool:
-    """Whether no cell of a row holds anything but blanks."""
-    for cell in cells:  # noqa: SIM110  (runs for every row; a loop stops at the first cell without a generator)
-        if cell is not None and not (isinstance(cell, str) and not cell.strip()):
-            return False
-    return True

@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import re
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from batch_updater.loader.sheets.book import (
     DELIMITERS,
@@ -32,6 +32,7 @@ _CHUNK_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
 _MOST_OF_A_LINE = 8 << 20
+"""Characters, and as many of a record, which may have many lines."""
 _BYTE_ORDER_MARK = "\ufeff"
 _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
@@ -90,13 +91,15 @@ class DelimitedBook:
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
         stated, lines = _without_sep_line(self._lines(text))
-        lines = _Tidied(lines, self.delimiter)
+        record_lines = _RecordLines(lines)
+        tidied = _Tidied(record_lines, self.delimiter)
         # Strict: a quote that is never closed must not swallow the rest of the file.
-        records = csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
+        records = csv.reader(tidied, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
         number, lines_read = 0, 0
         try:
             for record in records:
                 number += 1
+                record_lines.ended()
                 lines_read = records.line_num
                 if len(record) > LAST_COLUMN:
                     raise _too_wide(len(record), number)
@@ -171,6 +174,30 @@ def _encoding_of(path: Path, configured: str | None) -> str:
             "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
         )
     return "utf-8"
+
+
+class _RecordLines:
+    """Passes lines on; refuses a record of so many that it would fill the memory before it ends."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._record = 1
+        self._characters = 0
+
+    def ended(self) -> None:
+        """Take note that a record is complete."""
+        self._record += 1
+        self._characters = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._characters += len(line)
+        if self._characters > _MOST_OF_A_LINE:
+            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in row {self._record:,}", SHORTEN)
+        return line
 
 
 def _bounded_lines(text: TextIO) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.loader.sheets.book import (
     CALCULATED_BY_HAND,
+    GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
@@ -20,6 +21,7 @@ from batch_updater.loader.sheets.book import (
     SheetEntry,
     SheetRow,
     UnreadableError,
+    is_blank_row,
     too_many_areas,
 )
 from batch_updater.loader.sheets.masks import Mask, mask_of
@@ -32,14 +34,16 @@ from batch_updater.model import MARK_PROPERTY, Cell, CellFault, column_letters
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from batch_updater.loader.sheets.package import Package
+    from batch_updater.loader.sheets.package import Allowance, Package
 
 _SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again."
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001  (of any day: a time of day has no zone)
-_MOST_CELLS = 50_000_000
-"""Of a sheet. A row or a cell stands in the file once for as many as it is repeated: a few bytes could be billions."""
+# A row or a cell stands in the file once for as many as it is repeated: that counts against input.max_unpacked_mb.
+_REPEATED_CELL_BYTES = 64
+_REPEATED_ROW_BYTES = 20_000
+"""More than a row takes up: they all update the same record, so that only a mistake, or worse, is thousands of them."""
 _CHUNK_BYTES = 1 << 16
 _DOCUMENT = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
 _SHEET, _ROW = f"{TABLE} table", f"{TABLE} table-row"
@@ -113,17 +117,20 @@ class OdsBook:
 
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
-        reader = _SheetReader(self._styles, sheet)
+        reader = self._reader(sheet)
         for _ in self._read(reader):
             pass
         return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
 
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a sheet."""
-        for row in self._read(_SheetReader(self._styles, sheet)):
+        for row in self._read(self._reader(sheet)):
             for index in range(row.times):
                 if only is None or row.number + index in only:
                     yield SheetRow(row.number + index, row.cells, row.hidden)
+
+    def _reader(self, sheet: int) -> _SheetReader:
+        return _SheetReader(self._styles, sheet, self._package.allowance(self.sheets[sheet].name))
 
     def _read(self, reader: _SheetReader) -> Iterator[_RepeatedRow]:
         with self._package.open("content.xml") as stream:
@@ -178,7 +185,8 @@ class _RepeatedRow(NamedTuple):
 class _SheetReader:
     """Turns the events of an XML parser into the rows of one sheet."""
 
-    def __init__(self, styles: Styles, sheet: int) -> None:
+    def __init__(self, styles: Styles, sheet: int, allowance: Allowance) -> None:
+        self._charge = allowance.charge
         self.done = False
         """Whether the sheet's end has been read."""
         self.merged: list[Area] = []
@@ -191,8 +199,8 @@ class _SheetReader:
         self._rows: list[_RepeatedRow] = []
         self._column_styles: list[tuple[int, str]] = []
         self._columns = 0
+        self._column_groups = 0
         self._next_row = 1
-        self._filled = 0
         self._row: dict[str, str] = {}
         self._cell: dict[str, str] = {}
         self._covered = False
@@ -249,6 +257,7 @@ class _SheetReader:
         match name.rpartition(" ")[2]:
             case "s":
                 count = int(attributes.get(f"{_TEXT} c", "1"))
+                self._charge(count)
                 self._text.add(" " * min(count, MOST_CHARACTERS + 1))
             case "tab":
                 self._text.add("\t")
@@ -287,6 +296,11 @@ class _SheetReader:
     def _add_columns(self, attributes: dict[str, str]) -> None:
         count = _times(attributes, "number-columns-repeated")
         first, self._columns = self._columns, min(self._columns + count, LAST_COLUMN)
+        self._column_groups += 1
+        if self._column_groups > MOST_AREAS:
+            raise too_many_areas()
+        if first == LAST_COLUMN:
+            return
         if attributes.get(f"{TABLE} visibility", "visible") != "visible":
             self.hidden_columns.append(range(first, self._columns))
         self._column_styles.append((self._columns, attributes.get(f"{TABLE} default-cell-style-name", "")))
@@ -302,6 +316,8 @@ class _SheetReader:
             return
         if column + times > LAST_COLUMN:
             raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._next_row}", _SAVE_AGAIN)
+        if self._blanks or times > 1:
+            self._charge(self._blanks * GAP_BYTES + (times - 1) * _REPEATED_CELL_BYTES)
         self._cells.extend([None] * self._blanks)
         self._cells.extend([cell] * times)
         self._blanks = 0
@@ -316,12 +332,10 @@ class _SheetReader:
 
     def _end_row(self) -> None:
         times = _times(self._row, "number-rows-repeated")
-        if self._cells:
+        if self._cells and not (times > 1 and is_blank_row(self._cells)):
             if self._next_row + times - 1 > LAST_ROW:
                 raise UnreadableError(f"has more than {LAST_ROW:,} rows", _SAVE_AGAIN)
-            self._filled += times * len(self._cells)
-            if self._filled > _MOST_CELLS:
-                raise UnreadableError(f"has more than {_MOST_CELLS:,} cells", SHORTEN)
+            self._charge((times - 1) * (_REPEATED_ROW_BYTES + len(self._cells) * _REPEATED_CELL_BYTES))
             hidden = self._row.get(f"{TABLE} visibility", "visible") != "visible"
             self._rows.append(_RepeatedRow(self._next_row, self._cells, hidden, times))
         self._next_row += times

@@ -33,6 +33,7 @@ _CHUNK_BYTES = 1 << 16
 _MOST_PENDING = 8 << 20
 """Bytes of one tag that has begun and not ended: the parser keeps it in memory until then."""
 _NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
+_RAISE = "raise input.max_unpacked_mb in the configuration"
 _SMALL_PART_BYTES = 64 << 20
 """The parts that are kept in memory (workbook, styles, relationships) are never near this size."""
 
@@ -69,6 +70,26 @@ _ENCRYPTED = 0x1
 """Flag of an entry of a zip file."""
 
 
+class Allowance:
+    """What a sheet may come to by saying much in a few bytes: that a row or a cell is repeated, or stands far away."""
+
+    def __init__(self, left_bytes: int, limit_mb: int, sheet: str | None) -> None:
+        self._left_bytes = left_bytes
+        self._limit_mb = limit_mb
+        self._sheet = sheet
+
+    def charge(self, size_bytes: int) -> None:
+        """Count what is not written in the file, but comes of it. Raises UnreadableError if it is too much."""
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise UnreadableError(
+                f"has so many repeated or far-off cells on its sheet {self._sheet!r} that it comes to more than "
+                f"{self._limit_mb:,} MB",
+                "Delete the rows and columns that are repeated, or copy the table into a new workbook; if it is what "
+                f"it should be, {_RAISE}.",
+            )
+
+
 class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
@@ -76,10 +97,11 @@ class Package:
         _refuse_long_list(file)
         self._archive = zipfile.ZipFile(file)
         entries = self._archive.infolist()
-        if sum(entry.file_size for entry in entries) > max_unpacked_mb << 20:
+        self._limit_mb = max_unpacked_mb
+        self._left_bytes = (max_unpacked_mb << 20) - sum(entry.file_size for entry in entries)
+        if self._left_bytes < 0:
             raise UnreadableError(
-                f"unpacks to more than {max_unpacked_mb:,} MB",
-                "If it is what it should be, raise input.max_unpacked_mb in the configuration.",
+                f"unpacks to more than {max_unpacked_mb:,} MB", f"If it is what it should be, {_RAISE}."
             )
         self._entries = {_part_name(entry.filename): entry for entry in entries}
         if len(self._entries) < len(entries):
@@ -93,6 +115,10 @@ class Package:
     def names(self) -> Iterable[str]:
         """The names of its parts, in small letters."""
         return self._entries.keys()
+
+    def allowance(self, sheet: str | None) -> Allowance:
+        """Return what one reading of a sheet may add to what the file unpacks to."""
+        return Allowance(self._left_bytes, self._limit_mb, sheet)
 
     def __contains__(self, part: str) -> bool:
         return _part_name(part) in self._entries

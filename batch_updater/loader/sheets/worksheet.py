@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from batch_updater.loader.sheets.book import (
+    GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
     MOST_CHARACTERS,
@@ -38,6 +39,8 @@ from batch_updater.model import Cell, CellFault, column_letters
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from batch_updater.loader.sheets.package import Allowance
+
 _LETTERS = re.compile(r"[A-Za-z]{1,3}")
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -46,6 +49,8 @@ _NOT_ZERO = frozenset("123456789")
 _SHARED_FORMULA = "..."
 """A formula that is written down once, in another cell."""
 _MOST_PLANS = _MOST_REMEMBERED = 4096
+_MOST_PLANNED_CELLS = 500_000
+"""Of all plans together, each of which may be as wide as a sheet."""
 
 
 def number(text: str) -> Number | CellFault:
@@ -128,6 +133,7 @@ class RowReader:
         self,
         strings: SharedStrings,
         shown_by_style: Mapping[str, Format],
+        allowance: Allowance,
         *,
         epoch_1904: bool,
         results_are_stale: bool = False,
@@ -136,10 +142,12 @@ class RowReader:
         self._results_are_stale = results_are_stale
         self._strings = strings
         self._shown_by_style = shown_by_style
+        self._charge = allowance.charge
         self._epoch_1904 = epoch_1904
         self._rows: list[SheetRow] = []
         self._columns: dict[str, int] = {}
         self._plans: dict[RowShape, _Plan] = {}
+        self._planned_cells = 0
         self._depth = 1
         """Elements that are open."""
         self._number = 0
@@ -265,6 +273,7 @@ class RowReader:
         if missing < 0:
             raise UnreadableError(f"has cell {reference} in the wrong place", SAVE_AGAIN)
         if missing:
+            self._charge(missing * GAP_BYTES)
             self._cells.extend([None] * missing)
 
     def add_row(self, number: int, shape: RowShape, contents: Sequence[str], *, hidden: bool) -> None:
@@ -276,14 +285,17 @@ class RowReader:
         plan = self._plans.get(shape)
         if plan is None:
             plan = self._plan(shape)
-            if len(self._plans) < _MOST_PLANS:
+            self._planned_cells += len(contents)
+            if len(self._plans) < _MOST_PLANS and self._planned_cells < _MOST_PLANNED_CELLS:
                 self._plans[shape] = plan
         if plan.is_dense and not self._cells:
             self._cells = [convert(content) for convert, content in zip(plan.converters, contents, strict=True)]
         elif contents:
             if plan.columns[0] < len(self._cells):
                 raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
-            self._cells.extend([None] * (plan.columns[-1] + 1 - len(self._cells)))
+            missing = plan.columns[-1] + 1 - len(self._cells)
+            self._cells.extend([None] * missing)
+            self._charge((missing - len(contents)) * GAP_BYTES)
             for column, convert, content in zip(plan.columns, plan.converters, contents, strict=True):
                 self._cells[column] = convert(content)
         self._close_row()

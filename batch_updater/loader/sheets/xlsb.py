@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.sheets.book import (
     CALCULATED_BY_HAND,
+    GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
@@ -32,7 +33,7 @@ from batch_updater.model import Cell, CellFault, column_letters
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
 
-    from batch_updater.loader.sheets.package import Package
+    from batch_updater.loader.sheets.package import Allowance, Package
 
 _CHUNK_BYTES = 1 << 20
 _MOST_RECORD_BYTES = 8 << 20
@@ -121,6 +122,7 @@ class XlsbBook:
             reader = _RowReader(
                 self._strings,
                 self._shown_by_style,
+                self._package.allowance(self.sheets[sheet].name),
                 epoch_1904=self._epoch_1904,
                 results_are_stale=self._results_are_stale,
             )
@@ -196,10 +198,12 @@ class _RowReader:
         self,
         strings: SharedStrings,
         shown_by_style: Sequence[Format | None],
+        allowance: Allowance,
         *,
         epoch_1904: bool,
         results_are_stale: bool,
     ) -> None:
+        self._charge = allowance.charge
         self._strings = strings
         self._shown_by_style = shown_by_style
         self._epoch_1904 = epoch_1904
@@ -251,6 +255,7 @@ class _RowReader:
         if missing < 0 or column >= LAST_COLUMN:
             raise UnreadableError(f"has a cell of row {self._number} in the wrong place", SAVE_AGAIN)
         if missing:
+            self._charge(missing * GAP_BYTES)
             self._cells.extend([None] * missing)
         self._cells.append(self.kinds[kind](style & 0xFFFFFF, data))
 

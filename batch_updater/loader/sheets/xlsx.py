@@ -69,6 +69,7 @@ class XlsxBook:
         reader = RowReader(
             self._strings,
             self._shown_by_style,
+            self._package.allowance(self.sheets[sheet].name),
             epoch_1904=self._epoch_1904,
             results_are_stale=self._results_are_stale,
         )

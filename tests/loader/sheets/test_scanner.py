@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batch_updater.loader.sheets.book import SheetRow, UnreadableError
 from batch_updater.loader.sheets.number_formats import Shown
+from batch_updater.loader.sheets.package import Allowance
 from batch_updater.loader.sheets.scanner import read_rows
 from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.loader.sheets.worksheet import RowReader, RowShape
@@ -43,7 +44,7 @@ def strings() -> SharedStrings:
 
 def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
     """Return the rows of a worksheet, or that it is refused."""
-    reader = RowReader(strings(), {"1": Shown.DATE}, epoch_1904=False)
+    reader = RowReader(strings(), {"1": Shown.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
     try:
         return list(read_rows(Dribble(document.encode(encoding), size), reader))
     except (UnreadableError, expat.ExpatError, ValueError):
@@ -118,7 +119,7 @@ class Counting(RowReader):
 @pytest.mark.parametrize("form", [str, prefixed])
 def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) -> None:
     """Which prefix a program writes makes no row slower."""
-    reader = Counting(strings(), {}, epoch_1904=False)
+    reader = Counting(strings(), {}, Allowance(1 << 20, 1, "S"), epoch_1904=False)
     document = form(worksheet("".join(f'<row r="{r}"><c r="A{r}"><v>{r}</v></c></row>' for r in range(1, 9))))
     found = list(read_rows(io.BytesIO(document.encode()), reader))
     assert found == [SheetRow(number, [number], hidden=False) for number in range(1, 9)]

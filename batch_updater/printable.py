@@ -1,0 +1,66 @@
+r"""Text that people read on a terminal, in a mail or in a note: one line stays one line, and shows all that it holds.
+
+A file's name, a cell or an answer of the API may hold what moves a terminal's cursor, begins a line that looks like
+one of ours, or turns the text around it about. Such characters are shown as escapes: `\x1b`, `\n`, `\u202e`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+_UNPRINTABLE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters (C0, DEL, C1)
+    "\u2028\u2029"  # line and paragraph separator
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks and controls of the direction of text (UAX 9)
+    "\ufff9-\ufffb"  # interlinear annotation
+    "\ud800-\udfff"  # bytes of a file's name that are no UTF-8, and halves of characters
+    "]"
+)
+"""The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji are written with them."""
+
+
+def printable(text: str) -> str:
+    """Return a text for one line, its unprintable characters, line breaks included, as visible escapes."""
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def printable_lines(text: str) -> str:
+    """Return the same for a text whose line breaks are meant."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def print_line(text: str, stream: TextIO) -> None:
+    """Write one line for people. Whatever a command prints goes through here. Raises OSError."""
+    stream.write(f"{printable(text)}\n")
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Return words as a command to be copied into a shell, in which each stays one word and what it is.
+
+    One with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
+    """
+    return " ".join(map(_quoted, words))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def _quoted(word: str) -> str:
+    if not _UNPRINTABLE.search(word):
+        return shlex.quote(word)
+    plain = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_UNPRINTABLE.sub(_as_bytes, plain)}'"
+
+
+def _as_bytes(found: re.Match[str]) -> str:
+    is_byte = "\udc80" <= found[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
+    content = found[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in content)

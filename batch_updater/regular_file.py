@@ -1,0 +1,104 @@
+"""Files that others name or put there: opened without waiting and read up to a limit, or refused.
+
+Opening a pipe waits for the other end, and a device may have no end. What lies at a path can be replaced between a
+look at it and its opening, so the open file itself is looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import IO, TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from _typeshed import ReadableBuffer
+
+_WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+"""Windows has neither; for regular files they change nothing."""
+_NOT_FOLLOWED = getattr(os, "O_NOFOLLOW", 0)
+_Opened = TypeVar("_Opened", bound=IO[bytes])
+
+
+class PrivateFile(io.FileIO):
+    """A file that only its owner may read (POSIX), unbuffered: what cannot be written fails at once, not at the close.
+
+    A full disk takes a part of what it is given and reports how much (POSIX, write); Python's own unbuffered file
+    passes that on as a success.
+    """
+
+    def __init__(self, path: Path, mode: str, opener: Callable[[str, int], int] | None = None) -> None:
+        """Open the file; `mode` and `opener` are those of `open`. Raises OSError."""
+        super().__init__(path, mode, opener=opener or _open_private)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write all of it. Raises OSError after a part of it where the rest finds no room."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return size
+
+
+class UnfitFileError(OSError):
+    """What lies at a path is no regular file, or is too large. `strerror` says so in words of ours."""
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading. Raises OSError, of which UnfitFileError where anything else lies there."""
+    # No child process inherits what os.open opens (PEP 446).
+    return _required_regular(open(path, "rb", opener=_open), path)
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """Return what a regular file holds. Raises OSError, of which UnfitFileError if it holds more than `most_bytes`."""
+    with open_regular(path) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise UnfitFileError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes", str(path))
+    return content
+
+
+def read_regular_text(path: Path, most_bytes: int) -> str:
+    """Return the text in UTF-8 that a regular file holds, its line ends made one. Raises UnicodeDecodeError as well."""
+    return io.TextIOWrapper(io.BytesIO(read_regular(path, most_bytes)), encoding="utf-8-sig").read()
+
+
+def append_to_regular(path: Path) -> PrivateFile:
+    """Open a regular file for appending, unbuffered, or make it for its owner alone; a link is not followed.
+
+    Raises OSError, of which UnfitFileError where anything else lies there.
+    """
+    return _required_regular(PrivateFile(path, "ab", _open_unlinked), path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return _open_private(path, flags | _WITHOUT_WAITING)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a pipe from which nothing reads
+            raise _no_file(path) from error
+        raise
+
+
+def _open_unlinked(path: str, flags: int) -> int:
+    return _open(path, flags | _NOT_FOLLOWED)
+
+
+def _required_regular(file: _Opened, path: Path) -> _Opened:
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _no_file(str(path))
+    return file
+
+
+def _no_file(path: str) -> UnfitFileError:
+    return UnfitFileError(errno.EINVAL, "it is a device or a pipe, not a file", path)

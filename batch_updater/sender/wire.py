@@ -1,0 +1,233 @@
+"""The last step before the wire: a connection that can be trusted, the permit, and the request written at once.
+
+Between the permit and the last byte of a request the event loop has no turn, so that a permit belongs to the moment in
+which its request leaves, and no byte that was there before it can be taken for its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import logging
+import select
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+import aiohttp
+from aiohttp import ClientResponse
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import TimerNoop
+from aiohttp.http import StreamWriter
+
+from batch_updater.sender.lookups import name_resolver
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.outcomes import RowState
+    from batch_updater.sender.under_way import UnderWay
+
+_log = logging.getLogger("batch_updater.sender")
+
+
+SENDING: ContextVar[RowState | None] = ContextVar("SENDING", default=None)
+"""The row whose request the current task is sending; None for a request for a token."""
+
+
+class SentAgain(Exception):  # noqa: N818
+    """aiohttp is about to send a request a second time by itself, because the first connection died.
+
+    None of aiohttp's own exceptions, so that it passes through; the limiter has given one turn.
+    """
+
+
+_ROUNDS_TO_CLOSE = 10
+"""Rounds of the event loop after which the socket of a connection that has ended is closed."""
+
+
+async def sockets_closed() -> None:
+    """Give the event loop the rounds in which it closes the sockets of connections that have ended.
+
+    It closes none by itself once the coroutine that it runs has returned.
+    """
+    for _ in range(_ROUNDS_TO_CLOSE):
+        await asyncio.sleep(0)
+
+
+class AnswerReader(ResponseHandler):
+    """One connection, which takes for an answer only what comes after its request was written.
+
+    HTTP/1.1 has nothing but the order of answers to tell which request one belongs to (RFC 9112, section 9.3.2).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
+        super().__init__(loop)
+        self._connector = connector
+        self._socket: _Watched | None = None
+        self.is_used = False
+        """Whether a request has ever been written to it. What a proxy answers before that is for aiohttp."""
+        self._is_idle = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the connection's socket."""
+        super().connection_made(transport)
+        self._socket = _Watched(transport.get_extra_info("socket").fileno())
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; unasked, it ends the connection, and whatever waits for an answer on it waits in vain."""
+        is_asked = not self._is_idle and not (self.is_used and self._is_being_written())
+        if is_asked or not data:  # aiohttp hands on nothing to go on with what it has
+            super().data_received(data)
+        elif self.transport is not None:
+            self.set_exception(aiohttp.ClientConnectionError("bytes came before the request had been written"))
+            self.transport.abort()
+            if self._is_idle:
+                self._connector.distrust("bytes came that no request had asked for")
+
+    def _is_being_written(self) -> bool:
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
+
+    def is_usable(self, *, is_tls: bool) -> bool:
+        """Whether the next bytes that come will be the answer to a request that is written now."""
+        if self._socket is None or not self.is_connected() or self.should_close:
+            return False
+        # What has just arrived on a new connection with TLS may be its session ticket.
+        return (is_tls and not self.is_used) or not self._socket.is_readable()
+
+    def written(self) -> None:
+        """Take note that a request has been written."""
+        self.is_used = True
+        self._is_idle = False
+        self._connector.limiter.take()
+
+    def rest(self) -> None:
+        """Take note that an answer has come to its end."""
+        self._is_idle = True
+        if self._connector.is_distrusting:
+            self.force_close()
+            self.abort()
+
+
+class _Watched:
+    """A socket, and whether the kernel holds bytes of it that the event loop has not seen."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(descriptor, select.POLLIN)
+
+    if hasattr(select, "poll"):
+
+        def is_readable(self) -> bool:
+            """Whether bytes, the end of the stream or an error wait to be read."""
+            return bool(self._poll.poll(0))
+    else:  # Windows
+
+        def is_readable(self) -> bool:
+            """Whether bytes, the end of the stream or an error wait to be read."""
+            return bool(select.select([self._descriptor], [], [], 0)[0])
+
+
+class WrittenAtOnce(aiohttp.ClientRequest):
+    """A request that writes head and body in one step; aiohttp's own leaves the body to a task of its own."""
+
+    async def send(self, conn: Connection) -> ClientResponse:
+        """Write the request; its body is all in memory."""
+        reader = cast("AnswerReader", conn.protocol)
+        body = await self.body.as_bytes() if self.body else b""
+        target = str(self.url) if self.proxy and not self.is_ssl() else self.url.raw_path_qs
+        writer = StreamWriter(reader, self.loop)
+        await writer.write_headers(f"{self.method} {target} HTTP/1.1", self.headers)
+        if body:
+            await writer.write(body, drain=False)
+        writer.set_eof()
+        reader.written()
+        return ClientResponse(
+            self.method,
+            self.original_url,
+            writer=None,
+            continue100=None,
+            timer=TimerNoop(),
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self.session,
+            stream_writer=writer,
+        )
+
+
+class Connector(aiohttp.TCPConnector):
+    """Gives a connection that can be trusted, in the moment in which its request may be written.
+
+    aiohttp asks for a connection before every physical sending of a request, its own silent repeats included, and
+    writes the request (`WrittenAtOnce`) in the same step in which it is given one.
+    """
+
+    def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, under_way: UnderWay) -> None:
+        super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
+        self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
+        self._under_way = under_way
+        self.limiter = limiter
+        self.leaves: Callable[[RowState], None] | None = None
+        """Called in the moment in which a row's request is written; raises what keeps it from being written."""
+        self.is_distrusting = False
+        """Whether the service has answered unasked: from then on every request gets a connection of its own."""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (aiohttp's)
+    ) -> Connection:
+        """Give a connection, a kept one or a new one.
+
+        Raises SentAgain and what `leaves`, the limiter and aiohttp raise.
+        """
+        row = SENDING.get()
+        if row is not None:
+            if row.is_connecting:
+                raise SentAgain
+            row.is_connecting = True
+        has_failed = False
+        while True:
+            connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
+            reader = cast("AnswerReader", connection.protocol)
+            try:
+                if not self.limiter.is_free:  # it took its time to connect, and others have left meanwhile
+                    with self._under_way.suspended():
+                        await self.limiter.permit()
+                if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
+                    if row is not None and self.leaves is not None:
+                        row.on_kept_connection = reader.is_used
+                        self.leaves(row)
+                    return connection
+            except BaseException:
+                connection.release()
+                raise
+            reader.abort()  # TLS would wait for the other side's farewell
+            connection.close()
+            if not reader.is_used:
+                if has_failed:
+                    why = OSError(errno.ECONNRESET, "it ends new connections, or speaks before it is asked")
+                    raise aiohttp.ClientConnectorError(req.connection_key, why)
+                has_failed = True
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        if isinstance(protocol, AnswerReader):  # and not what stands for a connection that is being made
+            protocol.rest()
+        super()._release(key, protocol, should_close=should_close)
+
+    def distrust(self, why: str) -> None:
+        """Keep no connection any more, and use none that is kept: its next answer may be to any request before."""
+        if not self.is_distrusting:
+            self.is_distrusting = True
+            said = f"{why}: each request now has a connection of its own"
+            _log.warning("connections not kept", extra={"event": "connections not kept", "why": said})
