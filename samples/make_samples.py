@@ -152,6 +152,8 @@ def write_workbook(
 ) -> None:
     """Write a workbook as a careful person formats one."""
     with xlsxwriter.Workbook(path) as book:
+        # As Excel saves a workbook: its formulas are calculated, and need not be when it is opened.
+        book.calc_on_load = False
         book.set_properties({"title": path.stem, "created": MADE_AT})
         sheet = book.add_worksheet(sheet_name)
         heading = book.add_format({"bold": True, "bg_color": "#DCE6F1", "bottom": 1})

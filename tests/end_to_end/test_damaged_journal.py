@@ -249,3 +249,18 @@ def test_no_single_cell_of_a_journal_makes_the_program_fail(
     done = program("run", "rows.csv", "--yes", "--json")
     assert done.code in {1, 2}, changed
     assert done.code == 1 or len(unfinished.api.requests()) == before, changed
+
+
+def test_rows_that_names_of_the_api_have_made_invalid_damage_no_journal(tmp_path: Path, program: Inside) -> None:
+    """They were good when the run began; the API told its valid names on the way."""
+    rows = "".join(f"{number},Pre,Propsal\n" for number in range(2, 40))
+    (tmp_path / "rows.csv").write_text(f"Id,Type,StageName\n{rows}500,Pre,Qualified\n", encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, concurrency: 1}\n")
+        first = program("run", "rows.csv", "--json")
+        assert first.outcomes == {"updated": 1, "rejected": 1, "invalid": 37}
+        (listed,) = program("runs", "--json").object["runs"]
+        assert {kind: count for kind, count in listed["outcomes"].items() if count} == first.outcomes
+        assert program("report", first.object["run"], "--json").outcomes == first.outcomes
+        assert program("undo", first.object["run"], "--json").code == 0
+        assert program("run", "rows.csv", "--json").outcomes == first.outcomes

@@ -91,9 +91,10 @@ class DelimitedBook:
 
     def _rows(self, text: TextIO) -> Iterator[SheetRow]:
         stated, lines = _without_sep_line(self._lines(text))
-        record_lines = _RecordLines(_Tidied(lines, self.delimiter))
+        record_lines = _RecordLines(lines)
+        tidied = _Tidied(record_lines, self.delimiter)
         # Strict: a quote that is never closed must not swallow the rest of the file.
-        records = csv.reader(record_lines, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
+        records = csv.reader(tidied, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
         number, lines_read = 0, 0
         try:
             for record in records:

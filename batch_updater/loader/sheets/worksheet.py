@@ -293,8 +293,9 @@ class RowReader:
         elif contents:
             if plan.columns[0] < len(self._cells):
                 raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
-            self._charge((plan.columns[-1] + 1 - len(self._cells) - len(contents)) * GAP_BYTES)
-            self._cells.extend([None] * (plan.columns[-1] + 1 - len(self._cells)))
+            missing = plan.columns[-1] + 1 - len(self._cells)
+            self._cells.extend([None] * missing)
+            self._charge((missing - len(contents)) * GAP_BYTES)
             for column, convert, content in zip(plan.columns, plan.converters, contents, strict=True):
                 self._cells[column] = convert(content)
         self._close_row()
@@ -327,7 +328,8 @@ class RowReader:
         if formula is not None and (value is None or (not value and kind != "str")):
             # An empty text is a result, if it was written down.
             return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
-        if formula is not None and self._results_are_stale:
+        # An error is told as the error that it shows.
+        if formula is not None and self._results_are_stale and kind != "e":
             return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
         if kind == "s" and value:
             return self._strings.cell(value)

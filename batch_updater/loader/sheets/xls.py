@@ -61,12 +61,18 @@ _EXCEL_97 = 0x0600
 def package_in(path: Path) -> bytes | None:
     """Return the newer workbook that a compound file holds encrypted; None if it holds none.
 
-    Raises UnreadableError if the file is damaged, or the workbook protected by a password.
+    Raises UnreadableError if the file is damaged or too large, or the workbook protected by a password.
     """
-    content = path.read_bytes()
+    content = _content(path)
     with _damage_named(), _compound(content) as compound:
         is_encrypted = compound.exists(_PACKAGE)
     return unlocked(content) if is_encrypted else None
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > _MOST_BYTES:
+        raise UnreadableError(f"is larger than {_MOST_BYTES >> 20} MB", _SAVE_AS)
+    return path.read_bytes()
 
 
 class XlsBook:
@@ -78,9 +84,7 @@ class XlsBook:
     delimiter = None
 
     def __init__(self, path: Path, *, encoding: str | None) -> None:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UnreadableError(f"is larger than {_MOST_BYTES >> 20} MB", _SAVE_AS)
-        content = path.read_bytes()
+        content = _content(path)
         with _damage_named():
             with _compound(content) as compound:
                 self._has_macros = compound.exists(_MACROS)
@@ -137,7 +141,7 @@ class XlsBook:
             for column, (kind, value) in enumerate(zip(types, values, strict=True))
         ]
         for column in formulas.stale.get(row, ()):
-            cells[column] = _STALE
+            cells[column] = cells[column] if isinstance(cells[column], CellFault) else _STALE
         return cells
 
     def _cell(self, sheet: Any, row: int, column: int, kind: int, value: Any, uncalculated: CellFault | None) -> Cell:

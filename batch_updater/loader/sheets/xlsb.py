@@ -149,6 +149,8 @@ class XlsbBook:
 
     def _note_calculation(self, data: bytes) -> None:
         """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
+        if len(data) < 26:
+            return
         is_automatic = struct.unpack_from("<I", data, 4)[0]
         flags = struct.unpack_from("<H", data, 24)[0]
         self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
@@ -226,9 +228,7 @@ class _RowReader:
         if results_are_stale:
             # Formulas stand in the file as their parts, not as texts.
             stale = CellFault("stale-formula", "=...")
-            self.kinds |= dict.fromkeys(
-                (_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR), lambda _style, _data: stale
-            )
+            self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
 
     def start_row(self, data: bytes) -> SheetRow | None:
         """Begin the next row ([MS-XLSB] 2.4.741, BrtRowHdr). Returns the one before."""

@@ -119,7 +119,7 @@ class Counting(RowReader):
 @pytest.mark.parametrize("form", [str, prefixed])
 def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) -> None:
     """Which prefix a program writes makes no row slower."""
-    reader = Counting(strings(), {}, Allowance(1 << 20, 1, None), epoch_1904=False)
+    reader = Counting(strings(), {}, Allowance(1 << 20, 1, "S"), epoch_1904=False)
     document = form(worksheet("".join(f'<row r="{r}"><c r="A{r}"><v>{r}</v></c></row>' for r in range(1, 9))))
     found = list(read_rows(io.BytesIO(document.encode()), reader))
     assert found == [SheetRow(number, [number], hidden=False) for number in range(1, 9)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from batch_updater.errors import InputError
 from batch_updater.loader.sheets.opening import open_source
 from batch_updater.model import CellFault, ShownNumber
 from tests.data.made_xlsb import ZEROS, cell_record, record, row_record, write_xlsb
+from tests.data.make_data import write_package
 from tests.loader.described import settings
 
 if TYPE_CHECKING:
@@ -65,3 +67,24 @@ def test_rows_that_go_back_are_refused(tmp_path: Path) -> None:
     """Rows in another order than their numbers would be told apart wrongly."""
     with pytest.raises(InputError, match="has row 2 in the wrong place"):
         read(tmp_path, row_record(3) + cell_record(0, 1) + row_record(2) + cell_record(0, 2))
+
+
+def test_a_row_in_two_pieces_is_one_row(tmp_path: Path) -> None:
+    """Its cells go on where they ended."""
+    data = row_record(1) + cell_record(0, 1) + row_record(1) + cell_record(2, 3) + row_record(2) + cell_record(0, 5)
+    assert read(tmp_path, data) == [(1, [1, None, 3]), (2, [5])]
+
+
+def test_shared_texts_may_be_missing_if_no_cell_has_one(tmp_path: Path) -> None:
+    """A part that is named and not there matters to the cells that refer to it, and to no others."""
+    file = write_xlsb(tmp_path / "a.xlsb", {"S": row_record(1) + cell_record(0, 1)})
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if "sharedStrings" not in name}
+    write_package(file, parts)
+    assert [row.cells for row in open_source(file, settings(), name="a.xlsb").rows(0)] == [[1]]
+
+
+def test_a_number_that_is_none_is_a_fault_of_its_cell(tmp_path: Path) -> None:
+    """One cell of a careless program does not cost the others."""
+    data = row_record(1) + record(5, struct.pack("<IId", 0, 0, float("nan"))) + cell_record(1, 1)
+    assert read(tmp_path, data) == [(1, [CellFault("no-value", "nan"), 1])]
