@@ -258,7 +258,7 @@ def test_what_was_not_done_is_not_shown_as_changed(tmp_path: Path) -> None:
         return web.json_response({"id": 9, **api.records[9]})
 
     with RecordsApi(null_clears=False) as api:
-        api.script["PUT", 2].append(others)
+        api.script["PUT", 2] += [others, others]  # on a connection of its own as well
         desk = Desk(tmp_path, api)
         desk.table("1,new,#CLEAR,", "2,new,,", "3,,8,")
         done = desk.run("rows.csv", "--compare")

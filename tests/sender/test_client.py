@@ -371,6 +371,8 @@ def behind_a_gate(target: int, shut: set[int]) -> Iterator[int]:
             return
         behind, before = await asyncio.open_connection("127.0.0.1", target)
         await asyncio.gather(pass_on(reader, before), pass_on(behind, writer), return_exceptions=True)
+        before.close()  # one that was reset has not come to the end of what it passes on
+        writer.close()
 
     loop = LoopThread("gate")
     server = loop.run(asyncio.start_server(connected, "127.0.0.1", 0))
