@@ -130,6 +130,10 @@ class AnswerReader(ResponseHandler):
         self._awaits_status = True
         self._connector.limiter.take()
 
+    def close(self) -> None:
+        """Let go of the socket now: TLS would wait for the other side's farewell, beyond the end of the event loop."""
+        self.abort()
+
     def rest(self) -> None:
         """Take note that an answer has come to its end."""
         self._is_idle = True
@@ -237,7 +241,6 @@ class Connector(aiohttp.TCPConnector):
             except BaseException:
                 connection.release()
                 raise
-            reader.abort()  # TLS would wait for the other side's farewell
             connection.close()
             if not reader.is_used:
                 if has_failed:
