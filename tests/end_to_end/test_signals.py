@@ -53,8 +53,9 @@ def ended_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[st
     process.send_signal(number)
     try:
         return process.communicate(timeout=ENDS_WITHIN_S)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        pytest.fail(f"it goes on: {process.communicate()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
