@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batch_updater import demo, pipeline
 from batch_updater.endpoint.openapi import load_endpoint
+from batch_updater.environment import Environment
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.workbook import write_results
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
@@ -28,8 +29,9 @@ def main() -> None:
         config = demo.configuration(sandbox.url, token)
         in_folder = config.results.model_copy(update={"folder": Path(folder)})
         config = config.model_copy(update={"results": in_folder})
-        with pipeline.begun(HERE / "mistakes.xlsx", config) as begun:
-            finished = pipeline.Run(begun, pipeline.Options(), {}).execute()
+        environment = Environment({})
+        with pipeline.begun(HERE / "mistakes.xlsx", config, environment) as begun:
+            finished = pipeline.Run(begun, pipeline.Options(), environment).execute()
         plan = begun.plan
         facts = replace(
             finished.facts,
