@@ -35,7 +35,10 @@ _ENCODINGS = 3
 """How many layers of escapes are undone."""
 _CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
 """What follows where a text was cut off: its end, an ellipsis, or the end of what it quotes."""
-_KEY = re.compile(r"[A-Za-z0-9_~.-]{16,}")
+_KEY = re.compile(r"[A-Za-z0-9_~.-]{12,}")
+"""What may be a key in the path or query of an address."""
+_KEY_AS_HOST = re.compile(r"(?<![^@:])[A-Za-z0-9_~-]{12,}(?![^@:])")
+"""The same where a notification service has its key in the place of user, host or port; a host has dots."""
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 
 
@@ -136,8 +139,9 @@ class Redaction:
             password, userinfo = parts.password, parts.netloc.rpartition("@")[0]
         except ValueError:  # it is no address, so nothing is sent there
             return
-        keys = [key for key in _KEY.findall(f"{parts.path}?{parts.query}") if re.search("[0-9]", key)]
-        for secret in (*((password, unquote(password), userinfo) if password else ()), *keys):
+        keys = (*_KEY.findall(f"{parts.path}?{parts.query}"), *_KEY_AS_HOST.findall(parts.netloc))
+        secrets = (password, unquote(password), userinfo) if password else ()
+        for secret in (*secrets, *(key for key in keys if re.search("[0-9]", key))):
             self.remember(secret)
 
     def may_hold(self, text: str) -> bool:

@@ -7,6 +7,8 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
@@ -14,7 +16,7 @@ from batch_updater.errors import InputError, Place, ResultsError
 from batch_updater.regular_file import PrivateFile, UnfitFileError, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     import pandas as pd
@@ -120,15 +122,16 @@ def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
 
 def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
     copy = folder / "input.csv"
-    sha256 = _copy(stream, copy)
-    with copy.open("rb") as reader:
-        if reader.read(4) in _WORKBOOKS:
-            raise InputError(
-                "Standard input holds a workbook, but only CSV is read from it.",
-                remedy="Name the file instead of -.",
-                place=Place(file="standard input"),
-            )
-    return Snapshot(copy, "standard input", "stdin", sha256)
+    beginning = stream.read(_CHUNK_BYTES)
+    # Looked at before anything is copied: what never ends, as /dev/zero, would fill the disk first.
+    if beginning[:4] in _WORKBOOKS or (beginning and not beginning.strip(b"\0")):
+        holds = "a workbook" if beginning[:4] in _WORKBOOKS else "nothing but zero bytes"
+        raise InputError(
+            f"Standard input holds {holds}, but only CSV is read from it.",
+            remedy="Name the file instead of -.",
+            place=Place(file="standard input"),
+        )
+    return Snapshot(copy, "standard input", "stdin", _copy(chain((beginning,), _chunks(stream)), copy))
 
 
 def _take_file(source: Path, folder: Path) -> Snapshot:
@@ -140,7 +143,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     try:
         with open_regular(source) as reader:
             before = os.fstat(reader.fileno())
-            sha256 = _copy(reader, copy)
+            sha256 = _copy(_chunks(reader), copy)
             after = source.stat()
     except OSError as error:
         raise _unreadable(source, error) from error
@@ -158,13 +161,17 @@ def copy_again(snapshot: Snapshot, target: Path) -> None:
     with _write_faults(target):
         target.unlink(missing_ok=True)
     with snapshot.path.open("rb") as reader:
-        _copy(reader, target)
+        _copy(_chunks(reader), target)
 
 
-def _copy(reader: BinaryIO, target: Path) -> str:
+def _chunks(reader: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(reader.read, _CHUNK_BYTES), b"")
+
+
+def _copy(chunks: Iterable[bytes], target: Path) -> str:
     digest = hashlib.sha256()
     with _create(target) as writer:
-        while chunk := reader.read(_CHUNK_BYTES):
+        for chunk in chunks:
             digest.update(chunk)
             with _write_faults(target):
                 writer.write(chunk)

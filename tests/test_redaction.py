@@ -148,6 +148,9 @@ def test_a_short_secret_is_removed_as_a_word() -> None:
         ("http://me:pass%2Fword@proxy:8080", "pass/word"),
         ("http://me:password1@proxy:8080", "me:password1"),
         ("https://hooks.example.com/services/T024BE7LD0000000000/x", "T024BE7LD0000000000"),
+        ("gotify://push.example.com/AbCdEfGhIj12345", "AbCdEfGhIj12345"),
+        ("tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/42", "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"),
+        ("slack://bot@T1JJ3T3L2B1/A1BRTD4JD2K5/x", "A1BRTD4JD2K5"),
     ],
 )
 def test_what_is_secret_in_an_address_is_known(address: str, secret: str) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from tests.loader.test_mutants import DATA, WORKBOOKS, mutant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 TABLE: tuple[tuple[str | int, ...], ...] = (
     ("Id", "Type", "OpportunityName"), (407, "Post", "Ä"), (495, "Pre", "b"), ("x", "Pre", "c"),
@@ -99,6 +99,17 @@ def test_a_workbook_on_standard_input_is_refused(tmp_path: Path) -> None:
     error = json.loads(done.stdout)["error"]
     assert error["message"] == "Standard input holds a workbook, but only CSV is read from it."
     assert error["remedy"] == "Name the file instead of -."
+
+
+def test_zero_bytes_without_end_are_refused_on_standard_input(tmp_path: Path) -> None:
+    """A stream that holds no text is refused for its beginning, before it fills the disk."""
+    with Path("/dev/zero").open("rb") as endless:
+        done = subprocess.run(
+            [sys.executable, "-m", "batch_updater", "check", "-", "--json"],
+            cwd=tmp_path, env=environment(), stdin=endless, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "nothing but zero bytes" in json.loads(done.stdout)["error"]["message"]
 
 
 def test_what_is_hidden_or_not_used_is_said(tmp_path: Path) -> None:
