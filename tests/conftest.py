@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from socket import create_server
 
@@ -8,6 +9,11 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="the numbers of `make torture` instead of small ones")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` means: two workers for each processor, because tests wait for half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
