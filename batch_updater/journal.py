@@ -396,18 +396,24 @@ class Journal:
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what is known of every row that was about to be sent, by row number. Call `flush` before.
 
-        A row without an outcome may have been in flight when the run ended: `unconfirmed`.
+        A row without an outcome may have been in flight when the run ended: `unconfirmed`. Raises JournalError.
         """
         # On the writer's connection, which stays when the folder is removed; the writer has nothing to do meanwhile.
-        yield from _outcomes(self._connection)
+        with _faults_named(self._path, "read"):
+            yield from _outcomes(self._connection)
 
     def allowed(self) -> tuple[AllowedList, ...]:
-        """Return the valid names that are known, whichever part learned them. Call `flush` before."""
-        return _allowed(self._connection)
+        """Return the valid names that are known, whichever part learned them. Call `flush` before.
+
+        Raises JournalError.
+        """
+        with _faults_named(self._path, "read"):
+            return _allowed(self._connection)
 
     def parts(self) -> tuple[Part, ...]:
-        """Return every part of the run, this one included. Call `flush` before."""
-        return _parts(self._connection)
+        """Return every part of the run, this one included. Call `flush` before. Raises JournalError."""
+        with _faults_named(self._path, "read"):
+            return _parts(self._connection)
 
     def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
         self._writes.put(write)
@@ -502,10 +508,12 @@ def _fill(draft: Path, facts: Mapping[str, object], started_at: datetime) -> Non
     """Write a journal of a first part. Raises sqlite3.Error and OSError."""
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")  # it gets its name once it is whole, and not before
+        connection.execute("BEGIN")
         for statement in _SCHEMA:
             connection.execute(statement)
         connection.executemany(_FACT, _told({**facts, _IS_OPEN: True}))
         connection.execute(_NEW_PART, (started_at.timestamp(),))
+        connection.execute("COMMIT")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -515,6 +523,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         # WAL is not to be had on a network share; SQLite then stays with its rollback journal.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # The first access makes the `-shm` file: a disk that has no room for it is known before anything is sent.
+        connection.execute("SELECT count(*) FROM run").fetchone()
         stack.pop_all()
     return connection
 
@@ -529,11 +539,11 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
+def _faults_named(path: Path, refused: str = "written") -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"The journal {path} cannot be written: {_why(error)}.") from error
+        raise JournalError(f"The journal {path} cannot be {refused}: {_why(error)}.") from error
 
 
 class DamagedJournalError(Exception):
