@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _TINY = -9
 """Power of ten below which no amount is meant: what a formula leaves over where 0.1 + 0.2 - 0.3 is no zero."""
-_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?")
+_PLAIN_NUMBER = re.compile(r"[^0-9]*(?:0|[1-9][0-9]*)(?:\.[0-9]*)?[^0-9]*")
+"""What tells no more than its number: no zeros in front. Signs and currencies around it change no reader's mind."""
 _REFUSED = {
     Kind.INTEGER: {ShownAs.EXPONENT, ShownAs.OTHERWISE, ShownAs.NOTHING},
     Kind.DECIMAL: {ShownAs.OTHERWISE, ShownAs.NOTHING},

@@ -69,8 +69,7 @@ class _Section:
         self.condition = condition
         self.has_colour = has_colour
         kinds = [piece.kind for piece in pieces]
-        digits = [index for index, kind in enumerate(kinds) if kind in {_Kind.PLACE, _Kind.FRACTION}]
-        self._thousands = kinds[digits[-1] :].count(_Kind.COMMA) if digits else 0
+        self._thousands = _commas_behind(kinds)
         self._is_percent = _Kind.PERCENT in kinds
         self._has_exponent = _Kind.EXPONENT in kinds
         self._powers = kinds.count(_Kind.POWER)
@@ -82,8 +81,7 @@ class _Section:
         zeros = sum(self._pieces[index].text == "0" for index in whole)
         self._shows_zero = zeros > 0
         is_other = self._thousands or self._is_percent or self._has_exponent or self._slash is not None
-        between = self._pieces[whole[0] : whole[-1]] if whole else []
-        is_in_pieces = any(piece.kind is not _Kind.PLACE for piece in between)
+        is_in_pieces = _is_in_pieces([piece.kind for piece in self._pieces])
         sign = 0 if is_other or is_in_pieces else self._sign_of_one()
         has_digits = any(piece.text.isdecimal() and piece.kind is _Kind.LITERAL for piece in self._pieces)
         self._tells_more = is_in_pieces or zeros > 1 or has_digits or not sign
@@ -151,7 +149,7 @@ class _Section:
     def _render(self, number: Decimal, *, currencies: bool = True) -> str:
         """Return what is shown for a number that is not negative, without the marks between groups of digits."""
         if self._slash is not None:
-            return self._fraction(number, self._pieces[self._slash + 1 :])
+            return _as_fraction(number, self._pieces[: self._slash], self._pieces[self._slash + 1 :])
         number = _EXACT.scaleb(number, 2 * self._is_percent - 3 * self._thousands)
         power = 0
         if self._has_exponent:
@@ -192,19 +190,9 @@ class _Section:
             return _EXACT.scaleb(mantissa, -step), power + step
         return mantissa, power
 
-    @staticmethod
-    def _fraction(number: Decimal, below: Sequence[_Piece]) -> str:
-        """Return a number as a whole one and a fraction, about as Excel chooses it."""
-        fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
-        most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
-        whole, part = divmod(Fraction(number), 1)
-        near = Fraction(round(part * most), most) if fixed else part.limit_denominator(most)
-        if near.denominator == 1:
-            return str(whole + near.numerator)
-        return f"{whole or ''} {near.numerator}/{near.denominator}".strip()
-
 
 _AROUND_DIGITS = {_Kind.LITERAL, _Kind.CURRENCY}
+_DIGITS = {_Kind.PLACE, _Kind.FRACTION}
 
 
 def _joined(pieces: Sequence[_Piece]) -> str:
@@ -242,6 +230,46 @@ def _slash_of_fraction(pieces: Sequence[_Piece]) -> int | None:
     return slash if _Kind.PLACE in kinds[:slash] and has_below else None
 
 
+def _commas_behind(kinds: Sequence[_Kind]) -> int:
+    """Return how many commas divide by 1000: those behind the last digit of the whole part, or of the number."""
+    count = 0
+    is_behind = False
+    for kind in kinds:
+        if kind is _Kind.PLACE:
+            count = 0
+        if kind is _Kind.COMMA:
+            count += is_behind
+        elif kind is not _Kind.POINT:
+            is_behind = kind in _DIGITS
+    return count
+
+
+def _is_in_pieces(kinds: Sequence[_Kind]) -> bool:
+    """Whether something stands between the digits, as in 000-000."""
+    digits = [index for index, kind in enumerate(kinds) if kind in _DIGITS]
+    return bool(digits) and not {*_DIGITS, _Kind.POINT}.issuperset(kinds[digits[0] : digits[-1]])
+
+
+def _as_fraction(number: Decimal, above: Sequence[_Piece], below: Sequence[_Piece]) -> str:
+    """Return a number as a fraction, about as Excel chooses it: with its whole part apart if there are places for it.
+
+    `above` and `below` are what stands on both sides of the line.
+    """
+    fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
+    most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
+    whole, part = divmod(Fraction(number), 1)
+    if fixed:
+        upper, lower = round(part * most), most
+    else:
+        near = part.limit_denominator(most)
+        upper, lower = near.numerator, near.denominator
+    if not _is_in_pieces([piece.kind for piece in above]):
+        return f"{whole * lower + upper}/{lower}"
+    if not upper or upper == lower:
+        return str(whole + upper // lower)
+    return f"{whole or ''} {upper}/{lower}".strip()
+
+
 def _filled(digit: str, place: str) -> str:
     """Return what a place shows for a digit; a blank is no digit."""
     return digit if digit != " " else {"0": "0", "?": " "}.get(place, "")
@@ -275,13 +303,23 @@ class Mask:
         """Return the section that shows a number, and the sign that Excel puts in front by itself."""
         sign = "-" if value < 0 else ""
         if self._has_conditions:
-            for section in self._sections:
+            for index, section in enumerate(self._sections):
                 if section.condition is None or _COMPARED[section.condition[0]](Decimal(value), section.condition[1]):
-                    return section, sign
+                    return section, "" if self._is_for_negatives(index) else sign
             return self._sections[-1], sign
         if value < 0 and len(self._sections) > 1:
             return self._sections[1], ""
         return self._sections[2 if not value and len(self._sections) > 2 else 0], sign
+
+    def _is_for_negatives(self, index: int) -> bool:
+        """Whether only negative numbers, or nearly, come to a section: then a minus is for its own text to say."""
+        condition = self._sections[index].condition
+        if condition is not None and condition[0] in {"<", "<="}:
+            return condition[1] <= 0
+        return any(
+            earlier.condition and earlier.condition[0] in {">", ">="} and earlier.condition[1] <= 0
+            for earlier in self._sections[:index]
+        )
 
 
 def mask_of(code: str) -> Mask | None:
