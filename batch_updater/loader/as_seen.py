@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, time, timedelta
 
+    from batch_updater.loader.currencies import CurrencyWatch
+
     Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
 
 _TINY = -9
@@ -30,7 +32,7 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(field: Field, noted: list[CellNote]) -> Callable[[Seen | ShownNumber], Seen]:
+def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | ShownNumber], Seen]:
     """Return the function that gives the value of a cell that is neither text, fault nor blank.
 
     It raises Refusal where the cell shows something else than would be sent, and adds to `noted` where it shows less.
@@ -45,6 +47,8 @@ def cell_as_seen(field: Field, noted: list[CellNote]) -> Callable[[Seen | ShownN
             digits = shown(cell.number)
             sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
             noted.append(CellNote(field.name, "shown-with-less", sentence))
+        if cell.currency and field.kind is Kind.DECIMAL:
+            watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
         return cell.number
 
     def value_of(cell: Seen | ShownNumber) -> Seen:

@@ -12,7 +12,7 @@ from batch_updater.characters import composed, suggestion
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.as_seen import cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
-from batch_updater.loader.currencies import currency_in_header, currency_of
+from batch_updater.loader.currencies import CurrencyWatch, currency_sign
 from batch_updater.loader.dates import (
     EARLIEST_YEAR,
     DateSettings,
@@ -21,7 +21,6 @@ from batch_updater.loader.dates import (
     has_time_of_day,
     impossible_date,
 )
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.config import InputSettings
+    from batch_updater.loader.notes import CellNote
 
 
 class Blank:
@@ -81,8 +81,9 @@ def converter(
 
     It adds to `noted` what people should know of a cell that is sent all the same.
     """
-    from_characters, from_other = _readers(field, settings, noted, column)
-    seen = cell_as_seen(field, noted)
+    watch = CurrencyWatch(field, column.header, noted)
+    from_characters, from_other = _readers(field, settings, noted, column, watch)
+    seen = cell_as_seen(field, noted, watch)
     # Names, types and dates repeat down a column: what they come to is worked out once.
     known: dict[str, _Converted] = {}
 
@@ -105,7 +106,7 @@ def converter(
 
 
 def _readers(
-    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts
+    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts, watch: CurrencyWatch
 ) -> tuple[Callable[[str], _Converted], _FromOther]:
     """Return how a cell of text is read, and how any other one that holds a value."""
     marker, judge = ClearMarker(settings.clear_marker), _judge(field)
@@ -113,7 +114,7 @@ def _readers(
         texts = TextReader(field, noted, marker, has_fractions=column.has_fractions)
         from_characters = _from_characters(field, _judged(texts.read, judge), marker, explains=False)
         return from_characters if judge else _plain_first(texts, from_characters), _judged(_text, judge)
-    from_text, from_other = _converters(field, settings, noted, column)
+    from_text, from_other = _converters(field, settings, watch)
     from_characters = _from_characters(field, _judged(from_text, judge), marker, explains=not column.is_verbatim)
     return from_characters, _judged(from_other, judge)
 
@@ -229,15 +230,13 @@ def _not_exact() -> Refusal:
     )
 
 
-def _converters(
-    field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts
-) -> tuple[_FromText, _FromOther]:
+def _converters(field: Field, settings: InputSettings, watch: CurrencyWatch) -> tuple[_FromText, _FromOther]:
     """Return how the field reads text that is not blank, and how it reads every other cell."""
     match field.kind:
         case Kind.INTEGER:
             return lambda text: integer_from_text(text, settings.decimal), _integer
         case Kind.DECIMAL:
-            return _amount_reader(field, settings.decimal, noted, column.header), _decimal
+            return _amount_reader(settings.decimal, watch), _decimal
         case Kind.BOOLEAN:
             return _truth_from_text, _truth
         case Kind.DATE:
@@ -247,26 +246,13 @@ def _converters(
             return lambda text: as_written(field, text), _text
 
 
-def _amount_reader(field: Field, mark: str, noted: list[CellNote], header: str) -> _FromText:
-    """Return how an amount is read; one in another currency than its column, or than the first one, is noted."""
-    of_column = currency_in_header(header)
-    if not of_column[0]:
-        of_column = currency_in_header(f"{field.name} {field.title} {field.description}")
-    seen: list[tuple[str, frozenset[str]]] = [of_column] if of_column[0] else []
-
+def _amount_reader(mark: str, watch: CurrencyWatch) -> _FromText:
     def read(text: str) -> Value:
         value = decimal_from_text(text, mark)
         if text[0] in _DIGITS and text[-1] in _DIGITS:  # as nearly always
             return value
-        sign, currencies = currency_of(text)
-        if not sign:
-            return value
-        if not seen:
-            seen.append((sign, currencies))
-        elif not currencies & seen[0][1]:
-            where = "its column is in" if seen[0] is of_column else "another cell of the column has"
-            sentence = f"{shown(text, quoted=True)} names {sign}, but {where} {seen[0][0]}. The number alone is sent."
-            noted.append(CellNote(field.name, "other-currency", sentence))
+        if sign := currency_sign(text):
+            watch.see(sign, f"{shown(text, quoted=True)} names {sign}")
         return value
 
     return read

@@ -259,6 +259,7 @@ def decision(folder: Path, column: str, cell: Shown) -> str:
         (Shown("#,##0.00", 1234.5), "sent", "refused", "sent"),
         (Shown("#,##0.00", 1234), "sent", "sent", "sent"),
         (Shown("[$€-2]\\ #,##0.00", 1234), "sent", "sent", "sent"),
+        (Shown("[$€-2]\\ #,##0.00", 1234.567), "noted", "refused", "noted"),
         (Shown('#,##0.00\\ "kr"', -1234), "sent", "sent", "sent"),
         (Shown(ACCOUNTING, -5), "sent", "sent", "sent"),
         (Shown(ACCOUNTING, 0), "sent", "sent", "refused"),
@@ -287,6 +288,17 @@ def test_a_number_is_sent_noted_or_refused_as_it_is_shown(
 def test_a_date_of_which_a_part_is_not_shown_is_told(tmp_path: Path, code: str, day: date, expected: str) -> None:
     """The day or year that is sent can be seen before it is sent; a date shown as a time of day is none."""
     assert decision(tmp_path, DAY, Shown(code, serial(day))) == expected
+
+
+def test_a_currency_that_only_a_format_shows_is_told_where_it_contradicts_the_others(tmp_path: Path) -> None:
+    """Dollars among euros are no less wrong where the sign is not typed."""
+    cells = [Shown("[$€-2]\\ #,##0.00", 5), Shown("0", 6), Shown('#,##0.00\\ "kr"', 7), Shown("[$€-2]\\ #,##0.00", 8)]
+    for file in tables(tmp_path, AMOUNT, cells):
+        rows, notes = judged(file)
+        assert [row.job and row.job.values[AMOUNT] for row in rows] == [5, 6, 7, 8]
+        assert [note for note in notes if note.startswith(AMOUNT)] == [
+            "amountDue (C4): 7 is shown with kr, but another cell of the column has €. The number alone is sent."
+        ]
 
 
 def as_shown(cell: Shown) -> str:

@@ -13,6 +13,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_updater.loader.currencies import currency_beside
 from batch_updater.loader.numbers import decimal_from_text
 from batch_updater.loader.refusal import Refusal
 from batch_updater.model import ShownAs, ShownNumber
@@ -65,9 +66,13 @@ class _Piece(NamedTuple):
 class _Section:
     """One of the parts of a format, between semicolons."""
 
-    def __init__(self, condition: tuple[str, Decimal] | None, pieces: Sequence[_Piece], *, has_colour: bool) -> None:
+    def __init__(
+        self, condition: tuple[str, Decimal] | None, pieces: Sequence[_Piece], *, has_colour: bool, currency: str
+    ) -> None:
         self.condition = condition
         self.has_colour = has_colour
+        self.currency = currency
+        """What it shows of a currency; '' if nothing."""
         kinds = [piece.kind for piece in pieces]
         self._thousands = _commas_behind(kinds)
         self._is_percent = _Kind.PERCENT in kinds
@@ -123,7 +128,7 @@ class _Section:
         value = Decimal(number)
         text = (sign + self._render(abs(value))).strip()
         effect = self._effect(value, sign, text) if text else ShownAs.NOTHING
-        return None if effect is None else ShownNumber(number, text, code, effect)
+        return None if effect is None else ShownNumber(number, text, code, effect, self.currency)
 
     def _effect(self, value: Decimal, sign: str, text: str) -> ShownAs | None:
         if text == format(value, "f") or _is_same(text, value):
@@ -289,15 +294,21 @@ class Mask:
         self._sections = sections
         self._has_conditions = any(section.condition for section in sections)
         first = sections[0]
-        self.decimals = first.decimals if first.shows_just(1, 1) and not self._has_conditions else None
+        is_plain = first.shows_just(1, 1) and not self._has_conditions and not first.currency
+        self.decimals = first.decimals if is_plain else None
         """How many digits behind the point it shows of numbers from 1 on, and nothing else; None if it does else."""
 
     def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
         """Return the number as the format shows it; the number itself where that makes no difference."""
         section, sign = self._section_for(number)
         if section.shows_just(number, -1 if number < 0 and not sign else 1):
+            return self._beside_currency(number, section)
+        return section.shown(number, sign, self.code) or self._beside_currency(number, section)
+
+    def _beside_currency(self, number: int | Decimal, section: _Section) -> int | Decimal | ShownNumber:
+        if not section.currency:
             return number
-        return section.shown(number, sign, self.code) or number
+        return ShownNumber(number, str(number), self.code, ShownAs.IN_CURRENCY, section.currency)
 
     def _section_for(self, value: int | Decimal) -> tuple[_Section, str]:
         """Return the section that shows a number, and the sign that Excel puts in front by itself."""
@@ -325,7 +336,8 @@ class Mask:
 def mask_of(code: str) -> Mask | None:
     """Return the mask that a number format is; None if it shows every number as it is."""
     sections = list(_sections(code[:_MOST_CHARACTERS] or "General"))
-    return None if all(section.is_general for section in sections) else Mask(code, sections)
+    is_plain = all(section.is_general and not section.currency for section in sections)
+    return None if is_plain else Mask(code, sections)
 
 
 def _sections(code: str) -> Iterator[_Section]:
@@ -346,6 +358,7 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
     condition: tuple[str, Decimal] | None = None
     has_colour = False
     pieces: list[_Piece] = []
+    beside: list[str] = []
     place = _Kind.PLACE
     for token in tokens:
         if token["bracket"] is not None:
@@ -353,6 +366,8 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
             condition = (found[1], Decimal(found[2])) if found else condition
             has_colour = has_colour or _COLOUR.fullmatch(token["bracket"]) is not None
             pieces.extend(_bracketed(token["bracket"]))
+            if token["bracket"].startswith("$"):
+                beside.append(token["bracket"][1:].partition("-")[0])
         elif token["plain"] in ("0", "#", "?"):
             pieces.append(_Piece(place, token["plain"]))
         elif token["plain"] == "." and place is _Kind.PLACE:
@@ -362,8 +377,12 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
             pieces.append(_Piece(_Kind.EXPONENT, token["exponent"]))
             place = _Kind.POWER
         else:
-            pieces.extend(_other(token))
-    return _Section(condition, _with_currencies(pieces), has_colour=has_colour)
+            literals = _other(token)
+            pieces.extend(literals)
+            beside.extend(piece.text for piece in literals if piece.kind is _Kind.LITERAL)
+    return _Section(
+        condition, _with_currencies(pieces), has_colour=has_colour, currency=currency_beside("".join(beside))
+    )
 
 
 def _bracketed(text: str) -> list[_Piece]:
