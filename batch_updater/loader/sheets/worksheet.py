@@ -117,7 +117,7 @@ RowShape: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
 _Converter: TypeAlias = "Callable[[str], Cell]"
 
 
-class _Plan(NamedTuple):
+class RowPlan(NamedTuple):
     """What is done with the contents of a row of one shape."""
 
     is_dense: bool
@@ -146,7 +146,7 @@ class RowReader:
         self._epoch_1904 = epoch_1904
         self._rows: list[SheetRow] = []
         self._columns: dict[str, int] = {}
-        self._plans: dict[RowShape, _Plan] = {}
+        self._plans: dict[RowShape, RowPlan] = {}
         self._planned_cells = 0
         self._depth = 1
         """Elements that are open."""
@@ -276,18 +276,22 @@ class RowReader:
             self._charge(missing * GAP_BYTES)
             self._cells.extend([None] * missing)
 
-    def add_row(self, number: int, shape: RowShape, contents: Sequence[str], *, hidden: bool) -> None:
-        """Add a row that was read in another way: what its cells have in common with other rows', and their contents.
+    def plan(self, shape: RowShape, number: int) -> RowPlan:
+        """Return what is done with the cells of a row of some shape; `number` is that of the row.
 
-        Nearly all rows of a sheet have one of a few shapes, for which it is worked out once what is done with a cell.
+        Nearly all rows of a sheet have one of a few shapes, for which it is worked out once.
         """
-        self._open_row(number, hidden=hidden)
         plan = self._plans.get(shape)
         if plan is None:
-            plan = self._plan(shape)
-            self._planned_cells += len(contents)
+            plan = self._new_plan(shape, number)
+            self._planned_cells += len(plan.columns)
             if len(self._plans) < _MOST_PLANS and self._planned_cells < _MOST_PLANNED_CELLS:
                 self._plans[shape] = plan
+        return plan
+
+    def add_planned_row(self, number: int, plan: RowPlan, contents: Sequence[str], *, hidden: bool) -> None:
+        """Add a row that was read in another way: what is done with its cells, and their contents."""
+        self._open_row(number, hidden=hidden)
         if plan.is_dense and not self._cells:
             self._cells = [convert(content) for convert, content in zip(plan.converters, contents, strict=True)]
         elif contents:
@@ -300,13 +304,13 @@ class RowReader:
                 self._cells[column] = convert(content)
         self._close_row()
 
-    def _plan(self, shape: RowShape) -> _Plan:
+    def _new_plan(self, shape: RowShape, number: int) -> RowPlan:
         letters, styles, kinds = shape
-        columns = [self._column(each, f"{each}{self._number}") for each in letters]
+        columns = [self._column(each, f"{each}{number}") for each in letters]
         if any(left >= right for left, right in pairwise(columns)):
-            raise UnreadableError(f"has cells of row {self._number} in the wrong place", SAVE_AGAIN)
+            raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
         converters = tuple(self._converter(kind, style) for style, kind in zip(styles, kinds, strict=True))
-        return _Plan(columns == list(range(len(columns))), tuple(columns), converters)
+        return RowPlan(columns == list(range(len(columns))), tuple(columns), converters)
 
     def _converter(self, kind: str, style: str) -> _Converter:
         """Return what makes a cell of the content of cells of a type and a style; '' is a cell without content."""
