@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from batch_updater.characters import composed, suggestion
 from batch_updater.endpoint.description import Field, Kind
-from batch_updater.loader.as_seen import cell_as_seen
+from batch_updater.loader.as_seen import TINY, cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
 from batch_updater.loader.currencies import CurrencyWatch, currency_sign
 from batch_updater.loader.dates import (
@@ -57,6 +57,8 @@ ERROR_LITERALS = frozenset(_ERRORS.split())
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _MOST_REMEMBERED = 256
 _DIGITS = frozenset("0123456789")
+_MORE_DIGITS = 10**DIGITS_OF_A_CELL
+"""The least whole number that Excel does not keep every digit of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,18 @@ def converter(
             raise _cell_fault(cell)
         return from_other(seen(cell))
 
-    return convert
+    return _amount_first(convert) if field.kind is Kind.DECIMAL and not _judge(field) else convert
+
+
+def _amount_first(convert: Callable[[Cell], _Converted]) -> Callable[[Cell], _Converted]:
+    """Return the same function, faster for nearly every amount that is not typed as text."""
+
+    def converted(cell: Cell) -> _Converted:
+        if type(cell) is Decimal and TINY <= cell.adjusted() < DIGITS_OF_A_CELL:
+            return cell
+        return convert(cell)
+
+    return converted
 
 
 def _readers(
@@ -265,17 +278,21 @@ def _integer(cell: object) -> Value:
         raise Refusal(
             "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
         )
-    if abs(cell) >= 10**DIGITS_OF_A_CELL:
+    if abs(cell) >= _MORE_DIGITS:
         raise _damaged(cell)
     return int(cell)
 
 
 def _decimal(cell: object) -> Value:
-    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
+    if isinstance(cell, Decimal):
+        number = cell
+    elif isinstance(cell, int) and not isinstance(cell, bool):
+        number = Decimal(cell)
+    else:
         raise _not_a_number(cell, "a number")
-    if abs(cell) >= 10**DIGITS_OF_A_CELL and _has_more_digits(cell):
-        raise _damaged(cell)
-    return Decimal(cell)
+    if number.adjusted() >= DIGITS_OF_A_CELL and _has_more_digits(number):
+        raise _damaged(number)
+    return number
 
 
 def _not_a_number(cell: object, wanted: str) -> Refusal:
@@ -359,7 +376,7 @@ def _text(cell: object) -> Value:
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
         )
-    if abs(cell) >= 10**DIGITS_OF_A_CELL or _has_more_digits(cell):
+    if abs(cell) >= _MORE_DIGITS or _has_more_digits(cell):
         raise _damaged(cell)
     return _digits(cell)
 
@@ -405,24 +422,31 @@ def _not_listed(field: Field, value: Value) -> Refusal:
 def _within_limits(field: Field) -> Callable[[Value], Value]:
     bounds = field.bounds
     low, high, above, below, step = (
-        bounds.minimum, bounds.maximum, bounds.exclusive_minimum, bounds.exclusive_maximum, bounds.multiple_of,
+        _whole_if_possible(bound) for bound in (
+            bounds.minimum, bounds.maximum, bounds.exclusive_minimum, bounds.exclusive_maximum, bounds.multiple_of,
+        )
     )  # fmt: skip
 
     def check(value: Value) -> Value:
         if isinstance(value, (int, Decimal)):
             if low is not None and value < low:
-                raise _out_of_bounds("too-small", value, f"less than the smallest that is allowed, {low:f}")
+                raise _out_of_bounds("too-small", value, f"less than the smallest that is allowed, {_digits(low)}")
             if high is not None and value > high:
-                raise _out_of_bounds("too-large", value, f"more than the largest that is allowed, {high:f}")
+                raise _out_of_bounds("too-large", value, f"more than the largest that is allowed, {_digits(high)}")
             if above is not None and value <= above:
-                raise _out_of_bounds("too-small", value, f"not more than {above:f}, as it has to be")
+                raise _out_of_bounds("too-small", value, f"not more than {_digits(above)}, as it has to be")
             if below is not None and value >= below:
-                raise _out_of_bounds("too-large", value, f"not less than {below:f}, as it has to be")
+                raise _out_of_bounds("too-large", value, f"not less than {_digits(below)}, as it has to be")
             if step is not None and value % step:
-                raise _out_of_bounds("not-a-multiple", value, f"not a multiple of {step:f}")
+                raise _out_of_bounds("not-a-multiple", value, f"not a multiple of {_digits(step)}")
         return value
 
     return check
+
+
+def _whole_if_possible(bound: Decimal | None) -> int | Decimal | None:
+    """Return a bound as an int, which whole numbers are compared with much faster."""
+    return int(bound) if bound is not None and bound == bound.to_integral_value() else bound
 
 
 def _out_of_bounds(code: str, value: int | Decimal, how: str) -> Refusal:

@@ -205,8 +205,8 @@ class _Scanner:
         """Hand a row over, if it is written as many before it."""
         for at, template in enumerate(self._templates):
             if found := template.pattern.fullmatch(row):
-                number, *contents = found.groups()
-                self._reader.add_planned_row(int(number), template.plan, contents, hidden=template.hidden)
+                groups = found.groups()
+                self._reader.add_planned_row(int(groups[0]), template.plan, groups[1:], hidden=template.hidden)
                 if at:
                     self._templates.insert(0, self._templates.pop(at))
                 return True

@@ -47,7 +47,8 @@ class SharedStrings:
     def cell(self, content: str) -> str | None:
         """Return the text of a cell whose content is a text's number; blank if it has no content, or no characters."""
         if content.isdigit():
-            return self[int(content)]
+            number = int(content)
+            return self._loose[number] if number < len(self._loose) else self[number]
         if content:
             raise UnreadableError(f"refers to the text {content[:20]!r}, which is no number", SAVE_AGAIN)
         return None
