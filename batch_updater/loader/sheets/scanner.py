@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from batch_updater.loader.sheets.package import OTHER_ENCODING, PLAIN_CONTENT, Feeder
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from batch_updater.loader.sheets.book import SheetRow
     from batch_updater.loader.sheets.worksheet import RowPlan, RowReader, RowShape
@@ -135,6 +135,8 @@ class _Scanner:
         self._scanning = True
         self._templates: list[_Template] = []
         """The one that matched last is the first."""
+        self._matched: list[Sequence[str]] = []
+        """Number and contents of the rows that the first template has matched and that are not handed over yet."""
         self._kinds: Counter[tuple[str, RowShape]] = Counter()
         """Attributes and shape of rows -> how many of them have been read without a template."""
         self._kept = ""
@@ -167,12 +169,17 @@ class _Scanner:
         for number, row in enumerate(rows, 1):
             if self._only is not None and self._can_be_left_out(row):
                 continue
+            if self._templates and (found := self._templates[0].pattern.fullmatch(row)):
+                self._matched.append(found.groups())
+                continue
+            self._hand_over()
             if not self._by_template(row) and not self._in_usual_form(row):
                 self._feeder.feed(row + end_of_row)
                 self._scanning = not any(mark in row for mark in _NOT_ROWS)
                 if not self._scanning:
                     self._kept = end_of_row.join((*rows[number:], self._kept))
                     break
+        self._hand_over()
         if len(self._kept) > _MOST_KEPT or (self._reader.in_data and any(mark in self._kept for mark in _NOT_ROWS)):
             self._scanning = False
         if not self._scanning:
@@ -202,15 +209,20 @@ class _Scanner:
         )
 
     def _by_template(self, row: str) -> bool:
-        """Hand a row over, if it is written as many before it."""
-        for at, template in enumerate(self._templates):
+        """Take a row that is written as others than the last ones, whose template is the first one from then on."""
+        for at, template in enumerate(self._templates[1:], 1):
             if found := template.pattern.fullmatch(row):
-                groups = found.groups()
-                self._reader.add_planned_row(int(groups[0]), template.plan, groups[1:], hidden=template.hidden)
-                if at:
-                    self._templates.insert(0, self._templates.pop(at))
+                self._templates.insert(0, self._templates.pop(at))
+                self._matched.append(found.groups())
                 return True
         return False
+
+    def _hand_over(self) -> None:
+        """Hand the rows over that the first template has matched."""
+        if self._matched:
+            template = self._templates[0]
+            self._reader.add_planned_rows(self._matched, template.plan, hidden=template.hidden)
+            self._matched.clear()
 
     def _in_usual_form(self, row: str) -> bool:
         """Hand a row over, if it is in the form that can be taken apart; `row` lacks its end tag."""

@@ -82,7 +82,10 @@ ROWS = st.sampled_from(
 )  # fmt: skip
 
 
-CONTENTS = st.sampled_from(["12", "7.5", "", "-1e3", "x", "&amp;", "]", "\r", "1<!-- 2 -->", "</v><v>", '"', "\u00e9"])
+CONTENTS = st.sampled_from(
+    ["12", "7.5", "", "-1e3", "x", "&amp;", "]", "\r", "1<!-- 2 -->", "</v><v>", '"', "\u00e9", "1.2.3", ".5", "5.",
+     "00", "\u0663", "\u00b2", "0.10", "123456789012345678", "1234567890.1234567", "1", "-1"]
+)  # fmt: skip
 
 
 @st.composite
@@ -91,7 +94,7 @@ def documents(draw: st.DrawFn) -> str:
     rows = [draw_row(draw) for _ in range(draw(st.integers(0, 6)))]
     if draw(st.booleans()):
         usual = draw_row(draw)
-        nearly = [usual.replace("<v>12", f"<v>{draw(CONTENTS)}") for _ in range(draw(st.integers(1, 3)))]
+        nearly = [re.sub("<v>(?:12|0)(?=<)", lambda _: f"<v>{draw(CONTENTS)}", usual) for _ in range(3)]
         rows = [*rows[:2], *[usual] * 22, *nearly, *rows[2:], usual]
     return "".join(row.replace("{r}", str(number)) for number, row in enumerate(rows, 1))
 
@@ -124,6 +127,10 @@ class Counting(RowReader):
     def add_planned_row(self, number: int, plan: RowPlan, contents: Sequence[str], *, hidden: bool) -> None:
         self.fast += 1
         super().add_planned_row(number, plan, contents, hidden=hidden)
+
+    def add_planned_rows(self, rows: Sequence[Sequence[str]], plan: RowPlan, *, hidden: bool) -> None:
+        self.fast += len(rows)
+        super().add_planned_rows(rows, plan, hidden=hidden)
 
 
 @pytest.mark.parametrize("form", [str, prefixed])
