@@ -379,7 +379,7 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
         else:
             literals = _other(token)
             pieces.extend(literals)
-            beside.extend(piece.text for piece in literals if piece.kind is _Kind.LITERAL)
+            beside += [piece.text for piece in literals if piece.kind is _Kind.LITERAL]
     return _Section(
         condition, _with_currencies(pieces), has_colour=has_colour, currency=currency_beside("".join(beside))
     )
