@@ -229,7 +229,7 @@ def _cell_fault(fault: CellFault) -> Refusal:
     if fault.code == "no-value":
         return Refusal(
             fault.code,
-            f"The file holds {shown(fault.text, quoted=True)} for this cell, which is no value of the kind it says.",
+            f"The cell is stored as a number, a date or a truth value, but contains {shown(fault.text, quoted=True)}.",
             "Type the value itself; leave the cell blank to keep the field as it is.",
         )
     return _error_shown(shown(fault.text))
