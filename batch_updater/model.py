@@ -33,6 +33,7 @@ class CellFault:
 class ShownAs(Enum):
     """How a format shows a number that it does not show as it is."""
 
+    IN_CURRENCY = "as it is, with a currency beside it"
     OTHER_TEXT = "the same number in other characters: 00123"
     EXPONENT = "the same number with an exponent: 1.2E+03"
     ROUNDED = "without some digits behind its decimal point"
@@ -43,17 +44,19 @@ class ShownAs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ShownNumber:
-    """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`.
+    """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`, 5 as `$5.00`.
 
     What the eye sees and what the cell holds are two readings.
     """
 
     number: int | Decimal
     text: str
-    """What the cell shows, without marks between groups of digits."""
+    """What the cell shows, without marks between groups of digits; where it shows just the number, that."""
     format: str
     """The number format that shows it so, as Excel writes formats."""
     effect: ShownAs = ShownAs.OTHER_TEXT
+    currency: str = ""
+    """Sign, code or word of the currency that its format shows; '' if it shows none."""
 
 
 DIGITS_OF_A_CELL = 15

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, time, timedelta
 
+    from batch_updater.loader.currencies import CurrencyWatch
+
     Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
 
-_TINY = -9
+TINY = -9
 """Power of ten below which no amount is meant: what a formula leaves over where 0.1 + 0.2 - 0.3 is no zero."""
-_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?")
+_PLAIN_NUMBER = re.compile(r"[^0-9]*(?:0|[1-9][0-9]*)(?:\.[0-9]*)?[^0-9]*")
+"""What tells no more than its number: no zeros in front. Signs and currencies around it change no reader's mind."""
 _REFUSED = {
     Kind.INTEGER: {ShownAs.EXPONENT, ShownAs.OTHERWISE, ShownAs.NOTHING},
     Kind.DECIMAL: {ShownAs.OTHERWISE, ShownAs.NOTHING},
@@ -29,36 +32,47 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(field: Field, noted: list[CellNote]) -> Callable[[Seen | ShownNumber], Seen]:
+def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | ShownNumber], Seen]:
     """Return the function that gives the value of a cell that is neither text, fault nor blank.
 
-    It raises Refusal where the cell shows something else than would be sent, and adds to `noted` where it shows less.
+    It raises Refusal where the cell shows something else than would be sent. It adds to `noted` where it shows less, or
+    another currency than `watch` has seen.
     """
-    refused = _REFUSED.get(field.kind, set())
-
-    def number_of(cell: ShownNumber) -> int | Decimal:
-        if cell.effect in refused or (field.kind is Kind.TEXT and not _PLAIN_NUMBER.fullmatch(cell.text)):
-            raise _shown_otherwise(cell, field)
-        if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
-            in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
-            digits = shown(cell.number)
-            sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
-            noted.append(CellNote(field.name, "shown-with-less", sentence))
-        return cell.number
 
     def value_of(cell: Seen | ShownNumber) -> Seen:
-        if type(cell) is int:
+        # The commonest kinds first: this runs for every cell that is no text.
+        if isinstance(cell, Decimal):
+            if cell.adjusted() < TINY and cell:
+                noted.append(_close_to_zero(cell, field))
+            return cell
+        if type(cell) is int or type(cell) is date:
             return cell
         if isinstance(cell, ShownNumber):
-            return number_of(cell)
+            return _number_of(cell, field, noted, watch)
         if isinstance(cell, PartlyShownDate):
             return _day_of(cell, field, noted)
-        if isinstance(cell, Decimal) and cell and cell.adjusted() < _TINY:
-            sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
-            noted.append(CellNote(field.name, "close-to-zero", sentence))
         return cell
 
     return value_of
+
+
+def _number_of(cell: ShownNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
+    is_text = field.kind is Kind.TEXT
+    if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
+        raise _shown_otherwise(cell, field)
+    if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
+        in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
+        digits = shown(cell.number)
+        sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
+        noted.append(CellNote(field.name, "shown-with-less", sentence))
+    if cell.currency and field.kind is Kind.DECIMAL:
+        watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
+    return cell.number
+
+
+def _close_to_zero(cell: Decimal, field: Field) -> CellNote:
+    sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
+    return CellNote(field.name, "close-to-zero", sentence)
 
 
 def _shown_otherwise(cell: ShownNumber, field: Field) -> Refusal:

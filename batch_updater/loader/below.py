@@ -27,7 +27,18 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 """How totals are called, at the beginning of a text."""
+_FIGURE = re.compile(
+    r"[\s*]*(?:averages?|avg|mean|median|min(?:imum)?|max(?:imum)?|count|durchschnitt|mittelwert|anzahl|moyenne|nombre|"
+    r"promedio|recuento|media|conteggio|gemiddelde|aantal|\u5e73\u5747)\b",
+    re.IGNORECASE,
+)
+"""How other figures about a column are called, which in its own column may be a name."""
 _ONLY_SIGNS = re.compile(r"[\s\u03a3\u2211*:=_.-]*")
+_RULE = re.compile(r"[\s=_+|-]{2,}")
+"""A line that is drawn below headers, or below a table."""
+_MOMENT = re.compile(r"\W*[0-9]{1,4}([./-])[0-9]{1,2}\1[0-9]{1,4}[ ,T]+[0-9]{1,2}:[0-9]{2}.*", re.DOTALL)
+"""When a report was printed."""
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _REMARK = re.compile(
     r"\W*(?:generated|printed|created|exported|extracted|downloaded|prepared|produced|copyright|\(c\)|\u00a9|"
     r"confidential|internal use|source|page \d|report\b|filter|end of|eof\b|as of|notes?\b|legend|run (?:date|by|on)|"
@@ -47,6 +58,13 @@ class Below(Enum):
     TOTALS = 3
     PERHAPS_TOTALS = 4
     """Totals if its numbers are the sums of their columns."""
+    RULE = 5
+    """A line of dashes, wherever it is."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is no record even where records follow."""
+        return self in {Below.TOTALS, Below.RULE}
 
 
 class BelowTable:
@@ -78,6 +96,8 @@ class BelowTable:
         rest = [(position, cell) for position, cell in filled if position not in numbers]
         if any(not isinstance(cell, str) for _, cell in rest):
             return None
+        if filled and all(isinstance(cell, str) and _RULE.fullmatch(cell) for _, cell in filled):
+            return Below.RULE
         texts = [(position, str(cell).strip()) for position, cell in rest]
         return self._totals(texts) if numbers else self._remark(texts)
 
@@ -90,11 +110,10 @@ class BelowTable:
         return any(value in field.enum for field in self._selecting.values())
 
     def _totals(self, texts: Sequence[tuple[int, str]]) -> Below | None:
-        named = [
-            text for _, text in texts if (found := _TOTAL.match(text)) and _ONLY_SIGNS.fullmatch(text, found.end())
-        ]
-        if named:
-            return Below.TOTALS
+        for position, text in texts:
+            found = _TOTAL.match(text) or (position in self._first_columns and _FIGURE.match(text))
+            if found and _ONLY_SIGNS.fullmatch(text, found.end()):
+                return Below.TOTALS
         is_free = all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts)
         return Below.PERHAPS_TOTALS if is_free else None
 
@@ -102,6 +121,8 @@ class BelowTable:
         if not texts or len(texts) > self._most:
             return None
         position, text = texts[0]
+        if _MOMENT.fullmatch(text) or _ADDRESS.fullmatch(text):
+            return Below.REMARK if len(texts) == 1 else None
         if not any(character.isalpha() for character in text):
             return Below.REMARK if len(text) > 1 and _ONLY_SIGNS.fullmatch(text) else None
         if " " not in text and any(character.isdigit() for character in text):
@@ -122,6 +143,8 @@ def below_problem(row: int, kind: Below, cells: Sequence[Cell]) -> Problem:
     """Return the one problem of a row that is no record."""
     if kind in {Below.TOTALS, Below.PERHAPS_TOTALS}:
         code, reason = "totals-row", "The row holds totals, not a record."
+    elif kind is Below.RULE:
+        code, reason = "rule", "The row is a line of dashes, not a record."
     else:
         first = next(cell for cell in cells if not _is_blank(cell))
         code, reason = "remark-below-table", f"{shown(first, quoted=True)} is a remark below the table, not a record."

@@ -38,8 +38,20 @@ class ClearMarker:
         }
         """The letters and digits with which near misses begin."""
 
+    def _begins(self, text: str) -> bool:
+        """Whether a text begins with the marker itself: `#CLEAR it`. A marker without a sign is a word as any other."""
+        behind = text[len(self.text) : len(self.text) + 1]
+        return (
+            bool(self._signs)
+            and len(self._letters) >= _FEWEST_LETTERS
+            and text.startswith(self.text)
+            and not behind.isalnum()
+        )
+
     def nearness(self, text: str) -> Nearness:
         """Return how close a text without blanks around it, which is not the marker, is to the marker."""
+        if self._begins(text):
+            return Nearness.NEAR_MISS
         if len(text) > self._longest:
             return Nearness.NONE
         if text.isascii() and text[0].isalnum() and text[0] not in self.firsts:

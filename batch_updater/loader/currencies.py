@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from batch_updater.loader.notes import CellNote
+
+if TYPE_CHECKING:
+    from batch_updater.endpoint.description import Field
 
 _CODES = (
     "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
@@ -23,6 +28,11 @@ _NAMED: Final = {
     **{code: code for code in _CODES.split()},
 }  # fmt: skip
 """Sign, code or word -> the codes that it may stand for. Codes that are words in small letters count in capitals."""
+_NAMED_IN_FORMATS: Final = {
+    "kr": "DKK NOK SEK ISK", "z\u0142": "PLN", "k\u010d": "CZK", "ft": "HUF", "lei": "RON", "rs": "INR PKR",
+    "rp": "IDR", "rm": "MYR", "tl": "TRY", "\u0440": "RUB", "\u0440\u0443\u0431": "RUB", "\u0433\u0440\u043d": "UAH",
+}  # fmt: skip
+"""Abbreviation, in small letters, that a format may have beside its digits -> the same. Elsewhere they are words."""
 _SIGN = "[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]"
 AROUND_AN_AMOUNT: Final = rf"(?:{_SIGN}|(?:{_CODES.replace(' ', '|')}))"
 """Pattern of what may name a currency in front of an amount or behind it."""
@@ -30,10 +40,16 @@ _IN_AN_AMOUNT = re.compile(AROUND_AN_AMOUNT)
 _IN_A_HEADER = re.compile(rf"{_SIGN}|(?<![^\W_])[^\W\d_]+(?![^\W_])")
 
 
-def currency_of(amount: str) -> tuple[str, frozenset[str]]:
-    """Return the sign or code in an amount and the currencies that it may stand for; '' and none if there is none."""
+def currency_sign(amount: str) -> str:
+    """Return the sign or code in an amount; '' if there is none."""
     found = _IN_AN_AMOUNT.search(amount)
-    return (found[0], _currencies(found[0])) if found else ("", frozenset())
+    return found[0] if found else ""
+
+
+def currency_beside(digits: str) -> str:
+    """Return the sign, code or word of a currency in what a format shows beside its digits; '' if there is none."""
+    word = digits.strip().removesuffix(".")
+    return currency_sign(digits) or (word if word.casefold() in _NAMED_IN_FORMATS else "")
 
 
 def currency_in_header(header: str) -> tuple[str, frozenset[str]]:
@@ -47,6 +63,33 @@ def currency_in_header(header: str) -> tuple[str, frozenset[str]]:
 
 
 def _currencies(word: str) -> frozenset[str]:
-    # An unknown country before a sign leaves what the sign may be.
-    known = _NAMED.get(word) or _NAMED.get(word[-1:]) or _NAMED.get(word.casefold()) or ""
+    # An unknown country before a sign leaves what the sign may be. Thousands and millions are written as kEUR and MEUR.
+    bare = word[1:] if word[:1] in "kKTM" and word[1:] in _NAMED else word
+    known = _NAMED.get(bare) or _NAMED.get(word[-1:]) or _NAMED.get(word.casefold()) or ""
     return frozenset(known.split())
+
+
+class CurrencyWatch:
+    """Notes the amounts of a column that are in another currency than the column, or than those before them."""
+
+    def __init__(self, field: Field, header: str, noted: list[CellNote]) -> None:
+        self._field = field.name
+        self._noted = noted
+        sign, currencies = currency_in_header(header)
+        if not sign:
+            sign, currencies = currency_in_header(f"{field.name} {field.title} {field.description}")
+        self._is_of_column = bool(sign)
+        self._sign, self._currencies = sign, currencies
+
+    def see(self, sign: str, what: str) -> None:
+        """Take note of an amount with the sign of a currency; `what` says so: `'$5' names $`."""
+        currencies = _currencies(sign) or frozenset(_NAMED_IN_FORMATS.get(sign.casefold(), "").split())
+        if not self._sign:
+            self._sign, self._currencies = sign, currencies
+        elif left := currencies & self._currencies:
+            if left < self._currencies and not self._is_of_column:
+                self._sign, self._currencies = sign, left  # `US$` says more than `$`
+        elif currencies:
+            where = "its column is in" if self._is_of_column else "another cell of the column has"
+            sentence = f"{what}, but {where} {self._sign}. The number alone is sent."
+            self._noted.append(CellNote(self._field, "other-currency", sentence))

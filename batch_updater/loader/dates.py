@@ -42,6 +42,8 @@ _WITH_TIME = re.compile(
     r"(?:(?P=mark)(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
+_SERIAL_NUMBER = re.compile(r"[1-9][0-9]{4}")
+"""How Excel stores a date from 1927 on, and exports it where the cell has no format of dates."""
 _MOST_CHARACTERS = 60
 EARLIEST_YEAR = 1900
 _EXCELS_FIRST_YEAR = 1930
@@ -85,6 +87,8 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     day = _without_time(rest, bare, settings)
     readings = _readings(day, settings)
     if readings is None:
+        if _SERIAL_NUMBER.fullmatch(bare):
+            raise date_from_number(int(bare))
         raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
     if not readings:
         raise impossible_date(bare)

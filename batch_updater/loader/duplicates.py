@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from collections import Counter
 from hashlib import blake2b
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from batch_updater.model import Value
 
 _DIGEST_BYTES = 16
-_ROW_BYTES = 4
-_SHAPE_BYTES = 4
-_RECORD_BYTES = _DIGEST_BYTES + _ROW_BYTES + _SHAPE_BYTES
+_ROW_AND_SHAPE = struct.Struct(">II")
+_RECORD_BYTES = _DIGEST_BYTES + _ROW_AND_SHAPE.size
 _BUCKETS = 64
+_MOST_PARTS = 256
 
 
 class Targets:
@@ -32,6 +33,8 @@ class Targets:
         selecting = [field for field in endpoint.fields if field.selects_record]
         selecting.sort(key=lambda field: field.location is not Location.PATH)
         self._fields = tuple((field, f"{quote(field.name, safe='')}=") for field in selecting)
+        self._parts: dict[str, str] = {}
+        """Texts that were met -> how they stand in a target; types repeat down a column."""
 
     @property
     def first_field(self) -> Field | None:
@@ -49,12 +52,18 @@ class Targets:
             if type(value) is int:
                 parts.append(prefix + str(value))
                 continue
-            text = field.default if value is None else written(field, value)
+            text = value if type(value) is str else field.default if value is None else written(field, value)
             if text is not None:
-                parts.append(prefix + (text if text.isascii() and text.isalnum() else quote(text, safe="")))
+                parts.append(prefix + (self._parts.get(text) or self._part(text)))
             elif field.required:
                 return None
         return "&".join(parts)
+
+    def _part(self, text: str) -> str:
+        part = quote(text, safe="")
+        if len(self._parts) < _MOST_PARTS:
+            self._parts[text] = part
+        return part
 
 
 class Sighting(NamedTuple):
@@ -75,15 +84,17 @@ class TargetIndex:
     def add(self, target: str, row: int, shape: int) -> None:
         """Note that a row, the rows in ascending order, names a target; `shape` is handed back by `groups`."""
         digest = _digest(target)
-        self._buckets[digest[0] % _BUCKETS] += (
-            digest + row.to_bytes(_ROW_BYTES, "big") + shape.to_bytes(_SHAPE_BYTES, "big")
-        )
+        self._buckets[digest[0] % _BUCKETS] += digest + _ROW_AND_SHAPE.pack(row, shape)
 
     def keep_doubled(self) -> None:
         """Forget the targets that occur once and sort the others. Nothing may be added afterwards."""
         for number, bucket in enumerate(self._buckets):
-            digests = Counter(bytes(record[:_DIGEST_BYTES]) for record in _records(bucket))
-            doubled = sorted(record for record in _records(bucket) if digests[record[:_DIGEST_BYTES]] > 1)
+            records = bytes(bucket)
+            digests = [records[at : at + _DIGEST_BYTES] for at in range(0, len(records), _RECORD_BYTES)]
+            doubled: list[bytes] = []
+            if len(set(digests)) < len(digests):
+                counts = Counter(digests)
+                doubled = sorted(record for record in _records(bucket) if counts[record[:_DIGEST_BYTES]] > 1)
             self._buckets[number] = bytearray(b"".join(doubled))
         self._has_doubled = any(self._buckets)
 
@@ -134,10 +145,7 @@ def _records(bucket: bytearray) -> Iterator[bytes]:
 
 
 def _sighting(record: bytes) -> Sighting:
-    return Sighting(
-        int.from_bytes(record[_DIGEST_BYTES : _DIGEST_BYTES + _ROW_BYTES], "big"),
-        int.from_bytes(record[_DIGEST_BYTES + _ROW_BYTES :], "big"),
-    )
+    return Sighting(*_ROW_AND_SHAPE.unpack_from(record, _DIGEST_BYTES))
 
 
 def _digest(target: str) -> bytes:

@@ -40,6 +40,7 @@ _AROUND = re.compile(
 """What may stand around the digits: a sign, brackets for a negative amount, a currency."""
 
 
+_WHOLE_NUMBER = "a whole number"
 _SWAPPED_MARKS = str.maketrans(".,", ",.")
 
 
@@ -52,11 +53,11 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
     bare = text.strip()
     if bare.isascii() and bare.isdigit() and len(bare) <= _MOST_DIGITS:
         return int(bare)
-    _refuse_long(bare, "a whole number")
+    _refuse_long(bare, _WHOLE_NUMBER)
     if _SCIENTIFIC.fullmatch(bare):
         raise _damaged(bare)
     _refuse_other_digits(bare)
-    plain = _with_point(bare, bare, decimal_mark, "a whole number")
+    plain = _with_point(bare, bare, decimal_mark, _WHOLE_NUMBER)
     if _WHOLE.fullmatch(plain):
         return int(plain.partition(".")[0])
     raise Refusal(
@@ -191,7 +192,7 @@ def _percentage(bare: str, decimal_mark: str) -> Refusal:
 
 
 def _no_number(bare: str, wanted: str) -> Refusal:
-    example = "1234" if wanted == "a whole number" else "1234.5"
+    example = "1234" if wanted == _WHOLE_NUMBER else "1234.5"
     return Refusal(
         "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", f"Type the digits alone, such as {example}."
     )
@@ -213,10 +214,10 @@ def _with_point(digits: str, bare: str, decimal_mark: str, wanted: str) -> str:
     """
     if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(decimal_mark, ".")):
         raise _no_number(bare, wanted)
-    return _ungrouped(digits, bare, decimal_mark)
+    return _ungrouped(digits, bare, decimal_mark, wanted)
 
 
-def _ungrouped(digits: str, bare: str, mark: str) -> str:
+def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
     """Return a number of digits and marks with a decimal point; refuse it where there are two readings, or none."""
     group = "," if mark == "." else "."
     if group not in digits:
@@ -230,7 +231,7 @@ def _ungrouped(digits: str, bare: str, mark: str) -> str:
         raise Refusal(
             "ambiguous-number",
             f"{shown(bare, quoted=True)} could be {grouped} or {fraction}.",
-            f"Type {grouped} or {fraction.replace('.', mark)}.",
+            f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {fraction.replace('.', mark)}.",
         )
     if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
         raise _other_mark(bare, mark)

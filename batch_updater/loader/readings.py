@@ -138,7 +138,7 @@ class RowReader:
         below = self._below.kind_of(cells, {name: values[name] for _, name, _ in self._slots if name in values})
         if below is None:
             return reading
-        if below is not Below.TOTALS and (self._below_from is None or row.number < self._below_from):
+        if not below.is_certain and (self._below_from is None or row.number < self._below_from):
             return reading._replace(below=below)
         if len(cells) <= len(row.cells):  # its length does not matter any more
             row = Row(row.number, _padded(cells, len(row.cells)))

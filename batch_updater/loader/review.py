@@ -47,7 +47,7 @@ class RowNumbers:
 
     def add(self, row: int) -> None:
         """Add a row."""
-        place, bit = divmod(row, 8)
+        place, bit = row >> 3, row & 7
         if place >= len(self._bits):
             self._bits.extend(bytes(place + 1 - len(self._bits)))
         if not self._bits[place] >> bit & 1:

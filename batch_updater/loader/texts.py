@@ -29,29 +29,39 @@ Nothing in it can be wrong, unless it is near the clear marker or one of `_NOTHI
 _NOTHING: Final = frozenset(
     (
         r"\n", "null", "(null)", "<null>", "[null]", "{null}", "none", "<none>", "(none)", "nan", "<nan>", "nat",
-        "<na>", "n/a", "n.a.", "k.a.", "nil", "undefined", "[object object]",
+        "<na>", "n/a", "n.a.", "k.a.", "nil", "undefined", "[object object]", "#null", "#empty", "#blank", "(blank)",
+        "<blank>", "[blank]", "(empty)", "<empty>", "[empty]", "(leer)", "(vide)", "(vac\u00edo)", "(en blanco)",
+        "(vuoto)", "(vazio)", "-", "--", "---", "\u2013", "\u2014", "?", "??", "???",
     )
 )  # fmt: skip
-"""What databases and programs write for no value, in small letters."""
-_POINT_ZERO = re.compile(r"-?[0-9]+[.,]0+")
+"""What databases, programs and people write for no value, in small letters."""
+_POINT_ZERO = re.compile(r"([-+]?[0-9]+(?:,[0-9]{3})*)[.,](0+)")
+_DIGITS_OF_A_GROUP = 3
 _FEWEST_DIGITS = 3
 """Of a number that ends in `.0` in a field that is no identifier; 2.0 is more likely a version."""
-_SHORTENED = re.compile(r"-?[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}")
-"""As Excel, or a program, shows a number of many digits."""
+_SHORTENED = re.compile(r"-?[0-9](?:(?:[.,][0-9]+)?[eE]\+|[.,][0-9]+[eE]-?)[0-9]+")
+"""As Excel (1.23E+11), or a program (Java's 1.23E11), shows a number of many digits."""
 _MARKUP = re.compile(
     r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#x[0-9A-F]{1,6});"
     r"|<!--|</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
     r"th|tr|u|ul)(?:\s[^<>]*)?/?>"
-    r"|\\u[0-9A-F]{4}|(?<=[A-Za-z])%20(?=[A-Za-z0-9])|%C3%[89AB][0-9A-F]",
+    r"|\\(?:u[0-9A-F]{4}|x[0-9A-F]{2})|=\?[A-Z0-9-]+\?[QB]\?|(?<=[A-Za-z])%20(?=[A-Za-z0-9])|%C3%[89AB][0-9A-F]",
     re.IGNORECASE,
 )
 """Entities and tags of HTML, and letters as programs escape them."""
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
-_APOSTROPHES = "'\u2018\u2019\uff07"
-_APOSTROPHE_FOR_EXCEL = re.compile(r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*\s[^']*'(?!\w))")
-"""An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text."""
+_APOSTROPHES = "'\u2018\u2019\uff07\u02bc\u00b4`"
+_APOSTROPHE_FOR_EXCEL = re.compile(
+    r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*(?:\s[^']*'(?!\w)|'\s+\w))"
+    "|[\u2018\u2019\u02bc\u00b4`]+(?=[=+@]|0[0-9]|[0-9]{5})"
+)
+"""An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text.
+
+A curved one is what a word processor makes of it; before a year it is ordinary."""
 _ODD_BLANK = re.compile(r"[^\S ]")
+_ODD_SIGN = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
+"""Dashes and full-width characters: word processors and keyboards of East Asia write them for those of ASCII."""
 
 
 class TextReader:
@@ -113,12 +123,14 @@ class TextReader:
             if is_identifier:
                 raise Refusal("may-be-damaged", reason, "Type it in full, from its source.")
             self._note("may-be-damaged", f"{reason} It is sent as it is.")
-        elif _POINT_ZERO.fullmatch(bare):
-            whole = re.split("[.,]", bare)[0]
-            reason = f"{shown(bare, quoted=True)} is probably {whole}: a program has made a number of it."
+        elif found := _POINT_ZERO.fullmatch(bare):
+            whole = found[1].replace(",", "")
+            is_group = len(found[2]) == _DIGITS_OF_A_GROUP and len(whole.lstrip("+-")) <= _DIGITS_OF_A_GROUP
+            meant = f"{whole} or {whole}{found[2]}" if is_group else whole
+            reason = f"{shown(bare, quoted=True)} is probably {meant}: a program has made a number of it."
             if is_identifier and not self._has_fractions:
-                raise Refusal(POINT_ZERO, reason, f"Type {whole}; or export the column as text, which keeps it.")
-            if is_identifier or len(whole.lstrip("-")) >= _FEWEST_DIGITS:
+                raise Refusal(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
+            if is_identifier or len(whole.lstrip("+-")) >= _FEWEST_DIGITS:
                 self._note(POINT_ZERO, f"{reason} It is sent as it is.")
 
     def _look_at_characters(self, text: str) -> None:
@@ -154,8 +166,12 @@ class TextReader:
     def _look_at_blanks(self, text: str, bare: str) -> None:
         if bare != text:
             self._note("blanks-around", f"{shown(text, quoted=True)} has blanks around it, which are sent with it.")
-        if self._field.is_identifier and (odd := _ODD_BLANK.search(bare)):
+        if not self._field.is_identifier:
+            return
+        if odd := _ODD_BLANK.search(bare):
             self._note("odd-blank", f"{shown(text, quoted=True)} holds {named(odd[0])} where a blank seems to be.")
+        if odd := _ODD_SIGN.search(bare):
+            self._note("odd-sign", f"{shown(text, quoted=True)} holds {named(odd[0])}, which looks like another sign.")
 
 
 def as_written(field: Field, text: str) -> str:
@@ -206,10 +222,10 @@ def _instead_of_a_value(field: Field, marker: str) -> str:
 
 
 def _apostrophe(bare: str) -> Refusal:
-    meant = bare.lstrip(_APOSTROPHES).lstrip()
+    meant = bare.lstrip(_APOSTROPHES).removesuffix(bare[0]).strip()
     return Refusal(
         "apostrophe-in-front",
-        "The cell begins with an apostrophe, which was probably put there for Excel.",
+        f"{shown(bare, quoted=True)} begins with an apostrophe, which was probably put there for Excel.",
         f"Take it away: {shown(meant, quoted=True)} is probably meant." if meant else "Type a value.",
     )
 
@@ -237,4 +253,4 @@ def _holds_invisible(text: str, unseen: str) -> str:
 
 
 def _is_for_nothing(bare: str) -> str:
-    return f"{shown(bare, quoted=True)} is what programs write where there is no value."
+    return f"{shown(bare, quoted=True)} is usually written where there is no value."

@@ -58,15 +58,37 @@ def text(characters: str) -> str:
     return f"<number:text>{characters}</number:text>"
 
 
+THOUSANDS = DIGIT.replace("/>", ' number:display-factor="1000"/>') + text("K")
+
+
+def conditional(condition: str, content: str, otherwise: str) -> str:
+    """Return a style that names another one for some numbers."""
+    style_map = f'<style:map style:condition="value(){condition}" style:apply-style-name="{{name}}P0"/>'
+    return number_style(content).replace("{name}", "{name}P0") + number_style(otherwise + style_map)
+
+
+def of_texts(positive: str, negative: str, zero: str, texts: str) -> str:
+    """Return a style of texts that names others for all numbers, as LibreOffice writes a format of four sections."""
+    conditions = ("&gt;0", "&lt;0", "=0")
+    others = [number_style(content).replace("{name}", f"{{name}}P{at}")
+              for at, content in enumerate((positive, negative, zero))]  # fmt: skip
+    maps = "".join(
+        f'<style:map style:condition="value(){condition}" style:apply-style-name="{{name}}P{at}"/>'
+        for at, condition in enumerate(conditions)
+    )
+    return "".join(others) + number_style(texts + maps, "text")
+
+
 FORMATS = [
     Format("0%", number_style(DIGIT + text("%"), "percentage")),
-    Format("# ?/?", number_style('<number:fraction number:min-numerator-digits="1" '
+    Format("# ?/?", number_style('<number:fraction number:min-integer-digits="0" number:min-numerator-digits="1" '
                                  'number:min-denominator-digits="1"/>')),
+    Format("?/?", number_style('<number:fraction number:min-numerator-digits="1" number:min-denominator-digits="1"/>')),
     Format("0.00E+00", number_style('<number:scientific-number number:decimal-places="2" '
                                     'number:min-integer-digits="1" number:min-exponent-digits="2"/>')),
     Format('"#"0', number_style(text("#") + DIGIT)),
     Format('0" pcs"', number_style(DIGIT + text(" pcs"))),
-    Format('0,"K"', number_style(DIGIT.replace("/>", ' number:display-factor="1000"/>') + text("K"))),
+    Format('0,"K"', number_style(THOUSANDS)),
     Format("000\\-000", number_style('<number:number number:min-integer-digits="6" number:decimal-places="0">'
                                      '<number:embedded-text number:position="3">-</number:embedded-text>'
                                      "</number:number>")),
@@ -76,19 +98,20 @@ FORMATS = [
                                              "currency")),
     Format('#,##0.00\\ "kr"', number_style(CENTS + text(" kr"))),
     Format('_(* #,##0.00_);_(* \\(#,##0.00\\);_(* "-"??_);_(@_)',
-           number_style(CENTS).replace("{name}", "{name}P0")
-           + number_style(text("(") + CENTS + text(")")).replace("{name}", "{name}P1")
-           + number_style(text("- ")
-                          + '<style:map style:condition="value()&gt;0" style:apply-style-name="{name}P0"/>'
-                          + '<style:map style:condition="value()&lt;0" style:apply-style-name="{name}P1"/>')),
+           of_texts(CENTS, text("(") + CENTS + text(")"), text("- "), "<number:text-content/>")),
     Format("#,##0.00;[Red]#,##0.00",
            number_style(CENTS).replace("{name}", "{name}P0")
            + number_style('<style:text-properties fo:color="#ff0000"/>' + CENTS
                           + '<style:map style:condition="value()&gt;=0" style:apply-style-name="{name}P0"/>')),
-    Format(";;;",
-           number_style("").replace("{name}", "{name}P0") + number_style("").replace("{name}", "{name}P1")
-           + number_style('<style:map style:condition="value()&gt;0" style:apply-style-name="{name}P0"/>'
-                          '<style:map style:condition="value()&lt;0" style:apply-style-name="{name}P1"/>')),
+    Format(";;;", of_texts("", "", "", "<number:text/>")),
+    Format("0;-0;;@", of_texts(DIGIT, text("-") + DIGIT, "", "<number:text-content/>")),
+    Format("@", number_style("<number:text-content/>", "text")),
+    Format('General" kg"', number_style('<number:number number:min-integer-digits="1"/>' + text(" kg"))),
+    Format("0000", number_style(DIGIT.replace('"1"', '"4"'))),
+    Format("#,###", number_style(DIGIT.replace('"1"', '"0"').replace("/>", ' number:grouping="true"/>'))),
+    Format('[>=1000]0,"K";0', conditional("&gt;=1000", THOUSANDS, DIGIT)),
+    Format("[<0]-0;0", conditional("&lt;0", text("-") + DIGIT, DIGIT)),
+    Format("[<0]0;0", conditional("&lt;0", DIGIT, DIGIT)),
     Format("mmm-yy", number_style('<number:month number:textual="true"/>-<number:year/>', "date")),
     Format("d-mmm", number_style('<number:day/>-<number:month number:textual="true"/>', "date")),
     Format("dd/mm/yy", number_style("<number:day/>/<number:month/>/<number:year/>", "date")),
@@ -97,6 +120,7 @@ FORMATS = [
 ]  # fmt: skip
 CODES = [one.code for one in FORMATS]
 DATES = CODES[CODES.index("mmm-yy") :]
+ACCOUNTING = next(code for code in CODES if code.startswith("_("))
 NO_AMOUNT = ["0%", "# ?/?", "0.00E+00", '"#"0', '0" pcs"', '0,"K"', "000\\-000", ";;;"]
 
 
@@ -212,6 +236,17 @@ def decision(folder: Path, column: str, cell: Shown) -> str:
         (Shown("0%", 4), "refused", "refused", "refused"),
         (Shown("# ?/?", 0.5), "refused", "refused", "refused"),
         (Shown("# ?/?", 3), "sent", "sent", "sent"),
+        (Shown("?/?", 3), "refused", "refused", "refused"),
+        (Shown("0;-0;;@", 0), "refused", "refused", "refused"),
+        (Shown("0;-0;;@", -5), "sent", "sent", "sent"),
+        (Shown("@", 5), "sent", "sent", "sent"),
+        (Shown('General" kg"', 5), "refused", "refused", "refused"),
+        (Shown("0000", 5), "sent", "sent", "refused"),
+        (Shown("#,###", 0), "refused", "refused", "refused"),
+        (Shown('[>=1000]0,"K";0', 999), "sent", "sent", "sent"),
+        (Shown('[>=1000]0,"K";0', 1000), "refused", "refused", "refused"),
+        (Shown("[<0]-0;0", -5), "sent", "sent", "sent"),
+        (Shown("[<0]0;0", -5), "refused", "refused", "refused"),
         (Shown("0.00E+00", 1234), "refused", "refused", "refused"),
         (Shown("0.00E+00", 1200), "sent", "refused", "refused"),
         (Shown('"#"0', 1234), "refused", "refused", "refused"),
@@ -224,9 +259,10 @@ def decision(folder: Path, column: str, cell: Shown) -> str:
         (Shown("#,##0.00", 1234.5), "sent", "refused", "sent"),
         (Shown("#,##0.00", 1234), "sent", "sent", "sent"),
         (Shown("[$€-2]\\ #,##0.00", 1234), "sent", "sent", "sent"),
+        (Shown("[$€-2]\\ #,##0.00", 1234.567), "noted", "refused", "noted"),
         (Shown('#,##0.00\\ "kr"', -1234), "sent", "sent", "sent"),
-        (Shown(CODES[11], -5), "sent", "sent", "sent"),
-        (Shown(CODES[11], 0), "sent", "sent", "refused"),
+        (Shown(ACCOUNTING, -5), "sent", "sent", "sent"),
+        (Shown(ACCOUNTING, 0), "sent", "sent", "refused"),
         (Shown("#,##0.00;[Red]#,##0.00", -5), "noted", "noted", "refused"),
         (Shown("0", -4.5e-13), "noted", "refused", "noted"),
         (Shown("yyyy-mm-dd", 45741), "refused", "refused", "refused"),
@@ -254,6 +290,17 @@ def test_a_date_of_which_a_part_is_not_shown_is_told(tmp_path: Path, code: str, 
     assert decision(tmp_path, DAY, Shown(code, serial(day))) == expected
 
 
+def test_a_currency_that_only_a_format_shows_is_told_where_it_contradicts_the_others(tmp_path: Path) -> None:
+    """Dollars among euros are no less wrong where the sign is not typed."""
+    cells = [Shown("[$€-2]\\ #,##0.00", 5), Shown("0", 6), Shown('#,##0.00\\ "kr"', 7), Shown("[$€-2]\\ #,##0.00", 8)]
+    for file in tables(tmp_path, AMOUNT, cells):
+        rows, notes = judged(file)
+        assert [row.job and row.job.values[AMOUNT] for row in rows] == [5, 6, 7, 8]
+        assert [note for note in notes if note.startswith(AMOUNT)] == [
+            "amountDue (C4): 7 is shown with kr, but another cell of the column has €. The number alone is sent."
+        ]
+
+
 def as_shown(cell: Shown) -> str:
     """Return what Excel shows, and so writes into a CSV file."""
     number = cell.number
@@ -267,7 +314,11 @@ def as_shown(cell: Shown) -> str:
 
 @MANY
 @given(
-    st.lists(st.tuples(st.sampled_from([*NO_AMOUNT[:-1], *CODES[8:10]]), st.integers(1, 99)), min_size=1, max_size=8)
+    st.lists(
+        st.tuples(st.sampled_from([*NO_AMOUNT[:-1], "#,##0.00", "[$€-2]\\ #,##0.00"]), st.integers(1, 99)),
+        min_size=1,
+        max_size=8,
+    )
 )
 def test_an_amount_is_judged_alike_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     """What a workbook shows is taken where the same characters in a CSV file are, and refused where they are."""

@@ -51,6 +51,12 @@ def test_dates_with_none_or_two_readings_are_refused(text: str, code: str) -> No
     assert refused.value.code == code
 
 
+def test_the_number_of_a_day_is_told_as_the_day_that_excel_means() -> None:
+    """A spreadsheet without formats of dates exports such numbers."""
+    with pytest.raises(Refusal, match=r"45741 is a number, not a date; Excel may mean 2025-03-25 by it\."):
+        date_from_text("45741", DateSettings())
+
+
 def test_an_ambiguous_date_names_both_days() -> None:
     """Whoever reads the message can choose between the two days."""
     with pytest.raises(Refusal, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):

@@ -34,7 +34,7 @@ NAMES = (
     # Apostrophes and quotation marks.
     "O'Brien & Sons", "D’Angelo", "'t Hooft Instituut", "'n Sync", "'s-Hertogenbosch", "'90s revival",
     "Rock 'n' Roll", "“Project Phoenix”", "„Phönix“", '"Quoted" Inc.', "5' 10\" frame", "Children's",
-    "James' shop", "`code`", "‘Single’",
+    "James' shop", "`code`", "‘Single’", "’26 Budget", "'1984' reprint", "'24 hours' campaign", "Average Joe's", "Max",
     # Signs.
     "AT&T / Verizon", "R&D", "Q&A <draft>", "x < y > z", "Smith \\ Jones", "50/50 split", "100% Renewable",
     "C# migration", "C++ training", "#1 priority", "#GoGreen", "@Home roll-out", "+1 programme",

@@ -39,7 +39,7 @@ SAVED = {
 SAVED_PROBLEMS = {("A6", "not-a-number"), ("C6", "not-a-number"), ("D6", "not-a-whole-number"), ("E6", "not-a-date")}
 SAVED_NOTES = ("label (B5): '  blanks  ' has blanks around it, which are sent with it.",)
 FOR_NOTHING = (
-    "is what programs write where there is no value. It is sent as it is. Leave the cell blank to keep the field as it "
+    "is usually written where there is no value. It is sent as it is. Leave the cell blank to keep the field as it "
     "is, or type #CLEAR to empty it."
 )
 ASK = "Ask for the file again"
@@ -85,7 +85,7 @@ TABLE: dict[str, Gives | Refused] = {
             8: {"itemId": "7", "label": "n/a"}, 9: {"itemId": "8", "label": "-"},
         },
         {("B7", "error-cell")},
-        (f"label (B3, B4, B6 and 1 more): 'null' {FOR_NOTHING}",),
+        (f"label (B3, B4, B6 and 2 more): 'null' {FOR_NOTHING}",),
     ),
     "zeros-in-front.csv": Gives({2: {"itemId": "123", "label": "00123", "count": "7"}}),
     "digits-beyond-a-double.csv": Gives(

@@ -63,7 +63,8 @@ def problems(rows: Sequence[JudgedRow]) -> dict[int, list[tuple[str | None, str]
 @pytest.mark.parametrize(
     "text",
     ["#clear", "#Clear", " # CLEAR ", "#CLEAR!", "#CLEAR#", "##CLEAR", "<clear>", "[CLEAR]", "CLEAR", "#CLAER", "#CLER",
-     "#CLEARR", "#C LEAR", "\uff03\uff23\uff2c\uff25\uff21\uff32", "#\u200bCLEAR", "#\u0421LEAR", "'#CLEAR"],
+     "#CLEARR", "#C LEAR", "#CLEAR#CLEAR", "#CLEAR it",
+     "\uff03\uff23\uff2c\uff25\uff21\uff32", "#\u200bCLEAR", "#\u0421LEAR", "'#CLEAR"],
 )  # fmt: skip
 def test_what_is_nearly_the_clear_marker_is_refused(field: Field, text: str) -> None:
     """A field is neither emptied by a marker that is written wrongly nor filled with it."""
@@ -82,7 +83,7 @@ def test_the_near_misses_are_those_of_the_marker_that_is_configured() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Clear Channel", "Clearview", "#1 priority", "#Cleveland", "CLEAR Inc", "Clara", "Nuclear"]
+    "text", ["Clear Channel", "Clearview", "#1 priority", "#Cleveland", "CLEAR Inc", "Clara", "Nuclear", "#CLEARANCE"]
 )
 def test_names_that_resemble_the_clear_marker_are_names(text: str) -> None:
     """A longer name, or another word, is no near miss."""
@@ -112,6 +113,7 @@ def test_no_spelling_of_the_marker_is_sent_as_a_text(at: int, extra: str) -> Non
         (TEXT, "'=Acme renewal", "=Acme renewal"), (TEXT, "'00123", "00123"), (TEXT, "'+4711", "+4711"),
         (TEXT, "'-5", "-5"), (TEXT, "'@Home", "@Home"), (TEXT, "''00123", "00123"), (TEXT, "' 12", "12"),
         (TEXT, "'2026 budget", "2026 budget"), (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
+        (TEXT, "\u201900123", "00123"), (TEXT, "\u00b4=A1", "=A1"), (CODE, "`7", "7"), (TEXT, "'2026'", "2026"),
         (AMOUNT, "'-500", "-500"), (COUNT, "'12", "12"), (ITEM, "'12", "12"), (DAY, "'2026-03-25", "2026-03-25"),
         (KIND, "'Small", "Small"), (ACTIVE, "'TRUE", "TRUE"),
     ],
@@ -125,7 +127,19 @@ def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, te
 
 
 @pytest.mark.parametrize(
-    "text", ["'t Hooft estate", "'n Sync", "'s-Hertogenbosch", "'90s revival", "'24 hours' campaign", "O'Brien", "'"]
+    "text",
+    [
+        "'t Hooft estate",
+        "'n Sync",
+        "'s-Hertogenbosch",
+        "'90s revival",
+        "'24 hours' campaign",
+        "O'Brien",
+        "'",
+        "'1984' reprint",
+        "\u201926 budget",
+        "\u20182026\u2019",
+    ],
 )
 def test_an_apostrophe_of_a_name_is_kept(text: str) -> None:
     """An apostrophe before letters, a decade or a quotation belongs to the name."""
@@ -170,6 +184,9 @@ def test_point_zero_in_a_name_is_told_where_it_can_be_no_version() -> None:
     assert read(TEXT, "1.23E+11") == ("1.23E+11", ["may-be-damaged"])
     assert refusal(CODE, "1.23E+11").code == "may-be-damaged"
     assert refusal(CODE, "4711,00").code == "number-made-of-text"
+    assert refusal(CODE, "1.2345678E7").code == "may-be-damaged"
+    assert "probably 1234:" in refusal(CODE, "1,234.0").reason
+    assert "probably 1 or 1000:" in refusal(CODE, "1.000").reason
 
 
 # Characters that cannot be seen.
@@ -213,6 +230,9 @@ def test_blanks_around_a_text_and_odd_ones_in_an_identifier_are_told() -> None:
         assert read(CODE, text) == (text, ["blanks-around"])
     assert read(CODE, "OPP\u00a02") == ("OPP\u00a02", ["odd-blank"])
     assert read(TEXT, "Acme\u00a0Corp") == ("Acme\u00a0Corp", [])
+    for code in ("OPP\u20131", "OPP\u20111", "OPP-\uff11"):
+        assert read(CODE, code) == (code, ["odd-sign"])
+        assert read(TEXT, code) == (code, [])
 
 
 # Letters that a program has lost or read wrongly.
@@ -271,7 +291,9 @@ def test_accents_beside_signs_are_ordinary(text: str) -> None:
 # Words of databases and of pages.
 
 
-@pytest.mark.parametrize("text", [r"\N", "NULL", "null", "(null)", "None", "nan", "NaN", "N/A", "undefined", "<NA>"])
+@pytest.mark.parametrize(
+    "text", [r"\N", "NULL", "null", "(null)", "None", "nan", "NaN", "N/A", "undefined", "<NA>", "(blank)", "-"]
+)
 def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str) -> None:
     """A person may be called so, hence it is sent; where it is no value, the message says what it is."""
     assert read(TEXT, text) == (text, ["word-for-nothing"])
@@ -282,7 +304,18 @@ def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str)
 
 
 @pytest.mark.parametrize(
-    "text", ["Smith &amp; Co", "O&#39;Brien", "a<br>b", "<p>Acme</p>", "Gr\\u00fcn", "Acme%20Corp", "&#x27;n"]
+    "text",
+    [
+        "Smith &amp; Co",
+        "O&#39;Brien",
+        "a<br>b",
+        "<p>Acme</p>",
+        "Gr\\u00fcn",
+        "Acme%20Corp",
+        "&#x27;n",
+        "Gr\\xfcn",
+        "=?UTF-8?Q?M=C3=BCller?=",
+    ],
 )
 def test_what_pages_write_is_told(text: str) -> None:
     """Entities, tags and escapes are sent as they are, and people are told."""
@@ -432,6 +465,10 @@ def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
     assert all(row.job for row in judged(table))
     (note,) = table.notes
     assert note.startswith("amountDue (B3): '$6' names $, but its column is in EUR.")
+    table = table_of(tmp_path, "itemId,amountDue\n1,$5\n2,US$ 6\n3,A$7\n")
+    assert all(row.job for row in judged(table))
+    (note,) = table.notes
+    assert note.startswith("amountDue (B4): 'A$7' names A$, but another cell of the column has US$.")
     table = table_of(tmp_path, "itemId,amountDue\n1,$5\n2,\u20ac6\n3,US$ 7\n")
     assert all(row.job for row in judged(table))
     (note,) = table.notes
@@ -459,6 +496,19 @@ def test_remarks_below_the_table_are_called_that(tmp_path: Path) -> None:
     assert all("delete the row" in row.problems[0].remedy for row in rows[2:])
 
 
+@pytest.mark.parametrize("line", ["25.03.2026 10:00", "https://example.com/reports/1", "2 rows selected."])
+def test_when_and_where_a_report_was_made_is_a_remark(tmp_path: Path, line: str) -> None:
+    """It is neither a number nor a code that was mistyped."""
+    rows = judged(table_of(tmp_path, f"itemId,label,count\n1,a,2\n{line},,\n"))
+    assert problems(rows) == {2: [], 3: [(None, "remark-below-table")]}
+
+
+def test_a_line_of_dashes_is_called_that(tmp_path: Path) -> None:
+    """Programs for databases draw one below the headers, and below the table."""
+    rows = judged(table_of(tmp_path, "itemId,label,count\n------,-----,-----\n1,a,2\n======,=====,=====\n"))
+    assert problems(rows) == {2: [(None, "rule")], 3: [], 4: [(None, "rule")]}
+
+
 def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> None:
     """Only what nothing follows is below the table; a single cell is counted as one."""
     rows = judged(table_of(tmp_path, "itemId,label,count\nSome remark\n1,a,2\n"))
@@ -467,7 +517,17 @@ def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "line", [",Total,11", "Total:,,11", "Summe,,11", "Grand Total,,11", ",,11", "\u03a3,,11.00", ",Total of all,11"]
+    "line",
+    [
+        ",Total,11",
+        "Total:,,11",
+        "Summe,,11",
+        "Grand Total,,11",
+        ",,11",
+        "\u03a3,,11.00",
+        ",Total of all,11",
+        "Average,,6",
+    ],
 )
 def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
     """A row that says so, or whose numbers are the sums of their columns, holds totals."""
@@ -478,7 +538,8 @@ def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "codes"),
     [
-        (",,12", ["missing"]), (",Total Energies,12", ["missing"]), ("7x,b,", ["not-a-number"]), ("9,Total,11", []),
+        (",,12", ["missing"]), (",Total Energies,12", ["missing"]), (",Max,12", ["missing"]),
+        ("7x,b,", ["not-a-number"]), ("9,Total,11", []),
         (",b,11", ["missing"]), ("x,,", ["not-a-number", "nothing-to-update"]),
     ],
 )  # fmt: skip

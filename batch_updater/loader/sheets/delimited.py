@@ -33,7 +33,8 @@ _SAMPLE_CHARACTERS = 1 << 16
 _SAMPLE_ROWS = 50
 _MOST_OF_A_LINE = 8 << 20
 """Characters, and as many of a record, which may have many lines."""
-_BYTE_ORDER_MARK = "\ufeff"
+_BYTE_ORDER_MARKS = re.compile("(?:\ufeff|\u00ef\u00bb\u00bf)*")
+"""As they are, and as a program writes them that has taken them for three letters of Windows-1252."""
 _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
 _QUOTED_LINE = re.compile(r'"(?:[^"]++|"")*+"')
@@ -252,8 +253,8 @@ class _Tidied:
 
     def __next__(self) -> str:
         line = next(self._lines)
-        if not self._is_open:
-            line = line.lstrip(_BYTE_ORDER_MARK)
+        if not self._is_open and line[:1] in "\ufeff\u00ef":
+            line = _BYTE_ORDER_MARKS.sub("", line, count=1)
         if '"' not in line or (not self._is_open and self._usual.fullmatch(line)):
             return line
         return self._without_blanks(line)

@@ -13,6 +13,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_updater.loader.currencies import currency_beside
 from batch_updater.loader.numbers import decimal_from_text
 from batch_updater.loader.refusal import Refusal
 from batch_updater.model import ShownAs, ShownNumber
@@ -65,12 +66,15 @@ class _Piece(NamedTuple):
 class _Section:
     """One of the parts of a format, between semicolons."""
 
-    def __init__(self, condition: tuple[str, Decimal] | None, pieces: Sequence[_Piece], *, has_colour: bool) -> None:
+    def __init__(
+        self, condition: tuple[str, Decimal] | None, pieces: Sequence[_Piece], *, has_colour: bool, currency: str
+    ) -> None:
         self.condition = condition
         self.has_colour = has_colour
+        self.currency = currency
+        """What it shows of a currency; '' if nothing."""
         kinds = [piece.kind for piece in pieces]
-        digits = [index for index, kind in enumerate(kinds) if kind in {_Kind.PLACE, _Kind.FRACTION}]
-        self._thousands = kinds[digits[-1] :].count(_Kind.COMMA) if digits else 0
+        self._thousands = _commas_behind(kinds)
         self._is_percent = _Kind.PERCENT in kinds
         self._has_exponent = _Kind.EXPONENT in kinds
         self._powers = kinds.count(_Kind.POWER)
@@ -82,8 +86,7 @@ class _Section:
         zeros = sum(self._pieces[index].text == "0" for index in whole)
         self._shows_zero = zeros > 0
         is_other = self._thousands or self._is_percent or self._has_exponent or self._slash is not None
-        between = self._pieces[whole[0] : whole[-1]] if whole else []
-        is_in_pieces = any(piece.kind is not _Kind.PLACE for piece in between)
+        is_in_pieces = _is_in_pieces([piece.kind for piece in self._pieces])
         sign = 0 if is_other or is_in_pieces else self._sign_of_one()
         has_digits = any(piece.text.isdecimal() and piece.kind is _Kind.LITERAL for piece in self._pieces)
         self._tells_more = is_in_pieces or zeros > 1 or has_digits or not sign
@@ -125,7 +128,7 @@ class _Section:
         value = Decimal(number)
         text = (sign + self._render(abs(value))).strip()
         effect = self._effect(value, sign, text) if text else ShownAs.NOTHING
-        return None if effect is None else ShownNumber(number, text, code, effect)
+        return None if effect is None else ShownNumber(number, text, code, effect, self.currency)
 
     def _effect(self, value: Decimal, sign: str, text: str) -> ShownAs | None:
         if text == format(value, "f") or _is_same(text, value):
@@ -151,7 +154,7 @@ class _Section:
     def _render(self, number: Decimal, *, currencies: bool = True) -> str:
         """Return what is shown for a number that is not negative, without the marks between groups of digits."""
         if self._slash is not None:
-            return self._fraction(number, self._pieces[self._slash + 1 :])
+            return _as_fraction(number, self._pieces[: self._slash], self._pieces[self._slash + 1 :])
         number = _EXACT.scaleb(number, 2 * self._is_percent - 3 * self._thousands)
         power = 0
         if self._has_exponent:
@@ -192,19 +195,9 @@ class _Section:
             return _EXACT.scaleb(mantissa, -step), power + step
         return mantissa, power
 
-    @staticmethod
-    def _fraction(number: Decimal, below: Sequence[_Piece]) -> str:
-        """Return a number as a whole one and a fraction, about as Excel chooses it."""
-        fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
-        most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
-        whole, part = divmod(Fraction(number), 1)
-        near = Fraction(round(part * most), most) if fixed else part.limit_denominator(most)
-        if near.denominator == 1:
-            return str(whole + near.numerator)
-        return f"{whole or ''} {near.numerator}/{near.denominator}".strip()
-
 
 _AROUND_DIGITS = {_Kind.LITERAL, _Kind.CURRENCY}
+_DIGITS = {_Kind.PLACE, _Kind.FRACTION}
 
 
 def _joined(pieces: Sequence[_Piece]) -> str:
@@ -242,6 +235,46 @@ def _slash_of_fraction(pieces: Sequence[_Piece]) -> int | None:
     return slash if _Kind.PLACE in kinds[:slash] and has_below else None
 
 
+def _commas_behind(kinds: Sequence[_Kind]) -> int:
+    """Return how many commas divide by 1000: those behind the last digit of the whole part, or of the number."""
+    count = 0
+    is_behind = False
+    for kind in kinds:
+        if kind is _Kind.PLACE:
+            count = 0
+        if kind is _Kind.COMMA:
+            count += is_behind
+        elif kind is not _Kind.POINT:
+            is_behind = kind in _DIGITS
+    return count
+
+
+def _is_in_pieces(kinds: Sequence[_Kind]) -> bool:
+    """Whether something stands between the digits, as in 000-000."""
+    digits = [index for index, kind in enumerate(kinds) if kind in _DIGITS]
+    return bool(digits) and not {*_DIGITS, _Kind.POINT}.issuperset(kinds[digits[0] : digits[-1]])
+
+
+def _as_fraction(number: Decimal, above: Sequence[_Piece], below: Sequence[_Piece]) -> str:
+    """Return a number as a fraction, about as Excel chooses it: with its whole part apart if there are places for it.
+
+    `above` and `below` are what stands on both sides of the line.
+    """
+    fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
+    most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
+    whole, part = divmod(Fraction(number), 1)
+    if fixed:
+        upper, lower = round(part * most), most
+    else:
+        near = part.limit_denominator(most)
+        upper, lower = near.numerator, near.denominator
+    if not _is_in_pieces([piece.kind for piece in above]):
+        return f"{whole * lower + upper}/{lower}"
+    if not upper or upper == lower:
+        return str(whole + upper // lower)
+    return f"{whole or ''} {upper}/{lower}".strip()
+
+
 def _filled(digit: str, place: str) -> str:
     """Return what a place shows for a digit; a blank is no digit."""
     return digit if digit != " " else {"0": "0", "?": " "}.get(place, "")
@@ -261,33 +294,50 @@ class Mask:
         self._sections = sections
         self._has_conditions = any(section.condition for section in sections)
         first = sections[0]
-        self.decimals = first.decimals if first.shows_just(1, 1) and not self._has_conditions else None
+        is_plain = first.shows_just(1, 1) and not self._has_conditions and not first.currency
+        self.decimals = first.decimals if is_plain else None
         """How many digits behind the point it shows of numbers from 1 on, and nothing else; None if it does else."""
 
     def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
         """Return the number as the format shows it; the number itself where that makes no difference."""
         section, sign = self._section_for(number)
         if section.shows_just(number, -1 if number < 0 and not sign else 1):
+            return self._beside_currency(number, section)
+        return section.shown(number, sign, self.code) or self._beside_currency(number, section)
+
+    def _beside_currency(self, number: int | Decimal, section: _Section) -> int | Decimal | ShownNumber:
+        if not section.currency:
             return number
-        return section.shown(number, sign, self.code) or number
+        return ShownNumber(number, str(number), self.code, ShownAs.IN_CURRENCY, section.currency)
 
     def _section_for(self, value: int | Decimal) -> tuple[_Section, str]:
         """Return the section that shows a number, and the sign that Excel puts in front by itself."""
         sign = "-" if value < 0 else ""
         if self._has_conditions:
-            for section in self._sections:
+            for index, section in enumerate(self._sections):
                 if section.condition is None or _COMPARED[section.condition[0]](Decimal(value), section.condition[1]):
-                    return section, sign
+                    return section, "" if self._is_for_negatives(index) else sign
             return self._sections[-1], sign
         if value < 0 and len(self._sections) > 1:
             return self._sections[1], ""
         return self._sections[2 if not value and len(self._sections) > 2 else 0], sign
 
+    def _is_for_negatives(self, index: int) -> bool:
+        """Whether only negative numbers, or nearly, come to a section: then a minus is for its own text to say."""
+        condition = self._sections[index].condition
+        if condition is not None and condition[0] in {"<", "<="}:
+            return condition[1] <= 0
+        return any(
+            earlier.condition and earlier.condition[0] in {">", ">="} and earlier.condition[1] <= 0
+            for earlier in self._sections[:index]
+        )
+
 
 def mask_of(code: str) -> Mask | None:
     """Return the mask that a number format is; None if it shows every number as it is."""
     sections = list(_sections(code[:_MOST_CHARACTERS] or "General"))
-    return None if all(section.is_general for section in sections) else Mask(code, sections)
+    is_plain = all(section.is_general and not section.currency for section in sections)
+    return None if is_plain else Mask(code, sections)
 
 
 def _sections(code: str) -> Iterator[_Section]:
@@ -308,6 +358,7 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
     condition: tuple[str, Decimal] | None = None
     has_colour = False
     pieces: list[_Piece] = []
+    beside: list[str] = []
     place = _Kind.PLACE
     for token in tokens:
         if token["bracket"] is not None:
@@ -315,6 +366,8 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
             condition = (found[1], Decimal(found[2])) if found else condition
             has_colour = has_colour or _COLOUR.fullmatch(token["bracket"]) is not None
             pieces.extend(_bracketed(token["bracket"]))
+            if token["bracket"].startswith("$"):
+                beside.append(token["bracket"][1:].partition("-")[0])
         elif token["plain"] in ("0", "#", "?"):
             pieces.append(_Piece(place, token["plain"]))
         elif token["plain"] == "." and place is _Kind.PLACE:
@@ -324,8 +377,12 @@ def _section(tokens: Sequence[re.Match[str]]) -> _Section:
             pieces.append(_Piece(_Kind.EXPONENT, token["exponent"]))
             place = _Kind.POWER
         else:
-            pieces.extend(_other(token))
-    return _Section(condition, _with_currencies(pieces), has_colour=has_colour)
+            literals = _other(token)
+            pieces.extend(literals)
+            beside += [piece.text for piece in literals if piece.kind is _Kind.LITERAL]
+    return _Section(
+        condition, _with_currencies(pieces), has_colour=has_colour, currency=currency_beside("".join(beside))
+    )
 
 
 def _bracketed(text: str) -> list[_Piece]:

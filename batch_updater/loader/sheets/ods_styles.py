@@ -16,14 +16,20 @@ OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
 _NUMBER = "urn:oasis:names:tc:opendocument:xmlns:datastyle:1.0"
-_DATA_STYLES = {f"{_NUMBER} {name}-style" for name in ("number", "currency", "percentage", "time", "date", "boolean")}
+_TEXT_STYLE = f"{_NUMBER} text-style"
+"""Of texts, and of the numbers that it names other styles for, as LibreOffice writes a format whose last section is for
+texts: accountants' formats, and those that hide what a cell holds."""
+_DATA_STYLES = {
+    _TEXT_STYLE,
+    *(f"{_NUMBER} {name}-style" for name in ("number", "currency", "percentage", "time", "date", "boolean")),
+}
 _COLOUR = "urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0 color"
 _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
 _CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
-_SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"])
+_SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"], [">0", "<0", "=0"])
 """Conditions of styles that tell signs apart as the sections of an Excel format do, where a minus is no sign of its own
 but a text."""
 _PARTS_OF_DATE = {
@@ -118,6 +124,8 @@ class _Reader:
             self._current = _DataStyle(is_duration, is_percent=name.endswith(" percentage-style"))
             if name.endswith(" boolean-style"):
                 self._current.code.append('"TRUE";"TRUE";"FALSE"')
+            elif name == _TEXT_STYLE:
+                self._current.code.append("@")
             self._data[attributes.get(f"{_STYLE} name", "")] = self._current
         elif self._current is not None:
             self._start_in_data_style(name, attributes, self._current)
@@ -224,11 +232,14 @@ def _digits(attributes: dict[str, str]) -> tuple[str, str]:
     divided by 1000 has a comma for it behind all places.
     """
     get = attributes.get
-    least = _count(attributes, "min-integer-digits")
+    least = _count(attributes, "min-integer-digits", 1)
     is_grouped = get(f"{_NUMBER} grouping") == "true"
     if get(f"{_NUMBER} decimal-places") is None and not is_grouped and least < 2:
         return "General", ""
-    places = "#,##0" if is_grouped else "0" * least or "#"
+    places = "0" * least or "#"
+    if is_grouped:
+        places = ("0" * least).rjust(4, "#")
+        places = f"{places[:-3]},{places[-3:]}"
     decimals = "0" * _count(attributes, "decimal-places")
     thousands = (len(get(f"{_NUMBER} display-factor", "1").partition(".")[0]) - 1) // 3
     return places, (f".{decimals}" if decimals else "") + "," * min(thousands, _MOST_DIGITS)
@@ -244,4 +255,5 @@ def _scientific(attributes: dict[str, str]) -> str:
 def _fraction(attributes: dict[str, str]) -> str:
     above = "?" * max(1, _count(attributes, "min-numerator-digits"))
     fixed = attributes.get(f"{_NUMBER} denominator-value", "")
-    return f"# {above}/{fixed or '?' * max(1, _count(attributes, 'min-denominator-digits'))}"
+    parts = f"{above}/{fixed or '?' * max(1, _count(attributes, 'min-denominator-digits'))}"
+    return f"# {parts}" if f"{_NUMBER} min-integer-digits" in attributes else parts

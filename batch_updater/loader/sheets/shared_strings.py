@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from array import array
 from typing import IO, TYPE_CHECKING
@@ -20,7 +21,7 @@ from batch_updater.loader.sheets.package import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _CHUNK_BYTES = 1 << 16
 _MOST_KEPT = 1 << 20
@@ -47,10 +48,20 @@ class SharedStrings:
     def cell(self, content: str) -> str | None:
         """Return the text of a cell whose content is a text's number; blank if it has no content, or no characters."""
         if content.isdigit():
-            return self[int(content)]
+            number = int(content)
+            return self._loose[number] if number < len(self._loose) else self[number]
         if content:
             raise UnreadableError(f"refers to the text {content[:20]!r}, which is no number", SAVE_AGAIN)
         return None
+
+    def cells(self, contents: Sequence[str]) -> Sequence[str | None]:
+        """Return the texts of several cells, as `cell` does for each."""
+        loose = self._loose
+        digits = "".join(contents)
+        if digits.isdigit() and digits.isascii():
+            with contextlib.suppress(ValueError, IndexError):  # no content, or a text that is packed
+                return [loose[int(content)] for content in contents]
+        return list(map(self.cell, contents))
 
     def __getitem__(self, number: int) -> str | None:
         """Return a text by its number, which is not negative."""

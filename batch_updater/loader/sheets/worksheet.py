@@ -6,9 +6,10 @@ digits of whole numbers; and the sheet's XML, read as a stream, is also the fast
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -34,7 +35,7 @@ from batch_updater.loader.sheets.number_formats import (
 )
 from batch_updater.loader.sheets.package import DEEPEST, NAMESPACES, SAVE_AGAIN, safe_parser, too_deep
 from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
-from batch_updater.model import Cell, CellFault, column_letters
+from batch_updater.model import DIGITS_OF_A_CELL, Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,22 @@ def plain_number(content: str) -> Number | CellFault | None:
     return number(content) if content else None
 
 
+def plain_numbers(contents: Sequence[str]) -> Sequence[Cell]:
+    """Return the numbers that several cells hold, as `plain_number` does for each."""
+    digits = "".join(contents).replace(".", "")
+    if digits.isdigit() and digits.isascii():
+        with contextlib.suppress(ValueError, InvalidOperation):  # blank, or no number
+            if max(map(len, contents)) <= DIGITS_OF_A_CELL and all(map(str.isdigit, contents)):
+                return list(map(int, contents))
+            return [
+                Decimal(content)
+                if "." in content and len(content) <= DIGITS_OF_A_CELL + 1 and content[-1] in _NOT_ZERO
+                else plain_number(content)
+                for content in contents
+            ]
+    return list(map(plain_number, contents))
+
+
 class _Formatted:
     """Makes cells of numbers as a format shows them. Remembers them: days are few."""
 
@@ -115,15 +132,26 @@ def _number_shown(content: str, shown: Format, *, epoch_1904: bool) -> Cell:
 RowShape: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
 """Letters of the columns, styles and types of a row's cells; a style or type that a cell does not have is ''."""
 _Converter: TypeAlias = "Callable[[str], Cell]"
+_ColumnConverter: TypeAlias = "Callable[[Sequence[str]], Sequence[Cell]]"
 
 
-class _Plan(NamedTuple):
+def _of_column(convert: _Converter) -> _ColumnConverter:
+    """Return what converts the contents of several cells; quicker than one by one for texts and plain numbers."""
+    if convert is plain_number:
+        return plain_numbers
+    owner = getattr(convert, "__self__", None)
+    return owner.cells if isinstance(owner, SharedStrings) else lambda contents: list(map(convert, contents))
+
+
+class RowPlan(NamedTuple):
     """What is done with the contents of a row of one shape."""
 
     is_dense: bool
     """Whether the cells stand in the columns from A on without a gap."""
     columns: tuple[int, ...]
     converters: tuple[_Converter, ...]
+    of_columns: tuple[_ColumnConverter, ...]
+    """The same for the contents of several rows."""
 
 
 class RowReader:
@@ -146,7 +174,7 @@ class RowReader:
         self._epoch_1904 = epoch_1904
         self._rows: list[SheetRow] = []
         self._columns: dict[str, int] = {}
-        self._plans: dict[RowShape, _Plan] = {}
+        self._plans: dict[RowShape, RowPlan] = {}
         self._planned_cells = 0
         self._depth = 1
         """Elements that are open."""
@@ -276,37 +304,61 @@ class RowReader:
             self._charge(missing * GAP_BYTES)
             self._cells.extend([None] * missing)
 
-    def add_row(self, number: int, shape: RowShape, contents: Sequence[str], *, hidden: bool) -> None:
-        """Add a row that was read in another way: what its cells have in common with other rows', and their contents.
+    def plan(self, shape: RowShape, number: int) -> RowPlan:
+        """Return what is done with the cells of a row of some shape; `number` is that of the row.
 
-        Nearly all rows of a sheet have one of a few shapes, for which it is worked out once what is done with a cell.
+        Nearly all rows of a sheet have one of a few shapes, for which it is worked out once.
         """
-        self._open_row(number, hidden=hidden)
         plan = self._plans.get(shape)
         if plan is None:
-            plan = self._plan(shape)
-            self._planned_cells += len(contents)
+            plan = self._new_plan(shape, number)
+            self._planned_cells += len(plan.columns)
             if len(self._plans) < _MOST_PLANS and self._planned_cells < _MOST_PLANNED_CELLS:
                 self._plans[shape] = plan
+        return plan
+
+    def add_planned_row(self, number: int, plan: RowPlan, contents: Sequence[str], *, hidden: bool) -> None:
+        """Add a row that was read in another way: what is done with its cells, and their contents."""
+        self._open_row(number, hidden=hidden)
+        self._fill(plan, contents)
+        self._close_row()
+
+    def add_planned_rows(self, rows: Sequence[Sequence[str]], plan: RowPlan, *, hidden: bool) -> None:
+        """Add several rows of one shape, each as its number and contents: column by column, which is faster."""
+        if not plan.is_dense or not plan.columns:
+            for number, *contents in rows:
+                self.add_planned_row(int(number), plan, contents, hidden=hidden)
+            return
+        _, *columns = zip(*rows, strict=True)
+        converted = [convert(contents) for convert, contents in zip(plan.of_columns, columns, strict=True)]
+        for row, cells in zip(rows, zip(*converted, strict=True), strict=True):
+            self._open_row(int(row[0]), hidden=hidden)
+            if self._cells:  # a further piece of a row
+                self._fill(plan, row[1:])
+            else:
+                self._cells = list(cells)
+            self._close_row()
+
+    def _fill(self, plan: RowPlan, contents: Sequence[str]) -> None:
         if plan.is_dense and not self._cells:
             self._cells = [convert(content) for convert, content in zip(plan.converters, contents, strict=True)]
         elif contents:
             if plan.columns[0] < len(self._cells):
-                raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
+                raise UnreadableError(f"has cells of row {self._number} in the wrong place", SAVE_AGAIN)
             missing = plan.columns[-1] + 1 - len(self._cells)
             self._cells.extend([None] * missing)
             self._charge((missing - len(contents)) * GAP_BYTES)
             for column, convert, content in zip(plan.columns, plan.converters, contents, strict=True):
                 self._cells[column] = convert(content)
-        self._close_row()
 
-    def _plan(self, shape: RowShape) -> _Plan:
+    def _new_plan(self, shape: RowShape, number: int) -> RowPlan:
         letters, styles, kinds = shape
-        columns = [self._column(each, f"{each}{self._number}") for each in letters]
+        columns = [self._column(each, f"{each}{number}") for each in letters]
         if any(left >= right for left, right in pairwise(columns)):
-            raise UnreadableError(f"has cells of row {self._number} in the wrong place", SAVE_AGAIN)
+            raise UnreadableError(f"has cells of row {number} in the wrong place", SAVE_AGAIN)
         converters = tuple(self._converter(kind, style) for style, kind in zip(styles, kinds, strict=True))
-        return _Plan(columns == list(range(len(columns))), tuple(columns), converters)
+        of_columns = tuple(map(_of_column, converters))
+        return RowPlan(columns == list(range(len(columns))), tuple(columns), converters, of_columns)
 
     def _converter(self, kind: str, style: str) -> _Converter:
         """Return what makes a cell of the content of cells of a type and a style; '' is a cell without content."""

@@ -236,7 +236,7 @@ def test_lines_that_stand_in_quotation_marks_as_a_whole_are_called_that(tmp_path
     assert rows(tmp_path, '"a, b",c\n1,2\n')[0] == (1, ["a, b", "c"])
 
 
-@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff\ufeff"])
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff\ufeff", "\u00ef\u00bb\u00bf"])
 def test_byte_order_marks_of_files_that_were_put_together_are_nothing(tmp_path: Path, mark: str) -> None:
     """A mark at the beginning of a row is none of its first cell, in quotation marks or not."""
     content = f'{mark}a,b\n1,2\n{mark}"3",4\n{mark}5,6\n'
