@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
+_UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
@@ -90,8 +91,11 @@ class _Alike:
     kind: str | None = None
 
     def kind_after(self, outcome: Outcome) -> str | None:
-        """Take note of one more finished row; returns how all of the first `limit` were refused, else None."""
-        if self.seen >= self.limit or not outcome.attempts:
+        """Take note of one more finished row; returns how all of the first `limit` were refused, else None.
+
+        A row that is not settled, such as one whose record is locked, says nothing about the set-up.
+        """
+        if self.seen >= self.limit or not outcome.attempts or outcome.kind in _UNSETTLED:
             return None
         kind = _refusal(outcome)
         self.kind = kind if self.seen == 0 or kind == self.kind else None
