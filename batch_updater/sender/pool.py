@@ -80,6 +80,8 @@ class SendResult:
     allowed: AllowedValues
     limiter: Limiter
     """What it has permitted, for whoever sends to the same service next."""
+    uniform_refusal: str | None
+    """How the API refused every row, or the first `stop_after_alike` of them: `404 Not Found`; None if it did not."""
 
 
 @dataclass(slots=True)
@@ -258,8 +260,9 @@ class Sender:
         await sockets_closed()
         counts = client.counts
         return SendResult(
-            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter
-        )
+            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter,
+            self._alike.kind,
+        )  # fmt: skip
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
         sending = self._config.sending

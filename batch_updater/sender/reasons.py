@@ -230,7 +230,7 @@ def _tells(name: str) -> bool:
 def _tells_anywhere(name: str) -> bool:
     """Whether it does so even where a record may be repeated, which may have a title and a description."""
     bare = _bare(name)
-    return _tells(name) and (_MESSAGE.fullmatch(bare) is not None or bare in ("detail", "details", "info"))
+    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text", "cause", "hint")
 
 
 def _may_hold_fields(name: str) -> bool:

@@ -266,6 +266,10 @@ _SAYS_NOTHING = (
     "{api} does not say what is wrong. Compare this row with the {record} in {api}; if its cells are right, ask the "
     "people who run {api}."
 )
+_SAYS_A_PAGE = (
+    "A web page is no answer of {api}. Check api.base_url, and ask the people who run the network whether a proxy "
+    "answers in its place."
+)
 _ACCEPTED = (
     " If {api} answers every update like this, set api.accepted_is_done: true in the configuration; such rows then "
     "count as updated."
@@ -277,14 +281,20 @@ def advice_on(answer: Answer, endpoint: Endpoint, *, names_cells: bool = False) 
     status = HTTPStatus.LOCKED if is_locked(answer, endpoint) else answer.status
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
-    elif status in _NAMES_CELLS and not names_cells and message_of(answer, endpoint) is None:
-        text = _SAYS_NOTHING
+    elif status in _NAMES_CELLS and not names_cells and (silent := _advice_without_reason(answer, endpoint)):
+        text = silent
     elif 400 <= status < 500 and status not in (408, 425):
         text = _ADVICE.get(status, "Correct the row, then run it again.")
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
         text += _ACCEPTED if status == HTTPStatus.ACCEPTED else ""
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
+
+
+def _advice_without_reason(answer: Answer, endpoint: Endpoint) -> str | None:
+    """Return what to do about a refusal that names nothing that could be corrected; None if it does."""
+    said = message_of(answer, endpoint)
+    return _SAYS_NOTHING if said is None else _SAYS_A_PAGE if said.startswith(WEB_PAGE) else None
 
 
 def again_advice(endpoint: Endpoint) -> str:

@@ -422,7 +422,7 @@ def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path,
     assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
     assert done.object["stopped"] is None
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
-    assert "The first 20 rows were all refused alike" in note.read_text(encoding="utf-8")
+    assert "Every row that was sent was refused in the same way: 404 Not Found." in note.read_text(encoding="utf-8")
     assert 'Repair the rows on the sheet "To fix"' in note.read_text(encoding="utf-8")
 
 

@@ -49,7 +49,7 @@ def waits_until_soon(reply: Reply) -> bool:
 
 
 def resets_soon(reply: Reply) -> bool:
-    return 50 < int(reply.headers["X-RateLimit-Reset"]) - time.time() <= 60
+    return 50 < int(reply.headers["X-Ratelimit-Reset"]) - time.time() <= 60
 
 
 def says(text: str) -> Callable[[Reply], bool]:
@@ -105,7 +105,7 @@ ANSWERS: list[tuple[str, int, Callable[[Reply], bool]]] = [
     ("retry-after-503-3", 503, waits("3")),
     ("retry-after-date-60", 503, waits_until_soon),
     ("retry-after-fraction-1500", 503, waits("1.500")),
-    ("retry-after-ms-1500", 429, lambda reply: reply.headers["x-ms-retry-after-ms"] == "1500"),
+    ("retry-after-ms-1500", 429, lambda reply: reply.headers["X-Ms-Retry-After-Ms"] == "1500"),
     ("rate-limit-reset-60", 429, resets_soon),
     ("locked", 423, says("Record is locked by another user.")),
     ("locked-409", 409, says("Record is locked by another user.")),
