@@ -117,6 +117,14 @@ def test_one_row_that_ends_otherwise_shows_that_the_set_up_is_right() -> None:
     assert sent.kinds().count("rejected") == 29
 
 
+def test_a_row_that_is_not_settled_says_nothing_about_the_set_up() -> None:
+    """A locked record or a time-out among the first rows neither counts nor switches the rule off."""
+    with Api(usual=status(404), script={"1": [status(423)], "3": [status(504)]}) as api:
+        sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=1, attempts=1)
+    assert reason(sent) is StopReason.ALL_ALIKE
+    assert sent.kinds().count("rejected") == 5
+
+
 @pytest.mark.parametrize(("limit", "failures"), [(3, 3), ("10%", 4)])
 def test_too_many_failures_end_the_run(limit: int | str, failures: int) -> None:
     """stop_after_failures counts rows that are rejected, differ, failed or unconfirmed, as a number or a share."""
