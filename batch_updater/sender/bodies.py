@@ -14,6 +14,8 @@ WEB_PAGE = "a web page"
 _LOOKED_AT = 20_000
 """Characters of a text or web page that are looked at."""
 _DEEPEST_XML = 100
+_MOST_ELEMENTS = 5_000
+"""More is no error: reading them all would hold up every other row."""
 _PAGE = re.compile(r"<(html|!doctype html|body|head)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
@@ -100,6 +102,7 @@ class _XmlReader:
 
     def __init__(self) -> None:
         self.root: object = None
+        self._elements = 0
         self._open: list[tuple[dict[str, object], list[str]]] = []
         """Members and text of each element that is open."""
 
@@ -113,8 +116,9 @@ class _XmlReader:
         parser.Parse(text.encode("utf-8", "replace"), True)
 
     def _start(self, _name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) >= _DEEPEST_XML:
-            raise ValueError("it is nested too deep")
+        self._elements += 1
+        if len(self._open) >= _DEEPEST_XML or self._elements > _MOST_ELEMENTS:
+            raise ValueError("it is nested too deep, or too long")
         self._open.append(({_local(name): value for name, value in attributes.items()}, []))
 
     def _text(self, text: str) -> None:

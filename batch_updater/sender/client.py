@@ -556,7 +556,7 @@ class Client:
             complete = len(body) <= _LARGEST_ANSWER_BYTES
             if not complete:
                 response.close()
-            return told._replace(body=body, complete=complete)
+            return Answer(response.status, body, complete, told.content_type, told.asked_wait_s)
 
     def _headers_with(self, token: Token | None) -> Mapping[str, str]:
         """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""

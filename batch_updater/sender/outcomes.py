@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import Confirmation
@@ -12,6 +13,7 @@ from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
 from batch_updater.sender.reasons import one_line
 from batch_updater.sender.verdict import (
     MESSAGE_CHARACTERS,
+    REASON_CHARACTERS,
     Answer,
     Effect,
     Fault,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
     from batch_updater.redaction import Redaction
+    from batch_updater.sender.reasons import Said
     from batch_updater.sender.wire import AnswerReader
 
 
@@ -168,21 +171,19 @@ class OutcomeWriter:
     def missing(self, row: RowState) -> Outcome:
         """Say that there is no such record to read."""
         message = f"{self._endpoint.api_name} has no such {self._endpoint.record_name}."
-        advice = advice_on(Answer(404, b"", complete=True), self._endpoint)
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, status_name(404))
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice_on(404, self._endpoint), status_name(404))
 
     def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:
         """Say why the API will not do it; `allowed` knows already what this answer taught."""
-        said = message_of(answer, self._endpoint)
-        name = status_name(answer.status)
-        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {said}" if said else ".")
-        problems = self._blamed(row.job, answer, allowed)
-        advice = advice_on(answer, self._endpoint, names_cells=bool(problems))
+        said = answer.said(self._endpoint)
+        text, name = one_line(said.text, REASON_CHARACTERS), status_name(answer.status)
+        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {text}" if text else ".")
+        problems = self._blamed(row.job, said, allowed)
+        advice = advice_on(answer.status, self._endpoint, text, names_cells=bool(problems))
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
 
-    def _blamed(self, job: Job, answer: Answer, allowed: AllowedValues) -> tuple[Problem, ...]:
+    def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:
         """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        said = answer.said(self._endpoint)
         problems = {problem.field: problem for problem in allowed.blame(job, said.text)}
         for reason in said.reasons:
             field = self._endpoint.field_called(reason.field)
@@ -212,12 +213,13 @@ class OutcomeWriter:
             return "The run ended before an answer came.", "Run again.", "no answer before the end"
         if isinstance(last, Fault):
             return last.message, last.advice, last.cause
-        cause, advice = status_name(last.status), advice_on(last, self._endpoint)
+        status = HTTPStatus.LOCKED if row.is_locked else last.status
+        cause, advice = status_name(last.status), advice_on(status, self._endpoint)
         if doubt is not None:
             return self._doubted(doubt, last), advice, f"{cause}{doubt.cause}"
         said = message_of(last, self._endpoint)
         message = f"{self._endpoint.api_name} answered {cause}"
-        return message + (f": {said}" if said else "."), advice, cause
+        return message + (f": {said}" if said else "."), advice, "record locked" if row.is_locked else cause
 
     def _doubted(self, doubt: Doubt, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""

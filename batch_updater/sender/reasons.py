@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.exact_json import number_of
@@ -25,6 +26,8 @@ _LONGEST_QUOTE = 300
 _LONGEST_FIELD = 60
 _LOOKED_AT = 20_000
 _MOST_REASONS = 20
+_MOST_MEMBERS = 2_000
+"""Members of an answer that are looked at: a list of valid names may be long."""
 _DEEPEST_TEXT = 3
 """How often JSON may stand in a text of JSON."""
 
@@ -86,8 +89,6 @@ class Said(NamedTuple):
     reasons: tuple[Reason, ...] = ()
     quote: str = ""
     """The beginning of the body where it holds no reason; '' where it says no more than its status."""
-    codes: tuple[str, ...] = ()
-    """Short names of errors, for programs."""
 
     @property
     def text(self) -> str:
@@ -109,9 +110,14 @@ def read_error(body: bytes, content_type: str, message_keys: tuple[str, ...] = (
     if value is None or isinstance(value, str):
         line = one_line(value or "", _LONGEST_TEXT)
         return Said((Reason("", line),)) if line else Said((), one_line(text, _LONGEST_QUOTE) if value == "" else "")
-    codes, reasons = tuple(_codes(value)), _Collector(message_keys).reasons_in(value)
-    says_more = any(not _NOTHING.fullmatch(one) and one not in _PHRASES for one in _leaves(value))
-    return Said(reasons, one_line(text, _LONGEST_QUOTE) if says_more and not reasons else "", codes)
+    reasons = _Collector(message_keys).reasons_in(value)
+    says_more = not reasons and any(not _NOTHING.fullmatch(one) and one not in _PHRASES for one in _leaves(value))
+    return Said(reasons, one_line(text, _LONGEST_QUOTE) if says_more else "")
+
+
+def error_codes(body: bytes, content_type: str) -> tuple[str, ...]:
+    """Return the short names of errors in an answer, and `locked` where a member says that the record is."""
+    return tuple(islice(_codes(read_body(body, content_type)[0]), _MOST_REASONS))
 
 
 class _Within(NamedTuple):
@@ -139,6 +145,7 @@ class _Collector:
     def __init__(self, message_keys: tuple[str, ...]) -> None:
         self._message_keys = message_keys
         self._found: dict[Reason, None] = {}
+        self._left = _MOST_MEMBERS
 
     def reasons_in(self, answer: object) -> tuple[Reason, ...]:
         """Return the reasons, each once; without those that only say what another one, or the status, says."""
@@ -163,11 +170,13 @@ class _Collector:
 
     def _add_from_envelopes(self, members: Mapping[str, object]) -> None:
         """Add members with telling names of the objects in members with others."""
-        for name, member in members.items():
+        for name, member in islice(members.items(), max(0, self._left)):
+            self._left -= 1
             if _tells(name) or _NO_REASON.fullmatch(_bare(name)):
                 continue
             for one in member if isinstance(member, list) else [member]:
-                if isinstance(one, dict):
+                self._left -= 1
+                if isinstance(one, dict) and self._left > 0:
                     within = _within(_field_of(one, _FIELD_OF_ALL))
                     for inner in filter(_tells_anywhere, one):
                         self._add_all(one[inner], within._replace(holds_fields=_may_hold_fields(inner)))
@@ -175,6 +184,9 @@ class _Collector:
 
     def _add_all(self, value: object, within: _Within) -> None:
         """Add what a member with a telling name holds."""
+        self._left -= 1
+        if self._left < 0 or len(self._found) >= _MOST_REASONS:
+            return
         if isinstance(value, str):
             inner = inner_json(value) if within.depth < _DEEPEST_TEXT and value.lstrip()[:1] in ("{", "[") else None
             if isinstance(inner, (dict, list)):
@@ -213,7 +225,7 @@ class _Collector:
 
     def _add(self, field: str, text: str) -> None:
         line = one_line(text, _LONGEST_TEXT)
-        if line and len(self._found) < _MOST_REASONS:
+        if line:
             self._found.setdefault(Reason(_last_word(field), line))
 
 
@@ -289,7 +301,6 @@ def _without_repetitions(reasons: list[Reason]) -> Iterator[Reason]:
 
 
 def _codes(value: object) -> Iterator[str]:
-    """Yield the short names of errors in an answer, and `locked` where a member says that the record is."""
     if isinstance(value, list):
         for one in value:
             yield from _codes(one)

@@ -13,7 +13,7 @@ from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.model import OutcomeKind
 from batch_updater.sender.bodies import WEB_PAGE, read_text
 from batch_updater.sender.locked import says_locked
-from batch_updater.sender.reasons import Said, one_line, read_error
+from batch_updater.sender.reasons import Said, error_codes, one_line, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MESSAGE_CHARACTERS = 500
 """How much of an answer that confirms nothing stands in a message: it may hold a megabyte."""
-_REASON_CHARACTERS = 1_000
+REASON_CHARACTERS = 1_000
 """How much of the reasons for a refusal does: there may be one for each cell."""
 
 
@@ -184,8 +184,8 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
     """Whether an answer says that the record is locked for the moment: 423, or a 409 with such a reason."""
     if answer.status != HTTPStatus.CONFLICT:
         return answer.status == HTTPStatus.LOCKED
-    said = answer.said(endpoint)
-    return says_locked((*(reason.text for reason in said.reasons), *said.codes))
+    reasons = (reason.text for reason in answer.said(endpoint).reasons)
+    return says_locked((*reasons, *error_codes(answer.body, answer.content_type)))
 
 
 def shows_service_down(result: Answer | Fault) -> bool:
@@ -216,7 +216,7 @@ def means_quota(answer: Answer, endpoint: Endpoint) -> bool:
 
 def message_of(answer: Answer, endpoint: Endpoint) -> str | None:
     """Return why the API says no, on one line and bounded; None if it does not say."""
-    return one_line(answer.said(endpoint).text, _REASON_CHARACTERS) or None
+    return one_line(answer.said(endpoint).text, REASON_CHARACTERS) or None
 
 
 def text_of(answer: Answer) -> str | None:
@@ -276,25 +276,23 @@ _ACCEPTED = (
 )
 
 
-def advice_on(answer: Answer, endpoint: Endpoint, *, names_cells: bool = False) -> str:
-    """Return what a person should do about an answer; `names_cells`: whether cells are named beside its message."""
-    status = HTTPStatus.LOCKED if is_locked(answer, endpoint) else answer.status
+def advice_on(status: int, endpoint: Endpoint, said: str | None = None, *, names_cells: bool = False) -> str:
+    """Return what a person should do about an answer of that status.
+
+    `said`: its message; `names_cells`: whether cells are named beside it.
+    """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
-    elif status in _NAMES_CELLS and not names_cells and (silent := _advice_without_reason(answer, endpoint)):
-        text = silent
+    elif status in _NAMES_CELLS and not names_cells and not said:
+        text = _SAYS_NOTHING
+    elif status in _NAMES_CELLS and not names_cells and said and said.startswith(WEB_PAGE):
+        text = _SAYS_A_PAGE
     elif 400 <= status < 500 and status not in (408, 425):
         text = _ADVICE.get(status, "Correct the row, then run it again.")
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
         text += _ACCEPTED if status == HTTPStatus.ACCEPTED else ""
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
-
-
-def _advice_without_reason(answer: Answer, endpoint: Endpoint) -> str | None:
-    """Return what to do about a refusal that names nothing that could be corrected; None if it does."""
-    said = message_of(answer, endpoint)
-    return _SAYS_NOTHING if said is None else _SAYS_A_PAGE if said.startswith(WEB_PAGE) else None
 
 
 def again_advice(endpoint: Endpoint) -> str:

@@ -212,7 +212,7 @@ def test_whatever_is_answered_there_is_a_bounded_message_and_an_advice(
 @pytest.mark.parametrize("status", range(300, 600))
 def test_every_status_has_an_advice_without_a_reason(status: int) -> None:
     """An empty body leaves a person with something to do, and never with a message that is not there."""
-    advice = advice_on(Answer(status, b"", complete=True), ENDPOINT)
+    advice = advice_on(status, ENDPOINT)
     assert advice
     assert "{" not in advice
     assert "the message names" not in advice
