@@ -28,32 +28,41 @@ _LASTING = re.compile(
 _CONTENDED = re.compile(
     "(?:could|can) not (?:be locked|lock)|(?:unable|failed|fail) to lock"
     "|(?:not|unable to|failed to|fail to|waiting to) (?:obtain|acquire|get|take) "
-    "(?:(?:an?|the|exclusive|row|record) )*lock"
-    "|waiting for (?:an? |the )?lock|deadlock(?:ed)?|dead lock"
-    "|lock (?:wait |request )?(?:timed out|time ?out|conflict|contention)|resource busy"
+    "(?:(?:an?|the|exclusive|row|record|write|edit|update) )*lock"
+    "|waiting for (?:an? |the )?lock|deadlock(?:ed)?|dead lock|lock not available"
+    "|(?:is|are) not available for edit(?:ing)?"
+    "|lock(?:ing)? (?:wait |request )?(?:timed out|time ?out|conflict|contention|exists)|resource busy"
 )
 """An attempt to lock it has failed; so it holds for `could not be locked`, though that looks like a negation."""
 _NOT_LOCKED = re.compile(
     "(?:not|no|never|no longer|without|must|should|shall|needs? to|has to|have to|unless|until|before|only) "
-    "(?:(?:it|is|are|be|been|being|a|an|the|any|hold|have|own|currently|yet|still|already|actually|now|longer|first) )*"
-    "(?:locked|lock|checked out|in use|edited|edit)"
+    "(?:(?:it|is|are|be|been|being|a|an|the|any|this|record|hold|have|own|currently|yet|still|already|actually|now|longer"
+    "|first) )*"
+    "(?:locked|lock|checked out|in use|edited|edit|open|opened)"
 )
 _LOCKED = re.compile(
     "locked|checked out"
-    "|(?:holds?|has|have|holding|under|owns?|acquired) (?:an? |the |another |exclusive )*lock"
+    "|(?:holds?|has|have|holding|under|owns?|acquired|there is) "
+    "(?:(?:an?|the|another|exclusive|write|edit|record) )*lock"
+    f"|(?:has|have) (?:(?:this|the|that|it|{_RECORD}) )+(?:currently )?open|under edit(?:ing)?"
+    "|open(?:ed)? for edit(?:ing)?"
     "|lock (?:is )?(?:held|owned|taken)"
     "|(?:being|currently) (?:edited|modified|updated|changed|processed|saved)"
     f"|(?:is|are) {_ADVERBS}(?:editing|modifying)"
     f"|(?:another|other|different) {_PERSON} (?:is|are) {_ADVERBS}(?:updating|changing|processing|saving|using|working)"
-    f"|(?:edit|update|change|operation) (?:[a-z]+ ){{0,4}}?(?:is )?{_ADVERBS}in progress"
+    f"|(?:edit|update|change|operation|transaction) (?:[a-z]+ ){{0,4}}?(?:is )?{_ADVERBS}in progress"
     f"|(?:in use|being used|reserved|held|open|opened) (?:in|by) {_ANOTHER}{_PERSON}|in use by another$"
     f"|{_RECORD} (?:is |are )?{_ADVERBS}(?:in use|busy)(?: by [a-z0-9]+)?$"
 )
 
 
-def says_locked(texts: Iterable[str]) -> bool:
-    """Whether one of the texts, reasons or short names of errors, says that the record is locked for the moment."""
-    return any(_is_locked(clause) for text in texts for clause in _clauses(text))
+def says_locked(texts: Iterable[str], record_name: str = "record") -> bool:
+    """Whether one of the texts, reasons or short names of errors, says that the record is locked for the moment.
+
+    `record_name` is what the API calls a record, such as `opportunity`.
+    """
+    name = record_name.casefold()
+    return any(_is_locked(clause.replace(name, "record")) for text in texts for clause in _clauses(text))
 
 
 def _is_locked(clause: str) -> bool:

@@ -185,7 +185,7 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
     if answer.status != HTTPStatus.CONFLICT:
         return answer.status == HTTPStatus.LOCKED
     reasons = (reason.text for reason in answer.said(endpoint).reasons)
-    return says_locked((*reasons, *error_codes(answer.body, answer.content_type)))
+    return says_locked((*reasons, *error_codes(answer.body, answer.content_type)), endpoint.record_name)
 
 
 def shows_service_down(result: Answer | Fault) -> bool:
