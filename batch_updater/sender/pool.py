@@ -412,6 +412,7 @@ class Sender:
                 attempts=self._config.sending.attempts,
                 redaction=self._environment.redaction,
                 proxy=proxy_for(api, api.oauth.token_url),
+                max_wait_s=self._config.sending.max_wait_s,
             )
             return TokenSource(None, oauth.fetch)
         if api.token and secrets.token:

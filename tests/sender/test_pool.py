@@ -265,6 +265,17 @@ def test_a_new_token_and_a_pause_are_logged(caplog: pytest.LogCaptureFixture) ->
     assert [fact["wait_s"] for fact in said if fact["event"] == "pause"] == [1.0]
 
 
+def test_a_token_url_that_asks_to_wait_is_obeyed() -> None:
+    """The pause is kept before the next attempt; one beyond sending.max_wait_s ends the run at once."""
+    for asked, wanted, attempts in (("0.5", ["updated"], 2), ("3600", [], 1)):
+        with Api(token_answers=[status(429, Retry_After=asked)]) as api:
+            oauth = {"token_url": f"{api.url}/oauth/token", "client_id": "me", "client_secret": "env:SECRET"}
+            sent = send(api.url, [job(1)], api={"oauth": oauth, "token": None}, environ={"SECRET": "s"}, max_wait_s=5)
+            assert len(api.token_requests) == attempts
+            assert api.token_requests[-1].at - api.token_requests[0].at >= (0.49 if attempts > 1 else 0)
+        assert sent.kinds() == wanted
+
+
 def test_a_token_url_that_recovers_is_asked_again() -> None:
     """A passing trouble of the token URL costs a pause, not the run."""
     with Api(token_answers=[status(503)]) as api:
