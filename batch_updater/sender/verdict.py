@@ -234,11 +234,12 @@ def status_name(status: int) -> str:
         return str(status)
 
 
+_CORRECT = "Correct what the message names, then run this row again."
 _SET_UP = "Check api.base_url and api.endpoint in the configuration: {api} takes no such update there."
 _CHANGED = "Look at the {record} in {api}: it may have been changed, or clash with another one."
 _TOO_LONG = "Shorten the texts in this row."
 _ADVICE: Mapping[int, str] = {
-    400: "Correct what the message names, then run this row again.",
+    400: _CORRECT,
     401: "Check the token in the configuration, then run again.",
     402: "Ask the people who manage the account: {api} wants to be paid.",
     403: "Ask the people who manage the account whether it may update this {record}.",
@@ -252,7 +253,7 @@ _ADVICE: Mapping[int, str] = {
     413: _TOO_LONG,
     414: _TOO_LONG,
     415: _SET_UP,
-    422: "Correct what the message names, then run this row again.",
+    422: _CORRECT,
     423: "Run again: the {record} was locked, perhaps by a person who has it open in {api}.",
     428: _CHANGED,
     429: "Run again later, or with a lower sending.rate_per_s.",
@@ -260,8 +261,6 @@ _ADVICE: Mapping[int, str] = {
     500: "Run again. If it stays like this, ask the people who run {api}.",
     503: "Run again later: {api} is not available just now.",
 }
-_NAMES_CELLS = frozenset({400, 422})
-"""Statuses whose message says what to correct, if there is one."""
 _SAYS_NOTHING = (
     "{api} does not say what is wrong. Compare this row with the {record} in {api}; if its cells are right, ask the "
     "people who run {api}."
@@ -283,12 +282,10 @@ def advice_on(status: int, endpoint: Endpoint, said: str | None = None, *, names
     """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
-    elif status in _NAMES_CELLS and not names_cells and not said:
-        text = _SAYS_NOTHING
-    elif status in _NAMES_CELLS and not names_cells and said and said.startswith(WEB_PAGE):
-        text = _SAYS_A_PAGE
     elif 400 <= status < 500 and status not in (408, 425):
-        text = _ADVICE.get(status, "Correct the row, then run it again.")
+        text = _ADVICE.get(status, _CORRECT)
+        if text is _CORRECT and not names_cells and (not said or said.startswith(WEB_PAGE)):
+            text = _SAYS_A_PAGE if said else _SAYS_NOTHING
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
         text += _ACCEPTED if status == HTTPStatus.ACCEPTED else ""
