@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,18 @@ def what_to_do(outcome: Outcome, columns: Columns) -> str:
         if problem.remedy:
             problems_of.setdefault(problem.remedy, []).append(problem)
     is_all_said = all(problem.remedy and _is_told(problem, outcome) for problem in outcome.problems)
-    lines = [] if problems_of and (is_all_said or not outcome.message) else [outcome.advice]
-    if len(problems_of) == 1 and not outcome.message:
+    if not outcome.message and len({problem.remedy for problem in outcome.problems}) == 1 and problems_of:
         return "".join(problems_of)
-    return "\n".join([*lines, *(f"{_places(problems, columns)}{remedy}" for remedy, problems in problems_of.items())])
+    lines = [f"{_places(problems, columns)}{remedy}" for remedy, problems in problems_of.items()]
+    is_answered = bool(lines) and (is_all_said or not outcome.message)
+    return "\n".join(lines if is_answered or not outcome.advice else [outcome.advice, *lines])
 
 
 def _is_told(problem: Problem, outcome: Outcome) -> bool:
     """Whether the message of the row says already what is wrong with the cell, or at least names its value."""
-    return problem.reason in outcome.message or (len(problem.value) > 1 and problem.value in outcome.message)
+    if problem.reason in outcome.message:
+        return True
+    return bool(problem.value and re.search(rf"(?<!\w){re.escape(problem.value)}(?!\w)", outcome.message))
 
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:
