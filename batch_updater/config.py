@@ -194,6 +194,8 @@ class ApiSettings(_Section):
     """A built-in description, or `/absolute/path/openapi.yaml#operationId`."""
     token: Reference | None = None
     oauth: OAuthSettings | None = None
+    accepted_is_done: bool = False
+    """Whether an answer 202 (accepted) counts as done: for an API that answers every update so."""
     timeout_s: Annotated[Number, Field(gt=0)] = 35.0
     """For one attempt: connecting, sending and reading the answer."""
     connect_timeout_s: Annotated[Number, Field(gt=0)] = 10.0

@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batch_updater.model import Columns, Outcome
+    from collections.abc import Sequence
+
+    from batch_updater.model import Columns, Outcome, Problem
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
     """Return everything that is wrong with a row, a line for each cell."""
     lines = [outcome.message] if outcome.message else []
-    for problem in outcome.problems:
-        if problem.reason in outcome.message:
-            continue
-        cell = columns.address_of(problem)
-        where = f"{problem.field} ({cell}): " if cell else f"{problem.field}: " if problem.field else ""
-        lines.append(f"{where}{problem.reason}")
+    lines += [
+        f"{_places([problem], columns)}{problem.reason}"
+        for problem in outcome.problems
+        if not _is_told(problem, outcome)
+    ]
     return "\n".join(lines)
 
 
-def what_to_do(outcome: Outcome) -> str:
-    """Return what a person should do about a row, each advice once."""
-    remedies = dict.fromkeys(problem.remedy for problem in outcome.problems if problem.remedy)
-    advice = "" if remedies and not outcome.message else outcome.advice
-    return "\n".join([*remedies, advice] if advice else remedies)
+def what_to_do(outcome: Outcome, columns: Columns) -> str:
+    """Return what a person should do about a row: the general advice, then each remedy once, with its cells.
+
+    Where the message is about nothing but problems with remedies, these are the advice.
+    """
+    problems_of: dict[str, list[Problem]] = {}
+    for problem in outcome.problems:
+        if problem.remedy:
+            problems_of.setdefault(problem.remedy, []).append(problem)
+    is_all_said = all(problem.remedy and _is_told(problem, outcome) for problem in outcome.problems)
+    if not outcome.message and len({problem.remedy for problem in outcome.problems}) == 1 and problems_of:
+        return "".join(problems_of)
+    lines = [f"{_places(problems, columns)}{remedy}" for remedy, problems in problems_of.items()]
+    is_answered = bool(lines) and (is_all_said or not outcome.message)
+    return "\n".join(lines if is_answered or not outcome.advice else [outcome.advice, *lines])
+
+
+def _is_told(problem: Problem, outcome: Outcome) -> bool:
+    """Whether the message of the row says already what is wrong with the cell, or at least names its value."""
+    if problem.reason in outcome.message:
+        return True
+    return bool(problem.value and re.search(rf"(?<!\w){re.escape(problem.value)}(?!\w)", outcome.message))
+
+
+def _places(problems: Sequence[Problem], columns: Columns) -> str:
+    """Return where problems are, to be followed by what they are: `StageName (C2): `."""
+    cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
+    places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
+    return f"{places}: " if places else ""
 
 
 def outcome_message(outcome: Outcome, columns: Columns) -> str:
     """Return what is wrong and what to do, on one line."""
-    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome)}".strip()
+    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome, columns)}".strip()
     return " ".join(text.split("\n"))
 
 

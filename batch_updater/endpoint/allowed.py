@@ -87,12 +87,16 @@ class AllowedValues:
             if _folded(name) not in known.folded
         )
 
-    def blame(self, job: Job) -> tuple[Problem, ...]:
-        """Return a problem for each name that may be why the API refused the job: those not listed to the letter."""
+    def blame(self, job: Job, said: str) -> tuple[Problem, ...]:
+        """Return a problem for each name for which the API may have refused the job, in these words: '' if in none.
+
+        That is a name that is not listed. One that is listed in other letters counts only if the words are about it.
+        """
         return tuple(
             self._problem(described, job.row, name, known)
             for described, name, known in self._names_in(job)
             if all(composed(name) != composed(value.name) for value in known.list.values)
+            and (_folded(name) not in known.folded or not said or _is_about(said, described, name))
         )
 
     def _names_in(self, job: Job) -> Iterator[tuple[Field, str, _Known]]:
@@ -140,6 +144,11 @@ class AllowedValues:
             reason=f"{reason} {look}".rstrip(),
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
+
+
+def _is_about(said: str, described: Field, name: str) -> bool:
+    words = said.casefold()
+    return any(word.casefold() in words for word in (name, described.title, described.wire_name))
 
 
 def _short(name: str) -> str:

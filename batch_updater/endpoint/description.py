@@ -152,6 +152,21 @@ class Endpoint:
         """Return the field of that exact name. Raises KeyError if there is none."""
         return self.by_name[name]
 
+    def field_called(self, word: str) -> Field | None:
+        """Return the field that an answer of the API calls so, in any case and spelling; None if not exactly one."""
+        if exact := next((field for field in self.fields if field.wire_name == word), None):
+            return exact
+        found = self._by_bare_name.get(_bare(word), ())
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_bare_name(self) -> Mapping[str, list[Field]]:
+        found: dict[str, list[Field]] = {}
+        for field in self.fields:
+            for name in {_bare(field.wire_name), _bare(field.name)}:
+                found.setdefault(name, []).append(field)
+        return found
+
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         """Every field under its exact name."""
@@ -180,3 +195,7 @@ class Endpoint:
     def promised(self, status: int) -> frozenset[str] | None:
         """Return the properties that the record in a 2xx answer of that status always has; None if it holds none."""
         return self.record_statuses.get(status, self.default_record)
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))

@@ -50,7 +50,7 @@ _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
 _ENDS_THE_JOB = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.SERVICE_DOWN, StopReason.MAX_WAIT,
-    StopReason.INTERRUPTED, StopReason.DISK, StopReason.ALL_ALIKE,
+    StopReason.INTERRUPTED, StopReason.DISK,
 })  # fmt: skip
 """Stops that the next file would meet as well, unless it is the file after all."""
 
@@ -136,7 +136,9 @@ class Job:
             if passed and _result_of(settled).confirmed:  # the service works, then: it is those files
                 self._add(*(self._filed(one.file, one.as_its_fault) for one in passed))
                 passed.clear()
-            if isinstance(settled, Passed) and not (settled.trouble and any(one.trouble for one in passed)):
+            if isinstance(settled, Passed) and not (
+                settled.is_service_down and any(one.is_service_down for one in passed)
+            ):
                 passed.append(settled)
             elif isinstance(settled, FileResult):
                 self._add(settled)
@@ -224,6 +226,7 @@ class Job:
         ended = settling.stopped(file, trouble, made)
         if trouble.reason == StopReason.ALL_ALIKE.value:
             # Whether it is the set-up or the file, the others of this night tell: those before it, or those after.
+            # So each of them has its turn: bad files would keep out the good ones night after night otherwise.
             self._memory.give_up(file)
             as_its_fault = settling.refused_alike(file, trouble, made)
             is_set_up_right = any(result.confirmed for result in self.results)
@@ -341,10 +344,11 @@ def _content(file: Waiting) -> str:
 
 
 def _trouble_of(finished: Finished) -> Trouble | None:
+    is_over = finished.stop is None or finished.stop.reason in (StopReason.ALL_ALIKE, StopReason.FAILURES)
+    if is_over and finished.uniform_refusal is not None:
+        return settling.uniform_refusal(finished.uniform_refusal)
     if finished.stop and finished.stop.reason in _ENDS_THE_JOB:
-        is_alike = finished.stop.reason is StopReason.ALL_ALIKE
-        advice = settling.CHECK_THE_SET_UP if is_alike else finished.stop.advice
-        return Trouble(finished.stop.reason.value, finished.stop.message, advice)
+        return Trouble(finished.stop.reason.value, finished.stop.message, finished.stop.advice)
     return settling.disk_trouble(finished.fault) if finished.fault else None
 
 

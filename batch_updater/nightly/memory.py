@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class InHand:
     path: str
     stamp: Stamp
     since: datetime
+    """When it was taken in hand, or last left for another night."""
     nights: int = 0
     """In how many nights on end the API has failed at rows of it."""
     is_over: bool = False
@@ -74,7 +75,8 @@ class MemoryFile:
 
     def leave(self, file: Waiting) -> None:
         """Note that rows of a file in hand are left for one more night. Raises OSError."""
-        self._change(file, lambda held: replace(held, nights=held.nights + 1, is_over=False))
+        now = datetime.now(UTC)
+        self._change(file, lambda held: replace(held, since=now, nights=held.nights + 1, is_over=False))
 
     def give_up(self, file: Waiting) -> None:
         """Note that no night may go on with a file in hand, before newer ones have their turn. Raises OSError."""

@@ -45,7 +45,7 @@ _OVER = (
     "have been sent."
 )
 _BUT_NEWER = "Newer files may have been sent since: take out the rows of records that they have, too."
-CHECK_THE_SET_UP = (
+_CHECK_THE_SET_UP = (
     "Check api.base_url and the account. If they are right, see whether the file is: it stays in the inbox until "
     "another one shows that rows are taken."
 )
@@ -86,6 +86,11 @@ class Passed:
     as_its_fault: Settled
     """What becomes of it if it is the file."""
     trouble: Trouble | None
+
+    @property
+    def is_service_down(self) -> bool:
+        """Whether the service did not even answer."""
+        return self.trouble is not None and self.trouble.reason == StopReason.SERVICE_DOWN.value
 
 
 @dataclass(slots=True)
@@ -151,6 +156,12 @@ def not_finished(file: Skipped) -> FileResult:
 def ended_by_refusals(file: Waiting, stop: Stop, made: Tonight) -> Settled:
     """Return a file of which so many rows were refused that its run was ended."""
     return for_person(file, stop.message, _repair(made), made)
+
+
+def uniform_refusal(how: str) -> Trouble:
+    """Return the trouble that the API refuses every row in the same way: the set-up is wrong, or the file."""
+    message = f"Every row that was sent was refused in the same way: {how}."
+    return Trouble(StopReason.ALL_ALIKE.value, message, _CHECK_THE_SET_UP)
 
 
 def refused_alike(file: Waiting, trouble: Trouble, made: Tonight) -> Settled:

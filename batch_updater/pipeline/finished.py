@@ -76,6 +76,8 @@ class Finished:
     throttled: int = 0
     """Requests of this invocation that were answered with 429."""
     stop: Stop | None = None
+    uniform_refusal: str | None = None
+    """How the API refused every row that was sent, or the first of many: `404 Not Found`; None if it did not."""
     stakes: Stakes | None = None
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None

@@ -187,6 +187,7 @@ class Run:
             retries=sum(one.retries for one in made),
             throttled=sum(one.throttled for one in made),
             stop=lasting(stop, summary),
+            uniform_refusal=sent.uniform_refusal if sent else None,
             stakes=written.stakes if written else None,
         )
         return _ended(journal, finished, self._started_at)

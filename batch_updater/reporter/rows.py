@@ -170,7 +170,7 @@ class ToFixSheet:
             self.left_out += 1
             return
         sheet, number, outcome = self._sheet, self._next, row.outcome
-        wrong, todo = what_is_wrong(outcome, self._columns), what_to_do(outcome)
+        wrong, todo = what_is_wrong(outcome, self._columns), what_to_do(outcome, self._columns)
         # Programs do not agree on who fits the height of wrapped text, so it is set.
         lines = max(_lines(wrong, _WRONG_WIDTH), _lines(todo, _TODO_WIDTH))
         sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))

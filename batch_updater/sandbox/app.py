@@ -112,7 +112,7 @@ class App:
             case "GET", "/_sandbox/records":
                 return _lines([record.as_json() for record in self.store])
             case "GET", "/_sandbox/faults":
-                return web.Response(text="".join(f"{kind.name:<22}{kind.meaning}\n" for kind in FAULTS))
+                return web.Response(text="".join(f"{kind.name:<26}{kind.meaning}\n" for kind in FAULTS))
             case "POST", "/_sandbox/reset":
                 self.reset()
                 return web.Response(status=204)

@@ -50,11 +50,11 @@ class Exchange:
 
 def as_response(answer: Answer) -> web.Response:
     """Return an answer as the server sends it."""
-    charset = None if "charset" in answer.content_type else "utf-8"
+    kind, _, charset = answer.content_type.partition("; charset=")
     return web.Response(
         status=answer.status,
         body=answer.body,
-        content_type=answer.content_type,
-        charset=charset,
+        content_type=kind,
+        charset=charset or "utf-8",
         headers=answer.headers or None,
     )

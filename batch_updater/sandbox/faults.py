@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.sandbox import answered, broken
+from batch_updater.sandbox import answered, broken, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -65,6 +65,9 @@ FAULTS: tuple[FaultKind, ...] = (
     FaultKind("retry-after-N", "429 that asks to wait N seconds", False, answered.retry_after),
     FaultKind("retry-after-503-N", "503 that asks to wait N seconds", False, answered.unavailable),
     FaultKind("retry-after-date-N", "503 that asks to wait until N seconds from now", False, answered.until),
+    FaultKind("retry-after-fraction-N", "503 that asks to wait N ms, in seconds", False, refusals.retry_after_fraction),
+    FaultKind("retry-after-ms-N", "429 that asks to wait N ms in a header of Azure's", False, refusals.retry_after_ms),
+    FaultKind("rate-limit-reset-N", "429 whose limit is reset in N seconds", False, refusals.rate_limit_reset),
     FaultKind("missing-token", "403 as the gateway says it of an unknown path", False, answered.missing_token),
     FaultKind("token-revoked", "401; the token is not taken any more", False, answered.token_revoked),
     FaultKind("no-lists", "400 whose lists of valid names are empty", False, answered.no_lists),
@@ -72,6 +75,19 @@ FAULTS: tuple[FaultKind, ...] = (
     FaultKind("echo-authorization", "400 that repeats the Authorization header", False, answered.echo_refused),
     FaultKind("echo-authorization-N", "the same with that status", False, answered.echo, 300, 599),
     FaultKind("echo-in-record", "reports the Authorization header as a name", True, answered.echo_in_record),
+    FaultKind("locked", "423 that says that the record is locked", False, refusals.refusal("locked")),
+    FaultKind("locked-409", "409 that says so", False, refusals.refusal("locked-409")),
+    FaultKind("conflict", "409 that says that the record was changed", False, refusals.refusal("conflict")),
+    FaultKind("errors-by-field", "400 with problem details of ASP.NET", False, refusals.refusal("errors-by-field")),
+    FaultKind("error-list", "422 with a list of errors", False, refusals.refusal("error-list")),
+    FaultKind("bare-list", "400 that is a list of errors", False, refusals.refusal("bare-list")),
+    FaultKind("odata-error", "400 with an error of OData", False, refusals.refusal("odata-error")),
+    FaultKind("json-api-errors", "422 with errors of JSON:API", False, refusals.refusal("json-api-errors")),
+    FaultKind("soap-fault", "400 with a fault of SOAP", False, refusals.refusal("soap-fault")),
+    FaultKind("text-refusal", "400 with a text in Latin-1", False, refusals.refusal("text-refusal")),
+    FaultKind("json-as-html", "400 with JSON, labelled text/html", False, refusals.refusal("json-as-html")),
+    FaultKind("unknown-form", "400 with a reason in no known form", False, refusals.refusal("unknown-form")),
+    FaultKind("no-reason", "400 without a body", False, refusals.refusal("no-reason")),
     FaultKind("long-message", "400 whose message has 200,000 characters", False, answered.long_message),
     FaultKind("html-N", "a web page with that status", False, answered.web_page, 200, 599),
     FaultKind("redirect-N", "redirects to another path with that status", False, answered.redirect, 300, 399),
@@ -96,6 +112,7 @@ FAULTS: tuple[FaultKind, ...] = (
     FaultKind("numbers-as-text", "reports numbers in quotation marks", True, answered.numbers_as_text),
     FaultKind("duplicate-keys", "reports every field twice, first with null", True, answered.duplicate_keys),
     FaultKind("nan", "reports NaN for every number, which is no JSON", True, answered.nan),
+    FaultKind("accepted", "202 without a body", True, refusals.accepted),
     FaultKind("empty-200", "200 without a body", True, answered.empty),
     FaultKind("null-200", "200 with the body null", True, answered.null),
     FaultKind("text-200", "200 with the plain text OK", True, answered.text),

@@ -13,17 +13,19 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.request import getproxies
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
+from batch_updater.sender.retry_after import asked_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -87,9 +89,11 @@ class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, n
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL cannot be had just now: the run stops."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, asked_wait_s: float = 0.0) -> None:
+        """`asked_wait_s`: how long the token URL asks to wait."""
         super().__init__(message)
         self.message = message
+        self.asked_wait_s = asked_wait_s
 
 
 def fetch_secret(reference: SecretReference, environment: Environment, what: str) -> Secret:
@@ -349,17 +353,23 @@ class OAuthClient:
     redaction: Redaction
     """Told of every token."""
     proxy: str | None = None
+    max_wait_s: float = 0.0
+    """The longest wait that the token URL may ask for."""
 
     async def fetch(self) -> _Fetched:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
+        backoff = wait_random_exponential(multiplier=0.5, max=10)
         retrying = AsyncRetrying(
             sleep=self.pause,
             stop=stop_after_attempt(self.attempts),
-            wait=wait_random_exponential(multiplier=0.5, max=10),
-            retry=retry_if_exception_type(TokenUnavailable),
+            wait=lambda state: max(backoff(state), _asked_wait_s(state)),
+            retry=retry_if_exception(self._may_pass),
             reraise=True,
         )
         return await retrying(self._ask)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        return isinstance(error, TokenUnavailable) and error.asked_wait_s <= self.max_wait_s
 
     async def _ask(self) -> _Fetched:
         form = {
@@ -380,17 +390,18 @@ class OAuthClient:
                 ) as response,
             ):
                 body = await read_at_most(response.content, _LARGEST_BYTES)
-                return self._judged(response.status, body)
+                asked_s = asked_wait_s(response.status, response.headers, datetime.now(UTC)) or 0.0
+                return self._judged(response.status, body, asked_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # The text of a client error may quote the request.
             raise TokenUnavailable(
                 f"The token URL {self.settings.token_url} cannot be reached ({type(error).__name__})."
             ) from None
 
-    def _judged(self, status: int, body: bytes) -> _Fetched:
+    def _judged(self, status: int, body: bytes, asked_s: float) -> _Fetched:
         url = self.settings.token_url
-        if status in {408, 429} or status >= 500:
-            raise TokenUnavailable(f"The token URL {url} answers {status}.")
+        if status in {408, 423, 425, 429} or status >= 500:
+            raise TokenUnavailable(f"The token URL {url} answers {status}.", asked_s)
         if status != 200:
             raise CredentialsRefused(f"The token URL {url} refuses the client's credentials ({status}{_code(body)}).")
         answer = _json(body)
@@ -403,6 +414,11 @@ class OAuthClient:
         if not isinstance(lifetime, (int, float)) or isinstance(lifetime, bool) or lifetime <= 0:
             return _Fetched(Secret(token))  # it says nothing usable: only a 401 will tell
         return _Fetched(Secret(token), float(min(lifetime, _LONGEST_LIFETIME_S)))
+
+
+def _asked_wait_s(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.asked_wait_s if isinstance(error, TokenUnavailable) else 0.0
 
 
 async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:

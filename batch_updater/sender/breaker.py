@@ -75,6 +75,10 @@ class Breaker:
             _log.warning("breaker closed", extra={"event": "breaker closed", "why": "the service answers again"})
             self._opened_at = None
 
+    def allows(self, *, requests: int, retries: int) -> bool:
+        """Whether the budget for repeats is not spent."""
+        return retries < _RETRIES_FREE + self._retry_budget * requests
+
     def failed(self, what: str, *, unreachable: bool, requests: int, retries: int) -> None:
         """Take note of a 429, a 5xx or no answer, in words; `requests` and `retries` have gone out so far."""
         self._alone += _NO_CONNECTION_COUNTS if unreachable else 1
@@ -82,7 +86,7 @@ class Breaker:
             self._next_probe_at = self._clock() + self._jittered_pause_s()
         elif self._alone >= _FAILURES_ALONE:
             self._open(f"nothing but failures; the last: {what}")
-        elif retries >= _RETRIES_FREE + self._retry_budget * requests:
+        elif not self.allows(requests=requests, retries=retries):
             self._open(f"too many repeats were needed; the last: {what}")
 
     async def before_probe(self) -> None:

@@ -26,6 +26,7 @@ from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
+from batch_updater.sender.retry_after import asked_wait_s
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
     Answer,
@@ -38,7 +39,6 @@ from batch_updater.sender.verdict import (
     confirmation_in,
     is_success,
     reading_in,
-    retry_after_s,
     shows_service_down,
     status_name,
     utc_now,
@@ -159,6 +159,8 @@ class Counts:
 
     requests: int = 0
     retries: int = 0
+    retries_locked: int = 0
+    """Those of them because a record was locked."""
     throttled: int = 0
     """Requests that were answered with 429."""
 
@@ -315,7 +317,7 @@ class Client:
                 return Settled(self._outcomes.accepted(row))
             if verdict.meaning is Meaning.REFUSED:
                 self._learn(row.job, answer)
-                return Settled(self._outcomes.refused(row, answer, self.allowed))
+                return Settled(self._outcomes.refused(row, answer, self._valid_now))
             if verdict.meaning is Meaning.QUOTA_USED_UP:
                 message = f"The account's quota of requests to {self._endpoint.api_name} is used up."
                 return self._ended(row, Stop(StopReason.QUOTA, message, "Run again when the quota has been renewed."))
@@ -335,7 +337,7 @@ class Client:
     async def _settle(self, row: RowState, request: Request) -> Verdict:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
         first = await self._admitted(row, request)
-        if first.meaning is not Meaning.TRY_AGAIN:
+        if not self._is_worth_another(first):
             return first
         # tenacity costs tens of microseconds a call, so it enters only once a row needs it: the attempt that has been
         # made counts as the first of its own.
@@ -346,7 +348,7 @@ class Client:
 
         def wait(state: RetryCallState) -> float:
             # While the breaker is open its own pauses count.
-            return 0.0 if self._breaker.is_open else max(self._backoff(state), _asked_wait_s(row) or 0.0)
+            return 0.0 if self._breaker.is_open else max(self._backoff(state), _asked_wait_s(row))
 
         async def sleep(seconds: float) -> None:
             self._log(row, "back-off", wait_s=round(seconds, 3))
@@ -354,12 +356,26 @@ class Client:
 
         retrying = AsyncRetrying(
             sleep=sleep,
-            stop=lambda _: row.tries >= self._config.sending.attempts,
+            stop=lambda _: (
+                row.tries >= self._config.sending.attempts
+                or (row.is_locked and _asked_wait_s(row) > self._config.sending.max_wait_s)
+            ),
             wait=wait,
-            retry=retry_if_result(lambda verdict: verdict.meaning is Meaning.TRY_AGAIN),
+            retry=retry_if_result(self._is_worth_another),
             retry_error_callback=_last_verdict,
         )
         return await retrying(attempt)
+
+    def _is_worth_another(self, verdict: Verdict) -> bool:
+        """Whether another attempt may do better, and the run may make it.
+
+        Repeats for locked records do not open the breaker: once its budget is spent there are no more of them.
+        """
+        counts = self.counts
+        is_affordable = not verdict.is_of_record or self._breaker.allows(
+            requests=counts.requests, retries=counts.retries_locked
+        )
+        return verdict.meaning is Meaning.TRY_AGAIN and is_affordable
 
     async def _admitted(self, row: RowState, request: Request) -> Verdict:
         """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
@@ -402,13 +418,14 @@ class Client:
         if row.reading and self._reading:
             # Reading changes nothing, whatever comes of it, and may be repeated.
             verdict = verdict_on(result, self._reading.endpoint, settles=row.answer.settles)
-            return Verdict(verdict.meaning, Effect.NONE)
+            return verdict._replace(effect=Effect.NONE)
         return verdict_on(result, self._endpoint, settles=row.answer.settles)
 
     def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
         """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
         if verdict.effect is Effect.POSSIBLE and verdict.meaning is not Meaning.ACCEPTED:
             row.effect = Effect.POSSIBLE
+        row.is_locked = verdict.is_of_record
         if verdict.meaning is Meaning.TOKEN_REFUSED:
             row.token_refusals += 1
         if isinstance(result, Fault):
@@ -422,7 +439,7 @@ class Client:
                 self.answered.set()
         self._hooks.on_attempt(Attempt(row.job.row, row.attempts, status, row.clock_stops(), why))
         self._judge_service(row, result)
-        if verdict.meaning is Meaning.TRY_AGAIN:
+        if verdict.meaning is Meaning.TRY_AGAIN and not row.is_locked:
             self._obey_retry_after(row)
 
     def _judge_service(self, row: RowState, result: Answer | Fault) -> None:
@@ -434,7 +451,9 @@ class Client:
             return
         unreachable = isinstance(result, Fault) and result.effect is Effect.NONE
         what = self._redaction.text(result.message) if isinstance(result, Fault) else status_name(result.status)
-        self._breaker.failed(what, unreachable=unreachable, requests=self.counts.requests, retries=self.counts.retries)
+        counts = self.counts
+        retries = counts.retries - counts.retries_locked
+        self._breaker.failed(what, unreachable=unreachable, requests=counts.requests, retries=retries)
         if asks_to_slow_down(result):
             self.counts.throttled += row.status == 429
             if self._limiter.throttled(row.written_at):
@@ -451,8 +470,6 @@ class Client:
     def _obey_retry_after(self, row: RowState) -> None:
         """Let the whole pool wait as long as the service asks; end the run if that is too long."""
         asked_s = _asked_wait_s(row)
-        if asked_s is None:
-            return
         longest_s = self._config.sending.max_wait_s
         if asked_s > longest_s:
             name = self._endpoint.api_name
@@ -475,7 +492,8 @@ class Client:
             return NOTHING_TOLD
         if row.reading:
             return reading_in(result, self._endpoint, row.job)
-        return confirmation_in(result, self._endpoint, row.job, self.allowed)
+        is_done = self._config.api.accepted_is_done
+        return confirmation_in(result, self._endpoint, row.job, self.allowed, accepted_is_done=is_done)
 
     async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
         """One physical request and its answer, or what went wrong."""
@@ -511,6 +529,7 @@ class Client:
         self._hooks.may_send()
         self.counts.requests += 1
         self.counts.retries += row.sendings > 0
+        self.counts.retries_locked += row.sendings > 0 and row.is_locked
         row.count(has_left=True)
 
     async def _request(self, row: RowState, request: Request, token: Token | None) -> Answer:
@@ -522,20 +541,22 @@ class Client:
             allow_redirects=False,
             proxy=self._proxy,
         ) as response:
-            retry_after = None
+            told = Answer(response.status, b"", complete=False)
             if not 200 <= response.status < 300:
-                retry_after = response.headers.get("Retry-After")
-                row.refusal = Answer(response.status, b"", complete=False, retry_after=retry_after)
+                headers = response.headers
+                asked_s = asked_wait_s(response.status, headers, utc_now())
+                told = told._replace(content_type=headers.get("Content-Type", ""), asked_wait_s=asked_s)
+                row.refusal = told
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
             except (aiohttp.ClientError, OSError):
                 # The status has arrived, and says more than that the rest has not.
                 response.close()
-                return Answer(response.status, b"", complete=False, retry_after=retry_after)
+                return told
             complete = len(body) <= _LARGEST_ANSWER_BYTES
             if not complete:
                 response.close()
-            return Answer(response.status, body, complete, retry_after)
+            return Answer(response.status, body, complete, told.content_type, told.asked_wait_s)
 
     def _headers_with(self, token: Token | None) -> Mapping[str, str]:
         """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
@@ -610,8 +631,9 @@ def _credentials_end_the_run() -> Iterator[None]:
         raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, trouble.message, "Run again later.")) from trouble
 
 
-def _asked_wait_s(row: RowState) -> float | None:
-    return retry_after_s(row.last.retry_after, utc_now()) if isinstance(row.last, Answer) else None
+def _asked_wait_s(row: RowState) -> float:
+    """Return how long the service asks to wait; 0 if it does not."""
+    return (row.last.asked_wait_s or 0.0) if isinstance(row.last, Answer) else 0.0
 
 
 def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> Fault:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import Confirmation
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
+from batch_updater.sender.reasons import one_line
 from batch_updater.sender.verdict import (
     MESSAGE_CHARACTERS,
+    REASON_CHARACTERS,
     Answer,
     Effect,
     Fault,
     advice_on,
     message_of,
-    one_line,
     status_name,
     text_of,
     unsettled_kind,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.expected import Moved
     from batch_updater.model import Job, Stop
     from batch_updater.redaction import Redaction
+    from batch_updater.sender.reasons import Said
     from batch_updater.sender.wire import AnswerReader
 
 
@@ -68,6 +71,8 @@ class RowState:
     seconds: float | None = None
     """From the first request to the last answer, or what stood in for it."""
     token_refusals: int = 0
+    is_locked: bool = False
+    """Whether the last answer said that the record is locked."""
     is_probe: bool = False
     """Whether it is sent although the breaker is open."""
     is_connecting: bool = False
@@ -170,11 +175,22 @@ class OutcomeWriter:
 
     def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:
         """Say why the API will not do it; `allowed` knows already what this answer taught."""
-        said = message_of(answer, self._endpoint)
-        name = status_name(answer.status)
-        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {said}" if said else ".")
-        advice = advice_on(answer.status, self._endpoint)
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, allowed.blame(row.job))
+        said = answer.said(self._endpoint)
+        text, name = one_line(said.text, REASON_CHARACTERS), status_name(answer.status)
+        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {text}" if text else ".")
+        problems = self._blamed(row.job, said, allowed)
+        advice = advice_on(answer.status, self._endpoint, text, names_cells=bool(problems))
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
+
+    def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:
+        """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
+        problems = {problem.field: problem for problem in allowed.blame(job, said.text)}
+        for reason in said.reasons:
+            field = self._endpoint.field_called(reason.field)
+            if field is not None and field.name in job.values:
+                value = _short(str(job.values[field.name] or ""))
+                problems.setdefault(field.name, Problem(job.row, field.name, "rejected", value, str(reason), ""))
+        return tuple(problems.values())
 
     def unsettled(self, row: RowState, why_not: str = "") -> Outcome:
         """Say what is known of a row that no attempt has settled, or why there was none."""
@@ -197,16 +213,17 @@ class OutcomeWriter:
             return "The run ended before an answer came.", "Run again.", "no answer before the end"
         if isinstance(last, Fault):
             return last.message, last.advice, last.cause
-        cause, advice = status_name(last.status), advice_on(last.status, self._endpoint)
+        status = HTTPStatus.LOCKED if row.is_locked else last.status
+        cause, advice = status_name(last.status), advice_on(status, self._endpoint)
         if doubt is not None:
             return self._doubted(doubt, last), advice, f"{cause}{doubt.cause}"
-        said = message_of(last, self._endpoint) if last.complete else None
+        said = message_of(last, self._endpoint)
         message = f"{self._endpoint.api_name} answered {cause}"
-        return message + (f": {said}" if said else "."), advice, cause
+        return message + (f": {said}" if said else "."), advice, "record locked" if row.is_locked else cause
 
     def _doubted(self, doubt: Doubt, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
-        said = one_line(doubt.said) if doubt.said else text_of(answer) if answer.complete else None
+        said = one_line(doubt.said, MESSAGE_CHARACTERS) if doubt.said else text_of(answer) if answer.complete else None
         message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"
         return message + (f": {said}" if said else ".")
 

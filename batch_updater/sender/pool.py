@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
+_UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
@@ -79,6 +80,8 @@ class SendResult:
     allowed: AllowedValues
     limiter: Limiter
     """What it has permitted, for whoever sends to the same service next."""
+    uniform_refusal: str | None
+    """How the API refused every row, or the first `stop_after_alike` of them: `404 Not Found`; None if it did not."""
 
 
 @dataclass(slots=True)
@@ -90,8 +93,11 @@ class _Alike:
     kind: str | None = None
 
     def kind_after(self, outcome: Outcome) -> str | None:
-        """Take note of one more finished row; returns how all of the first `limit` were refused, else None."""
-        if self.seen >= self.limit or not outcome.attempts:
+        """Take note of one more finished row; returns how all of the first `limit` were refused, else None.
+
+        A row that is not settled, such as one whose record is locked, says nothing about the set-up.
+        """
+        if self.seen >= self.limit or not outcome.attempts or outcome.kind in _UNSETTLED:
             return None
         kind = _refusal(outcome)
         self.kind = kind if self.seen == 0 or kind == self.kind else None
@@ -254,8 +260,9 @@ class Sender:
         await sockets_closed()
         counts = client.counts
         return SendResult(
-            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter
-        )
+            counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter,
+            self._alike.kind,
+        )  # fmt: skip
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
         sending = self._config.sending
@@ -405,6 +412,7 @@ class Sender:
                 attempts=self._config.sending.attempts,
                 redaction=self._environment.redaction,
                 proxy=proxy_for(api, api.oauth.token_url),
+                max_wait_s=self._config.sending.max_wait_s,
             )
             return TokenSource(None, oauth.fetch)
         if api.token and secrets.token:

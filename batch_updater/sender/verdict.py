@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Doubt, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.model import OutcomeKind
+from batch_updater.sender.bodies import WEB_PAGE, read_text
+from batch_updater.sender.locked import says_locked
+from batch_updater.sender.reasons import Said, error_codes, one_line, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from batch_updater.model import Job
 
 MESSAGE_CHARACTERS = 500
-"""How much of what the API says stands in a message: an answer may hold a megabyte."""
-_CHARACTERS_LOOKED_AT = 20_000
-_WEB_PAGE = "a web page"
-_LONGEST_WAIT_S = 1e9
-"""More than any run waits; keeps a number of any length finite."""
+"""How much of an answer that confirms nothing stands in a message: it may hold a megabyte."""
+REASON_CHARACTERS = 1_000
+"""How much of the reasons for a refusal does: there may be one for each cell."""
 
 
 class Effect(Enum):
@@ -60,8 +59,10 @@ class Answer(NamedTuple):
     body: bytes
     complete: bool
     """Whether the whole body arrived within its bounds."""
-    retry_after: str | None = None
+    content_type: str = ""
     """The header's value."""
+    asked_wait_s: float | None = None
+    """How long the service asks to wait; None if it does not."""
 
     def parsed(self) -> object:
         """Return the body's JSON with exact numbers; None if it is none."""
@@ -71,6 +72,10 @@ class Answer(NamedTuple):
             return from_json(self.body)
         except ValueError:
             return None
+
+    def said(self, endpoint: Endpoint) -> Said:
+        """Return what the answer says if it is that of an error; as far as it arrived, be it cut off."""
+        return read_error(self.body, self.content_type, endpoint.error_message_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +96,11 @@ class Verdict(NamedTuple):
 
     meaning: Meaning
     effect: Effect
+    is_of_record: bool = False
+    """Whether it concerns this record alone and says nothing about the service: the record is locked."""
 
 
-_LATER = {425, 429, 500, 503}
+_LATER = {423, 425, 429, 500, 503}
 """Not applied, and worth another attempt."""
 _UNKNOWN_LATER = {408, 502, 504}
 """May have been applied, and worth another attempt."""
@@ -108,18 +115,27 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300 and status not in _NO_CONFIRMATION
 
 
-def confirmation_in(answer: Answer, endpoint: Endpoint, job: Job, allowed: AllowedValues) -> Confirmation:
-    """Return what an answer of the kind 2xx says of the update."""
-    if answer.status in _NO_CONFIRMATION:
+def confirmation_in(
+    answer: Answer, endpoint: Endpoint, job: Job, allowed: AllowedValues, *, accepted_is_done: bool = False
+) -> Confirmation:
+    """Return what an answer of the kind 2xx says of the update.
+
+    `accepted_is_done`: whether 202 alone says that it was done, unless its body says something else.
+    """
+    is_accepted = accepted_is_done and answer.status == HTTPStatus.ACCEPTED
+    if answer.status in _NO_CONFIRMATION and not is_accepted:
         return Confirmation(doubt=_NOT_DONE)
     if not answer.complete:
         return Confirmation(doubt=_CUT_OFF)
     parsed = answer.parsed()
     if parsed is None:
-        parsed = _text_of(answer.body)
-        if parsed is not None and parsed.startswith(_WEB_PAGE):
+        parsed = read_text(answer.body, answer.content_type) or None
+        if parsed is not None and parsed.startswith(WEB_PAGE):
             return Confirmation(doubt=NO_RECORD)
-    return confirmation(endpoint, job, answer.status, parsed, allowed)
+    told = confirmation(endpoint, job, answer.status, parsed, allowed)
+    if is_accepted and told.doubt and not told.doubt.said:
+        return told._replace(doubt=None)  # a record was not promised
+    return told
 
 
 def reading_in(answer: Answer, endpoint: Endpoint, job: Job) -> Confirmation:
@@ -149,8 +165,8 @@ def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, settles: bool) -> 
         return Verdict(Meaning.TOKEN_REFUSED, Effect.NONE)
     if status == 429 and means_quota(result, endpoint):
         return Verdict(Meaning.QUOTA_USED_UP, Effect.NONE)
-    if status in _LATER:
-        return Verdict(Meaning.TRY_AGAIN, Effect.NONE)
+    if (is_of_record := is_locked(result, endpoint)) or status in _LATER:
+        return Verdict(Meaning.TRY_AGAIN, Effect.NONE, is_of_record)
     if status in _UNKNOWN_LATER:
         again = may_repeat(endpoint, Effect.POSSIBLE)
         return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
@@ -162,6 +178,14 @@ def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, settles: bool) -> 
 def is_refusal(status: int) -> bool:
     """Whether a status says that the API will not do it, now or later."""
     return 300 <= status < 500 and status != 401 and status not in _LATER and status not in _UNKNOWN_LATER
+
+
+def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
+    """Whether an answer says that the record is locked for the moment: 423, or a 409 with such a reason."""
+    if answer.status != HTTPStatus.CONFLICT:
+        return answer.status == HTTPStatus.LOCKED
+    reasons = (reason.text for reason in answer.said(endpoint).reasons)
+    return says_locked((*reasons, *error_codes(answer.body, answer.content_type)), endpoint.record_name)
 
 
 def shows_service_down(result: Answer | Fault) -> bool:
@@ -191,54 +215,15 @@ def means_quota(answer: Answer, endpoint: Endpoint) -> bool:
 
 
 def message_of(answer: Answer, endpoint: Endpoint) -> str | None:
-    """Return the API's own words, on one line and bounded; None if it has none."""
-    parsed = answer.parsed()
-    text = parsed if isinstance(parsed, str) else _message_in(parsed, endpoint.error_message_keys)
-    if text is None and parsed is None:
-        text = _text_of(answer.body)
-    return one_line(text) if text else None
+    """Return why the API says no, on one line and bounded; None if it does not say."""
+    return one_line(answer.said(endpoint).text, REASON_CHARACTERS) or None
 
 
 def text_of(answer: Answer) -> str | None:
     """Return what a whole answer says, whatever it is, on one line and bounded; None if it says nothing."""
     parsed = answer.parsed()
-    text = to_json(parsed) if isinstance(parsed, (dict, list)) else _text_of(answer.body)
-    return one_line(text) if text else None
-
-
-def one_line(text: str) -> str:
-    """Return a text of the API's as a message holds it."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:_CHARACTERS_LOOKED_AT]).split())
-    return line if len(line) <= MESSAGE_CHARACTERS else f"{line[:MESSAGE_CHARACTERS]} ..."
-
-
-def _message_in(parsed: object, keys: tuple[str, ...]) -> str | None:
-    if not isinstance(parsed, dict):
-        return None
-    usual = ("message", "Message", "detail", "title", "error_description", "error")
-    texts = (parsed.get(key) for key in (*keys, *usual))
-    return next((text for text in texts if isinstance(text, str) and text.strip()), None)
-
-
-def _text_of(body: bytes) -> str | None:
-    text = body[:_CHARACTERS_LOOKED_AT].decode("utf-8", errors="replace")
-    if re.search(r"<(html|!doctype|body|head)\b", text, re.IGNORECASE):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return f"{_WEB_PAGE}: {title[1]}" if title else _WEB_PAGE
-    return text.strip() or None
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3); None if it asks for none."""
-    if value is None:
-        return None
-    if re.fullmatch(r"\s*\d+\s*", value):
-        return min(float(value), _LONGEST_WAIT_S)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+    text = to_json(parsed) if isinstance(parsed, (dict, list)) else read_text(answer.body, answer.content_type)
+    return one_line(text, MESSAGE_CHARACTERS) or None
 
 
 def status_name(status: int) -> str:
@@ -249,27 +234,61 @@ def status_name(status: int) -> str:
         return str(status)
 
 
+_CORRECT = "Correct what the message names, then run this row again."
+_SET_UP = "Check api.base_url and api.endpoint in the configuration: {api} takes no such update there."
+_CHANGED = "Look at the {record} in {api}: it may have been changed, or clash with another one."
+_TOO_LONG = "Shorten the texts in this row."
 _ADVICE: Mapping[int, str] = {
-    400: "Correct what the message names, then run this row again.",
+    400: _CORRECT,
     401: "Check the token in the configuration, then run again.",
-    403: "Ask whoever manages the account whether it may update this {record}.",
+    402: "Ask the people who manage the account: {api} wants to be paid.",
+    403: "Ask the people who manage the account whether it may update this {record}.",
     404: "Check the cells that say which {record} is meant: there is none like that.",
-    409: "Look at the {record} in {api}: somebody else may have changed it.",
-    413: "Shorten the texts in this row.",
+    405: _SET_UP,
+    406: _SET_UP,
+    407: "Ask the people who run the network for the name and password that the proxy wants, and set api.proxy.",
+    409: _CHANGED,
+    410: "Check the cells that say which {record} is meant: it was deleted.",
+    412: _CHANGED,
+    413: _TOO_LONG,
+    414: _TOO_LONG,
+    415: _SET_UP,
+    422: _CORRECT,
+    423: "Run again: the {record} was locked, perhaps by a person who has it open in {api}.",
+    428: _CHANGED,
     429: "Run again later, or with a lower sending.rate_per_s.",
+    431: _TOO_LONG,
     500: "Run again. If it stays like this, ask the people who run {api}.",
     503: "Run again later: {api} is not available just now.",
 }
+_SAYS_NOTHING = (
+    "{api} does not say what is wrong. Compare this row with the {record} in {api}; if its cells are right, ask the "
+    "people who run {api}."
+)
+_SAYS_A_PAGE = (
+    "A web page is no answer of {api}. Check api.base_url, and ask the people who run the network whether a proxy "
+    "answers in its place."
+)
+_ACCEPTED = (
+    " If {api} answers every update like this, set api.accepted_is_done: true in the configuration; such rows then "
+    "count as updated."
+)
 
 
-def advice_on(status: int, endpoint: Endpoint) -> str:
-    """Return what a person should do about an answer of that status."""
+def advice_on(status: int, endpoint: Endpoint, said: str | None = None, *, names_cells: bool = False) -> str:
+    """Return what a person should do about an answer of that status.
+
+    `said`: its message; `names_cells`: whether cells are named beside it.
+    """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
     elif 400 <= status < 500 and status not in (408, 425):
-        text = _ADVICE.get(status, "Correct the row, then run it again.")
+        text = _ADVICE.get(status, _CORRECT)
+        if text is _CORRECT and not names_cells and (not said or said.startswith(WEB_PAGE)):
+            text = _SAYS_A_PAGE if said else _SAYS_NOTHING
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
+        text += _ACCEPTED if status == HTTPStatus.ACCEPTED else ""
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
 
 

@@ -422,7 +422,7 @@ def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path,
     assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
     assert done.object["stopped"] is None
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
-    assert "The first 20 rows were all refused alike" in note.read_text(encoding="utf-8")
+    assert "Every row that was sent was refused in the same way: 404 Not Found." in note.read_text(encoding="utf-8")
     assert 'Repair the rows on the sheet "To fix"' in note.read_text(encoding="utf-8")
 
 
@@ -441,6 +441,45 @@ def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
         assert not (tmp_path / "attention").exists()
         right = night(tmp_path)
     assert (right.code, set(by_name(right).values())) == (0, {"done"}), right.out
+
+
+@pytest.mark.parametrize("fault", ["status-403", "status-404", "redirect-302"])
+def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str) -> None:
+    """Files of fewer rows than stop_after_alike, or just as many, stay as others do; the next night does them."""
+    with sandbox("--fault", f"{fault}=1") as wrong, sandbox() as right:
+        inbox = prepared(tmp_path, wrong.url)
+        for at, rows in enumerate((1, 3, 20, 1)):
+            opportunities(
+                inbox / f"{at}.csv", *((100 * at + row, "Pre", at) for row in range(1, rows + 1)),
+                age_s=(9 - at) * _HOUR_S,
+            )  # fmt: skip
+        for _ in range(2):
+            done = night(tmp_path)
+            assert (done.code, done.object["stopped"]) == (3, "all_alike"), done.out
+            assert set(by_name(done).values()) == {"left"}
+            assert "Every row that was sent was refused in the same way" in done.object["files"][0]["note"]
+        assert not (tmp_path / "attention").exists()
+        done = night(tmp_path, BATCH_UPDATER_API__BASE_URL=right.url)
+    assert (done.code, set(by_name(done).values())) == (0, {"done"}), done.out
+
+
+def test_bad_files_do_not_keep_out_the_good_ones(tmp_path: Path) -> None:
+    """Three whose records do not exist come first; as the fourth is done, they are for a person in the same night."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        for at, rows in enumerate((1, 30, 2)):
+            bad = ((row, "Pre", f"fault:status-404:9 {at}") for row in range(1, rows + 1))
+            opportunities(inbox / f"bad-{at}.csv", *bad, age_s=(9 - at) * _HOUR_S)
+        assert set(by_name(night(tmp_path)).values()) == {"left"}
+        opportunities(inbox / "good.csv", (100, "Pre", "b"))
+        done = night(tmp_path)
+        assert (done.code, done.object["stopped"]) == (1, None), done.out
+        assert by_name(done) == {
+            "bad-0.csv": "attention", "bad-1.csv": "attention", "bad-2.csv": "attention", "good.csv": "done",
+        }  # fmt: skip
+        (note,) = (tmp_path / "attention").glob("*/bad-0.csv.txt")
+        assert "Rows of other files are taken, so it is this file." in note.read_text(encoding="utf-8")
+        assert night(tmp_path).code == 0
 
 
 def test_the_same_content_is_a_repetition_whatever_the_settings(tmp_path: Path) -> None:

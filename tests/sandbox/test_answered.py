@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,6 +46,14 @@ def waits(seconds: str) -> Callable[[Reply], bool]:
 def waits_until_soon(reply: Reply) -> bool:
     left_s = (parsedate_to_datetime(reply.headers["Retry-After"]) - datetime.now(UTC)).total_seconds()
     return 50 < left_s <= 60
+
+
+def resets_soon(reply: Reply) -> bool:
+    return 50 < int(reply.headers["X-Ratelimit-Reset"]) - time.time() <= 60
+
+
+def says(text: str) -> Callable[[Reply], bool]:
+    return lambda reply: text.encode() in reply.body
 
 
 def validation(text: str) -> Callable[[Reply], bool]:
@@ -95,6 +104,23 @@ ANSWERS: list[tuple[str, int, Callable[[Reply], bool]]] = [
     ("retry-after-3", 429, waits("3")),
     ("retry-after-503-3", 503, waits("3")),
     ("retry-after-date-60", 503, waits_until_soon),
+    ("retry-after-fraction-1500", 503, waits("1.500")),
+    ("retry-after-ms-1500", 429, lambda reply: reply.headers["X-Ms-Retry-After-Ms"] == "1500"),
+    ("rate-limit-reset-60", 429, resets_soon),
+    ("locked", 423, says("Record is locked by another user.")),
+    ("locked-409", 409, says("Record is locked by another user.")),
+    ("conflict", 409, says("changed by another user")),
+    ("errors-by-field", 400, lambda reply: list(reply.json()["errors"]) == ["$.StageName", "AcctPotential"]),
+    ("error-list", 422, lambda reply: reply.json()["errors"][0]["field"] == "StageName"),
+    ("bare-list", 400, lambda reply: reply.json()[0]["fields"] == ["StageName"]),
+    ("odata-error", 400, lambda reply: reply.json()["error"]["details"][0]["target"] == "StageName"),
+    ("json-api-errors", 422, lambda reply: "pointer" in reply.json()["errors"][0]["source"]),
+    ("soap-fault", 400, says("<faultstring>Stage is not valid")),
+    ("text-refusal", 400, body_is("Die Phase ist ungültig.".encode("latin-1"))),
+    ("json-as-html", 400, lambda reply: reply.headers["Content-Type"].startswith("text/html") and reply.json()),
+    ("unknown-form", 400, says("it is closed")),
+    ("no-reason", 400, body_is(b"")),
+    ("accepted", 202, body_is(b"")),
     ("missing-token", 403, message("Missing Authentication Token")),
     ("no-lists", 400, validation("Stage not found")),
     ("hostile-message", 400, validation("=HYPERLINK(")),

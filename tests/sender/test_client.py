@@ -59,6 +59,9 @@ def test_a_confirmed_row_is_updated() -> None:
         (status(301, Location="/api/v2/opportunities/9"), "rejected", 1),
         (status(303, Location="/elsewhere"), "rejected", 1),
         (status(307, Location="http://127.0.0.2:9/x"), "rejected", 1),
+        (status(409, {"message": "Changed by another user."}), "rejected", 1),
+        (status(409, {"message": "The record is being edited by Anna."}), "failed", 3),
+        (status(423), "failed", 3),
         (status(425), "failed", 3),
         (status(429, {"message": "Too Many Requests"}), "failed", 3),
         (status(500, {"Message": "Oops"}), "failed", 3),
@@ -276,6 +279,14 @@ def test_retry_after_is_obeyed() -> None:
         assert api.seen[1].at - api.seen[0].at >= 0.99
 
 
+def test_a_pause_in_any_form_is_obeyed() -> None:
+    """Half a second before the next request, be it a fraction or milliseconds in a header of its own."""
+    for headers in ({"Retry_After": "0.5"}, {"x_ms_retry_after_ms": "500"}):
+        with Api(script={"1": [status(429, **headers)]}) as api:
+            assert send(api.url, [job(n) for n in range(1, 4)]).kinds() == ["updated"] * 3
+            assert api.seen[1].at - api.seen[0].at >= 0.49
+
+
 def test_a_longer_wait_than_allowed_ends_the_run() -> None:
     """Retry-After beyond sending.max_wait_s stops with `max_wait`; the row has failed."""
     with Api(usual=status(503, Retry_After="3600")) as api:
@@ -283,6 +294,77 @@ def test_a_longer_wait_than_allowed_ends_the_run() -> None:
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.MAX_WAIT
     assert sent.outcomes[1].kind is OutcomeKind.FAILED
+
+
+_LOCKED = {"Message": "Record is locked by another user. Try again."}
+
+
+def test_a_locked_record_concerns_its_row_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again; meanwhile nothing pauses or slows down, and neither breaker nor run end for it."""
+    locked = status(423, _LOCKED, Retry_After="0.05")
+    with caplog.at_level(logging.INFO), Api(script={"1": [locked] * 3, "2": [locked]}) as api:
+        sent = send(api.url, [job(n) for n in range(1, 9)], attempts=3, stop_after_alike=1)
+    assert sent.kinds() == ["failed", *["updated"] * 7]
+    assert (sent.outcomes[1].attempts, sent.outcomes[2].attempts, sent.result.throttled) == (3, 2, 0)
+    assert sent.outcomes[1].message == "Nexus answered 423 Locked: Record is locked by another user. Try again."
+    assert sent.outcomes[1].advice.startswith("Run again")
+    assert {getattr(record, "event", "back-off") for record in caplog.records} == {"back-off"}
+
+
+def test_a_record_that_is_locked_for_long_is_left_at_once() -> None:
+    """A Retry-After beyond sending.max_wait_s ends the attempts at that row, and not the run."""
+    with Api(script={"1": [status(423, _LOCKED, Retry_After="3600")] * 9}) as api:
+        sent = send(api.url, [job(1), job(2)], max_wait_s=5)
+    assert (sent.kinds(), sent.result.stop, sent.outcomes[1].attempts) == (["failed", "updated"], None, 1)
+
+
+def test_locks_everywhere_do_not_multiply_the_requests(caplog: pytest.LogCaptureFixture) -> None:
+    """Once the budget for repeats is spent, locked rows fail at their first attempt; other rows are still repeated."""
+    with caplog.at_level(logging.INFO), Api(usual=status(423), script={"200": [status(503), ok]}) as api:
+        jobs = [job(n) for n in range(1, 201)]
+        sent = send(api.url, jobs, attempts=3, concurrency=60, retry_budget=0)
+    assert sent.kinds() == [*["failed"] * 199, "updated"]
+    assert sent.result.stop is None
+    assert 100 <= sent.result.retries <= 161
+    assert "breaker open" not in {getattr(record, "event", "") for record in caplog.records}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (status(202), "updated"),
+        (status(202, {"jobId": 7, "state": "queued"}), "updated"),
+        (with_status(202), "updated"),
+        (status(202, {"ID": 1, "Type": "Pre", "OpportunityName": "other"}), "differs"),
+        (status(202, {"success": False, "error": "record is locked"}), "unconfirmed"),
+        (status(202, "<html>Please wait</html>"), "unconfirmed"),
+        (status(200), "unconfirmed"),
+        (with_status(206), "unconfirmed"),
+    ],
+)
+def test_accepted_is_done_where_the_configuration_says_so(answer: Answer, kind: str) -> None:
+    """With api.accepted_is_done a 202 confirms the update, unless its answer says something else."""
+    with Api(usual=answer) as api:
+        assert send(api.url, [job(1)], api={"accepted_is_done": True}).kinds() == [kind]
+
+
+def test_an_accepted_row_is_told_about_the_setting() -> None:
+    """Without it the row is unconfirmed for ever where the API never says more: the advice names the key."""
+    with Api(usual=status(202)) as api:
+        outcome = send(api.url, [job(1)]).outcomes[1]
+    assert outcome.kind is OutcomeKind.UNCONFIRMED
+    assert "api.accepted_is_done" in outcome.advice
+
+
+def test_the_cell_that_an_answer_names_is_to_blame() -> None:
+    """Its reason is told once; the cell is marked, unless the row does not have it, or the name fits two fields."""
+    errors = {"errors": {"$.stage_name": ["is closed"], "opportunityid": ["is odd"], "CategoryName": ["is old"]}}
+    with Api(usual=status(400, errors)) as api:
+        outcome = send(api.url, [job(1, StageName="Won")]).outcomes[1]
+    assert outcome.message == (
+        "Nexus refused it (400 Bad Request): stage_name: is closed; opportunityid: is odd; CategoryName: is old"
+    )
+    assert [(one.field, one.reason) for one in outcome.problems] == [("StageName", "stage_name: is closed")]
 
 
 def test_a_used_up_quota_ends_the_run() -> None:

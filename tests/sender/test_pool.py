@@ -117,6 +117,14 @@ def test_one_row_that_ends_otherwise_shows_that_the_set_up_is_right() -> None:
     assert sent.kinds().count("rejected") == 29
 
 
+def test_a_row_that_is_not_settled_says_nothing_about_the_set_up() -> None:
+    """A locked record or a time-out among the first rows neither counts nor switches the rule off."""
+    with Api(usual=status(404), script={"1": [status(423)], "3": [status(504)]}) as api:
+        sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=1, attempts=1)
+    assert reason(sent) is StopReason.ALL_ALIKE
+    assert sent.kinds().count("rejected") == 5
+
+
 @pytest.mark.parametrize(("limit", "failures"), [(3, 3), ("10%", 4)])
 def test_too_many_failures_end_the_run(limit: int | str, failures: int) -> None:
     """stop_after_failures counts rows that are rejected, differ, failed or unconfirmed, as a number or a share."""
@@ -255,6 +263,17 @@ def test_a_new_token_and_a_pause_are_logged(caplog: pytest.LogCaptureFixture) ->
         "a new token: the API refused the last one (401)",
     ]
     assert [fact["wait_s"] for fact in said if fact["event"] == "pause"] == [1.0]
+
+
+def test_a_token_url_that_asks_to_wait_is_obeyed() -> None:
+    """The pause is kept before the next attempt; one beyond sending.max_wait_s ends the run at once."""
+    for asked, wanted, attempts in (("0.5", ["updated"], 2), ("3600", [], 1)):
+        with Api(token_answers=[status(429, Retry_After=asked)]) as api:
+            oauth = {"token_url": f"{api.url}/oauth/token", "client_id": "me", "client_secret": "env:SECRET"}
+            sent = send(api.url, [job(1)], api={"oauth": oauth, "token": None}, environ={"SECRET": "s"}, max_wait_s=5)
+            assert len(api.token_requests) == attempts
+            assert api.token_requests[-1].at - api.token_requests[0].at >= (0.49 if attempts > 1 else 0)
+        assert sent.kinds() == wanted
 
 
 def test_a_token_url_that_recovers_is_asked_again() -> None:

@@ -1,0 +1,149 @@
+"""The body of an error answer -> what it says, whatever its form: JSON's own types for JSON and XML, else a text."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from xml.parsers import expat
+
+from batch_updater.endpoint.exact_json import from_json
+
+WEB_PAGE = "a web page"
+"""How the text of a web page begins."""
+_LOOKED_AT = 20_000
+"""Characters of a text or web page that are looked at."""
+_DEEPEST_XML = 100
+_MOST_ELEMENTS = 5_000
+"""More is no error: reading them all would hold up every other row."""
+_PAGE = re.compile(r"<(html|!doctype html|body|head)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
+"""Tags, and what a browser does not show. Each ends with the text at the latest, so that nothing is tried twice."""
+_CHARSET = re.compile(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
+
+
+def read_body(body: bytes, content_type: str) -> tuple[object, str]:
+    """Return what a body says, and the body as text.
+
+    JSON, XML and web pages are known by how they look: `content_type`, the header's value, is wrong too often, and
+    only names the charset. A web page counts as the text that it shows; None says nothing.
+    """
+    text = decoded(body, content_type)
+    value = inner_json(text)
+    if isinstance(value, (dict, list)) or (value is None and text.strip() == "null"):
+        return value, text
+    said = (value if isinstance(value, str) else text).strip()
+    is_xml = said.startswith("<") and not _PAGE.search(said[:_LOOKED_AT])
+    return (_from_xml(said) if is_xml else _as_shown(said)), text
+
+
+def read_text(body: bytes, content_type: str) -> str:
+    """Return the beginning of a body that is no JSON, as people read it; a web page as the text that it shows."""
+    return _as_shown(decoded(body, content_type)[:_LOOKED_AT].strip())
+
+
+def decoded(body: bytes, content_type: str) -> str:
+    """Return a body as text: as UTF-16 or 32 if it looks so, by the charset that its header or it names, else as UTF-8.
+
+    What is not UTF-8 and names no charset is read as Windows-1252, as browsers read it.
+    """
+    start = body[:1024].decode("latin-1")
+    named = [found[1] for text in (content_type, start if "<" in start else "") if (found := _CHARSET.search(text))]
+    looks_like = json.detect_encoding(body)
+    for name in (*([looks_like] if looks_like != "utf-8" else []), *named, "utf-8"):
+        try:
+            return body.decode(name)
+        except (LookupError, ValueError):  # no charset of that name, or not this one
+            continue
+    return body.decode("windows-1252", errors="replace")
+
+
+def inner_json(text: str) -> object:
+    """Return what a text says as JSON, JSON in a text of JSON included; None if it is none."""
+    try:
+        value = from_json(text)
+        return from_json(value) if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") else value
+    except ValueError:
+        return None
+
+
+def _as_shown(text: str) -> str:
+    """Return a text; of a web page what it shows: that of a proxy or server has its reason somewhere in it."""
+    text = text[:_LOOKED_AT]
+    if not _PAGE.search(text):
+        return text
+    title = _TITLE.search(text)
+    shown = [_shown(title[1]) if title else "", _shown(text)]
+    if shown[0] in shown[1]:
+        shown.pop(0)
+    return ": ".join(part for part in (WEB_PAGE, *shown) if part)
+
+
+def _shown(marked_up: str) -> str:
+    return " ".join(html.unescape(_TAGS.sub(" ", marked_up)).split())
+
+
+def _from_xml(text: str) -> object:
+    """Return an XML text as JSON would have it; the text without its tags if it cannot be read.
+
+    Names are without their prefixes, attributes are members, and text beside members is the member `value`.
+    """
+    reader = _XmlReader()
+    try:
+        reader.read(text)
+    except (expat.ExpatError, ValueError):
+        return _shown(text[:_LOOKED_AT])
+    return reader.root
+
+
+class _XmlReader:
+    """Reads the elements of one XML text without definitions of its own: entities could unfold to gigabytes."""
+
+    def __init__(self) -> None:
+        self.root: object = None
+        self._elements = 0
+        self._open: list[tuple[dict[str, object], list[str]]] = []
+        """Members and text of each element that is open."""
+
+    def read(self, text: str) -> None:
+        """Read the whole text. Raises ExpatError and ValueError."""
+        parser = expat.ParserCreate("utf-8", " ")
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = _refuse_definitions
+        parser.Parse(text.encode("utf-8", "replace"), True)
+
+    def _start(self, _name: str, attributes: dict[str, str]) -> None:
+        self._elements += 1
+        if len(self._open) >= _DEEPEST_XML or self._elements > _MOST_ELEMENTS:
+            raise ValueError("it is nested too deep, or too long")
+        self._open.append(({_local(name): value for name, value in attributes.items()}, []))
+
+    def _text(self, text: str) -> None:
+        self._open[-1][1].append(text)
+
+    def _end(self, name: str) -> None:
+        members, texts = self._open.pop()
+        if text := "".join(texts).strip():
+            members["value"] = text
+        value: object = text if members.keys() <= {"value"} else members
+        if not self._open:
+            self.root = value
+            return
+        name, outer = _local(name), self._open[-1][0]
+        before = outer.get(name)
+        if isinstance(before, list):
+            before.append(value)
+        else:
+            outer[name] = value if before is None else [before, value]
+
+
+def _local(name: str) -> str:
+    """Return a name without its namespace, which expat puts before a blank."""
+    return name.rpartition(" ")[2]
+
+
+def _refuse_definitions(*_: object) -> None:
+    raise ValueError("it has definitions of its own")

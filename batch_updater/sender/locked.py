@@ -1,0 +1,86 @@
+"""Whether an API refused an update because the record is locked for the moment, by the words of its answer.
+
+It then says 423 (RFC 4918, section 11.3), or 409 with a reason. A 409 has other reasons, too: another version, a
+duplicate, a state that forbids the change. They do not pass by themselves, so only words that are certain count.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_PERSON = (
+    "(?:users?|sessions?|person|people|someone|somebody|colleague|editor|process|transaction|client|thread|job"
+    "|application|program|request|operation|instance|connection)"
+)
+_RECORD = "(?:record|row|item|object|entity|resource|document|file)"
+_ADVERBS = "(?:(?:currently|already|still|now|temporarily|concurrently) )*"
+_ANOTHER = "(?:(?:another|other|an?|the|different|some) )*"
+_LASTING = re.compile(
+    "(?:accounts?|users?|logins?|passwords?|profile|periods?|month|quarter|year|fields?|columns?|values?|property"
+    "|attribute|price|budget|stage|status) (?:[a-z0-9]+ )?(?:(?:is|are|was|has been|currently|temporarily) )*locked"
+    "(?! (?:by|for) (?!(?:an? |the )?admin))|locked (?:out|account|field|period|value)|optimistic(?:ally)? lock[a-z]*"
+)
+"""Locks that last until a person ends them, and optimistic ones, which are no locks."""
+_CONTENDED = re.compile(
+    "(?:could|can) not (?:be locked|lock)|(?:unable|failed|fail) to lock"
+    "|(?:not|unable to|failed to|fail to|waiting to) (?:obtain|acquire|get|take) "
+    "(?:(?:an?|the|exclusive|row|record|write|edit|update) )*lock"
+    "|waiting for (?:an? |the )?lock|deadlock(?:ed)?|dead lock|lock not available"
+    "|(?:is|are) not available for edit(?:ing)?"
+    "|lock(?:ing)? (?:wait |request )?(?:timed out|time ?out|conflict|contention|exists)|resource busy"
+)
+"""An attempt to lock it has failed; so it holds for `could not be locked`, though that looks like a negation."""
+_NOT_LOCKED = re.compile(
+    "(?:not|no|never|no longer|without|must|should|shall|needs? to|has to|have to|unless|until|before|only) "
+    "(?:(?:it|is|are|be|been|being|a|an|the|any|this|record|hold|have|own|currently|yet|still|already|actually|now|longer"
+    "|first) )*"
+    "(?:locked|lock|checked out|in use|edited|edit|open|opened)"
+)
+_LOCKED = re.compile(
+    "locked|checked out"
+    "|(?:holds?|has|have|holding|under|owns?|acquired|there is) "
+    "(?:(?:an?|the|another|exclusive|write|edit|record) )*lock"
+    f"|(?:has|have) (?:(?:this|the|that|it|{_RECORD}) )+(?:currently )?open|under edit(?:ing)?"
+    "|open(?:ed)? for edit(?:ing)?"
+    "|lock (?:is )?(?:held|owned|taken)"
+    "|(?:being|currently) (?:edited|modified|updated|changed|processed|saved)"
+    f"|(?:is|are) {_ADVERBS}(?:editing|modifying)"
+    f"|(?:another|other|different) {_PERSON} (?:is|are) {_ADVERBS}(?:updating|changing|processing|saving|using|working)"
+    f"|(?:edit|update|change|operation|transaction) (?:[a-z]+ ){{0,4}}?(?:is )?{_ADVERBS}in progress"
+    f"|(?:in use|being used|reserved|held|open|opened) (?:in|by) {_ANOTHER}{_PERSON}|in use by another$"
+    f"|{_RECORD} (?:is |are )?{_ADVERBS}(?:in use|busy)(?: by [a-z0-9]+)?$"
+)
+
+
+def says_locked(texts: Iterable[str], record_name: str = "record") -> bool:
+    """Whether one of the texts, reasons or short names of errors, says that the record is locked for the moment.
+
+    `record_name` is what the API calls a record, such as `opportunity`.
+    """
+    name = record_name.casefold()
+    return any(_is_locked(clause.replace(name, "record")) for text in texts for clause in _clauses(text))
+
+
+def _is_locked(clause: str) -> bool:
+    clause = _LASTING.sub("|", clause)
+    return _has(_CONTENDED, clause) or _has(_LOCKED, _NOT_LOCKED.sub("|", clause))
+
+
+def _has(words: re.Pattern[str], clause: str) -> bool:
+    """Whether a clause has these words, from the beginning of one to the end of one."""
+    return any(
+        not clause[: found.start()][-1:].isalnum() and not clause[found.end() : found.end() + 1].isalnum()
+        for found in words.finditer(clause)
+    )
+
+
+def _clauses(text: str) -> Iterator[str]:
+    """Yield the clauses of a text in small letters; `RecordLocked` and `RECORD_LOCKED` are two words."""
+    apart = re.sub("(?<=[a-z])(?=[A-Z])|_", " ", text)
+    apart = re.sub("n['\u2019]t\\b", " not", apart.replace("cannot", "can not"), flags=re.IGNORECASE)
+    for clause in re.split(r"[.,;:!?()\[\]\u2013\u2014|]+", apart.casefold()):
+        yield " ".join(re.findall(r"\w+", clause))

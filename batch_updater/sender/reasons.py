@@ -1,0 +1,332 @@
+"""Why an API refused a request: the texts of its error answer, each with the field that it names.
+
+There are many forms: problem details (RFC 9457, RFC 7807), the validation errors of frameworks (ASP.NET, Spring,
+Django, Rails, Laravel, FastAPI, NestJS), OData, JSON:API, GraphQL, FHIR, Google's and Salesforce's errors, SOAP faults.
+They are not told apart. All of them have members whose names say that a text is for people (`message`, `detail`,
+`errors`), and others that name the field (`field`, `pointer`, `loc`) or do so by being its name
+(`errors: {StageName: [...]}`). An answer without any of these is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.endpoint.exact_json import number_of
+from batch_updater.sender.bodies import inner_json, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LONGEST_TEXT = 500
+"""Characters of one reason, and of a body that is no JSON."""
+_LONGEST_QUOTE = 300
+_LONGEST_FIELD = 60
+_LOOKED_AT = 20_000
+_MOST_REASONS = 20
+_MOST_MEMBERS = 2_000
+"""Members of an answer that are looked at: a list of valid names may be long."""
+_DEEPEST_TEXT = 3
+"""How often JSON may stand in a text of JSON."""
+
+_MESSAGE = re.compile(
+    "[a-z]*(message|messages|msg|msgs|error|errors|errmsg|errordescription|errordetails?|errorinfo|errortext|errorlist"
+    "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?)"
+)
+"""Names of members that hold a text for people, or errors; here and below as `_bare` returns names."""
+_TEXT = re.compile(
+    "details?|descriptions?|text|title|summary|cause|hint|diagnostics|explanation|info|invalidparams?|invalidfields"
+    "|modelstate|validation|validationresults?|statusdescription|constraints"
+)
+"""The same, unless they are the names of fields."""
+_OF_FIELDS = re.compile("[a-z]*(errors|messages|reasons|violations|failures|problems|issues)|modelstate|validation")
+"""Names of members that may hold errors under the names of their fields."""
+_FIELD = (
+    "field", "fields", "fieldname", "fieldnames", "property", "propertyname", "propertypath", "propertyref",
+    "attribute", "attributename", "parameter", "parametername", "param", "column", "columnname", "membernames",
+    "member", "invalidfield", "pointer", "source", "path", "loc", "instancepath", "datapath", "jsonpath", "target",
+    "expression", "element", "location", "name", "key",
+)  # fmt: skip
+"""Names of members that say which field is meant, the most certain first."""
+_FIELD_OF_ALL = _FIELD[: _FIELD.index("pointer")]
+"""Those that say so in the outermost object as well: there `path` is the path of the request."""
+_LISTS_OF_FIELDS = frozenset({"fields", "fieldnames", "membernames"})
+_NO_FIELD = frozenset({"all", "base", "general", "global"})
+"""What some call the field of an error that concerns no single one."""
+_CODE = ("value", "code", "errorcode", "error", "type", "keyword", "kind", "rule")
+"""Names of members that tell something where no text does, the best first."""
+_NO_REASON = re.compile(
+    "(trace|request|correlation|activity|error|incident|operation|transaction|log|event|span|session)?id"
+    "|stack|stacktrace|trace|traceback|exception|exceptiontype|innerexception|debug.*|timestamp|instance|links?|.*url"
+    "|.*uri|href|moreinfo|help|rejectedvalue|invalidvalue|attemptedvalue|value|input|ctx|context|meta|metadata|request"
+    "|arguments|params|codes?|errorcode|faultcode|subcode|status|statuscode|httpstatus|severity|domain|locale|lang"
+    "|language|schemapath|version|type|kind|rule|keyword|(available|allowed|possible).*|validvalues|options|choices"
+)
+"""Names of members in which no reason is looked for."""
+_PHRASES = frozenset(status.phrase.casefold() for status in HTTPStatus) | {"error", "fault"}
+_NOTHING = re.compile(r"[45][0-9]{2}|true|false|")
+"""Texts that say no more than the status does."""
+_WORD = re.compile(r"[^./#$\[\]\\]+")
+_LIKE_CODE = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
+
+
+class Reason(NamedTuple):
+    """One thing that is wrong with a request."""
+
+    field: str
+    """The last word of what the answer calls the field, such as `StageName`; '' if it names none."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.text}" if self.field else self.text
+
+
+class Said(NamedTuple):
+    """What an error answer says."""
+
+    reasons: tuple[Reason, ...] = ()
+    quote: str = ""
+    """The beginning of the body where it holds no reason; '' where it says no more than its status."""
+
+    @property
+    def text(self) -> str:
+        """All of it for people, on one line; '' if the answer says nothing."""
+        told, before = "", ""
+        for reason in self.reasons:
+            more = reason.text if reason.field == before else str(reason)
+            told += ("" if not told else " " if told[-1] in ".!?" else "; ") + more
+            before = reason.field
+        return told or self.quote
+
+
+def read_error(body: bytes, content_type: str, message_keys: tuple[str, ...] = ()) -> Said:
+    """Return what the body of an error answer says; `message_keys` are members that hold the message, the best first.
+
+    `content_type` is the header's value.
+    """
+    value, text = read_body(body, content_type)
+    if value is None or isinstance(value, str):
+        line = one_line(value or "", _LONGEST_TEXT)
+        return Said((Reason("", line),)) if line else Said((), one_line(text, _LONGEST_QUOTE) if value == "" else "")
+    reasons = _Collector(message_keys).reasons_in(value)
+    says_more = not reasons and any(not _NOTHING.fullmatch(one) and one not in _PHRASES for one in _leaves(value))
+    return Said(reasons, one_line(text, _LONGEST_QUOTE) if says_more else "")
+
+
+def error_codes(body: bytes, content_type: str) -> tuple[str, ...]:
+    """Return the short names of errors in an answer, and `locked` where a member says that the record is."""
+    return tuple(islice(_codes(read_body(body, content_type)[0]), _MOST_REASONS))
+
+
+class _Within(NamedTuple):
+    """Where in an answer a value was found."""
+
+    field: str = ""
+    """What it is about, as far as that has been named."""
+    is_named: bool = False
+    """Whether a member of an error has named the field, and not only a key above it."""
+    holds_fields: bool = False
+    """Whether the names of its members may be those of fields whatever they are."""
+    is_listed: bool = False
+    """Whether it is one of several."""
+    depth: int = 0
+    """Texts of JSON around it."""
+
+
+def _within(field: str) -> _Within:
+    return _Within(field, is_named=bool(field))
+
+
+class _Collector:
+    """Collects the reasons in one answer."""
+
+    def __init__(self, message_keys: tuple[str, ...]) -> None:
+        self._message_keys = message_keys
+        self._found: dict[Reason, None] = {}
+        self._left = _MOST_MEMBERS
+
+    def reasons_in(self, answer: object) -> tuple[Reason, ...]:
+        """Return the reasons, each once; without those that only say what another one, or the status, says."""
+        if isinstance(answer, dict):
+            self._outermost(answer)
+        else:
+            self._add_all(answer, _Within())
+        return tuple(_without_repetitions(list(self._found)))
+
+    def _outermost(self, answer: Mapping[str, object]) -> None:
+        """Add the members with telling names; without a reason in them, look into what may be an envelope."""
+        within = _within(_field_of(answer, _FIELD_OF_ALL))
+        names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *filter(_tells, answer)))
+        for name in names:
+            self._add_all(answer[name], within._replace(holds_fields=_may_hold_fields(name)))
+        if not any(isinstance(answer[name], str) for name in names):
+            for name, member in answer.items():
+                if name not in names and _is_texts(member) and not _NO_REASON.fullmatch(_bare(name)):
+                    self._add_all(member, _Within(name))  # Django: {"StageName": ["..."]}
+        if all(reason.text.casefold() in _PHRASES or _LIKE_CODE.fullmatch(reason.text) for reason in self._found):
+            self._add_from_envelopes(answer)
+
+    def _add_from_envelopes(self, members: Mapping[str, object]) -> None:
+        """Add members with telling names of the objects in members with others."""
+        for name, member in islice(members.items(), max(0, self._left)):
+            self._left -= 1
+            if _tells(name) or _NO_REASON.fullmatch(_bare(name)):
+                continue
+            for one in member if isinstance(member, list) else [member]:
+                self._left -= 1
+                if isinstance(one, dict) and self._left > 0:
+                    within = _within(_field_of(one, _FIELD_OF_ALL))
+                    for inner in filter(_tells_anywhere, one):
+                        self._add_all(one[inner], within._replace(holds_fields=_may_hold_fields(inner)))
+                    self._add_from_envelopes(one)
+
+    def _add_all(self, value: object, within: _Within) -> None:
+        """Add what a member with a telling name holds."""
+        self._left -= 1
+        if self._left < 0 or len(self._found) >= _MOST_REASONS:
+            return
+        if isinstance(value, str):
+            inner = inner_json(value) if within.depth < _DEEPEST_TEXT and value.lstrip()[:1] in ("{", "[") else None
+            if isinstance(inner, (dict, list)):
+                self._add_all(inner, within._replace(depth=within.depth + 1))
+            else:
+                self._add(within.field, value)
+        elif isinstance(value, list):
+            for one in value:
+                self._add_all(one, within._replace(holds_fields=False, is_listed=True))
+        elif isinstance(value, dict):
+            before = len(self._found)
+            if _is_error(value):
+                field = _field_of(value, _FIELD)
+                within = within._replace(field=field, is_named=True) if field else within
+                for name in filter(_tells, value):
+                    self._add_all(value[name], within._replace(holds_fields=_may_hold_fields(name), is_listed=False))
+                self._add_from_envelopes(value)
+            else:
+                self._add_by_fields(value, within)
+            if len(self._found) == before:
+                self._add(within.field, _code_in(value, _CODE if within.is_listed else _CODE[:1]))
+
+    def _add_by_fields(self, errors: Mapping[str, object], within: _Within) -> None:
+        """Add errors that stand under the names of their fields."""
+        for name, member in errors.items():
+            bare = _bare(name)
+            if _NO_REASON.fullmatch(bare) and not _is_texts(member):
+                continue
+            if isinstance(member, dict) and not within.holds_fields and not _tells(name):
+                self._add_from_envelopes({name: member})
+                continue
+            is_field = not _MESSAGE.fullmatch(bare) and (within.holds_fields or not _TEXT.fullmatch(bare))
+            field = name if is_field and not within.is_named else within.field
+            holds_fields = _may_hold_fields(name) or (is_field and within.holds_fields)
+            self._add_all(member, within._replace(field=field, holds_fields=holds_fields, is_listed=False))
+
+    def _add(self, field: str, text: str) -> None:
+        line = one_line(text, _LONGEST_TEXT)
+        if line:
+            self._found.setdefault(Reason(_last_word(field), line))
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.casefold())
+
+
+def _tells(name: str) -> bool:
+    """Whether a member of that name holds texts for people."""
+    bare = _bare(name)
+    return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
+
+
+def _tells_anywhere(name: str) -> bool:
+    """Whether it does so even where a record may be repeated, which may have a title and a description."""
+    bare = _bare(name)
+    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text", "cause", "hint")
+
+
+def _may_hold_fields(name: str) -> bool:
+    return _OF_FIELDS.fullmatch(_bare(name)) is not None
+
+
+def _is_texts(member: object) -> bool:
+    return isinstance(member, list) and bool(member) and all(isinstance(one, str) for one in member)
+
+
+def _is_error(members: Mapping[str, object]) -> bool:
+    """Whether an object is one error, and does not hold errors under the names of their fields."""
+    if any(isinstance(member, str) and _MESSAGE.fullmatch(_bare(name)) for name, member in members.items()):
+        return True
+    return bool(_field_of(members, _FIELD)) and any(_tells(name) or _bare(name) in _CODE for name in members)
+
+
+def _field_of(error: Mapping[str, object], names: tuple[str, ...]) -> str:
+    """Return what an error calls the field that it is about; '' if it names none."""
+    members = {_bare(name): member for name, member in error.items()}
+    for name in names:
+        member = members.get(name)
+        if name == "source" and isinstance(member, dict):  # JSON:API
+            member = member.get("pointer") or member.get("parameter")
+        if isinstance(member, list):
+            words = [one for one in member if isinstance(one, str)]
+            member = ", ".join(words) if name in _LISTS_OF_FIELDS else (words or [""])[-1]
+        is_other = name in ("name", "key") and isinstance(member, str) and re.search(r"\s|(Error|Exception)$", member)
+        if isinstance(member, str) and member.strip() and not is_other:
+            return member
+    return ""
+
+
+def _code_in(error: Mapping[str, object], names: tuple[str, ...]) -> str:
+    members = {_bare(name): member for name, member in error.items()}
+    found = (members.get(name) for name in names)
+    return next((one for one in found if isinstance(one, str) and one.strip()), "")
+
+
+def _last_word(field: str) -> str:
+    """Return the last name in a path: `StageName` of `$.StageName`, `/attributes/StageName` or `items[0].StageName`."""
+    words = [word.strip() for word in _WORD.findall(field) if word.strip() and number_of(word) is None]
+    return one_line(words[-1], _LONGEST_FIELD) if words and _bare(words[-1]) not in _NO_FIELD else ""
+
+
+def _without_repetitions(reasons: list[Reason]) -> Iterator[Reason]:
+    """Leave out what the status says, short names of errors beside texts, and what another reason holds."""
+    reasons = [reason for reason in reasons if reason.field or reason.text.rstrip(".").casefold() not in _PHRASES]
+    reasons = [reason for reason in reasons if reason.field or not _LIKE_CODE.fullmatch(reason.text)] or reasons
+    whole = [str(reason).casefold() for reason in reasons]
+    for at, reason in enumerate(reasons):
+        words = re.compile(rf"(?<!\w){re.escape(whole[at].rstrip('.'))}(?!\w)")
+        others = (other for index, other in enumerate(whole) if index < at or (index > at and other != whole[at]))
+        if not any(map(words.search, others)):
+            yield reason
+
+
+def _codes(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _codes(one)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            bare = _bare(name)
+            if isinstance(member, str):
+                if bare in _CODE or bare.endswith(("code", "type", "status", "state", "name", "key")):
+                    yield member
+                elif bare in ("lockedby", "checkedoutby", "lockowner") and member.strip():
+                    yield "locked"
+            elif bare in ("locked", "islocked") and member is True:
+                yield "locked"
+            else:
+                yield from _codes(member)
+
+
+def _leaves(value: object) -> Iterator[str]:
+    if isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(one)
+    elif value is not None:
+        yield str(value).strip().casefold()
+
+
+def one_line(text: str, longest: int) -> str:
+    """Return a text as a message holds it: printable, on one line, bounded."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:_LOOKED_AT]).split())
+    return line if len(line) <= longest else f"{line[:longest]} ..."

@@ -1,0 +1,103 @@
+"""How long a service asks to wait before the next request, in whatever header and form it says so.
+
+Retry-After is a number of seconds or an HTTP date (RFC 9110, sections 10.2.3 and 5.6.7). Servers also send fractions,
+units, several values, ISO dates and seconds since 1970, or use headers of their own: milliseconds (Azure, OpenAI), or
+the end of the period for which a limit holds (the RateLimit headers of an IETF draft, GitHub and others).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_LONGEST_WAIT_S = 1e9
+"""More than any run waits; keeps a number of any length finite."""
+_SINCE_1970_S = 1e9
+"""A larger number of seconds is a moment after 1970: that many are 31 years."""
+_SINCE_1970_MS = 1e12
+_SECONDS = ("Retry-After", "X-Retry-After", "X-RateLimit-Retry-After", "X-RateLimit-Reset-After")
+_MILLISECONDS = ("Retry-After-Ms", "X-Ms-Retry-After-Ms")
+_RESETS = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset")
+_REMAINING = ("RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining")
+_RATE_LIMIT = re.compile(r"[;,\s](r|remaining|t|reset)\s*=\s*([0-9]+)", re.IGNORECASE)
+"""Members of the draft's header RateLimit: `"default";r=0;t=30`, earlier `limit=100, remaining=0, reset=30`."""
+_NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)\s*([a-z]*)\.?", re.IGNORECASE)
+_UNITS_S = {
+    "": 1.0, "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0,
+    "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0,
+}  # fmt: skip
+_BETWEEN_VALUES = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
+"""A comma, but not the one behind the weekday of a date."""
+
+
+class Headers(Protocol):
+    """The headers of an answer, whose names have no case."""
+
+    def getall(self, name: str, default: Sequence[str], /) -> Sequence[str]:
+        """Return every value under a name, or the default."""
+
+
+def asked_wait_s(status: int, headers: Headers, now: datetime) -> float | None:
+    """Return the seconds that an answer asks to wait, the longest if it names several; None if it asks for nothing.
+
+    The time of the service's own clock, its header Date, goes before `now`: a date in a header is by that clock.
+    """
+    now = next(filter(None, map(_date, headers.getall("Date", ()))), now)
+    waits = [*_waits(headers, _SECONDS, 1.0, now), *_waits(headers, _MILLISECONDS, 0.001, now)]
+    if not waits and status == 429:  # else these tell of a limit that is not used up
+        waits = list(_until_reset(headers, now))
+    return max(waits, default=None)
+
+
+def _waits(headers: Headers, names: Sequence[str], unit_s: float, now: datetime) -> Iterator[float]:
+    for name in names:
+        for text in headers.getall(name, ()):
+            for value in _BETWEEN_VALUES.split(text):
+                if (wait_s := _wait_s(value.strip(" \t\"'"), unit_s, now)) is not None:
+                    yield wait_s
+
+
+def _wait_s(value: str, unit_s: float, now: datetime) -> float | None:
+    number = _NUMBER.fullmatch(value)
+    if number and (unit := _UNITS_S.get(number[2].lower())) is not None:
+        seconds = float(number[1])
+        if seconds >= _SINCE_1970_S and not number[2]:
+            seconds = seconds / (1000 if seconds >= _SINCE_1970_MS else 1) - now.timestamp()
+        else:
+            seconds *= unit if number[2] else unit_s
+    elif at := _date(value):
+        seconds = (at - now).total_seconds()
+    else:
+        return None
+    return min(max(0.0, seconds), _LONGEST_WAIT_S)
+
+
+def _date(value: str) -> datetime | None:
+    """Return the moment that an HTTP date in one of its three forms, or an ISO date, names; None if it is neither."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            at = read(value)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError, IndexError, TypeError):
+            continue
+    return None
+
+
+def _until_reset(headers: Headers, now: datetime) -> Iterator[float]:
+    """Yield the seconds to the end of the period for which a limit is used up."""
+    found = [
+        {name.lower()[0:3]: float(value) for name, value in _RATE_LIMIT.findall(f" {text}")}
+        for text in headers.getall("RateLimit", ())
+    ]
+    for limit in found:
+        reset = limit.get("t", limit.get("res"))
+        if reset is not None and not limit.get("r", limit.get("rem", 0.0)):
+            yield min(reset, _LONGEST_WAIT_S)
+    remaining = [text.strip() for name in _REMAINING for text in headers.getall(name, ())]
+    if all(re.fullmatch(r"-?[0.]*", text) for text in remaining):
+        yield from _waits(headers, _RESETS, 1.0, now)

@@ -1,0 +1,53 @@
+"""wording.py: what is wrong with a row is told once, and each advice names its cells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_updater.model import Columns, Outcome, OutcomeKind, Problem
+from batch_updater.wording import what_is_wrong, what_to_do
+
+COLUMNS = Columns(("Id", "StageName", "Amount"), 0, {"StageName": 1, "Amount": 2}, ())
+STAGE = Problem(2, "StageName", "name-not-accepted", "ed", "'ed' is not a stage.", "Did you mean 'Ed'?")
+AMOUNT = Problem(2, "Amount", "not-a-number", "5 kg", "'5 kg' is not a number.", "Type the digits alone.")
+ADVICE = "Correct what the message names."
+
+
+def rejected(message: str, *problems: Problem) -> Outcome:
+    return Outcome(2, OutcomeKind.REJECTED, message, ADVICE, "400", problems)
+
+
+def test_a_name_in_the_message_is_not_told_again() -> None:
+    """Its remedy is the advice; a name that only occurs within other words has not been told."""
+    told = rejected("The API refused it: stage 'ed' not found.", STAGE)
+    assert what_is_wrong(told, COLUMNS) == "The API refused it: stage 'ed' not found."
+    assert what_to_do(told, COLUMNS) == "StageName (B2): Did you mean 'Ed'?"
+    other = rejected("The API refused it.", STAGE)
+    assert what_is_wrong(other, COLUMNS) == "The API refused it.\nStageName (B2): 'ed' is not a stage."
+    assert what_to_do(other, COLUMNS) == f"{ADVICE}\nStageName (B2): Did you mean 'Ed'?"
+
+
+def test_one_cell_needs_no_name_in_its_advice() -> None:
+    """Several do, and one remedy of several cells is told once."""
+    one, two = (Outcome(2, OutcomeKind.INVALID, problems=problems) for problems in ((STAGE,), (STAGE, AMOUNT)))
+    assert what_to_do(one, COLUMNS) == "Did you mean 'Ed'?"
+    assert what_to_do(two, COLUMNS).splitlines() == [
+        "StageName (B2): Did you mean 'Ed'?", "Amount (C2): Type the digits alone.",
+    ]  # fmt: skip
+    same = Outcome(2, OutcomeKind.INVALID, problems=(AMOUNT, replace(AMOUNT, field="StageName")))
+    assert what_to_do(same, COLUMNS) == "Type the digits alone."
+
+
+@given(
+    st.sampled_from(["", "'ed' is not a stage.", "5 kg", "Refused."]),
+    st.lists(st.sampled_from([STAGE, AMOUNT, Problem(2, None, "x", "", "Odd.", "")]), max_size=3),
+)
+def test_no_row_is_without_words(message: str, problems: list[Problem]) -> None:
+    """Whatever is wrong with a row, there is something to do about it, and no blank line."""
+    outcome = rejected(message, *problems)
+    lines = what_to_do(outcome, COLUMNS).splitlines()
+    assert lines
+    assert all(lines)
