@@ -265,6 +265,10 @@ def _add_doctor(commands: _Commands) -> None:
         commands, "doctor", _doctor, "check the set-up without sending an update: a line for each check", "doctor"
     )
     _add_config_option(parser)
+    parser.add_argument(
+        "--record", nargs="+", default=(), metavar="ID", help="a record to read, which tries the token: its ID"
+    )
+    parser.add_argument("--notify", action="store_true", help="send one test message to everyone under nightly.notify")
 
 
 def _add_init(commands: _Commands) -> None:
@@ -653,11 +657,14 @@ def _template(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from batch_updater import terminal
-    from batch_updater.doctor.examination import examine
+    from batch_updater.doctor.examination import Wanted, examine
     from batch_updater.doctor.finding import exit_code_of
 
+    ask = terminal.asked_record if _on_terminal() and not options.json else None
     findings = []
-    for finding in examine(_config_path(options), options.environment):
+    for finding in examine(
+        _config_path(options), options.environment, Wanted(tuple(options.record), ask, options.notify)
+    ):
         findings.append(finding)
         if not options.json:
             terminal.print_finding(finding, sys.stdout)

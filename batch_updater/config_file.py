@@ -144,10 +144,8 @@ def _no_sections(root: MappingNode, lines: list[str], file: str) -> Iterator[str
             continue
         first, last = value.start_mark.line, value.end_mark.line
         if isinstance(value, SequenceNode):
-            yield (
-                f"{file}, line {first + 1}: the keys of {key.value} are written as a list. Write them without a dash in "
-                "front."
-            )
+            what = f"the keys of {key.value} are written as a list"
+            yield f"{file}, line {first + 1}: {what}. Write them without a dash in front."
         elif slip := slip_in(lines[first : last + 1], _every_name(), first + 1):
             yield f"{file}, line {slip.line}: {slip.what}. {slip.remedy}"
 

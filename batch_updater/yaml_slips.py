@@ -50,11 +50,11 @@ def slip_behind(error: YAMLError, text: str, keys: Collection[str]) -> Slip | No
         return Slip(
             line, "YAML does not allow one of its characters", "Type the line again, without control characters."
         )
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    if mark is None:
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return None
+    mark = error.problem_mark
     lines = text.splitlines()[: mark.line + 1]
-    if isinstance(error, MarkedYAMLError) and "escape" in str(error.problem):
+    if "escape" in str(error.problem):
         return Slip(mark.line + 1, ESCAPES, WITHOUT_ESCAPES)
     return slip_in(lines, keys) or _slip_at(lines) or _unclosed(error)
 

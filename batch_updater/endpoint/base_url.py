@@ -56,8 +56,7 @@ def overlap(base_url: str, endpoint: Endpoint) -> Overlap | None:
 
 def require_fitting(base_url: str | None, endpoint: Endpoint) -> None:
     """Raise ConfigError if a base URL repeats a part of the call's path."""
-    found = overlap(base_url, endpoint) if base_url else None
-    if found:
+    if base_url and (found := overlap(base_url, endpoint)):
         raise ConfigError(
             f"api.base_url ends with {found.held}, {found.relation}: rows would be sent to "
             f"{urlsplit(base_url).path}{endpoint.path}.",

@@ -148,7 +148,7 @@ class Endpoint:
     quota_per_month: int | None = None
     """Requests that the account may send in a month; None if the description does not say."""
     sample_read: ReadOperation | None = None
-    """How a record can be read to try the set-up: `read`, else the GET of the update's own path; None if it has none."""
+    """How a record is read to try the set-up: as `read` says, else by the GET of the update's own path, if any."""
     server_paths: frozenset[str] = frozenset()
     """Paths of the addresses that the description names under `servers`, without slashes around them."""
 

@@ -18,12 +18,15 @@ from typing import IO, TYPE_CHECKING
 from urllib.request import getproxies
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from yarl import URL
 
 from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.config import ApiSettings, OAuthSettings
     from batch_updater.environment import Environment
     from batch_updater.redaction import Redaction
+    from batch_updater.sender.proxies import Proxy
     from batch_updater.sender.under_way import UnderWay
 
 _log = logging.getLogger("batch_updater.sender")
@@ -87,9 +91,12 @@ class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, n
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL cannot be had just now: the run stops."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False) -> None:
+        """`is_lasting`: whether asking again is in vain."""
         super().__init__(message)
         self.message = message
+        self.advice = advice
+        self.is_lasting = is_lasting
 
 
 def fetch_secret(reference: SecretReference, environment: Environment, what: str) -> Secret:
@@ -125,7 +132,7 @@ def _from_file(path: Path, what: str) -> str:
     try:
         content = read_regular(path, _LARGEST_BYTES)
     except OSError as error:
-        why = error.strerror or type(error).__name__
+        why = error.strerror or "the system does not say why"
         raise CredentialsError(
             f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
         ) from error
@@ -207,9 +214,10 @@ def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
 def fetch_credentials(
     api: ApiSettings, environment: Environment, fetched: Mapping[str, Secret] | None = None
 ) -> Credentials:
-    """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError.
+    """Fetch every secret that the configuration refers to, before anything is sent.
 
-    `fetched` are those that were fetched a moment ago, by their keys: a command is not started a second time.
+    `fetched` are those that were fetched a moment ago, by their keys: a command is not started a second time. Raises
+    CredentialsError, and ConfigError for a proxy that cannot be used.
     """
 
     def fetch(reference: SecretReference, key: str) -> Secret:
@@ -217,6 +225,9 @@ def fetch_credentials(
 
     for address in filter(None, (api.proxy, *getproxies().values())):
         environment.redaction.remember_address(address)
+    for called in (api.base_url, api.oauth.token_url if api.oauth else None):
+        if called:
+            proxy_for(api, called)
     for value in _literal_keys(api.headers):
         environment.redaction.remember(value)
     headers = {
@@ -333,7 +344,7 @@ def source_by_reference(reference: SecretReference, first: Secret, environment: 
     return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
 
-@dataclass(frozen=True)
+@dataclass
 class OAuthClient:
     """Fetches tokens with client credentials; they go to the token URL and nowhere else."""
 
@@ -348,7 +359,8 @@ class OAuthClient:
     attempts: int
     redaction: Redaction
     """Told of every token."""
-    proxy: str | None = None
+    proxy: Proxy | None = None
+    has_answered: bool = field(default=False, init=False)
 
     async def fetch(self) -> _Fetched:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
@@ -356,7 +368,7 @@ class OAuthClient:
             sleep=self.pause,
             stop=stop_after_attempt(self.attempts),
             wait=wait_random_exponential(multiplier=0.5, max=10),
-            retry=retry_if_exception_type(TokenUnavailable),
+            retry=retry_if_exception(lambda error: isinstance(error, TokenUnavailable) and not error.is_lasting),
             reraise=True,
         )
         return await retrying(self._ask)
@@ -376,16 +388,22 @@ class OAuthClient:
                     self.settings.token_url,
                     data={name: value for name, value in form.items() if value},
                     allow_redirects=False,
-                    proxy=self.proxy,
+                    proxy=self.proxy.url if self.proxy else None,
                 ) as response,
             ):
                 body = await read_at_most(response.content, _LARGEST_BYTES)
+                self.has_answered = True
                 return self._judged(response.status, body)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            # The text of a client error may quote the request.
-            raise TokenUnavailable(
-                f"The token URL {self.settings.token_url} cannot be reached ({type(error).__name__})."
-            ) from None
+            raise self._unavailable(error) from None  # the text of a client error may quote the request
+
+    def _unavailable(self, error: Exception) -> TokenUnavailable:
+        url = self.settings.token_url
+        if self.proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self.proxy)):
+            return TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
+        why = no_connection(error, URL(url).host or "", self.proxy)
+        lasting = why.ends_run(has_worked=self.has_answered)
+        return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
 
     def _judged(self, status: int, body: bytes) -> _Fetched:
         url = self.settings.token_url
