@@ -114,7 +114,7 @@ def proxy_problem(text: str) -> str | None:
         return None
     shown = shown_proxy(text)
     if re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?", shown):
-        return f"must begin with http://; write http://{'NAME:PASSWORD@' if '@' in text else ''}{shown}"
+        return f"must begin with http://; write http://{'USER:SECRET@' if '@' in text else ''}{shown}"
     return "must be an address such as http://proxy.example.com:8080"
 
 

@@ -474,7 +474,7 @@ def print_finding(finding: Finding, stream: TextIO) -> None:
             print_line(f"{head}{part}", stream)
             head = indent
     for step in finding.steps:
-        print_line(f"{indent if len(step) <= width - len(indent) else ''}   {step}", stream)
+        print_line(f"{indent}   {step}", stream)
     stream.flush()  # the next check may take its time
 
 

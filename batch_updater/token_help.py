@@ -7,8 +7,7 @@ def ways_to_set(name: str) -> tuple[str, ...]:
     """Return in lines how a variable of the environment is set; the program has to be started from the same window."""
     return (
         f"Linux, macOS:  export {name}='...'",
-        f"cmd:           set {name}=...   (no quotation marks)",
+        f"cmd:           set {name}=...",
         f"PowerShell:    $env:{name} = '...'",
-        "Scheduled:     keep it in a file that only the job's user may read, and name that:",
-        "               token: file:PATH",
+        "Scheduled:     a private file, by token: file:PATH",
     )

@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_questions_on_a_terminal(tmp_path: Path) -> None:
     """Wrong answers are refused at once in the configuration's own words, empty ones take the default."""
-    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "sure", "y", "", "tgram://x", "env:TELL"]
+    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "n", "sure", "y", "", "tgram://x", "env:TELL"]
     code, shown = converse(tmp_path, answers)
     assert code == 0, shown
     assert said(tmp_path / "config.yaml") == {
@@ -157,7 +157,7 @@ def test_questions_on_a_terminal(tmp_path: Path) -> None:
 
 def test_client_credentials_by_questions(tmp_path: Path) -> None:
     """`oauth` in place of a reference leads to its four questions."""
-    answers = [URL, "oauth", "https://login.example.org/t", "me", "", "read write", "50", "n"]
+    answers = [URL, "oauth", "https://login.example.org/t", "me", "", "read write", "50", "n", "n"]
     code, shown = converse(tmp_path, answers)
     assert code == 0, shown
     oauth = {"token_url": answers[2], "client_id": "me", "client_secret": "env:NEXUS_CLIENT_SECRET"}
@@ -169,7 +169,7 @@ def test_client_credentials_by_questions(tmp_path: Path) -> None:
 
 def test_what_an_option_says_is_not_asked(tmp_path: Path) -> None:
     """Options and questions go together."""
-    code, shown = converse(tmp_path, ["n"], "--base-url", URL, "--token", "env:T", "--rate", "5")
+    code, shown = converse(tmp_path, ["n", "n"], "--base-url", URL, "--token", "env:T", "--rate", "5")
     assert code == 0, shown
     assert said(tmp_path / "config.yaml")["sending"] == {"rate_per_s": 5}
 
@@ -218,7 +218,7 @@ def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_an_empty_answer_to_a_needed_question_asks_again() -> None:
     """There is no default for the address."""
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
-    init.ask(answers, io.StringIO(f"\n\n{URL}\n\nn\n"), screen)
+    init.ask(answers, Path("config.yaml"), io.StringIO(f"\n\n{URL}\n\nn\nn\n"), screen)
     assert answers.texts["api.base_url"] == URL
     assert screen.getvalue().count("Where is the API") == 3
 

@@ -27,6 +27,8 @@ from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
 from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.secret_shape import secret_problem
+from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -113,17 +115,19 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
         case ReferenceKind.COMMAND:
             text = _from_command(reference.location, what)
     text = text.strip()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        found = "is empty" if not text else "holds characters that a token cannot have"
-        raise CredentialsError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
+    if problem := secret_problem(text, what):
+        raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
     environment.redaction.remember(text)
     return Secret(text)
 
 
 def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str:
     if not variables.get(name):
+        close = nearest(name, variables, cutoff=0.85)
+        hint = f"Did you mean {close}? " if close and variables[close] else ""
         raise CredentialsError(
-            f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again."
+            f"{what}: the environment variable {name} is not set.",
+            remedy=f"{hint}Set {name} and start again; batch-updater doctor says how.",
         )
     return variables[name]
 

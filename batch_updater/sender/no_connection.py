@@ -43,14 +43,14 @@ def no_connection(error: BaseException, host: str, proxy: Proxy | None) -> NoCon
     why = reason_of(error)
     if proxy is None:
         return NoConnection(f"No connection to {host} could be made ({why}).", CHECK_API, is_proxy_s=False)
-    check = f"Check {proxy.source}; {_DOCTOR}."
+    is_https = " (an ordinary proxy has http:// in front, and not https://)" if proxy.url.startswith("https:") else ""
+    check = f"Check {proxy.source}{is_https}; {_DOCTOR}."
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(error.status, error.headers, host, proxy)
     if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)):
         return NoConnection(f"{sentence(proxy)} cannot be reached ({why}).", check)
     if isinstance(error, aiohttp.ClientSSLError):
-        advice = f"If it is an ordinary proxy, write http:// in place of https:// in {proxy.source}; {_DOCTOR}."
-        return NoConnection(f"{sentence(proxy)} agrees on no secure connection ({why}).", advice)
+        return NoConnection(f"{sentence(proxy)} agrees on no secure connection ({why}).", check)
     return NoConnection(f"{sentence(proxy)} makes no connection to {host} ({why}).", check)
 
 
@@ -66,11 +66,14 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
         schemes = headers.getall("Proxy-Authenticate", ()) if headers else ()
         if schemes and not any(scheme.lower().startswith("basic") for scheme in schemes):
             wanted = ", ".join(scheme.partition(" ")[0][:20] for scheme in schemes)
-            message = f"{sentence(proxy)} takes no name and password, but {wanted} ({name})."
+            message = f"{sentence(proxy)} wants a login of a kind that cannot be given: {wanted} ({name})."
             advice = "Ask whoever runs it for another one, or for a program on this machine that logs in to it."
             return NoConnection(message, advice, is_lasting=True)
-        what = "does not accept the name and password" if proxy.has_password else "wants a name and password"
-        advice = f"Write them into {proxy.source}: http://NAME:PASSWORD@HOST:PORT, with %40 for @ and %3A for a colon."
+        # Not "password", which may be a part of the real one: redacted, it would give that away.
+        what = "does not accept the login" if proxy.has_login else "wants a login"
+        advice = (
+            f"Write it into {proxy.source}: http://USER:SECRET@HOST:PORT, with %40 for @ and %3A for a colon in it."
+        )
         return NoConnection(f"{sentence(proxy)} {what} ({name}).", advice, is_lasting=True)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         advice = f"Check api.base_url, and ask whoever runs the proxy; {_DOCTOR}."
@@ -89,8 +92,6 @@ def reason_of(error: BaseException) -> str:
             return getattr(inner, "verify_message", "") or (inner.reason or "no TLS").replace("_", " ").lower()
         case UnicodeError():
             return "that is no name that can be looked up"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
-            return "the connection was closed at once"
         case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
             return "the answer is not HTTP"
         case OSError():
@@ -98,5 +99,5 @@ def reason_of(error: BaseException) -> str:
             number = re.search(r"\[Errno (\d+)]", str(inner))
             if inner.strerror and " call failed" not in inner.strerror:
                 return inner.strerror
-            return os.strerror(int(number[1])) if number else "it cannot be reached"
-    return "it was ended without a reason"
+            return os.strerror(int(number[1])) if number else "the connection failed"
+    return "the connection was closed"

@@ -29,7 +29,7 @@ class Proxy:
         return f"the proxy {shown_proxy(self.url)} ({self.source})"
 
     @property
-    def has_password(self) -> bool:
+    def has_login(self) -> bool:
         """Whether a name and password go with it."""
         return "@" in self.url
 
