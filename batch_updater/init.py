@@ -53,6 +53,7 @@ _BASE_URL = "api.base_url"
 _COMPARE = "sending.compare"
 _PASTE = "paste"
 _DEFAULTS = {_TOKEN: "env:NEXUS_TOKEN", _SECRET: "env:NEXUS_CLIENT_SECRET", "nightly.inbox": "inbox"}
+_WIDTH = 78
 _LONGEST_LINE = 1023 if sys.platform == "darwin" else 4095
 """Bytes of a line that a terminal passes on (POSIX: MAX_CANON); it drops what follows."""
 _HEAD = (
@@ -159,8 +160,8 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
         dialogue.settle_oauth()
     dialogue.settle("sending.rate_per_s", "How many requests a second may this account send?", "20")
     if _COMPARE not in answers.texts and dialogue.confirmed(
-        "Shall every record be read before it is changed? It takes twice the requests. Only\n"
-        "then can a run be undone, and is it shown beforehand what would change."
+        "Shall every record be read before it is changed? Only then can a run be undone,\n"
+        "and the preview say what would change. It takes twice as many requests."
     ):
         answers.texts[_COMPARE] = "true"
     if "nightly.inbox" not in answers.texts and dialogue.confirmed("Shall files in a folder be sent every night?"):
@@ -239,10 +240,14 @@ class _Dialogue:
             self._answers.texts[key] = text
 
     def _complain(self, why: str) -> None:
-        self._screen.write(textwrap.fill(printable(why), 78, initial_indent="  ! ", subsequent_indent="    ") + "\n")
+        self._screen.write(
+            textwrap.fill(printable(why), _WIDTH, initial_indent="  ! ", subsequent_indent="    ") + "\n"
+        )
 
     def _line(self, question: str, shown: str) -> str:
-        self._screen.write(f"{question}{f' [{shown}]' if shown else ''}\n> ")
+        default = f"[{shown}]" if shown else ""
+        fits = len(question.rpartition("\n")[2]) + len(default) < _WIDTH
+        self._screen.write(f"{question}{' ' if fits else chr(10)}{default}".rstrip() + "\n> ")
         self._screen.flush()
         line = self._stdin.readline()
         if not line:

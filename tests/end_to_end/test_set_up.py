@@ -216,19 +216,18 @@ def test_the_night_says_the_same_of_a_proxy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "words"),
+    ("kind", "token", "words"),
     [
-        (f'"{PASSWORD}"', "is in quotation marks"),
-        (f"Bearer {PASSWORD}", "the word that goes before a token (such as Bearer)"),
-        (f"{PASSWORD}\n{PASSWORD}", "has 2 lines"),
-        ("<your token>", "is a placeholder"),
+        ("env", f'"{PASSWORD}"', "is in quotation marks"),
+        ("env", f"Bearer {PASSWORD}", "the word that goes before a token (such as Bearer)"),
+        ("file", f"{PASSWORD}\n{PASSWORD}", "has 2 lines"),
+        ("command", "<your token>", "is a placeholder"),
     ],
 )
-@pytest.mark.parametrize("kind", ["env", "file", "command"])
 def test_a_token_that_can_be_none_is_told_without_being_shown(
     tmp_path: Path, service: Sandbox, kind: str, token: str, words: str
 ) -> None:
-    """By run (exit 2) and, without a request to the API's records, by doctor, wherever it is kept."""
+    """Exit 2 with what is wrong with it, wherever it is kept."""
     (tmp_path / "kept").write_text(token, encoding="utf-8")
     reference = {"env": "env:KEPT", "file": "file:kept", "command": "command:cat kept"}[kind]
     config(tmp_path, f"api: {{base_url: '{service.url}', token: '{reference}'}}\n")
