@@ -122,7 +122,10 @@ def faults_of(key: str, text: str) -> list[str]:
     try:
         config = config_from(one, {})
     except ConfigError as error:
-        return [line.removeprefix("the configuration: ") for line in error.lines]
+        faults = [line.removeprefix("the configuration: ") for line in error.lines]
+        if key == _BASE_URL and (meant := _meant_base_url(text)):
+            faults = [f"{fault.partition('; write ')[0].rstrip('.')}; write {meant}." for fault in faults]
+        return faults
     if key != _BASE_URL:
         return []
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from batch_updater.errors import ConfigError
 from batch_updater.sender.auth import read_at_most
 from batch_updater.sender.client import tls_context
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
-from batch_updater.sender.proxies import proxy_for, sentence
+from batch_updater.sender.proxies import proxy_for, sentence, unused_proxy
 from batch_updater.sender.wire import sockets_closed
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
         yield Finding(_PROXY, Status.OK, f"{sentence(route.proxy)} is on the way to the API.")
     for step in (dns_finding, _connection_finding):
         finding = step(route)
+        if finding.status is Status.WRONG and not route.proxy:
+            finding = replace(finding, remedy=f"{unused_proxy(base_url)} {finding.remedy}".strip())
         yield finding
         if finding.status is Status.WRONG:
             yield from _unanswered(finding)
@@ -225,12 +227,12 @@ class _Observed(aiohttp.TCPConnector):
 
 def no_answer(error: Exception, api: ApiSettings, url: str) -> Finding:
     """Say why there was no answer; in words of ours, because those of an exception may quote a proxy's password."""
-    proxy, host = proxy_for(api, url), URL(url).host or ""
+    proxy = proxy_for(api, url)
     match error:
         case aiohttp.ClientSSLError() if not is_about_proxy(error, proxy):
             return _no_tls(error)
         case aiohttp.ClientError() | OSError() if proxy:
-            why = no_connection(error, host, proxy)
+            why = no_connection(error, url, proxy)
             return Finding("answer", Status.WRONG, why.message, why.advice)
         case TimeoutError():
             message = f"There was no answer within {LIMIT_S:g} s."

@@ -19,14 +19,13 @@ from urllib.request import getproxies
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-from yarl import URL
 
 from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
-from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.proxies import require_usable_proxies
 from batch_updater.sender.secret_shape import secret_problem
 from batch_updater.spelling import nearest
 
@@ -229,9 +228,7 @@ def fetch_credentials(
 
     for address in filter(None, (api.proxy, *getproxies().values())):
         environment.redaction.remember_address(address)
-    for called in (api.base_url, api.oauth.token_url if api.oauth else None):
-        if called:
-            proxy_for(api, called)
+    require_usable_proxies(api)
     for value in _literal_keys(api.headers):
         environment.redaction.remember(value)
     headers = {
@@ -405,7 +402,7 @@ class OAuthClient:
         url = self.settings.token_url
         if self.proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self.proxy)):
             return TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
-        why = no_connection(error, URL(url).host or "", self.proxy)
+        why = no_connection(error, url, self.proxy)
         lasting = why.ends_run(has_worked=self.has_answered)
         return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
 

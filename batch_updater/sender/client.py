@@ -561,7 +561,7 @@ class Client:
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
             return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
         if not row.has_left or isinstance(error, aiohttp.ClientHttpProxyError):
-            why = no_connection(error, host, self._proxy)
+            why = no_connection(error, self._base, self._proxy)
             lasting = why.ends_run(has_worked=self.answered.is_set())
             return Fault("no connection", why.message, why.advice, Effect.NONE, lasting=lasting)
         advice = again_advice(self._endpoint)

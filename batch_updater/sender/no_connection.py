@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from yarl import URL
 
-from batch_updater.sender.proxies import sentence
+from batch_updater.sender.proxies import sentence, unused_proxy
 from batch_updater.sender.verdict import status_name
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from batch_updater.sender.proxies import Proxy
 
-CHECK_API = "Check api.base_url and the network, then run again."
 _DOCTOR = "batch-updater doctor checks the way step by step"
 
 
@@ -38,11 +37,12 @@ class NoConnection(NamedTuple):
         return self.is_lasting or (self.is_proxy_s and not has_worked)
 
 
-def no_connection(error: BaseException, host: str, proxy: Proxy | None) -> NoConnection:
-    """Say why no connection to a host came about; `proxy` is the one on the way there."""
-    why = reason_of(error)
+def no_connection(error: BaseException, address: str, proxy: Proxy | None) -> NoConnection:
+    """Say why no connection on the way to an address came about; `proxy` is the one on that way."""
+    why, host = reason_of(error), URL(address).host or ""
     if proxy is None:
-        return NoConnection(f"No connection to {host} could be made ({why}).", CHECK_API, is_proxy_s=False)
+        advice = f"{unused_proxy(address)} Check api.base_url and the network, then run again.".strip()
+        return NoConnection(f"No connection to {host} could be made ({why}).", advice, is_proxy_s=False)
     is_https = " (an ordinary proxy has http:// in front, and not https://)" if proxy.url.startswith("https:") else ""
     check = f"Check {proxy.source}{is_https}; {_DOCTOR}."
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -46,9 +46,25 @@ def proxy_for(api: ApiSettings, address: str) -> Proxy | None:
         write = f"Write {meant} there. " if meant else ""
         raise ConfigError(
             f"{sentence(proxy)} cannot be used: its address {problem}.",
-            remedy=f"{write}If no proxy is needed, {_without(proxy, address)}.",
+            remedy=f"{write}If no proxy is needed, {_without(proxy, address)}. batch-updater doctor checks the way.",
         )
     return proxy
+
+
+def require_usable_proxies(api: ApiSettings) -> None:
+    """Raise ConfigError if a proxy on the way to the API or to its token URL has an address that is none."""
+    for address in (api.base_url, api.oauth.token_url if api.oauth else None):
+        if address:
+            proxy_for(api, address)
+
+
+def unused_proxy(address: str) -> str:
+    """Return a sentence on a variable that names a proxy for other programs, where none is used; '' if none does."""
+    if URL(address).scheme != "https" or proxy_bypass(URL(address).host or ""):
+        return ""
+    names = (name for name in sorted(os.environ) if name.upper() in ("ALL_PROXY", "HTTP_PROXY") and os.environ[name])
+    name = next(names, None)
+    return f"The variable {name} is not used: if there is a proxy on the way, name it in HTTPS_PROXY." if name else ""
 
 
 def _named_for(api: ApiSettings, address: str) -> Proxy | None:

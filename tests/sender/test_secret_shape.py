@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.sender.secret_shape import secret_problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 B64 = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", min_size=20, max_size=80).filter(
     lambda text: text[0] != "/" and len(set(text)) > 3
