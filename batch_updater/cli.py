@@ -23,6 +23,7 @@ from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, J
 from batch_updater.interrupts import Interrupted, end_on_signals
 from batch_updater.open_files import require_open_files
 from batch_updater.printable import command_line, print_line
+from batch_updater.token_help import ways_to_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -265,6 +266,10 @@ def _add_doctor(commands: _Commands) -> None:
         commands, "doctor", _doctor, "check the set-up without sending an update: a line for each check", "doctor"
     )
     _add_config_option(parser)
+    parser.add_argument(
+        "--record", nargs="+", default=(), metavar="ID", help="a record to read, which tries the token: its ID"
+    )
+    parser.add_argument("--notify", action="store_true", help="send one test message to everyone under nightly.notify")
 
 
 def _add_init(commands: _Commands) -> None:
@@ -285,6 +290,9 @@ def _add_init(commands: _Commands) -> None:
     parser.add_argument("--client-secret", metavar="REF", help="where its secret is kept, like --token")
     parser.add_argument("--scope", metavar="SCOPE", help="the OAuth scope, if one is needed")
     parser.add_argument("--rate", metavar="N", help="requests a second (default: 20)")
+    parser.add_argument(
+        "--compare", action="store_true", help="read every record before it is changed, so that runs can be undone"
+    )
     parser.add_argument("--inbox", metavar="FOLDER", help="whose files the nightly job takes (default: no nightly job)")
     parser.add_argument("--notify", metavar="REF", help="whom the nightly job tells, kept like --token")
     parser.add_argument("--yes", action="store_true", help="ask nothing; what is not given has its default")
@@ -653,11 +661,14 @@ def _template(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     from batch_updater import terminal
-    from batch_updater.doctor.examination import examine
+    from batch_updater.doctor.examination import Wanted, examine
     from batch_updater.doctor.finding import exit_code_of
 
+    ask = terminal.asked_record if _on_terminal() and not options.json else None
     findings = []
-    for finding in examine(_config_path(options), options.environment):
+    for finding in examine(
+        _config_path(options), options.environment, Wanted(tuple(options.record), ask, options.notify)
+    ):
         findings.append(finding)
         if not options.json:
             terminal.print_finding(finding, sys.stdout)
@@ -673,15 +684,18 @@ def _init(options: argparse.Namespace) -> int:
 
     init.require_free(options.file)
     given = {key: getattr(options, name) for name, key in init.OPTIONS.items() if getattr(options, name) is not None}
+    if options.compare:
+        given["sending.compare"] = "true"
     answers = init.Answers(given)
     if _on_terminal() and not options.yes:
-        init.ask(answers, sys.stdin, sys.stderr)
+        init.ask(answers, options.file, sys.stdin, sys.stderr)
     init.complete(answers, defaults_for_all=options.yes)
     init.write(options.file, answers)
     if options.json:
         print_line(json.dumps({"config": str(options.file), "exit_code": 0}), sys.stdout)
         return ExitCode.OK
     config = () if options.file == DEFAULT_CONFIG else ("--config", str(options.file))
+    token = answers.texts.get("api.token", answers.texts.get("api.oauth.client_secret", ""))
     inbox = answers.texts.get("nightly.inbox")
 
     def command(*words: str) -> str:
@@ -689,6 +703,8 @@ def _init(options: argparse.Namespace) -> int:
 
     for line in (
         f"Written: {options.file}",
+        *(f"Secret:  {path}, which only you may read" for path in answers.pasted),
+        *_how_to_set(token.removeprefix("env:") if token.startswith("env:") else ""),
         *([f"Inbox:   make the folder {inbox}, if it is not there yet."] if inbox else []),
         f"Next:    {command('doctor')} checks it without sending anything. Then",
         f"         {command('template', 'changes.xlsx')}, fill it in, and",
@@ -697,6 +713,14 @@ def _init(options: argparse.Namespace) -> int:
     ):
         print_line(line, sys.stdout)
     return ExitCode.OK
+
+
+def _how_to_set(variable: str) -> Iterator[str]:
+    """Yield how a variable with a secret is set, if there is one."""
+    if variable:
+        yield f"Token:   set {variable} in the window in which you work:"
+        for way in ways_to_set(variable):
+            yield f"         {way}"
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from batch_updater.addresses import proxy_problem, require_base_url, require_web_address
 from batch_updater.errors import ConfigError
 from batch_updater.model import Setting
+from batch_updater.yaml_slips import ESCAPES, WITHOUT_ESCAPES
 
 
 class _Section(BaseModel):
@@ -44,8 +44,14 @@ Whole = Annotated[int, BeforeValidator(_plain_number)]
 Text = Annotated[str, BeforeValidator(_plain_text)]
 
 
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What YAML makes of a backslash and a letter in double quotes."""
+
+
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     """Make a path absolute, from the folder that the loader gives as context; without one from the current folder."""
+    if _HIDDEN.search(str(path)):
+        raise ValueError(f"holds a character that cannot be seen: {ESCAPES}. {WITHOUT_ESCAPES.rstrip('.')}")
     folder = info.context.get("folder") if isinstance(info.context, dict) else None
     return Path(folder or Path.cwd()) / path.expanduser()
 
@@ -90,6 +96,8 @@ def _reference(value: object, info: ValidationInfo) -> object:
     location = location.strip()
     if not colon or kind not in set(ReferenceKind) or not location:
         raise ValueError(_LITERAL_SECRET)
+    if kind == ReferenceKind.ENVIRONMENT and not re.fullmatch(r"[^\s$%={}<>\"'`]+", location):
+        raise ValueError("must name the variable as env:NAME, without $, %, brackets and quotation marks")
     if kind == ReferenceKind.FILE:
         location = str(_absolute(Path(location), info))
     elif kind == ReferenceKind.COMMAND:
@@ -112,50 +120,16 @@ Reference = Annotated[SecretReference, BeforeValidator(_reference)]
 HeaderValue = Annotated[str | SecretReference, BeforeValidator(_header_value)]
 
 
-def _is_loopback(host: str) -> bool:
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _web_address(text: str) -> str:
-    """Refuse an address that could lead elsewhere than it says; plain http only to this machine."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ValueError("must be an address such as https://host/prefix") from error
-    if parts.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text or "\\" in text:
-        raise ValueError("must be an address such as https://host/prefix")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a name or password")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ValueError("must begin with https:// (plain http is for this machine only)")
-    if parts.fragment or any(segment in (".", "..") for segment in parts.path.split("/")):
-        raise ValueError("must not hold #, . or .. as a part of the path")
-    return text
-
-
-def _base_url(text: str) -> str:
-    if "?" in _web_address(text):
-        raise ValueError("must not hold a question mark")
-    return text.rstrip("/")
-
-
 def _proxy(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as http://proxy:8080")
+    if problem := proxy_problem(text):
+        raise ValueError(problem)
     return text
 
 
 class OAuthSettings(_Section):
     """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
-    token_url: Annotated[Text, AfterValidator(_web_address)]
+    token_url: Annotated[Text, AfterValidator(require_web_address)]
     client_id: Text
     client_secret: Reference
     scope: Text = ""
@@ -188,7 +162,7 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
 class ApiSettings(_Section):
     """Which API is called, and as whom."""
 
-    base_url: Annotated[Text, AfterValidator(_base_url)] | None = None
+    base_url: Annotated[Text, AfterValidator(require_base_url)] | None = None
     """`https://host[/prefix]` without a trailing slash; plain http only to loopback. Needed for sending only."""
     endpoint: Annotated[Text, AfterValidator(_endpoint)] = "nexus-opportunity"
     """A built-in description, or `/absolute/path/openapi.yaml#operationId`."""

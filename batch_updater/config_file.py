@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from batch_updater.config import Config, OAuthSettings
 from batch_updater.errors import ConfigError, Place
 from batch_updater.regular_file import read_regular_text
 from batch_updater.spelling import nearest
 from batch_updater.unfolding import unfolds_too_far
+from batch_updater.yaml_slips import silent_slip, slip_behind, slip_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,9 @@ def _read_file(path: Path) -> _Given:
             raise ConfigError(f"{path} uses too many YAML aliases.", remedy="Write the values out.", place=place)
         return _parse(text, path)
     except (YAMLError, RecursionError) as error:
+        slip = slip_behind(error, text, _every_name()) if isinstance(error, YAMLError) else None
+        if slip:
+            raise ConfigError(f"{path}, line {slip.line}: {slip.what}.", remedy=slip.remedy, place=place) from error
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         line = f", line {mark.line + 1}" if mark else ""
         what = error.problem if isinstance(error, MarkedYAMLError) else "it cannot be read"
@@ -118,11 +122,14 @@ def _parse(text: str, path: Path) -> _Given:
     if root is None:
         return _Given({}, {})
     if not isinstance(root, MappingNode):
+        if slip := slip_in(text.splitlines(), _every_name()):
+            place = Place(file=str(path))
+            raise ConfigError(f"{path}, line {slip.line}: {slip.what}.", remedy=slip.remedy, place=place)
         raise ConfigError(
             f"{path} holds no sections such as `api:`.", remedy="See config.example.yaml.", place=Place(file=str(path))
         )
     places: dict[_Path, str] = {}
-    faults = list(_walked(root, (), str(path), places))
+    faults = [*_no_sections(root, text.splitlines(), str(path)), *_walked(root, (), str(path), places)]
     if faults:  # a doubled key cannot be constructed
         return _Given({}, places, tuple(faults))
     # Dates such as 2024-12-31 are text to us, wherever they may stand.
@@ -130,8 +137,25 @@ def _parse(text: str, path: Path) -> _Given:
     return _Given(yaml.load(text), places)
 
 
+def _no_sections(root: MappingNode, lines: list[str], file: str) -> Iterator[str]:
+    """Yield a sentence for each section that holds a text or a list because of a slip, in place of keys."""
+    for key, value in root.value:
+        if key.value not in Config.model_fields or isinstance(value, MappingNode):
+            continue
+        first, last = value.start_mark.line, value.end_mark.line
+        if isinstance(value, SequenceNode):
+            what = f"the keys of {key.value} are written as a list"
+            yield f"{file}, line {first + 1}: {what}. Write them without a dash in front."
+        elif slip := slip_in(lines[first : last + 1], _every_name(), first + 1):
+            yield f"{file}, line {slip.line}: {slip.what}. {slip.remedy}"
+
+
 def _walked(node: Node, path: _Path, file: str, places: dict[_Path, str]) -> Iterator[str]:
-    """Note the line of every key; yield a sentence for each that stands twice."""
+    """Note the line of every key; yield a sentence for each that stands twice, and for what was meant otherwise."""
+    for child in node.value if isinstance(node, SequenceNode) else ():
+        yield from _walked(child, path, file, places)
+    if slip := silent_slip(node):
+        yield f"{file}, line {node.start_mark.line + 1}: {slip[0]}. {slip[1]}"
     if not isinstance(node, MappingNode):
         return
     for key, value in node.value:
@@ -140,6 +164,7 @@ def _walked(node: Node, path: _Path, file: str, places: dict[_Path, str]) -> Ite
         if (*path, name) in places:
             yield f"{place}: {'.'.join((*path, name))} stands there a second time. Remove one of the two."
         places[*path, name] = place
+        yield from _walked(key, (), file, places)
         yield from _walked(value, (*path, name), file, places)
 
 
@@ -159,8 +184,10 @@ def _read_environment(environ: Mapping[str, str]) -> _Given:
         places[path] = f"the variable {name}"
         try:
             _put(values, path, _scalar(environ[name]))
-        except YAMLError:
-            faults.append(f"The variable {name} is not a value that can be read. Put it in quotes.")
+        except YAMLError as error:
+            slip = slip_behind(error, environ[name], ())
+            said = f"{slip.what}. {slip.remedy}" if slip else "it is not a value that can be read. Put it in quotes."
+            faults.append(f"The variable {name}: {said}")
     return _Given(values, places, tuple(faults))
 
 
@@ -212,8 +239,7 @@ def _in_words(detail: ErrorDetails, places: Mapping[_Path, str]) -> str:
     name, place = ".".join(key), _at(key, places)
     match detail["type"]:
         case "extra_forbidden":
-            close = nearest(key[-1], _siblings(key))
-            return f"{place}: {name} is not a key." + (f" Did you mean {close}?" if close else "")
+            return f"{place}: {_unknown(key)}"
         case "missing":
             return f"{place}: {name} is missing."
         case "value_error":
@@ -236,10 +262,29 @@ _EXPECTED = {
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "tuple_type": "must be a list",
+    "tuple_type": "must be a list: [first, second], or lines that begin with a dash and a blank",
     "finite_number": "must be a finite number",
     "string_too_short": "must not be empty",
 }
+
+
+def _unknown(key: _Path) -> str:
+    """Say of a key that is not known there what it may be."""
+    name = ".".join(key)
+    homes = [path[:-1] for path in _settable() if path[-1] == key[-1]]
+    if close := None if homes else nearest(key[-1], _siblings(key)):
+        return f"{name} is not a key. Did you mean {close}?"
+    if not homes and (close := nearest(key[-1], [path[-1] for path in _settable()], cutoff=0.8)):
+        name, homes = close, [path[:-1] for path in _settable() if path[-1] == close]
+    if not homes:
+        return f"{name} is not a key."
+    where = " or ".join(" in ".join(f"{section}:" for section in reversed(home)) for home in homes)
+    return f"{name} belongs under {where}, indented by {2 * len(homes[0])} blanks."
+
+
+def _every_name() -> list[str]:
+    """Return the names of all sections and keys."""
+    return [*Config.model_fields, *(path[-1] for path in _settable())]
 
 
 def _siblings(key: _Path) -> list[str]:

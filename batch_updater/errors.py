@@ -103,4 +103,4 @@ class LockedError(BatchUpdaterError):
 
 
 class JournalError(Exception):
-    """The journal cannot be written or read: nothing more may be sent. No `BatchUpdaterError`: rows may be in flight."""
+    """The journal cannot be written or read: nothing more may be sent. No `BatchUpdaterError`: rows may be sent."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import subprocess
+import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 
-from batch_updater.config import Config, OAuthSettings
+from batch_updater.addresses import meant_address
+from batch_updater.config import ApiSettings, Config, OAuthSettings
 from batch_updater.config_file import config_from, load_config
+from batch_updater.endpoint.base_url import overlap, require_fitting
+from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
+from batch_updater.files import write_whole
 from batch_updater.printable import printable
 from batch_updater.regular_file import PrivateFile
+from batch_updater.sender.auth import Secret
+from batch_updater.sender.secret_shape import secret_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +48,14 @@ OPTIONS = {
 _TOKEN = "api.token"  # noqa: S105  (the key's name)
 _OAUTH = "oauth"
 _OAUTH_KEYS = ("api.oauth.token_url", "api.oauth.client_id", "api.oauth.client_secret")
-_DEFAULTS = {_TOKEN: "env:NEXUS_TOKEN", "api.oauth.client_secret": "env:NEXUS_CLIENT_SECRET", "nightly.inbox": "inbox"}
+_SECRET = "api.oauth.client_secret"  # noqa: S105  (the key's name)
+_BASE_URL = "api.base_url"
+_COMPARE = "sending.compare"
+_PASTE = "paste"
+_DEFAULTS = {_TOKEN: "env:NEXUS_TOKEN", _SECRET: "env:NEXUS_CLIENT_SECRET", "nightly.inbox": "inbox"}
+_WIDTH = 78
+_LONGEST_LINE = 1023 if sys.platform == "darwin" else 4095
+"""Bytes of a line that a terminal passes on (POSIX: MAX_CANON); it drops what follows."""
 _HEAD = (
     "# Written by batch-updater init. A key behind a # has its default, or shows an example.\n"
     "# Every key can also be set by a variable: BATCH_UPDATER_SENDING__RATE_PER_S=50.\n"
@@ -52,6 +68,8 @@ class Answers:
     """What is known so far: dotted key of the configuration -> its text as typed."""
 
     texts: dict[str, str]
+    pasted: dict[Path, Secret] = field(default_factory=dict)
+    """File for a secret that was pasted -> the secret; it is written together with the configuration."""
 
     @property
     def has_oauth(self) -> bool:
@@ -74,6 +92,8 @@ class Answers:
 def _value(key: str, text: str) -> object:
     if key == "nightly.notify":
         return [text]
+    if key == _COMPARE:
+        return True
     if key == "sending.rate_per_s" and re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text) if "." in text else int(text)
     return text
@@ -100,22 +120,40 @@ def faults_of(key: str, text: str) -> list[str]:
         # The configuration would take an address as it stands; what init writes holds no secret.
         return [fault.replace(_TOKEN, key) for fault in faults_of(_TOKEN, text)]
     try:
-        config_from(one, {})
+        config = config_from(one, {})
     except ConfigError as error:
-        return [line.removeprefix("the configuration: ") for line in error.lines]
+        faults = [line.removeprefix("the configuration: ") for line in error.lines]
+        if key == _BASE_URL and (meant := _meant_base_url(text)):
+            faults = [f"{fault.partition('; write ')[0].rstrip('.')}; write {meant}." for fault in faults]
+        return faults
+    if key != _BASE_URL:
+        return []
+    try:
+        require_fitting(config.api.base_url, load_endpoint(config.api.endpoint))
+    except ConfigError as error:
+        return [f"{error.message} {error.remedy}"]
     return []
 
 
-def ask(answers: Answers, stdin: TextIO, screen: TextIO) -> None:
-    """Ask for what is not known yet. Raises UsageError at the end of the input."""
-    dialogue = _Dialogue(answers, stdin, screen)
+def _meant_base_url(text: str) -> str:
+    """Return the base URL that was probably meant by a wrong one; '' if that cannot be told."""
+    meant = meant_address(text)
+    found = overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
+    meant = found.instead if found else meant
+    return meant if meant and not faults_of(_BASE_URL, meant) else ""
+
+
+def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
+    """Ask for what is not known yet, for the configuration `path`. Raises UsageError at the end of the input."""
+    dialogue = _Dialogue(answers, path, stdin, screen)
     screen.write("An empty answer takes what stands in brackets.\n\n")
-    dialogue.settle("api.base_url", "Where is the API (https://host, with a prefix if it has one)?")
+    dialogue.settle(_BASE_URL, "Where is the API (https://host, with a prefix if it has one)?")
     if not answers.has_oauth and _TOKEN not in answers.texts:
         dialogue.settle(
             _TOKEN,
             "Where is the token kept? Never the token itself, but env:NAME, file:PATH or\n"
-            "command:PROGRAM ARG; or oauth for client credentials.",
+            "command:PROGRAM ARG. Or paste, to paste it now, unseen, into a private file; or\n"
+            "oauth, for client credentials.",
             _DEFAULTS[_TOKEN],
         )
     if answers.texts.get(_TOKEN) == _OAUTH:
@@ -124,6 +162,11 @@ def ask(answers: Answers, stdin: TextIO, screen: TextIO) -> None:
     elif answers.has_oauth:
         dialogue.settle_oauth()
     dialogue.settle("sending.rate_per_s", "How many requests a second may this account send?", "20")
+    if _COMPARE not in answers.texts and dialogue.confirmed(
+        "Shall every record be read before it is changed? Only then can a run be undone,\n"
+        "and the preview say what would change. It takes twice as many requests."
+    ):
+        answers.texts[_COMPARE] = "true"
     if "nightly.inbox" not in answers.texts and dialogue.confirmed("Shall files in a folder be sent every night?"):
         dialogue.settle("nightly.inbox", "Which folder?", _DEFAULTS["nightly.inbox"])
     if "nightly.inbox" in answers.texts:
@@ -134,11 +177,15 @@ def ask(answers: Answers, stdin: TextIO, screen: TextIO) -> None:
         )
 
 
+_ENDED = "The answers ended before the last question; nothing was written."
+
+
 class _Dialogue:
     """Asks on a terminal until an answer fits."""
 
-    def __init__(self, answers: Answers, stdin: TextIO, screen: TextIO) -> None:
+    def __init__(self, answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
         self._answers = answers
+        self._path = path
         self._stdin = stdin
         self._screen = screen
 
@@ -146,8 +193,11 @@ class _Dialogue:
         """Have an answer that the configuration takes."""
         while key not in self._answers.texts:
             text = self._line(question, default) or default
-            if text:
+            if text == _PASTE and key in (_TOKEN, _SECRET):
+                self._paste(key)
+            elif text:
                 self._take(key, text)
+                default = (key == _BASE_URL and _meant_base_url(text)) or default
 
     def settle_optional(self, key: str, question: str) -> None:
         """Have one, or none."""
@@ -158,8 +208,8 @@ class _Dialogue:
         """Have client credentials."""
         self.settle("api.oauth.token_url", "What is the token URL?")
         self.settle("api.oauth.client_id", "What is the client's id?")
-        secret = "api.oauth.client_secret"  # noqa: S105  (the key's name)
-        self.settle(secret, "Where is its secret kept (env:NAME, file:PATH or command:PROGRAM ARG)?", _DEFAULTS[secret])
+        question = "Where is its secret kept: env:NAME, file:PATH or command:PROGRAM ARG; or paste?"
+        self.settle(_SECRET, question, _DEFAULTS[_SECRET])
         self.settle_optional("api.oauth.scope", "Which scope, if one is needed?")
 
     def confirmed(self, question: str) -> bool:
@@ -168,21 +218,43 @@ class _Dialogue:
             self._screen.write("  ! Please answer y or n.\n")
         return answer in {"y", "yes"}
 
+    def _paste(self, key: str) -> None:
+        """Have a secret pasted, unseen, for a private file beside the configuration; an unfit one is asked again."""
+        path = self._path.with_suffix(".token" if key == _TOKEN else ".secret")
+        if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} is there already. Replace it?"):
+            return
+        try:
+            text = getpass.getpass("Paste it and press Enter; nothing is shown: ", self._screen).strip()
+        except EOFError:
+            raise UsageError(_ENDED) from None
+        if len(text) >= _LONGEST_LINE:
+            self._complain("It is longer than a terminal passes on. Put it into a file with an editor: file:PATH.")
+        elif problem := secret_problem(text, key):
+            self._complain(f"What was pasted {problem.what}. {problem.remedy}")
+        else:
+            self._answers.pasted[path] = Secret(text)
+            self._answers.texts[key] = f"file:{path.name}"
+
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
-            self._screen.write(
-                textwrap.fill(printable(fault), 78, initial_indent="  ! ", subsequent_indent="    ") + "\n"
-            )
+            self._complain(fault)
         if not faults:
             self._answers.texts[key] = text
 
+    def _complain(self, why: str) -> None:
+        self._screen.write(
+            textwrap.fill(printable(why), _WIDTH, initial_indent="  ! ", subsequent_indent="    ") + "\n"
+        )
+
     def _line(self, question: str, shown: str) -> str:
-        self._screen.write(f"{question}{f' [{shown}]' if shown else ''}\n> ")
+        default = f"[{shown}]" if shown else ""
+        fits = len(question.rpartition("\n")[2]) + len(default) < _WIDTH
+        self._screen.write(f"{question}{' ' if fits else chr(10)}{default}".rstrip() + "\n> ")
         self._screen.flush()
         line = self._stdin.readline()
         if not line:
-            raise UsageError("The answers ended before the last question; nothing was written.")
+            raise UsageError(_ENDED)
         return line.strip()
 
 
@@ -191,11 +263,11 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
     texts = answers.texts
     option = {key: f"--{name.replace('_', '-')}" for name, key in OPTIONS.items()}
     if defaults_for_all:
-        wanted = "api.oauth.client_secret" if answers.has_oauth else _TOKEN
+        wanted = _SECRET if answers.has_oauth else _TOKEN
         texts.setdefault(wanted, _DEFAULTS[wanted])
     if _TOKEN in texts and answers.has_oauth:
         raise UsageError("--token and OAuth's options exclude each other.", remedy="Leave one of them out.")
-    needed = ("api.base_url", *(_OAUTH_KEYS if answers.has_oauth else (_TOKEN,)))
+    needed = (_BASE_URL, *(_OAUTH_KEYS if answers.has_oauth else (_TOKEN,)))
     missing = [option[key] for key in needed if key not in texts]
     if missing:
         oauth = " (or --oauth-token-url, --client-id and --client-secret)" if option[_TOKEN] in missing else ""
@@ -209,7 +281,10 @@ def complete(answers: Answers, *, defaults_for_all: bool) -> None:
 
 
 def write(path: Path, answers: Answers) -> None:
-    """Write the configuration for its owner alone, and read it back. Raises UsageError and ResultsError."""
+    """Write the configuration and what was pasted for their owner alone, and read the configuration back.
+
+    Raises UsageError and ResultsError.
+    """
     text = rendered(example(), answers.values)
     require_free(path)
     try:
@@ -220,11 +295,23 @@ def write(path: Path, answers: Answers) -> None:
         with file:
             file.write(text.encode())
         _require_readable(path, answers)
+        for secret_path, secret in answers.pasted.items():
+            write_whole(secret_path, lambda draft, secret=secret: _fill(draft, secret))  # type: ignore[misc]  # bound at once
     except BaseException as error:
         path.unlink()
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise
+
+
+def _fill(draft: Path, secret: Secret) -> None:
+    if os.name == "nt":  # where the mode of a file says nothing of who may read it
+        user = f"{os.environ.get('USERDOMAIN', '.')}\\{getpass.getuser()}"
+        icacls = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "icacls.exe"
+        subprocess.run(  # noqa: S603  (a program of the system, without a shell)
+            [icacls, draft, "/inheritance:r", "/grant:r", f"{user}:F"], check=False, capture_output=True
+        )
+    draft.write_text(f"{secret.reveal()}\n", encoding="ascii")
 
 
 def _unwritable(path: Path, error: OSError) -> ResultsError:

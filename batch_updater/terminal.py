@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
-from batch_updater.doctor.finding import exit_code_of
+from batch_updater.doctor.finding import Status, exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.history import DamagedRun, with_takebacks
 from batch_updater.interrupts import Interrupted
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from batch_updater.doctor.finding import Finding
+    from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.history import PastRun
     from batch_updater.model import Outcome
     from batch_updater.pipeline import Begun, Finished, Plan
@@ -472,7 +473,25 @@ def print_finding(finding: Finding, stream: TextIO) -> None:
         for part in wrapped:
             print_line(f"{head}{part}", stream)
             head = indent
+    for step in finding.steps:
+        print_line(f"{indent}   {step}", stream)
     stream.flush()  # the next check may take its time
+
+
+def asked_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
+    """Ask for a record that may be read to try the token; returns a value for each field, or none."""
+    answers: list[str] = []
+    for field in fields:
+        sys.stderr.write(
+            f"Which {printable(endpoint.record_name)} may be read to try the token? Nothing is changed.\n"
+            f"{printable(field.name)} (Enter: none) > "
+        )
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip()
+        if not answer:
+            return []
+        answers.append(answer)
+    return answers
 
 
 def print_diagnosis(findings: Sequence[Finding], stream: TextIO) -> None:
@@ -480,6 +499,9 @@ def print_diagnosis(findings: Sequence[Finding], stream: TextIO) -> None:
     counts = Counter(finding.status.value for finding in findings)
     if counts["wrong"]:
         verdict = "mend what is wrong, then check again."
+    elif untried := [finding.check for finding in findings if finding.status is Status.SKIPPED]:
+        look = " Look at the warnings." if counts["warning"] else ""
+        verdict = f"nothing is wrong so far; {', '.join(untried)}: not tried.{look}"
     elif counts["warning"]:
         verdict = "the set-up works; look at the warnings."
     else:
@@ -496,7 +518,7 @@ def findings_object(findings: Sequence[Finding]) -> str:
             "check": finding.check,
             "status": finding.status.value,
             "message": finding.whole_message,
-            "remedy": finding.remedy or None,
+            "remedy": finding.whole_remedy or None,
         }
         for finding in findings
     ]

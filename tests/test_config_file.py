@@ -205,3 +205,129 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """--config with a wrong name is one sentence with the name."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml is not there"):
         load_config(tmp_path / "nowhere.yaml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('results:\n  folder: "C:\\Users\\me\\runs"', 2, "without quotation marks, or with /"),
+        ('results:\n  folder: "C:\\data"', 2, "without quotation marks, or with /"),
+        ('results:\n  folder: "C:\\runs\\"\n  keep_days: 3', 2, "without quotation marks, or with /"),
+        ('results:\n  folder: "C:\\new\\temp"', 2, "without quotation marks, or with /"),
+        ('api:\n  token: "file:C:\\temp\\new"', 2, "without quotation marks, or with /"),
+        ("api:\n\tbase_url: https://canary.example", 2, "tab"),
+        ("api:\n  base_url:\thttps://canary.example", 2, "tab"),
+        ("api:\n  base_url: https://canary.example\n\ttoken: env:T", 3, "tab"),
+        ("api:\n  base_url:https://canary.example\n  token: env:T", 2, "Write base_url: and then a blank"),
+        ("api:\n  token:canary", 2, "Write token: and then a blank"),
+        ("api:\n  base_url: https://canary.example\n  token:canary\nsending:\n  burst: 1", 3, "Write token: and"),
+        ('api:\n  base_url: "https://canary.example\n  token: env:T', 2, "is never closed"),
+        ('api:\n  base_url: "https://canary.example\n  token: "env:T"', 2, "is never closed"),
+        ("input:\n  sheet: 'Meyer's canary'", 2, "the whole value"),
+        ("api:\n  token: \u201cenv:canary\u201d", 2, "typographic"),
+        ("input:\n  columns: {\u201cDeal: canary\u201d: StageName}", 2, "typographic"),
+        ("nightly:\n  notify: [\u2018env:canary\u2019]", 2, "typographic"),
+        ("api:\n  base_url: https://canary.example\n    token: env:T", 3, "further than the one before"),
+        ("api:\n    base_url: https://canary.example\n  token: env:T", 3, "same column"),
+        (" api:\n  base_url: https://canary.example\nsending:\n  burst: 1", 1, "first column"),
+        ("api:\n\u00a0\u00a0base_url: https://canary.example", 2, "blanks of another kind"),
+        ("api:\n  token: env: canary", 2, "without a blank between"),
+        ("api:\n  token: %canary%", 2, "single quotation marks"),
+        ("nightly:\n  patterns: [*.csv]", 2, "single quotation marks"),
+        ("nightly:\n  patterns:\n    - *.csv", 3, "single quotation marks"),
+        ("input:\n  sheet: Sales: canary", 2, "single quotation marks"),
+        ("api:\n  base_url = https://canary.example\n  token: env:T", 2, "Write base_url: and"),
+        ("api\n  base_url: https://canary.example", 1, "Write api: with a colon"),
+        ("sending: {rate_per_s: 5\ninput: {}", 1, "Write } at its end"),
+        ("nightly:\n  notify: [env:canary\n  inbox: in", 2, "Write ] at its end"),
+        ("api:\n  - base_url: https://canary.example", 2, "without a dash"),
+        ("api\uff1a\n  base_url\uff1a https://canary.example", 1, "Write api: and"),
+        ("api:\n  base_url: https://canary.example\x00", 2, "characters"),
+        ("---\napi: {}\n---\nsending: {}", 3, "Remove the line"),
+    ],
+)
+def test_a_slip_of_yaml_is_told_with_what_to_write(tmp_path: Path, text: str, line: int, words: str) -> None:
+    """The line of the slip, not the one where YAML gives up; what to write there, and no value, which may be secret."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text + "\n")
+    said = f"{caught.value.message} {caught.value.remedy}"
+    assert f"config.yaml, line {line}: " in said
+    assert words in said
+    assert "canary" not in said.replace(str(tmp_path), "")
+    assert "hexdecimal" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("api:\nbase_url: https://x.example\n", "line 2: base_url belongs under api:, indented by 2 blanks."),
+        (
+            "api:\n  oauth:\n  token_url: https://x.example\n",
+            "line 3: api.token_url belongs under oauth: in api:, indented",
+        ),
+        ("sending:\n  token: canary\n", "line 2: sending.token belongs under api:, indented by 2 blanks."),
+        ("base-url: https://x.example\n", "line 1: base_url belongs under api:, indented by 2 blanks."),
+        ("nightly:\n  notify:\n    -env:X\n", "line 2: nightly.notify must be a list: [first, second], or lines"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_told_where_it_belongs(tmp_path: Path, text: str, words: str) -> None:
+    """As when the keys of a section are not indented."""
+    assert words in faults(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "results:\n  folder: 'C:\\new\\temp'",
+        'results:\n  folder: "C:\\\\new\\\\temp"',
+        'results:\n  folder: "C:/new/temp"',
+        "input:\n  columns:\n    \"Deal\\nstage\": StageName\n    'the \u201cdeal\u201d': null\n    Owner's: null",
+        "input:\n  sheet: \u201cThe\u201d sheet",
+        "api:\n  headers: {X-Note: \"a 'quoted' word\", X-Other: 'it''s'}",
+        "api:\n\n  # token:env:X\n  token: env:X # a: b",
+    ],
+)
+def test_what_yaml_reads_as_it_was_meant_is_no_slip(tmp_path: Path, text: str) -> None:
+    """Quotation marks, backslashes and colons in their places."""
+    load(tmp_path, text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("nexus.example.com", "https://nexus.example.com"),
+        ("nexus.example.com/prefix/", "https://nexus.example.com/prefix"),
+        ("nexus.example.com:8443/p", "https://nexus.example.com:8443/p"),
+        ("127.0.0.1:8099", "http://127.0.0.1:8099"),
+        ("localhost:8099/api", "http://localhost:8099/api"),
+        ("[::1]:8099", "http://[::1]:8099"),
+        ("//nexus.example.com", "https://nexus.example.com"),
+        ("https:/nexus.example.com", "https://nexus.example.com"),
+        ("https//nexus.example.com", "https://nexus.example.com"),
+        ("htps://nexus.example.com", "https://nexus.example.com"),
+        ("http://nexus.example.com:80/x", "https://nexus.example.com/x"),
+        ("https://nexus.example.com/x?code=canary", "https://nexus.example.com/x"),
+        ("https://nexus.example.com/x#canary", "https://nexus.example.com/x"),
+        ('"https://nexus.example.com"', "https://nexus.example.com"),
+        ("https://canary:canary@nexus.example.com", None),
+        ("canary", None),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.canary-SflKxwRJSMeKKF2QT4", None),
+        (f"https://{'canary' * 20}.com", None),
+    ],
+)
+def test_an_address_that_is_none_is_told_with_the_one_that_was_meant(
+    tmp_path: Path, url: str, meant: str | None
+) -> None:
+    """Without what may be a secret; where nothing can be told, an example."""
+    (fault,) = faults(tmp_path, f"api:\n  base_url: '{url}'\n")
+    assert fault.startswith("config.yaml, line 2: api.base_url must ")
+    assert fault.endswith(f"; write {meant}.") if meant else "; write" not in fault
+    assert "canary" not in fault
+    if meant:
+        assert load(tmp_path, f"api: {{base_url: '{meant}'}}").api.base_url == meant
+
+
+@pytest.mark.parametrize("reference", ["env:$TOK", "env:${TOK}", "env:%TOK%", 'env:"TOK"', "env:<TOK>"])
+def test_a_variable_is_named_without_the_marks_of_a_shell(tmp_path: Path, reference: str) -> None:
+    """The variable of that whole name would never be set."""
+    assert "env:NAME, without $" in faults(tmp_path, f"api: {{token: '{reference}'}}")[0]

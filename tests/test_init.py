@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 URL = "https://nexus.example.org/prefix"
 SECRET = "eyJhbGciOi.very-secret"
+UNSEEN = "nothing is shown: "
 
 
 def converse(cwd: Path, answers: Sequence[str], *arguments: str) -> tuple[int, str]:
     """Run `init` on a pseudo-terminal, answer each question in turn, and return the exit code and what was shown."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "batch_updater", "init", *arguments]
-    process = subprocess.Popen(command, cwd=cwd, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs)
+    # Without a terminal of its own, so that what is typed unseen is read from the one that it is given.
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
     os.close(theirs)
     shown, asked = "", 0
     while True:
@@ -39,7 +43,7 @@ def converse(cwd: Path, answers: Sequence[str], *arguments: str) -> tuple[int, s
             shown += os.read(ours, 65536).decode("utf-8", "replace")
         except OSError:  # the other side has closed: the command has ended
             break
-        while asked < min(shown.count("\n> "), len(answers)):
+        while asked < min(shown.count("\n> ") + shown.count(UNSEEN), len(answers)):
             os.write(ours, f"{answers[asked]}\n".encode())
             asked += 1
     os.close(ours)
@@ -136,7 +140,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_questions_on_a_terminal(tmp_path: Path) -> None:
     """Wrong answers are refused at once in the configuration's own words, empty ones take the default."""
-    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "sure", "y", "", "tgram://x", "env:TELL"]
+    answers = ["", "http://elsewhere.example", URL, SECRET, "", "0", "", "n", "sure", "y", "", "tgram://x", "env:TELL"]
     code, shown = converse(tmp_path, answers)
     assert code == 0, shown
     assert said(tmp_path / "config.yaml") == {
@@ -152,12 +156,12 @@ def test_questions_on_a_terminal(tmp_path: Path) -> None:
     assert "! Please answer y or n." in shown
     assert "Written: config.yaml" in shown
     assert "batch-updater nightly runs the files of the inbox" in shown
-    assert all(len(line) < 80 for line in shown.splitlines())
+    assert not [line for line in shown.splitlines() if len(line) >= 80]
 
 
 def test_client_credentials_by_questions(tmp_path: Path) -> None:
     """`oauth` in place of a reference leads to its four questions."""
-    answers = [URL, "oauth", "https://login.example.org/t", "me", "", "read write", "50", "n"]
+    answers = [URL, "oauth", "https://login.example.org/t", "me", "", "read write", "50", "n", "n"]
     code, shown = converse(tmp_path, answers)
     assert code == 0, shown
     oauth = {"token_url": answers[2], "client_id": "me", "client_secret": "env:NEXUS_CLIENT_SECRET"}
@@ -169,7 +173,7 @@ def test_client_credentials_by_questions(tmp_path: Path) -> None:
 
 def test_what_an_option_says_is_not_asked(tmp_path: Path) -> None:
     """Options and questions go together."""
-    code, shown = converse(tmp_path, ["n"], "--base-url", URL, "--token", "env:T", "--rate", "5")
+    code, shown = converse(tmp_path, ["n", "n"], "--base-url", URL, "--token", "env:T", "--rate", "5")
     assert code == 0, shown
     assert said(tmp_path / "config.yaml")["sending"] == {"rate_per_s": 5}
 
@@ -218,7 +222,7 @@ def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_an_empty_answer_to_a_needed_question_asks_again() -> None:
     """There is no default for the address."""
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
-    init.ask(answers, io.StringIO(f"\n\n{URL}\n\nn\n"), screen)
+    init.ask(answers, Path("config.yaml"), io.StringIO(f"\n\n{URL}\n\nn\nn\n"), screen)
     assert answers.texts["api.base_url"] == URL
     assert screen.getvalue().count("Where is the API") == 3
 
@@ -227,3 +231,77 @@ def test_the_example_is_packaged() -> None:
     """The wheel holds what init is made of."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
     assert f'"{init.EXAMPLE}" = "batch_updater/{init.EXAMPLE}"' in text
+
+
+def test_a_pasted_token_is_kept_in_a_private_file(tmp_path: Path) -> None:
+    """It is not shown while it is typed, an unfit one is asked for again, and the configuration refers to the file."""
+    code, shown = converse(tmp_path, [URL, "paste", f"Bearer {SECRET}", "paste", SECRET, "", "y", "n"], "nexus.yaml")
+    assert code == 0, shown
+    assert SECRET not in shown
+    assert "! What was pasted begins with the word that goes before a token" in shown
+    assert "Secret:  nexus.token, which only you may read" in shown
+    assert said(tmp_path / "nexus.yaml") == {
+        "api": {"base_url": URL, "token": "file:nexus.token"},
+        "sending": {"rate_per_s": 20, "compare": True},
+    }
+    path = tmp_path / "nexus.token"
+    assert (path.read_text(encoding="ascii"), path.stat().st_mode & 0o777) == (f"{SECRET}\n", 0o600)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["nexus.token", "nexus.yaml"]
+    assert SECRET not in (tmp_path / "nexus.yaml").read_text(encoding="utf-8")
+
+
+def test_a_file_with_a_token_is_replaced_only_if_a_person_says_so(tmp_path: Path) -> None:
+    """No asks again where the token is kept; yes replaces it, once everything else is answered."""
+    path = tmp_path / "config.token"
+    path.write_text("mine", encoding="ascii")
+    code, shown = converse(tmp_path, [URL, "paste", "n", "env:T", "", "n", "n"])
+    assert (code, path.read_text(encoding="ascii")) == (0, "mine"), shown
+    (tmp_path / "config.yaml").unlink()
+    code, shown = converse(tmp_path, [URL, "paste", "y", SECRET, "\x04"])
+    assert (code, path.read_text(encoding="ascii")) == (2, "mine"), shown
+    code, shown = converse(tmp_path, [URL, "paste", "y", SECRET, "", "n", "n"])
+    assert (code, path.read_text(encoding="ascii")) == (0, f"{SECRET}\n"), shown
+
+
+def test_a_secret_of_a_client_can_be_pasted_too(tmp_path: Path) -> None:
+    """Into a file of its own."""
+    code, shown = converse(
+        tmp_path, [URL, "oauth", "https://login.example.org/t", "me", "paste", SECRET, "", "", "n", "n"]
+    )
+    assert code == 0, shown
+    oauth = load_config(tmp_path / "config.yaml", {}).api.oauth
+    assert oauth
+    assert str(oauth.client_secret) == f"file:{tmp_path}/config.secret"
+    assert (tmp_path / "config.secret").read_text(encoding="ascii") == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("nexus.example.org/prefix", URL),
+        ("nexus.example.org/prefix/api/v2/", URL),
+        (f"{URL}/api", URL),
+        (f"{URL}?code=1", URL),
+    ],
+)
+def test_an_address_that_was_meant_is_offered(typed: str, offered: str, tmp_path: Path) -> None:
+    """After a wrong one an empty answer takes the right one."""
+    answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
+    init.ask(answers, tmp_path / "config.yaml", io.StringIO(f"{typed}\n\n\nn\nn\n"), screen)
+    assert answers.texts["api.base_url"] == offered
+    assert "  ! api.base_url" in screen.getvalue()
+
+
+def test_how_a_token_is_set_is_told_for_every_system(tmp_path: Path) -> None:
+    """A shell, cmd, PowerShell, and a scheduled task; by init and by doctor."""
+    made = batch_updater("init", "--yes", "--base-url", "http://127.0.0.1:9", cwd=tmp_path)
+    examined = batch_updater("doctor", cwd=tmp_path, NEXUS_TOKEN="")
+    for done in (made, examined):
+        for way in ("export NEXUS_TOKEN='...'", "set NEXUS_TOKEN=...", "$env:NEXUS_TOKEN = '...'", "token: file:PATH"):
+            assert way in done.out
+
+
+def test_compare_by_an_option(tmp_path: Path) -> None:
+    """Without a terminal `--compare` answers that question."""
+    assert batch_updater("init", "--yes", "--base-url", URL, "--compare", cwd=tmp_path).code == 0
+    assert load_config(tmp_path / "config.yaml", {}).sending.compare

@@ -6,16 +6,18 @@ import asyncio
 import importlib
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from batch_updater.config import SecretReference
+from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.doctor.finding import Finding, Status, wrong
 from batch_updater.doctor.reach import LIMIT_S, dns_finding, route_to
 from batch_updater.errors import ConfigError
-from batch_updater.nightly.notify import address_of
+from batch_updater.nightly.message import Message
+from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import (
     CredentialsRefused,
     OAuthClient,
@@ -23,31 +25,79 @@ from batch_updater.sender.auth import (
     TokenUnavailable,
     fetch_secret,
 )
-from batch_updater.sender.client import proxy_for, tls_context
+from batch_updater.sender.client import tls_context
+from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.under_way import UnderWay
+from batch_updater.token_help import ways_to_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from batch_updater.config import ApiSettings, Config, OAuthSettings
     from batch_updater.environment import Environment
     from batch_updater.redaction import Redaction
 
 
-def secret_findings(config: Config, environment: Environment) -> Iterator[Finding]:
-    """Yield a finding for the token, and for every further secret that is configured."""
-    yield _token_finding(config.api, environment)
+@dataclass(frozen=True, slots=True)
+class Had:
+    """The secrets that a request to the API needs, as far as they can be had."""
+
+    token: Secret | None
+    """None: none is configured, or it cannot be had."""
+    token_finding: Finding
+    """Whether the token can be had; nothing of whether the API accepts it."""
+    headers: Mapping[str, Secret]
+    header_findings: tuple[Finding, ...]
+    """About those that are kept by reference."""
+
+
+def fetched(config: Config, environment: Environment) -> Had:
+    """Fetch the secrets of the API."""
+    token, token_finding = _token(config.api, environment)
+    headers: dict[str, Secret] = {}
+    findings = []
     for name, value in config.api.headers.items():
-        if isinstance(value, SecretReference):
-            yield _reference_finding("headers", value, environment, f"api.headers.{name}")
-    if config.nightly.inbox and not config.nightly.notify:
+        if isinstance(value, str):
+            headers[name] = Secret(value)
+            continue
+        secret, finding = _referenced("headers", value, environment, f"api.headers.{name}")
+        findings.append(finding)
+        if secret:
+            headers[name] = secret
+    return Had(token, token_finding, headers, tuple(findings))
+
+
+def notification_findings(config: Config, environment: Environment, *, send: bool) -> Iterator[Finding]:
+    """Yield a finding for everyone who is told; `send`: a test message goes to each."""
+    if not config.nightly.notify and (config.nightly.inbox or send):
+        status = Status.WRONG if send else Status.WARNING
         message = "nobody: the nightly job sends no message when it needs somebody."
-        yield Finding("notify", Status.WARNING, message, "Say under nightly.notify whom to tell.")
+        yield Finding("notify", status, message, "Say under nightly.notify whom to tell.")
     for number, target in enumerate(config.nightly.notify, 1):
-        yield _target_finding(f"notify {number}", target, environment)
+        finding = _target_finding(f"notify {number}", target, environment)
+        yield _told(finding, number, target, environment) if send and finding.status is Status.OK else finding
     health_check = config.nightly.health_check
     if health_check:
         yield _health_check_finding(health_check, environment)
+
+
+def _told(finding: Finding, number: int, target: str | SecretReference, environment: Environment) -> Finding:
+    """Send the test message to one recipient."""
+    what = f"nightly.notify, number {number}"
+    source = _source_of(target)
+    if why := why_not_told(_TEST_MESSAGE, target, environment, what):
+        message = f"the test message to the address from {source} failed: {why}."
+        remedy = "Check the address and its password, and whether this machine may reach the service."
+        return Finding(finding.check, Status.WRONG, message, remedy)
+    return Finding(finding.check, Status.OK, f"a test message was sent to the address from {source}: see that it came.")
+
+
+_TEST_MESSAGE = Message(
+    "batch-updater: a test message",
+    "batch-updater doctor --notify has sent this. Messages of the nightly job will come here.",
+    (),
+    "info",
+)
 
 
 def _health_check_finding(health_check: str | SecretReference, environment: Environment) -> Finding:
@@ -66,43 +116,46 @@ def _health_check_finding(health_check: str | SecretReference, environment: Envi
     return Finding("health check", Status.OK, "the address is one; nothing was sent.")
 
 
-def _token_finding(api: ApiSettings, environment: Environment) -> Finding:
+def _token(api: ApiSettings, environment: Environment) -> tuple[Secret | None, Finding]:
     if api.token:
-        return _reference_finding("token", api.token, environment, "api.token")
+        return _referenced("token", api.token, environment, "api.token")
     if api.oauth:
-        return _oauth_finding(api, api.oauth, environment)
+        return _oauth_token(api, api.oauth, environment)
     remedy = "If the API wants one, say under api.token where it is kept."
-    return Finding("token", Status.WARNING, "none is configured: rows are sent without.", remedy)
+    return None, Finding("token", Status.WARNING, "none is configured: rows are sent without.", remedy)
 
 
-def _reference_finding(check: str, reference: SecretReference, environment: Environment, key: str) -> Finding:
+def _referenced(
+    check: str, reference: SecretReference, environment: Environment, key: str
+) -> tuple[Secret | None, Finding]:
     try:
-        fetch_secret(reference, environment, key)
+        secret = fetch_secret(reference, environment, key)
     except ConfigError as error:
-        return wrong(check, error)
-    return Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
+        is_variable = reference.kind is ReferenceKind.ENVIRONMENT
+        return None, replace(wrong(check, error), steps=ways_to_set(reference.location) if is_variable else ())
+    return secret, Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
 
 
-def _oauth_finding(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> Finding:
-    name = dns_finding(route_to(api, oauth.token_url))
-    if name.status is Status.WRONG:
-        return Finding("token", name.status, f"The token URL: {name.message}", "Check api.oauth.token_url.")
+def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> tuple[Secret | None, Finding]:
     try:
+        name = dns_finding(route_to(api, oauth.token_url))
+        if name.status is Status.WRONG:
+            return None, Finding("token", name.status, f"The token URL: {name.message}", "Check api.oauth.token_url.")
         secret = fetch_secret(oauth.client_secret, environment, "api.oauth.client_secret")
-        asyncio.run(_fetch_token(api, oauth, secret, environment.redaction))
+        token = asyncio.run(_fetch_token(api, oauth, secret, environment.redaction))
     except ConfigError as error:
-        return wrong("token", error)
+        return None, wrong("token", error)
     except CredentialsRefused as error:
         remedy = "Check client_id, client_secret and scope under api.oauth."
-        return Finding("token", Status.WRONG, error.message, remedy)
+        return None, Finding("token", Status.WRONG, error.message, remedy)
     except TokenUnavailable as error:
-        remedy = "Check api.oauth.token_url; if it is right, try again later."
-        return Finding("token", Status.WRONG, error.message, remedy)
-    return Finding("token", Status.OK, f"{oauth.token_url} gives one to client {oauth.client_id}.")
+        remedy = error.advice if error.is_lasting else "Check api.oauth.token_url; if it is right, try again later."
+        return None, Finding("token", Status.WRONG, error.message, remedy)
+    return token, Finding("token", Status.OK, f"{oauth.token_url} gives one to client {oauth.client_id}.")
 
 
-async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, redaction: Redaction) -> None:
-    """Have a token given, once, and let it go. Raises ConfigError, CredentialsRefused and TokenUnavailable."""
+async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, redaction: Redaction) -> Secret:
+    """Have a token given, once. Raises ConfigError, CredentialsRefused and TokenUnavailable."""
 
     async def at_once(*_: float) -> None:
         """Hold nothing back: there is one request."""
@@ -114,7 +167,7 @@ async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, r
             oauth, secret, session, permit=at_once, pause=at_once, under_way=UnderWay(LIMIT_S), attempts=1,
             redaction=redaction, proxy=proxy_for(api, oauth.token_url),
         )  # fmt: skip
-        await client.fetch()
+        return (await client.fetch()).value
 
 
 def _target_finding(check: str, target: str | SecretReference, environment: Environment) -> Finding:
@@ -122,7 +175,7 @@ def _target_finding(check: str, target: str | SecretReference, environment: Envi
         address = address_of(target, environment, "nightly.notify")
     except ConfigError as error:
         return wrong(check, error)
-    source = target.shown if isinstance(target, SecretReference) else "the configuration itself"
+    source = _source_of(target)
     is_known = _is_known_to_apprise(address)
     if is_known is None:
         return Finding(check, Status.OK, f"the address can be had from {source}; whether it fits was not checked.")
@@ -130,6 +183,10 @@ def _target_finding(check: str, target: str | SecretReference, environment: Envi
         message = f"the address from {source} is none that apprise can send to."
         return Finding(check, Status.WRONG, message, "See apprise's documentation for how addresses are written.")
     return Finding(check, Status.OK, f"the address from {source} fits; nothing was sent.")
+
+
+def _source_of(target: str | SecretReference) -> str:
+    return target.shown if isinstance(target, SecretReference) else "the configuration itself"
 
 
 def _is_known_to_apprise(address: str) -> bool | None:

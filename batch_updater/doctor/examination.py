@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.config_file import load_config
-from batch_updater.doctor.credentials import secret_findings
+from batch_updater.doctor.credentials import fetched, notification_findings
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
+from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tried
+from batch_updater.endpoint.base_url import require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.errors import ConfigError, EndpointError
+from batch_updater.errors import ConfigError, EndpointError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from batch_updater.config import Config
+    from batch_updater.doctor.credentials import Had
+    from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.environment import Environment
 
 _CONFIGURATION = "configuration"
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
-def examine(path: Path | None, environment: Environment) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is checked only if somebody says so."""
+
+    record: tuple[str, ...] = ()
+    """Names a record that may be read to try the token."""
+    ask_record: Callable[[Endpoint, Sequence[Field]], Sequence[str]] | None = None
+    """Asks for one: returns a value for each field, or nothing; None: there is no one to ask."""
+    notify: bool = False
+    """Whether a test message is sent to everyone under `nightly.notify`."""
+
+
+_NOTHING_MORE = Wanted()
+
+
+def examine(path: Path | None, environment: Environment, wanted: Wanted = _NOTHING_MORE) -> Iterator[Finding]:
     """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
 
     Takes at most 10 s for each step over the network and 30 s for each command that gives a secret.
@@ -35,14 +55,46 @@ def examine(path: Path | None, environment: Environment) -> Iterator[Finding]:
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
     yield _configuration_finding(path, config)
-    yield _endpoint_finding(config)
+    failed = None if config.api.base_url else _CONFIGURATION
+    endpoint, finding = _endpoint(config)
+    yield finding
+    failed = failed or (None if endpoint else finding.check)
     yield from folder_findings(config)
     yield lock_finding(config)
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
-        yield from reach_findings(config.api, config.api.base_url)
-    yield from secret_findings(config, environment)
+        for found in reach_findings(config.api, config.api.base_url):
+            yield found
+            failed = failed or (found.check if found.status is Status.WRONG else None)
+    had = fetched(config, environment)
+    yield _token_finding(config, endpoint, had, failed, environment, wanted)
+    yield from had.header_findings
+    yield from notification_findings(config, environment, send=wanted.notify)
+
+
+def _token_finding(
+    config: Config, endpoint: Endpoint | None, had: Had, failed: str | None, environment: Environment, wanted: Wanted
+) -> Finding:
+    """Try the token on a record, if one is named; `failed` is the check because of which that makes no sense."""
+    if had.token_finding.status is Status.WRONG:
+        return had.token_finding
+    failed = failed or next((one.check for one in had.header_findings if one.status is Status.WRONG), None)
+    if endpoint is None or failed:
+        return not_tried(had, f"another check has failed: {failed}")
+    if endpoint.sample_read is None:
+        return not_tried(had, f"the description {endpoint.name} names no way to read a record (x-read)")
+    constants, named = config.input.constants, wanted.record
+    if not named and wanted.ask_record:
+        named = tuple(wanted.ask_record(endpoint, fields_to_name(endpoint, constants)))
+    if not named:
+        why = "no record was named that may be read with it"
+        return not_tried(had, why, "batch-updater doctor --record ID reads one.")
+    try:
+        trial = trial_of(endpoint, constants, named)
+    except UsageError as error:
+        return wrong("token", error)
+    return tried(config.api, had, trial, environment.redaction)
 
 
 def _configuration_finding(path: Path | None, config: Config) -> Finding:
@@ -54,9 +106,11 @@ def _configuration_finding(path: Path | None, config: Config) -> Finding:
     return Finding(_CONFIGURATION, Status.OK, f"{source} has no faults; sends to {config.api.base_url}.")
 
 
-def _endpoint_finding(config: Config) -> Finding:
+def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
+    """Return the endpoint, None if it cannot be read or the base URL does not fit it, and what is to be said of it."""
     try:
         endpoint = load_endpoint(config.api.endpoint)
-    except EndpointError as error:
-        return wrong("endpoint", error)
-    return Finding("endpoint", Status.OK, f"{endpoint.name}: {endpoint.method} {endpoint.path}")
+        require_fitting(config.api.base_url, endpoint)
+    except (ConfigError, EndpointError) as error:
+        return None, wrong("endpoint", error)
+    return endpoint, Finding("endpoint", Status.OK, f"{endpoint.name}: {endpoint.method} {endpoint.path}")

@@ -34,11 +34,18 @@ class Finding:
     """What to do about it; empty where nothing is to be done."""
     more: tuple[str, ...] = ()
     """Further lines of the message."""
+    steps: tuple[str, ...] = ()
+    """Further lines of the remedy, printed as they are."""
 
     @property
     def whole_message(self) -> str:
         """The message with its further lines."""
         return "\n".join((self.message, *self.more))
+
+    @property
+    def whole_remedy(self) -> str:
+        """The remedy with its further lines."""
+        return "\n".join((self.remedy, *self.steps))
 
 
 def wrong(check: str, error: BatchUpdaterError) -> Finding:

@@ -1,6 +1,6 @@
 """The way to the API: name, connection, certificate, an answer, and whether this machine's clock agrees with it.
 
-One request goes out, a HEAD of the address itself, without token, headers or body: it can change nothing.
+One request goes out for them, a HEAD of the address itself, without token, headers or body: it can change nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -19,21 +19,29 @@ from yarl import URL
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
-from batch_updater.sender.client import proxy_for, tls_context
+from batch_updater.sender.auth import read_at_most
+from batch_updater.sender.client import tls_context
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.proxies import proxy_for, sentence, unused_proxy
 from batch_updater.sender.wire import sockets_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from aiohttp import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from batch_updater.config import ApiSettings
+    from batch_updater.sender.proxies import Proxy
 
+_PROXY = "proxy"
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
 """For each step."""
+NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
+"""What `ask` raises where there is no answer."""
+_LARGEST_ANSWER_BYTES = 1 << 20
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
 _WRITTEN_IN = 2026
@@ -47,27 +55,42 @@ class _Route:
 
     host: str
     port: int
-    is_proxy: bool
+    proxy: Proxy | None
 
     def __str__(self) -> str:
-        return f"{'the proxy ' if self.is_proxy else ''}{self.host}:{self.port}"
+        return str(self.proxy) if self.proxy else f"{self.host}:{self.port}"
+
+    @property
+    def key(self) -> str:
+        """The key or variable that names it."""
+        return self.proxy.source if self.proxy else "api.base_url"
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What came back to the one request."""
+class Heard:
+    """What came back to a request."""
 
     status: int
     date: str | None
     certificate_ends: datetime | None
     """None over plain http."""
+    body: bytes
 
 
 def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
     """Yield what was found on the way to the API, step by step; after a step that failed the others are skipped."""
-    route = route_to(api, base_url)
+    try:
+        route = route_to(api, base_url)
+    except ConfigError as error:
+        yield wrong(_PROXY, error)
+        yield from skipped(REACH_CHECKS, _PROXY)
+        return
+    if route.proxy:
+        yield Finding(_PROXY, Status.OK, f"{sentence(route.proxy)} is on the way to the API.")
     for step in (dns_finding, _connection_finding):
         finding = step(route)
+        if finding.status is Status.WRONG and not route.proxy:
+            finding = replace(finding, remedy=f"{unused_proxy(base_url)} {finding.remedy}".strip())
         yield finding
         if finding.status is Status.WRONG:
             yield from _unanswered(finding)
@@ -76,10 +99,10 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
 
 
 def route_to(api: ApiSettings, address: str) -> _Route:
-    """Return whom a request to an address connects to first."""
+    """Return whom a request to an address connects to first. Raises ConfigError for a proxy that cannot be used."""
     proxy = proxy_for(api, address)
-    url = URL(proxy or address)
-    return _Route(url.host or "", url.port or 443, proxy is not None)
+    url = URL(proxy.url if proxy else address)
+    return _Route(url.host or "", url.port or 443, proxy)
 
 
 def dns_finding(route: _Route) -> Finding:
@@ -89,8 +112,9 @@ def dns_finding(route: _Route) -> Finding:
         found = looked_up.result(LIMIT_S)
     except (OSError, UnicodeError) as error:
         why = _why(error) if isinstance(error, OSError) else "that is no name that can be looked up"
-        remedy = f"Check {_key(route)}, and this machine's network and name servers."
-        return Finding("DNS", Status.WRONG, f"{route.host} cannot be looked up: {why}.", remedy)
+        remedy = f"Check {route.key}, and this machine's network and name servers."
+        of = f", the host of {route}," if route.proxy else ""
+        return Finding("DNS", Status.WRONG, f"{route.host}{of} cannot be looked up: {why}.", remedy)
     if found == {route.host}:
         return Finding("DNS", Status.OK, f"{route.host} is an address: there is no name to look up.")
     return Finding("DNS", Status.OK, f"{route.host} is {_some(found)}.")
@@ -105,28 +129,29 @@ def _some(addresses: set[str]) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def _key(route: _Route) -> str:
-    return "api.proxy and the variable HTTPS_PROXY" if route.is_proxy else "api.base_url"
-
-
 def _connection_finding(route: _Route) -> Finding:
     try:
         # A name may have several addresses, each of which is given the time.
         connected = in_daemon_thread(lambda: socket.create_connection((route.host, route.port), LIMIT_S).close())
         connected.result(LIMIT_S)
     except OSError as error:
-        remedy = f"Check {_key(route)}, and whether a firewall lets this machine through."
-        return Finding("connection", Status.WRONG, f"{route} does not take connections: {_why(error)}.", remedy)
-    return Finding("connection", Status.OK, f"{route} takes connections.")
+        remedy = f"Check {route.key}, and whether a firewall lets this machine through."
+        message = f"{_subject(route)} does not take connections: {_why(error)}."
+        return Finding("connection", Status.WRONG, message, remedy)
+    return Finding("connection", Status.OK, f"{_subject(route)} takes connections.")
+
+
+def _subject(route: _Route) -> str:
+    return sentence(route.proxy) if route.proxy else str(route)
 
 
 def _asked(api: ApiSettings, base_url: str) -> Iterator[Finding]:
     try:
-        heard = asyncio.run(_ask(api, base_url))
+        heard = ask(api, "HEAD", f"{base_url}/", {})
     except ConfigError as error:
         failure = wrong("certificate", error)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        failure = _failure(error)
+    except NO_ANSWER as error:
+        failure = no_answer(error, api, base_url)
     else:
         yield certificate_finding(datetime.now(UTC), heard.certificate_ends)
         yield _answer_finding(heard)
@@ -143,9 +168,17 @@ def _unanswered(failed: Finding) -> Iterator[Finding]:
     yield clock_finding(datetime.now(UTC), None)
 
 
-async def _ask(api: ApiSettings, base_url: str) -> _Heard:
-    secure = base_url.startswith("https:")
-    connector = _Observed(tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
+def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> Heard:
+    """Make one request without a body, within `LIMIT_S`; redirects are not followed.
+
+    Raises ConfigError, and `NO_ANSWER` where there is none.
+    """
+    return asyncio.run(_ask(api, method, url, headers))
+
+
+async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> Heard:
+    connector = _Observed(tls_context(str(api.ca_file) if api.ca_file else None) if url.startswith("https:") else True)
+    proxy = proxy_for(api, url)
     try:
         async with (
             aiohttp.ClientSession(
@@ -153,9 +186,17 @@ async def _ask(api: ApiSettings, base_url: str) -> _Heard:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=LIMIT_S),
             ) as session,
-            session.head(f"{base_url}/", allow_redirects=False, proxy=proxy_for(api, base_url)) as response,
+            session.request(
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                proxy=proxy.url if proxy else None,
+            ) as response,
         ):
-            return _Heard(response.status, response.headers.get("Date"), connector.certificate_ends)
+            body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
+            date = response.headers.get("Date")
+            return Heard(response.status, date, connector.certificate_ends, body)
     finally:
         await connector.abort()
 
@@ -184,32 +225,35 @@ class _Observed(aiohttp.TCPConnector):
         return connection
 
 
-def _failure(error: Exception) -> Finding:
+def no_answer(error: Exception, api: ApiSettings, url: str) -> Finding:
     """Say why there was no answer; in words of ours, because those of an exception may quote a proxy's password."""
+    proxy = proxy_for(api, url)
     match error:
-        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as refused):
-            message = f"The API's certificate cannot be trusted: {refused.verify_message.rstrip('.')}."
-            remedy = (
-                "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
-                "file with its authority under api.ca_file."
-            )
-            return Finding("certificate", Status.WRONG, message, remedy)
-        case aiohttp.ClientConnectorSSLError():
-            message = "A secure connection (TLS) cannot be agreed on."
-            return Finding("certificate", Status.WRONG, message, "Check host and port of api.base_url.")
-        case aiohttp.ClientHttpProxyError(status=status):
-            message = f"The proxy answers {status}."
-            return Finding(
-                "answer", Status.WRONG, message, "Check api.proxy or HTTPS_PROXY, its name and password too."
-            )
+        case aiohttp.ClientSSLError() if not is_about_proxy(error, proxy):
+            return _no_tls(error)
+        case aiohttp.ClientError() | OSError() if proxy:
+            why = no_connection(error, url, proxy)
+            return Finding("answer", Status.WRONG, why.message, why.advice)
         case TimeoutError():
             message = f"There was no answer within {LIMIT_S:g} s."
         case _:
-            message = f"There was no answer that can be read ({type(error).__name__})."
+            message = f"There was no answer that can be read ({reason_of(error)})."
     return Finding("answer", Status.WRONG, message, "Check host and port of api.base_url; ask whoever runs the API.")
 
 
-def _answer_finding(heard: _Heard) -> Finding:
+def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        message = f"The API's certificate cannot be trusted: {reason_of(error).rstrip('.')}."
+        remedy = (
+            "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
+            "file with its authority under api.ca_file."
+        )
+        return Finding("certificate", Status.WRONG, message, remedy)
+    message = "A secure connection (TLS) cannot be agreed on."
+    return Finding("certificate", Status.WRONG, message, "Check host and port of api.base_url.")
+
+
+def _answer_finding(heard: Heard) -> Finding:
     found = f"HEAD of the address, without a token, is answered with {heard.status}"
     if heard.status >= 500:
         return Finding("answer", Status.WARNING, f"{found}.", "The service may be down: try again later.")

@@ -147,6 +147,10 @@ class Endpoint:
     """How a record is read; None if the description names no such operation."""
     quota_per_month: int | None = None
     """Requests that the account may send in a month; None if the description does not say."""
+    sample_read: ReadOperation | None = None
+    """How a record is read to try the set-up: as `read` says, else by the GET of the update's own path, if any."""
+    server_paths: frozenset[str] = frozenset()
+    """Paths of the addresses that the description names under `servers`, without slashes around them."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""

@@ -18,7 +18,8 @@ What OpenAPI cannot say stands in extensions of the document:
   those that it describes out; an update is confirmed only by what is always reported, and by nothing that differs);
 - on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
 
-Nothing is taken from `servers`: the configuration says where the API is.
+The configuration says where the API is. Of `servers` the paths count, for one thing: a base URL with such a path is
+right, although the call's path begins like it.
 """
 
 from __future__ import annotations
@@ -207,6 +208,7 @@ class _Document:
         self._require_distinct(fields, operation.at)
         info = _mapping(self._root.get("info"))
         fields = tuple(sorted(fields, key=lambda field: list(Location).index(field.location)))
+        read = self._read_operation(reading, fields)
         return Endpoint(
             name=name or str(operation.node.get("operationId") or f"{method} {path}"),
             api_name=str(info.get("title") or "the API"),
@@ -221,9 +223,25 @@ class _Document:
             record_properties=answers.properties,
             error_message_keys=_texts(operation.node.get("x-error-message")),
             quota_message=answers.quota_message,
-            read=self._read_operation(reading, fields),
+            read=read,
             quota_per_month=_whole(operation.node.get("x-quota-per-month")),
+            sample_read=read or self._own_get(path, item, fields),
+            server_paths=self._server_paths(),
         )
+
+    def _own_get(self, path: str, item: _Found, fields: tuple[Field, ...]) -> ReadOperation | None:
+        """Return the GET of the update's own path; None if there is none, or it needs what the update does not have."""
+        if "get" not in item.node:
+            return None
+        try:
+            read = self._resolved(item.node["get"], f"{item.at}/get")
+            return self._read_operation(_Reading(path, item, read, frozenset()), fields)
+        except EndpointError:  # nothing asks for it to be right
+            return None
+
+    def _server_paths(self) -> frozenset[str]:
+        urls = (str(_mapping(server).get("url", "")) for server in _list(self._root.get("servers")))
+        return frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""}
 
     def _reading(self, operation: _Found) -> _Reading | None:
         """Return the operation that reads a record, if the update names one."""

@@ -28,16 +28,16 @@ def end_if_left_behind(exit_code: int) -> None:
 def tried(work: Callable[[], str | None], limit_s: float) -> str | None:
     """Do the work for so many seconds at most; returns why it failed, None if it did not.
 
-    `work` returns None, or why it failed. Of an exception only the kind is told: its text may quote an address, which
-    may hold a secret. What takes longer is left behind in a thread that ends with the process.
+    `work` returns None, or why it failed. Of an exception nothing is told: its text may quote an address, which may
+    hold a secret. What takes longer is left behind in a thread that ends with the process.
     """
     failures: list[str] = [f"it took longer than {limit_s:g} s"]
 
     def attempt() -> None:
         try:
             why = work()
-        except Exception as error:  # noqa: BLE001  (other people's code; nothing it raises may change the night)
-            why = f"it failed ({type(error).__name__})"
+        except Exception:  # noqa: BLE001  (other people's code; nothing it raises may change the night)
+            why = "it failed in a way that was not foreseen"
         failures[:] = [why] if why else []
 
     thread = threading.Thread(target=attempt, name="attempt", daemon=True)

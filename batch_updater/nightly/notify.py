@@ -33,13 +33,19 @@ def notify(
     """Send the message to every recipient; yields a sentence for each that could not be told."""
     for number, recipient in enumerate(recipients, 1):
         what = f"nightly.notify, number {number}"
-        try:
-            url = address_of(recipient, environment, what)
-        except ConfigError as error:
-            yield f"The message was not sent: {error.message}"
-            continue
-        if why := tried(lambda url=url: _sent_somehow(url, message), limit_s):  # type: ignore[misc]  # bound at once
+        if why := why_not_told(message, recipient, environment, what, limit_s):
             yield f"Sending the message to {what} failed: {why}."
+
+
+def why_not_told(
+    message: Message, recipient: str | SecretReference, environment: Environment, what: str, limit_s: float = LIMIT_S
+) -> str | None:
+    """Send the message to one recipient; returns why it was not sent, None if it was."""
+    try:
+        url = address_of(recipient, environment, what)
+    except ConfigError as error:
+        return error.message.rstrip(".")
+    return tried(lambda: _sent_somehow(url, message), limit_s)
 
 
 def address_of(value: str | SecretReference, environment: Environment, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,8 +99,10 @@ class _Teller:
     def _notify(self, night: Night, last: int | None) -> None:
         try:
             message = compose(night, last)
-        except Exception as error:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
-            self._failed(f"The message could not be composed ({type(error).__name__}); the verdict alone was sent.")
+        except Exception:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
+            for line in traceback.format_exc().splitlines():
+                self._failed(line)
+            self._failed("The message could not be composed; the verdict alone was sent.")
             message = compose_verdict(night)
         redact = self._environment.redaction.text
         message = replace(message, subject=redact(message.subject), body=redact(message.body))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import settings_of
+from batch_updater.endpoint.base_url import require_fitting
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
@@ -95,6 +96,7 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
     """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
     description = read_description(config.api.endpoint)
     endpoint = endpoint_of(description)
+    require_fitting(config.api.base_url, endpoint)
     if config.sending.compare and endpoint.read is None:
         raise ConfigError(
             f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",

@@ -25,7 +25,11 @@ from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.proxies import require_usable_proxies
 from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.secret_shape import secret_problem
+from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from batch_updater.config import ApiSettings, OAuthSettings
     from batch_updater.environment import Environment
     from batch_updater.redaction import Redaction
+    from batch_updater.sender.proxies import Proxy
     from batch_updater.sender.under_way import UnderWay
 
 _log = logging.getLogger("batch_updater.sender")
@@ -89,10 +94,14 @@ class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, n
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL cannot be had just now: the run stops."""
 
-    def __init__(self, message: str, asked_wait_s: float = 0.0) -> None:
-        """`asked_wait_s`: how long the token URL asks to wait."""
+    def __init__(
+        self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, asked_wait_s: float = 0.0
+    ) -> None:
+        """`is_lasting`: whether asking again is in vain. `asked_wait_s`: how long the token URL asks to wait."""
         super().__init__(message)
         self.message = message
+        self.advice = advice
+        self.is_lasting = is_lasting
         self.asked_wait_s = asked_wait_s
 
 
@@ -110,17 +119,19 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
         case ReferenceKind.COMMAND:
             text = _from_command(reference.location, what)
     text = text.strip()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        found = "is empty" if not text else "holds characters that a token cannot have"
-        raise CredentialsError(f"{what}: what {reference.kind}:... gives {found}.", remedy="Put only the secret there.")
+    if problem := secret_problem(text, what):
+        raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
     environment.redaction.remember(text)
     return Secret(text)
 
 
 def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str:
     if not variables.get(name):
+        close = nearest(name, variables, cutoff=0.85)
+        hint = f"Did you mean {close}? " if close and variables[close] else ""
         raise CredentialsError(
-            f"{what}: the environment variable {name} is not set.", remedy=f"Set {name} and start again."
+            f"{what}: the environment variable {name} is not set.",
+            remedy=f"{hint}Set {name} and start again; batch-updater doctor says how.",
         )
     return variables[name]
 
@@ -129,7 +140,7 @@ def _from_file(path: Path, what: str) -> str:
     try:
         content = read_regular(path, _LARGEST_BYTES)
     except OSError as error:
-        why = error.strerror or type(error).__name__
+        why = error.strerror or "the system does not say why"
         raise CredentialsError(
             f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
         ) from error
@@ -211,9 +222,10 @@ def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
 def fetch_credentials(
     api: ApiSettings, environment: Environment, fetched: Mapping[str, Secret] | None = None
 ) -> Credentials:
-    """Fetch every secret that the configuration refers to, before anything is sent. Raises CredentialsError.
+    """Fetch every secret that the configuration refers to, before anything is sent.
 
-    `fetched` are those that were fetched a moment ago, by their keys: a command is not started a second time.
+    `fetched` are those that were fetched a moment ago, by their keys: a command is not started a second time. Raises
+    CredentialsError, and ConfigError for a proxy that cannot be used.
     """
 
     def fetch(reference: SecretReference, key: str) -> Secret:
@@ -221,6 +233,7 @@ def fetch_credentials(
 
     for address in filter(None, (api.proxy, *getproxies().values())):
         environment.redaction.remember_address(address)
+    require_usable_proxies(api)
     for value in _literal_keys(api.headers):
         environment.redaction.remember(value)
     headers = {
@@ -337,7 +350,7 @@ def source_by_reference(reference: SecretReference, first: Secret, environment: 
     return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
 
-@dataclass(frozen=True)
+@dataclass
 class OAuthClient:
     """Fetches tokens with client credentials; they go to the token URL and nowhere else."""
 
@@ -352,9 +365,10 @@ class OAuthClient:
     attempts: int
     redaction: Redaction
     """Told of every token."""
-    proxy: str | None = None
+    proxy: Proxy | None = None
     max_wait_s: float = 0.0
     """The longest wait that the token URL may ask for."""
+    has_answered: bool = field(default=False, init=False)
 
     async def fetch(self) -> _Fetched:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
@@ -369,7 +383,7 @@ class OAuthClient:
         return await retrying(self._ask)
 
     def _may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, TokenUnavailable) and error.asked_wait_s <= self.max_wait_s
+        return isinstance(error, TokenUnavailable) and not error.is_lasting and error.asked_wait_s <= self.max_wait_s
 
     async def _ask(self) -> _Fetched:
         form = {
@@ -386,22 +400,28 @@ class OAuthClient:
                     self.settings.token_url,
                     data={name: value for name, value in form.items() if value},
                     allow_redirects=False,
-                    proxy=self.proxy,
+                    proxy=self.proxy.url if self.proxy else None,
                 ) as response,
             ):
                 body = await read_at_most(response.content, _LARGEST_BYTES)
+                self.has_answered = True
                 asked_s = asked_wait_s(response.status, response.headers, datetime.now(UTC)) or 0.0
                 return self._judged(response.status, body, asked_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            # The text of a client error may quote the request.
-            raise TokenUnavailable(
-                f"The token URL {self.settings.token_url} cannot be reached ({type(error).__name__})."
-            ) from None
+            raise self._unavailable(error) from None  # the text of a client error may quote the request
+
+    def _unavailable(self, error: Exception) -> TokenUnavailable:
+        url = self.settings.token_url
+        if self.proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self.proxy)):
+            return TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
+        why = no_connection(error, url, self.proxy)
+        lasting = why.ends_run(has_worked=self.has_answered)
+        return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
 
     def _judged(self, status: int, body: bytes, asked_s: float) -> _Fetched:
         url = self.settings.token_url
         if status in {408, 423, 425, 429} or status >= 500:
-            raise TokenUnavailable(f"The token URL {url} answers {status}.", asked_s)
+            raise TokenUnavailable(f"The token URL {url} answers {status}.", asked_wait_s=asked_s)
         if status != 200:
             raise CredentialsRefused(f"The token URL {url} refuses the client's credentials ({status}{_code(body)}).")
         answer = _json(body)

@@ -8,9 +8,9 @@ import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
@@ -25,7 +25,9 @@ from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind,
 from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
+from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.retry_after import asked_wait_s
 from batch_updater.sender.stopping import Stopped
 from batch_updater.sender.verdict import (
@@ -49,7 +51,7 @@ from batch_updater.sender.wire import SENDING, SentAgain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from batch_updater.config import ApiSettings, Config
+    from batch_updater.config import Config
     from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Expected
@@ -179,17 +181,6 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         ) from error
 
 
-def proxy_for(api: ApiSettings, address: str) -> str | None:
-    """Return the proxy on the way to an address: the configured one, else the system's (HTTPS_PROXY, NO_PROXY ...).
-
-    What is plain http stays on this machine: the system's proxy for it would read the token.
-    """
-    url = URL(address)
-    if api.proxy or url.scheme != "https" or proxy_bypass(url.host or ""):
-        return api.proxy
-    return getproxies().get("https")
-
-
 class Client:
     """Sends jobs over one session; shared by all workers."""
 
@@ -215,6 +206,7 @@ class Client:
         self._reading = course.reading
         self._tokens = credentials.tokens
         self._proxy = proxy_for(config.api, config.api.base_url or "")
+        self._proxy_url = self._proxy.url if self._proxy else None
         self._redaction = credentials.redaction
         self._outcomes = OutcomeWriter(endpoint, credentials.redaction)
         self._base = config.api.base_url or ""
@@ -539,9 +531,13 @@ class Client:
             data=request.body,
             headers=self._headers_with(token),
             allow_redirects=False,
-            proxy=self._proxy,
+            proxy=self._proxy_url,
         ) as response:
             told = Answer(response.status, b"", complete=False)
+            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._speaks_to_proxy:
+                raise aiohttp.ClientHttpProxyError(
+                    response.request_info, (), status=response.status, headers=response.headers
+                )
             if not 200 <= response.status < 300:
                 headers = response.headers
                 asked_s = asked_wait_s(response.status, headers, utc_now())
@@ -571,19 +567,24 @@ class Client:
         query = f"?{request.query}" if request.query else ""
         return URL(f"{self._base}{request.path}{query}", encoded=True)
 
+    @property
+    def _speaks_to_proxy(self) -> bool:
+        """Whether requests go to a proxy as they are, and not through it: then its answers look like the API's."""
+        return self._proxy is not None and not self._base.startswith("https:")
+
     def _fault(self, error: Exception, row: RowState) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
         if not row.has_left:
             row.count(has_left=False)  # an attempt, but no request
-        if isinstance(error, aiohttp.ClientSSLError):
+        if isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self._proxy):
             # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
             is_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
             return _tls_fault(error, host, lasting=is_certificate or not self.answered.is_set())
-        if not row.has_left:
-            why = getattr(getattr(error, "os_error", None), "strerror", None) or type(error).__name__
-            message = f"No connection to {host} could be made ({why})."
-            return Fault("no connection", message, "Check api.base_url and the network, then run again.", Effect.NONE)
+        if not row.has_left or isinstance(error, aiohttp.ClientHttpProxyError):
+            why = no_connection(error, self._base, self._proxy)
+            lasting = why.ends_run(has_worked=self.answered.is_set())
+            return Fault("no connection", why.message, why.advice, Effect.NONE, lasting=lasting)
         advice = again_advice(self._endpoint)
         if isinstance(error, TimeoutError) and self._under_way.is_cut:
             return Fault("ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE)
@@ -628,7 +629,7 @@ def _credentials_end_the_run() -> Iterator[None]:
         advice = "Check the token or the client's credentials in the configuration, then run again."
         raise _EndOfRun(Stop(StopReason.CREDENTIALS, refusal.message, advice)) from refusal
     except TokenUnavailable as trouble:
-        raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, trouble.message, "Run again later.")) from trouble
+        raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, trouble.message, trouble.advice)) from trouble
 
 
 def _asked_wait_s(row: RowState) -> float:
@@ -637,11 +638,9 @@ def _asked_wait_s(row: RowState) -> float:
 
 
 def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> Fault:
-    detail = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    why = getattr(detail, "verify_message", "") or getattr(detail, "reason", "") or type(detail).__name__
     return Fault(
         "no secure connection",
-        f"No secure connection to {host} can be made: {why}.",
+        f"No secure connection to {host} can be made: {reason_of(error)}.",
         "Check api.base_url and api.ca_file; ask whoever runs the network whether a proxy replaces certificates.",
         Effect.NONE,
         lasting=lasting,

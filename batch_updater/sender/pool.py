@@ -27,11 +27,11 @@ from batch_updater.sender.client import (
     Hooks,
     Identity,
     disk_stop,
-    proxy_for,
     tls_context,
 )
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
+from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.stopping import Stopped, Stopping
 from batch_updater.sender.under_way import UnderWay
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed

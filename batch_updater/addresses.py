@@ -1,0 +1,124 @@
+"""Addresses of the web as people type them: whether one can be used, and which one was probably meant if not."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+_QUOTES = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a\uff02"
+_TYPED = re.compile(
+    r"(?P<scheme>h?t+ps?(?:[:;]/{0,3}|//)|//)?(?P<host>[a-z0-9_.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?P<path>/[^\s?#@\\]*)?"
+    r"(?:[?#].*)?",
+    re.IGNORECASE,
+)
+_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,20})", re.IGNORECASE)
+"""A name that is one beyond doubt: a token with dots in it ends otherwise."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_web_address(text: str) -> str:
+    """Refuse an address that could lead elsewhere than it says; plain http only to this machine.
+
+    Raises ValueError, which says what the address must be, and repeats no more of it than `meant_address`.
+    """
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+        _require_host(host)
+    except ValueError as error:
+        raise ValueError("must be an address such as https://host/prefix") from error
+    if "//" not in text and (meant := meant_address(text)):
+        raise ValueError(f"must begin with {meant.partition('//')[0]}//{_hint(text)}")
+    if parts.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text or "\\" in text:
+        raise ValueError(f"must be an address such as https://host/prefix{_hint(text)}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a name or password")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"must begin with https:// (plain http is for this machine only){_hint(text)}")
+    if parts.fragment or any(segment in (".", "..") for segment in parts.path.split("/")):
+        raise ValueError(f"must not hold #, . or .. as a part of the path{_hint(text)}")
+    return text
+
+
+def _require_host(host: str) -> None:
+    """Raise ValueError for what cannot be looked up."""
+    if re.search(r"[^\w.:%-]", host):  # urlsplit takes any
+        raise ValueError("no name of a host")
+    host.encode("idna")
+
+
+def require_base_url(text: str) -> str:
+    """Return a base URL without its last slash. Raises ValueError as `require_web_address` does."""
+    if "?" in text:
+        meant = meant_address(text)
+        raise ValueError("must not hold a question mark" + (f"; write {meant}" if meant else ""))
+    return require_web_address(text).rstrip("/")
+
+
+def meant_address(text: str) -> str | None:
+    """Return the base URL that was probably meant; None if that cannot be told.
+
+    Whatever may be a secret (a name and password, a query) is no part of it.
+    """
+    found = _TYPED.fullmatch(text.strip().strip(_QUOTES).strip())
+    if found is None:
+        return None
+    host, port, path = found["host"], found["port"] or "", (found["path"] or "").rstrip("/")
+    is_here = is_loopback(host.strip("[]"))
+    if not (is_here or port or _DOMAIN.fullmatch(host) or found["scheme"] or _is_ip_address(host)):
+        return None  # any word would do
+    if {".", ".."} & set(path.split("/")):
+        return None
+    if is_here and not (found["scheme"] or "").lower().startswith("https"):
+        return f"http://{host}{port}{path}"
+    return f"https://{host}{port.removesuffix(':80') if port == ':80' else port}{path}"
+
+
+def _hint(text: str) -> str:
+    meant = None if "?" in text else meant_address(text)  # the query of a token URL may be needed
+    return f"; write {meant}" if meant and meant != text else ""
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def proxy_problem(text: str) -> str | None:
+    """Return why an address is none of a proxy that can be used, as "must ..."; None if it is one.
+
+    A password is not repeated.
+    """
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+        _require_host(host)
+    except ValueError:
+        return "must be an address such as http://proxy.example.com:8080"
+    if parts.scheme.startswith("socks"):
+        return "must name an HTTP proxy, such as http://proxy.example.com:8080 (SOCKS proxies are not supported)"
+    if parts.scheme in ("http", "https") and host and text.isprintable() and " " not in text:
+        return None
+    shown = shown_proxy(text)
+    if re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?", shown):
+        return f"must begin with http://; write http://{'USER:SECRET@' if '@' in text else ''}{shown}"
+    return "must be an address such as http://proxy.example.com:8080"
+
+
+def shown_proxy(text: str) -> str:
+    """Return host and port of a proxy's address, without the name and password in front of them."""
+    bare = text.strip().strip(_QUOTES)
+    return bare.rpartition("://")[2].rpartition("@")[2].partition("/")[0]

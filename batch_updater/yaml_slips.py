@@ -1,0 +1,171 @@
+r"""What people write where YAML wants something else, and what to write instead.
+
+YAML tells where it can no longer read on, in words of its grammar. That may be lines behind the slip: after
+`base_url:https://host`, which is one text to YAML, it stops at the colon of the next line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.reader import ReaderError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.nodes import Node
+
+ESCAPES = r"in double quotes a backslash begins an escape, such as \n for a line break, so no Windows path fits there"
+WITHOUT_ESCAPES = r"Write the path without quotation marks, or with / in place of each backslash: C:/Users/me."
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb\u2039\u203a\u300c\u300d\uff02\uff07"
+_BLANKS = "\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
+"""Characters that look like a blank, or like nothing: in a class of a regular expression."""
+_LINE = re.compile(
+    r"""(?P<indent>\s*)(?P<dash>-\s+)?(?P<key>"[^"]*"|'[^']*'|[^\s:#"'\[{][^:#]*?)\s*:\s+(?P<value>[^\s#].*)"""
+)
+
+
+class Slip(NamedTuple):
+    """Something that was meant otherwise than YAML reads it."""
+
+    line: int
+    """Of the file, from 1; 0 where that is not known."""
+    what: str
+    """What is wrong there, as a part of a sentence."""
+    remedy: str
+    """What to write, in a sentence. No value is repeated: it may be a secret."""
+
+
+def slip_behind(error: YAMLError, text: str, keys: Collection[str]) -> Slip | None:
+    """Return the slip because of which a document cannot be read; None if none is known.
+
+    `keys` are the names that a key may have.
+    """
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return Slip(
+            line, "YAML does not allow one of its characters", "Type the line again, without control characters."
+        )
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return None
+    mark = error.problem_mark
+    lines = text.splitlines()[: mark.line + 1]
+    if "escape" in str(error.problem):
+        return Slip(mark.line + 1, ESCAPES, WITHOUT_ESCAPES)
+    return slip_in(lines, keys) or _slip_at(lines) or _unclosed(error)
+
+
+def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | None:
+    """Return the first slip in lines that hold one, or that YAML reads otherwise than as keys and values.
+
+    `first` is the number of the first line.
+    """
+    names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
+    for number, line in enumerate(lines, first):
+        if not line.lstrip().startswith("#") and (found := _in_line(line, names)):
+            return Slip(number, *found)
+    return None
+
+
+def _in_line(line: str, names: str) -> tuple[str, str] | None:
+    """Return what is wrong with a line wherever it stands, and what to write."""
+    if re.match(r" *\t", line):
+        return "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."
+    if found := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
+        return f"there is no blank behind the colon of {found[1]}", f"Write {found[1]}: and then a blank."
+    if found := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
+        return f"no colon follows {found[1]}", f"Write {found[1]}: and then a blank."
+    if re.match(r"\s*[\w-]+:[ ]*\t", line):
+        return "a tab follows the colon", "Write one blank in place of the tab."
+    if re.match(rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", line):
+        return (
+            "the line holds blanks of another kind, as web pages and Word have them",
+            "Type the blanks of that line again.",
+        )
+    if found := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
+        return _in_value(re.sub(r"\s+#.*", "", found["value"]).strip())
+    return None
+
+
+def _in_value(value: str) -> tuple[str, str] | None:
+    """Return what is wrong with a text behind a colon, and what to write."""
+    mark = value[0]
+    if mark in _TYPOGRAPHIC or (mark in "[{" and re.search(f"[{_TYPOGRAPHIC}]", value)):
+        return _TYPOGRAPHIC_SLIP
+    if re.fullmatch(r"\"([A-Za-z]:)?\\.*\\\"|\"[A-Za-z]:\\(.*\\)?\"", value):
+        return ESCAPES, WITHOUT_ESCAPES  # its last backslash takes the closing mark away
+    if mark in "\"'":
+        if not re.search(r"(?<!\\)\"" if mark == '"' else "'", value[1:]):
+            return "the quotation mark is never closed", "Close it at the end of the value, or leave it out."
+        if re.fullmatch(r"\"[^\"]*\"\s*[^\s,\]}].*|'([^']|'')*'\s*[^\s',\]}].*", value):
+            return "the quotation marks end within the value", f"Put the whole value between two {mark}."
+    if mark in "%@`":
+        return f"a value cannot begin with {mark}", "Put the value between single quotation marks: '...'."
+    if re.match(r"\[?\s*[*&!](?=\S)", value):
+        return (
+            f"a value that begins with {value.lstrip('[ ')[0]} means something else to YAML",
+            "Put each such value between single quotation marks: ['*.csv'].",
+        )
+    if found := re.match(r"(env|file|command): ", value):
+        return f"a blank follows {found[1]}:", f"Write {found[1]}: and the rest without a blank between them."
+    return None
+
+
+_TYPOGRAPHIC_SLIP = (
+    "the quotation marks are typographic ones, which to YAML are a part of the value",
+    """Write " or ' in their place, or leave them out.""",
+)
+
+
+def _slip_at(lines: list[str]) -> Slip | None:
+    """Return what is wrong with the last line beside the one before it."""
+    number, line = len(lines), lines[-1] if lines else ""
+    if line.startswith(("---", "...")):
+        return Slip(number, "a second document begins there", "Remove the line.")
+    found = _LINE.match(line) or re.match(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>)", line)
+    before = next((at for at in range(number - 2, -1, -1) if lines[at].strip() and lines[at].lstrip()[0] != "#"), None)
+    if found is None or before is None:
+        return None
+    if re.search(r":(\s|$)", found["value"].strip("\"'")):
+        return Slip(number, "a colon and a blank are within the value", "Put the value between single quotation marks.")
+    if re.fullmatch(r"\s*[\w-]+\s*", lines[before]):
+        name = lines[before].strip()
+        return Slip(before + 1, f"no colon follows {name}", f"Write {name}: with a colon.")
+    above = re.match(r" *", lines[before])
+    if _LINE.match(lines[before]) and above and len(found["indent"]) > above.end():
+        return Slip(number, "the line is indented further than the one before", "Begin both in the same column.")
+    first = next(at for at, one in enumerate(lines, 1) if one.strip() and one.lstrip()[0] != "#")
+    if lines[first - 1][0] == " " and not found["indent"]:
+        return Slip(
+            first, "the line is indented, and the sections below are not", "Begin every section in the first column."
+        )
+    if above and 0 < len(found["indent"]) < above.end():
+        what = "the line is indented less than the keys before it, and more than their section"
+        return Slip(number, what, "Begin all keys of a section in the same column.")
+    return None
+
+
+def _unclosed(error: MarkedYAMLError) -> Slip | None:
+    """Return that a list or mapping in brackets has no end, if that is what YAML waits for."""
+    bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
+    if bracket is None or error.context_mark is None:
+        return None
+    return Slip(error.context_mark.line + 1, "the bracket is never closed", f"Write {bracket[1]} at its end.")
+
+
+def silent_slip(node: Node) -> tuple[str, str] | None:
+    """Return what was probably meant otherwise in a text that YAML takes as it is."""
+    if not isinstance(node, ScalarNode) or node.style or not node.value:
+        return None
+    if node.value[0] in _TYPOGRAPHIC and node.value[-1] in _TYPOGRAPHIC:
+        return _TYPOGRAPHIC_SLIP
+    if re.match(f"[{_BLANKS}]", node.value):
+        return (
+            "the line holds blanks of another kind, as web pages and Word have them",
+            "Type the blanks of that line again.",
+        )
+    return None
