@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batch_updater.model import Columns, Outcome
+    from collections.abc import Iterable
+
+    from batch_updater.model import Columns, MappedColumn, Outcome
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -26,6 +28,22 @@ def what_to_do(outcome: Outcome) -> str:
     remedies = dict.fromkeys(problem.remedy for problem in outcome.problems if problem.remedy)
     advice = "" if remedies and not outcome.message else outcome.advice
     return "\n".join([*remedies, advice] if advice else remedies)
+
+
+_COLUMNS_NOT_SENT_SHOWN = 30
+
+
+def mapping_shown(mapping: Iterable[MappedColumn]) -> tuple[list[MappedColumn], str]:
+    """Return the columns that a report shows, and how many more are not sent; '' if that is all of them."""
+    shown, left_out, not_sent = [], 0, 0
+    for column in mapping:
+        not_sent += column.field is None
+        if column.field is None and not_sent > _COLUMNS_NOT_SENT_SHOWN:
+            left_out += 1
+        else:
+            shown.append(column)
+    columns = "column is" if left_out == 1 else "columns are"
+    return shown, f"and {left_out:,} more {columns} not sent" if left_out else ""
 
 
 def outcome_message(outcome: Outcome, columns: Columns) -> str:

@@ -1,0 +1,349 @@
+"""An unknown header -> the fields that it may be meant for: by its spelling, by its words, by its column's values.
+
+What goes by unseen here is a column that is not sent although somebody meant it to be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.characters import skeleton, suggestion
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.column_values import ColumnValues
+from batch_updater.loader.header_words import (
+    IDENTIFIER_WORDS,
+    as_identifier,
+    loose,
+    plain,
+    spaced,
+    squeezed,
+    stem,
+    undecorated,
+    words,
+)
+from batch_updater.loader.refusal import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.loader.column_values import KnownNames
+    from batch_updater.model import AllowedList, Cell
+
+_CLOSE = 0.8
+"""Similarity from which on an unknown header may be a field's name mistyped."""
+_SAME_WORD = 0.7
+"""The same for the words in which it differs from that name, where it shares others with it."""
+_AS_CLOSE = 0.02
+"""Difference of two similarities that says nothing."""
+_GENERAL = frozenset(
+    map(stem, {*IDENTIFIER_WORDS, "name", "type", "kind", "date", "day", "time", "text", "value", "flag"})
+)
+"""Words, by their stems, that the names of many fields end with, so that the word before them is the telling one."""
+_OF_AMOUNTS = frozenset(
+    map(
+        stem,
+        (
+            "amount", "total", "sum", "net", "gross", "expected", "estimated", "est", "planned", "forecast", "actual",
+            "current", "new", "target", "final",
+        ),
+    )
+)  # fmt: skip
+"""Words, by their stems, that people add to the name of an amount or a date."""
+_SHORTEST_WORD, _SHORTEST_IN_A_COMPOUND, _SHORTEST_REST = 3, 5, 3
+_VALUES_QUOTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The fields that a header may be meant for."""
+
+    fields: tuple[str, ...]
+    """The likeliest first."""
+    sentence: str
+    """Why, with the header."""
+
+
+class _Likeness(NamedTuple):
+    """How much a header looks like a field's spelling, from 0 to 1."""
+
+    field: Field
+    ratio: float
+    """Without regard to case."""
+    exact: float
+    spelling: str
+
+
+class _Telling(NamedTuple):
+    """The words of a field's name."""
+
+    word: str
+    """The one that tells it from the other fields."""
+    stems: frozenset[str]
+    """Of all that it shares with no other field."""
+
+    def is_in(self, other: str) -> bool:
+        """Whether a word, given by its stem, is the telling one, or begins or ends with it: closedate, dealstage."""
+        own = stem(self.word)
+        if other == own:
+            return True
+        is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(own) + _SHORTEST_REST
+        return is_long and (other.startswith(own) or other.endswith(own))
+
+
+class HeaderNames:
+    """All headers that are understood, and the fields that each may mean."""
+
+    def __init__(self, endpoint: Endpoint, further: Mapping[str, str | None]) -> None:
+        """`further` is `input.columns`: header -> field, or None for a column that is not sent."""
+        self.fields = endpoint.by_name
+        self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
+        self._further = _grouped((squeezed(header), name) for header, name in further.items())
+        spellings = [
+            (spelling, field.name) for field in endpoint.fields for spelling in (spaced(field.name), *field.aliases)
+        ]
+        self._aliases = _grouped((loose(spelling), name) for spelling, name in spellings)
+        names = [(field.name, field.name) for field in endpoint.fields]
+        self._squeezed = _grouped((squeezed(spelling), name) for spelling, name in (*names, *spellings))
+
+    def meanings(self, header: str) -> tuple[str | None, ...]:
+        """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown."""
+        for text in (header, plain(header)):
+            if text in self._exactly:
+                return (self._exactly[text],)
+        if plain(header) in self.fields:
+            return (plain(header),)
+        return (
+            self._further.get(squeezed(header))
+            or self._aliases.get(loose(header))
+            or self._squeezed.get(squeezed(header), ())
+        )
+
+
+def _grouped(pairs: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str | None, ...]]:
+    found: dict[str, tuple[str | None, ...]] = {}
+    for key, name in pairs:
+        found[key] = tuple(dict.fromkeys((*found.get(key, ()), name)))
+    return found
+
+
+class Proposals:
+    """Finds out what the unknown headers of one header row may be meant for."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        further: Mapping[str, str | None],
+        fed: Collection[str],
+        rows: Sequence[Sequence[Cell]],
+        names: KnownNames,
+    ) -> None:
+        """`fed` are the fields that have a column or a constant; `rows` are the first ones below the headers."""
+        self._endpoint = endpoint
+        self._fed = fed
+        self._rows = rows
+        self._names = names
+        self._understood = HeaderNames(endpoint, further)
+        self._spellings = [
+            (field, spelling)
+            for field in endpoint.fields
+            for spelling in dict.fromkeys(
+                (
+                    field.name,
+                    spaced(field.name),
+                    *field.aliases,
+                    *(text for text, name in further.items() if name == field.name),
+                )
+            )
+        ]
+        self._free = [field for field in endpoint.fields if field.name not in fed]
+
+    def of(self, header: str, position: int) -> Proposal | None:
+        """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
+        column = ColumnValues.of(self._rows, position)
+        fields = self._by_name_within(header) or self._by_look(header)
+        if fields:
+            return self._close(header, self._nearest_by_case(header, self._plausible(fields, column)))
+        if likenesses := self._by_spelling(header, column):
+            return self._close(header, [one.field for one in likenesses])
+        return self._by_words(header, column) or self._by_values(header, column)
+
+    def _by_name_within(self, header: str) -> list[Field]:
+        """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`."""
+        bare = undecorated(header)
+        found = self._understood.meanings(bare) if bare else ()
+        if not found and (identifier := as_identifier(header)):
+            found = self._understood.meanings(identifier)
+        if not found:
+            found = tuple(
+                field.name for field in self._free if field.title.casefold() in {bare.casefold(), header.casefold()}
+            )
+        return [field for field in self._free if field.name in found]
+
+    def _by_look(self, header: str) -> list[Field]:
+        """Return the free fields that the header names in characters that only look like those of their names."""
+        look = squeezed(skeleton(undecorated(header)))
+        found = [field.name for field, spelling in self._spellings if squeezed(skeleton(spelling)) == look]
+        return [field for field in self._free if field.name in found]
+
+    def _by_spelling(self, header: str, column: ColumnValues) -> list[_Likeness]:
+        """Return the fields whose names are spelled most like the header."""
+        best: dict[str, _Likeness] = {}
+        for text in dict.fromkeys((header, undecorated(header))):
+            for likeness in self._likenesses(text):
+                known = best.get(likeness.field.name)
+                if known is None or (likeness.ratio, likeness.exact) > (known.ratio, known.exact):
+                    best[likeness.field.name] = likeness
+        if not best:
+            return []
+        plausible = {field.name for field in self._plausible([one.field for one in best.values()], column)}
+        left = [likeness for name, likeness in best.items() if name in plausible]
+        nearest = max(one.ratio for one in left)
+        left = [one for one in left if one.ratio >= nearest - _AS_CLOSE]
+        kept = {field.name for field in self._nearest_by_case(header, [one.field for one in left])}
+        return [one for one in left if one.field.name in kept]
+
+    def _likenesses(self, text: str) -> Iterable[_Likeness]:
+        folded = text.casefold()
+        matcher, exactly = SequenceMatcher(None, "", folded), SequenceMatcher(None, "", text)
+        for field, spelling in self._spellings:
+            matcher.set_seq1(spelling.casefold())
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < _CLOSE or (ratio := matcher.ratio()) < _CLOSE:
+                continue
+            if _differs_in_a_word(text, spelling):
+                continue
+            exactly.set_seq1(spelling)
+            yield _Likeness(field, ratio, exactly.ratio(), spelling)
+
+    def _plausible(self, fields: list[Field], column: ColumnValues) -> list[Field]:
+        """Leave out the fields that the values contradict, unless they contradict all."""
+        return [field for field in fields if not column.contradict(field)] or fields
+
+    def _nearest_by_case(self, header: str, fields: list[Field]) -> list[Field]:
+        """Return the fields whose names are nearest in the case of their letters, where the header has any."""
+        bare = undecorated(header) or header
+        exact = [field for field in fields if field.name == bare]
+        if exact or len(fields) == 1:
+            return exact or fields
+        if " " in bare or "_" in bare or bare in {bare.lower(), bare.upper()}:
+            return fields
+        ratios = {field.name: SequenceMatcher(None, field.name, bare).ratio() for field in fields}
+        nearest = max(ratios.values())
+        return [field for field in fields if ratios[field.name] > nearest - _AS_CLOSE / 2]
+
+    def _close(self, header: str, fields: list[Field]) -> Proposal:
+        names = [field.name for field in self._ranked(fields)]
+        sentence = f"{shown(header, quoted=True)} is not the name of a field, but close to {' or '.join(names)}."
+        look = self._other_characters(header, names[0])
+        return Proposal(tuple(names), f"{sentence} {look}".rstrip())
+
+    def _other_characters(self, header: str, name: str) -> str:
+        """Return which characters of a header only look like those of the name; '' if all are the name's own."""
+        bare = undecorated(header)
+        if bare.isascii():
+            return ""
+        spellings = [spelling for field, spelling in self._spellings if field.name == name]
+        return suggestion(bare, spellings).other_characters
+
+    def _ranked(self, fields: list[Field]) -> list[Field]:
+        """Return the fields that every row needs and no column feeds first, and those that a column feeds last."""
+        return sorted(fields, key=lambda field: (field.name in self._fed, not field.required))
+
+    @cached_property
+    def _telling(self) -> dict[str, _Telling]:
+        """Free field -> the words of its name.
+
+        The telling word is the last one that says more than that it is a name, a date and so on: Stage of StageName,
+        Revenue of SalesRevenue. Words that several fields share, and that of the record, tell nothing.
+        """
+        stems = {field.name: [stem(word) for word in words(field.name)] for field in self._endpoint.fields}
+        count = Counter(word for found in stems.values() for word in set(found))
+        shared = {word for word, times in count.items() if times > 1} | {
+            stem(word) for word in words(self._endpoint.record_name)
+        }
+        telling = {}
+        for field in self._free:
+            own = [
+                word
+                for word in words(field.name)
+                if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in shared | _GENERAL
+            ]
+            if own:
+                telling[field.name] = _Telling(own[-1], frozenset(stems[field.name]) - shared)
+        return telling
+
+    def _by_words(self, header: str, column: ColumnValues) -> Proposal | None:
+        found = [stem(word) for word in words(undecorated(header))]
+        fields = [
+            field
+            for field in self._free
+            if field.name in self._telling and _speaks_of(found, self._telling[field.name], field, column)
+        ]
+        if not fields:
+            return None
+        names = [field.name for field in self._ranked(fields)]
+        return Proposal(
+            tuple(names),
+            f"{shown(header, quoted=True)} is not the name of a field, but may be meant for {' or '.join(names)}, "
+            "which no column feeds.",
+        )
+
+    def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
+        if not column.cells:
+            return None
+        dates = [field for field in self._free if field.kind is Kind.DATE]
+        if len(dates) == 1 and column.are_dates:
+            return Proposal(
+                (dates[0].name,),
+                f"{shown(header, quoted=True)} is not the name of a field, but holds dates, and no column feeds "
+                f"{dates[0].name}.",
+            )
+        fields = [field for field in self._free if column.are_among(self._names_of(field))]
+        if not fields:
+            return None
+        names = [field.name for field in self._ranked(fields)]
+        quoted = ", ".join(shown(cell, quoted=True) for cell in dict.fromkeys(column.cells[:_VALUES_QUOTED]))
+        return Proposal(
+            tuple(names),
+            f"{shown(header, quoted=True)} is not the name of a field, but holds values of {' or '.join(names)} "
+            f"({quoted}), which no column feeds.",
+        )
+
+    def _names_of(self, field: Field) -> list[str]:
+        """Return the names that a field is known to take."""
+        if field.kind is Kind.TEXT and field.enum:
+            return [str(value) for value in field.enum]
+        if field.allowed is None:
+            return []
+        return [value.name for listed in self._learned if listed.field == field.name for value in listed.values]
+
+    @cached_property
+    def _learned(self) -> tuple[AllowedList, ...]:
+        return tuple(self._names())
+
+
+def _differs_in_a_word(header: str, spelling: str) -> bool:
+    """Whether a header has words in common with a spelling, and the others are no misspellings of one another."""
+    mine, others = [word.casefold() for word in words(header)], [word.casefold() for word in words(spelling)]
+    rest = [word for word in mine if word not in others]
+    wanted = [word for word in others if word not in mine]
+    if len(rest) == len(mine) or not rest or not wanted:
+        return False
+    return SequenceMatcher(None, "".join(rest), "".join(wanted)).ratio() < _SAME_WORD
+
+
+def _speaks_of(found: list[str], own: _Telling, field: Field, column: ColumnValues) -> bool:
+    """Whether the words of a header, by their stems, speak of a field.
+
+    They do if the telling word is among them. Another word of the field's does where the header says nothing else and
+    the values may be the field's: Sales for SalesRevenue, but not Sales rep.
+    """
+    if any(own.is_in(word) for word in found):
+        return True
+    is_said = any(word in own.stems and word not in _GENERAL for word in found)
+    says_else = any(word not in own.stems | _GENERAL | _OF_AMOUNTS for word in found)
+    return is_said and not says_else and bool(column.cells) and not column.contradict(field)
