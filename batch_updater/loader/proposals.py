@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.characters import skeleton, suggestion
+from batch_updater.characters import look, skeleton, suggestion
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import (
@@ -66,16 +66,6 @@ class Proposal:
     """The likeliest first."""
     sentence: str
     """Why, with the header."""
-
-
-class _Likeness(NamedTuple):
-    """How much a header looks like a field's spelling, from 0 to 1."""
-
-    field: Field
-    ratio: float
-    """Without regard to case."""
-    exact: float
-    spelling: str
 
 
 class _Telling(NamedTuple):
@@ -166,10 +156,9 @@ class Proposals:
         """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
         column = ColumnValues.of(self._rows, position)
         fields = self._by_name_within(header) or self._by_look(header)
+        fields = self._nearest_by_case(header, self._plausible(fields, column)) or self._by_spelling(header, column)
         if fields:
-            return self._close(header, self._nearest_by_case(header, self._plausible(fields, column)))
-        if likenesses := self._by_spelling(header, column):
-            return self._close(header, [one.field for one in likenesses])
+            return self._close(header, fields)
         return self._by_words(header, column) or self._by_values(header, column)
 
     def _by_name_within(self, header: str) -> list[Field]:
@@ -185,39 +174,48 @@ class Proposals:
         return [field for field in self._free if field.name in found]
 
     def _by_look(self, header: str) -> list[Field]:
-        """Return the free fields that the header names in characters that only look like those of their names."""
-        look = squeezed(skeleton(undecorated(header)))
-        found = [field.name for field, spelling in self._spellings if squeezed(skeleton(spelling)) == look]
-        return [field for field in self._free if field.name in found]
+        """Return the fields that the header names in characters that only look like those of their names.
 
-    def _by_spelling(self, header: str, column: ColumnValues) -> list[_Likeness]:
-        """Return the fields whose names are spelled most like the header."""
-        best: dict[str, _Likeness] = {}
-        for text in dict.fromkeys((header, undecorated(header))):
-            for likeness in self._likenesses(text):
-                known = best.get(likeness.field.name)
-                if known is None or (likeness.ratio, likeness.exact) > (known.ratio, known.exact):
-                    best[likeness.field.name] = likeness
-        if not best:
-            return []
-        plausible = {field.name for field in self._plausible([one.field for one in best.values()], column)}
-        left = [likeness for name, likeness in best.items() if name in plausible]
-        nearest = max(one.ratio for one in left)
-        left = [one for one in left if one.ratio >= nearest - _AS_CLOSE]
-        kept = {field.name for field in self._nearest_by_case(header, [one.field for one in left])}
-        return [one for one in left if one.field.name in kept]
+        A header of ASCII alone may look so by chance: it is held against the free fields.
+        """
+        bare = undecorated(header)
+        candidates = self._free if bare.isascii() else self._endpoint.fields
+        found = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
+        return [field for field in candidates if field.name in found]
 
-    def _likenesses(self, text: str) -> Iterable[_Likeness]:
-        folded = text.casefold()
-        matcher, exactly = SequenceMatcher(None, "", folded), SequenceMatcher(None, "", text)
+    @cached_property
+    def _looks(self) -> dict[str, tuple[str | None, ...]]:
+        """What names look like, in their own case and without regard to case -> fields."""
+        exact = ((look(field.name), field.name) for field in self._endpoint.fields)
+        return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
+
+    def _by_spelling(self, header: str, column: ColumnValues) -> list[Field]:
+        """Return the fields whose names are spelled most like the header.
+
+        One that has its column already counts only if its name is like the whole header: Type (internal) is a column of
+        its own.
+        """
+        bare = undecorated(header)
+        ratios = self._ratios(header)
+        if bare != header:
+            ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
+        fields = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
+        nearest = max((ratios[field.name] for field in fields), default=0.0)
+        fields = [field for field in fields if ratios[field.name] >= nearest - _AS_CLOSE]
+        return self._nearest_by_case(header, fields)
+
+    def _ratios(self, text: str) -> dict[str, float]:
+        """Return how similar a text is to the names of fields, without regard to case; only where it is close."""
+        ratios: dict[str, float] = {}
+        matcher = SequenceMatcher(None, "", text.casefold())
         for field, spelling in self._spellings:
             matcher.set_seq1(spelling.casefold())
-            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < _CLOSE or (ratio := matcher.ratio()) < _CLOSE:
+            if matcher.real_quick_ratio() < _CLOSE or matcher.quick_ratio() < _CLOSE:
                 continue
-            if _differs_in_a_word(text, spelling):
-                continue
-            exactly.set_seq1(spelling)
-            yield _Likeness(field, ratio, exactly.ratio(), spelling)
+            ratio = matcher.ratio()
+            if ratio >= _CLOSE and not _differs_in_a_word(text, spelling):
+                ratios[field.name] = max(ratio, ratios.get(field.name, ratio))
+        return ratios
 
     def _plausible(self, fields: list[Field], column: ColumnValues) -> list[Field]:
         """Leave out the fields that the values contradict, unless they contradict all."""
@@ -227,7 +225,7 @@ class Proposals:
         """Return the fields whose names are nearest in the case of their letters, where the header has any."""
         bare = undecorated(header) or header
         exact = [field for field in fields if field.name == bare]
-        if exact or len(fields) == 1:
+        if exact or len(fields) < 2:
             return exact or fields
         if " " in bare or "_" in bare or bare in {bare.lower(), bare.upper()}:
             return fields
@@ -238,8 +236,8 @@ class Proposals:
     def _close(self, header: str, fields: list[Field]) -> Proposal:
         names = [field.name for field in self._ranked(fields)]
         sentence = f"{shown(header, quoted=True)} is not the name of a field, but close to {' or '.join(names)}."
-        look = self._other_characters(header, names[0])
-        return Proposal(tuple(names), f"{sentence} {look}".rstrip())
+        characters = self._other_characters(header, names[0])
+        return Proposal(tuple(names), f"{sentence} {characters}".rstrip())
 
     def _other_characters(self, header: str, name: str) -> str:
         """Return which characters of a header only look like those of the name; '' if all are the name's own."""
@@ -302,7 +300,7 @@ class Proposals:
                 f"{shown(header, quoted=True)} is not the name of a field, but holds dates, and no column feeds "
                 f"{dates[0].name}.",
             )
-        fields = [field for field in self._free if column.are_among(self._names_of(field))]
+        fields = [field for field in self._free if (names := self._names_of(field)) and column.are_among(names)]
         if not fields:
             return None
         names = [field.name for field in self._ranked(fields)]
