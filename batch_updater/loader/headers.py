@@ -102,12 +102,12 @@ class HeaderFit:
                 raise
             header, number = head.header, other.number
             looks = "is" if self._is_fitting(other) else "looks more like it"
+            delete = ", or delete the rows above it" if number > header.number else ""
             raise InputError(
                 f"Row {header.number:,} of {header.file} is not the header row, but row {number:,} {looks}: row "
                 f"{header.number:,} begins with {shown(next(filter(str.strip, header.texts)), quoted=True)}, row "
                 f"{number:,} holds {other.contents}.",
-                remedy=f"Set input.header_row to {number} (on the command line --header-row {number}), or delete the "
-                "rows above it.",
+                remedy=f"Set input.header_row to {number} (on the command line --header-row {number}){delete}.",
                 place=Place(header.file, header.sheet, f"A{header.number}"),
             ) from fault
 

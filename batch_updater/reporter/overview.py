@@ -30,6 +30,8 @@ _LAST_COLUMN = 5
 _WIDTHS = (40, 10, 18, 30, 30, 30)
 _FACT_CHARACTERS = 105
 """What stands on one line beside the name of a fact."""
+_VALUE_CHARACTERS = 30
+"""What fits into the second and third column together."""
 _DATA_COLUMN = 27
 """Where the numbers behind the chart of progress stand, out of the way."""
 
@@ -126,11 +128,14 @@ def write_overview(
 def _mapping(page: _Page, styles: Styles, columns: Columns) -> None:
     page.heading(f"Columns, by the headers in row {columns.header_row:,}")
     header = styles.header()
-    page.row((0, "Header", header), (1, "First value", header), (3, "Field", header), wide=(3,))
+    page.row((0, "Header", header), (1, "First value", header), (2, "", header), (3, "Field", header), wide=(3,))
     shown, more = mapping_shown(columns.mapping)
     for column in shown:
         style = styles() if column.field else styles(font_color=QUIET, italic=True)
-        page.row((0, column.header, style), (1, column.first_value, style), (3, column.meaning, style), wide=(3,))
+        value = column.first_value
+        if len(value) > _VALUE_CHARACTERS:
+            value = f"{value[: _VALUE_CHARACTERS - 3]}..."
+        page.row((0, column.header, style), (1, value, style), (3, column.meaning, style), wide=(3,))
     if more:
         page.text(more, font_color=QUIET)
 
