@@ -119,12 +119,6 @@ def fit_columns(
     )
 
 
-def fields_named(row: HeaderRow, endpoint: Endpoint, further: Mapping[str, str | None]) -> int:
-    """Return how many fields the headers of a row name, those included that name one of several."""
-    names = HeaderNames(endpoint, further)
-    return len({meant for text in row.texts if text.strip() and (meant := names.meanings(text)) and None not in meant})
-
-
 def _first_value(rows: Iterable[Sequence[Cell]], position: int) -> str:
     """Return what the first cell of a column shows that is not blank; '' if there is none."""
     texts = (shown(row[position]) for row in rows if position < len(row) and row[position] is not None)

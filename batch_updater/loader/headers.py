@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
-from batch_updater.loader.columns import HeaderRow, fields_named, fit_columns
+from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.proposals import HeaderNames
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.sheets.book import is_blank_row
 from batch_updater.loader.sheets.choice import Fit
@@ -81,7 +83,7 @@ def _text(cell: Cell) -> str:
     return cell if isinstance(cell, str) else shown(cell)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeaderFit:
     """Fits header rows to an endpoint."""
 
@@ -126,11 +128,12 @@ class HeaderFit:
     def _other_row(self, head: Head) -> HeaderRow | None:
         """Return the row that fits better than the one that is read as the header row; None if there is none."""
         others = [row for row in head.rows if row.number != head.header.number and len(row.cells) <= _WIDEST_LOOKED_AT]
-        found = [_as_header(head.sheet, row, head.rows) for row in others[:_ROWS_LOOKED_AT]]
-        for row in found:
+        rows = [_as_header(head.sheet, row, head.rows) for row in others[:_ROWS_LOOKED_AT]]
+        rows = [row for row in rows if self._named(row)]
+        for row in rows:
             if self._is_fitting(row):
                 return row
-        best = max(found, key=self._named, default=None)
+        best = max(rows, key=self._named, default=None)
         if best is None or self._named(best) <= max(self._named(head.header), _FIELDS_OF_A_HEADER_ROW - 1):
             return None
         return best
@@ -142,8 +145,14 @@ class HeaderFit:
             return False
         return True
 
+    @cached_property
+    def _names(self) -> HeaderNames:
+        return HeaderNames(self.endpoint, self.further)
+
     def _named(self, row: HeaderRow) -> int:
-        return fields_named(row, self.endpoint, self.further)
+        """Return how many fields the headers of a row name."""
+        meanings = {self._names.meanings(text) for text in row.texts if text.strip()}
+        return sum(bool(names) and None not in names for names in meanings)
 
     def _fit(self, row: HeaderRow) -> Columns:
         return fit_columns(row, self.endpoint, self.further, self.constants, self.names)
