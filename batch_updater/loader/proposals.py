@@ -255,8 +255,8 @@ class Proposals:
     def _telling(self) -> dict[str, _Telling]:
         """Free field -> the words of its name.
 
-        The telling word is the last one that says more than that it is a name, a date and so on: Stage of StageName,
-        Revenue of SalesRevenue. Words that several fields share, and that of the record, tell nothing.
+        The telling word is the last one that says more than that it is a name, a date and so on: Region of RegionName,
+        Price of ListPrice. Words that several fields share, and that of the record, tell nothing.
         """
         stems = {field.name: [stem(word) for word in words(field.name)] for field in self._endpoint.fields}
         count = Counter(word for found in stems.values() for word in set(found))
@@ -338,7 +338,7 @@ def _speaks_of(found: list[str], own: _Telling, field: Field, column: ColumnValu
     """Whether the words of a header, by their stems, speak of a field.
 
     They do if the telling word is among them. Another word of the field's does where the header says nothing else and
-    the values may be the field's: Sales for SalesRevenue, but not Sales rep.
+    the values may be the field's: List for ListPrice, but not List of owners.
     """
     if any(own.is_in(word) for word in found):
         return True
