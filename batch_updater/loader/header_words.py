@@ -77,12 +77,16 @@ def undecorated(header: str) -> str:
         text = _AT_THE_ENDS.sub("", text)
         first, _, rest = text.partition(" ")
         before, _, last = text.rpartition(" ")
-        if before and (last.casefold() in _MARKS or currency_in_header(last)[0] == last):
+        if before and (_is_mark(last) or currency_in_header(last)[0] == last):
             text = before
-        elif rest and first.casefold() in _MARKS:
+        elif rest and _is_mark(first):
             text = rest
         else:
             return text
+
+
+def _is_mark(word: str) -> bool:
+    return _AT_THE_ENDS.sub("", word).casefold() in _MARKS
 
 
 def as_identifier(header: str) -> str | None:

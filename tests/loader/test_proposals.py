@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from batch_updater.errors import InputError
 from batch_updater.loader.columns import HeaderRow, fit_columns
-from batch_updater.loader.header_words import as_identifier, stem, undecorated
+from batch_updater.loader.header_words import as_identifier, spaced, stem, undecorated
+from tests.loader.described import ITEM, TEXT, endpoint
 from tests.loader.header_files import (
     CATEGORIES,
     CUSTOMERS,
@@ -27,6 +30,8 @@ from tests.loader.header_files import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from batch_updater.endpoint.description import Endpoint
 
 NUMBERS = range(1000, 1300)
 MARKED = {
@@ -309,3 +314,46 @@ def test_what_is_no_part_of_a_name_is_taken_off() -> None:
     ]
     assert {stem(word) for word in ("Close", "closing", "closed", "CLOSES")} == {"clos"}
     assert (stem("Categories"), stem("name"), stem("names")) == ("category", "name", "name")
+
+
+WORDS = st.sampled_from(["order", "price", "name", "id", "code", "date", "unit", "stock", "owner", "type", "net", "no"])
+NAMES = st.lists(
+    st.lists(WORDS, min_size=1, max_size=3, unique=True).flatmap(
+        lambda found: st.sampled_from(
+            ["".join(map(str.title, found)), found[0] + "".join(map(str.title, found[1:])), "_".join(found)]
+        )
+    ),
+    min_size=1, max_size=8, unique=True,
+)  # fmt: skip
+
+
+@given(NAMES, st.data())
+def test_the_headers_of_any_endpoint_lead_to_their_own_fields(names: list[str], data: st.DataObject) -> None:
+    """A field's name is the field; in other writing it is that field or a question that names it."""
+    described = endpoint((ITEM, *(replace(TEXT, name=name, wire_name=name) for name in names)))
+    headers = ["itemId", *names]
+    assert fitted(described, headers) == {name: at for at, name in enumerate(headers)}
+    at = data.draw(st.integers(1, len(names)))
+    name = headers[at]
+    write_otherwise = data.draw(
+        st.sampled_from(
+            [str.upper, lambda text: spaced(text).replace(" ", "_"), spaced, lambda text: f"{text} *",
+             lambda text: f"{text} (required)", lambda text: f"optional: {text}"]
+        )
+    )  # fmt: skip
+    headers[at] = write_otherwise(name)
+    if headers[at] in names:
+        return
+    found = fitted(described, headers)
+    if isinstance(found, InputError):
+        assert f"    {json.dumps(headers[at])}: {name}" in found.remedy_lines
+    else:
+        assert found[name] == at
+
+
+def fitted(described: Endpoint, headers: list[str]) -> dict[str, int] | InputError:
+    row = HeaderRow("a.csv", None, 1, 0, tuple(headers), len(headers))
+    try:
+        return dict(fit_columns(row, described, {}, ()).of_field)
+    except InputError as error:
+        return error
