@@ -1,6 +1,6 @@
 """An unknown header -> the fields that it may be meant for: by its spelling, by its words, by its column's values.
 
-What goes by unseen here is a column that is not sent although somebody meant it to be.
+A column that passes here is not sent, although a person may have meant it to be.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def test_words_that_tell_nothing_are_passed_over(tmp_path: Path, header: str) ->
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_another_word_of_a_name_tells_only_with_fitting_values(tmp_path: Path, ending: str) -> None:
-    """Sales may be the revenue if it holds amounts, and is somebody's name if it holds one."""
+    """Sales may be the revenue if it holds amounts, and is a person's name if it holds one."""
     path = tmp_path / f"a.{ending}"
     assert offered(refusal(path, "Sales", [1200.5, 7], ["StageName"]), "Sales") == ["SalesRevenue", "null"]
     assert with_column(path, "Sales", ["Ada", "Bo"], ["StageName"]).columns.mapping[-1].field is None

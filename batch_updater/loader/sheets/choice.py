@@ -61,7 +61,7 @@ class Sheet:
         if self.ours and self.source.mark in {"check", "undo-check"}:
             note = (
                 f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good '
-                "rows stand in the file that was checked."
+                "rows are in the file that was checked."
             )
             return [note]
         return []
@@ -120,14 +120,14 @@ def _named(source: Source, wanted: str) -> int | None:
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
         return names.index(wanted)
-    alike = [index for index, name in enumerate(names) if _folded(name) == _folded(wanted)]
-    if len(alike) > 1:
+    same = [index for index, name in enumerate(names) if _folded(name) == _folded(wanted)]
+    if len(same) > 1:
         raise InputError(
-            f"{source.name} has more than one sheet {wanted!r}: {_listed([names[index] for index in alike])}.",
+            f"{source.name} has more than one sheet {wanted!r}: {_listed([names[index] for index in same])}.",
             remedy="Name one of them as it is written.",
             place=Place(file=source.name, sheet=wanted),
         )
-    return alike[0] if alike else None
+    return same[0] if same else None
 
 
 def _folded(name: str) -> str:
