@@ -413,7 +413,7 @@ def result_object(finished: Finished) -> str:
             "endpoint": facts.endpoint,
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
-            "columns": [{"header": one.header, "field": one.field} for one in finished.table.columns.mapping],
+            "columns": [column.as_object for column in finished.table.columns.mapping],
             "requests": finished.requests,
             "retries": finished.retries,
             "elapsed_s": round(finished.elapsed_s, 3),

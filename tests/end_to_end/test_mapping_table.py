@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -205,3 +206,33 @@ def test_a_wide_file_shows_its_fields_and_the_first_of_the_rest(tmp_path: Path) 
     table = checked.out.partition("\n\n")[0]
     assert len(table_in(table)) == 1 + 30 + 3
     assert "  and 170 more columns are not sent" in table
+
+
+def test_a_night_asks_in_the_note_and_tells_the_columns(tmp_path: Path) -> None:
+    """What nobody can be asked by night goes to attention with the lines that settle it, and then runs."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    rows: list[list[object]] = [["Change of the day", None, None, None], ["Id", "Type", "Deal stage", "Owner"]]
+    file = write(inbox / "c.csv", [*rows, [5, "Pre", "Qualified", "me"]])
+    content = file.read_bytes()
+    more = "nightly: {inbox: inbox}\ninput: {header_row: 2"
+    with sandbox() as api:
+        configure(tmp_path, api.url, f"{more}}}\n")
+        age(file)
+        asked = batch_updater("nightly", "--json", cwd=tmp_path)
+        assert (asked.code, api.requests()) == (1, [])
+        (note,) = (tmp_path / "attention").glob("*/c.csv.txt")
+        assert '"Deal stage": StageName' in note.read_text(encoding="utf-8")
+        configure(tmp_path, api.url, f"{more}, columns: {{Deal stage: StageName}}}}\n")
+        file.write_bytes(content)
+        age(file)
+        done = batch_updater("nightly", "--json", cwd=tmp_path)
+    assert done.code == 0, done.out + done.err
+    assert [column["field"] for column in done.object["files"][0]["columns"]] == [
+        "OpportunityId", "opportunityType", "StageName", None,
+    ]  # fmt: skip
+
+
+def age(path: Path) -> None:
+    """Make a file look finished to the job, which leaves what has just been written."""
+    os.utime(path, (path.stat().st_mtime - 3600,) * 2)
