@@ -73,16 +73,21 @@ class _Telling(NamedTuple):
 
     word: str
     """The one that tells it from the other fields."""
+    look: str
+    """What its stem looks like."""
     stems: frozenset[str]
     """Of all that it shares with no other field."""
 
     def is_in(self, other: str) -> bool:
-        """Whether a word, given by its stem, is the telling one, or begins or ends with it: closedate, dealstage."""
-        own = stem(self.word)
-        if other == own:
+        """Whether another word, given as `look`, is the telling one, or begins or ends with it: closedate, dealstage."""
+        if other == self.look:
             return True
-        is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(own) + _SHORTEST_REST
-        return is_long and (other.startswith(own) or other.endswith(own))
+        is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(self.look) + _SHORTEST_REST
+        return is_long and (other.startswith(self.look) or other.endswith(self.look))
+
+    def is_all_of(self, others: set[str]) -> bool:
+        """Whether words, given by their stems, are of the name, and beside them only what many headers say."""
+        return bool(others & self.stems - _GENERAL) and others <= self.stems | _GENERAL | _OF_AMOUNTS
 
 
 class HeaderNames:
@@ -252,8 +257,8 @@ class Proposals:
         return sorted(fields, key=lambda field: (field.name in self._fed, not field.required))
 
     @cached_property
-    def _telling(self) -> dict[str, _Telling]:
-        """Free field -> the words of its name.
+    def _telling(self) -> list[tuple[Field, _Telling]]:
+        """The free fields whose names have a word that tells them from the others.
 
         The telling word is the last one that says more than that it is a name, a date and so on: Region of RegionName,
         Price of ListPrice. Words that several fields share, and that of the record, tell nothing.
@@ -263,7 +268,7 @@ class Proposals:
         shared = {word for word, times in count.items() if times > 1} | {
             stem(word) for word in words(self._endpoint.record_name)
         }
-        telling = {}
+        telling = []
         for field in self._free:
             own = [
                 word
@@ -271,24 +276,36 @@ class Proposals:
                 if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in shared | _GENERAL
             ]
             if own:
-                telling[field.name] = _Telling(own[-1], frozenset(stems[field.name]) - shared)
+                telling.append(
+                    (field, _Telling(own[-1], skeleton(stem(own[-1])), frozenset(stems[field.name]) - shared))
+                )
         return telling
 
     def _by_words(self, header: str, column: ColumnValues) -> Proposal | None:
-        found = [stem(word) for word in words(undecorated(header))]
+        """Return the free fields of whose names a telling word is in the header.
+
+        Another word of such a name tells where the header says nothing else and the values may be the field's: List for
+        ListPrice, but not List of owners.
+        """
+        looks = {word: skeleton(stem(word)) for word in words(header)}
+        found = {field.name: word for field, own in self._telling for word, seen in looks.items() if own.is_in(seen)}
+        stems = {stem(word) for word in words(undecorated(header))}
         fields = [
             field
-            for field in self._free
-            if field.name in self._telling and _speaks_of(found, self._telling[field.name], field, column)
+            for field, own in self._telling
+            if field.name in found or (own.is_all_of(stems) and column.cells and not column.contradict(field))
         ]
         if not fields:
             return None
         names = [field.name for field in self._ranked(fields)]
-        return Proposal(
-            tuple(names),
+        sentence = (
             f"{shown(header, quoted=True)} is not the name of a field, but may be meant for {' or '.join(names)}, "
-            "which no column feeds.",
+            "which no column feeds."
         )
+        if not header.isascii() and names[0] in found:
+            telling = next(own.word for field, own in self._telling if field.name == names[0])
+            sentence += f" {suggestion(found[names[0]], [telling]).other_characters}"
+        return Proposal(tuple(names), sentence.rstrip())
 
     def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
         if not column.cells:
@@ -332,16 +349,3 @@ def _differs_in_a_word(header: str, spelling: str) -> bool:
     if len(rest) == len(mine) or not rest or not wanted:
         return False
     return SequenceMatcher(None, "".join(rest), "".join(wanted)).ratio() < _SAME_WORD
-
-
-def _speaks_of(found: list[str], own: _Telling, field: Field, column: ColumnValues) -> bool:
-    """Whether the words of a header, by their stems, speak of a field.
-
-    They do if the telling word is among them. Another word of the field's does where the header says nothing else and
-    the values may be the field's: List for ListPrice, but not List of owners.
-    """
-    if any(own.is_in(word) for word in found):
-        return True
-    is_said = any(word in own.stems and word not in _GENERAL for word in found)
-    says_else = any(word not in own.stems | _GENERAL | _OF_AMOUNTS for word in found)
-    return is_said and not says_else and bool(column.cells) and not column.contradict(field)

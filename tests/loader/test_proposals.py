@@ -66,6 +66,7 @@ SPEAKING = {
     "Revenues": "SalesRevenue", "ExpectedRevenue": "SalesRevenue", "Potential value": "AcctPotential",
     "Upsell potential": "AcctPotential", "Potential (TEUR)": "AcctPotential", "Close": "PendingCloseDate",
     "Closing": "PendingCloseDate", "closedate": "PendingCloseDate", "Expected close": "PendingCloseDate",
+    "Phase (deal stage)": "StageName", "Deal St\u0430ge": "StageName", "\u0421losing": "PendingCloseDate",
     "Est. Closing Date": "PendingCloseDate", "When closed": "PendingCloseDate", "Language of texts": "LanguageId",
 }  # fmt: skip
 SPEAKING_OF_CONTACTS = {
@@ -236,7 +237,8 @@ def test_values_beyond_the_first_rows_are_not_looked_at(tmp_path: Path, ending: 
      ("Stage N\u0430me*", "StageName", "U+0430"), ("\u0405alesRevenue", "SalesRevenue", "U+0405"),
      ("\u0410cctPotential", "AcctPotential", "U+0410"), ("PendingClo\u0455eDate", "PendingCloseDate", "U+0455"),
      ("\uff33\uff54\uff41\uff47\uff45\uff2e\uff41\uff4d\uff45", "StageName", "U+FF33"),
-     ("Opp\u043ertunityID", "OpportunityID", "U+043E (CYRILLIC SMALL LETTER O), not o")],
+     ("Opp\u043ertunityID", "OpportunityID", "U+043E (CYRILLIC SMALL LETTER O), not o"),
+     ("Deal St\u0430ge", "StageName", "than 'Stage': character 3 is U+0430 (CYRILLIC SMALL LETTER A), not a")],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", FORMATS)
 def test_letters_of_another_script_are_named(tmp_path: Path, ending: str, header: str, field: str, named: str) -> None:
