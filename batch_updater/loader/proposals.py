@@ -79,7 +79,7 @@ class _Telling(NamedTuple):
     """Of all that it shares with no other field."""
 
     def is_in(self, other: str) -> bool:
-        """Whether another word, given as `look`, is the telling one, or begins or ends with it: closedate, dealstage."""
+        """Whether another word, given as `look`, is the telling one, or begins or ends with it, as in closedate."""
         if other == self.look:
             return True
         is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(self.look) + _SHORTEST_REST
