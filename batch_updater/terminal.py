@@ -9,6 +9,7 @@ import signal
 import sys
 import textwrap
 import time
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
@@ -170,8 +171,13 @@ def _cut(texts: list[str], width: int) -> list[str]:
 
 def _filled(texts: list[str]) -> list[str]:
     """Return texts with blanks behind them, all of one width."""
-    width = max(map(len, texts))
-    return [text.ljust(width) for text in texts]
+    width = max(map(_width, texts))
+    return [text + " " * (width - _width(text)) for text in texts]
+
+
+def _width(text: str) -> int:
+    """Return how many places a text takes on a terminal, where East Asian characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _field_lines(plan: Plan) -> Iterator[str]:

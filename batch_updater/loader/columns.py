@@ -107,7 +107,7 @@ def fit_columns(
     _find_constant_columns(row, constants, findings)
     _find_missing(endpoint, constants, findings)
     if findings.faults:
-        raise _error(row, findings.faults)
+        raise _error(row, findings.faults, has_fields=bool(findings.field_at))
     return Columns(
         headers=row.texts,
         first_column=row.first_column,
@@ -254,7 +254,7 @@ def _mapping_line(header: str, name: str | None) -> str:
     return f"    {json.dumps(header, ensure_ascii=False)}: {name or 'null'}{comment}"
 
 
-def _error(row: HeaderRow, all_faults: Sequence[_Fault]) -> InputError:
+def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) -> InputError:
     faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
     sheet = f', sheet "{row.sheet}"' if row.sheet else ""
@@ -266,6 +266,7 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault]) -> InputError:
         if more := len(all_faults) - len(faults):
             message.append(f"  and {more:,} more.")
     lines = [line for fault in faults for line in fault.lines]
-    remedy = [_ADD_LINES, "input:", "  columns:", *lines] if lines else ["Correct the header row."]
+    remedy = "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
+    remedies = [_ADD_LINES, "input:", "  columns:", *lines] if lines else [remedy]
     cell = next((fault.cell for fault in faults if fault.cell), None)
-    return InputError(message, remedy=remedy, place=Place(row.file, row.sheet, cell))
+    return InputError(message, remedy=remedies, place=Place(row.file, row.sheet, cell))

@@ -308,16 +308,20 @@ class Proposals:
         return Proposal(tuple(names), sentence.rstrip())
 
     def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
-        if not column.cells:
-            return None
+        # A header that is such a value itself is none: the file begins with its first record.
+        own = ColumnValues((header,))
         dates = [field for field in self._free if field.kind is Kind.DATE]
-        if len(dates) == 1 and column.are_dates:
+        if len(dates) == 1 and column.are_dates and not own.are_dates:
             return Proposal(
                 (dates[0].name,),
                 f"{shown(header, quoted=True)} is not the name of a field, but holds dates, and no column feeds "
                 f"{dates[0].name}.",
             )
-        fields = [field for field in self._free if (names := self._names_of(field)) and column.are_among(names)]
+        fields = [
+            field
+            for field in (self._free if column.cells else ())
+            if (names := self._names_of(field)) and column.are_among(names) and not own.are_among(names)
+        ]
         if not fields:
             return None
         names = [field.name for field in self._ranked(fields)]

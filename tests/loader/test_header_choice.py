@@ -127,6 +127,16 @@ def test_a_row_that_fits_better_is_named_with_the_option(tmp_path: Path, ending:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
+def test_a_file_without_headers_is_called_that(tmp_path: Path, ending: str) -> None:
+    """The first record is not taken for headers that hold values, whatever it holds."""
+    path = write(tmp_path / f"a.{ending}", [[851, "Pre", "x", "2026-03-25"], [852, "Post", "y", "2026-03-26"]])
+    error = refused(path)
+    assert "(row 1: '851', 'Pre', 'x', '2026-03-25') has 3 faults:" in error.message
+    assert "There is no column OpportunityId" in error.message
+    assert error.remedy == "Put the names of the fields into a row above the values."
+
+
+@pytest.mark.parametrize("ending", FORMATS)
 def test_the_first_value_is_that_of_the_first_filled_cell(tmp_path: Path, ending: str) -> None:
     """The mapping table shows what a column holds, although its first rows are blank."""
     rows: list[list[object]] = [
