@@ -112,10 +112,15 @@ def look_alike_in(text: str) -> str | None:
     return next((found[0] for found in _IN_A_LATIN_WORD.finditer(text) if ord(found[0]) in _LOOKS_LIKE), None)
 
 
-def skeleton(text: str) -> str:
-    """Return a text as it looks, without regard to case: the same for texts that are easily taken for each other."""
+def look(text: str) -> str:
+    """Return a text as it looks: the same for texts that are easily taken for each other."""
     flat = without_unseen(unicodedata.normalize("NFKC", text)).translate(_LOOKS_LIKE)
-    return " ".join(unicodedata.normalize("NFC", flat).split()).casefold()
+    return " ".join(unicodedata.normalize("NFC", flat).split())
+
+
+def skeleton(text: str) -> str:
+    """Return a text as it looks, without regard to case."""
+    return look(text).casefold()
 
 
 class Suggestion(NamedTuple):

@@ -350,6 +350,7 @@ def _add_input_options(parser: _Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="the spreadsheet; - reads CSV from standard input")
     _add_config_option(parser)
     parser.add_argument("--sheet", metavar="NAME", help="the sheet to read")
+    parser.add_argument("--header-row", type=_count, metavar="N", help="the row that holds the headers")
     parser.add_argument(
         "--set", action="append", default=[], dest="constants", metavar="FIELD=VALUE", type=_constant,
         help="a constant for every row; repeatable",
@@ -626,7 +627,9 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
     from batch_updater.model import Invocation
 
     config = str(options.config) if options.config else None
-    return Invocation(options.file, config, options.sheet, tuple(options.constants), compare=options.compare)
+    return Invocation(
+        options.file, config, options.sheet, tuple(options.constants), options.compare, header_row=options.header_row
+    )
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:
@@ -780,8 +783,9 @@ def _config(options: argparse.Namespace) -> Config:
 
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
-    if getattr(options, "sheet", None) is not None:
-        fields["sheet"] = options.sheet
+    for name in ("sheet", "header_row"):
+        if getattr(options, name, None) is not None:
+            fields[name] = getattr(options, name)
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})

@@ -234,7 +234,7 @@ class InputSettings(_Section):
     header_row: Annotated[Whole, Field(ge=1)] | None = None
     """Row of the sheet that holds the headers, as Excel numbers it; None: the first row that is not blank."""
     columns: dict[str, Text | None] = {}
-    """Header as it stands in the file -> field name, or None to ignore the column."""
+    """Further headers that are understood -> field name, or None for a column that is not sent."""
     constants: dict[str, Annotated[str, BeforeValidator(_constant)]] = {}
     """Field name -> value for every row, as a person would type it into a cell."""
     encoding: Text | None = None

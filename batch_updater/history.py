@@ -10,6 +10,7 @@ from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotatio
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
     from batch_updater.caller import Caller
     from batch_updater.journal import JournalReader, Part
+    from batch_updater.model import AllowedList
 
 JOURNAL = "journal.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
+_RUNS_ASKED_FOR_NAMES = 10
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _CUT_OFF = Stop(
@@ -379,6 +382,23 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
         found = read_run(folder)
         if found is not None:
             yield found
+
+
+def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[AllowedList, ...]:
+    """Return the valid names that the last runs of the same API were told, the newest list of each kind.
+
+    A run or folder that cannot be read tells none.
+    """
+    lists: dict[tuple[str, tuple[tuple[str, str], ...]], AllowedList] = {}
+    try:
+        for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
+            if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
+                with journal_reader(past.folder / JOURNAL) as journal:
+                    for names in journal.allowed():
+                        lists.setdefault((names.field, names.depends_on), names)
+    except (ResultsError, DamagedJournalError, OSError):
+        pass  # what was learned until then is all that is known
+    return tuple(lists.values())
 
 
 def find_run(parent: Path, run: str) -> PastRun:

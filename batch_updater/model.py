@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ ALL_ROWS = "All rows"
 """Sheet of a results workbook with every row."""
 TEMPLATE_SHEET = "Data"
 """Sheet of a template that is read when it comes back."""
+SETTINGS_SHEET = "Settings"
+"""Sheet of a results workbook that holds the mapping, besides the configuration."""
+MAPPED_HEADER = "column: "
+"""What the name of a setting begins with that says what a header means; the header follows."""
+NOT_SENT = "not sent"
+"""What the mapping says of a column that is not sent."""
 NOT_EXACT_MARK = "[not exact] "
 """What a cell that a sheet cannot hold exactly begins with in a workbook of ours; refused when it comes back."""
 
@@ -126,6 +133,26 @@ def column_letters(index: int) -> str:
     return letters
 
 
+class MappedColumn(NamedTuple):
+    """One line of the mapping table."""
+
+    header: str
+    first_value: str
+    """What the first cell that is not blank shows; '' if the first few hundred are blank."""
+    field: str | None
+    """None: the column is not sent."""
+
+    @property
+    def meaning(self) -> str:
+        """The field, or that the column is not sent."""
+        return self.field or NOT_SENT
+
+    @property
+    def as_object(self) -> dict[str, str | None]:
+        """What `--json` says of it."""
+        return {"header": self.header, "field": self.field}
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """What the header row says: which column holds which field."""
@@ -138,6 +165,22 @@ class Columns:
     """Field name -> position in `headers`. Fields that a constant fills are absent."""
     not_sent: tuple[str, ...]
     """Headers of the columns that are carried into the results but not sent."""
+    header_row: int = 1
+    """The row of the sheet in which the headers are."""
+    first_values: tuple[str, ...] = ()
+    """What the first filled cell of each column shows, as far as the columns have headers."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about the headers."""
+
+    @property
+    def mapping(self) -> tuple[MappedColumn, ...]:
+        """The mapping table: every column with a header, in the order of the file."""
+        field_at = {position: name for name, position in self.of_field.items()}
+        return tuple(
+            MappedColumn(header, first_value, field_at.get(position))
+            for position, (header, first_value) in enumerate(zip_longest(self.headers, self.first_values, fillvalue=""))
+            if header.strip()
+        )
 
     def address(self, row: int, position: int) -> str:
         """Return the address of a cell as Excel shows it, such as `F14`."""
@@ -342,13 +385,15 @@ class Invocation:
     compare: bool = False
     is_default_config: bool = False
     """Whether nobody named the configuration: it lay in the folder where the program was started."""
+    header_row: int | None = None
 
     @property
     def again(self) -> tuple[str, ...]:
         """What starts the same again, after the program's name."""
         sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
+        header_row = ("--header-row", str(self.header_row)) if self.header_row is not None else ()
         compare = ("--compare",) if self.compare else ()
-        return ("run", self.file, *self._config, *sheet, *self._constants, *compare)
+        return ("run", self.file, *self._config, *sheet, *header_row, *self._constants, *compare)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
         """Return what runs the workbook of its results, after the program's name."""

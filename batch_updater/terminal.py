@@ -9,6 +9,7 @@ import signal
 import sys
 import textwrap
 import time
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
@@ -20,7 +21,7 @@ from batch_updater.model import OutcomeKind, StopReason
 from batch_updater.printable import print_line, printable
 from batch_updater.stakes import stakes_in_words
 from batch_updater.summary import NEEDS_NOTHING
-from batch_updater.wording import moment
+from batch_updater.wording import mapping_shown, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from batch_updater.doctor.finding import Finding
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.history import PastRun
-    from batch_updater.model import Outcome
+    from batch_updater.model import Columns, Outcome
     from batch_updater.pipeline import Begun, Finished, Plan
     from batch_updater.summary import Cause, Summary
 
@@ -44,6 +45,8 @@ _PROBLEMS_SHOWN = 20
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 9
 _NARROWEST_TERMINAL = 60
+_GAP = "  "
+"""Between the columns of a table."""
 
 
 def duration(seconds: float) -> str:
@@ -109,7 +112,8 @@ def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[
     review, table = plan.review, plan.table
     is_read_twice = plan.reads_first and (asking or begun.needs_changes)
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
-    yield "File", f"{plan.snapshot.name}{sheet}"
+    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {table.columns.header_row:,}"
+    yield from _labelled("Columns", _mapping_lines(table.columns, _LABEL_WIDTH + 1))
     bad = review.rows - review.good
     yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
     yield from _labelled("Problems", _cause_lines(review.causes))
@@ -146,6 +150,35 @@ def _labelled(label: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         yield label, line
         label = ""
+
+
+def _mapping_lines(columns: Columns, indent: int) -> Iterator[str]:
+    """Yield the mapping table: header, first value, field; `indent` is what goes in front of each line."""
+    room = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL) - indent - 2 * len(_GAP)
+    shown, more = mapping_shown(columns.mapping)
+    lines = [("header", "first value", "field"), *((one.header, one.first_value, one.meaning) for one in shown)]
+    headers, values, fields = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
+    headers, fields = _cut(headers, room // 3), _cut(fields, room // 3)
+    values = _cut(values, room - max(map(len, headers)) - max(map(len, fields)))
+    for line in zip(*map(_filled, (headers, values)), fields, strict=True):
+        yield _GAP.join(line)
+    if more:
+        yield more
+
+
+def _cut(texts: list[str], width: int) -> list[str]:
+    return [text if len(text) <= width else f"{text[: width - 3]}..." for text in texts]
+
+
+def _filled(texts: list[str]) -> list[str]:
+    """Return texts with blanks behind them, all of one width."""
+    width = max(map(_width, texts))
+    return [text + " " * (width - _width(text)) for text in texts]
+
+
+def _width(text: str) -> int:
+    """Return how many places a text takes on a terminal, where East Asian characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _field_lines(plan: Plan) -> Iterator[str]:
@@ -275,9 +308,9 @@ def _in_words(counts: Mapping[OutcomeKind, int]) -> str:
 
 def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> None:
     """Say what became of the rows, why the run ended early, where the workbook is and what to do or type next."""
-    summary, facts = finished.summary, finished.facts
+    summary = finished.summary
     if finished.folder is None:
-        print_line(f"Checked: {facts.input_path}" + (f', sheet "{facts.sheet}"' if facts.sheet else ""), stream)
+        _print_checked(finished, stream)
     print_line(summary.verdict, stream)
     if finished.stop:
         print_line("", stream)
@@ -304,6 +337,16 @@ def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> N
         print_line(f"Results: {finished.results}", stream)
     for number, line in enumerate(next_step):
         print_line(f"{'' if number else 'Next:':<{_LABEL_WIDTH}}{line}", stream)
+
+
+def _print_checked(finished: Finished, stream: TextIO) -> None:
+    """Say what was read and as what."""
+    facts, columns = finished.facts, finished.table.columns
+    sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
+    _print_wrapped(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9, stream)
+    for line in _mapping_lines(columns, 2):
+        _print_wrapped(f"  {line}", 4, stream)
+    print_line("", stream)
 
 
 def print_stakes(finished: Finished, stream: TextIO) -> None:
@@ -377,6 +420,7 @@ def result_object(finished: Finished) -> str:
             "endpoint": facts.endpoint,
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
+            "columns": [column.as_object for column in finished.table.columns.mapping],
             "requests": finished.requests,
             "retries": finished.retries,
             "elapsed_s": round(finished.elapsed_s, 3),

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from batch_updater.model import Columns, Outcome, Problem
+    from batch_updater.model import Columns, MappedColumn, Outcome, Problem
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -52,6 +52,22 @@ def _places(problems: Sequence[Problem], columns: Columns) -> str:
     cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
     places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
     return f"{places}: " if places else ""
+
+
+_COLUMNS_NOT_SENT_SHOWN = 30
+
+
+def mapping_shown(mapping: Iterable[MappedColumn]) -> tuple[list[MappedColumn], str]:
+    """Return the columns that a report shows, and how many more are not sent; '' if that is all of them."""
+    shown, left_out, not_sent = [], 0, 0
+    for column in mapping:
+        not_sent += column.field is None
+        if column.field is None and not_sent > _COLUMNS_NOT_SENT_SHOWN:
+            left_out += 1
+        else:
+            shown.append(column)
+    columns = "column is" if left_out == 1 else "columns are"
+    return shown, f"and {left_out:,} more {columns} not sent" if left_out else ""
 
 
 def outcome_message(outcome: Outcome, columns: Columns) -> str:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Location
 from batch_updater.errors import InputError, Place
+from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
+from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, column_letters
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.column_values import KnownNames
+    from batch_updater.model import Cell
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""
+_HEADERS_NAMED = 8
+_NOTED = 10
 _ADD_LINES = "Correct the header, or add to the configuration those of these lines that are true:"
-_CLOSE = 0.8
-"""Similarity from which on an unknown header may be a field's name mistyped."""
+_IDENTIFIER_STEMS = frozenset(map(stem, IDENTIFIER_WORDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,19 @@ class HeaderRow:
     """From `first_column` to the last one that is not blank."""
     width: int
     """Cells of the row from `first_column` on, blank ones at its end included."""
+    below: tuple[Sequence[Cell], ...] = ()
+    """The first few hundred rows below it that are not blank, from `first_column` on."""
 
     def address(self, position: int) -> str:
         """Return the address of one header, such as `F1`."""
         return f"{column_letters(self.first_column + position)}{self.number}"
+
+    @property
+    def contents(self) -> str:
+        """What it holds, in words."""
+        texts = [shown(text, quoted=True) for text in self.texts if text.strip()]
+        more = f" and {len(texts) - _HEADERS_NAMED:,} more" if len(texts) > _HEADERS_NAMED else ""
+        return ", ".join(texts[:_HEADERS_NAMED]) + more
 
 
 @dataclass(slots=True)
@@ -53,7 +64,9 @@ class _Findings:
     """What the header row was found to say, and everything that is wrong with it."""
 
     field_at: dict[int, str] = field(default_factory=dict)
-    ignored: set[int] = field(default_factory=set)
+    several: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Columns that may be several fields."""
+    unknown: list[int] = field(default_factory=list)
     faults: list[_Fault] = field(default_factory=list)
     in_doubt: set[str] = field(default_factory=set)
     """Fields that some column may be meant for: they are not also said to be missing."""
@@ -67,107 +80,87 @@ class _Fault:
     """Lines of `input.columns` that would settle it."""
 
 
-def plain(header: str) -> str:
-    """Return a header as it is compared: without invisible characters, every run of blanks a single space."""
-    return " ".join(_INVISIBLE.sub("", header).split())
-
-
-def spaced(name: str) -> str:
-    """Return a field's name with spaces between its words: `itemKind` and `item_kind` are `item Kind`."""
-    return " ".join(_WORDS.findall(name))
+def no_names() -> tuple[()]:
+    """Return that no names are known."""
+    return ()
 
 
 def fit_columns(
-    row: HeaderRow, endpoint: Endpoint, mapping: Mapping[str, str | None], constants: Collection[str]
+    row: HeaderRow,
+    endpoint: Endpoint,
+    further: Mapping[str, str | None],
+    constants: Collection[str],
+    names: KnownNames = no_names,
 ) -> Columns:
     """Find the field that each column holds.
 
-    `mapping` is `input.columns`; `constants` are the fields that need no column. Raises InputError with all faults.
+    `further` are more headers that are understood, as in `input.columns`: header -> field, or None for a column that is
+    not sent. `constants` are the fields that need no column. Raises InputError with all faults.
     """
     findings = _Findings()
-    _apply_mapping(row, endpoint, mapping, findings)
-    _match(row, endpoint, findings)
+    _check_further(endpoint, further, findings)
+    _match(row, HeaderNames(endpoint, further), findings)
+    fed = {*findings.field_at.values(), *constants}
+    _find_several(row, endpoint, fed, findings)
     _find_doubled(row, findings)
-    _find_close(row, endpoint, findings)
+    _find_meant(row, Proposals(endpoint, further, fed, row.below, names), findings, fed)
     _find_constant_columns(row, constants, findings)
     _find_missing(endpoint, constants, findings)
     if findings.faults:
-        raise _error(row, findings.faults)
+        raise _error(row, findings.faults, has_fields=bool(findings.field_at))
     return Columns(
         headers=row.texts,
         first_column=row.first_column,
         of_field={name: position for position, name in sorted(findings.field_at.items())},
         not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in findings.field_at),
+        header_row=row.number,
+        first_values=tuple(_first_value(row.below, position) for position in range(len(row.texts))),
+        notes=tuple(_notes(row, endpoint, findings)),
     )
 
 
-def _apply_mapping(row: HeaderRow, endpoint: Endpoint, mapping: Mapping[str, str | None], findings: _Findings) -> None:
-    for header, name in mapping.items():
-        positions = _positions(row, header)
-        if not positions:
-            sentence = f"There is no header {header!r}, which input.columns names."
-            findings.faults.append(_Fault(sentence + _did_you_mean(header, row.texts)))
-        if name is None:
-            findings.ignored.update(positions)
-        elif name in endpoint.by_name:
-            findings.field_at.update(dict.fromkeys(positions, name))
-            findings.in_doubt.add(name)
-        else:
-            findings.ignored.update(positions)
+def _first_value(rows: Iterable[Sequence[Cell]], position: int) -> str:
+    """Return what the first cell of a column shows that is not blank; '' if there is none."""
+    texts = (shown(row[position]) for row in rows if position < len(row) and row[position] is not None)
+    return next((text for text in texts if text.strip()), "")
+
+
+def _check_further(endpoint: Endpoint, further: Mapping[str, str | None], findings: _Findings) -> None:
+    for header, name in further.items():
+        if name is not None and name not in endpoint.by_name:
+            close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
-            findings.faults.append(_Fault(sentence + _did_you_mean(name, endpoint.by_name)))
+            findings.faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
 
 
-def _positions(row: HeaderRow, header: str) -> list[int]:
-    """Return which columns a header of the configuration means: those that are written so, else those that look so."""
-    exact = [position for position, text in enumerate(row.texts) if text == header]
-    return exact or [position for position, text in enumerate(row.texts) if text and plain(text) == plain(header)]
-
-
-def _did_you_mean(typed: str, valid: Iterable[str]) -> str:
-    close = nearest(typed, [text for text in valid if text])
-    return f" Did you mean {shown(close, quoted=True)}?" if close else ""
-
-
-def _match(row: HeaderRow, endpoint: Endpoint, findings: _Findings) -> None:
-    """Match by exact name, else by alias, else without case; more than one reading left is a fault."""
-    aliases, folded = _aliases(endpoint), _folded_names(endpoint)
+def _match(row: HeaderRow, names: HeaderNames, findings: _Findings) -> None:
     for position, text in enumerate(row.texts):
-        header = plain(text)
-        if not header or position in findings.field_at or position in findings.ignored:
+        if not text.strip():
             continue
-        if header in endpoint.by_name:
-            findings.field_at[position] = header
-            continue
-        names = aliases.get(header.casefold()) or folded.get(header.casefold(), [])
-        if len(names) == 1:
-            findings.field_at[position] = names[0]
-        elif names:
-            findings.in_doubt.update(names)
-            findings.faults.append(
-                _Fault(
-                    f"{shown(text, quoted=True)} could be {' or '.join(names)}, which are different fields.",
-                    row.address(position),
-                    tuple(_mapping_line(text, name) for name in names),
+        match names.meanings(text):
+            case ():
+                findings.unknown.append(position)
+            case (name,):
+                if name is not None:
+                    findings.field_at[position] = name
+            case meanings:
+                findings.several[position] = tuple(
+                    name for name in meanings if name is not None and name in names.fields
                 )
+
+
+def _find_several(row: HeaderRow, endpoint: Endpoint, fed: Collection[str], findings: _Findings) -> None:
+    """Find headers that fit several fields: which one is meant is never guessed."""
+    for position, meant in findings.several.items():
+        text, free = row.texts[position], [name for name in meant if name not in fed]
+        findings.in_doubt.update(meant)
+        findings.faults.append(
+            _Fault(
+                f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields.",
+                row.address(position),
+                _lines(text, sorted(free, key=lambda name: not endpoint.field(name).required)),
             )
-            findings.ignored.add(position)
-
-
-def _aliases(endpoint: Endpoint) -> Mapping[str, list[str]]:
-    """Every alias without case, the spaced names among them -> the fields that have it."""
-    found = defaultdict(list)
-    for described in endpoint.fields:
-        for alias in {plain(text).casefold() for text in (*described.aliases, spaced(described.name))}:
-            found[alias].append(described.name)
-    return found
-
-
-def _folded_names(endpoint: Endpoint) -> Mapping[str, list[str]]:
-    found = defaultdict(list)
-    for name in endpoint.by_name:
-        found[name.casefold()].append(name)
-    return found
+        )
 
 
 def _find_doubled(row: HeaderRow, findings: _Findings) -> None:
@@ -177,30 +170,35 @@ def _find_doubled(row: HeaderRow, findings: _Findings) -> None:
     for name, doubled in positions.items():
         if len(doubled) > 1:
             cells = " and ".join(f"{row.address(at)} ({shown(row.texts[at], quoted=True)})" for at in doubled)
-            lines = tuple(_mapping_line(row.texts[at], None) for at in doubled[1:])
+            kept = next((at for at in doubled if row.texts[at] == name), doubled[0])
+            others = dict.fromkeys(row.texts[at] for at in doubled if at != kept)
+            lines = tuple(_mapping_line(text, None) for text in others)
             findings.faults.append(_Fault(f"{name} has more than one column: {cells}.", row.address(doubled[0]), lines))
 
 
-def _find_close(row: HeaderRow, endpoint: Endpoint, findings: _Findings) -> None:
-    """Find unknown headers that may be a field's name mistyped, or what a person calls a field that has no column."""
-    taken = set(findings.field_at.values())
-    spellings = {spelling: described for described in endpoint.fields for spelling in _spellings(described)}
-    titles = {described.title.casefold(): described for described in endpoint.fields if described.name not in taken}
-    for position, text in enumerate(row.texts):
-        header = plain(text)
-        if not header or position in findings.field_at or position in findings.ignored:
+def _find_meant(row: HeaderRow, proposals: Proposals, findings: _Findings, fed: Collection[str]) -> None:
+    """Find unknown headers that may be meant for a field, such as a name mistyped."""
+    for position in findings.unknown:
+        text = row.texts[position]
+        proposal = proposals.of(text, position)
+        if proposal is None:
             continue
-        close = nearest(header, spellings, cutoff=_CLOSE)
-        meant = spellings[close] if close else titles.get(header.casefold())
-        if meant is not None:
-            findings.in_doubt.add(meant.name)
-            lines = (_mapping_line(text, meant.name), _mapping_line(text, None))
-            sentence = f"{shown(text, quoted=True)} is not the name of a field, but close to {meant.name}."
-            findings.faults.append(_Fault(sentence, row.address(position), lines))
+        findings.in_doubt.update(proposal.fields)
+        free = [name for name in proposal.fields if name not in fed]
+        sentence = proposal.sentence
+        if not free:
+            sentence += f" {_fed_by(row, proposal.fields[0], findings)}"
+        findings.faults.append(_Fault(sentence, row.address(position), _lines(text, free)))
 
 
-def _spellings(described: Field) -> tuple[str, ...]:
-    return (described.name, spaced(described.name), *described.aliases)
+def _fed_by(row: HeaderRow, name: str, findings: _Findings) -> str:
+    at = next((position for position, fed in findings.field_at.items() if fed == name), None)
+    how = (
+        "is set for every row"
+        if at is None
+        else f"has the column {row.address(at)} ({shown(row.texts[at], quoted=True)})"
+    )
+    return f"{name} {how} already."
 
 
 def _find_constant_columns(row: HeaderRow, constants: Collection[str], findings: _Findings) -> None:
@@ -233,21 +231,42 @@ def _find_missing(endpoint: Endpoint, constants: Collection[str], findings: _Fin
         findings.faults.append(_Fault(f"There is no column to update from. Add at least one of: {names}."))
 
 
+def _notes(row: HeaderRow, endpoint: Endpoint, findings: _Findings) -> Iterator[str]:
+    """Yield a sentence for each unknown header that has a word in common with the name of a field that has a column."""
+    passed_over = _IDENTIFIER_STEMS | {stem(word) for word in words(endpoint.record_name)}
+    stems = {name: {stem(word) for word in words(name)} - passed_over for name in findings.field_at.values()}
+    noted = 0
+    for position in findings.unknown:
+        own = {stem(word) for word in words(row.texts[position])}
+        akin = [f"{name} ({row.address(at)})" for at, name in findings.field_at.items() if stems[name] & own]
+        if akin and noted < _NOTED:
+            noted += 1
+            header = shown(row.texts[position], quoted=True)
+            yield f"{header} ({row.address(position)}) is not sent. It shares a word with {', '.join(akin)}."
+
+
+def _lines(header: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_mapping_line(header, name) for name in (*names, None))
+
+
 def _mapping_line(header: str, name: str | None) -> str:
     comment = "" if name else "   # not sent"
     return f"    {json.dumps(header, ensure_ascii=False)}: {name or 'null'}{comment}"
 
 
-def _error(row: HeaderRow, all_faults: Sequence[_Fault]) -> InputError:
+def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) -> InputError:
     faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
+    sheet = f', sheet "{row.sheet}"' if row.sheet else ""
+    subject = f"The header row of {row.file}{sheet} (row {row.number:,}: {row.contents})"
     if len(sentences) == 1:
-        message = [f"The header row of {row.file} does not fit: {sentences[0]}"]
+        message = [f"{subject} does not fit: {sentences[0]}"]
     else:
-        message = [f"The header row of {row.file} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
+        message = [f"{subject} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
         if more := len(all_faults) - len(faults):
             message.append(f"  and {more:,} more.")
     lines = [line for fault in faults for line in fault.lines]
-    remedy = [_ADD_LINES, "input:", "  columns:", *lines] if lines else ["Correct the header row."]
+    remedy = "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
+    remedies = [_ADD_LINES, "input:", "  columns:", *lines] if lines else [remedy]
     cell = next((fault.cell for fault in faults if fault.cell), None)
-    return InputError(message, remedy=remedy, place=Place(row.file, row.sheet, cell))
+    return InputError(message, remedy=remedies, place=Place(row.file, row.sheet, cell))

@@ -47,8 +47,11 @@ def expected_in(source: Source) -> Expected | None:
 
 
 def as_undo(settings: InputSettings) -> InputSettings:
-    """Return how such a workbook is read: as it was written, whatever the configuration says of other files."""
-    return InputSettings(sheet=settings.sheet, max_unpacked_mb=settings.max_unpacked_mb)
+    """Return how such a workbook is read: as it was written, whatever the configuration says of other files.
+
+    Only columns that a person has added are understood as it says.
+    """
+    return InputSettings(sheet=settings.sheet, columns=settings.columns, max_unpacked_mb=settings.max_unpacked_mb)
 
 
 def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expected, place: Place) -> None:

@@ -1,71 +1,158 @@
-"""Which row of a sheet is the header row."""
+"""Which row of a sheet is the header row, and which sheet of several has one that fits."""
 
 from __future__ import annotations
 
-from itertools import islice
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
-from batch_updater.loader.columns import HeaderRow
+from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.proposals import HeaderNames
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.sheets.book import is_blank_row
+from batch_updater.loader.sheets.choice import Fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection, Mapping
 
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.loader.column_values import KnownNames
     from batch_updater.loader.sheets.book import SheetRow
     from batch_updater.loader.sheets.choice import Sheet
-    from batch_updater.model import Cell
+    from batch_updater.model import Cell, Columns
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
-"""Down to which row, and up to how many cells of one, a header row is looked for to say where it is."""
+"""Down to which row, and up to how many cells of one, another header row is looked for."""
+_ROWS_BELOW, _CELLS_BELOW = 300, 200_000
+"""How many rows below the header row, or cells of them, are looked at for the values of columns."""
+_FIELDS_OF_A_HEADER_ROW = 2
+"""A row that names fewer fields, and does not fit as a whole, is no better guess than the first."""
 
 
-def header_row(sheet: Sheet, number: int | None) -> HeaderRow:
-    """Return the configured row, or the first that is not blank. Raises InputError."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first rows of a sheet, blank ones left out."""
+
+    sheet: Sheet
+    rows: tuple[SheetRow, ...]
+    header: HeaderRow
+
+
+def read_head(sheet: Sheet, number: int | None) -> Head:
+    """Read the configured header row, or the first that is not blank, and rows around it. Raises InputError."""
+    rows: list[SheetRow] = []
+    header: SheetRow | None = None
+    below = cells = 0
     for row in sheet.rows():
-        if number is not None and row.number > number:
+        if header is None and number is not None and row.number > number:
             break
-        if not is_blank_row(row.cells) and (number is None or row.number == number):
-            return _as_header(sheet, row)
-    where = "no header row" if number is None else f"nothing in row {number:,}, where input.header_row says it is"
-    raise InputError(
-        f"{sheet.source.name} has {where}.",
-        remedy="Put the names of the fields into the first row." if number is None else "Correct input.header_row.",
-        place=Place(sheet.source.name, sheet.name),
-    )
-
-
-def refuse_titles_above(sheet: Sheet, first: HeaderRow, fit: Callable[[HeaderRow], object], fault: InputError) -> None:
-    """Say which row is the header row, if the first one is none and a later one clearly is.
-
-    `fit` raises InputError for a row that does not fit, as it did for `first` with `fault`. Raises InputError if there
-    is such a later row.
-    """
-    below = (row for row in sheet.rows() if row.number > first.number and not is_blank_row(row.cells))
-    for row in islice(below, _ROWS_LOOKED_AT):
-        if len(row.cells) > _WIDEST_LOOKED_AT:
+        if is_blank_row(row.cells):
             continue
-        try:
-            fit(_as_header(sheet, row))
-        except InputError:
-            continue
+        if header is not None:
+            below, cells = below + 1, cells + len(row.cells)
+        elif number in {None, row.number}:
+            header = row
+        if row is header or header is not None or len(rows) < _ROWS_LOOKED_AT:
+            rows.append(row)
+        if below >= _ROWS_BELOW or cells > _CELLS_BELOW:
+            break
+    if header is None:
+        where = "no header row" if number is None else f"nothing in row {number:,}, where input.header_row says it is"
         raise InputError(
-            f"Row {first.number} of {sheet.source.name} is not the header row, but row {row.number} is: "
-            f"row {first.number} begins with {shown(next(filter(str.strip, first.texts)), quoted=True)}.",
-            remedy=f"Set input.header_row to {row.number}, or delete the rows above it.",
-            place=Place(sheet.source.name, sheet.name, f"A{first.number}"),
-        ) from fault
+            f"{sheet.source.name} has {where}.",
+            remedy="Put the names of the fields into the first row."
+            if number is None
+            else "Correct input.header_row, or --header-row.",
+            place=Place(sheet.source.name, sheet.name),
+        )
+    return Head(sheet, tuple(rows), _as_header(sheet, header, rows))
 
 
-def _as_header(sheet: Sheet, row: SheetRow) -> HeaderRow:
+def _as_header(sheet: Sheet, row: SheetRow, rows: list[SheetRow] | tuple[SheetRow, ...]) -> HeaderRow:
     texts = ["" if cell is None else _text(cell) for cell in row.cells]
     width = len(texts)
     while not texts[-1].strip():
         texts.pop()
     own = sheet.own_columns(texts)
-    return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own)
+    below = tuple(other.cells[own:] for other in rows if other.number > row.number)
+    return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below)
 
 
 def _text(cell: Cell) -> str:
     return cell if isinstance(cell, str) else shown(cell)
+
+
+@dataclass(frozen=True)
+class HeaderFit:
+    """Fits header rows to an endpoint."""
+
+    endpoint: Endpoint
+    further: Mapping[str, str | None]
+    """More headers that are understood, as in `input.columns`."""
+    constants: Collection[str]
+    """Fields that need no column."""
+    names: KnownNames
+
+    def columns(self, head: Head) -> Columns:
+        """Return what the header row says. Raises InputError; where another row is the header row, that names it."""
+        try:
+            return self._fit(head.header)
+        except InputError as fault:
+            other = self._other_row(head)
+            if other is None:
+                raise
+            header, number = head.header, other.number
+            looks = "is" if self._is_fitting(other) else "looks more like it"
+            delete = ", or delete the rows above it" if number > header.number else ""
+            raise InputError(
+                f"Row {header.number:,} of {header.file} is not the header row, but row {number:,} {looks}: row "
+                f"{header.number:,} begins with {shown(next(filter(str.strip, header.texts)), quoted=True)}, row "
+                f"{number:,} holds {other.contents}.",
+                remedy=f"Set input.header_row to {number} (on the command line --header-row {number}){delete}.",
+                place=Place(header.file, header.sheet, f"A{header.number}"),
+            ) from fault
+
+    def of_sheet(self, sheet: Sheet, number: int | None) -> Fit | None:
+        """Return how well a sheet fits; None if it has no header row."""
+        try:
+            head = read_head(sheet, number)
+        except InputError:
+            return None
+        first = head.header.number
+        if self._is_fitting(head.header):
+            return Fit(first, first, self._named(head.header), is_whole=True)
+        best = self._other_row(head) or head.header
+        return Fit(best.number, first, self._named(best), is_whole=False)
+
+    def _other_row(self, head: Head) -> HeaderRow | None:
+        """Return the row that fits better than the one that is read as the header row; None if there is none."""
+        others = [row for row in head.rows if row.number != head.header.number and len(row.cells) <= _WIDEST_LOOKED_AT]
+        rows = [_as_header(head.sheet, row, head.rows) for row in others[:_ROWS_LOOKED_AT]]
+        rows = [row for row in rows if self._named(row)]
+        for row in rows:
+            if self._is_fitting(row):
+                return row
+        best = max(rows, key=self._named, default=None)
+        if best is None or self._named(best) <= max(self._named(head.header), _FIELDS_OF_A_HEADER_ROW - 1):
+            return None
+        return best
+
+    def _is_fitting(self, row: HeaderRow) -> bool:
+        try:
+            self._fit(row)
+        except InputError:
+            return False
+        return True
+
+    @cached_property
+    def _names(self) -> HeaderNames:
+        return HeaderNames(self.endpoint, self.further)
+
+    def _named(self, row: HeaderRow) -> int:
+        """Return how many fields the headers of a row name."""
+        meanings = {self._names.meanings(text) for text in row.texts if text.strip()}
+        return sum(bool(names) and None not in names for names in meanings)
+
+    def _fit(self, row: HeaderRow) -> Columns:
+        return fit_columns(row, self.endpoint, self.further, self.constants, self.names)

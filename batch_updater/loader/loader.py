@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.errors import ConfigError, InputError, Place
+from batch_updater.errors import ConfigError, Place
 from batch_updater.loader.cells import Blank, converter
-from batch_updater.loader.columns import fit_columns
+from batch_updater.loader.columns import no_names
 from batch_updater.loader.duplicates import Targets
 from batch_updater.loader.expected import as_undo, expected_in, require_expected
-from batch_updater.loader.headers import header_row, refuse_titles_above
+from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.merged import MergedCells
+from batch_updater.loader.own_mapping import mapping_in
 from batch_updater.loader.readings import RowReader, Width
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import Refusal
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
 from batch_updater.loader.sheets.book import is_blank_row
 from batch_updater.loader.sheets.choice import Sheet, choose_sheet
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from batch_updater.config import InputSettings
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.expected import Expected
+    from batch_updater.loader.column_values import KnownNames
     from batch_updater.loader.columns import HeaderRow
     from batch_updater.loader.readings import Reading
     from batch_updater.loader.survey import Questions
@@ -38,7 +40,6 @@ __all__ = ["JudgedRow", "Review", "Table", "open_table"]
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; nobody has more by intention."""
-_COLUMNS_NAMED = 20
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -53,28 +54,30 @@ class JudgedRow(NamedTuple):
     """An earlier row of the same target that has problems: until it is repaired this one must not be sent."""
 
 
-def open_table(path: Path, endpoint: Endpoint, settings: InputSettings, *, name: str) -> Table:
+def open_table(
+    path: Path, endpoint: Endpoint, settings: InputSettings, *, name: str, known_names: KnownNames = no_names
+) -> Table:
     """Open a file and fit its header row to the endpoint; `name` is what messages call the file.
 
-    Raises InputError if the file cannot be read or its header row does not fit, ConfigError if a constant is wrong.
+    `known_names` gives the names that the API is known to have. Raises InputError if the file cannot be read or its
+    header row does not fit, ConfigError if a constant is wrong.
     """
     source = open_source(path, settings, name=name)
     expected = expected_in(source)
     if expected is not None:
         settings = as_undo(settings)
     constants = _constants(endpoint, settings)
-    sheet = choose_sheet(source, settings)
-    number = None if sheet.ours else settings.header_row
-    # A template has the fields' own names, whatever other files call them.
-    mapping = {} if sheet.ours and sheet.name == TEMPLATE_SHEET else settings.columns
-    header = header_row(sheet, number)
-    try:
-        columns = fit_columns(header, endpoint, mapping, constants)
-    except InputError as fault:
-        if number is None:
-            refuse_titles_above(sheet, header, lambda row: fit_columns(row, endpoint, mapping, constants), fault)
-        raise
-    return Table(sheet, header, columns, endpoint, settings, constants, expected)
+    fit = HeaderFit(endpoint, settings.columns, constants, known_names)
+    sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row))
+    if sheet.ours and sheet.name == TEMPLATE_SHEET:
+        # It has the fields' own names, whatever other files call them.
+        own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
+        fit = replace(fit, further=own)
+    elif sheet.ours:
+        fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
+    head = read_head(sheet, None if sheet.ours else settings.header_row)
+    columns = fit.columns(head)
+    return Table(sheet, head.header, columns, endpoint, settings, constants, expected)
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
@@ -154,11 +157,7 @@ class Table:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `review` also what only the rows show."""
-        notes = []
-        if names := self.columns.not_sent:
-            listed = ", ".join(shown(name, quoted=True) for name in names[:_COLUMNS_NAMED])
-            more = f" and {len(names) - _COLUMNS_NAMED:,} more" if len(names) > _COLUMNS_NAMED else ""
-            notes.append(f"Column {listed} is not sent." if len(names) == 1 else f"Not sent: columns {listed}{more}.")
+        notes = list(self.columns.notes)
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(
@@ -181,8 +180,7 @@ class Table:
                 f"The last row is row {self._last_row:,}, the last one that {holder} holds: rows may have been cut off "
                 "when the file was saved."
             )
-        own = self._sheet.note
-        return (*((own,) if own else ()), *notes, *self._cell_notes, *self._sheet.source.notes)
+        return (*self._sheet.notes, *notes, *self._cell_notes, *self._sheet.source.notes)
 
     def _hidden_columns(self) -> list[str]:
         """Return the letters of the hidden columns that have a header."""

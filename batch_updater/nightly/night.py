@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from batch_updater.model import MappedColumn
     from batch_updater.summary import Summary
 
 
@@ -45,6 +46,7 @@ class FileResult:
     moved_to: Path | None = None
     results: Path | None = None
     """The workbook that people should open."""
+    columns: tuple[MappedColumn, ...] = ()
     run: Path | None = None
     requests: int = 0
     retries: int = 0
@@ -143,6 +145,7 @@ def _file_object(file: FileResult) -> dict[str, object]:
         "verdict": file.verdict.value,
         "note": file.note or None,
         "outcomes": {kind.value: count for kind, count in file.summary.counts.items()} if file.summary else None,
+        "columns": [column.as_object for column in file.columns],
         "moved_to": str(file.moved_to) if file.moved_to else None,
         "results": str(file.results) if file.results else None,
         "run": str(file.run) if file.run else None,

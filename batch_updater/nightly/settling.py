@@ -114,6 +114,7 @@ def file_result(file: Waiting, verdict: Verdict, note: str, made: Tonight) -> Fi
     runs, last = made.runs, made.runs[-1]
     return FileResult(
         file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
+        columns=last.table.columns.mapping,
         requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
         throttled=sum(one.throttled for one in runs),
         confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,

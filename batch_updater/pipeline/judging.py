@@ -98,9 +98,17 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
-        run_options=("--compare",) if plan.config.sending.compare else (),
+        run_options=_run_options(plan),
         is_over_guard=bool(over),
     )
+
+
+def _run_options(plan: Plan) -> tuple[str, ...]:
+    """Return the options with which a run reads the same rows and treats them in the same way."""
+    reading = plan.config.input
+    sheet = ("--sheet", reading.sheet) if reading.sheet is not None else ()
+    header_row = ("--header-row", str(reading.header_row)) if reading.header_row is not None else ()
+    return (*sheet, *header_row, *(("--compare",) if plan.config.sending.compare else ()))
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.guards import not_judged
+from batch_updater.history import known_names
 from batch_updater.loader.loader import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from batch_updater.config import Config
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from batch_updater.history import PastRun
     from batch_updater.journal import EarlierRows
     from batch_updater.loader.loader import Review, Table
-    from batch_updater.model import Job, Setting
+    from batch_updater.model import AllowedList, Job, Setting
     from batch_updater.snapshot import Snapshot, Source
 
 
@@ -88,7 +90,8 @@ class Opened:
         copy = past.folder / past.facts.input_file
         if not snapshots.is_copy_of(copy, self.snapshot.sha256):
             snapshots.copy_again(self.snapshot, copy)
-        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
+        names = _known_names(self.config, self.endpoint)
+        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name, known_names=names)
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
 
 
@@ -103,7 +106,9 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
             remedy="Leave out --compare and sending.compare, or add x-read to the description.",
         )
     snapshot = snapshots.take(source, folder)
-    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
+    table = open_table(
+        snapshot.path, endpoint, config.input, name=snapshot.name, known_names=_known_names(config, endpoint)
+    )
     if table.expected is not None:
         try:
             require_read(endpoint)
@@ -111,6 +116,10 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Place(file=snapshot.name)) from error
     return Opened(config, description, endpoint, snapshot, table)
+
+
+def _known_names(config: Config, endpoint: Endpoint) -> Callable[[], tuple[AllowedList, ...]]:
+    return functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url)
 
 
 def prepare(source: Source, config: Config, folder: Path) -> Plan:

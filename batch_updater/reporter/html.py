@@ -23,7 +23,7 @@ from batch_updater.reporter.exact import readable
 from batch_updater.reporter.rows import shown
 from batch_updater.reporter.style import COLOURS, EXPLAINED
 from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
-from batch_updater.wording import what_is_wrong, what_to_do
+from batch_updater.wording import mapping_shown, what_is_wrong, what_to_do
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ class Attention:
     """The rows that need a person, as the page shows them: the first thousand, so that memory stays flat."""
 
     def __init__(self, columns: Columns, endpoint: Endpoint) -> None:
-        self._columns = columns
+        self.columns = columns
         selecting = (field.name for field in endpoint.fields if field.selects_record)
         self._selecting = tuple(columns.of_field[name] for name in selecting if name in columns.of_field)
         self.rows: list[str] = []
@@ -70,7 +70,7 @@ class Attention:
             f'<th scope="row" class="nowrap" data-label="Row">{row.row.number}</th>',
             f'<td class="beside">{_badge(outcome.kind)}</td>',
             f'<td class="record">{self._record(row)}</td>',
-            f"<td>{_lines(what_is_wrong(outcome, self._columns))}</td>",
+            f"<td>{_lines(what_is_wrong(outcome, self.columns))}</td>",
             f'<td class="faulty">{self._faulty(row)}</td>',
             f'<td data-label="Do:">{_lines(what_to_do(outcome, self._columns))}</td>',
         )
@@ -82,11 +82,11 @@ class Attention:
 
     def _faulty(self, row: ReportRow) -> str:
         fields = dict.fromkeys(problem.field for problem in row.outcome.problems if problem.field)
-        faulty = [at for field in fields if (at := self._columns.of_field.get(field)) is not None]
+        faulty = [at for field in fields if (at := self.columns.of_field.get(field)) is not None]
         if not faulty:
             return ""
         entries = (
-            f"<dt>{self._header(at)} ({self._columns.address(row.row.number, at)})</dt>"
+            f"<dt>{self._header(at)} ({self.columns.address(row.row.number, at)})</dt>"
             f'<dd><span class="value">{_value(row.row.cells[at])}</span></dd>'
             for at in faulty[:_CELLS_SHOWN]
         )
@@ -95,7 +95,7 @@ class Attention:
         return f'<dl class="cells">{"".join(entries)}{rest}</dl>'
 
     def _header(self, position: int) -> str:
-        return _text(self._columns.headers[position], _VALUE_CHARACTERS)
+        return _text(self.columns.headers[position], _VALUE_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,7 @@ def _document(page: Page, path: PurePath) -> Iterator[str]:
     yield f'<header><p class="about">{_text(name)}, {_day(facts.started_at)} UTC</p>'
     yield f"<h1>{_text(summary.verdict)}</h1></header><main>"
     yield from _next(page, path)
+    yield from _mapping(page.attention.columns)
     if summary.rows:
         yield from _counts(page)
     yield from _causes(summary)
@@ -187,6 +188,21 @@ def _link(workbook: PurePath, path: PurePath) -> str:
     if workbook.parent == path.parent:
         return f'<a href="./{quote(os.fsencode(workbook.name))}">{_text(workbook.name)}</a>'
     return f"<code>{_text(str(workbook))}</code>"
+
+
+def _mapping(columns: Columns) -> Iterator[str]:
+    heading = f"Columns, by the headers in row {columns.header_row:,}"
+    yield f'<section aria-labelledby="columns"><h2 id="columns">{heading}</h2><table class="mapping"><thead><tr>'
+    yield '<th scope="col">Header</th><th scope="col">First value</th><th scope="col">Field</th></tr></thead><tbody>'
+    shown_columns, more = mapping_shown(columns.mapping)
+    for column in shown_columns:
+        quiet = "" if column.field else ' class="quiet"'
+        yield f'<tr{quiet}><th scope="row">{_text(column.header, _VALUE_CHARACTERS)}</th>'
+        yield f"<td>{_text(column.first_value, _VALUE_CHARACTERS)}</td><td>{_text(column.meaning)}</td></tr>"
+    yield "</tbody></table>"
+    if more:
+        yield f'<p class="quiet">{more}</p>'
+    yield "</section>"
 
 
 def _counts(page: Page) -> Iterator[str]:

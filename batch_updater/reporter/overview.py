@@ -11,6 +11,7 @@ from batch_updater.reporter.content import CAUSES_LISTED, ended_early, example_p
 from batch_updater.reporter.exact import readable
 from batch_updater.reporter.style import COLOURS, EXPLAINED, HEADER, LINE, QUIET
 from batch_updater.stakes import stakes_in_words
+from batch_updater.wording import mapping_shown
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import RunFacts
+    from batch_updater.model import Columns, RunFacts
     from batch_updater.reporter.content import Progress
     from batch_updater.reporter.style import Styles
     from batch_updater.stakes import Stakes
@@ -29,14 +30,17 @@ _LAST_COLUMN = 5
 _WIDTHS = (40, 10, 18, 30, 30, 30)
 _FACT_CHARACTERS = 105
 """What stands on one line beside the name of a fact."""
+_VALUE_CHARACTERS = 30
+"""What fits into the second and third column together."""
 _DATA_COLUMN = 27
 """Where the numbers behind the chart of progress stand, out of the way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was gathered while the rows were gone over, besides their outcomes."""
+    """What was gathered while the rows were gone over."""
 
+    summary: Summary
     progress: Progress
     stakes: Stakes
 
@@ -91,16 +95,17 @@ def write_overview(
     book: Workbook,
     styles: Styles,
     facts: RunFacts,
-    summary: Summary,
     endpoint: Endpoint,
+    columns: Columns,
     figures: Figures,
 ) -> None:
     """Fill the sheet. Its lines are gathered first: a sheet on disk is written from the top, once."""
-    page, progress = _Page(styles), figures.progress
+    page, summary, progress = _Page(styles), figures.summary, figures.progress
     page.text(summary.verdict, 30, bold=True, font_size=16)
     page.text(what_next(facts, summary), None, font_size=11)
     if facts.stop:
         page.text(ended_early(facts.stop), font_color=COLOURS[OutcomeKind.REJECTED][1])
+    _mapping(page, styles, columns)
     counted = _counts(page, styles, summary, endpoint)
     _stakes(page, figures.stakes, facts)
     _causes(page, styles, summary)
@@ -118,6 +123,21 @@ def write_overview(
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 1)
     sheet.print_area(0, 0, len(page.lines), _LAST_COLUMN)
+
+
+def _mapping(page: _Page, styles: Styles, columns: Columns) -> None:
+    page.heading(f"Columns, by the headers in row {columns.header_row:,}")
+    header = styles.header()
+    page.row((0, "Header", header), (1, "First value", header), (2, "", header), (3, "Field", header), wide=(3,))
+    shown, more = mapping_shown(columns.mapping)
+    for column in shown:
+        style = styles() if column.field else styles(font_color=QUIET, italic=True)
+        value = column.first_value
+        if len(value) > _VALUE_CHARACTERS:
+            value = f"{value[: _VALUE_CHARACTERS - 3]}..."
+        page.row((0, column.header, style), (1, value, style), (3, column.meaning, style), wide=(3,))
+    if more:
+        page.text(more, font_color=QUIET)
 
 
 def _counts(page: _Page, styles: Styles, summary: Summary, endpoint: Endpoint) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from batch_updater.files import write_workbook
-from batch_updater.model import MARK_PROPERTY, OutcomeKind
+from batch_updater.model import MAPPED_HEADER, MARK_PROPERTY, SETTINGS_SHEET, OutcomeKind, Setting
 from batch_updater.reporter.book import Book, sink_for
 from batch_updater.reporter.changes import ChangesSheet
 from batch_updater.reporter.content import Progress
@@ -15,7 +15,7 @@ from batch_updater.reporter.exact import readable
 from batch_updater.reporter.expected import write_expected
 from batch_updater.reporter.lists import ValidNames
 from batch_updater.reporter.overview import Figures, write_overview
-from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet
+from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet, bounded
 from batch_updater.reporter.style import Styles
 from batch_updater.stakes import Stakes
 from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
@@ -115,8 +115,8 @@ class _Results:
             write_expected(self._book, self._styles, self._facts.expected.items())
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        figures = Figures(self.progress, self.stakes)
-        write_overview(self._overview, self._book, self._styles, facts, summary, self._endpoint, figures)
+        figures = Figures(summary, self.progress, self.stakes)
+        write_overview(self._overview, self._book, self._styles, facts, self._endpoint, self._columns, figures)
         self._overview.activate()
         # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.
         written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
@@ -127,11 +127,13 @@ class _Results:
         self._book.close()
 
     def _write_settings(self) -> None:
-        sheet = self._book.add_worksheet("Settings")
+        sheet = self._book.add_worksheet(SETTINGS_SHEET)
         sheet.write_row(0, 0, ("Setting", "Value"), self._styles.header())
         wrapped = self._styles(text_wrap=True)
-        for number, setting in enumerate(self._facts.settings, 1):
-            sheet.write_string(number, 0, setting.name, self._styles())
+        # By these the sheet To fix is read when it comes back: its headers are written in the same way.
+        mapping = (Setting(MAPPED_HEADER + bounded(one.header), one.meaning) for one in self._columns.mapping)
+        for number, setting in enumerate((*self._facts.settings, *mapping), 1):
+            sheet.write_string(number, 0, bounded(setting.name), self._styles())
             sheet.write_string(number, 1, readable(setting.value), wrapped)  # a folder's name may be no text
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 80)

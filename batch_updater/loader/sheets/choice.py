@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from batch_updater.characters import composed
 from batch_updater.endpoint.expected import UNDO_MARK
 from batch_updater.errors import InputError, Place
 from batch_updater.loader.sheets.book import is_blank_row
@@ -13,7 +14,7 @@ from batch_updater.model import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from batch_updater.config import InputSettings
     from batch_updater.loader.sheets.book import Layout, SheetRow
@@ -36,6 +37,8 @@ class Sheet:
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
     marked: bool
     """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
+    others: tuple[str, ...] = ()
+    """The other sheets that hold anything, where this one was chosen for its headers."""
 
     @property
     def name(self) -> str | None:
@@ -51,14 +54,17 @@ class Sheet:
         return self.source.rows(self.index, only)
 
     @property
-    def note(self) -> str | None:
-        """What a person should know about the sheet as such; None if there is nothing."""
-        if not (self.ours and self.source.mark in {"check", "undo-check"}):
-            return None
-        return (
-            f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good rows '
-            "stand in the file that was checked."
-        )
+    def notes(self) -> list[str]:
+        """What a person should know about the sheet as such."""
+        if self.others:
+            return [f'The sheet "{self.name}" is read: its headers fit, unlike those of {_listed(self.others)}.']
+        if self.ours and self.source.mark in {"check", "undo-check"}:
+            note = (
+                f'This is the workbook of a check: its sheet "{TO_FIX}" holds the rows with problems alone. The good '
+                "rows are in the file that was checked."
+            )
+            return [note]
+        return []
 
     def own_columns(self, headers: Sequence[str]) -> int:
         """Return how many columns at the left are ours and not the input's, given the texts of the header row."""
@@ -66,25 +72,72 @@ class Sheet:
         return width if self.ours and tuple(headers[:width]) == TO_FIX_COLUMNS else 0
 
 
-def choose_sheet(source: Source, settings: InputSettings) -> Sheet:
+class Fit(NamedTuple):
+    """How well the headers of a sheet fit."""
+
+    row: int
+    """The row that fits best."""
+    first_row: int
+    """The row that is read as the header row if nothing else is said."""
+    fields: int
+    """How many fields the row that fits best names."""
+    is_whole: bool
+    """Whether it is the row that is read, and nothing is wrong with it."""
+
+
+def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None]) -> Sheet:
     """Return the sheet that is configured, else ours, else the only visible one that holds anything.
 
-    Raises InputError if there is no such sheet, or more than one.
+    Where several hold something, it is the only one whose headers fit: `fit_of` tells how well, or None of a sheet
+    without headers. Raises InputError if there is no such sheet, or more than one.
     """
     names = [entry.name for entry in source.sheets]
-    mark = source.mark
-    ours = _OUR_SHEETS.get(mark or "")
-    if settings.sheet is not None and names != [None] and (settings.sheet in names or ours not in names):
-        return Sheet(source, _named(source, settings.sheet), ours=settings.sheet == ours, marked=mark is not None)
+    marked = source.mark is not None
+    ours = _OUR_SHEETS.get(source.mark or "")
+    if settings.sheet is not None and names != [None]:
+        index = _named(source, settings.sheet)
+        if index is not None or ours not in names:
+            index = _required(source, settings.sheet, index)
+            return Sheet(source, index, ours=names[index] == ours, marked=marked)
     if ours is not None and ours in names:
         return Sheet(source, names.index(ours), ours=True, marked=True)
-    return Sheet(source, _only_sheet(source), ours=False, marked=mark is not None)
+    filled = _filled(source)
+    if len(filled) == 1:
+        return Sheet(source, filled[0], ours=False, marked=marked)
+    if not filled:
+        raise _nothing_visible(source)
+    sheets = [Sheet(source, index, ours=False, marked=marked) for index in filled]
+    fits = {sheet.index: fit_of(sheet) for sheet in sheets}
+    fitting = [sheet for sheet in sheets if (fit := fits[sheet.index]) and fit.is_whole]
+    if len(fitting) == 1:
+        (chosen,) = fitting
+        return replace(chosen, others=tuple(sheet.name or "" for sheet in sheets if sheet is not chosen))
+    raise _several(source, fitting or sheets, fits)
 
 
-def _named(source: Source, wanted: str) -> int:
+def _named(source: Source, wanted: str) -> int | None:
+    """Return the sheet of a name: written so, else without regard to case and blanks at the ends; None if none is."""
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
         return names.index(wanted)
+    same = [index for index, name in enumerate(names) if _folded(name) == _folded(wanted)]
+    if len(same) > 1:
+        raise InputError(
+            f"{source.name} has more than one sheet {wanted!r}: {_listed([names[index] for index in same])}.",
+            remedy="Name one of them as it is written.",
+            place=Place(file=source.name, sheet=wanted),
+        )
+    return same[0] if same else None
+
+
+def _folded(name: str) -> str:
+    return composed(name).strip().casefold()
+
+
+def _required(source: Source, wanted: str, index: int | None) -> int:
+    if index is not None:
+        return index
+    names = [entry.name or "" for entry in source.sheets]
     close = nearest(wanted, names)
     raise InputError(
         f"{source.name} has no sheet {wanted!r}.",
@@ -93,36 +146,58 @@ def _named(source: Source, wanted: str) -> int:
     )
 
 
-def _only_sheet(source: Source) -> int:
+def _filled(source: Source) -> list[int]:
+    """Return the visible sheets that hold anything, or the only visible one where none does; a few at most.
+
+    Of thousands of sheets each would have to be read.
+    """
     if len(source.sheets) == 1 and not source.sheets[0].hidden:
-        return 0
+        return [0]
     visible = [index for index, entry in enumerate(source.sheets) if not entry.hidden]
-    # No more than a message lists: of thousands of sheets each would have to be read.
     filled = list(islice((index for index in visible if _holds_anything(source, index)), _SHEETS_LISTED + 1))
-    hidden = [index for index, entry in enumerate(source.sheets) if entry.hidden]
-    if len(filled) == 1:
-        return filled[0]
-    if len(visible) == 1 and not filled and not any(_holds_anything(source, index) for index in hidden):
-        return visible[0]
-    names = [source.sheets[index].name or "" for index in filled]
-    if filled:
-        counts = ", ".join(
-            f"{name!r} ({_rows_below_the_first(source, index)})"
-            for name, index in zip(names[:_SHEETS_LISTED], filled, strict=False)
-        )
-        more = " and more" if len(filled) > _SHEETS_LISTED else ""
-        message = f"{source.name} has several sheets with rows: {counts}{more}."
-    else:
-        names = [source.sheets[index].name or "" for index in hidden]
-        message = f"{source.name} has no visible sheet that holds anything" + (
-            f"; hidden are: {_listed(names)}." if names else "."
-        )
-    example = names[0] if names else "Sheet1"
-    raise InputError(
-        message,
-        remedy=f'Say which one to read: --sheet "{example}", or input.sheet in the configuration.',
+    hidden = (index for index, entry in enumerate(source.sheets) if entry.hidden)
+    if not filled and len(visible) == 1 and not any(_holds_anything(source, index) for index in hidden):
+        return visible
+    return filled
+
+
+def _nothing_visible(source: Source) -> InputError:
+    names = [entry.name or "" for entry in source.sheets if entry.hidden]
+    hidden = f"; hidden are: {_listed(names)}" if names else ""
+    return InputError(
+        f"{source.name} has no visible sheet that holds anything{hidden}.",
+        remedy=f"Say which one to read: {_options(names[0] if names else 'Sheet1')}.",
         place=Place(file=source.name),
     )
+
+
+def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
+    """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
+    listed = [f"{sheet.name!r} ({_rows_below_the_first(source, sheet.index)})" for sheet in sheets[:_SHEETS_LISTED]]
+    more = " and more" if len(sheets) > _SHEETS_LISTED else ""
+    found = {sheet: fit for sheet in sheets if (fit := fits[sheet.index])}
+    if all(fit.is_whole for fit in found.values()) and len(found) > 1:
+        message, example, fit = "several sheets whose headers fit", sheets[0], None
+    else:
+        message = "several sheets with rows"
+        example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
+        fit = found.get(example)
+    text = f"{source.name} has {message}: {', '.join(listed)}{more}."
+    row = None
+    if fit is not None and fit.fields:
+        row = fit.row if fit.row != fit.first_row else None
+        text += f" The headers of {example.name!r} (row {fit.row:,}) fit best."
+    return InputError(
+        text,
+        remedy=f"Say which one to read: {_options(example.name or '', row)}.",
+        place=Place(file=source.name, sheet=example.name if fit is not None and fit.fields else None),
+    )
+
+
+def _options(sheet: str, header_row: int | None = None) -> str:
+    if header_row is None:
+        return f'--sheet "{sheet}", or input.sheet in the configuration'
+    return f'--sheet "{sheet}" --header-row {header_row}, or input.sheet and input.header_row in the configuration'
 
 
 _SHEETS_LISTED = 10

@@ -18,7 +18,7 @@ FILLED: list[list[object]] = [["itemId"], [1], [2]]
 
 
 def choose(path: Path, **given: object) -> Sheet:
-    return choose_sheet(open_source(path, settings(**given), name="a.xlsx"), settings(**given))
+    return choose_sheet(open_source(path, settings(**given), name="a.xlsx"), settings(**given), lambda _: None)
 
 
 def hide(path: Path, *names: str) -> None:
@@ -61,8 +61,8 @@ def test_a_hidden_sheet_is_never_chosen_silently(tmp_path: Path) -> None:
 def test_a_sheet_that_does_not_exist_is_named_with_the_nearest(tmp_path: Path) -> None:
     """A mistyped name of a sheet is corrected in the message, not in silence."""
     path = workbook(tmp_path / "a.xlsx", {"Changes": FILLED})
-    with pytest.raises(InputError, match="no sheet 'changes'") as raised:
-        choose(path, sheet="changes")
+    with pytest.raises(InputError, match="no sheet 'chnges'") as raised:
+        choose(path, sheet="chnges")
     assert raised.value.remedy == "Did you mean 'Changes'? It has: 'Changes'."
 
 

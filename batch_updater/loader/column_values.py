@@ -1,0 +1,125 @@
+"""The first values of a column, as evidence of what it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.characters import composed
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
+from batch_updater.loader.refusal import Refusal
+from batch_updater.model import CellFault, ShownNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from batch_updater.endpoint.description import Field
+    from batch_updater.model import AllowedList, Cell
+
+KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
+"""Gives the names that the API is known to have; asked only where values have to be held against them."""
+
+_MOST = 0.8
+"""Share of the values that have to be of a kind: one of them may be wrong."""
+_LETTERS_OF_A_NAME = 3
+"""Fewer, such as Y and N, are found in any column."""
+_WHOLE = re.compile(r"[0-9]+(?:\.0+)?")
+_NUMBER = re.compile(r"[^\w]*(?:[A-Za-z]{3}\s*)?[0-9][0-9.,'\u2019\s]*(?:[A-Za-z]{3})?[^\w]*")
+_SOME_DATES = DateSettings()
+_SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, "ambiguous-day"})
+"""Why a text is refused that is a date all the same."""
+_TRUTHS = frozenset({"true", "false"})
+
+
+@dataclass(frozen=True)
+class ColumnValues:
+    """The cells of a column that hold anything, from the first few hundred rows."""
+
+    cells: tuple[Cell, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[Cell]], position: int) -> ColumnValues:
+        """Return those of one column; what is an error or blank says nothing."""
+        found = (row[position] for row in rows if position < len(row))
+        return cls(tuple(cell for cell in found if not _is_empty(cell)))
+
+    @cached_property
+    def are_dates(self) -> bool:
+        """Whether they are days, without a time of day."""
+        return self._mostly(_is_date)
+
+    @cached_property
+    def are_numbers(self) -> bool:
+        """Whether they are numbers, or look like amounts."""
+        return self._mostly(_is_number)
+
+    @cached_property
+    def are_numbering(self) -> bool:
+        """Whether they are whole numbers, each another one, as identifiers are and names are not."""
+        return len(set(self.cells)) == len(self.cells) > 1 and self._mostly(_is_whole)
+
+    def are_among(self, names: Collection[str]) -> bool:
+        """Whether they are texts out of a list of names, which are compared without regard to case."""
+        folded = {_folded(name) for name in names}
+        return any(
+            isinstance(cell, str) and len(cell.strip()) >= _LETTERS_OF_A_NAME and _folded(cell) in folded
+            for cell in self.cells
+        ) and self._mostly(lambda cell: isinstance(cell, str) and _folded(cell) in folded)
+
+    def contradict(self, field: Field) -> bool:
+        """Whether hardly any of them can be a value of that field."""
+        if not self.cells:
+            return False
+        if field.enum and field.kind is Kind.TEXT:
+            listed = {_folded(str(value)) for value in field.enum}
+            return not any(_folded(str(cell)) in listed for cell in self.cells)
+        match field.kind:
+            case Kind.INTEGER | Kind.DECIMAL:
+                return not self.are_numbers
+            case Kind.DATE:
+                return not any(map(_is_date, self.cells))
+            case Kind.BOOLEAN:
+                return not any(isinstance(cell, bool) or str(cell).strip().casefold() in _TRUTHS for cell in self.cells)
+            case Kind.TEXT:
+                return self.are_dates or (self.are_numbering and not field.is_identifier)
+
+    def _mostly(self, is_one: Callable[[Cell], bool]) -> bool:
+        return bool(self.cells) and sum(map(is_one, self.cells)) >= _MOST * len(self.cells)
+
+
+def _is_empty(cell: Cell) -> bool:
+    return cell is None or isinstance(cell, CellFault) or (isinstance(cell, str) and not cell.strip())
+
+
+def _is_date(cell: Cell) -> bool:
+    if isinstance(cell, datetime):
+        return cell.time() == time()
+    if isinstance(cell, str):
+        try:
+            date_from_text(cell, _SOME_DATES)
+        except Refusal as refusal:
+            return refusal.code in _SEVERAL_DAYS
+        return True
+    return isinstance(cell, date)
+
+
+def _is_number(cell: Cell) -> bool:
+    if isinstance(cell, str):
+        return _NUMBER.fullmatch(cell.strip()) is not None and not _is_date(cell)
+    return isinstance(cell, (int, Decimal, ShownNumber)) and not isinstance(cell, bool)
+
+
+def _is_whole(cell: Cell) -> bool:
+    if isinstance(cell, str):
+        return _WHOLE.fullmatch(cell.strip()) is not None
+    return isinstance(cell, int) and not isinstance(cell, bool)
+
+
+def _folded(name: str) -> str:
+    return composed(name).strip().casefold()

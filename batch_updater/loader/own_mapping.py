@@ -1,0 +1,37 @@
+"""The mapping with which the rows of a results workbook were read: it is read with the same when it comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import InputError, Place
+from batch_updater.model import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from batch_updater.loader.sheets.opening import Source
+
+
+def mapping_in(source: Source, fields: Collection[str]) -> dict[str, str | None]:
+    """Return header -> field, or None for a column that is not sent, as the sheet `Settings` says; it may have gone.
+
+    Raises InputError if it names what is none of the endpoint's `fields`.
+    """
+    names = [entry.name for entry in source.sheets]
+    if SETTINGS_SHEET not in names:
+        return {}
+    mapping: dict[str, str | None] = {}
+    for row in source.rows(names.index(SETTINGS_SHEET)):
+        match row.cells[:2]:
+            case [str(name), str(meaning)] if name.startswith(MAPPED_HEADER):
+                header, field = name.removeprefix(MAPPED_HEADER), None if meaning == NOT_SENT else meaning
+                if field is not None and field not in fields:
+                    raise InputError(
+                        f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
+                        "field.",
+                        remedy="Use the configuration with which the workbook was made, or delete that sheet.",
+                        place=Place(source.name, SETTINGS_SHEET, f"B{row.number}"),
+                    )
+                mapping[header] = field
+    return mapping

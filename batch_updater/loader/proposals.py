@@ -1,0 +1,355 @@
+"""An unknown header -> the fields that it may be meant for: by its spelling, by its words, by its column's values.
+
+A column that passes here is not sent, although a person may have meant it to be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.characters import look, skeleton, suggestion
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.column_values import ColumnValues
+from batch_updater.loader.header_words import (
+    IDENTIFIER_WORDS,
+    as_identifier,
+    loose,
+    plain,
+    spaced,
+    squeezed,
+    stem,
+    undecorated,
+    words,
+)
+from batch_updater.loader.refusal import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.loader.column_values import KnownNames
+    from batch_updater.model import AllowedList, Cell
+
+_CLOSE = 0.8
+"""Similarity from which on an unknown header may be a field's name mistyped."""
+_SAME_WORD = 0.7
+"""The same for the words in which it differs from that name, where it shares others with it."""
+_AS_CLOSE = 0.02
+"""Difference of two similarities that says nothing."""
+_GENERAL = frozenset(
+    map(stem, {*IDENTIFIER_WORDS, "name", "type", "kind", "date", "day", "time", "text", "value", "flag"})
+)
+"""Words, by their stems, that the names of many fields end with, so that the word before them is the telling one."""
+_OF_AMOUNTS = frozenset(
+    map(
+        stem,
+        (
+            "amount", "total", "sum", "net", "gross", "expected", "estimated", "est", "planned", "forecast", "actual",
+            "current", "new", "target", "final",
+        ),
+    )
+)  # fmt: skip
+"""Words, by their stems, that people add to the name of an amount or a date."""
+_SHORTEST_WORD, _SHORTEST_IN_A_COMPOUND, _SHORTEST_REST = 3, 5, 3
+_VALUES_QUOTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The fields that a header may be meant for."""
+
+    fields: tuple[str, ...]
+    """The likeliest first."""
+    sentence: str
+    """Why, with the header."""
+
+
+class _Telling(NamedTuple):
+    """The words of a field's name."""
+
+    word: str
+    """The one that tells it from the other fields."""
+    look: str
+    """What its stem looks like."""
+    stems: frozenset[str]
+    """Of all that it shares with no other field."""
+
+    def is_in(self, other: str) -> bool:
+        """Whether another word, given as `look`, is the telling one, or begins or ends with it, as in closedate."""
+        if other == self.look:
+            return True
+        is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(self.look) + _SHORTEST_REST
+        return is_long and (other.startswith(self.look) or other.endswith(self.look))
+
+    def is_all_of(self, others: set[str]) -> bool:
+        """Whether words, given by their stems, are of the name, and beside them only what many headers say."""
+        return bool(others & self.stems - _GENERAL) and others <= self.stems | _GENERAL | _OF_AMOUNTS
+
+
+class HeaderNames:
+    """All headers that are understood, and the fields that each may mean."""
+
+    def __init__(self, endpoint: Endpoint, further: Mapping[str, str | None]) -> None:
+        """`further` is `input.columns`: header -> field, or None for a column that is not sent."""
+        self.fields = endpoint.by_name
+        self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
+        self._further = _grouped((squeezed(header), name) for header, name in further.items())
+        spellings = [
+            (spelling, field.name) for field in endpoint.fields for spelling in (spaced(field.name), *field.aliases)
+        ]
+        self._aliases = _grouped((loose(spelling), name) for spelling, name in spellings)
+        names = [(field.name, field.name) for field in endpoint.fields]
+        self._squeezed = _grouped((squeezed(spelling), name) for spelling, name in (*names, *spellings))
+
+    def meanings(self, header: str) -> tuple[str | None, ...]:
+        """Return what a header may mean: fields, and None for a column that is not sent; empty if it is unknown."""
+        for text in (header, plain(header)):
+            if text in self._exactly:
+                return (self._exactly[text],)
+        if plain(header) in self.fields:
+            return (plain(header),)
+        return (
+            self._further.get(squeezed(header))
+            or self._aliases.get(loose(header))
+            or self._squeezed.get(squeezed(header), ())
+        )
+
+
+def _grouped(pairs: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str | None, ...]]:
+    found: dict[str, tuple[str | None, ...]] = {}
+    for key, name in pairs:
+        found[key] = tuple(dict.fromkeys((*found.get(key, ()), name)))
+    return found
+
+
+class Proposals:
+    """Finds out what the unknown headers of one header row may be meant for."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        further: Mapping[str, str | None],
+        fed: Collection[str],
+        rows: Sequence[Sequence[Cell]],
+        names: KnownNames,
+    ) -> None:
+        """`fed` are the fields that have a column or a constant; `rows` are the first ones below the headers."""
+        self._endpoint = endpoint
+        self._fed = fed
+        self._rows = rows
+        self._names = names
+        self._understood = HeaderNames(endpoint, further)
+        self._spellings = [
+            (field, spelling)
+            for field in endpoint.fields
+            for spelling in dict.fromkeys(
+                (
+                    field.name,
+                    spaced(field.name),
+                    *field.aliases,
+                    *(text for text, name in further.items() if name == field.name),
+                )
+            )
+        ]
+        self._free = [field for field in endpoint.fields if field.name not in fed]
+
+    def of(self, header: str, position: int) -> Proposal | None:
+        """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
+        column = ColumnValues.of(self._rows, position)
+        fields = self._by_name_within(header) or self._by_look(header)
+        fields = self._nearest_by_case(header, self._plausible(fields, column)) or self._by_spelling(header, column)
+        if fields:
+            return self._close(header, fields)
+        return self._by_words(header, column) or self._by_values(header, column)
+
+    def _by_name_within(self, header: str) -> list[Field]:
+        """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`."""
+        bare = undecorated(header)
+        found = self._understood.meanings(bare) if bare else ()
+        if not found and (identifier := as_identifier(header)):
+            found = self._understood.meanings(identifier)
+        if not found:
+            found = tuple(
+                field.name for field in self._free if field.title.casefold() in {bare.casefold(), header.casefold()}
+            )
+        return [field for field in self._free if field.name in found]
+
+    def _by_look(self, header: str) -> list[Field]:
+        """Return the fields that the header names in characters that only look like those of their names.
+
+        A header of ASCII alone may look so by chance: it is held against the free fields.
+        """
+        bare = undecorated(header)
+        candidates = self._free if bare.isascii() else self._endpoint.fields
+        found = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
+        return [field for field in candidates if field.name in found]
+
+    @cached_property
+    def _looks(self) -> dict[str, tuple[str | None, ...]]:
+        """What names look like, in their own case and without regard to case -> fields."""
+        exact = ((look(field.name), field.name) for field in self._endpoint.fields)
+        return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
+
+    def _by_spelling(self, header: str, column: ColumnValues) -> list[Field]:
+        """Return the fields whose names are spelled most like the header.
+
+        One that has its column already counts only if its name is like the whole header: Type (internal) is a column of
+        its own.
+        """
+        bare = undecorated(header)
+        ratios = self._ratios(header)
+        if bare != header:
+            ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
+        fields = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
+        nearest = max((ratios[field.name] for field in fields), default=0.0)
+        fields = [field for field in fields if ratios[field.name] >= nearest - _AS_CLOSE]
+        return self._nearest_by_case(header, fields)
+
+    def _ratios(self, text: str) -> dict[str, float]:
+        """Return how similar a text is to the names of fields, without regard to case; only where it is close."""
+        ratios: dict[str, float] = {}
+        matcher = SequenceMatcher(None, "", text.casefold())
+        for field, spelling in self._spellings:
+            matcher.set_seq1(spelling.casefold())
+            if matcher.real_quick_ratio() < _CLOSE or matcher.quick_ratio() < _CLOSE:
+                continue
+            ratio = matcher.ratio()
+            if ratio >= _CLOSE and not _differs_in_a_word(text, spelling):
+                ratios[field.name] = max(ratio, ratios.get(field.name, ratio))
+        return ratios
+
+    def _plausible(self, fields: list[Field], column: ColumnValues) -> list[Field]:
+        """Leave out the fields that the values contradict, unless they contradict all."""
+        return [field for field in fields if not column.contradict(field)] or fields
+
+    def _nearest_by_case(self, header: str, fields: list[Field]) -> list[Field]:
+        """Return the fields whose names are nearest in the case of their letters, where the header has any."""
+        bare = undecorated(header) or header
+        exact = [field for field in fields if field.name == bare]
+        if exact or len(fields) < 2:
+            return exact or fields
+        if " " in bare or "_" in bare or bare in {bare.lower(), bare.upper()}:
+            return fields
+        ratios = {field.name: SequenceMatcher(None, field.name, bare).ratio() for field in fields}
+        nearest = max(ratios.values())
+        return [field for field in fields if ratios[field.name] > nearest - _AS_CLOSE / 2]
+
+    def _close(self, header: str, fields: list[Field]) -> Proposal:
+        names = [field.name for field in self._ranked(fields)]
+        sentence = f"{shown(header, quoted=True)} is not the name of a field, but close to {' or '.join(names)}."
+        characters = self._other_characters(header, names[0])
+        return Proposal(tuple(names), f"{sentence} {characters}".rstrip())
+
+    def _other_characters(self, header: str, name: str) -> str:
+        """Return which characters of a header only look like those of the name; '' if all are the name's own."""
+        bare = undecorated(header)
+        if bare.isascii():
+            return ""
+        spellings = [spelling for field, spelling in self._spellings if field.name == name]
+        return suggestion(bare, spellings).other_characters
+
+    def _ranked(self, fields: list[Field]) -> list[Field]:
+        """Return the fields that every row needs and no column feeds first, and those that a column feeds last."""
+        return sorted(fields, key=lambda field: (field.name in self._fed, not field.required))
+
+    @cached_property
+    def _telling(self) -> list[tuple[Field, _Telling]]:
+        """The free fields whose names have a word that tells them from the others.
+
+        The telling word is the last one that says more than that it is a name, a date and so on: Region of RegionName,
+        Price of ListPrice. Words that several fields share, and that of the record, tell nothing.
+        """
+        stems = {field.name: [stem(word) for word in words(field.name)] for field in self._endpoint.fields}
+        count = Counter(word for found in stems.values() for word in set(found))
+        shared = {word for word, times in count.items() if times > 1} | {
+            stem(word) for word in words(self._endpoint.record_name)
+        }
+        telling = []
+        for field in self._free:
+            own = [
+                word
+                for word in words(field.name)
+                if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in shared | _GENERAL
+            ]
+            if own:
+                telling.append(
+                    (field, _Telling(own[-1], skeleton(stem(own[-1])), frozenset(stems[field.name]) - shared))
+                )
+        return telling
+
+    def _by_words(self, header: str, column: ColumnValues) -> Proposal | None:
+        """Return the free fields of whose names a telling word is in the header.
+
+        Another word of such a name tells where the header says nothing else and the values may be the field's: List for
+        ListPrice, but not List of owners.
+        """
+        looks = {word: skeleton(stem(word)) for word in words(header)}
+        found = {field.name: word for field, own in self._telling for word, seen in looks.items() if own.is_in(seen)}
+        stems = {stem(word) for word in words(undecorated(header))}
+        fields = [
+            field
+            for field, own in self._telling
+            if field.name in found or (own.is_all_of(stems) and column.cells and not column.contradict(field))
+        ]
+        if not fields:
+            return None
+        names = [field.name for field in self._ranked(fields)]
+        sentence = (
+            f"{shown(header, quoted=True)} is not the name of a field, but may be meant for {' or '.join(names)}, "
+            "which no column feeds."
+        )
+        if not header.isascii() and names[0] in found:
+            telling = next(own.word for field, own in self._telling if field.name == names[0])
+            sentence += f" {suggestion(found[names[0]], [telling]).other_characters}"
+        return Proposal(tuple(names), sentence.rstrip())
+
+    def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
+        # A header that is such a value itself is none: the file begins with its first record.
+        own = ColumnValues((header,))
+        dates = [field for field in self._free if field.kind is Kind.DATE]
+        if len(dates) == 1 and column.are_dates and not own.are_dates:
+            return Proposal(
+                (dates[0].name,),
+                f"{shown(header, quoted=True)} is not the name of a field, but holds dates, and no column feeds "
+                f"{dates[0].name}.",
+            )
+        fields = [
+            field
+            for field in (self._free if column.cells else ())
+            if (names := self._names_of(field)) and column.are_among(names) and not own.are_among(names)
+        ]
+        if not fields:
+            return None
+        names = [field.name for field in self._ranked(fields)]
+        quoted = ", ".join(shown(cell, quoted=True) for cell in dict.fromkeys(column.cells[:_VALUES_QUOTED]))
+        return Proposal(
+            tuple(names),
+            f"{shown(header, quoted=True)} is not the name of a field, but holds values of {' or '.join(names)} "
+            f"({quoted}), which no column feeds.",
+        )
+
+    def _names_of(self, field: Field) -> list[str]:
+        """Return the names that a field is known to take."""
+        if field.kind is Kind.TEXT and field.enum:
+            return [str(value) for value in field.enum]
+        if field.allowed is None:
+            return []
+        return [value.name for listed in self._learned if listed.field == field.name for value in listed.values]
+
+    @cached_property
+    def _learned(self) -> tuple[AllowedList, ...]:
+        return tuple(self._names())
+
+
+def _differs_in_a_word(header: str, spelling: str) -> bool:
+    """Whether a header has words in common with a spelling, and the others are no misspellings of one another."""
+    mine, others = [word.casefold() for word in words(header)], [word.casefold() for word in words(spelling)]
+    rest = [word for word in mine if word not in others]
+    wanted = [word for word in others if word not in mine]
+    if len(rest) == len(mine) or not rest or not wanted:
+        return False
+    return SequenceMatcher(None, "".join(rest), "".join(wanted)).ratio() < _SAME_WORD
