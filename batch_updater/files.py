@@ -81,12 +81,13 @@ def _put(draft: Path, path: Path) -> Path:
 
 def _held_open(path: Path) -> bool:
     """Whether Excel has it open: it then keeps a file of that name beside it."""
-    return path.exists() and path.with_name(f"~${path.name}").exists()
+    # Not the methods of Path: those raise where `~$` makes a name longer than a file system takes.
+    return os.path.exists(path) and os.path.exists(path.with_name(f"~${path.name}"))  # noqa: PTH110
 
 
 def _other_name(path: Path) -> Path:
     for number in range(2, _OTHER_NAMES_TRIED):
-        other = path.with_name(f"{path.stem} ({number}){path.suffix}")
+        other = path.with_name(fitting_name(path.stem, f" ({number}){path.suffix}"))
         if not other.exists() and not other.is_symlink():
             return other
     raise PermissionError(f"{path} and its other names are taken")

@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from batch_updater.errors import InputError, Place, ResultsError, UsageError
 from batch_updater.journal import CONFIRMED, DamagedJournalError, from_facts, is_left_alone, journal_reader
 from batch_updater.lock import held_since, origin_of
 from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
-from batch_updater.snapshot import sha256_of
+from batch_updater.snapshot import safe_stem, sha256_of
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ class Facts:
     """Where it lay; None if it was no file."""
     input_file: Annotated[str, msgspec.Meta(pattern=r"^input(\.[^/\\]*)?$")]
     """Name of its copy in the run's folder."""
-    stem: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)]
-    """What the names of its workbooks begin with."""
+    stem: str
+    """What the names of its workbooks begin with: as `safe_stem` gives it."""
     description: Description
     reading: InputSettings
     settings: tuple[tuple[str, str], ...]
@@ -326,6 +327,8 @@ def _read(folder: Path) -> PastRun:
     """Read the journal of a run. Raises DamagedJournalError and OSError."""
     with journal_reader(folder / JOURNAL) as journal:
         facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+        if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
+            raise DamagedJournalError("its table run holds a name that is never given")
         if not parts:
             raise DamagedJournalError("it does not say when the run was started")
         counts = _all_counts(facts, journal.counts())
@@ -503,7 +506,7 @@ def _named_s(folder: Path) -> float:
 
 def _is_of(folder: Path, stem: str) -> bool:
     """Whether the run's folder is named after such an input: `YYYYMMDD-HHMMSS-<stem>` or with `-2` behind."""
-    rest = folder.name[16:]
+    rest = unicodedata.normalize("NFC", folder.name[16:])  # HFS+ keeps names in pieces
     return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
 
 

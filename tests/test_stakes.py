@@ -139,7 +139,6 @@ def test_a_fall_to_almost_nothing_is_shown_however_small_it_is(crowd: tuple[str,
     """Among changes that are far larger, to 0 or over 0 included, the one by 99.99% has its line with its share."""
     found = stakes(*[money(Decimal(crowd[0]), crowd[1])] * 20, money(Decimal(10_000), "1"), money(3, "4"))
     assert "Row 22: amount from 10,000 to 1 (-99.99%)." in stakes_in_words(found)
-    assert {22, 23} < {jump.row for jump in found.told_jumps()}
 
 
 def test_numbers_that_change_by_a_wide_factor_are_counted_where_they_are_too_many_to_be_shown() -> None:
