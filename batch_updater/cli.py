@@ -346,6 +346,11 @@ def _add_input_options(parser: _Parser) -> None:
         "--set", action="append", default=[], dest="constants", metavar="FIELD=VALUE", type=_constant,
         help="a constant for every row; repeatable",
     )  # fmt: skip
+    parser.add_argument(
+        "--visible-only",
+        action="store_true",
+        help="leave out the rows that are hidden in the sheet (filtered, or by hand)",
+    )
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 
 
@@ -371,36 +376,71 @@ def _fault(text: str) -> tuple[str, float]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from batch_updater import pipeline, terminal
     from batch_updater.config import require_sendable
 
     config = _config(options)
     require_sendable(config)
-    source, asking = _source(options.file), _on_terminal() and not options.yes
+    asking = _on_terminal() and not options.yes
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
-    results = options.results.resolve() if options.results else None
-    with (
-        _logging(options),
-        pipeline.begun(
-            source, config, options.environment, restart=options.restart, override_guards=options.override_guards
-        ) as begun,
-    ):
+    with _logging(options):
+        finished = _run_as_asked(options, config, asking=asking)
+        if finished is None:
+            options.visible_only = True
+            finished = _run_as_asked(options, config, asking=asking)
+    if finished is None:
+        raise RuntimeError("hidden rows were asked about although they are left out")
+    return _end(finished, options, _next_command(finished, _as_typed(options)))
+
+
+def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> Finished | None:
+    """Run the file; None if it is to be read again without the hidden rows, as a person has just said."""
+    from batch_updater import pipeline, terminal
+
+    source, results = _source(options.file), options.results.resolve() if options.results else None
+    with pipeline.begun(
+        source, config, options.environment,
+        restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
+    ) as begun:  # fmt: skip
+        asking = asking and bool(begun.to_send)
+        if asking and begun.asks_about_hidden_rows and not terminal.takes_hidden_rows(begun):
+            return None
         terminal.print_earlier(begun, sys.stderr)
-        if not options.yes and not asking:
+        if not options.yes and not _on_terminal():
             begun.require_recent()
         count = begun.sends(options.limit)
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, count, sys.stderr, asking=asking)
         asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
-        if begun.to_send and asking and begun.plan.reads_first:
-            asked = replace(asked, compared=_shown_stakes(begun, asked, count, options.environment))
+        agreed, asked = _agreed(begun, asked, count, options.environment) if asking else (begun, asked)
+        options.compare |= agreed.plan.config.sending.compare and not config.sending.compare
+        return _execute(pipeline.Run(agreed, asked, options.environment), count)
+
+
+def _agreed(begun: Begun, asked: Options, count: int, environment: Environment) -> tuple[Begun, Options]:
+    """Ask whether to send `count` rows. Returns the run and its options as the answer wants them.
+
+    Raises UsageError if the answer is no, GuardError.
+    """
+    from batch_updater import terminal
+    from batch_updater.terminal import Answer
+
+    while True:
+        if begun.plan.reads_first:
+            asked = replace(asked, compared=_shown_stakes(begun, asked, count, environment))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
-        asking = asking and not (asked.compared and asked.compared.is_stopped)
-        if begun.to_send and asking and not terminal.confirmed(begun, asked.compared, count):
-            raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(pipeline.Run(begun, asked, options.environment), count)
-    return _end(finished, options, _next_command(finished, _as_typed(options)))
+        if asked.compared and asked.compared.is_stopped:
+            return begun, asked
+        match terminal.asked_to_send(begun, asked.compared, count):
+            case Answer.YES:
+                return begun, asked
+            case Answer.COMPARE:
+                begun = begun.comparing()
+                invocation = asked.invocation and replace(asked.invocation, compare=True)
+                asked = replace(asked, invocation=invocation)
+                terminal.print_readings(begun.plan, sys.stderr)
+            case Answer.NO:
+                raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
 
 
 def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environment) -> Finished:
@@ -531,7 +571,7 @@ def _check(options: argparse.Namespace) -> int:
     beside = Path(options.file).parent if options.file != STDIN else Path()
     results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
     with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        plan = pipeline.prepare(source, config, Path(folder))
+        plan = pipeline.prepare(source, config, Path(folder), visible_only=options.visible_only)
         with contextlib.closing(plan.table):
             if not config.sending.compare:
                 finished = pipeline.check(plan, results)
@@ -618,7 +658,10 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
     from batch_updater.model import Invocation
 
     config = str(options.config) if options.config else None
-    return Invocation(options.file, config, options.sheet, tuple(options.constants), compare=options.compare)
+    return Invocation(
+        options.file, config, options.sheet, tuple(options.constants),
+        compare=options.compare, visible_only=options.visible_only,
+    )  # fmt: skip
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:

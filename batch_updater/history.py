@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotatio
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -64,6 +65,8 @@ class Identity:
     """What is done with rows of the same record: it decides which of them are sent."""
     endpoint: str = ""
     """Name of the endpoint, which stays where its description is corrected."""
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
 
     def has_same_rows(self, other: Identity) -> bool:
         """Whether the same rows go to the same API, be they read in another way."""
@@ -84,6 +87,7 @@ _PARTS_OF_IDENTITY = {
     "description": "the description of the API",
     "base_url": "the address of the API",
     "duplicates": "what is done with rows of the same record (input.duplicates)",
+    "visible_only": "whether hidden rows are left out (--visible-only)",
 }
 
 
@@ -413,6 +417,8 @@ class Earlier:
     """The same run, already finished: it is done anew."""
     note: str | None = None
     """A sentence about an unfinished run that is not gone on with."""
+    related: tuple[PastRun, ...] = ()
+    """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
 
 
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
@@ -423,7 +429,8 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
     """
     note: str | None = None
     takebacks: list[PastRun] = []
-    for past, takeback in with_takebacks(_newest_first(past_runs(parent))):
+    runs = list(with_takebacks(_newest_first(past_runs(parent))))
+    for past, takeback in runs:
         if isinstance(past, DamagedRun):
             if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
@@ -432,7 +439,8 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
             if not past.is_unfinished:
                 return Earlier(finished=past, note=note)
             if restart:
-                return Earlier(note=f"The unfinished run {past.folder.name} is left as it is, as --restart asked.")
+                note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
+                break
             if takeback:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
@@ -445,7 +453,48 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
-    return Earlier(note=note)
+    related = related_runs(runs, candidate.identity.endpoint, candidate.identity.base_url, input_path)
+    return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
+
+
+def related_runs(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]],
+    endpoint: str,
+    base_url: str | None,
+    input_path: str | None,
+) -> tuple[PastRun, ...]:
+    """Return the few runs that are most likely to have applied rows of an input, the newest first.
+
+    `runs` come as `with_takebacks` gives them. Those of a file of the same name come before others; what was taken back
+    counts as not done.
+    """
+    applied = [
+        past
+        for past, takeback in runs
+        if isinstance(past, PastRun) and past.confirmed and takeback is None and not past.is_takeback
+        and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
+    ]  # fmt: skip
+    name = None if input_path is None else PurePath(input_path).name
+    namesakes = [past for past in applied if name and PurePath(past.facts.input_path or "").name == name]
+    likely = {past.folder for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
+    return tuple(past for past in applied if past.folder in likely)
+
+
+_RELATED = 5
+"""Runs that are held against the rows of an input: each costs a look at its journal."""
+
+
+def related_lately(parent: Path, endpoint: str, base_url: str | None, input_path: str | None) -> tuple[PastRun, ...]:
+    """Return the same of the newest runs under a folder of results alone; none if it cannot be read."""
+    try:
+        runs = list(itertools.islice(past_runs(parent), _LATELY))
+    except ResultsError:
+        return ()
+    return related_runs(with_takebacks(runs), endpoint, base_url, input_path)
+
+
+_LATELY = 50
+"""Runs that are looked at where nothing is sent."""
 
 
 def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:

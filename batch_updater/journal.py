@@ -148,6 +148,10 @@ SELECT number, CASE WHEN kind = 'rejected' AND asked IS NOT NULL THEN 'unconfirm
 FROM rows ORDER BY number
 """
 """What was asked is kept of a refused row only if an attempt before may have been applied."""
+_APPLIED = """
+SELECT number, kind, digest FROM rows
+WHERE kind IN ('updated', 'unchanged') AND digest IS NOT NULL ORDER BY number LIMIT {}
+"""
 _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts, attempts, sent_at, seconds,
     before, asked, reported
@@ -855,6 +859,11 @@ class JournalReader:
     def earlier_rows(self) -> EarlierRows:
         """Return what is known of every row, in little memory."""
         return EarlierRows(_known(self._connection))
+
+    def applied(self, most: int = -1) -> Iterator[tuple[int, bytes]]:
+        """Yield the rows whose records hold what was asked, by number, with their requests' digests; `most` at most."""
+        for row in _records(self._connection, _APPLIED.format(most), _KnownRow, "rows"):
+            yield row.number, bytes.fromhex(row.digest or "")
 
     def last_heard_at(self) -> datetime | None:
         """Return when the last answer came, UTC; None if none did. Call `require_whole` before."""

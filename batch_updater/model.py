@@ -339,13 +339,16 @@ class Invocation:
     compare: bool = False
     is_default_config: bool = False
     """Whether nobody named the configuration: it lay in the folder where the program was started."""
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
 
     @property
     def again(self) -> tuple[str, ...]:
         """What starts the same again, after the program's name."""
         sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
         compare = ("--compare",) if self.compare else ()
-        return ("run", self.file, *self._config, *sheet, *self._constants, *compare)
+        visible_only = ("--visible-only",) if self.visible_only else ()
+        return ("run", self.file, *self._config, *sheet, *self._constants, *compare, *visible_only)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
         """Return what runs the workbook of its results, after the program's name."""

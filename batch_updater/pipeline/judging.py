@@ -98,7 +98,10 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
-        run_options=("--compare",) if plan.config.sending.compare else (),
+        run_options=(
+            *(("--compare",) if plan.config.sending.compare else ()),
+            *(("--visible-only",) if plan.table.visible_only else ()),
+        ),
         is_over_guard=bool(over),
     )
 

@@ -39,7 +39,7 @@ def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
     copy = past.folder / past.facts.input_file
     snapshots.require_unchanged(copy, past.identity.content)
-    return open_table(copy, endpoint, past.facts.reading, name=past.input)
+    return open_table(copy, endpoint, past.facts.reading, name=past.input, visible_only=past.identity.visible_only)
 
 
 def report(past: PastRun, results: Path | None) -> Finished:

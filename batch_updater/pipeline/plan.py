@@ -13,7 +13,10 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.guards import not_judged
+from batch_updater.history import related_lately
 from batch_updater.loader.loader import open_table
+from batch_updater.model import Setting
+from batch_updater.pipeline.repeats import repeats_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
     from batch_updater.history import PastRun
     from batch_updater.journal import EarlierRows
     from batch_updater.loader.loader import Review, Table
-    from batch_updater.model import Job, Setting
+    from batch_updater.model import Job
+    from batch_updater.pipeline.repeats import Repeats
     from batch_updater.snapshot import Snapshot, Source
 
 
@@ -38,6 +42,8 @@ class Plan:
     snapshot: Snapshot
     table: Table
     review: Review
+    repeats: Repeats | None = None
+    """What of it earlier runs have applied although their input was another."""
 
     @property
     def reads_first(self) -> bool:
@@ -46,13 +52,15 @@ class Plan:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """The configuration without secrets, who runs it, on which machine."""
-        return (*settings_of(self.config), *environment_settings())
+        """The configuration without secrets, what was decided besides, who runs it, on which machine."""
+        decided = (Setting("--visible-only", "hidden rows are left out"),) if self.table.visible_only else ()
+        return (*settings_of(self.config), *decided, *environment_settings())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
-        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first))
+        repeats = (self.repeats.note,) if self.repeats else ()
+        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
 
     def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
         """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.
@@ -87,12 +95,17 @@ class Opened:
         copy = past.folder / past.facts.input_file
         if not snapshots.is_copy_of(copy, self.snapshot.sha256):
             snapshots.copy_again(self.snapshot, copy)
-        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name)
+        table = open_table(
+            copy, self.endpoint, self.config.input, name=self.snapshot.name, visible_only=self.table.visible_only
+        )
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
 
 
-def open_source(source: Source, config: Config, folder: Path) -> Opened:
-    """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
+def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
+    """Copy the input into the folder and read its header row; `visible_only` leaves out hidden rows.
+
+    Raises ConfigError, EndpointError and InputError.
+    """
     description = read_description(config.api.endpoint)
     endpoint = endpoint_of(description)
     if config.sending.compare and endpoint.read is None:
@@ -101,7 +114,7 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
             remedy="Leave out --compare and sending.compare, or add x-read to the description.",
         )
     snapshot = snapshots.take(source, folder)
-    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name)
+    table = open_table(snapshot.path, endpoint, config.input, name=snapshot.name, visible_only=visible_only)
     if table.expected is not None:
         try:
             require_read(endpoint)
@@ -111,12 +124,14 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
     return Opened(config, description, endpoint, snapshot, table)
 
 
-def prepare(source: Source, config: Config, folder: Path) -> Plan:
+def prepare(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Plan:
     """Copy the input into the folder, read it and judge every row. Opens no connection.
 
-    Raises EndpointError and InputError.
+    `visible_only` leaves out hidden rows. Raises EndpointError and InputError.
     """
-    return open_source(source, config, folder).judged()
+    plan = open_source(source, config, folder, visible_only=visible_only).judged()
+    related = related_lately(config.results.folder, plan.endpoint.name, config.api.base_url, plan.snapshot.source_path)
+    return replace(plan, repeats=repeats_of(plan, related))
 
 
 def require_read(endpoint: Endpoint) -> None:

@@ -36,6 +36,8 @@ class Sheet:
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
     marked: bool
     """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
+    visible_only: bool = False
+    """Whether rows that it does not show are left out."""
 
     @property
     def name(self) -> str | None:
