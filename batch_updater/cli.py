@@ -11,7 +11,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -66,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = EndedEarlyError("Interrupted; nothing was sent.", remedy="Start the same again.")
         code = _report_error(ended, environment.redaction, as_json=as_json)
     except JournalError as error:
-        _say_aside(f"{PROGRAM}: {environment.redaction.text(str(error))} Free some space, then run again.")
-        code = ExitCode.RUN_AGAIN
+        ended = EndedEarlyError(str(error), remedy="Free some space, then run again.")
+        code = _report_error(ended, environment.redaction, as_json=as_json)
     except KeyboardInterrupt:
         _say_aside(f"{PROGRAM}: interrupted; run again to go on.")
         code = ExitCode.RUN_AGAIN
@@ -449,15 +448,11 @@ def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environ
     Raises GuardError.
     """
     from batch_updater import pipeline, terminal
+    from batch_updater.files import temporary_folder
 
-    with (
-        tempfile.TemporaryDirectory(prefix="batch-updater-") as folder,
-        _shown(count) as (progress, interrupts),
-    ):
+    with temporary_folder() as folder, _shown(count) as (progress, interrupts):
         asked = replace(asked, results=None)
-        compared = pipeline.compare(
-            begun.plan, asked, Path(folder), environment, progress, interrupts, begun.earlier_part()
-        )
+        compared = pipeline.compare(begun.plan, asked, folder, environment, progress, interrupts, begun.earlier_part())
     terminal.print_stakes(compared, sys.stderr)
     terminal.print_notes(pipeline.overridden(begun, compared), sys.stderr)
     pipeline.require_allowed(begun, compared)
@@ -563,21 +558,21 @@ def _undo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
     from batch_updater.config import require_sendable
-    from batch_updater.files import fitting_name
+    from batch_updater.files import fitting_name, temporary_folder
 
     config = _config(options)
     source = _source(options.file)
     stem = Path(options.file).stem if options.file != STDIN else "stdin"
     beside = Path(options.file).parent if options.file != STDIN else Path()
     results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
-    with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        plan = pipeline.prepare(source, config, Path(folder), visible_only=options.visible_only)
+    with _logging(options), temporary_folder() as folder:
+        plan = pipeline.prepare(source, config, folder, visible_only=options.visible_only)
         with contextlib.closing(plan.table):
             if not config.sending.compare:
                 finished = pipeline.check(plan, results)
             else:
                 require_sendable(config)
-                finished = _compared(plan, results, Path(folder), options.environment, tell=not options.json)
+                finished = _compared(plan, results, folder, options.environment, tell=not options.json)
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 

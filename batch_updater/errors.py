@@ -58,7 +58,7 @@ def as_lines(text: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class EndedEarlyError(BatchUpdaterError):
-    """A signal ended the command before anything was sent."""
+    """A signal or a full disk ended the command: it has to be started again."""
 
     exit_code = ExitCode.RUN_AGAIN
 

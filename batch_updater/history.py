@@ -21,7 +21,14 @@ from batch_updater.caller import CallerDigest  # noqa: TC001  (as above)
 from batch_updater.config import InputSettings  # noqa: TC001  (as above)
 from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
 from batch_updater.errors import InputError, Place, ResultsError, UsageError
-from batch_updater.journal import CONFIRMED, DamagedJournalError, from_facts, is_left_alone, journal_reader
+from batch_updater.journal import (
+    CONFIRMED,
+    DamagedJournalError,
+    WithheldJournalError,
+    from_facts,
+    is_left_alone,
+    journal_reader,
+)
 from batch_updater.lock import held_since, origin_of
 from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
 from batch_updater.snapshot import safe_stem, sha256_of
@@ -271,7 +278,7 @@ class PastRun:
                     journal.require_rows_of(rows)
                 yield journal
         except DamagedJournalError as error:
-            raise DamagedRun(self.folder, str(error)).error from error
+            raise _damaged_run(self.folder, error).error from error
 
     @property
     def is_ended(self) -> bool:
@@ -324,7 +331,11 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
             return _without_journal(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
     except DamagedJournalError as error:
-        return DamagedRun(folder, str(error))
+        return _damaged_run(folder, error)
+
+
+def _damaged_run(folder: Path, error: DamagedJournalError) -> DamagedRun:
+    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldJournalError))
 
 
 def _read(folder: Path) -> PastRun:
@@ -574,7 +585,7 @@ def _require_whole(past: PastRun) -> None:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_whole()
     except DamagedJournalError as error:
-        raise _damaged(DamagedRun(past.folder, str(error))) from error
+        raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def require_rows_of(past: PastRun, rows: Container[int]) -> None:
@@ -583,13 +594,15 @@ def require_rows_of(past: PastRun, rows: Container[int]) -> None:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_rows_of(rows)
     except DamagedJournalError as error:
-        raise _damaged(DamagedRun(past.folder, str(error))) from error
+        raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
         f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
-        remedy="Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
+        remedy="See that this user can read and write there, and that the disk has room; then run again."
+        if run.is_withheld
+        else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
         place=Place(file=str(run.folder / JOURNAL)),
     )

@@ -221,7 +221,7 @@ def write(path: Path, answers: Answers) -> None:
             file.write(text.encode())
         _require_readable(path, answers)
     except BaseException as error:
-        path.unlink()
+        path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise

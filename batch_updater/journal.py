@@ -403,15 +403,18 @@ class Journal:
         A row without an outcome may have been in flight when the run ended: `unconfirmed`.
         """
         # On the writer's connection, which stays when the folder is removed; the writer has nothing to do meanwhile.
-        yield from _outcomes(self._connection)
+        with _faults_named(self._path, "read"):
+            yield from _outcomes(self._connection)
 
     def allowed(self) -> tuple[AllowedList, ...]:
         """Return the valid names that are known, whichever part learned them. Call `flush` before."""
-        return _allowed(self._connection)
+        with _faults_named(self._path, "read"):
+            return _allowed(self._connection)
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, this one included. Call `flush` before."""
-        return _parts(self._connection)
+        with _faults_named(self._path, "read"):
+            return _parts(self._connection)
 
     def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
         self._writes.put(write)
@@ -519,6 +522,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         # WAL is not to be had on a network share; SQLite then stays with its rollback journal.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # The first look makes the index of the write-ahead log: that it finds no room is said before anything is sent.
+        connection.execute("SELECT count(*) FROM parts").fetchone()
         stack.pop_all()
     return connection
 
@@ -533,15 +538,27 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
+def _faults_named(path: Path, done: str = "written") -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise JournalError(f"The journal {path} cannot be written: {_why(error)}.") from error
+        raise JournalError(f"The journal {path} cannot be {done}: {_why(error)}.") from error
 
 
 class DamagedJournalError(Exception):
     """A journal cannot be relied on: nobody can tell from it which rows are done."""
+
+
+class WithheldJournalError(DamagedJournalError):
+    """A journal cannot be read where it lies, because the disk is full or read-only; it may be whole."""
+
+
+_NO_ROOM = frozenset({
+    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_CANTINIT,
+    sqlite3.SQLITE_READONLY_DIRECTORY,
+})  # fmt: skip
+"""SQLite's codes where the index of a write-ahead log, which reading needs too, can be neither made nor grown."""
 
 
 def companions(path: Path) -> tuple[Path, ...]:
@@ -791,13 +808,31 @@ def journal_reader(path: Path) -> Iterator[JournalReader]:
         raise DamagedJournalError("it is empty")
     counted = _counted(path)  # before the journal: of one that is being written, the counter is the older then
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with closing(_opened_for_reading(path)) as connection:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found != _FORMAT:
                 raise DamagedJournalError(f"it is of the format {found}, and this program writes and reads {_FORMAT}")
             yield JournalReader(path, connection, counted)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode in _NO_ROOM:
+            raise WithheldJournalError(f"{error}, as on a disk that is full or read-only") from error
         raise DamagedJournalError(str(error)) from error
+
+
+def _opened_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a journal for reading, also where no index of a write-ahead log can be made. Raises sqlite3.Error.
+
+    One that was closed has no such log, and is read as it lies there.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        if error.sqlite_errorcode not in _NO_ROOM or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None)
+    return connection
 
 
 class JournalReader:

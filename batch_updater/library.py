@@ -21,6 +21,7 @@ from batch_updater import pipeline
 from batch_updater.config import Config, require_sendable
 from batch_updater.config_file import config_from, load_config
 from batch_updater.environment import Environment
+from batch_updater.files import no_temporary_folder
 from batch_updater.history import DamagedRun
 from batch_updater.journal import DamagedJournalError
 from batch_updater.model import CellFault
@@ -157,7 +158,10 @@ def check(
     `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError, EndpointError,
     InputError, ResultsError).
     """
-    scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
+    except OSError as error:
+        raise no_temporary_folder(error) from error
     try:
         plan = pipeline.prepare(_source(source), _config(config), scratch, visible_only=visible_only)
         made = Run(pipeline.check(plan, Path(results).resolve() if results else None))
