@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = EndedEarlyError("Interrupted; nothing was sent.", remedy="Start the same again.")
         code = _report_error(ended, environment.redaction, as_json=as_json)
     except JournalError as error:
-        ended = EndedEarlyError(str(error), remedy="Free some space, then run again.")
+        ended = EndedEarlyError(str(error), remedy=error.remedy)
         code = _report_error(ended, environment.redaction, as_json=as_json)
     except KeyboardInterrupt:
         _say_aside(f"{PROGRAM}: interrupted; run again to go on.")
@@ -629,6 +629,8 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[st
         must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
         first = "correct first what has stopped the run; then the" if must_mend else "the"
         goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
+        if not finished.folder.exists():
+            first, goes_on = "the folder of the run has been removed, so that the", "starts from the first row"
         return (f"{first} same command again {goes_on}:", again)
     command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
     return ('repair the coloured cells on its sheet "To fix", save it, then type', command)

@@ -104,3 +104,5 @@ class LockedError(BatchUpdaterError):
 
 class JournalError(Exception):
     """The journal cannot be written: nothing more may be sent. Not a `BatchUpdaterError`: rows may be in flight."""
+
+    remedy = "See that its folder is there, has room and may be written, then run again."

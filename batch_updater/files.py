@@ -71,7 +71,9 @@ def remedy_of(error: Exception, otherwise: str) -> str:
     """Return what to do about a file that cannot be written; `otherwise` where the place itself is to blame."""
     if isinstance(error, ResultsError) and error.remedy:
         return error.remedy
-    return ROOM_FOR_TEMPORARY_FILES if isinstance(error, TemporaryFilesError) else otherwise
+    if isinstance(error, TemporaryFilesError):
+        return ROOM_FOR_TEMPORARY_FILES
+    return f"Its folder has been removed. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:

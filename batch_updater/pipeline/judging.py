@@ -89,8 +89,9 @@ def _written(
         return write_results(results, facts, plan.table.columns, plan.endpoint, rows, planned=planned), None
     except (OSError, ResultsError) as error:
         why = getattr(error, "strerror", None) or error
-        remedy = remedy_of(error, "")
-        remedy += " --results names another place for the workbook." if remedy else "Name another place with --results."
+        remedy = remedy_of(error, "Name another place with --results.")
+        if remedy == ROOM_FOR_TEMPORARY_FILES:
+            remedy += " --results names another place for the workbook itself."
         return None, f"The workbook {results} could not be written: {why}. {remedy}"
 
 

@@ -162,7 +162,7 @@ class Run:
             summary = written.summary if written else self._summary(journal, stop)
         except (OSError, ResultsError, InputError) as error:
             why = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
-            fault = f"{why} {remedy_of(error, 'Free some space, or name another place with --results.')}"
+            fault = f"{why} {remedy_of(error, 'Free some space there, or name another place with --results.')}"
             summary = self._summary(journal, stop)
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
             fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
@@ -236,7 +236,8 @@ def page_written(page: Page, folder: Path, fault: str | None) -> str | None:
     try:
         write_page(folder / PAGE, page)
     except OSError as error:
-        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. Free some space there."
+        remedy = remedy_of(error, "Free some space there.")
+        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
         return f"{fault} {why}" if fault else why
     except KeyboardInterrupt:
         return fault or _NOT_WAITED_FOR_PAGE
@@ -257,7 +258,7 @@ def _flushed(journal: Journal) -> Stop | None:
     try:
         journal.flush()
     except JournalError as error:
-        return Stop(StopReason.DISK, str(error), "Free some space, then run again.")
+        return Stop(StopReason.DISK, str(error), error.remedy)
     return None
 
 

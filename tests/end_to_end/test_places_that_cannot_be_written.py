@@ -6,8 +6,10 @@ Tests run as root, for whom permissions mean nothing: the folders are mounted so
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -197,3 +199,22 @@ def test_a_night_names_the_place_that_cannot_be_written(
     assert f"{tmp_path}/{path}" in said
     assert any(word in said for word in ("See that", "Free some space"))
     assert (tmp_path / "inbox" / "rows.csv").exists() == (code != 0)
+
+
+def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: Path) -> None:
+    """Every row has its outcome, exit code 3, and the next command is not told as one that goes on."""
+    (tmp_path / "rows.csv").write_text(GOOD, encoding="utf-8")
+    with sandbox("--latency-ms", "1000") as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 50, concurrency: 1}\n")
+        command = [sys.executable, "-m", "batch_updater", "run", "rows.csv"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            while process.poll() is None and not api.requests():
+                time.sleep(0.05)
+            shutil.rmtree(tmp_path / "runs")
+            said = process.communicate(timeout=60)[0]
+    assert process.returncode == 3, said
+    assert "  3  rows" in said
+    assert "No such file or directory. Its folder has been removed." in said
+    assert "the folder of the run has been removed, so that the same command again starts from the first row:" in said
