@@ -94,15 +94,15 @@ def print_earlier(begun: Begun, stream: TextIO) -> None:
 
 def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     """Print a line; on a terminal broken between words, as deep as it begins."""
-    line = printable(line)  # before its blanks are taken for places where it may be broken
-    if not stream.isatty():
-        print_line(line, stream)
-        return
-    width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
-    for part in textwrap.wrap(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    ):
+    for part in _wrapped(line, indent) if stream.isatty() else (line,):
         print_line(part, stream)
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    """Return a line in parts that fit the terminal."""
+    line = printable(line)  # before its blanks are taken for places where it may be broken
+    width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
@@ -227,7 +227,10 @@ def asked_to_send(begun: Begun, compared: Finished | None, count: int) -> Answer
 
 def _answer(question: str) -> str:
     """Ask on stderr and return the answer, in lower case; Ctrl-C is an answer, too."""
-    sys.stderr.write(f"\n{printable(question)} ")
+    *lines, last = _wrapped(question, 0)
+    for line in ("", *lines):
+        print_line(line, sys.stderr)
+    sys.stderr.write(f"{last} ")
     sys.stderr.flush()
     try:
         return sys.stdin.readline().strip().casefold()
