@@ -211,7 +211,9 @@ def asked_to_send(begun: Begun, compared: Finished | None, count: int) -> Answer
     Anything but yes, or the wish to compare first where that is possible, is no.
     """
     repeats = begun.plan.repeats
-    again = " again" if begun.earlier.finished else f", {repeats.rows:,} of them again," if repeats else ""
+    again = (
+        " again" if begun.earlier.finished else f", {repeats.rows:,} of them again," if repeats and not compared else ""
+    )
     if compared:  # a record that could not be read may be so already, or not
         count = compared.summary[OutcomeKind.PLANNED] + compared.unread
     upper = "up to " if compared and compared.unread else ""

@@ -59,7 +59,7 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
-        repeats = (self.repeats.note,) if self.repeats else ()
+        repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
         return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
 
     def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:

@@ -42,28 +42,28 @@ class Repeats:
     unfinished: PastRun | None
     """The newest of them with rows that are left, whose workbook has not been run since; None if none has."""
 
-    @property
-    def note(self) -> str:
-        """What people are told."""
+    def note(self, *, reads_first: bool) -> str:
+        """Return what people are told; `reads_first`: what a record holds already is not sent."""
         which = " and ".join(f"{run.folder.name} ({dated_moment(run.started_at)})" for run in self.runs)
-        runs, are = "run" if len(self.runs) == 1 else "runs", "is" if self.rows == 1 else "are"
+        runs = "run" if len(self.runs) == 1 else "runs"
         counted = f"{self.rows:,} of {self.good:,} good {'row' if self.good == 1 else 'rows'}"
-        was = "was" if self.rows == 1 else "were"
-        note = f"{counted} {was} updated with the same values by the {runs} {which}, and {are} sent again."
-        return f"{note} {self._instead}".rstrip()
+        was, are, they = ("was", "is", "it") if self.rows == 1 else ("were", "are", "they")
+        again = f"{they} {are} sent again"
+        if reads_first:
+            again += " only where the record holds something else by now"
+        return f"{counted} {was} updated with the same values by the {runs} {which}: {again}. {self._instead}".rstrip()
 
     @property
     def _instead(self) -> str:
         """How the rows that are left are sent alone; '' where none are."""
         past = self.unfinished
-        if past is None:
+        if past is None or self.rows == self.good:
             return ""
         left = past.rows - past.summary.total(NEEDS_NOTHING)
         what = "only the row that is left" if left == 1 else f"only the {left:,} rows that are left"
         workbook = past.parts[-1].results
         if workbook and Path(workbook).is_file():
-            them = "it" if left == 1 else "them"
-            return f"To send {what}, repair {them} in the results workbook of that run and run it instead: {workbook}"
+            return f"To send {what}, run its results workbook instead, repaired where that is needed: {workbook}"
         return f"Its results workbook would send {what}: batch-updater report {past.folder.name} writes it again."
 
 

@@ -53,7 +53,8 @@ def test_it_is_said_which_rows_are_sent_again_and_which_workbook_sends_the_other
     (note,) = told(tmp_path, "deals.csv")
     assert note.startswith("2 of 3 good rows were updated with the same values by the run ")
     assert workbook.parent.name in note
-    assert note.endswith(f"and run it instead: {workbook}")
+    assert ": they are sent again. To send only the row that is left, run its results workbook instead" in note
+    assert note.endswith(f": {workbook}")
     code, shown = dialogue([("[y/N]", "n")], tmp_path, "run", "deals.csv")
     said = " ".join(shown.split())
     assert (code, "2 of 3 good rows were updated with the same values" in said) == (2, True), shown
@@ -84,6 +85,7 @@ def test_what_was_repaired_in_the_workbook_is_done_too(tmp_path: Path, api: Sand
     rows(tmp_path / "deals.csv", 10, 20, 30)
     (note,) = told(tmp_path, "deals.csv")
     assert note.startswith("3 of 3 good rows were updated with the same values by the runs ")
+    assert note.endswith(": they are sent again.")
 
 
 def test_a_workbook_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandbox) -> None:
@@ -106,6 +108,8 @@ def test_other_rows_and_rows_that_were_taken_back_are_not_spoken_of(tmp_path: Pa
         assert not told(tmp_path, "deals.csv")
         configure(tmp_path, api.url)
         assert told(tmp_path, "deals.csv")
+        compared = batch_updater("check", "deals.csv", "--compare", "--json", cwd=tmp_path).object["notes"]
+        assert any("they are sent again only where the record holds something else by now" in note for note in compared)
         assert batch_updater("undo", workbook.parent, cwd=tmp_path).code == 0
         assert batch_updater("run", workbook.parent / "undo.xlsx", cwd=tmp_path).code == 0
         assert not told(tmp_path, "deals.csv")
