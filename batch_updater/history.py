@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import math
 import os
 import re
@@ -383,20 +382,25 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
     Raises ResultsError if that folder cannot be read.
     """
+    return _runs_of(_folders(parent))
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the folders under a folder of results, the newest first. Raises ResultsError."""
     try:
-        folders = sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
+        return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     except OSError as error:
         raise ResultsError(
             f"The folder of results {parent} cannot be read: {error.strerror or error}.",
             remedy="Allow reading it, or name another folder under results.folder in the configuration.",
             place=Place(file=str(parent)),
         ) from error
-    for folder in folders:
-        found = read_run(folder)
-        if found is not None:
-            yield found
+
+
+def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
+    return (run for run in map(read_run, folders) if run is not None)
 
 
 def find_run(parent: Path, run: str) -> PastRun:
@@ -495,17 +499,23 @@ _RELATED = 5
 """Runs that are held against the rows of an input: each costs a look at its journal."""
 
 
-def related_lately(parent: Path, endpoint: str, base_url: str | None, input_path: str | None) -> tuple[PastRun, ...]:
-    """Return the same of the newest runs under a folder of results alone; none if it cannot be read."""
+def related_by_name(
+    parent: Path, endpoint: str, base_url: str | None, input_path: str | None, stem: str
+) -> tuple[PastRun, ...]:
+    """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
+
+    These are the newest runs, those of inputs of that name, and those that may have undone one of them. None if the
+    folder of results cannot be read.
+    """
     try:
-        runs = list(itertools.islice(past_runs(parent), _LATELY))
+        folders = _folders(parent)
     except ResultsError:
         return ()
+    likely = set(folders[:_RELATED])
+    for name in (stem, "undo"):
+        likely.update([folder for folder in folders if _is_of(folder, name)][:_RELATED])
+    runs = _runs_of(sorted(likely, reverse=True))
     return related_runs(with_takebacks(runs), endpoint, base_url, input_path)
-
-
-_LATELY = 50
-"""Runs that are looked at where nothing is sent."""
 
 
 def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:

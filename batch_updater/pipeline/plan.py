@@ -13,7 +13,7 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.guards import not_judged
-from batch_updater.history import related_lately
+from batch_updater.history import related_by_name
 from batch_updater.loader.loader import open_table
 from batch_updater.model import Setting
 from batch_updater.pipeline.repeats import repeats_of
@@ -130,7 +130,10 @@ def prepare(source: Source, config: Config, folder: Path, *, visible_only: bool 
     `visible_only` leaves out hidden rows. Raises EndpointError and InputError.
     """
     plan = open_source(source, config, folder, visible_only=visible_only).judged()
-    related = related_lately(config.results.folder, plan.endpoint.name, config.api.base_url, plan.snapshot.source_path)
+    snapshot, folder_of_runs = plan.snapshot, config.results.folder
+    related = related_by_name(
+        folder_of_runs, plan.endpoint.name, config.api.base_url, snapshot.source_path, snapshot.stem
+    )
     return replace(plan, repeats=repeats_of(plan, related))
 
 

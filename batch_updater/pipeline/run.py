@@ -236,7 +236,7 @@ def page_written(page: Page, folder: Path, fault: str | None) -> str | None:
     try:
         write_page(folder / PAGE, page)
     except OSError as error:
-        remedy = remedy_of(error, "Free some space there.")
+        remedy = remedy_of(error, "See that there is space, and the right to write there.")
         why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
         return f"{fault} {why}" if fault else why
     except KeyboardInterrupt:
