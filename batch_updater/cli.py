@@ -11,7 +11,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended = EndedEarlyError("Interrupted; nothing was sent.", remedy="Start the same again.")
         code = _report_error(ended, environment.redaction, as_json=as_json)
     except JournalError as error:
-        _say_aside(f"{PROGRAM}: {environment.redaction.text(str(error))} Free some space, then run again.")
-        code = ExitCode.RUN_AGAIN
+        ended = EndedEarlyError(str(error), remedy=error.remedy)
+        code = _report_error(ended, environment.redaction, as_json=as_json)
     except KeyboardInterrupt:
         _say_aside(f"{PROGRAM}: interrupted; run again to go on.")
         code = ExitCode.RUN_AGAIN
@@ -355,6 +354,11 @@ def _add_input_options(parser: _Parser) -> None:
         "--set", action="append", default=[], dest="constants", metavar="FIELD=VALUE", type=_constant,
         help="a constant for every row; repeatable",
     )  # fmt: skip
+    parser.add_argument(
+        "--visible-only",
+        action="store_true",
+        help="leave out the rows that are hidden in the sheet (filtered, or by hand)",
+    )
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 
 
@@ -380,36 +384,71 @@ def _fault(text: str) -> tuple[str, float]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from batch_updater import pipeline, terminal
     from batch_updater.config import require_sendable
 
     config = _config(options)
     require_sendable(config)
-    source, asking = _source(options.file), _on_terminal() and not options.yes
+    asking = _on_terminal() and not options.yes
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
-    results = options.results.resolve() if options.results else None
-    with (
-        _logging(options),
-        pipeline.begun(
-            source, config, options.environment, restart=options.restart, override_guards=options.override_guards
-        ) as begun,
-    ):
+    with _logging(options):
+        finished = _run_as_asked(options, config, asking=asking)
+        if finished is None:
+            options.visible_only = True
+            finished = _run_as_asked(options, config, asking=asking)
+    if finished is None:
+        raise RuntimeError("hidden rows were asked about although they are left out")
+    return _end(finished, options, _next_command(finished, _as_typed(options)))
+
+
+def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> Finished | None:
+    """Run the file; None if it is to be read again without the hidden rows, as a person has just said."""
+    from batch_updater import pipeline, terminal
+
+    source, results = _source(options.file), options.results.resolve() if options.results else None
+    with pipeline.begun(
+        source, config, options.environment,
+        restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
+    ) as begun:  # fmt: skip
+        asking = asking and bool(begun.to_send)
+        if asking and begun.asks_about_hidden_rows and not terminal.takes_hidden_rows(begun):
+            return None
         terminal.print_earlier(begun, sys.stderr)
-        if not options.yes and not asking:
+        if not options.yes and not _on_terminal():
             begun.require_recent()
         count = begun.sends(options.limit)
         if begun.to_send and (asking or not options.json):
             terminal.print_preview(begun, count, sys.stderr, asking=asking)
         asked = pipeline.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
-        if begun.to_send and asking and begun.plan.reads_first:
-            asked = replace(asked, compared=_shown_stakes(begun, asked, count, options.environment))
+        agreed, asked = _agreed(begun, asked, count, options.environment) if asking else (begun, asked)
+        options.compare |= agreed.plan.config.sending.compare and not config.sending.compare
+        return _execute(pipeline.Run(agreed, asked, options.environment), count)
+
+
+def _agreed(begun: Begun, asked: Options, count: int, environment: Environment) -> tuple[Begun, Options]:
+    """Ask whether to send `count` rows. Returns the run and its options as the answer wants them.
+
+    Raises UsageError if the answer is no, GuardError.
+    """
+    from batch_updater import terminal
+    from batch_updater.terminal import Answer
+
+    while True:
+        if begun.plan.reads_first:
+            asked = replace(asked, compared=_shown_stakes(begun, asked, count, environment))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
-        asking = asking and not (asked.compared and asked.compared.is_stopped)
-        if begun.to_send and asking and not terminal.confirmed(begun, asked.compared, count):
-            raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
-        finished = _execute(pipeline.Run(begun, asked, options.environment), count)
-    return _end(finished, options, _next_command(finished, _as_typed(options)))
+        if asked.compared and asked.compared.is_stopped:
+            return begun, asked
+        match terminal.asked_to_send(begun, asked.compared, count):
+            case Answer.YES:
+                return begun, asked
+            case Answer.COMPARE:
+                begun = begun.comparing()
+                invocation = asked.invocation and replace(asked.invocation, compare=True)
+                asked = replace(asked, invocation=invocation)
+                terminal.print_readings(begun.plan, sys.stderr)
+            case Answer.NO:
+                raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
 
 
 def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environment) -> Finished:
@@ -418,15 +457,11 @@ def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environ
     Raises GuardError.
     """
     from batch_updater import pipeline, terminal
+    from batch_updater.files import temporary_folder
 
-    with (
-        tempfile.TemporaryDirectory(prefix="batch-updater-") as folder,
-        _shown(count) as (progress, interrupts),
-    ):
+    with temporary_folder() as folder, _shown(count) as (progress, interrupts):
         asked = replace(asked, results=None)
-        compared = pipeline.compare(
-            begun.plan, asked, Path(folder), environment, progress, interrupts, begun.earlier_part()
-        )
+        compared = pipeline.compare(begun.plan, asked, folder, environment, progress, interrupts, begun.earlier_part())
     terminal.print_stakes(compared, sys.stderr)
     terminal.print_notes(pipeline.overridden(begun, compared), sys.stderr)
     pipeline.require_allowed(begun, compared)
@@ -532,21 +567,21 @@ def _undo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from batch_updater import pipeline
     from batch_updater.config import require_sendable
-    from batch_updater.files import fitting_name
+    from batch_updater.files import fitting_name, temporary_folder
 
     config = _config(options)
     source = _source(options.file)
     stem = Path(options.file).stem if options.file != STDIN else "stdin"
     beside = Path(options.file).parent if options.file != STDIN else Path()
     results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
-    with _logging(options), tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        plan = pipeline.prepare(source, config, Path(folder))
+    with _logging(options), temporary_folder() as folder:
+        plan = pipeline.prepare(source, config, folder, visible_only=options.visible_only)
         with contextlib.closing(plan.table):
             if not config.sending.compare:
                 finished = pipeline.check(plan, results)
             else:
                 require_sendable(config)
-                finished = _compared(plan, results, Path(folder), options.environment, tell=not options.json)
+                finished = _compared(plan, results, folder, options.environment, tell=not options.json)
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
@@ -603,6 +638,8 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[st
         must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
         first = "correct first what has stopped the run; then the" if must_mend else "the"
         goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
+        if not finished.folder.exists():
+            first, goes_on = "the folder of the run has been removed, so that the", "starts from the first row"
         return (f"{first} same command again {goes_on}:", again)
     command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
     return ('repair the coloured cells on its sheet "To fix", save it, then type', command)
@@ -628,8 +665,9 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
 
     config = str(options.config) if options.config else None
     return Invocation(
-        options.file, config, options.sheet, tuple(options.constants), options.compare, header_row=options.header_row
-    )
+        options.file, config, options.sheet, tuple(options.constants),
+        compare=options.compare, header_row=options.header_row, visible_only=options.visible_only,
+    )  # fmt: skip
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:

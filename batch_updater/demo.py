@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config_file import config_from
 from batch_updater.errors import ConfigError
+from batch_updater.files import no_temporary_folder, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +46,12 @@ def sandbox() -> Iterator[str]:
 @contextmanager
 def token_file() -> Iterator[Path]:
     """Keep the sandbox's token in a file until the block ends: tokens are only ever given by reference."""
-    with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
-        path = Path(folder) / "token"
-        path.write_text(_TOKEN, encoding="ascii")
+    with temporary_folder() as folder:
+        path = folder / "token"
+        try:
+            path.write_text(_TOKEN, encoding="ascii")
+        except OSError as error:
+            raise no_temporary_folder(error) from error
         yield path
 
 

@@ -58,7 +58,7 @@ def as_lines(text: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class EndedEarlyError(BatchUpdaterError):
-    """A signal ended the command before anything was sent."""
+    """A signal or a full disk ended the command: it has to be started again."""
 
     exit_code = ExitCode.RUN_AGAIN
 
@@ -104,3 +104,5 @@ class LockedError(BatchUpdaterError):
 
 class JournalError(Exception):
     """The journal cannot be written or read: nothing more may be sent. No `BatchUpdaterError`: rows may be sent."""
+
+    remedy = "See that its folder is there, has room and may be written, then run again."

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import struct
+import tempfile
 import zipfile
 import zlib
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -15,8 +18,7 @@ from batch_updater.model import MARK_PROPERTY
 from batch_updater.regular_file import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 _OWNER_ONLY = 0o600
@@ -32,12 +34,46 @@ _NOT_OURS = (
 _LONGEST_NAME_BYTES = 255
 """Of the usual file systems."""
 
+ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
+
 
 def private_folder(path: Path) -> Path:
     """Make a folder, and those above it, that only its owner may enter (POSIX). Returns it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=_OWNER_ONLY_FOLDER, exist_ok=True)
     return path
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder until the block ends. Raises ResultsError if none can be made."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise no_temporary_folder(error) from error
+    with folder as path:
+        yield Path(path)
+
+
+def no_temporary_folder(error: OSError) -> ResultsError:
+    """Return what is said where temporary files cannot be kept."""
+    return ResultsError(
+        f"A temporary folder cannot be made: {error.strerror or error}.",
+        remedy=ROOM_FOR_TEMPORARY_FILES,
+    )
+
+
+class TemporaryFilesError(OSError):
+    """The temporary files, from which a workbook is put together, cannot be written; `strerror` names their folder."""
+
+
+def remedy_of(error: Exception, otherwise: str) -> str:
+    """Return what to do about a file that cannot be written; `otherwise` where the place itself is to blame."""
+    if isinstance(error, ResultsError) and error.remedy:
+        return error.remedy
+    if isinstance(error, TemporaryFilesError):
+        return ROOM_FOR_TEMPORARY_FILES
+    return f"Its folder has been removed. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
@@ -81,12 +117,13 @@ def _put(draft: Path, path: Path) -> Path:
 
 def _held_open(path: Path) -> bool:
     """Whether Excel has it open: it then keeps a file of that name beside it."""
-    return path.exists() and path.with_name(f"~${path.name}").exists()
+    # Not the methods of Path: those raise where `~$` makes a name longer than a file system takes.
+    return os.path.exists(path) and os.path.exists(path.with_name(f"~${path.name}"))  # noqa: PTH110
 
 
 def _other_name(path: Path) -> Path:
     for number in range(2, _OTHER_NAMES_TRIED):
-        other = path.with_name(f"{path.stem} ({number}){path.suffix}")
+        other = path.with_name(fitting_name(path.stem, f" ({number}){path.suffix}"))
         if not other.exists() and not other.is_symlink():
             return other
     raise PermissionError(f"{path} and its other names are taken")

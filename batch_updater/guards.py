@@ -122,10 +122,11 @@ def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceed
 
 def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
     if settings.changed is not None and stakes.records > settings.changed:
+        up_to = "Up to " if stakes.uncertain else ""  # what nobody can tell may change as well
         yield Exceeded(
             "guards.changed",
-            f"{_counted(stakes.records, 'record')} would change, and guards.changed allows {settings.changed:,}; "
-            f"the first: {_rows(stakes.first_rows)}.",
+            f"{up_to}{_counted(stakes.records, 'record')} would change, and "
+            f"guards.changed allows {settings.changed:,}; the first: {_rows(stakes.first_rows)}.",
         )
     if settings.factor is not None and (jumps := stakes.widest_jumps(_exact(settings.factor))):
         widest, others = jumps[0], _rows([jump.row for jump in jumps[1:]])

@@ -6,12 +6,13 @@ import errno
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -20,10 +21,17 @@ from batch_updater.caller import CallerDigest  # noqa: TC001  (as above)
 from batch_updater.config import InputSettings  # noqa: TC001  (as above)
 from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
 from batch_updater.errors import InputError, Place, ResultsError, UsageError
-from batch_updater.journal import CONFIRMED, DamagedJournalError, from_facts, is_left_alone, journal_reader
+from batch_updater.journal import (
+    CONFIRMED,
+    DamagedJournalError,
+    WithheldJournalError,
+    from_facts,
+    is_left_alone,
+    journal_reader,
+)
 from batch_updater.lock import held_since, origin_of
 from batch_updater.model import Invocation, OutcomeKind, Stop, StopReason
-from batch_updater.snapshot import sha256_of
+from batch_updater.snapshot import safe_stem, sha256_of
 from batch_updater.summary import RUN_AGAIN, Summary
 
 if TYPE_CHECKING:
@@ -66,6 +74,8 @@ class Identity:
     """What is done with rows of the same record: it decides which of them are sent."""
     endpoint: str = ""
     """Name of the endpoint, which stays where its description is corrected."""
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
 
     def has_same_rows(self, other: Identity) -> bool:
         """Whether the same rows go to the same API, be they read in another way."""
@@ -86,6 +96,7 @@ _PARTS_OF_IDENTITY = {
     "description": "the description of the API",
     "base_url": "the address of the API",
     "duplicates": "what is done with rows of the same record (input.duplicates)",
+    "visible_only": "whether hidden rows are left out (--visible-only)",
 }
 
 
@@ -144,8 +155,8 @@ class Facts:
     """Where it lay; None if it was no file."""
     input_file: Annotated[str, msgspec.Meta(pattern=r"^input(\.[^/\\]*)?$")]
     """Name of its copy in the run's folder."""
-    stem: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100)]
-    """What the names of its workbooks begin with."""
+    stem: str
+    """What the names of its workbooks begin with: as `safe_stem` gives it."""
     description: Description
     reading: InputSettings
     settings: tuple[tuple[str, str], ...]
@@ -269,7 +280,7 @@ class PastRun:
                     journal.require_rows_of(rows)
                 yield journal
         except DamagedJournalError as error:
-            raise DamagedRun(self.folder, str(error)).error from error
+            raise _damaged_run(self.folder, error).error from error
 
     @property
     def is_ended(self) -> bool:
@@ -322,13 +333,19 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
             return _without_journal(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
     except DamagedJournalError as error:
-        return DamagedRun(folder, str(error))
+        return _damaged_run(folder, error)
+
+
+def _damaged_run(folder: Path, error: DamagedJournalError) -> DamagedRun:
+    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldJournalError))
 
 
 def _read(folder: Path) -> PastRun:
     """Read the journal of a run. Raises DamagedJournalError and OSError."""
     with journal_reader(folder / JOURNAL) as journal:
         facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+        if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
+            raise DamagedJournalError("its table run holds a name that is never given")
         if not parts:
             raise DamagedJournalError("it does not say when the run was started")
         counts = _all_counts(facts, journal.counts())
@@ -368,20 +385,25 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
     Raises ResultsError if that folder cannot be read.
     """
+    return _runs_of(_folders(parent))
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the folders under a folder of results, the newest first. Raises ResultsError."""
     try:
-        folders = sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
+        return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     except OSError as error:
         raise ResultsError(
             f"The folder of results {parent} cannot be read: {error.strerror or error}.",
             remedy="Allow reading it, or name another folder under results.folder in the configuration.",
             place=Place(file=str(parent)),
         ) from error
-    for folder in folders:
-        found = read_run(folder)
-        if found is not None:
-            yield found
+
+
+def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
+    return (run for run in map(read_run, folders) if run is not None)
 
 
 def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[AllowedList, ...]:
@@ -430,6 +452,8 @@ class Earlier:
     """The same run, already finished: it is done anew."""
     note: str | None = None
     """A sentence about an unfinished run that is not gone on with."""
+    related: tuple[PastRun, ...] = ()
+    """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
 
 
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
@@ -440,7 +464,8 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
     """
     note: str | None = None
     takebacks: list[PastRun] = []
-    for past, takeback in with_takebacks(_newest_first(past_runs(parent))):
+    runs = list(with_takebacks(_newest_first(past_runs(parent))))
+    for past, takeback in runs:
         if isinstance(past, DamagedRun):
             if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
@@ -449,7 +474,8 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
             if not past.is_unfinished:
                 return Earlier(finished=past, note=note)
             if restart:
-                return Earlier(note=f"The unfinished run {past.folder.name} is left as it is, as --restart asked.")
+                note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
+                break
             if takeback:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
@@ -462,7 +488,54 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
         if note is None and is_related and past.is_unfinished:
             changed = candidate.changed_since(past)
             note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
-    return Earlier(note=note)
+    related = related_runs(runs, candidate.identity.endpoint, candidate.identity.base_url, input_path)
+    return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
+
+
+def related_runs(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]],
+    endpoint: str,
+    base_url: str | None,
+    input_path: str | None,
+) -> tuple[PastRun, ...]:
+    """Return the few runs that are most likely to have applied rows of an input, the newest first.
+
+    `runs` come as `with_takebacks` gives them. Those of a file of the same name come before others; what was taken back
+    counts as not done.
+    """
+    applied = [
+        past
+        for past, takeback in runs
+        if isinstance(past, PastRun) and past.confirmed and takeback is None and not past.is_takeback
+        and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
+    ]  # fmt: skip
+    name = None if input_path is None else PurePath(input_path).name
+    namesakes = [past for past in applied if name and PurePath(past.facts.input_path or "").name == name]
+    likely = {past.folder for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
+    return tuple(past for past in applied if past.folder in likely)
+
+
+_RELATED = 5
+"""Runs that are held against the rows of an input: each costs a look at its journal."""
+
+
+def related_by_name(
+    parent: Path, endpoint: str, base_url: str | None, input_path: str | None, stem: str
+) -> tuple[PastRun, ...]:
+    """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
+
+    These are the newest runs, those of inputs of that name, and those that may have undone one of them. None if the
+    folder of results cannot be read.
+    """
+    try:
+        folders = _folders(parent)
+    except ResultsError:
+        return ()
+    likely = set(folders[:_RELATED])
+    for name in (stem, "undo"):
+        likely.update([folder for folder in folders if _is_of(folder, name)][:_RELATED])
+    runs = _runs_of(sorted(likely, reverse=True))
+    return related_runs(with_takebacks(runs), endpoint, base_url, input_path)
 
 
 def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
@@ -523,7 +596,7 @@ def _named_s(folder: Path) -> float:
 
 def _is_of(folder: Path, stem: str) -> bool:
     """Whether the run's folder is named after such an input: `YYYYMMDD-HHMMSS-<stem>` or with `-2` behind."""
-    rest = folder.name[16:]
+    rest = unicodedata.normalize("NFC", folder.name[16:])  # HFS+ keeps names in pieces
     return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
 
 
@@ -542,7 +615,7 @@ def _require_whole(past: PastRun) -> None:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_whole()
     except DamagedJournalError as error:
-        raise _damaged(DamagedRun(past.folder, str(error))) from error
+        raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def require_rows_of(past: PastRun, rows: Container[int]) -> None:
@@ -551,13 +624,15 @@ def require_rows_of(past: PastRun, rows: Container[int]) -> None:
         with journal_reader(past.folder / JOURNAL) as journal:
             journal.require_rows_of(rows)
     except DamagedJournalError as error:
-        raise _damaged(DamagedRun(past.folder, str(error))) from error
+        raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
         f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
-        remedy="Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
+        remedy="See that this user can read and write there, and that the disk has room; then run again."
+        if run.is_withheld
+        else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
         place=Place(file=str(run.folder / JOURNAL)),
     )

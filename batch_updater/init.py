@@ -298,7 +298,7 @@ def write(path: Path, answers: Answers) -> None:
         for secret_path, secret in answers.pasted.items():
             write_whole(secret_path, lambda draft, secret=secret: _fill(draft, secret))  # type: ignore[misc]  # bound at once
     except BaseException as error:
-        path.unlink()
+        path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise

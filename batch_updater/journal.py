@@ -148,6 +148,10 @@ SELECT number, CASE WHEN kind = 'rejected' AND asked IS NOT NULL THEN 'unconfirm
 FROM rows ORDER BY number
 """
 """What was asked is kept of a refused row only if an attempt before may have been applied."""
+_APPLIED = """
+SELECT number, kind, digest FROM rows
+WHERE kind IN ('updated', 'unchanged') AND digest IS NOT NULL ORDER BY number LIMIT {}
+"""
 _OUTCOMES = """
 SELECT number, kind, message, advice, cause, problems, status, earlier_attempts, attempts, sent_at, seconds,
     before, asked, reported
@@ -550,6 +554,18 @@ class DamagedJournalError(Exception):
     """A journal cannot be relied on: nobody can tell from it which rows are done."""
 
 
+class WithheldJournalError(DamagedJournalError):
+    """A journal cannot be read where it lies, because the disk is full or read-only; it may be whole."""
+
+
+_NO_ROOM = frozenset({
+    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_READONLY_CANTINIT,
+    sqlite3.SQLITE_READONLY_DIRECTORY,
+})  # fmt: skip
+"""SQLite's codes where the index of a write-ahead log, which reading needs too, can be neither made nor grown."""
+
+
 def companions(path: Path) -> tuple[Path, ...]:
     """Return the files that belong to a journal beside its main file, wherever they are there."""
     return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal", _COUNTER))
@@ -797,13 +813,31 @@ def journal_reader(path: Path) -> Iterator[JournalReader]:
         raise DamagedJournalError("it is empty")
     counted = _counted(path)  # before the journal: of one that is being written, the counter is the older then
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with closing(_opened_for_reading(path)) as connection:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found != _FORMAT:
                 raise DamagedJournalError(f"it is of the format {found}, and this program writes and reads {_FORMAT}")
             yield JournalReader(path, connection, counted)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode in _NO_ROOM:
+            raise WithheldJournalError(f"{error}, as on a disk that is full or read-only") from error
         raise DamagedJournalError(str(error)) from error
+
+
+def _opened_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a journal for reading, also where no index of a write-ahead log can be made. Raises sqlite3.Error.
+
+    One that was closed has no such log, and is read as it lies there.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        if error.sqlite_errorcode not in _NO_ROOM or path.with_name(f"{path.name}-wal").exists():
+            raise
+        return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None)
+    return connection
 
 
 class JournalReader:
@@ -865,6 +899,11 @@ class JournalReader:
     def earlier_rows(self) -> EarlierRows:
         """Return what is known of every row, in little memory."""
         return EarlierRows(_known(self._connection))
+
+    def applied(self, most: int = -1) -> Iterator[tuple[int, bytes]]:
+        """Yield the rows whose records hold what was asked, by number, with their requests' digests; `most` at most."""
+        for row in _records(self._connection, _APPLIED.format(most), _KnownRow, "rows"):
+            yield row.number, bytes.fromhex(row.digest or "")
 
     def last_heard_at(self) -> datetime | None:
         """Return when the last answer came, UTC; None if none did. Call `require_whole` before."""

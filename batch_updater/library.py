@@ -21,6 +21,7 @@ from batch_updater import pipeline
 from batch_updater.config import Config, require_sendable
 from batch_updater.config_file import config_from, load_config
 from batch_updater.environment import Environment
+from batch_updater.files import no_temporary_folder
 from batch_updater.history import DamagedRun
 from batch_updater.journal import DamagedJournalError
 from batch_updater.model import CellFault
@@ -121,12 +122,13 @@ def run(
     results: str | os.PathLike[str] | None = None,
     restart: bool = False,
     resume_old: bool = False,
+    visible_only: bool = False,
 ) -> Run:
     """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
     An unfinished run of the same rows is gone on with, unless `restart`; one that began more than a day ago only with
-    `resume_old`. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError, LockedError,
-    UsageError) if nothing was sent.
+    `resume_old`. `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError,
+    EndpointError, InputError, ResultsError, LockedError, UsageError) if nothing was sent.
     """
     configuration = _config(config)
     require_sendable(configuration)
@@ -134,7 +136,9 @@ def run(
     environment = Environment(os.environ)
 
     def execute() -> Run:
-        with pipeline.begun(_source(source), configuration, environment, restart=restart) as begun:
+        with pipeline.begun(
+            _source(source), configuration, environment, restart=restart, visible_only=visible_only
+        ) as begun:
             if not resume_old:
                 begun.require_recent()
             return Run(pipeline.Run(begun, options, environment).execute())
@@ -142,14 +146,24 @@ def run(
     return _outside_any_loop(execute)
 
 
-def check(source: Source, config: Configuration = None, *, results: str | os.PathLike[str] | None = None) -> Run:
+def check(
+    source: Source,
+    config: Configuration = None,
+    *,
+    results: str | os.PathLike[str] | None = None,
+    visible_only: bool = False,
+) -> Run:
     """Judge every row of a file or DataFrame and send nothing; a workbook is written only to `results`.
 
-    Raises BatchUpdaterError (ConfigError, EndpointError, InputError, ResultsError).
+    `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError, EndpointError,
+    InputError, ResultsError).
     """
-    scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
     try:
-        plan = pipeline.prepare(_source(source), _config(config), scratch)
+        scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
+    except OSError as error:
+        raise no_temporary_folder(error) from error
+    try:
+        plan = pipeline.prepare(_source(source), _config(config), scratch, visible_only=visible_only)
         made = Run(pipeline.check(plan, Path(results).resolve() if results else None))
     except BaseException:
         shutil.rmtree(scratch)

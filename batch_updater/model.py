@@ -386,6 +386,8 @@ class Invocation:
     is_default_config: bool = False
     """Whether nobody named the configuration: it lay in the folder where the program was started."""
     header_row: int | None = None
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -393,7 +395,8 @@ class Invocation:
         sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
         header_row = ("--header-row", str(self.header_row)) if self.header_row is not None else ()
         compare = ("--compare",) if self.compare else ()
-        return ("run", self.file, *self._config, *sheet, *header_row, *self._constants, *compare)
+        visible_only = ("--visible-only",) if self.visible_only else ()
+        return ("run", self.file, *self._config, *sheet, *header_row, *self._constants, *compare, *visible_only)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
         """Return what runs the workbook of its results, after the program's name."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +29,10 @@ _CHUNK_BYTES = 1 << 20
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of the workbooks of every format."""
 _STEM_CHARACTERS = 60
+_STEM_BYTES = 180
+"""The longest name made of it is `<stem>-results-YYYYMMDD-HHMMSS (99).xlsx`, and file systems take 255 bytes."""
+_RESERVED = "con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]"
+"""Names that Windows keeps for devices, whatever follows a dot behind them (Naming Files, Paths, and Namespaces)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,37 @@ class Snapshot:
 
 
 def safe_stem(name: str) -> str:
-    """Return a file's name without ending, in ASCII letters, digits, dot, dash and underscore, 60 at most."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).strip("._")
-    return stem[:_STEM_CHARACTERS].rstrip("._") or "input"
+    """Return a file's name without ending, in letters and digits of any script, dot, dash and underscore.
+
+    Composed (NFC), since macOS gives names with their accents apart; at most `_STEM_CHARACTERS` and `_STEM_BYTES`.
+    """
+    text = unicodedata.normalize("NFC", Path(name).stem)
+    # Where names are not kept in UTF-8, a folder cannot be named with letters that the encoding lacks.
+    encoding = sys.getfilesystemencoding()
+    text = text.encode(encoding, "replace").decode(encoding)
+    kept = "".join(character if _is_of_name(character) else "/" for character in text if not _is_format(character))
+    stem = re.sub("/+", "_", kept).strip("._")
+    while stem and unicodedata.category(stem[0])[0] == "M":  # without the letter that it belongs to
+        stem = stem[1:].lstrip("._")
+    return _cut(re.sub(rf"(?i)^({_RESERVED})\.", r"\1_", stem)).rstrip("._") or "input"
+
+
+def _is_of_name(character: str) -> bool:
+    """Whether it is a letter, a mark on one (as the vowels of Indic scripts) or a digit, or stays in names of files."""
+    return character in "._-" or unicodedata.category(character)[0] in "LMN"
+
+
+def _is_format(character: str) -> bool:
+    """Whether it cannot be seen and only joins or parts letters."""
+    return unicodedata.category(character) == "Cf"
+
+
+def _cut(stem: str) -> str:
+    """Return as much of a name as fits, and no letter without its marks."""
+    end = min(len(stem), _STEM_CHARACTERS)
+    while len(os.fsencode(stem[:end])) > _STEM_BYTES or (end < len(stem) and unicodedata.category(stem[end])[0] == "M"):
+        end -= 1
+    return stem[:end]
 
 
 def take(source: Source, folder: Path) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from batch_updater.endpoint.description import Kind
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from batch_updater.model import ReportRow
 
 _SHOWN = 5
-"""Rows and jumps that are named."""
+"""Rows that are named, and jumps of each ranking."""
+_WIDE = Decimal(100)
+"""A number that changes by this factor is named, or at least counted."""
 _EXACT = Context(prec=1000)
 """Adds up a million numbers of any size that `number_of` lets through without losing a digit."""
 _WRITTEN_OUT = 30
@@ -52,6 +54,18 @@ class Jump(NamedTuple):
         low, high = sorted((self.now.copy_abs(), self.new.copy_abs()))
         return high / low
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it changes by a factor that is rarely meant."""
+        return self.factor is not None and self.factor >= _WIDE
+
+    @property
+    def change_percent(self) -> Decimal | None:
+        """By how many per cent the number changes, with its sign; None from 0, and for an emptied field."""
+        if not self.now or self.is_emptied:
+            return None
+        return _EXACT.subtract(self.new, self.now) / self.now.copy_abs() * 100
+
 
 @dataclass(slots=True)
 class Total:
@@ -75,7 +89,9 @@ class Stakes:
     numbers: frozenset[str] = frozenset()
     """Fields that hold numbers, whatever the API reports them as."""
     records: int = 0
-    """Records that change, or would."""
+    """Records that change, or would; those of which nobody can tell included."""
+    uncertain: int = 0
+    """Those of them of which no field is known to change."""
     unchanged: int = 0
     """Rows whose record holds already what they ask for."""
     first_rows: list[int] = field(default_factory=list)
@@ -86,6 +102,8 @@ class Stakes:
     """Field -> records in which it is emptied."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Field -> records of which nobody can tell whether it changes."""
+    only_names_unknown: bool = True
+    """Whether all that cannot be told are names, of which the API reports the id alone."""
     no_numbers: Counter[str] = field(default_factory=Counter)
     """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
     totals: dict[str, Total] = field(default_factory=dict)
@@ -94,6 +112,10 @@ class Stakes:
     """Field -> its largest changes; a heap, the smallest first."""
     _widest: list[tuple[Decimal, Jump]] = field(default_factory=list)
     """The changes by the largest factors, with these; a heap, the smallest first."""
+    _endless: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    """The same of changes to 0 and over 0, which would hide the others."""
+    _wide: int = 0
+    """Numbers that change by a factor that is rarely meant."""
     _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = field(default_factory=dict)
     """Target that several rows change -> field -> the last of the rows, and what all of them come to."""
 
@@ -123,17 +145,20 @@ class Stakes:
         self._repeated.clear()
 
     def _add_record(self, changes: Iterable[tuple[int, FieldChange]]) -> None:
-        row = 0
+        row, is_certain = 0, False
         for row, (name, now, new) in changes:
             self.fields[name] += 1
             if isinstance(now, Unknown):
                 self.unknown[name] += 1
-            elif new is None:
-                self.cleared[name] += 1
+                self.only_names_unknown &= now.id != ""
+            else:
+                is_certain = True
+                self.cleared[name] += new is None
             if name in self.numbers:
                 self._add_number(row, name, now, new)
         if row:
             self.records += 1
+            self.uncertain += not is_certain
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
 
@@ -150,7 +175,8 @@ class Stakes:
         jump = Jump(size, row, name, before, after, is_emptied=new is None)
         _keep(self._jumps.setdefault(name, []), jump)
         if (factor := jump.factor) is not None:
-            _keep(self._widest, (factor, jump))
+            _keep(self._widest if factor.is_finite() else self._endless, (factor, jump))
+            self._wide += jump.is_wide
 
     def largest_jumps(self, name: str | None = None) -> list[Jump]:
         """Return the largest changes of a number, of one field or of all, the largest first."""
@@ -159,7 +185,16 @@ class Stakes:
 
     def widest_jumps(self, over: Decimal) -> list[Jump]:
         """Return the changes by the largest factors, as far as these are over a limit, the largest first."""
-        return [jump for factor, jump in sorted(self._widest, reverse=True) if factor > over]
+        ranked = sorted([*self._widest, *self._endless], reverse=True)
+        return [jump for factor, jump in ranked if factor > over]
+
+    def told_jumps(self) -> list[Jump]:
+        """Return the changes of numbers that people are told: the largest, then those by the largest factors."""
+        return list(dict.fromkeys([*self.largest_jumps(), *self.widest_jumps(Decimal(1))]))
+
+    def untold_wide_jumps(self) -> int:
+        """Return how many numbers change by a factor that is rarely meant, beside those of `told_jumps`."""
+        return self._wide - sum(jump.is_wide for jump in self.told_jumps())
 
 
 def _keep(heap: list[_Item], item: _Item) -> None:
@@ -182,11 +217,10 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
     """Return the figures as sentences for people; none if nothing changes."""
     if not stakes.records:
         return []
-    lines = [f"{_count(stakes.records, 'record')} {'changes' if stakes.records == 1 else 'change'}."]
+    lines = [_records_in_words(stakes)]
     for name, count in stakes.fields.most_common():
         cleared = f", emptied in {stakes.cleared[name]:,}" if stakes.cleared[name] else ""
-        unknown = f", {stakes.unknown[name]:,} of them perhaps" if stakes.unknown[name] else ""
-        lines.append(f"{name}: {_count(count, 'record')}{unknown}{cleared}.")
+        lines.append(f"{name}: {_certain(count, stakes.unknown[name])}{cleared}.")
     for name, total in stakes.totals.items():
         sign = "+" if total.new >= total.now else "-"
         share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
@@ -196,7 +230,29 @@ def stakes_in_words(stakes: Stakes) -> list[str]:
         lines.append(
             f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
         )
-    return [*lines, *(f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.largest_jumps())]
+    lines += [f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.told_jumps()]
+    if more := stakes.untold_wide_jumps():
+        others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
+        lines.append(f"{others} by a factor of {_WIDE} or more.")
+    return lines
+
+
+def _records_in_words(stakes: Stakes) -> str:
+    certain = stakes.records - stakes.uncertain
+    verb = "changes" if certain == 1 else "change"
+    if not stakes.uncertain:
+        return f"{_count(certain, 'record')} {verb}."
+    sure = f"{_count(certain, 'record')} {verb}" if certain else "No record changes for certain"
+    why = "only names could not be compared" if stakes.only_names_unknown else "the others could not be compared"
+    return f"{sure}, up to {stakes.records:,}; {why}."
+
+
+def _certain(count: int, unknown: int) -> str:
+    """Return in how many records a field changes: those that are certain, then those of which nobody can tell."""
+    if not unknown:
+        return _count(count, "record")
+    up_to = f"up to {_count(count, 'record')}"
+    return f"{count - unknown:,} certain, {up_to}" if count > unknown else up_to
 
 
 def percent_of(total: Total) -> str:
@@ -207,7 +263,15 @@ def percent_of(total: Total) -> str:
 
 def _from_to(jump: Jump) -> str:
     now, new = written_out(jump.now), written_out(jump.new)
-    return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}"
+    return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}{_percent_of_jump(jump)}"
+
+
+def _percent_of_jump(jump: Jump) -> str:
+    percent = jump.change_percent
+    if percent is None or percent.adjusted() >= _WRITTEN_OUT:
+        return ""
+    # Never rounded to more than it is: a fall by 99.999% leaves something.
+    return f" ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
 
 
 def _count(count: int, what: str) -> str:

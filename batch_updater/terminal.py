@@ -11,10 +11,12 @@ import textwrap
 import time
 import unicodedata
 from collections import Counter
+from enum import Enum
 from typing import TYPE_CHECKING, Never, Self, TextIO
 
 from batch_updater.doctor.finding import Status, exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import UsageError
 from batch_updater.history import DamagedRun, with_takebacks
 from batch_updater.interrupts import Interrupted
 from batch_updater.model import OutcomeKind, StopReason
@@ -96,15 +98,15 @@ def print_earlier(begun: Begun, stream: TextIO) -> None:
 
 def _print_wrapped(line: str, indent: int, stream: TextIO) -> None:
     """Print a line; on a terminal broken between words, as deep as it begins."""
-    line = printable(line)  # before its blanks are taken for places where it may be broken
-    if not stream.isatty():
-        print_line(line, stream)
-        return
-    width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
-    for part in textwrap.wrap(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    ):
+    for part in _wrapped(line, indent) if stream.isatty() else (line,):
         print_line(part, stream)
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    """Return a line in parts that fit the terminal."""
+    line = printable(line)  # before its blanks are taken for places where it may be broken
+    width = max(shutil.get_terminal_size().columns, _NARROWEST_TERMINAL)
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
@@ -121,6 +123,7 @@ def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[
     yield from _labelled("Note", begun.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=is_read_twice)
+    yield "Undo", begun.undo
     if not begun.earlier.resumed:  # then the first row is done already
         yield from _labelled("First", _sample_lines(plan))
 
@@ -209,27 +212,69 @@ def _cause_line(cause: Cause) -> str:
     return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
 
 
-def confirmed(begun: Begun, compared: Finished | None, count: int) -> bool:
+class Answer(Enum):
+    """What a person says to the question whether to send."""
+
+    YES = "y"
+    COMPARE = "c"
+    NO = "n"
+
+
+_HIDDEN_TOO = frozenset({"a", "all", "y", "yes"})
+_VISIBLE_ONLY = frozenset({"v", "visible", "visible only", "n", "no"})
+"""A no to "send them too?" sends nothing yet: the question whether to send the others follows."""
+
+
+def takes_hidden_rows(begun: Begun) -> bool:
+    """Ask on stderr whether hidden rows are sent too. Raises UsageError if the answer is neither yes nor no."""
+    hidden, sheet = begun.plan.table.hidden_rows, begun.plan.table.sheet
+    are = "is" if hidden.count == 1 else "are"
+    where = f'the sheet "{sheet}"' if sheet else "the sheet"
+    _print_wrapped(f"{hidden.counted} {are} hidden (filtered, or by hand) in {where}: {hidden.numbers}.", 0, sys.stderr)
+    answer = _answer(f"Send {'it' if hidden.count == 1 else 'them'} too? [a]ll / [v]isible only / [C]ancel")
+    if answer in _HIDDEN_TOO:
+        return True
+    if answer in _VISIBLE_ONLY:
+        return False
+    raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
+
+
+def asked_to_send(begun: Begun, compared: Finished | None, count: int) -> Answer:
     """Ask on stderr whether to send `count` rows, or what reading their records has left of them.
 
-    Anything but yes is no.
+    Anything but yes, or the wish to compare first where that is possible, is no.
     """
-    again = " again" if begun.earlier.finished else ""
+    repeats = begun.plan.repeats
+    again = (
+        " again" if begun.earlier.finished else f", {repeats.rows:,} of them again," if repeats and not compared else ""
+    )
     if compared:  # a record that could not be read may be so already, or not
         count = compared.summary[OutcomeKind.PLANNED] + compared.unread
     upper = "up to " if compared and compared.unread else ""
     question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
     if not count:
         question = "Nothing is to be updated just now. Write the workbook of the run all the same?"
-    sys.stderr.write(f"\n{printable(question)} [y/N] ")
+    can_compare = not begun.plan.reads_first and begun.plan.endpoint.read is not None
+    answer = _answer(f"{question} [y/N]{', or c to compare first:' if can_compare else ''}")
+    if can_compare and answer in {"c", "compare"}:
+        return Answer.COMPARE
+    return Answer.YES if answer in {"y", "yes"} else Answer.NO
+
+
+def _answer(question: str) -> str:
+    """Ask on stderr and return the answer, in lower case; Ctrl-C is an answer, too."""
+    *lines, last = _wrapped(question, 0)
+    for line in ("", *lines):
+        print_line(line, sys.stderr)
+    sys.stderr.write(f"{last} ")
     sys.stderr.flush()
     try:
-        return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+        return sys.stdin.readline().strip().casefold()
     except Interrupted as signalled:
         print_line("", sys.stderr)
         if signalled.number != signal.SIGINT:
             raise
-        return False  # Ctrl-C is an answer
+        return ""
 
 
 class Bar:
@@ -421,6 +466,7 @@ def result_object(finished: Finished) -> str:
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
             "columns": [column.as_object for column in finished.table.columns.mapping],
+            "notes": [*facts.notes, *([finished.fault] if finished.fault else [])],
             "requests": finished.requests,
             "retries": finished.retries,
             "elapsed_s": round(finished.elapsed_s, 3),

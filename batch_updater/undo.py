@@ -17,8 +17,8 @@ from batch_updater.endpoint.description import Location
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected import ExpectedValue
 from batch_updater.endpoint.reported import alike, reported_in, value_of
-from batch_updater.errors import ResultsError
-from batch_updater.files import check_replaceable
+from batch_updater.errors import Place, ResultsError
+from batch_updater.files import check_replaceable, remedy_of
 from batch_updater.journal import DamagedJournalError
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected import as_undo
@@ -96,7 +96,9 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
         written = write_takeback(path, endpoint, takeback, _SETTINGS.clear_marker)
     except OSError as error:
         raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.", remedy="Name another place with --results."
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy=remedy_of(error, "Name another place with --results."),
+            place=Place(file=str(path)),
         ) from error
     return Undo(written, len(takeback.rows), len(takeback.not_possible), past.is_ended)
 

@@ -33,7 +33,7 @@ def test_every_figure_is_counted() -> None:
     assert (found.fields["amount"], found.cleared["name"], found.unknown["stage"]) == (3, 1, 1)
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("100.10"), Decimal("15.30"))
     assert [jump.row for jump in found.largest_jumps()] == [4, 3, 2]
-    assert stakes_in_words(found)[0] == "5 records change."
+    assert stakes_in_words(found)[0] == "4 records change, up to 5; only names could not be compared."
     assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in stakes_in_words(found)
 
 
@@ -117,3 +117,37 @@ def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
     assert "-" not in stakes_in_words(stakes(money("-0.00", "0")))[-1]
     huge = stakes_in_words(stakes(money(1, largest)))
     assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge
+
+
+def test_what_nobody_can_tell_is_no_change() -> None:
+    """Certain changes are counted first, then how many there may be, and why it is not known."""
+    unknown = FieldChange("stage", Unknown("3"), "Won")
+    assert stakes_in_words(stakes((unknown,), (unknown,))) == [
+        "No record changes for certain, up to 2; only names could not be compared.", "stage: up to 2 records.",
+    ]  # fmt: skip
+    mixed = stakes((unknown, *money(1, "2")), (unknown,), (FieldChange("stage", "Lost", "Won"),))
+    assert (mixed.records, mixed.uncertain) == (3, 1)
+    assert stakes_in_words(mixed)[:2] == [
+        "2 records change, up to 3; only names could not be compared.", "stage: 1 certain, up to 3 records.",
+    ]  # fmt: skip
+    not_reported = stakes((FieldChange("note", Unknown(""), "x"),), money(1, "2"))
+    assert stakes_in_words(not_reported)[0] == "1 record changes, up to 2; the others could not be compared."
+
+
+@pytest.mark.parametrize("crowd", [("1000000", "1900000"), ("1000000", "0"), ("1000000", "-1000000")])
+def test_a_fall_to_almost_nothing_is_shown_however_small_it_is(crowd: tuple[str, str]) -> None:
+    """Among changes that are far larger, to 0 or over 0 included, the one by 99.99% has its line with its share."""
+    found = stakes(*[money(Decimal(crowd[0]), crowd[1])] * 20, money(Decimal(10_000), "1"), money(3, "4"))
+    assert "Row 22: amount from 10,000 to 1 (-99.99%)." in stakes_in_words(found)
+
+
+def test_numbers_that_change_by_a_wide_factor_are_counted_where_they_are_too_many_to_be_shown() -> None:
+    """Of 30 only some have a line, and the rest is counted."""
+    found = stakes(*(money(Decimal(10_000 + number), "1") for number in range(30)), money(100, "101"))
+    told = [line for line in stakes_in_words(found) if line.startswith("Row")]
+    assert stakes_in_words(found)[-1] == f"{30 - len(told):,} more numbers change by a factor of 100 or more."
+
+
+def test_a_share_is_never_rounded_to_more_than_it_is() -> None:
+    """A fall by 99.9999% is not told as one by 100%."""
+    assert "(-99.99%)" in stakes_in_words(stakes(money(1_000_000, "1")))[-1]

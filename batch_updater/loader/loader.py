@@ -11,6 +11,7 @@ from batch_updater.loader.columns import no_names
 from batch_updater.loader.duplicates import Targets
 from batch_updater.loader.expected import as_undo, expected_in, require_expected
 from batch_updater.loader.headers import HeaderFit, read_head
+from batch_updater.loader.hidden import HiddenRows
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.own_mapping import mapping_in
 from batch_updater.loader.readings import RowReader, Width
@@ -55,12 +56,19 @@ class JudgedRow(NamedTuple):
 
 
 def open_table(
-    path: Path, endpoint: Endpoint, settings: InputSettings, *, name: str, known_names: KnownNames = no_names
+    path: Path,
+    endpoint: Endpoint,
+    settings: InputSettings,
+    *,
+    name: str,
+    known_names: KnownNames = no_names,
+    visible_only: bool = False,
 ) -> Table:
     """Open a file and fit its header row to the endpoint; `name` is what messages call the file.
 
-    `known_names` gives the names that the API is known to have. Raises InputError if the file cannot be read or its
-    header row does not fit, ConfigError if a constant is wrong.
+    `known_names` gives the names that the API is known to have; `visible_only`: rows that the sheet does not show are
+    no data rows. Raises InputError if the file cannot be read or its header row does not fit, ConfigError if a constant
+    is wrong.
     """
     source = open_source(path, settings, name=name)
     expected = expected_in(source)
@@ -76,7 +84,7 @@ def open_table(
     elif sheet.ours:
         fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
     head = read_head(sheet, None if sheet.ours else settings.header_row)
-    columns = fit.columns(head)
+    columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
     return Table(sheet, head.header, columns, endpoint, settings, constants, expected)
 
 
@@ -116,6 +124,10 @@ class Table:
         constants: Mapping[str, Value],
         expected: Expected | None,
     ) -> None:
+        self.visible_only = sheet.visible_only
+        """Whether rows that the sheet does not show are left out."""
+        self.hidden_rows = HiddenRows()
+        """Rows that the sheet does not show, left out or not; after `review`."""
         self.expected = expected
         """What the records must still hold, in a workbook that takes a run back; None in any other."""
         self.columns = columns
@@ -131,7 +143,6 @@ class Table:
         self._body = frozenset(field.name for field in endpoint.body_fields)
         self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
-        self._hidden_rows = 0
         self._last_row = 0
         """The last one that is not blank."""
         self._without_header = [position for position, header in enumerate(columns.headers) if not header.strip()]
@@ -165,12 +176,7 @@ class Table:
                 if len(nameless) == 1
                 else f"Columns {letters} have no header and are not sent."
             )
-        if self._hidden_rows:
-            count = f"{self._hidden_rows:,} rows are" if self._hidden_rows > 1 else "1 row is"
-            notes.append(f"{count} hidden in the sheet, and read like the others.")
-        if hidden := self._hidden_columns():
-            plural = "Columns {} are" if len(hidden) > 1 else "Column {} is"
-            notes.append(plural.format(", ".join(hidden)) + " hidden in the sheet, and read like the others.")
+        notes += self._notes_on_hidden()
         if self._widest > len(self.columns.headers):
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
@@ -182,13 +188,29 @@ class Table:
             )
         return (*self._sheet.notes, *notes, *self._cell_notes, *self._sheet.source.notes)
 
+    def _notes_on_hidden(self) -> Iterator[str]:
+        rows = self.hidden_rows
+        if rows.count:
+            are = "is" if rows.count == 1 else "are"
+            how, told = "(filtered, or by hand)", f"{rows.numbers}."
+            if self.visible_only:
+                yield f"{rows.counted} hidden in the sheet {how} {are} left out, as --visible-only asked: {told}"
+            else:
+                read = f"{rows.counted} {are} hidden in the sheet {how} and read like the others"
+                yield f"{read}: {told} To leave {'it' if rows.count == 1 else 'them'} out, add --visible-only."
+        elif self.visible_only and self.sheet is None:
+            yield "--visible-only leaves out nothing: a text file has no hidden rows, and holds those of its sheet too."
+        if hidden := self._hidden_columns():
+            plural = "Columns {} are" if len(hidden) > 1 else "Column {} is"
+            yield plural.format(", ".join(hidden)) + " hidden in the sheet, and read like the others."
+
     def _hidden_columns(self) -> list[str]:
-        """Return the letters of the hidden columns that have a header."""
+        """Return the letters of the hidden columns that are sent."""
         first = self.columns.first_column
         return [
             column_letters(first + position)
-            for position, header in enumerate(self.columns.headers)
-            if header and any(first + position in columns for columns in self._layout.hidden_columns)
+            for position in sorted(self.columns.of_field.values())
+            if any(first + position in columns for columns in self._layout.hidden_columns)
         ]
 
     def review(self) -> Review:
@@ -254,8 +276,8 @@ class Table:
 
     def _readings(self, only: Container[int] | None = None) -> Iterator[Reading]:
         """Read every row below the header row that is not blank, or at least those of `only`."""
-        own, carried, self._hidden_rows = self.columns.first_column, len(self.columns.headers), 0
-        merged = self._merged_cells()
+        own, carried = self.columns.first_column, len(self.columns.headers)
+        merged, hidden = self._merged_cells(), HiddenRows()
         for sheet_row in self._sheet.rows(only):
             if sheet_row.number <= self._header_row or (only is not None and sheet_row.number not in only):
                 continue
@@ -267,10 +289,15 @@ class Table:
                 cells = merged.marked(sheet_row.number, cells)
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
                 self._widest = len(cells)
-            self._hidden_rows += sheet_row.hidden
+            if sheet_row.hidden:
+                hidden.add(sheet_row.number)
+                if self.visible_only:
+                    continue
             if self._without_header:
                 self._note_nameless(cells)
             yield self._reader.read(sheet_row.number, cells, carried, self._width)
+        if only is None:
+            self.hidden_rows = hidden
 
     def _note_nameless(self, cells: Sequence[Cell]) -> None:
         width = len(cells)  # there may be as many columns without a header as a sheet has, of blank cells mostly

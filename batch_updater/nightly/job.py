@@ -6,6 +6,7 @@ import time
 import traceback
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater import pipeline
@@ -33,7 +34,6 @@ from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from batch_updater.config import Config
     from batch_updater.environment import Environment
@@ -166,10 +166,11 @@ class Job:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file, tonight)
             return self._filed(file, settled) if isinstance(settled, Settled) else settled
-        except (OSError, JournalError) as error:
-            return settling.stopped(
-                file, settling.disk_trouble(getattr(error, "strerror", None) or str(error)), tonight
-            )
+        except JournalError as error:
+            return settling.stopped(file, settling.disk_trouble(str(error)), tonight)
+        except OSError as error:
+            why = f"{error.filename or self._memory.path} cannot be written: {error.strerror or error}."
+            return settling.stopped(file, settling.disk_trouble(why), tonight)
         except Exception:  # noqa: BLE001  (the other files, and the message about this one, must not suffer from it)
             for line in (f"{file.path.name}:", *traceback.format_exc().split("\n")):
                 self._complain(f"    {line}" if line else "")
@@ -306,15 +307,20 @@ class Job:
         try:
             return self._moved(file, settled)
         except OSError as error:
-            note = f"{result.note} It could not be put away ({error.strerror}); the next night tries that again."
+            where, why = self._place_of(result), error.strerror or error
+            remedy = "See that there is space, and the right to write there and in the inbox"
+            note = f"{result.note} It could not be put away in {where} ({why}). {remedy}; the next night tries again."
             return replace(result, verdict=Verdict.ATTENTION, note=note.strip())
+
+    def _place_of(self, result: FileResult) -> Path:
+        """Return the folder into which a file is put away."""
+        nightly = self._config.nightly
+        place = nightly.done if result.verdict is Verdict.DONE else nightly.attention
+        return place or (nightly.inbox or Path()).parent / result.verdict.value
 
     def _moved(self, file: Waiting, settled: Settled) -> FileResult:
         """Put a file away, unless somebody has put another in its place while it was run. Raises OSError."""
-        result = settled.result
-        nightly = self._config.nightly
-        default = required_inbox(self._config).parent / result.verdict.value
-        place = (nightly.done if result.verdict is Verdict.DONE else nightly.attention) or default
+        result, place = settled.result, self._place_of(settled.result)
         day = self._started_at.astimezone().date()
         read = _copy_of(result.run) if result.verdict is Verdict.ATTENTION else None
         filed = put_away(file, place, day, settled.workbook, settled.note, read)

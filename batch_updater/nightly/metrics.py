@@ -29,7 +29,9 @@ def write_metrics(path: Path | None, night: Night, limit_s: float = LIMIT_S) -> 
     if path is None:
         return None
     why = tried(lambda: _write(path, night), limit_s)
-    return f"The metrics {path} were not written: {why}." if why else None
+    if why is None:
+        return None
+    return f"The metrics {path} were not written: {why}. See that their folder is there, has room and may be written."
 
 
 def _write(path: Path, night: Night) -> str | None:

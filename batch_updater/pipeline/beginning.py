@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,7 @@ from batch_updater.history import (
 from batch_updater.journal import journal_reader
 from batch_updater.lock import locked
 from batch_updater.pipeline.plan import Opened, Plan, open_source
+from batch_updater.pipeline.repeats import repeats_of
 from batch_updater.wording import moment
 
 if TYPE_CHECKING:
@@ -85,6 +86,33 @@ class Begun:
         resumed = self.earlier.resumed
         return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
 
+    @property
+    def asks_about_hidden_rows(self) -> bool:
+        """Whether a person has still to say if hidden rows are sent: not where a run with them is gone on with."""
+        table = self.plan.table
+        return bool(table.hidden_rows.count) and not table.visible_only and self.earlier.resumed is None
+
+    @property
+    def undo(self) -> str:
+        """Whether the run can be taken back, in words."""
+        plan, resumed = self.plan, self.earlier.resumed
+        if plan.endpoint.read is None:
+            return f"not possible: the description {plan.endpoint.name} names no way to read a record"
+        if not plan.reads_first:
+            return "not possible; with --compare every record is read first"
+        sent = (field for field in plan.endpoint.body_fields if plan.review.sent.get(field.name))
+        names = [field.name for field in sent if field.reported_id_as]
+        where_known = f"; {' and '.join(names)} only where names are known for the ids" if names else ""
+        if resumed and resumed.confirmed and not resumed.facts.reads_first:
+            return f"possible for the rows sent now, not for the {resumed.confirmed:,} that are done{where_known}"
+        return f"possible: every record is read before its update{where_known}"
+
+    def comparing(self) -> Begun:
+        """Return the same run with each record read before its update."""
+        config = self.plan.config
+        sending = config.sending.model_copy(update={"compare": True})
+        return replace(self, plan=replace(self.plan, config=config.model_copy(update={"sending": sending})))
+
     def earlier_part(self) -> EarlierPart | None:
         """Return what the journal of the run that it goes on with knows; None if it is a new run."""
         if self.earlier.resumed is None:
@@ -141,10 +169,12 @@ def begun(
     *,
     restart: bool = False,
     override_guards: bool = False,
+    visible_only: bool = False,
 ) -> Iterator[Begun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
 
-    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run. Raises
+    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run;
+    `visible_only`: leave out the rows that the sheet does not show. Raises
     LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
     header's value cannot be fetched, InputError if the journal of such a run is damaged, and what `prepare` raises.
     """
@@ -156,7 +186,7 @@ def begun(
             folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
         table: Table | None = None
         try:
-            opened = open_source(source, config, folder)
+            opened = open_source(source, config, folder, visible_only=visible_only)
             table = opened.table
             fetched: dict[str, Secret] = {}
             candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
@@ -166,6 +196,7 @@ def begun(
                 opened = opened.in_folder_of(earlier.resumed)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
             plan = opened.judged()
+            plan = replace(plan, repeats=repeats_of(plan, earlier.related))
             if earlier.resumed:
                 require_rows_of(earlier.resumed, plan.review.numbers)
             if not override_guards:
@@ -218,6 +249,7 @@ def _identity(opened: Opened) -> Identity:
         base_url=opened.config.api.base_url,
         duplicates=settings.duplicates,
         endpoint=opened.endpoint.name,
+        visible_only=opened.table.visible_only,
     )
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import Place, ResultsError
-from batch_updater.files import check_replaceable
+from batch_updater.errors import JournalError, Place, ResultsError
+from batch_updater.files import ROOM_FOR_TEMPORARY_FILES, check_replaceable, remedy_of
 from batch_updater.guards import exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.history import JOURNAL
 from batch_updater.journal import Journal
@@ -49,8 +49,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
     planned = review.rows - len(review.in_doubt)
     over = exceeded(plan.config.guards, table, review)
     facts = _facts_of_check(plan, started_at, over)
-    if results is not None:
-        check_replaceable(results)
+    _require_replaceable(results)
     written, fault = _written(results, facts, plan, in_doubt(), planned)
     summary = written.summary if written else counted(in_doubt(), table.columns, planned, of_check=True)
     require_sum(review, summary)
@@ -67,6 +66,19 @@ def check(plan: Plan, results: Path | None) -> Finished:
     )
 
 
+def _require_replaceable(results: Path | None) -> None:
+    """Raise ResultsError if the place of the workbook of a check is taken, or none.
+
+    That its folder lets nobody in is told where the workbook cannot be written, beside what was found.
+    """
+    try:
+        if results is not None:
+            check_replaceable(results)
+    except ResultsError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+
+
 def _written(
     results: Path | None, facts: RunFacts, plan: Plan, rows: Iterator[ReportRow], planned: int = 0
 ) -> tuple[Written | None, str | None]:
@@ -77,7 +89,10 @@ def _written(
         return write_results(results, facts, plan.table.columns, plan.endpoint, rows, planned=planned), None
     except (OSError, ResultsError) as error:
         why = getattr(error, "strerror", None) or error
-        return None, f"The workbook {results} could not be written: {why}. Name another place with --results."
+        remedy = remedy_of(error, "Name another place with --results.")
+        if remedy == ROOM_FOR_TEMPORARY_FILES:
+            remedy += " --results names another place for the workbook itself."
+        return None, f"The workbook {results} could not be written: {why}. {remedy}"
 
 
 def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]) -> RunFacts:
@@ -108,7 +123,9 @@ def _run_options(plan: Plan) -> tuple[str, ...]:
     reading = plan.config.input
     sheet = ("--sheet", reading.sheet) if reading.sheet is not None else ()
     header_row = ("--header-row", str(reading.header_row)) if reading.header_row is not None else ()
-    return (*sheet, *header_row, *(("--compare",) if plan.config.sending.compare else ()))
+    compare = ("--compare",) if plan.config.sending.compare else ()
+    visible_only = ("--visible-only",) if plan.table.visible_only else ()
+    return (*sheet, *header_row, *compare, *visible_only)
 
 
 def compare(
@@ -129,20 +146,22 @@ def compare(
 
     started_at, clock = datetime.now(UTC), time.monotonic()
     table, review = plan.table, plan.review
-    if asked.results is not None:
-        check_replaceable(asked.results)
+    _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
     path = folder / JOURNAL
     path.unlink(missing_ok=True)
-    with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
-        done, known = earlier or (None, ())
-        for names in known:
-            journal.learned(names)
-        course = Course(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
-        jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
-        sent = run_loop(send(plan, hooks, jobs, credentials, environment, course, interrupts))
-        journal.flush()
-        allowed = journal.allowed()
+    try:
+        with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
+            done, known = earlier or (None, ())
+            for names in known:
+                journal.learned(names)
+            course = Course(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
+            jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
+            sent = run_loop(send(plan, hooks, jobs, credentials, environment, course, interrupts))
+            journal.flush()
+            allowed = journal.allowed()
+    except JournalError as error:
+        raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(review, asked.limit, "were read")
     again = functools.partial(rows_of, folder, table, review, stop, plan.endpoint)
     summary, stakes = _reckoned(again(), plan)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater import snapshot as snapshots
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.errors import ResultsError
-from batch_updater.files import check_replaceable
+from batch_updater.errors import Place, ResultsError
+from batch_updater.files import check_replaceable, remedy_of
 from batch_updater.loader.loader import open_table
 from batch_updater.model import RunFacts, Setting
 from batch_updater.pipeline.finished import Finished
@@ -39,7 +39,7 @@ def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
     copy = past.folder / past.facts.input_file
     snapshots.require_unchanged(copy, past.identity.content)
-    return open_table(copy, endpoint, past.facts.reading, name=past.input)
+    return open_table(copy, endpoint, past.facts.reading, name=past.input, visible_only=past.identity.visible_only)
 
 
 def report(past: PastRun, results: Path | None) -> Finished:
@@ -60,7 +60,11 @@ def report(past: PastRun, results: Path | None) -> Finished:
         try:
             written = write_results(results, told, table.columns, endpoint, rows)
         except OSError as error:
-            raise ResultsError(f"{results} cannot be written: {error.strerror or error}.") from error
+            raise ResultsError(
+                f"{results} cannot be written: {error.strerror or error}.",
+                remedy=remedy_of(error, "Free some space, or name another place with --results."),
+                place=Place(file=str(results)),
+            ) from error
     require_sum(review, written.summary)
     fault = page_written(Page(told, endpoint, written.summary, attention, written), past.folder, None)
     again = functools.partial(rows_of, past.folder, table, review, stop, endpoint)

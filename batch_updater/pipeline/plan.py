@@ -15,8 +15,10 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
 from batch_updater.errors import ConfigError, InputError, Place
 from batch_updater.guards import not_judged
-from batch_updater.history import known_names
+from batch_updater.history import known_names, related_by_name
 from batch_updater.loader.loader import open_table
+from batch_updater.model import Setting
+from batch_updater.pipeline.repeats import repeats_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from batch_updater.history import PastRun
     from batch_updater.journal import EarlierRows
     from batch_updater.loader.loader import Review, Table
-    from batch_updater.model import AllowedList, Job, Setting
+    from batch_updater.model import AllowedList, Job
+    from batch_updater.pipeline.repeats import Repeats
     from batch_updater.snapshot import Snapshot, Source
 
 
@@ -41,6 +44,8 @@ class Plan:
     snapshot: Snapshot
     table: Table
     review: Review
+    repeats: Repeats | None = None
+    """What of it earlier runs have applied although their input was another."""
 
     @property
     def reads_first(self) -> bool:
@@ -49,13 +54,15 @@ class Plan:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """The configuration without secrets, who runs it, on which machine."""
-        return (*settings_of(self.config), *environment_settings())
+        """The configuration without secrets, what was decided besides, who runs it, on which machine."""
+        decided = (Setting("--visible-only", "hidden rows are left out"),) if self.table.visible_only else ()
+        return (*settings_of(self.config), *decided, *environment_settings())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
-        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first))
+        repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
+        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
 
     def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
         """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.
@@ -90,13 +97,22 @@ class Opened:
         copy = past.folder / past.facts.input_file
         if not snapshots.is_copy_of(copy, self.snapshot.sha256):
             snapshots.copy_again(self.snapshot, copy)
-        names = _known_names(self.config, self.endpoint)
-        table = open_table(copy, self.endpoint, self.config.input, name=self.snapshot.name, known_names=names)
+        table = open_table(
+            copy,
+            self.endpoint,
+            self.config.input,
+            name=self.snapshot.name,
+            known_names=_known_names(self.config, self.endpoint),
+            visible_only=self.table.visible_only,
+        )
         return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
 
 
-def open_source(source: Source, config: Config, folder: Path) -> Opened:
-    """Copy the input into the folder and read its header row. Raises ConfigError, EndpointError and InputError."""
+def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
+    """Copy the input into the folder and read its header row; `visible_only` leaves out hidden rows.
+
+    Raises ConfigError, EndpointError and InputError.
+    """
     description = read_description(config.api.endpoint)
     endpoint = endpoint_of(description)
     require_fitting(config.api.base_url, endpoint)
@@ -107,7 +123,12 @@ def open_source(source: Source, config: Config, folder: Path) -> Opened:
         )
     snapshot = snapshots.take(source, folder)
     table = open_table(
-        snapshot.path, endpoint, config.input, name=snapshot.name, known_names=_known_names(config, endpoint)
+        snapshot.path,
+        endpoint,
+        config.input,
+        name=snapshot.name,
+        known_names=_known_names(config, endpoint),
+        visible_only=visible_only,
     )
     if table.expected is not None:
         try:
@@ -122,12 +143,17 @@ def _known_names(config: Config, endpoint: Endpoint) -> Callable[[], tuple[Allow
     return functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url)
 
 
-def prepare(source: Source, config: Config, folder: Path) -> Plan:
+def prepare(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Plan:
     """Copy the input into the folder, read it and judge every row. Opens no connection.
 
-    Raises EndpointError and InputError.
+    `visible_only` leaves out hidden rows. Raises EndpointError and InputError.
     """
-    return open_source(source, config, folder).judged()
+    plan = open_source(source, config, folder, visible_only=visible_only).judged()
+    snapshot, folder_of_runs = plan.snapshot, config.results.folder
+    related = related_by_name(
+        folder_of_runs, plan.endpoint.name, config.api.base_url, snapshot.source_path, snapshot.stem
+    )
+    return replace(plan, repeats=repeats_of(plan, related))
 
 
 def require_read(endpoint: Endpoint) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.caller import new_salt
 from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
-from batch_updater.files import check_replaceable
+from batch_updater.files import check_replaceable, remedy_of, temporary_folder
 from batch_updater.history import JOURNAL, Facts
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import Journal, Part
@@ -31,6 +29,7 @@ from batch_updater.sender.course import Course
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from batch_updater.caller import CallerDigest
     from batch_updater.environment import Environment
@@ -109,10 +108,10 @@ class Run:
         """Judge what would change; return why nothing is sent if not every record could be read. Raises GuardError."""
         compared = self._options.compared
         if compared is None or why_incomplete(compared):
-            with tempfile.TemporaryDirectory(prefix="batch-updater-") as folder:
+            with temporary_folder() as folder:
                 asked = replace(self._options, results=None)
                 earlier = self._begun.earlier_part()
-                compared = compare(self._plan, asked, Path(folder), self._environment, None, interrupts, earlier)
+                compared = compare(self._plan, asked, folder, self._environment, None, interrupts, earlier)
             self._readings.append(compared)
         try:
             require_allowed(self._begun, compared)
@@ -162,7 +161,8 @@ class Run:
                 fault = _NOT_WAITED_FOR
             summary = written.summary if written else self._summary(journal, stop)
         except (OSError, ResultsError, InputError) as error:
-            fault = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
+            why = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
+            fault = f"{why} {remedy_of(error, 'Free some space there, or name another place with --results.')}"
             summary = self._summary(journal, stop)
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
             fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
@@ -237,7 +237,8 @@ def page_written(page: Page, folder: Path, fault: str | None) -> str | None:
     try:
         write_page(folder / PAGE, page)
     except OSError as error:
-        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}."
+        remedy = remedy_of(error, "See that there is space, and the right to write there.")
+        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
         return f"{fault} {why}" if fault else why
     except KeyboardInterrupt:
         return fault or _NOT_WAITED_FOR_PAGE
@@ -258,7 +259,7 @@ def _flushed(journal: Journal) -> Stop | None:
     try:
         journal.flush()
     except JournalError as error:
-        return Stop(StopReason.DISK, str(error), "Free some space, then run again.")
+        return Stop(StopReason.DISK, str(error), error.remedy)
     return None
 
 

@@ -12,6 +12,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxFileError
 from xlsxwriter.worksheet import Worksheet
 
+from batch_updater.files import TemporaryFilesError, temporary_folder
 from batch_updater.regular_file import PrivateFile
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Book(Workbook):  # type: ignore[misc]  # as above
             "strings_to_urls": False,
             "strings_to_numbers": False,
             "default_date_format": "yyyy-mm-dd",
+            "tmpdir": str(place.scratch) if isinstance(place, _Sink) else None,
         }
         super().__init__(place, options)
 
@@ -65,7 +67,9 @@ class _Sink(io.RawIOBase):
     A zip file that cannot be written would otherwise raise once more when it is thrown away, where nobody can catch it.
     """
 
-    def __init__(self, file: PrivateFile) -> None:
+    def __init__(self, file: PrivateFile, scratch: Path) -> None:
+        self.scratch = scratch
+        """Folder for temporary files: XlsxWriter leaves them behind where it cannot write the workbook."""
         self._file: PrivateFile | None = file
         self._at = 0
         self.fault: OSError | None = None
@@ -105,14 +109,14 @@ def sink_for(draft: Path) -> Iterator[io.RawIOBase]:
 
     XlsxWriter keeps rows and parts in temporary files meanwhile: that those find no room is said of their folder.
     """
-    with PrivateFile(draft, "rb+") as file:
-        sink = _Sink(file)
+    with temporary_folder() as scratch, PrivateFile(draft, "rb+") as file:
+        sink = _Sink(file, scratch)
         try:
             yield sink
         except (OSError, XlsxFileError) as error:
             cause = error.args[0] if isinstance(error, XlsxFileError) and error.args else error
             why = f"{getattr(cause, 'strerror', None) or cause} (temporary files in {tempfile.gettempdir()})"
-            raise sink.fault or OSError(getattr(cause, "errno", None), why) from error
+            raise sink.fault or TemporaryFilesError(getattr(cause, "errno", None), why) from error
         finally:
             sink.end()
         if sink.fault:

@@ -72,7 +72,7 @@ class Attention:
             f'<td class="record">{self._record(row)}</td>',
             f"<td>{_lines(what_is_wrong(outcome, self.columns))}</td>",
             f'<td class="faulty">{self._faulty(row)}</td>',
-            f'<td data-label="Do:">{_lines(what_to_do(outcome, self._columns))}</td>',
+            f'<td data-label="Do:">{_lines(what_to_do(outcome, self.columns))}</td>',
         )
         return f"<tr>{''.join(cells)}</tr>"
 

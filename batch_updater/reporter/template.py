@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.errors import Place, ResultsError
-from batch_updater.files import write_whole
+from batch_updater.files import remedy_of, write_whole
 from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
 from batch_updater.reporter.book import Book, sink_for
 from batch_updater.reporter.lists import ValidNames
@@ -53,7 +53,9 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
         write_whole(path, writers[path.suffix.lower()])
     except OSError as error:
         raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.", remedy="Name another place.", place=place
+            f"{path} cannot be written: {error.strerror or error}.",
+            remedy=remedy_of(error, "Name another place."),
+            place=place,
         ) from error
 
 

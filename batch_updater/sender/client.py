@@ -610,7 +610,7 @@ def _last_verdict(state: RetryCallState) -> Verdict:
 
 def disk_stop(error: JournalError) -> Stop:
     """Return why the run ends when its journal can no longer be written."""
-    return Stop(StopReason.DISK, str(error), "Free some space, then run again.")
+    return Stop(StopReason.DISK, str(error), error.remedy)
 
 
 class _EndOfRun(Exception):  # noqa: N818

@@ -8,32 +8,39 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
-from tests.end_to_end.program import batch_updater, configure, environment, sandbox
+from tests.end_to_end.program import SAMPLES, batch_updater, configure, environment, sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
 def converse(answer: str, cwd: Path, *arguments: str) -> tuple[int, str]:
     """Run on a pseudo-terminal, answer the question, and return the exit code and everything shown."""
+    return dialogue([("[y/N]", answer)], cwd, *arguments)
+
+
+def dialogue(answers: Sequence[tuple[str, str]], cwd: Path, *arguments: str) -> tuple[int, str]:
+    """Do the same with several questions: each is known by a part of it, and answered in turn."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "batch_updater", *arguments]
     process = subprocess.Popen(
         command, cwd=cwd, env=environment(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    shown, asked = "", False
+    shown, seen, waiting = "", 0, list(answers)
     while True:
         try:
             part = os.read(ours, 65536).decode("utf-8", "replace")
         except OSError:  # the other side has closed: the command has ended
             break
         shown += part
-        if not asked and "[y/N]" in shown:
-            asked = True
-            os.write(ours, f"{answer}\n".encode())
+        if waiting and (at := shown.find(waiting[0][0], seen)) >= 0:
+            seen = at + len(waiting[0][0])
+            os.write(ours, f"{waiting.pop(0)[1]}\n".encode())
     os.close(ours)
     return process.wait(timeout=60), shown
 
@@ -168,3 +175,82 @@ def test_the_demo_needs_nothing(tmp_path: Path) -> None:
     done = batch_updater("demo", "--json", cwd=tmp_path)
     assert (done.code, done.outcomes) == (0, {"updated": 60})
     assert str(tmp_path / "runs") in done.object["results"]
+
+
+def test_a_run_that_cannot_be_undone_says_so_before_it_is_sent(tmp_path: Path) -> None:
+    """Answering c reads every record first and asks again; that run can be undone, and its next command compares."""
+    comparable(tmp_path)
+    (tmp_path / "c.csv").write_text("Id,Type,SalesRevenue\n1,Pre,100\n2,Pre,#N/A\n", encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url)
+        answers = [("or c to compare first", "c"), ("[y/N]", "y")]
+        code, shown = dialogue(answers, tmp_path, "run", "c.csv")
+        assert [request["method"] for request in api.requests()] == ["GET", "GET", "PUT"]
+        (run,) = (tmp_path / "runs").glob("2*")
+        undone = batch_updater("undo", str(run), "--json", cwd=tmp_path)
+    said = " ".join(shown.split())
+    assert code == 1, shown
+    assert "Undo not possible; with --compare every record is read first" in said
+    assert said.index("What changes:") < said.index("Send 1 update to", said.index("Send 1 update to") + 1)
+    assert undone.object == {"undo": str(run / "undo.xlsx"), "rows": 1, "not_possible": 0}
+
+
+def test_a_run_that_compares_says_that_it_can_be_undone(tmp_path: Path) -> None:
+    """With --compare the preview says that it can, and of which fields only where names are known."""
+    (tmp_path / "c.csv").write_text("Id,Type,StageName,SalesRevenue\n1,Pre,Qualified,5\n", encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url)
+        done = batch_updater("run", "c.csv", "--compare", cwd=tmp_path)
+        plain = batch_updater("run", "c.csv", cwd=tmp_path)
+    assert "possible: every record is read before its update; StageName only where names are known" in done.err
+    assert "Undo      not possible; with --compare every record is read first" in plain.err
+
+
+def test_without_a_way_to_read_records_there_is_no_choice_to_compare(tmp_path: Path) -> None:
+    """The preview names the description, and c is no answer that sends."""
+    endpoint = SAMPLES / "second-endpoint" / "customers.openapi.yaml"
+    assert "x-read" not in endpoint.read_text(encoding="utf-8")
+    (tmp_path / "c.csv").write_text("accountId,contactId,email\nDE-0042,7,a@b.example\n", encoding="utf-8")
+    api = f"{{base_url: 'http://127.0.0.1:9', token: 'env:NEXUS_TOKEN', endpoint: '{endpoint}#update-contact'}}"
+    (tmp_path / "config.yaml").write_text(f"api: {api}\n", encoding="utf-8")
+    code, shown = converse("c", tmp_path, "run", "c.csv")
+    assert (code, "compare first" in shown) == (2, False), shown
+    assert "names no way to read a record" in " ".join(shown.split())
+
+
+def filtered(folder: Path) -> None:
+    """Write a workbook of six rows, of which a filter hides three."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["Id", "Type", "OpportunityName"])
+    for number in range(1, 7):
+        sheet.append([number, "Pre", f"name {number}"])
+    for row in (3, 4, 6):
+        sheet.row_dimensions[row].hidden = True
+    sheet.auto_filter.ref = "A1:C7"
+    book.save(folder / "c.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "sent"),
+    [
+        ([("[a]ll", "a"), ("Send 6 updates", "y")], 0, [1, 2, 3, 4, 5, 6]),
+        ([("[a]ll", "visible only"), ("Send 3 updates", "y")], 0, [1, 4, 6]),
+        ([("[a]ll", "v"), ("Send 3 updates", "n")], 2, []),
+        ([("[a]ll", "")], 2, []),
+    ],
+)
+def test_hidden_rows_are_asked_about_apart(
+    tmp_path: Path, answers: list[tuple[str, str]], code: int, sent: list[int]
+) -> None:
+    """All, the visible ones alone, or nothing: the preview and the question count what was chosen."""
+    filtered(tmp_path)
+    with sandbox() as api:
+        configure(tmp_path, api.url)
+        ended, shown = dialogue(answers, tmp_path, "run", "c.xlsx")
+        assert sorted(int(request["path"].rpartition("/")[2]) for request in api.requests()) == sent
+    said = " ".join(shown.split())
+    assert ended == code, shown
+    assert '3 rows are hidden (filtered, or by hand) in the sheet "Sheet": rows 3-4, 6.' in said
+    assert ("Rows 3: 3 good" in said) == (answers[0][1] in {"v", "visible only"})
+    assert not list((tmp_path / "runs").glob("2*")) or sent

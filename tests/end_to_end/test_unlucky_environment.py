@@ -66,7 +66,8 @@ def test_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / name).write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
     with sandbox() as api:
         configure(tmp_path, api.url)
-        assert in_shell('exec "$@"', "check", name, cwd=tmp_path).code == 0
+        for _ in range(2):  # the second one replaces the workbook of the first
+            assert in_shell('exec "$@"', "check", name, cwd=tmp_path).code == 0
         assert in_shell('exec "$@"', "run", name, "--results", f"{'r' * 250}.xlsx", cwd=tmp_path).code == 0
         for command in ("check", "run"):
             done = in_shell('exec "$@"', command, name, "--results", f"{'r' * 252}.xlsx", "--json", cwd=tmp_path)

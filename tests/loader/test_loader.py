@@ -221,7 +221,17 @@ def test_columns_that_are_not_sent_and_hidden_rows_are_said(tmp_path: Path) -> N
     table = open_table(path, endpoint(), settings(), name="a.xlsx")
     assert [column.field for column in table.columns.mapping] == ["itemId", "label", None]
     assert table.review().good == 2
-    assert table.notes[-1] == "1 row is hidden in the sheet, and read like the others."
+    note = "1 row is hidden in the sheet (filtered, or by hand)"
+    told = f"{note} and read like the others: row 3. To leave it out, add --visible-only."
+    assert table.notes[-1] == told
+    next(table.judged(table.review()))  # a pass that is not gone to its end changes nothing
+    assert table.notes[-1] == told
+    visible = open_table(path, endpoint(), settings(), name="a.xlsx", visible_only=True)
+    assert visible.review().good == 1
+    assert (
+        visible.notes[-1]
+        == "1 row hidden in the sheet (filtered, or by hand) is left out, as --visible-only asked: row 3."
+    )
 
 
 def test_the_header_row_can_be_configured(tmp_path: Path) -> None:

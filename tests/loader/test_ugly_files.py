@@ -131,7 +131,8 @@ TABLE: dict[str, Gives | Refused] = {
     "hidden-rows-and-columns.xlsx": Gives(
         {2: A1, 3: {"itemId": "2", "label": "b"}},
         {("A4", "not-a-number")},
-        ("2 rows are hidden in the sheet, and read like the others.",
+        (("2 rows are hidden in the sheet (filtered, or by hand) and read like the others: rows 3-4. To leave them "
+          "out, add --visible-only."),
          "Columns B, C are hidden in the sheet, and read like the others."),
     ),
     "several-sheets.xlsx": Refused("'One' (2 rows), 'Two' (1 row).", '--sheet "One"'),
@@ -158,14 +159,16 @@ TABLE: dict[str, Gives | Refused] = {
             5: {"itemId": "3", "label": "merged"},
         },
         {("B3", "shown-otherwise"), ("B6", "merged-cell"), ("B7", "error-cell"), ("A8", "not-a-number")},
-        ("1 row is hidden in the sheet, and read like the others.",
+        (("1 row is hidden in the sheet (filtered, or by hand) and read like the others: row 5. To leave it out, add "
+         "--visible-only."),
          "Column D is hidden in the sheet, and read like the others."),
     ),
     "formulas-never-calculated.xls": Gives({}, {("B2", "formula-without-value"), ("C2", "formula-without-value")}),
     "cells-of-every-kind.xlsb": Gives(
         {2: {"itemId": "1", "label": "00123", "amountDue": "1234", "count": "7"}},
         {("B3", "shown-otherwise"), ("B5", "error-cell"), ("A6", "not-a-number")},
-        ("1 row is hidden in the sheet, and read like the others.", "It has macros, which are not run."),
+        (("1 row is hidden in the sheet (filtered, or by hand) and read like the others: row 5. To leave it out, add "
+         "--visible-only."), "It has macros, which are not run."),
     ),
     "cells-of-every-kind.ods": Gives(
         {
@@ -174,7 +177,8 @@ TABLE: dict[str, Gives | Refused] = {
             10: {"itemId": "7", "label": "x", "amountDue": "2"},
         },
         {("B3", "shown-otherwise"), ("B7", "merged-cell"), ("B8", "error-cell"), ("B9", "formula-without-value")},
-        ("1 row is hidden in the sheet, and read like the others.",
+        (("1 row is hidden in the sheet (filtered, or by hand) and read like the others: row 9. To leave it out, add "
+         "--visible-only."),
          "Column B is hidden in the sheet, and read like the others."),
     ),
     "a-hundred-million-cells.ods": Gives({}),

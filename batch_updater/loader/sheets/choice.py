@@ -39,6 +39,8 @@ class Sheet:
     """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
     others: tuple[str, ...] = ()
     """The other sheets that hold anything, where this one was chosen for its headers."""
+    visible_only: bool = False
+    """Whether rows that it does not show are left out."""
 
     @property
     def name(self) -> str | None:
