@@ -41,14 +41,15 @@ def what_to_do(outcome: Outcome, columns: Columns) -> str:
 
 
 def _is_told(problem: Problem, outcome: Outcome) -> bool:
-    """Whether the message of the row says already what is wrong with the cell, or at least names its value."""
+    """Whether the message of the row says already what is wrong with the cell, or names its value like the problem."""
     if problem.reason in outcome.message:
         return True
-    return bool(problem.value and re.search(rf"(?<!\w){re.escape(problem.value)}(?!\w)", outcome.message))
+    value = problem.value if problem.value in problem.reason else ""
+    return bool(value and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", outcome.message))
 
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:
-    """Return where problems are, to be followed by what they are: `StageName (C2): `."""
+    """Return where problems are, to be followed by what they are: `Price (C2): `."""
     cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
     places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
     return f"{places}: " if places else ""

@@ -93,7 +93,7 @@ class AllowedValues:
         That is a name that is not listed. One that is listed in other letters counts only if the words are about it.
         """
         return tuple(
-            self._problem(described, job.row, name, known)
+            self._problem(described, job.row, name, known, said)
             for described, name, known in self._names_in(job)
             if all(composed(name) != composed(value.name) for value in known.list.values)
             and (_folded(name) not in known.folded or not said or _is_about(said, described, name))
@@ -129,7 +129,8 @@ class AllowedValues:
             value = self.endpoint.by_name[name].default
         return "" if value is None else str(value)
 
-    def _problem(self, described: Field, row: int, name: str, known: _Known) -> Problem:
+    def _problem(self, described: Field, row: int, name: str, known: _Known, said: str = "") -> Problem:
+        """Return the problem of a name that is not valid; `said`: words that may name it already."""
         valid = [value.name for value in known.list.values]
         close, look = suggestion(name, valid)
         shown = ", ".join(_short(one) for one in valid[:_NAMES_IN_A_REMEDY])
@@ -141,7 +142,7 @@ class AllowedValues:
             field=described.name,
             code="name-not-accepted",
             value=name,
-            reason=f"{reason} {look}".rstrip(),
+            reason=look if look and name in said else f"{reason} {look}".rstrip(),
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
 

@@ -4,7 +4,7 @@ There are many forms: problem details (RFC 9457, RFC 7807), the validation error
 Django, Rails, Laravel, FastAPI, NestJS), OData, JSON:API, GraphQL, FHIR, Google's and Salesforce's errors, SOAP faults.
 They are not told apart. All of them have members whose names say that a text is for people (`message`, `detail`,
 `errors`), and others that name the field (`field`, `pointer`, `loc`) or do so by being its name
-(`errors: {StageName: [...]}`). An answer without any of these is quoted.
+(`errors: {price: [...]}`). An answer without any of these is quoted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Reason(NamedTuple):
     """One thing that is wrong with a request."""
 
     field: str
-    """The last word of what the answer calls the field, such as `StageName`; '' if it names none."""
+    """The last word of what the answer calls the field, such as `price`; '' if it names none."""
     text: str
 
     def __str__(self) -> str:
@@ -164,7 +164,7 @@ class _Collector:
         if not any(isinstance(answer[name], str) for name in names):
             for name, member in answer.items():
                 if name not in names and _is_texts(member) and not _NO_REASON.fullmatch(_bare(name)):
-                    self._add_all(member, _Within(name))  # Django: {"StageName": ["..."]}
+                    self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
         if all(reason.text.casefold() in _PHRASES or _LIKE_CODE.fullmatch(reason.text) for reason in self._found):
             self._add_from_envelopes(answer)
 
@@ -283,7 +283,7 @@ def _code_in(error: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 
 def _last_word(field: str) -> str:
-    """Return the last name in a path: `StageName` of `$.StageName`, `/attributes/StageName` or `items[0].StageName`."""
+    """Return the last name in a path: `price` of `$.price`, `/attributes/price` or `items[0].price`."""
     words = [word.strip() for word in _WORD.findall(field) if word.strip() and number_of(word) is None]
     return one_line(words[-1], _LONGEST_FIELD) if words and _bare(words[-1]) not in _NO_FIELD else ""
 
