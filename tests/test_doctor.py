@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,17 +16,24 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from batch_updater.doctor.examination import examine
+from batch_updater.doctor.examination import Wanted, examine
 from batch_updater.doctor.finding import Finding, Status, exit_code_of
 from batch_updater.doctor.folders import file_system_of
 from batch_updater.doctor.reach import certificate_finding, clock_finding
+from batch_updater.doctor.reading import fields_to_name, trial_of
+from batch_updater.endpoint.description import Kind, ReadOperation
+from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.environment import Environment
+from batch_updater.errors import UsageError
 from batch_updater.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox
-from tests.sender.server import Api, Seen, hang, status
+from tests.sender.server import Api, Seen, hang, status, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from batch_updater.endpoint.description import Endpoint, Field
+    from tests.sender.server import Answer
 
 
 CERTIFICATES = Path(__file__).parent / "sender" / "certificates"
@@ -475,3 +483,66 @@ def test_a_nightly_job_that_tells_nobody_is_a_warning(tmp_path: Path, closed_por
     (tmp_path / "in").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in}")
     assert found["notify"].status is Status.WARNING
+
+
+def test_a_record_is_named_by_what_has_no_constant(tmp_path: Path) -> None:
+    """Path parameters in their order, then those of the query; what a constant gives is not asked for."""
+    described = Path(__file__).parent.parent / "samples" / "second-endpoint" / "customers.openapi.yaml"
+    endpoint = replace(
+        load_endpoint(f"{described}#update-contact"), sample_read=ReadOperation("/a/{accountId}/{contactId}", ())
+    )
+    assert [field.name for field in fields_to_name(endpoint, {})] == ["accountId", "contactId"]
+    assert [field.name for field in fields_to_name(endpoint, {"accountId": "7"})] == ["contactId"]
+    account = endpoint.field("accountId")
+    typed = "1001" if account.kind is Kind.INTEGER else "A-1"
+    assert dict(trial_of(endpoint, {}, (typed, "7")).job.values) == {"accountId": typed, "contactId": "7"}
+    assert dict(trial_of(endpoint, {"accountId": typed}, ("7",)).job.values) == {"accountId": typed, "contactId": "7"}
+    for wrong_number in ((), ("1",), ("1", "2", "3")):
+        with pytest.raises(UsageError, match="accountId contactId"):
+            trial_of(endpoint, {}, wrong_number)
+    with pytest.raises(UsageError):
+        trial_of(endpoint, {}, ("..", "7"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (status(401, "No."), Status.WRONG, "does not accept it (401 Unauthorized): No"),
+        (status(403, {"message": "Forbidden"}), Status.WRONG, "does not let it read opportunity 5"),
+        (status(503), Status.SKIPPED, "answered 503"),
+        (status(404), Status.WARNING, "there is no opportunity 5"),
+        (status(200, []), Status.WARNING, "there is no opportunity 5"),
+        (status(200, "<html><title>Welcome</title></html>"), Status.WARNING, "but not with the record"),
+        (status(302, Location="https://elsewhere.example"), Status.WARNING, "answered 302"),
+        (stored, Status.OK, "it gave opportunity 5"),
+    ],
+)
+def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer, kind: Status, words: str) -> None:
+    """Without a token this API answers 401, so that whatever else comes with one has accepted it."""
+
+    async def guarded(seen: Seen) -> web.StreamResponse:
+        return await (answer(seen) if seen.authorization else status(401)(seen))
+
+    with Api(readings={"5": [guarded, guarded]}) as service:
+        path = tmp_path / "config.yaml"
+        path.write_text(api(service.url), encoding="utf-8")
+        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(("5",)))}
+    assert (found["token"].status, words in found["token"].message) == (kind, True), found["token"]
+    assert SECRET not in str(found)
+    assert {seen.request.method for seen in service.seen} == {"HEAD", "GET"}
+
+
+def test_a_person_is_asked_for_a_record(tmp_path: Path) -> None:
+    """What is typed names it; nothing leaves the token untried."""
+    with Api() as service:
+        path = tmp_path / "config.yaml"
+        path.write_text(api(service.url), encoding="utf-8")
+        asked: list[str] = []
+
+        def ask(_: Endpoint, fields: Sequence[Field]) -> list[str]:
+            asked.extend(field.name for field in fields)
+            return []
+
+        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(ask_record=ask))}
+    assert asked == ["OpportunityId"]
+    assert "no record was named" in found["token"].message

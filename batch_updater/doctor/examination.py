@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.config_file import load_config
@@ -17,7 +19,6 @@ from batch_updater.errors import ConfigError, EndpointError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from batch_updater.config import Config
     from batch_updater.doctor.credentials import Had
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from batch_updater.environment import Environment
 
 _CONFIGURATION = "configuration"
+_MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)
+"""A configuration as some editors save it, and as other programs call theirs."""
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
@@ -85,7 +88,7 @@ def _token_finding(
     if endpoint.sample_read is None:
         return not_tried(had, f"the description {endpoint.name} names no way to read a record (x-read)")
     constants, named = config.input.constants, wanted.record
-    if not named and wanted.ask_record:
+    if not named and wanted.ask_record and had.token:
         named = tuple(wanted.ask_record(endpoint, fields_to_name(endpoint, constants)))
     if not named:
         why = "no record was named that may be read with it"
@@ -99,11 +102,17 @@ def _token_finding(
 
 def _configuration_finding(path: Path | None, config: Config) -> Finding:
     if config.api.base_url is None:
-        where = f"{path} does" if path else "There is no config.yaml in this folder, and the environment does"
+        where = f"{path} does" if path else f"{_no_file()}, and the environment does"
         remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
         return Finding(_CONFIGURATION, Status.WRONG, f"{where} not say which API to send to.", remedy)
     source = str(path) if path else "the environment"
     return Finding(_CONFIGURATION, Status.OK, f"{source} has no faults; sends to {config.api.base_url}.")
+
+
+def _no_file() -> str:
+    """Say that there is no configuration, and which file is probably meant to be it."""
+    others = sorted(path.name for path in Path().glob("*") if _MISNAMED.fullmatch(path.name))
+    return "There is no config.yaml in this folder" + (f" but {others[0]}, which is not read" if others else "")
 
 
 def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:

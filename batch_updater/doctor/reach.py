@@ -21,7 +21,7 @@ from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.sender.auth import read_at_most
 from batch_updater.sender.client import tls_context
-from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for, sentence, unused_proxy
 from batch_updater.sender.wire import sockets_closed
 
@@ -194,6 +194,7 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
                 proxy=proxy.url if proxy else None,
             ) as response,
         ):
+            require_not_of_proxy(response, proxy)
             body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
             date = response.headers.get("Date")
             return Heard(response.status, date, connector.certificate_ends, body)

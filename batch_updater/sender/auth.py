@@ -25,7 +25,7 @@ from batch_updater.config import ReferenceKind, SecretReference
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.regular_file import read_regular
-from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import require_usable_proxies
 from batch_updater.sender.retry_after import asked_wait_s
 from batch_updater.sender.secret_shape import secret_problem
@@ -403,6 +403,7 @@ class OAuthClient:
                     proxy=self.proxy.url if self.proxy else None,
                 ) as response,
             ):
+                require_not_of_proxy(response, self.proxy)
                 body = await read_at_most(response.content, _LARGEST_BYTES)
                 self.has_answered = True
                 asked_s = asked_wait_s(response.status, response.headers, datetime.now(UTC)) or 0.0

@@ -8,7 +8,6 @@ import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -25,7 +24,7 @@ from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind,
 from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.retry_after import asked_wait_s
@@ -453,11 +452,12 @@ class Client:
 
     def _service_down(self, row: RowState) -> Stop:
         waited_s, name = self._config.sending.max_wait_s, self._endpoint.api_name
-        last = f" {row.last.message}" if isinstance(row.last, Fault) else ""
+        last, advice = "", "Check that it can be reached from here, then run again to go on."
+        if isinstance(row.last, Fault):
+            last = f" {row.last.message}"
+            advice = row.last.advice if row.last.effect is Effect.NONE else advice
         message = f"{name} has answered nothing but failures for {waited_s:g} s (sending.max_wait_s).{last}"
-        return Stop(
-            StopReason.SERVICE_DOWN, message, "Check that it can be reached from here, then run again to go on."
-        )
+        return Stop(StopReason.SERVICE_DOWN, message, advice)
 
     def _obey_retry_after(self, row: RowState) -> None:
         """Let the whole pool wait as long as the service asks; end the run if that is too long."""
@@ -533,11 +533,8 @@ class Client:
             allow_redirects=False,
             proxy=self._proxy_url,
         ) as response:
+            require_not_of_proxy(response, self._proxy)
             told = Answer(response.status, b"", complete=False)
-            if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._speaks_to_proxy:
-                raise aiohttp.ClientHttpProxyError(
-                    response.request_info, (), status=response.status, headers=response.headers
-                )
             if not 200 <= response.status < 300:
                 headers = response.headers
                 asked_s = asked_wait_s(response.status, headers, utc_now())
@@ -566,11 +563,6 @@ class Client:
             raise ValueError(f"a row would be sent to {self._base}{request.path}")
         query = f"?{request.query}" if request.query else ""
         return URL(f"{self._base}{request.path}{query}", encoded=True)
-
-    @property
-    def _speaks_to_proxy(self) -> bool:
-        """Whether requests go to a proxy as they are, and not through it: then its answers look like the API's."""
-        return self._proxy is not None and not self._base.startswith("https:")
 
     def _fault(self, error: Exception, row: RowState) -> Fault:
         """Say what went wrong without an answer, and whether the request can have been applied."""

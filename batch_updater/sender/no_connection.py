@@ -82,6 +82,13 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
     return NoConnection(f"{sentence(proxy)} refuses a connection to {host} ({name}).", advice, is_lasting=True)
 
 
+def require_not_of_proxy(response: aiohttp.ClientResponse, proxy: Proxy | None) -> None:
+    """Raise ClientHttpProxyError if a proxy wants a login: in plain http its answer stands for the API's."""
+    wants_login = response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    if wants_login and proxy is not None and response.url.scheme == "http":
+        raise aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status, headers=response.headers)
+
+
 def reason_of(error: BaseException) -> str:
     """Return in the system's own words why a connection failed."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error

@@ -181,13 +181,15 @@ def test_a_proxy_that_cannot_be_reached_ends_a_run_at_once(tmp_path: Path, close
 
 def test_a_proxy_for_plain_http_that_wants_a_password_rejects_no_row(tmp_path: Path) -> None:
     """Its 407 comes in the place of the API's answer: it is the proxy's all the same."""
-    with proxy(answer(407)) as serving:
+    with proxy(answer(407), answer(407)) as serving:
         config(
             tmp_path,
             f"api:\n  base_url: http://127.0.0.1:9\n  token: env:NEXUS_TOKEN\n  proxy: http://{serving.address}\n",
         )
         message = ended_at_once(run(tmp_path, "run", "two.csv"))
+        examined = run(tmp_path, "doctor", "--json")
     assert "(api.proxy) wants a login (407" in message
+    assert (examined.code, "(api.proxy) wants a login (407" in examined.out) == (2, True)
 
 
 def test_a_token_url_behind_a_proxy_names_it_too(tmp_path: Path) -> None:
@@ -286,3 +288,18 @@ def test_a_test_message_goes_to_everyone_who_is_told(tmp_path: Path) -> None:
     assert (done.code, checks["notify 1"], checks["notify 2"]) == (2, "wrong", "wrong")
     assert b"test message" in message.body
     assert quiet.code == 0
+
+
+def test_a_configuration_under_another_name_is_told(tmp_path: Path) -> None:
+    """As an editor of Windows saves it: config.yaml.txt is not read, and that is why no API is named."""
+    config(tmp_path, "api: {base_url: 'https://nexus.example.com'}\n")
+    (tmp_path / "config.yaml").rename(tmp_path / "config.yaml.txt")
+    assert "but config.yaml.txt, which is not read" in run(tmp_path, "doctor", "--json").object["checks"][0]["message"]
+
+
+def test_a_proxy_that_other_programs_use_is_told(tmp_path: Path) -> None:
+    """With ALL_PROXY alone the way is tried without a proxy; where it fails, that may be why."""
+    behind_proxy(tmp_path, "sending: {max_wait_s: 0}\n")
+    for command in (("run", "two.csv"), ("doctor",)):
+        done = run(tmp_path, *command, ALL_PROXY="socks5://127.0.0.1:9", HTTP_PROXY="")
+        assert "The variable ALL_PROXY is not used" in " ".join(done.out.split())

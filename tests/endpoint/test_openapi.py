@@ -286,3 +286,25 @@ def test_a_text_that_says_which_record_is_an_identifier(load: Callable[..., Endp
     parameter = {"name": "thing", "in": "path", "required": True, "schema": {"type": "string"}}
     assert load(document(parameters=[parameter])).field("thing").is_identifier
     assert not load(document()).field("thing").is_identifier
+
+
+def test_a_record_is_read_to_try_the_set_up_by_the_get_of_its_path(load: Callable[..., Endpoint]) -> None:
+    """Without x-read the update's own path is looked at; a GET that needs more than the update has is none."""
+    found = document()
+    assert load(found).sample_read is None
+    item = found["paths"]["/things/{thing}"]
+    item["get"] = {"parameters": item["put"]["parameters"], "responses": {}}
+    endpoint = load(found)
+    assert endpoint.sample_read
+    assert (endpoint.sample_read.path, endpoint.read) == ("/things/{thing}", None)
+    item["get"]["parameters"] = [
+        *item["put"]["parameters"],
+        {"name": "view", "in": "query", "required": True, "schema": {"type": "string"}},
+    ]
+    assert load(found).sample_read is None
+
+
+def test_the_paths_of_servers_are_known(load: Callable[..., Endpoint]) -> None:
+    """A base URL with one of them is right whatever the call's path begins with."""
+    servers = [{"url": "https://host.example/things/"}, {"url": "/v1"}, {"url": "https://host.example"}]
+    assert load(document() | {"servers": servers}).server_paths == {"things", "v1"}
