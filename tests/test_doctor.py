@@ -485,7 +485,7 @@ def test_a_nightly_job_that_tells_nobody_is_a_warning(tmp_path: Path, closed_por
     assert found["notify"].status is Status.WARNING
 
 
-def test_a_record_is_named_by_what_has_no_constant(tmp_path: Path) -> None:
+def test_a_record_is_named_by_what_has_no_constant() -> None:
     """Path parameters in their order, then those of the query; what a constant gives is not asked for."""
     described = Path(__file__).parent.parent / "samples" / "second-endpoint" / "customers.openapi.yaml"
     endpoint = replace(
