@@ -73,7 +73,7 @@ def remedy_of(error: Exception, otherwise: str) -> str:
         return error.remedy
     if isinstance(error, TemporaryFilesError):
         return ROOM_FOR_TEMPORARY_FILES
-    return f"Its folder has been removed. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
+    return f"Its folder is not there. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:

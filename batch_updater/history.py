@@ -428,7 +428,7 @@ def find_run(parent: Path, run: str) -> PastRun:
 
     Raises UsageError if there is none, InputError if its journal is damaged.
     """
-    for folder in (parent / run, Path(run)):
+    for folder in (parent / run, parent / unicodedata.normalize("NFC", run), Path(run)):
         try:
             found = read_run(folder.resolve())
         except RuntimeError:  # links in a circle

@@ -104,7 +104,7 @@ class Begun:
         names = [field.name for field in sent if field.reported_id_as]
         where_known = f"; {' and '.join(names)} only where names are known for the ids" if names else ""
         if resumed and resumed.confirmed and not resumed.facts.reads_first:
-            return f"possible for the rows sent now, not for the {resumed.confirmed:,} that are done{where_known}"
+            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{where_known}"
         return f"possible: every record is read before its update{where_known}"
 
     def comparing(self) -> Begun:

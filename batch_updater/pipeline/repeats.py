@@ -68,17 +68,17 @@ class Repeats:
 
 
 def repeats_of(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:
-    """Return what earlier runs of the same endpoint have applied of the rows of a plan; None if it is not the most.
+    """Return what earlier runs of the same endpoint have applied of the rows of a plan; None if that is not much.
 
-    It is if half of the rows that are sent, or of those that a run has applied, are the same. A file that has nothing
-    to do with these runs costs no more than its first rows.
+    It is much if half of the rows that are sent, or half of those that a run has applied, are the same. A file that has
+    nothing to do with these runs costs no more than its first rows.
     """
     if not earlier or not plan.review.good or plan.table.expected is not None:
         return None
     try:
         return _counted(plan, earlier)
     except (DamagedJournalError, OSError):
-        return None  # a run of something else, or nothing could be said of this one: it is only a sentence less
+        return None  # a journal that cannot be read costs no more than the sentence: this run does not rely on it
 
 
 def _counted(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:

@@ -206,6 +206,17 @@ def test_a_run_that_compares_says_that_it_can_be_undone(tmp_path: Path) -> None:
     assert "Undo      not possible; with --compare every record is read first" in plain.err
 
 
+def test_rows_that_an_earlier_part_sent_unread_are_told_apart(tmp_path: Path) -> None:
+    """A run that is gone on with by --compare can be undone for what is sent from then on."""
+    rows = "Id,Type,OpportunityName\n1,Pre,fault:status-503:9 x\n2,Pre,y\n"
+    (tmp_path / "c.csv").write_text(rows, encoding="utf-8")
+    with sandbox() as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 500, attempts: 1}\n")
+        assert batch_updater("run", "c.csv", cwd=tmp_path).code == 3
+        done = batch_updater("run", "c.csv", "--compare", cwd=tmp_path)
+    assert "Undo      possible for the rows sent now, not for the 1 done before" in done.err
+
+
 def test_without_a_way_to_read_records_there_is_no_choice_to_compare(tmp_path: Path) -> None:
     """The preview names the description, and c is no answer that sends."""
     endpoint = SAMPLES / "second-endpoint" / "customers.openapi.yaml"
