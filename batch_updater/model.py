@@ -25,10 +25,10 @@ class CellFault:
     """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
-    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `merged-cell`, `missing-cell` or
-    `surplus-cell`."""
+    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `hidden-text`, `text-shown-otherwise`,
+    `merged-cell`, `missing-cell` or `surplus-cell`."""
     text: str
-    """What the cell shows: `#N/A`, `=A1+B1`."""
+    """What the cell shows: `#N/A`, `=A1+B1`; a hidden text itself."""
 
 
 class ShownAs(Enum):

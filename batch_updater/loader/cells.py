@@ -226,6 +226,18 @@ def _cell_fault(fault: CellFault) -> Refusal:
             f"The cell is part of the merged cells {shown(fault.text)}, whose value stands for {shown(first)} alone.",
             "Unmerge the cells and give every row its own value.",
         )
+    if fault.code == "hidden-text":
+        return Refusal(
+            "shown-otherwise",
+            f"The cell holds the text {shown(fault.text, quoted=True)}, which its format does not show.",
+            "Set the cell's format to General; then keep the text, or clear the cell to leave the field as it is.",
+        )
+    if fault.code == "text-shown-otherwise":
+        return Refusal(
+            "shown-otherwise",
+            f"The cell shows {shown(fault.text, quoted=True)}, of which its format has added a part.",
+            "Set the cell's format to Text and type the text that is meant.",
+        )
     if fault.code == "no-value":
         return Refusal(
             fault.code,

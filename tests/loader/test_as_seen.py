@@ -33,10 +33,10 @@ MANY = hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.f
 
 
 class Shown(NamedTuple):
-    """A number in a format."""
+    """A number, or a text, in a format."""
 
     code: str
-    number: float
+    number: float | str
 
 
 class Format(NamedTuple):
@@ -106,6 +106,7 @@ FORMATS = [
     Format(";;;", of_texts("", "", "", "<number:text/>")),
     Format("0;-0;;@", of_texts(DIGIT, text("-") + DIGIT, "", "<number:text-content/>")),
     Format("@", number_style("<number:text-content/>", "text")),
+    Format('"OPP-"@', number_style(text("OPP-") + "<number:text-content/>", "text")),
     Format('General" kg"', number_style('<number:number number:min-integer-digits="1"/>' + text(" kg"))),
     Format("0000", number_style(DIGIT.replace('"1"', '"4"'))),
     Format("#,###", number_style(DIGIT.replace('"1"', '"0"').replace("/>", ' number:grouping="true"/>'))),
@@ -140,7 +141,7 @@ def write_xlsx(folder: Path, at: int, cells: Sequence[Shown]) -> Path:
         sheet.write_row(0, 0, HEADERS)
         for row, cell in enumerate(cells, 1):
             sheet.write_number(row, 0, row)
-            sheet.write_number(row, at, cell.number, book.add_format({"num_format": cell.code}))
+            sheet.write(row, at, cell.number, book.add_format({"num_format": cell.code}))
             sheet.write_boolean(row, len(HEADERS), 1)  # XlsxWriter leaves no row without a cell
     return folder / "a.xlsx"
 
@@ -164,9 +165,9 @@ def write_xls(folder: Path, at: int, cells: Sequence[Shown]) -> Path:
 def write_xlsb_(folder: Path, at: int, cells: Sequence[Shown]) -> Path:
     data = row_record(1) + b"".join(cell_record(column, header) for column, header in enumerate(HEADERS))
     for row, cell in enumerate(cells, 2):
-        number = Decimal(repr(cell.number))
+        value = cell.number if isinstance(cell.number, str) else Decimal(repr(cell.number))
         data += row_record(row) + cell_record(0, row - 1)
-        data += cell_record(at, number, style=FIRST_OWN + CODES.index(cell.code))
+        data += cell_record(at, value, style=FIRST_OWN + CODES.index(cell.code))
     return write_xlsb(folder / "a.xlsb", {"S": data}, formats=CODES)
 
 
@@ -179,7 +180,9 @@ def write_ods(folder: Path, at: int, cells: Sequence[Shown]) -> Path:
     rows = "<table:table-row>" + "".join(map(ods_text, HEADERS)) + "</table:table-row>"
     for row, cell in enumerate(cells, 1):
         value = f'float" office:value="{cell.number!r}"'
-        if cell.code in DATES:
+        if isinstance(cell.number, str):
+            value = f'string" office:string-value="{cell.number}"'
+        elif cell.code in DATES:
             value = f'date" office:date-value="{date(1899, 12, 30) + timedelta(days=int(cell.number))}"'
         rows += (
             f'<table:table-row><table:table-cell office:value-type="float" office:value="{row}"/>'
@@ -290,6 +293,19 @@ def test_a_date_of_which_a_part_is_not_shown_is_told(tmp_path: Path, code: str, 
     assert decision(tmp_path, DAY, Shown(code, serial(day))) == expected
 
 
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (Shown(";;;", "Acme"), "refused"), (Shown('"OPP-"@', "123"), "refused"), (Shown('"OPP-"@', 123), "sent"),
+        (Shown("@", "Acme"), "sent"), (Shown(ACCOUNTING, "Acme"), "sent"), (Shown("0;-0;;@", "Acme"), "sent"),
+        (Shown("0%", "Acme"), "sent"), (Shown("yyyy-mm-dd", "Acme"), "sent"),
+    ],
+)  # fmt: skip
+def test_a_text_that_its_format_hides_or_adds_to_is_refused(tmp_path: Path, cell: Shown, expected: str) -> None:
+    """A text is sent only if it is what the cell shows; the formats of numbers show texts as they are."""
+    assert decision(tmp_path, LABEL, cell) == expected
+
+
 def test_a_currency_that_only_a_format_shows_is_told_where_it_contradicts_the_others(tmp_path: Path) -> None:
     """Dollars among euros are no less wrong where the sign is not typed."""
     cells = [Shown("[$€-2]\\ #,##0.00", 5), Shown("0", 6), Shown('#,##0.00\\ "kr"', 7), Shown("[$€-2]\\ #,##0.00", 8)]
@@ -303,7 +319,7 @@ def test_a_currency_that_only_a_format_shows_is_told_where_it_contradicts_the_ot
 
 def as_shown(cell: Shown) -> str:
     """Return what Excel shows, and so writes into a CSV file."""
-    number = cell.number
+    number = float(cell.number)
     return {
         "0%": f"{number:.0%}", "# ?/?": "1/2", "0.00E+00": f"{number:.2E}", '"#"0': f"#{number:.0f}",
         '0" pcs"': f"{number:.0f} pcs", '0,"K"': f"{number / 1000:.0f}K", ";;;": "",

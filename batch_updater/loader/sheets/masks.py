@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.loader.currencies import currency_beside
 from batch_updater.loader.numbers import decimal_from_text
 from batch_updater.loader.refusal import Refusal
-from batch_updater.model import ShownAs, ShownNumber
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 _TOKENS = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|'
@@ -40,6 +40,7 @@ letters and without the dot behind them."""
 _DASH = re.compile("[-\N{EN DASH}\N{EM DASH}]")
 """How accountants write a zero."""
 _MOST_CHARACTERS = 200
+_SECTIONS_OF_NUMBERS = 3
 _EXACT = Context(prec=1000)
 """Room for the digits of every double and for the places of a format."""
 
@@ -288,7 +289,10 @@ def _is_same(text: str, value: Decimal) -> bool:
 class Mask:
     """A format that may show more than the number, or less."""
 
-    def __init__(self, code: str, sections: Sequence[_Section]) -> None:
+    def __init__(self, code: str, sections: Sequence[_Section], text: str | None) -> None:
+        """`text` is what it shows of a text, which an @ stands for; None if just the text."""
+        self._text = text
+        self.changes_texts = text is not None
         self.code = code
         """The format as Excel writes it."""
         self._sections = sections
@@ -304,6 +308,14 @@ class Mask:
         if section.shows_just(number, -1 if number < 0 and not sign else 1):
             return self._beside_currency(number, section)
         return section.shown(number, sign, self.code) or self._beside_currency(number, section)
+
+    def shown_text(self, text: str) -> str | CellFault:
+        """Return a text; a fault of its cell where the format shows none of it, or more."""
+        if self._text is None:
+            return text
+        if "@" not in self._text:
+            return CellFault("hidden-text", text)
+        return CellFault("text-shown-otherwise", self._text.replace("@", text))
 
     def _beside_currency(self, number: int | Decimal, section: _Section) -> int | Decimal | ShownNumber:
         if not section.currency:
@@ -335,23 +347,26 @@ class Mask:
 
 def mask_of(code: str) -> Mask | None:
     """Return the mask that a number format is; None if it shows every number as it is."""
-    sections = list(_sections(code[:_MOST_CHARACTERS] or "General"))
-    is_plain = all(section.is_general and not section.currency for section in sections)
-    return None if is_plain else Mask(code, sections)
-
-
-def _sections(code: str) -> Iterator[_Section]:
-    """Yield the sections for numbers. The fourth is for texts, and so is the last one if it holds an @."""
     parts: list[list[re.Match[str]]] = [[]]
-    for token in _TOKENS.finditer(code):
+    for token in _TOKENS.finditer(code[:_MOST_CHARACTERS] or "General"):
         if token["plain"] == ";":
             parts.append([])
         else:
             parts[-1].append(token)
-    if any(token["plain"] == "@" for token in parts[-1]):
-        parts.pop()
-    for part in parts[:3] or [list(_TOKENS.finditer("General"))]:
-        yield _section(part)
+    # The fourth section is for texts, and so is the last one if it holds an @.
+    is_last_of_texts = len(parts) <= _SECTIONS_OF_NUMBERS and any(token["plain"] == "@" for token in parts[-1])
+    of_texts = parts.pop() if is_last_of_texts else next(iter(parts[_SECTIONS_OF_NUMBERS:]), None)
+    text = None if of_texts is None else _text_of(of_texts)
+    sections = [_section(part) for part in parts[:_SECTIONS_OF_NUMBERS] or [list(_TOKENS.finditer("General"))]]
+    is_plain = all(section.is_general and not section.currency for section in sections)
+    return None if is_plain and text is None else Mask(code, sections, text)
+
+
+def _text_of(tokens: Sequence[re.Match[str]]) -> str | None:
+    """Return what a section for texts shows, an @ for the text itself; None if just the text, with blanks perhaps."""
+    pieces = [token["quoted"] or token["escaped"] or token["plain"] or "" for token in tokens]
+    text = "".join("@" if token["general"] else piece for token, piece in zip(tokens, pieces, strict=True)).strip()
+    return None if text == "@" else text
 
 
 def _section(tokens: Sequence[re.Match[str]]) -> _Section:

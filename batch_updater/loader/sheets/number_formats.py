@@ -123,6 +123,11 @@ def as_shown(
     return date_as_shown(found, shown) if isinstance(found, date) else found
 
 
+def text_as_shown(text: str | None, shown: Format | None) -> str | CellFault | None:
+    """Return a text as its format shows it; a fault of its cell if it shows something else."""
+    return shown.shown_text(text) if text and isinstance(shown, Mask) else text
+
+
 _NO_DAY: dict[Number, str] = {0: "1900-01-00", 60: "1900-02-29"}
 """What Excel shows for the days that are none, and for all others."""
 

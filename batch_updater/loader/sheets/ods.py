@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
@@ -25,7 +26,7 @@ from batch_updater.loader.sheets.book import (
     too_many_areas,
 )
 from batch_updater.loader.sheets.masks import Mask, mask_of
-from batch_updater.loader.sheets.number_formats import Format, Shown, as_shown, from_iso, no_value
+from batch_updater.loader.sheets.number_formats import Format, Shown, as_shown, from_iso, no_value, text_as_shown
 from batch_updater.loader.sheets.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.sheets.package import DEEPEST, Feeder, parse, safe_parser, too_deep
 from batch_updater.loader.sheets.worksheet import number
@@ -197,7 +198,9 @@ class _SheetReader:
         self._skipping = 0
         """How many elements are open whose content is none of the sheet's."""
         self._rows: list[_RepeatedRow] = []
-        self._column_styles: list[tuple[int, str]] = []
+        self._column_ends: list[int] = []
+        self._column_styles: list[str] = []
+        """Of the columns up to each of the ends."""
         self._columns = 0
         self._column_groups = 0
         self._next_row = 1
@@ -303,7 +306,8 @@ class _SheetReader:
             return
         if attributes.get(f"{TABLE} visibility", "visible") != "visible":
             self.hidden_columns.append(range(first, self._columns))
-        self._column_styles.append((self._columns, attributes.get(f"{TABLE} default-cell-style-name", "")))
+        self._column_ends.append(self._columns)
+        self._column_styles.append(attributes.get(f"{TABLE} default-cell-style-name", ""))
 
     def _end_cell(self) -> None:
         times = _times(self._cell, "number-columns-repeated")
@@ -348,9 +352,10 @@ class _SheetReader:
             return fault
         match kind:
             case None:
-                return text or None
+                return text_as_shown(text or None, self._shown(column)) if text else None
             case "string":
-                return get(f"{OFFICE} string-value") or text or None
+                text = get(f"{OFFICE} string-value") or text
+                return text_as_shown(text, self._shown(column)) if text else None
             case "float" | "percentage" | "currency":
                 return self._number(get(f"{OFFICE} value", ""), text, column, is_formula=formula is not None)
             case "boolean":
@@ -395,7 +400,8 @@ class _SheetReader:
     def _shown(self, column: int) -> Format | None:
         style = self._cell.get(f"{TABLE} style-name") or self._row.get(f"{TABLE} default-cell-style-name")
         if not style:
-            style = next((name for end, name in self._column_styles if column < end), "")
+            at = bisect_right(self._column_ends, column)
+            style = self._column_styles[at] if at < len(self._column_styles) else ""
         return self._styles.shown_by(style)
 
 

@@ -28,6 +28,8 @@ _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
+_SECTIONS_OF_NUMBERS = 3
+"""Of an Excel format; the one after them is for texts."""
 _CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
 _SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"], [">0", "<0", "=0"])
 """Conditions of styles that tell signs apart as the sections of an Excel format do, where a minus is no sign of its own
@@ -45,6 +47,7 @@ class _DataStyle:
 
     is_duration: bool = False
     is_percent: bool = False
+    is_of_texts: bool = False
     decimals: str = ""
     """Places behind the point of the number element that is open."""
     code: list[str] = field(default_factory=list)
@@ -95,6 +98,8 @@ class Styles:
         conditions = [condition for condition, _ in data.instead]
         if conditions not in _SECTIONS_OF_EXCEL:
             others = [f"[{condition}]{other}" for condition, other in zip(conditions, others, strict=True)]
+        if data.is_of_texts:
+            others += ["General"] * (_SECTIONS_OF_NUMBERS - len(others))
         return ";".join((*others, "".join(data.code)))
 
 
@@ -124,8 +129,7 @@ class _Reader:
             self._current = _DataStyle(is_duration, is_percent=name.endswith(" percentage-style"))
             if name.endswith(" boolean-style"):
                 self._current.code.append('"TRUE";"TRUE";"FALSE"')
-            elif name == _TEXT_STYLE:
-                self._current.code.append("@")
+            self._current.is_of_texts = name == _TEXT_STYLE
             self._data[attributes.get(f"{_STYLE} name", "")] = self._current
         elif self._current is not None:
             self._start_in_data_style(name, attributes, self._current)
@@ -153,6 +157,8 @@ class _Reader:
                 style.code.append(_scientific(attributes))
             case "fraction":
                 style.code.append(_fraction(attributes))
+            case "text-content":
+                style.code.append("@")
             case "text" | "currency-symbol":
                 self._text = []
             case "embedded-text":

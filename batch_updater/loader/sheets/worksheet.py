@@ -32,6 +32,7 @@ from batch_updater.loader.sheets.number_formats import (
     from_double,
     from_iso,
     no_value,
+    text_as_shown,
 )
 from batch_updater.loader.sheets.package import DEEPEST, NAMESPACES, SAVE_AGAIN, safe_parser, too_deep
 from batch_updater.loader.sheets.shared_strings import SharedStrings, TextCollector, unescaped
@@ -362,10 +363,10 @@ class RowReader:
 
     def _converter(self, kind: str, style: str) -> _Converter:
         """Return what makes a cell of the content of cells of a type and a style; '' is a cell without content."""
-        if kind == "s":
+        shown = self._shown_by_style.get(style or "0")
+        if kind == "s" and not (isinstance(shown, Mask) and shown.changes_texts):
             return self._strings.cell
         if kind in {"", "n"}:
-            shown = self._shown_by_style.get(style or "0")
             return plain_number if shown is None else _Formatted(shown, epoch_1904=self._epoch_1904)
         return lambda content: self._converted(kind, style, content, None)
 
@@ -384,7 +385,7 @@ class RowReader:
         if formula is not None and self._results_are_stale and kind != "e":
             return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
         if kind == "s" and value:
-            return self._strings.cell(value)
+            return text_as_shown(self._strings.cell(value), self._shown_by_style.get(style or "0"))
         if not value:
             return CellFault("error-cell", NO_VALUE) if kind == "e" else None
         if kind is None or kind == "n":
@@ -392,13 +393,14 @@ class RowReader:
             return plain_number(value) if shown is None else _number_shown(value, shown, epoch_1904=self._epoch_1904)
         if len(value) > MOST_CHARACTERS:
             raise self._too_long()
-        return from_iso(value, self._shown_by_style.get(style or "0")) if kind == "d" else _cell_of_type(kind, value)
+        shown = self._shown_by_style.get(style or "0")
+        if kind in {"inlineStr", "str"}:
+            return text_as_shown(unescaped(value) or None, shown)
+        return from_iso(value, shown) if kind == "d" else _cell_of_type(kind, value)
 
 
 def _cell_of_type(kind: str, value: str) -> Cell:
     match kind:
-        case "inlineStr" | "str":
-            return unescaped(value) or None
         case "b" if value in {"0", "1", "true", "false"}:
             return value in {"1", "true"}
         case "e":

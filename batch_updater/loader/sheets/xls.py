@@ -25,7 +25,7 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
 )
 from batch_updater.loader.sheets.encodings import codec_of
-from batch_updater.loader.sheets.number_formats import Format, as_shown, from_double, shown_by
+from batch_updater.loader.sheets.number_formats import Format, as_shown, from_double, shown_by, text_as_shown
 from batch_updater.loader.sheets.unlocking import unlocked
 from batch_updater.model import MARK_PROPERTY, CellFault
 
@@ -148,7 +148,8 @@ class XlsBook:
         match kind:
             case 1:
                 # Text of no characters is always the result of a formula: a cell without text is blank.
-                return str(value) if value else uncalculated
+                shown = self._shown_by_style[sheet.cell_xf_index(row, column)]
+                return text_as_shown(str(value), shown) if value else uncalculated
             case 2 | 3:
                 plain = from_double(value)
                 shown = self._shown_by_style[sheet.cell_xf_index(row, column)]

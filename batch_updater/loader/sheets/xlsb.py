@@ -25,7 +25,7 @@ from batch_updater.loader.sheets.book import (
     UnreadableError,
     too_many_areas,
 )
-from batch_updater.loader.sheets.number_formats import Format, Number, as_shown, from_double, shown_by
+from batch_updater.loader.sheets.number_formats import Format, Number, as_shown, from_double, shown_by, text_as_shown
 from batch_updater.loader.sheets.package import SAVE_AGAIN, mark_of, notes_of
 from batch_updater.loader.sheets.shared_strings import SharedStrings
 from batch_updater.model import Cell, CellFault, column_letters
@@ -217,13 +217,13 @@ class _RowReader:
             _ERROR: lambda _style, data: _error(data),
             _BOOL: lambda _style, data: bool(data[8]),
             _REAL: self._real,
-            _TEXT: lambda _style, data: self._text(_wide_string(data, 8)[0]),
-            _SHARED: lambda _style, data: self._strings[struct.unpack_from("<I", data, 8)[0]],
-            _FORMULA_TEXT: lambda _style, data: self._text(_wide_string(data, 8)[0]),
+            _TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
+            _SHARED: lambda style, data: self._shared(struct.unpack_from("<I", data, 8)[0], style),
+            _FORMULA_TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
             _FORMULA_REAL: self._real,
             _FORMULA_BOOL: lambda _style, data: bool(data[8]),
             _FORMULA_ERROR: lambda _style, data: _error(data),
-            _RICH_TEXT: lambda _style, data: self._text(_wide_string(data, 9)[0]),
+            _RICH_TEXT: lambda style, data: self._text(_wide_string(data, 9)[0], style),
         }
         if results_are_stale:
             # Formulas stand in the file as their parts, not as texts.
@@ -263,13 +263,20 @@ class _RowReader:
         return self._as_shown(from_double(struct.unpack_from("<d", data, 8)[0]), style)
 
     def _as_shown(self, number: Number | CellFault, style: int) -> Cell:
-        shown = self._shown_by_style[style] if style < len(self._shown_by_style) else None
+        shown = self._format(style)
         if shown is None or isinstance(number, CellFault):
             return number
         return as_shown(number, shown, epoch_1904=self._epoch_1904)
 
-    def _text(self, text: str) -> str | None:
-        return _bounded(text, f"cell {column_letters(len(self._cells))}{self._number}") or None
+    def _shared(self, number: int, style: int) -> Cell:
+        return text_as_shown(self._strings[number], self._format(style))
+
+    def _text(self, text: str, style: int) -> Cell:
+        bounded = _bounded(text, f"cell {column_letters(len(self._cells))}{self._number}")
+        return text_as_shown(bounded or None, self._format(style))
+
+    def _format(self, style: int) -> Format | None:
+        return self._shown_by_style[style] if style < len(self._shown_by_style) else None
 
 
 def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
