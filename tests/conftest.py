@@ -5,10 +5,22 @@ from contextlib import closing
 from socket import create_server
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="the numbers of `make torture` instead of small ones")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let properties try the same examples each time, however slow the machine is; with --torture others."""
+    settings.register_profile(
+        "everywhere",
+        deadline=None,
+        derandomize=not config.getoption("--torture"),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("everywhere")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -41,7 +41,7 @@ def changes(before: Caller, after: Caller, token: str | None = None) -> list[str
     return after.changes_since(before.digest(new_salt(), token))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.dictionaries(st.sampled_from(["X-Tenant", "X-Key", "Accept-Language"]), st.text("a7 ", max_size=2), max_size=2)
 )

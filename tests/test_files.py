@@ -131,7 +131,7 @@ def test_what_is_no_file_is_not_ours(tmp_path: Path, make: Callable[[Path], None
         check_replaceable(tmp_path / "r.xlsx")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_change_of_a_workbook_of_ours_is_a_fault(tmp_path: Path, data: st.DataObject) -> None:
     """Wherever bytes of it are changed or missing: it is taken for ours or not."""

@@ -45,7 +45,7 @@ def test_a_printed_text_is_one_line_of_characters_that_do_nothing(text: str) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such shell")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.text(st.one_of(st.sampled_from(ODD + "'\"\\$`!; "), st.characters(codec="utf-8"))), min_size=1))
 def test_a_command_to_copy_is_what_it_says(words: list[str]) -> None:
     """A shell takes each word for what it is, and runs nothing else; what is copied is what is shown."""

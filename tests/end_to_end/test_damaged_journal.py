@@ -232,7 +232,7 @@ def other_inside(fact: Any, data: st.DataObject) -> object:
     return fact | {key: other_inside(fact[key], data)}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_single_cell_of_a_journal_makes_the_program_fail(
     tmp_path: Path, unfinished: CutOff, program: Inside, data: st.DataObject

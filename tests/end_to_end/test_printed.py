@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.cli import main
@@ -57,7 +57,7 @@ def write_csv(path: Path, text: str) -> None:
         csv.writer(stream).writerows([("Id", "Type", "OpportunityName", text), (text, text, "x", text)])
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 @example(FORGED)
 @given(st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8", exclude_characters="\0/")), min_size=1))
 def test_every_command_prints_plain_lines(text: str) -> None:
@@ -77,7 +77,8 @@ def test_every_command_prints_plain_lines(text: str) -> None:
         for run in (path for path in (place / "runs").iterdir() if (path / "report.html").exists()):
             assert "Results: " in printed(place, "report", str(run))
         told = json.loads(printed(place, "check", name, "--json"))
-        assert told["input"] == name
+        # A header that may be meant for a field is refused.
+        assert (told["error"]["file"] if "error" in told else told["input"]) == name
 
 
 def test_a_night_prints_a_line_for_each_file(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def verdict(row: JudgedRow) -> object:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=TABLES)
 def test_untouched_rows_are_judged_the_same(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[tuple[object, ...]]

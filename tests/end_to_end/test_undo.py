@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import openpyxl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -144,7 +144,7 @@ TEACHING = {"OpportunityId": "4", "opportunityType": "Pre", "StageName": "no sta
 """Is refused with the lists of all names."""
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(
     rows=st.lists(changes("") | changes("2"), min_size=1, max_size=7),
     null_clears=st.booleans(),

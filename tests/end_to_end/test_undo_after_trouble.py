@@ -95,7 +95,6 @@ def run_to_its_end(source: Path, config: dict[str, object]) -> batch_updater.Run
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )

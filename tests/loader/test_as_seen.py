@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay")
 LABEL, AMOUNT, COUNT, DAY = HEADERS[1:]
-MANY = hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+MANY = hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Shown(NamedTuple):

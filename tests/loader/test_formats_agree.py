@@ -137,7 +137,7 @@ def comes_to(path: Path) -> list[tuple[int, object, list[tuple[str | None, str]]
     ]
 
 
-@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROW, max_size=6))
 def test_a_table_comes_to_the_same_in_every_format(tmp_path: Path, rows: list[tuple[Cell, ...]]) -> None:
     """Which format a table is saved in changes neither its jobs nor its problems."""

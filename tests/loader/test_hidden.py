@@ -65,7 +65,7 @@ def ods(folder: Path, rows: Rows, how: str = "filter") -> Path:
     return write_package(folder / "a.ods", opendocument_parts(line(HEADERS) + "".join(lines)))
 
 
-@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.booleans()), max_size=30, unique_by=lambda row: row[0]))
 def test_hidden_rows_are_the_same_in_every_format(tmp_path: Path, rows: Rows) -> None:
     """All are read and the hidden ones counted; with --visible-only just the visible ones are data rows."""

@@ -296,7 +296,7 @@ def verdicts(path: Path) -> list[tuple[int, Job | None, list[tuple[str | None, s
     ]
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(st.lists(st.tuples(*(CELLS[name] for name in HEADERS)), max_size=8))
 def test_any_table_gives_the_same_jobs_as_csv_and_as_xlsx(rows: list[tuple[object, ...]]) -> None:
     """The format of the file makes no difference, nor does the program that wrote it."""
@@ -309,7 +309,7 @@ def test_any_table_gives_the_same_jobs_as_csv_and_as_xlsx(rows: list[tuple[objec
     assert found[0] == found[1] == found[2]
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["1", "x", ""])), max_size=12), st.booleans())
 def test_review_and_verdicts_agree(rows: list[tuple[int, str]], in_order: bool) -> None:
     """What the review counts is what the verdicts say, every time they are asked for."""

@@ -29,7 +29,7 @@ IDS = st.sampled_from(["1", "2", "3", "4", "x", ""])
 CELLS = st.sampled_from(["", "5", "n/a", "03/04/2025", "2025-03-04"])
 
 
-@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(IDS, CELLS, CELLS), max_size=12), st.sampled_from(["reject", "in_order"]))
 def test_the_second_look_at_doubtful_rows_sees_what_a_whole_one_sees(
     tmp_path: Path, rows: list[tuple[str, str, str]], duplicates: str

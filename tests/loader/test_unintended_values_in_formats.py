@@ -109,7 +109,6 @@ def comes_to(path: Path, marker: str) -> tuple[object, ...]:
 @hypothesis_settings(
     max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-    deadline=None,
 )
 @given(st.data())
 def test_an_unintended_value_comes_to_the_same_in_every_format(tmp_path: Path, kind: str, data: st.DataObject) -> None:

@@ -66,7 +66,7 @@ def read(path: Path) -> list[object]:
     return [judged.row.cells[at] for judged in table.judged(table.review())]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(PIECES).map("".join)))
 @example(LOOKS)
 def test_texts_of_a_results_workbook_come_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:

@@ -223,7 +223,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(*[CELLS] * len(HEADERS)).filter(lambda cells: any(c is not None for c in cells)), max_size=5))
 def test_what_comes_back_untouched_is_what_went_out_or_is_marked(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Cell, ...]]

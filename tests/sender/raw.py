@@ -68,6 +68,12 @@ class Connection:
         """Send bytes at once."""
         self.writer.write(data)
 
+    def end(self) -> None:
+        """End the connection at once: closing alone would wait for the event loop's next turn."""
+        if self.writer.can_write_eof():
+            self.writer.write_eof()
+        self.writer.close()
+
 
 @dataclass
 class Server:

@@ -92,7 +92,7 @@ def test_what_came_unasked_and_lies_unread_is_no_answer(run: Run, unasked: bytes
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
 def test_what_comes_unasked_ends_the_connection(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """An idle connection on which bytes come is closed at once, and from then on each request has one of its own."""
-    is_closed = Signal()
+    is_answered, is_closed = Signal(), Signal()
 
     async def talk(connection: Connection) -> None:
         request = await connection.request()
@@ -102,7 +102,7 @@ def test_what_comes_unasked_ends_the_connection(run: Run, unasked: bytes, *, is_
             while request := await connection.request():
                 connection.write(request.answer())
             return
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(is_answered.wait_for)
         connection.write(unasked)
         assert await connection.request() is None
         is_closed.set()
@@ -115,7 +115,7 @@ def test_what_comes_unasked_ends_the_connection(run: Run, unasked: bytes, *, is_
     with serving(talk, tls() if is_secure else None) as server:
         sent = send(
             server.url, [job(n) for n in range(1, 4)], concurrency=1, api=OVER_TLS if is_secure else {},
-            before_send=before_send, run=run,
+            before_send=before_send, watch=lambda *_: is_answered.set(), run=run,
         )  # fmt: skip
     assert sent.kinds() == ["updated"] * 3
     assert server.connections_of_updates() == [1, 2, 3]
@@ -191,7 +191,7 @@ def test_a_service_that_closes_idle_connections_costs_no_attempt(run: Run, *, is
         request = await connection.request()
         assert request
         connection.write(request.answer())
-        connection.writer.close()
+        connection.end()
         is_closed.set()
 
     with serving(talk, tls() if is_secure else None) as server:
@@ -236,19 +236,20 @@ def test_a_second_answer_to_a_reading_is_not_the_update_s() -> None:
 
 def test_a_second_answer_to_the_token_request_is_no_row_s() -> None:
     """Where token and API share their host, what comes after the token costs the connection, and no row."""
-    is_closed = Signal()
+    is_taken, is_closed = Signal(), Signal()
 
     async def talk(connection: Connection) -> None:
         while request := await connection.request():
             connection.write(request.answer())
             if request.path == "/oauth/token":
-                await asyncio.sleep(0.02)
+                await asyncio.to_thread(is_taken.wait_for)
                 connection.write(REFUSAL)
                 assert await connection.request() is None
                 is_closed.set()
 
     async def before_send(batch: Sequence[Prepared]) -> None:
         if batch[0].job.row == 1:
+            is_taken.set()
             await asyncio.to_thread(is_closed.wait_for)
 
     with serving(talk) as server:
@@ -269,7 +270,7 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
     async def talk(connection: Connection) -> None:
         if connection.number == 1:
             if ends:
-                connection.writer.close()
+                connection.end()
             else:
                 connection.write(OTHER_RECORD)
             went_bad.set()

@@ -36,16 +36,15 @@ def test_of_many_started_at_once_one_runs(tmp_path: Path, *, torture: bool) -> N
 
 
 def test_a_lock_is_refused_at_once_and_dies_with_its_process(tmp_path: Path) -> None:
-    """The second exits within two seconds of its start; a lock left by a killed process does not block."""
+    """The second ends while the first goes on; a lock left by a killed process does not block."""
     numbered(tmp_path / "rows.csv", 60)
     with sandbox() as api, sandbox() as another:
         configure(tmp_path, api.url, "sending: {rate_per_s: 2}\n")
         running = start(tmp_path, "run", "rows.csv")
         while not api.requests():
             time.sleep(0.05)
-        began = time.monotonic()
         code, result, _ = run(tmp_path, "rows.csv")
-        assert (code, time.monotonic() - began < 2) == (4, True)
+        assert (code, running.poll()) == (4, None)
         assert str(running.pid) in result["error"]["message"]
         # Another API is nobody's business, and neither is another folder of results.
         elsewhere = {"BATCH_UPDATER_API__BASE_URL": another.url, "BATCH_UPDATER_SENDING__RATE_PER_S": "500"}

@@ -93,7 +93,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         assert "damaged" in fault(path).message
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=20),
     part=st.sampled_from(

@@ -109,7 +109,7 @@ def prefixed(document: str) -> str:
     return re.sub(r"<(/?)(?=[a-zA-Z]+[ />])", r"<\1p:", document).replace(" xmlns=", " xmlns:p=", 1)
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(documents(), st.integers(1, 200))
 def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
     """In whatever pieces it comes, a worksheet gives the same rows, or is refused, as if the parser read it alone."""
