@@ -13,7 +13,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let properties try the same examples each time, however slow the machine is; with --torture others."""
+    """Let properties try the same examples each time, however slow the machine is; with --torture others.
+
+    Programs that are started keep what they have compiled.
+    """
     settings.register_profile(
         "everywhere",
         deadline=None,
@@ -21,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("everywhere")
+    # Hundreds of processes would compile the program, each for itself.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_xdist_auto_num_workers() -> int:
