@@ -642,7 +642,7 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[st
             first, goes_on = "the folder of the run has been removed, so that the", "starts from the first row"
         return (f"{first} same command again {goes_on}:", again)
     command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
-    return ('repair the coloured cells on its sheet "To fix", save it, then type', command)
+    return (f'{summary.repair} its sheet "To fix", save it, then type', command)
 
 
 def _next_step(finished: Finished) -> tuple[str, ...]:
@@ -651,7 +651,7 @@ def _next_step(finished: Finished) -> tuple[str, ...]:
     if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
         next_night = "the next night goes on, as long as the file lies in the inbox"
         return (next_night if inbox else "start it again in the way in which it was started",)
-    repair = 'repair the coloured cells on its sheet "To fix", save it, and'
+    repair = f'{finished.summary.repair} its sheet "To fix", save it, and'
     return (
         (f"{repair} put it into the inbox,", inbox)
         if inbox

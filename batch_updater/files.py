@@ -34,6 +34,7 @@ _NOT_OURS = (
 _LONGEST_NAME_BYTES = 255
 """Of the usual file systems."""
 
+OTHER_PLACE = "See that there is space and the right to write there, or name another place with --results."
 ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
 
 

@@ -225,8 +225,8 @@ def _write_faults(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ResultsError(
             f"The copy of the input {path} cannot be written: {error.strerror or error}.",
-            remedy="Free some space there, or name another folder: results.folder in the configuration for a run, the "
-            "variable TMPDIR for a check.",
+            remedy="See that there is space and the right to write there, or name another folder: results.folder in "
+            "the configuration for a run, the variable TMPDIR for a check.",
             place=Place(file=str(path)),
         ) from error
 

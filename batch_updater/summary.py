@@ -69,6 +69,12 @@ class Summary:
         return stop is not None and stop.reason is StopReason.FAILURES and not failed
 
     @property
+    def repair(self) -> str:
+        """How rows are repaired, to be followed by the sheet that holds them."""
+        has_cells = any(cause.example_cell for cause in self.causes)
+        return "repair the coloured cells on" if has_cells else 'do what the column "What to do" says on'
+
+    @property
     def exit_code(self) -> ExitCode:
         """What the outcomes alone say: run again before needs a person before fine."""
         if self.total(RUN_AGAIN):

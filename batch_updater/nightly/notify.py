@@ -75,14 +75,18 @@ def _send(url: str, message: Message) -> str | None:
     if service is None:
         return "its address is none that apprise knows"
     service.socket_connect_timeout = service.socket_read_timeout = ANSWER_S
+    body, attached = message.body, [str(path) for path in message.attachments]
     if service.overflow_mode == apprise.OverflowMode.UPSTREAM:  # each service has its own longest message
         service.overflow_mode = apprise.OverflowMode.TRUNCATE
-    attached = [str(path) for path in message.attachments]
+        if len(attached) > 1:  # of which apprise keeps the first alone where it may cut the message off itself
+            service.overflow_mode = apprise.OverflowMode.SPLIT
+            # Some services have no title but put it, and a blank line, before the message.
+            body = body[: max(1, service.body_maxlen - len(message.subject) - len("\r\n\r\n"))]
     told = apprise.Apprise()
     told.add(service)
     sent = told.notify(
         title=message.subject,
-        body=message.body,
+        body=body,
         body_format=apprise.NotifyFormat.TEXT,
         notify_type=apprise.NotifyType(message.kind),
         attach=attached if attached and service.attachment_support else None,

@@ -215,7 +215,7 @@ def begun(
 @contextmanager
 def folder_faults(folder: Path) -> Iterator[None]:
     """Turn whatever fails in a folder of results into a ResultsError."""
-    remedy = "Free some space, or name another folder under results.folder in the configuration."
+    remedy = "See that there is space and the right to write there, or name another folder under results.folder."
     try:
         yield
     except JournalError as error:

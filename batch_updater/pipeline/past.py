@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batch_updater import snapshot as snapshots
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.errors import Place, ResultsError
-from batch_updater.files import check_replaceable, remedy_of
+from batch_updater.files import OTHER_PLACE, check_replaceable, remedy_of
 from batch_updater.loader.loader import open_table
 from batch_updater.model import RunFacts, Setting
 from batch_updater.pipeline.finished import Finished
@@ -62,7 +62,7 @@ def report(past: PastRun, results: Path | None) -> Finished:
         except OSError as error:
             raise ResultsError(
                 f"{results} cannot be written: {error.strerror or error}.",
-                remedy=remedy_of(error, "Free some space, or name another place with --results."),
+                remedy=remedy_of(error, OTHER_PLACE),
                 place=Place(file=str(results)),
             ) from error
     require_sum(review, written.summary)

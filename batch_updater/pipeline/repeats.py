@@ -55,16 +55,19 @@ class Repeats:
 
     @property
     def _instead(self) -> str:
-        """How the rows that are left are sent alone; '' where none are."""
+        """How the rows that are left are sent alone; '' where none are, or where no workbook holds them all."""
         past = self.unfinished
         if past is None or self.rows == self.good:
             return ""
         left = past.rows - past.summary.total(NEEDS_NOTHING)
+        if left < self.good - self.rows:  # some that are left here were not in that run, as rows that were hidden then
+            return ""
         what = "only the row that is left" if left == 1 else f"only the {left:,} rows that are left"
         workbook = past.parts[-1].results
         if workbook and Path(workbook).is_file():
-            return f"To send {what}, run its results workbook instead, repaired where that is needed: {workbook}"
-        return f"Its results workbook would send {what}: batch-updater report {past.folder.name} writes it again."
+            return f"To send {what}, run this results workbook instead, repaired where that is needed: {workbook}"
+        name = past.folder.name
+        return f"The workbook of {name} would send {what}: batch-updater report {name} writes it again."
 
 
 def repeats_of(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:

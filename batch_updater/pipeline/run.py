@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.caller import new_salt
 from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
-from batch_updater.files import check_replaceable, remedy_of, temporary_folder
+from batch_updater.files import OTHER_PLACE, check_replaceable, remedy_of, temporary_folder
 from batch_updater.history import JOURNAL, Facts
 from batch_updater.housekeeping import remove_old_runs
 from batch_updater.journal import Journal, Part
@@ -162,7 +162,7 @@ class Run:
             summary = written.summary if written else self._summary(journal, stop)
         except (OSError, ResultsError, InputError) as error:
             why = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
-            fault = f"{why} {remedy_of(error, 'Free some space there, or name another place with --results.')}"
+            fault = f"{why} {remedy_of(error, OTHER_PLACE)}"
             summary = self._summary(journal, stop)
         except KeyboardInterrupt:  # somebody asked twice: not even the workbook is waited for
             fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)

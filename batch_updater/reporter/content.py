@@ -84,16 +84,17 @@ def _after_run(facts: RunFacts, summary: Summary, workbook: str | None) -> str:
     if not goes_on and not summary.total(NEEDS_PERSON):
         return "Nothing is to be done."
     this, name = (f"the workbook {workbook}", workbook) if workbook else ("this workbook", "THIS-WORKBOOK")
-    how = f'the coloured cells on the sheet "To fix", save {this} and'
+    how = f'{summary.repair} the sheet "To fix", save {this} and'
+    first = f"{how[0].upper()}{how[1:]}"
     if facts.inbox and goes_on:
         return (
             "The next night goes on with the rows that are not done, as long as the file lies in the inbox. If it was "
-            f"put away: repair {how} put it into the inbox, {facts.inbox}."
+            f"put away: {how} put it into the inbox, {facts.inbox}."
         )
     if facts.inbox:
-        return f"Repair {how} put it into the inbox, {facts.inbox}: the next night sends just those rows."
+        return f"{first} put it into the inbox, {facts.inbox}: the next night sends just those rows."
     again = _as_typed(facts.invocation).repaired(name) if facts.invocation else ("run", name)
-    return f"Repair {how} run it again: {command_line(('batch-updater', *again))}. It sends just those rows."
+    return f"{first} run it again: {command_line(('batch-updater', *again))}. It sends just those rows."
 
 
 def _as_typed(invocation: Invocation) -> Invocation:

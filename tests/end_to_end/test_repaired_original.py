@@ -53,7 +53,7 @@ def test_it_is_said_which_rows_are_sent_again_and_which_workbook_sends_the_other
     (note,) = told(tmp_path, "deals.csv")
     assert note.startswith("2 of 3 good rows were updated with the same values by the run ")
     assert workbook.parent.name in note
-    assert ": they are sent again. To send only the row that is left, run its results workbook instead" in note
+    assert ": they are sent again. To send only the row that is left, run this results workbook instead" in note
     assert note.endswith(f": {workbook}")
     code, shown = dialogue([("[y/N]", "n")], tmp_path, "run", "deals.csv")
     said = " ".join(shown.split())

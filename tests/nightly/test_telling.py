@@ -115,6 +115,19 @@ def test_a_service_that_takes_its_time_is_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+def test_every_workbook_is_attached_to_one_message(tmp_path: Path) -> None:
+    """However many there are, and however long the message is."""
+    workbooks = tuple(tmp_path / f"{name}-results.xlsx" for name in "abc")
+    for workbook in workbooks:
+        workbook.write_bytes(b"PK")
+    message = replace(MESSAGE, body="verdict " * 10_000, attachments=workbooks)
+    with webhook() as received:
+        assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
+    (body,) = received.bodies()
+    assert [one["filename"] for one in body["attachments"]] == [workbook.name for workbook in workbooks]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_is_as_long_as_the_service_takes_it() -> None:
     """It is cut at its end and goes as one: services refuse what is too long, and the verdict stands first."""
     with webhook() as received:
