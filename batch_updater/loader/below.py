@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
+from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
 from batch_updater.model import CellFault, Problem
 
@@ -33,6 +34,8 @@ _FIGURE = re.compile(
     re.IGNORECASE,
 )
 """How other figures about a column are called, which in its own column may be a name."""
+_AFTER_TOTAL = re.compile(r"[\s:=*_.-]*(?:\([0-9]+\))?[\s:=*_.-]*|\s(?:of|de|von|der|di)\s.+", re.IGNORECASE)
+"""What may follow such a word where it stands in the place of a record's name."""
 _ONLY_SIGNS = re.compile(r"[\s\u03a3\u2211*:=_.-]*")
 _RULE = re.compile(r"[\s=_+|-]{2,}")
 """A line that is drawn below headers, or below a table."""
@@ -73,6 +76,10 @@ class BelowTable:
     def __init__(self, endpoint: Endpoint, columns: Columns) -> None:
         mapped = [field for field in endpoint.fields if field.name in columns.of_field]
         self._selecting = {field.name: field for field in mapped if field.selects_record}
+        self.names_are_texts = bool(self._selecting) and all(
+            field.kind is Kind.TEXT and not field.enum for field in self._selecting.values()
+        )
+        """Whether any text may name a record, as that of totals or of a drawn line."""
         self._positions = columns.of_field
         self._first_columns = {0, *(columns.of_field[name] for name in self._selecting)}
         self._numbers = {
@@ -82,6 +89,28 @@ class BelowTable:
             field.name for field in mapped if (field.kind is not Kind.TEXT or field.enum) and not field.selects_record
         } - self._numbers
         self._most = max(1, min(_MOST_CELLS, len(columns.headers) // 2))
+
+    def kind_by_name(self, values: Mapping[str, Value]) -> Below | None:
+        """Return what a row without problems is by the texts that name its record; None if it may be a record."""
+        for name in self._selecting:
+            text = values.get(name)
+            if isinstance(text, str):
+                if _RULE.fullmatch(text):
+                    return Below.RULE
+                if (found := _TOTAL.match(text)) and _AFTER_TOTAL.fullmatch(text, found.end()):
+                    return Below.TOTALS
+        return None
+
+    def notes_by_name(self, values: Mapping[str, Value]) -> tuple[CellNote, ...]:
+        """Return what a person should know of a row whose record has the name of a figure, which it may really have."""
+        texts = ((name, values.get(name)) for name in self._selecting)
+        return tuple(
+            CellNote(
+                name, "figure-row", f"{shown(text, quoted=True)} is sent as a record: is the row one, or a figure?"
+            )
+            for name, text in texts
+            if isinstance(text, str) and (found := _FIGURE.match(text)) and _AFTER_TOTAL.fullmatch(text, found.end())
+        )
 
     def kind_of(self, cells: Sequence[Cell], values: Mapping[str, Value]) -> Below | None:
         """Return what a row with problems is; None if it may be a record.

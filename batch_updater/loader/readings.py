@@ -124,10 +124,18 @@ class RowReader:
         row = Row(number, tuple(cells[:carried]))
         if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
             return Reading(row, {}, (_ragged(row.number, None, width),))
-        if row.cells[self._first] == self._headers[self._first] and self._repeats_headers(row):
+        if row.cells[self._first] == self._headers[self._first] and (
+            self._below.names_are_texts or self._repeats_headers(row)
+        ):
             return Reading(row, {}, (_repeated_headers(row.number),))
         reading = self._read(row)
-        return reading if not reading.problems else self._if_record(reading, cells, reading.values)
+        if reading.problems:
+            return self._if_record(reading, cells, reading.values)
+        if not self._below.names_are_texts:
+            return reading
+        if below := self._below.kind_by_name(reading.values):
+            return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
+        return reading._replace(notes=(*reading.notes, *self._below.notes_by_name(reading.values)))
 
     def _if_record(self, reading: Reading, cells: Sequence[Cell], values: Mapping[str, Value]) -> Reading:
         """Return the reading of a row with problems; if the row is no record, with that as its only problem.

@@ -13,11 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_updater.endpoint.description import Kind
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.loader import JudgedRow, Table, open_table
 from batch_updater.loader.refusal import Refusal
-from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, ITEM, KIND, TEXT, csv_text, judged, settings, table_of
+from tests.loader.described import (
+    ACTIVE,
+    AMOUNT,
+    COUNT,
+    DAY,
+    ITEM,
+    KIND,
+    TEXT,
+    csv_text,
+    endpoint,
+    judged,
+    settings,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -507,6 +521,43 @@ def test_a_line_of_dashes_is_called_that(tmp_path: Path) -> None:
     """Programs for databases draw one below the headers, and below the table."""
     rows = judged(table_of(tmp_path, "itemId,label,count\n------,-----,-----\n1,a,2\n======,=====,=====\n"))
     assert problems(rows) == {2: [(None, "rule")], 3: [], 4: [(None, "rule")]}
+
+
+def items_named_by_texts(path: Path, lines: str) -> tuple[list[JudgedRow], list[str]]:
+    """Return the rows of a table whose records are named by texts, and the notes about it."""
+    file = path / "items.csv"
+    file.write_text(f"itemId,label,amountDue\n{lines}", encoding="utf-8")
+    described = endpoint((replace(ITEM, kind=Kind.TEXT), TEXT, AMOUNT))
+    table = open_table(file, described, settings(), name=file.name)
+    return judged(table), list(table.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("Total,,11", "totals-row"), ("Grand total:,,11", "totals-row"), ("Sub-total,,11", "totals-row"),
+        ("TOTAL (2),,11", "totals-row"), ("Sum of amountDue,,11", "totals-row"), ("\u5408\u8a08,,11", "totals-row"),
+        ("Total:,Bolts,11", "totals-row"), ("------,---------,", "rule"), ("______,______,", "rule"),
+        ("itemId,label,amountDue", "repeated-headers"), ("itemId,stock,", "repeated-headers"),
+    ],
+)  # fmt: skip
+def test_where_texts_name_records_totals_and_lines_are_none(tmp_path: Path, line: str, code: str) -> None:
+    """Any text may be the name of a record there, but not that of totals, of a drawn line, or of the column."""
+    rows, _ = items_named_by_texts(tmp_path, f"A1,Bolt,5\n{line}\n")
+    assert problems(rows) == {2: [], 3: [(None, code)]}
+
+
+@pytest.mark.parametrize("name", ["Total Fitness", "Summer", "Max-1", "A-1", "Totalizer 5", "Count Dracula"])
+def test_where_texts_name_records_other_names_are_names(tmp_path: Path, name: str) -> None:
+    """Such a word at the beginning of a longer name makes no totals of it."""
+    (row,), notes = items_named_by_texts(tmp_path, f"{name},Bolt,5\n")
+    assert (row.problems, notes) == ((), [])
+
+
+def test_where_texts_name_records_figures_are_told(tmp_path: Path) -> None:
+    """A record may be called Max: it is sent, and the note asks."""
+    (row,), notes = items_named_by_texts(tmp_path, "Max,,5\n")
+    assert (row.problems, notes) == ((), ["itemId (A2): 'Max' is sent as a record: is the row one, or a figure?"])
 
 
 def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> None:
