@@ -28,8 +28,8 @@ _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
-_SECTIONS_OF_NUMBERS = 3
-"""Of an Excel format; the one after them is for texts."""
+_PLAIN_SECTIONS = ("General", "-General", "General")
+"""Of an Excel format that shows numbers as they are: positive, negative, zero. The one after them is for texts."""
 _CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
 _SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"], [">0", "<0", "=0"])
 """Conditions of styles that tell signs apart as the sections of an Excel format do, where a minus is no sign of its own
@@ -99,7 +99,7 @@ class Styles:
         if conditions not in _SECTIONS_OF_EXCEL:
             others = [f"[{condition}]{other}" for condition, other in zip(conditions, others, strict=True)]
         if data.is_of_texts:
-            others += ["General"] * (_SECTIONS_OF_NUMBERS - len(others))
+            others += _PLAIN_SECTIONS[len(others) :]
         return ";".join((*others, "".join(data.code)))
 
 
