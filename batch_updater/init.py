@@ -220,7 +220,7 @@ class _Dialogue:
 
     def _paste(self, key: str) -> None:
         """Have a secret pasted, unseen, for a private file beside the configuration; an unfit one is asked again."""
-        path = self._path.with_suffix(".token" if key == _TOKEN else ".secret")
+        path = _beside(self._path, "token" if key == _TOKEN else "secret")
         if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} is there already. Replace it?"):
             return
         try:
@@ -256,6 +256,12 @@ class _Dialogue:
         if not line:
             raise UsageError(_ENDED)
         return line.strip()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Return the file for a secret beside a configuration: another one, whatever that is called."""
+    stem = path.stem if path.suffix.lower() in {".yaml", ".yml"} else path.name
+    return path.with_name(f"{stem}.{ending}")
 
 
 def complete(answers: Answers, *, defaults_for_all: bool) -> None:

@@ -55,6 +55,14 @@ def api(url: str, more: str = "") -> str:
     return f"api:\n  base_url: {url}\n  token: env:T\n{more}"
 
 
+async def echo(seen: Seen) -> web.StreamResponse:
+    """Refuse a request, and repeat what it came with."""
+    names = ("X-Api-Key", "X-Auth", "X-Scheme", "Authorization")
+    said = {name: seen.request.headers.get(name) for name in names}
+    said["alone"] = said["X-Scheme"].split()[-1] if said["X-Scheme"] else None
+    return await status(403, {"message": str(said)})(seen)
+
+
 def server(name: str = "localhost.pem") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / name, CERTIFICATES / "key.pem")
@@ -515,6 +523,7 @@ def test_a_record_is_named_by_what_has_no_constant() -> None:
         (status(200, "<html><title>Welcome</title></html>"), Status.WARNING, "but not with the record"),
         (status(302, Location="https://elsewhere.example"), Status.WARNING, "answered 302"),
         (stored, Status.OK, "it gave opportunity 5"),
+        (echo, Status.WRONG, "'X-Scheme': '[redacted]'"),
     ],
 )
 def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer, kind: Status, words: str) -> None:
@@ -525,10 +534,13 @@ def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer
 
     with Api(readings={"5": [guarded, guarded]}) as service:
         path = tmp_path / "config.yaml"
-        path.write_text(api(service.url), encoding="utf-8")
-        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(("5",)))}
+        headers = "{X-Api-Key: key-written-out-1, X-Auth: Token written, X-Scheme: 'env:S'}"
+        path.write_text(api(service.url, f"  headers: {headers}\n"), encoding="utf-8")
+        environ = {"T": SECRET, "S": "Bearer kept1"}
+        found = {one.check: one for one in examine(path, Environment(environ), Wanted(("5",)))}
     assert (found["token"].status, words in found["token"].message) == (kind, True), found["token"]
-    assert SECRET not in str(found)
+    for secret in (SECRET, "written", "kept1"):
+        assert secret not in str(found)
     assert {seen.request.method for seen in service.seen} == {"HEAD", "GET"}
 
 

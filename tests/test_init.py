@@ -266,13 +266,23 @@ def test_a_file_with_a_token_is_replaced_only_if_a_person_says_so(tmp_path: Path
 def test_a_secret_of_a_client_can_be_pasted_too(tmp_path: Path) -> None:
     """Into a file of its own."""
     code, shown = converse(
-        tmp_path, [URL, "oauth", "https://login.example.org/t", "me", "paste", SECRET, "", "", "n", "n"]
+        tmp_path, [URL, "oauth", "https://login.example.org/t", "me", "paste", SECRET, "", "", "n", "n"], "a.secret"
     )
     assert code == 0, shown
-    oauth = load_config(tmp_path / "config.yaml", {}).api.oauth
+    oauth = load_config(tmp_path / "a.secret", {}).api.oauth
     assert oauth
-    assert str(oauth.client_secret) == f"file:{tmp_path}/config.secret"
-    assert (tmp_path / "config.secret").read_text(encoding="ascii") == f"{SECRET}\n"
+    assert str(oauth.client_secret) == f"file:{tmp_path}/a.secret.secret"
+    assert (tmp_path / "a.secret.secret").read_text(encoding="ascii") == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize("name", ["prod.token", "nexus.prod"])
+def test_a_configuration_of_any_name_keeps_what_was_pasted_in_another_file(tmp_path: Path, name: str) -> None:
+    """Both are there afterwards, and each holds its own."""
+    code, shown = converse(tmp_path, [URL, "paste", SECRET, "", "n", "n"], name)
+    assert code == 0, shown
+    token = load_config(tmp_path / name, {}).api.token
+    assert str(token) == f"file:{tmp_path}/{name}.token"
+    assert (tmp_path / f"{name}.token").read_text(encoding="ascii") == f"{SECRET}\n"
 
 
 @pytest.mark.parametrize(

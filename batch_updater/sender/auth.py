@@ -121,7 +121,7 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
     text = text.strip()
     if problem := secret_problem(text, what):
         raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
-    environment.redaction.remember(text)
+    _remember(text, environment.redaction)
     return Secret(text)
 
 
@@ -231,11 +231,8 @@ def fetch_credentials(
     def fetch(reference: SecretReference, key: str) -> Secret:
         return (fetched or {}).get(key) or fetch_secret(reference, environment, key)
 
-    for address in filter(None, (api.proxy, *getproxies().values())):
-        environment.redaction.remember_address(address)
+    remember_written(api, environment.redaction)
     require_usable_proxies(api)
-    for value in _literal_keys(api.headers):
-        environment.redaction.remember(value)
     headers = {
         name: fetch(value, f"api.headers.{name}") if isinstance(value, SecretReference) else Secret(value)
         for name, value in api.headers.items()
@@ -245,6 +242,21 @@ def fetch_credentials(
         client_secret=fetch(api.oauth.client_secret, "api.oauth.client_secret") if api.oauth else None,
         headers=headers,
     )
+
+
+def remember_written(api: ApiSettings, redaction: Redaction) -> None:
+    """Have the secrets redacted that are written out: headers of the configuration, and logins of proxies."""
+    for address in filter(None, (api.proxy, *getproxies().values())):
+        redaction.remember_login(address)
+    for value in _literal_keys(api.headers):
+        _remember(value, redaction)
+
+
+def _remember(text: str, redaction: Redaction) -> None:
+    """Have a secret redacted, and what follows a scheme such as Bearer (RFC 9110, section 11.4) by itself, too."""
+    redaction.remember(text)
+    if scheme := re.fullmatch(r"[A-Za-z][\w-]*\s+(\S+)", text):
+        redaction.remember(scheme[1])
 
 
 _KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
