@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from batch_updater.addresses import meant_address
 from batch_updater.config import ApiSettings, Config, OAuthSettings
 from batch_updater.config_file import config_from, load_config
-from batch_updater.endpoint.base_url import overlap, require_fitting
+from batch_updater.endpoint.base_url import Doubt, doubt, overlap, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
 from batch_updater.files import write_whole
@@ -136,11 +136,16 @@ def faults_of(key: str, text: str) -> list[str]:
 
 
 def _meant_base_url(text: str) -> str:
-    """Return the base URL that was probably meant by a wrong one; '' if that cannot be told."""
+    """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
     found = overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
-    meant = found.instead if found else meant
+    meant = found.instead if found and (found.is_certain or meant == text.rstrip("/")) else meant
     return meant if meant and not faults_of(_BASE_URL, meant) else ""
+
+
+def doubt_about(base_url: str) -> Doubt | None:
+    """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
+    return doubt(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
 
 
 def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
@@ -239,8 +244,16 @@ class _Dialogue:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
             self._complain(fault)
-        if not faults:
+        if not faults and (key != _BASE_URL or self._is_meant(text)):
             self._answers.texts[key] = text
+
+    def _is_meant(self, base_url: str) -> bool:
+        """Whether a base URL is to be taken: one about which there is a doubt, only if a person insists."""
+        found = doubt_about(base_url)
+        if found is None:
+            return True
+        self._complain(found.note)
+        return self.confirmed("Is it right all the same?")
 
     def _complain(self, why: str) -> None:
         self._screen.write(

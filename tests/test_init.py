@@ -290,14 +290,17 @@ def test_a_configuration_of_any_name_keeps_what_was_pasted_in_another_file(tmp_p
     [
         ("nexus.example.org/prefix", URL),
         ("nexus.example.org/prefix/api/v2/", URL),
-        (f"{URL}/api", URL),
+        (f"{URL}/api/v2", URL),
+        (f"{URL}/api\nn", URL),
+        (f"{URL}/api\ny", f"{URL}/api"),
+        ("nexus.example.org/prefix/api\n\ny", f"{URL}/api"),
         (f"{URL}?code=1", URL),
     ],
 )
 def test_an_address_that_was_meant_is_offered(typed: str, offered: str, tmp_path: Path) -> None:
-    """After a wrong one an empty answer takes the right one."""
+    """After a wrong one an empty answer takes the right one; one that may be right is taken if a person insists."""
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
-    init.ask(answers, tmp_path / "config.yaml", io.StringIO(f"{typed}\n\n\nn\nn\n"), screen)
+    init.ask(answers, tmp_path / "config.yaml", io.StringIO(f"{typed}\n\n\nn\nn\n\n"), screen)
     assert answers.texts["api.base_url"] == offered
     assert "  ! api.base_url" in screen.getvalue()
 

@@ -53,7 +53,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> Done:
 
 @pytest.mark.parametrize(
     ("end", "held"),
-    [("/api/v2", "/api/v2"), ("/api/v2/", "/api/v2"), ("/prefix/api", "/api"), ("/api/v2/opportunities/501", None)],
+    [("/api/v2/", "/api/v2"), ("/prefix/api/v3", "/api/v3"), ("/api/v2/opportunities/501", None)],
 )
 def test_a_base_url_with_the_path_of_the_call_sends_nothing(
     tmp_path: Path, service: Sandbox, end: str, held: str | None
@@ -71,6 +71,30 @@ def test_a_base_url_with_the_path_of_the_call_sends_nothing(
         assert "rights" not in said["message"] + said["remedy"]
     assert not [one for one in service.requests() if one["method"] == "PUT" or one["path"].count("/api") > 1]
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
+    """A gateway may have the prefix `/api` as well: init, doctor, check and run tell the whole address, and go on."""
+    with Api() as gateway:
+        base_url = f"{gateway.url}/api"
+        done = run(tmp_path, "init", "--base-url", base_url, "--token", "env:NEXUS_TOKEN")
+        config(tmp_path, (tmp_path / "config.yaml").read_text(encoding="utf-8"))
+        examined = run(tmp_path, "doctor", "--json")
+        checked = run(tmp_path, "check", "two.csv")
+        ran = run(tmp_path, "run", "two.csv", "--json", "--limit", "1")
+        sent = {seen.request.path for seen in gateway.seen if seen.request.method == "PUT"}
+    (endpoint,) = [check for check in examined.object["checks"] if check["check"] == "endpoint"]
+    told = (
+        done.err,
+        f"{endpoint['message']} {endpoint['remedy']}",
+        ran.object["notes"][0],
+        " ".join(checked.out.split()),
+    )
+    for said in told:
+        assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
+        assert f"set api.base_url to {gateway.url}" in said
+    assert (done.code, endpoint["status"], checked.code) == (0, "warning", 0)
+    assert sent == {"/api/api/v2/opportunities/501"}
 
 
 def test_init_says_that_an_address_holds_the_path_of_the_call(tmp_path: Path, service: Sandbox) -> None:
