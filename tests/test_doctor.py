@@ -27,6 +27,7 @@ from batch_updater.environment import Environment
 from batch_updater.errors import UsageError
 from batch_updater.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.proxy import NO_HOST
 from tests.sender.server import Api, Seen, hang, status, stored
 
 if TYPE_CHECKING:
@@ -183,16 +184,16 @@ with locked(Path({str(tmp_path)!r}), {url!r}, "changes.xlsx"):
 
 def test_a_name_that_does_not_exist_is_wrong(tmp_path: Path) -> None:
     """The name is told, and the later steps are skipped."""
-    found = examined(tmp_path, api("https://nexus.invalid"), {})
+    found = examined(tmp_path, api(f"https://{NO_HOST}"), {})
     assert found["DNS"].status is Status.WRONG
-    assert "nexus.invalid" in found["DNS"].message
+    assert NO_HOST in found["DNS"].message
     assert {found[check].status for check in ("connection", "certificate", "answer")} == {Status.SKIPPED}
 
 
 def test_the_name_of_the_proxy_is_checked_instead(tmp_path: Path) -> None:
     """Behind a proxy its name counts; its password is not shown."""
-    found = examined(tmp_path, api("https://nexus.invalid", f"  proxy: http://me:{SECRET}@proxy.invalid:8080\n"))
-    assert "proxy.invalid" in found["DNS"].message
+    found = examined(tmp_path, api("https://nexus.invalid", f"  proxy: http://me:{SECRET}@{NO_HOST}:8080\n"))
+    assert NO_HOST in found["DNS"].message
     assert "api.proxy" in found["DNS"].remedy
 
 
@@ -402,8 +403,8 @@ def test_a_token_url_that_gives_none_is_wrong(tmp_path: Path, code: int, words: 
 def test_a_token_url_with_an_unknown_name_is_wrong(tmp_path: Path) -> None:
     """It is looked up like the API's."""
     with Api() as service:
-        found = examined(tmp_path, oauth(service, token_url="https://login.invalid/t"))
-    assert (found["token"].status, "login.invalid" in found["token"].message) == (Status.WRONG, True)
+        found = examined(tmp_path, oauth(service, token_url=f"https://{NO_HOST}/t"))
+    assert (found["token"].status, NO_HOST in found["token"].message) == (Status.WRONG, True)
 
 
 def test_every_other_reference_is_tried(tmp_path: Path, closed_port: int) -> None:

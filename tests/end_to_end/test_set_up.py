@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import TOKEN, Done, batch_updater, sandbox
-from tests.proxy import answer, proxy
+from tests.proxy import NO_HOST, answer, proxy
 from tests.sender.server import Api
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_a_proxy_that_cannot_be_reached_ends_a_run_at_once(tmp_path: Path, close
     with proxy(b"") as closing:
         for address, words in (
             (f"127.0.0.1:{closed_port}", "cannot be reached (Connection refused)"),
-            ("proxy.invalid:3128", "cannot be reached ("),
+            (f"{NO_HOST}:3128", "cannot be reached ("),
             (closing.address, "makes no connection to nexus" if scheme == "http" else "not https://"),
         ):
             message = ended_at_once(run(tmp_path, "run", "two.csv", "--restart", HTTPS_PROXY=f"{scheme}://{address}"))
@@ -217,7 +217,7 @@ def test_a_proxy_for_plain_http_that_wants_a_password_rejects_no_row(tmp_path: P
 
 
 def test_a_token_url_behind_a_proxy_names_it_too(tmp_path: Path) -> None:
-    """Credentials are not to be had because of the proxy: at once, by run and doctor."""
+    """Without the proxy there are no credentials: at once, by run and doctor."""
     with proxy(*[answer(407)] * 9) as serving:
         oauth = "  oauth: {token_url: 'https://login.example.com/t', client_id: me, client_secret: env:NEXUS_TOKEN}\n"
         config(tmp_path, f"api:\n  base_url: http://127.0.0.1:9\n{oauth}")
