@@ -178,7 +178,7 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
         dialogue.settle_optional(
             "nightly.notify",
             "Whom to tell? Where an address of apprise is kept: env:NAME, file:PATH or\n"
-            "command:PROGRAM ARG. Nothing: nobody.",
+            "command:PROGRAM ARG. Nothing: no one.",
         )
 
 

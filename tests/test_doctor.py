@@ -71,7 +71,7 @@ def server(name: str = "localhost.pem") -> ssl.SSLContext:
 
 
 def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
-    """Every check is ok, but for the token, of which nobody has named a record to read; no update, no file is left."""
+    """Every check is ok, but for the token, of which no one has named a record to read; no update, no file is left."""
     with Api() as service:
         found = examined(tmp_path, api(service.url))
     assert {check for check, finding in found.items() if finding.status is not Status.OK} == {"token"}
@@ -149,7 +149,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
 def test_the_file_of_metrics_is_one_that_is_read(
     tmp_path: Path, closed_port: int, name: str, status: Status, words: str
 ) -> None:
-    """A folder in its place, and a name that node_exporter passes over, would be noticed by nobody."""
+    """A folder in its place, and a name that node_exporter passes over, would be noticed by no one."""
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{metrics: {name}}}")["metrics"]
     assert found.status is status
@@ -207,7 +207,7 @@ def test_a_proxy_that_refuses_is_told_without_its_password(tmp_path: Path) -> No
 
 
 def test_a_closed_port_is_wrong(tmp_path: Path, closed_port: int) -> None:
-    """Nobody listens there."""
+    """Nothing listens there."""
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}"))
     assert found["connection"].status is Status.WRONG
     assert "refused" in found["connection"].message
@@ -274,7 +274,7 @@ def test_a_server_that_speaks_no_tls_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_a_warning() -> None:
-    """Under 14 days somebody has to act."""
+    """Under 14 days a person has to act."""
     assert certificate_finding(NOW, NOW + timedelta(days=14)).status is Status.OK
     soon = certificate_finding(NOW, NOW + timedelta(days=13, hours=23))
     assert (soon.status, "13 more days" in soon.message) == (Status.WARNING, True)
@@ -479,7 +479,7 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
 def test_the_address_of_the_health_check_is_looked_at(
     tmp_path: Path, closed_port: int, address: str, status: Status, kept: str
 ) -> None:
-    """One without https://, or with a password that is not sent, reaches nobody, every night; it is not shown."""
+    """One without https://, or with a password that is not sent, reaches no one, every night; it is not shown."""
     (tmp_path / "check").write_text(address, encoding="ascii")
     value = address if kept == "literally" else f"file:{tmp_path / 'check'}"
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{value}'}}")
@@ -487,8 +487,8 @@ def test_the_address_of_the_health_check_is_looked_at(
     assert "canary" not in found["health check"].message
 
 
-def test_a_nightly_job_that_tells_nobody_is_a_warning(tmp_path: Path, closed_port: int) -> None:
-    """Nobody would learn of what it left in attention."""
+def test_a_nightly_job_that_tells_no_one_is_a_warning(tmp_path: Path, closed_port: int) -> None:
+    """No one would learn of what it left in attention."""
     (tmp_path / "in").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in}")
     assert found["notify"].status is Status.WARNING

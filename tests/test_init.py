@@ -211,7 +211,7 @@ def test_any_text_comes_back_as_it_was_answered(tmp_path: Path, text: str) -> No
 
 
 def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
-    """Between the first question and the last somebody may have made it."""
+    """Between the first question and the last another program may have made it."""
     path = tmp_path / "config.yaml"
     path.touch()
     with pytest.raises(UsageError):

@@ -33,7 +33,7 @@ _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS,
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is checked only if somebody says so."""
+    """What is checked only if a person says so."""
 
     record: tuple[str, ...] = ()
     """Names a record that may be read to try the token."""
