@@ -6,14 +6,17 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-_QUOTES = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a\uff02"
+_QUOTES_AROUND = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a\uff02"
 _TYPED = re.compile(
     r"(?P<scheme>h?t+ps?(?:[:;]/{0,3}|//)|//)?(?P<host>[a-z0-9_.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?P<path>/[^\s?#@\\]*)?"
     r"(?:[?#].*)?",
     re.IGNORECASE,
 )
-_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,20})", re.IGNORECASE)
-"""A name that is one beyond doubt: a token with dots in it ends otherwise."""
+_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,24})", re.IGNORECASE)
+"""A name of a host with its domain; most tokens with dots in them end otherwise."""
+_SECRET_WORD = re.compile(r"secret|token|passw", re.IGNORECASE)
+_LONGEST_WORD = 20
+"""Characters of a part of an address in which digits and letters of both cases are no key yet."""
 
 
 def is_loopback(host: str) -> bool:
@@ -68,20 +71,33 @@ def require_base_url(text: str) -> str:
 def meant_address(text: str) -> str | None:
     """Return the base URL that was probably meant; None if that cannot be told.
 
-    Whatever may be a secret (a name and password, a query) is no part of it.
+    Whatever may be a secret (a name and password, a query, a token in the place of the address) is no part of it.
     """
-    found = _TYPED.fullmatch(text.strip().strip(_QUOTES).strip())
+    found = _TYPED.fullmatch(text.strip().strip(_QUOTES_AROUND).strip())
     if found is None:
         return None
     host, port, path = found["host"], found["port"] or "", (found["path"] or "").rstrip("/")
     is_here = is_loopback(host.strip("[]"))
-    if not (is_here or port or _DOMAIN.fullmatch(host) or found["scheme"] or _is_ip_address(host)):
+    if not (is_here or found["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
         return None  # any word would do
+    if any(map(_is_like_a_key, re.split(r"[./]", f"{host}{path}"))):
+        return None
     if {".", ".."} & set(path.split("/")):
         return None
     if is_here and not (found["scheme"] or "").lower().startswith("https"):
         return f"http://{host}{port}{path}"
     return f"https://{host}{port.removesuffix(':80') if port == ':80' else port}{path}"
+
+
+def _is_name(host: str, *, has_port: bool) -> bool:
+    """Whether a word without a scheme is the name of a host rather than a token; with a port it needs no domain."""
+    is_word = has_port and re.fullmatch(r"[a-z][a-z0-9-]*", host, re.IGNORECASE)
+    return bool(is_word or _DOMAIN.fullmatch(host)) and not _SECRET_WORD.search(host)
+
+
+def _is_like_a_key(part: str) -> bool:
+    needed = ("[a-z]", "[A-Z]", "[0-9]")
+    return len(part) > _LONGEST_WORD and all(re.search(characters, part) for characters in needed)
 
 
 def _hint(text: str) -> str:
@@ -120,5 +136,5 @@ def proxy_problem(text: str) -> str | None:
 
 def shown_proxy(text: str) -> str:
     """Return host and port of a proxy's address, without the name and password in front of them."""
-    bare = text.strip().strip(_QUOTES)
+    bare = text.strip().strip(_QUOTES_AROUND)
     return bare.rpartition("://")[2].rpartition("@")[2].partition("/")[0]

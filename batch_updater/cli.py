@@ -732,6 +732,8 @@ def _init(options: argparse.Namespace) -> int:
         init.ask(answers, options.file, sys.stdin, sys.stderr)
     init.complete(answers, defaults_for_all=options.yes)
     init.write(options.file, answers)
+    if found := init.doubt_about(answers.texts["api.base_url"]):
+        _say_aside(f"Note: {found.note}")
     if options.json:
         print_line(json.dumps({"config": str(options.file), "exit_code": 0}), sys.stdout)
         return ExitCode.OK

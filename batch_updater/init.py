@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from batch_updater.addresses import meant_address
 from batch_updater.config import ApiSettings, Config, OAuthSettings
 from batch_updater.config_file import config_from, load_config
-from batch_updater.endpoint.base_url import overlap, require_fitting
+from batch_updater.endpoint.base_url import Doubt, doubt, overlap, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
 from batch_updater.files import write_whole
@@ -136,11 +136,16 @@ def faults_of(key: str, text: str) -> list[str]:
 
 
 def _meant_base_url(text: str) -> str:
-    """Return the base URL that was probably meant by a wrong one; '' if that cannot be told."""
+    """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
     found = overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
-    meant = found.instead if found else meant
+    meant = found.instead if found and (found.is_certain or meant == text.rstrip("/")) else meant
     return meant if meant and not faults_of(_BASE_URL, meant) else ""
+
+
+def doubt_about(base_url: str) -> Doubt | None:
+    """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
+    return doubt(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
 
 
 def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
@@ -173,7 +178,7 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
         dialogue.settle_optional(
             "nightly.notify",
             "Whom to tell? Where an address of apprise is kept: env:NAME, file:PATH or\n"
-            "command:PROGRAM ARG. Nothing: nobody.",
+            "command:PROGRAM ARG. Nothing: no one.",
         )
 
 
@@ -220,7 +225,7 @@ class _Dialogue:
 
     def _paste(self, key: str) -> None:
         """Have a secret pasted, unseen, for a private file beside the configuration; an unfit one is asked again."""
-        path = self._path.with_suffix(".token" if key == _TOKEN else ".secret")
+        path = _beside(self._path, "token" if key == _TOKEN else "secret")
         if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} is there already. Replace it?"):
             return
         try:
@@ -239,8 +244,16 @@ class _Dialogue:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
         for fault in faults:
             self._complain(fault)
-        if not faults:
+        if not faults and (key != _BASE_URL or self._is_meant(text)):
             self._answers.texts[key] = text
+
+    def _is_meant(self, base_url: str) -> bool:
+        """Whether a base URL is to be taken: one about which there is a doubt, only if a person insists."""
+        found = doubt_about(base_url)
+        if found is None:
+            return True
+        self._complain(found.note)
+        return self.confirmed("Is it right all the same?")
 
     def _complain(self, why: str) -> None:
         self._screen.write(
@@ -256,6 +269,12 @@ class _Dialogue:
         if not line:
             raise UsageError(_ENDED)
         return line.strip()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Return the file for a secret beside a configuration: another one, whatever that is called."""
+    stem = path.stem if path.suffix.lower() in {".yaml", ".yml"} else path.name
+    return path.with_name(f"{stem}.{ending}")
 
 
 def complete(answers: Answers, *, defaults_for_all: bool) -> None:

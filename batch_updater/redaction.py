@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from urllib.parse import SplitResult
 
 REDACTED = "[redacted]"
 """Takes the place of a secret."""
@@ -38,7 +39,9 @@ _CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
 _KEY = re.compile(r"[A-Za-z0-9_~.-]{12,}")
 """What may be a key in the path or query of an address."""
 _KEY_AS_HOST = re.compile(r"(?<![^@:])[A-Za-z0-9_~-]{12,}(?![^@:])")
-"""The same where a notification service has its key in the place of user, host or port; a host has dots."""
+"""The same where a notification service has its key in the place of user, host or port; most hosts have dots."""
+_NAME_END = 4
+"""Characters of a name before a password; too few to be taken for a part of the secret."""
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 
 
@@ -132,17 +135,29 @@ class Redaction:
         self._any_chunk = re.compile("|".join(map(re.escape, sorted(chunks, key=len, reverse=True))))
         self._needles, self._chunks = needles, chunks
 
-    def remember_address(self, address: str) -> None:
-        """Look for what is secret inside an address: its password, and whatever looks like a key in path and query."""
-        try:
-            parts = urlsplit(address)
-            password, userinfo = parts.password, parts.netloc.rpartition("@")[0]
-        except ValueError:  # it is no address, so nothing is sent there
+    def remember_login(self, address: str) -> None:
+        """Look for the login inside an address: its password, or a key in the place of the name."""
+        parts = _parts(address)
+        name, _, password = parts.netloc.rpartition("@")[0].partition(":")
+        if not password:
+            self._remember_keys([name])
             return
-        keys = (*_KEY.findall(f"{parts.path}?{parts.query}"), *_KEY_AS_HOST.findall(parts.netloc))
-        secrets = (password, unquote(password), userinfo) if password else ()
-        for secret in (*secrets, *(key for key in keys if re.search("[0-9]", key))):
+        # Of the name only the end: it is no secret, and hosts may be called like it.
+        for secret in (password, unquote(password), f"{name[-_NAME_END:]}:{password}"):
             self.remember(secret)
+
+    def remember_address(self, address: str) -> None:
+        """Look for what is secret inside the address of a notification: its login, and keys anywhere in it."""
+        parts = _parts(address)
+        self.remember_login(address)
+        self._remember_keys(_KEY.findall(f"{parts.path}?{parts.query}"))
+        self._remember_keys(_KEY_AS_HOST.findall(parts.netloc))
+
+    def _remember_keys(self, texts: Iterable[str]) -> None:
+        """Look for those of the texts that look like keys."""
+        for text in texts:
+            if _KEY.fullmatch(text) and re.search("[0-9]", text):
+                self.remember(text)
 
     def may_hold(self, text: str) -> bool:
         """Whether a text may hold a secret; False is certain, and is found out at little cost."""
@@ -189,6 +204,14 @@ class Redaction:
                     start, end = _widened(layer.text, start, end) if needle.is_base64 else (start, end)
                     yield layer.origins[start], layer.ends[end - 1]
                     at = max(at, end)
+
+
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address; all are empty if it is none, and nothing is sent there."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _lowered(text: str) -> str:

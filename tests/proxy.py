@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+NO_HOST = ".".join(["no-host" * 8] * 5)
+"""A name that cannot be looked up anywhere: it is too long (RFC 1035, section 2.3.4), so no name server is asked."""
+
+
 @dataclass
 class Proxy:
     """Where it listens, and what it was asked."""

@@ -27,6 +27,7 @@ from batch_updater.environment import Environment
 from batch_updater.errors import UsageError
 from batch_updater.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.proxy import NO_HOST
 from tests.sender.server import Api, Seen, hang, status, stored
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def api(url: str, more: str = "") -> str:
     return f"api:\n  base_url: {url}\n  token: env:T\n{more}"
 
 
+async def echo(seen: Seen) -> web.StreamResponse:
+    """Refuse a request, and repeat what it came with."""
+    names = ("X-Api-Key", "X-Auth", "X-Scheme", "Authorization")
+    said = {name: seen.request.headers.get(name) for name in names}
+    said["alone"] = said["X-Scheme"].split()[-1] if said["X-Scheme"] else None
+    return await status(403, {"message": str(said)})(seen)
+
+
 def server(name: str = "localhost.pem") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / name, CERTIFICATES / "key.pem")
@@ -62,7 +71,7 @@ def server(name: str = "localhost.pem") -> ssl.SSLContext:
 
 
 def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
-    """Every check is ok, but for the token, of which nobody has named a record to read; no update, no file is left."""
+    """Every check is ok, but for the token, of which no one has named a record to read; no update, no file is left."""
     with Api() as service:
         found = examined(tmp_path, api(service.url))
     assert {check for check, finding in found.items() if finding.status is not Status.OK} == {"token"}
@@ -140,7 +149,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
 def test_the_file_of_metrics_is_one_that_is_read(
     tmp_path: Path, closed_port: int, name: str, status: Status, words: str
 ) -> None:
-    """A folder in its place, and a name that node_exporter passes over, would be noticed by nobody."""
+    """A folder in its place, and a name that node_exporter passes over, would be noticed by no one."""
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{metrics: {name}}}")["metrics"]
     assert found.status is status
@@ -175,16 +184,16 @@ with locked(Path({str(tmp_path)!r}), {url!r}, "changes.xlsx"):
 
 def test_a_name_that_does_not_exist_is_wrong(tmp_path: Path) -> None:
     """The name is told, and the later steps are skipped."""
-    found = examined(tmp_path, api("https://nexus.invalid"), {})
+    found = examined(tmp_path, api(f"https://{NO_HOST}"), {})
     assert found["DNS"].status is Status.WRONG
-    assert "nexus.invalid" in found["DNS"].message
+    assert NO_HOST in found["DNS"].message
     assert {found[check].status for check in ("connection", "certificate", "answer")} == {Status.SKIPPED}
 
 
 def test_the_name_of_the_proxy_is_checked_instead(tmp_path: Path) -> None:
     """Behind a proxy its name counts; its password is not shown."""
-    found = examined(tmp_path, api("https://nexus.invalid", f"  proxy: http://me:{SECRET}@proxy.invalid:8080\n"))
-    assert "proxy.invalid" in found["DNS"].message
+    found = examined(tmp_path, api("https://nexus.invalid", f"  proxy: http://me:{SECRET}@{NO_HOST}:8080\n"))
+    assert NO_HOST in found["DNS"].message
     assert "api.proxy" in found["DNS"].remedy
 
 
@@ -198,7 +207,7 @@ def test_a_proxy_that_refuses_is_told_without_its_password(tmp_path: Path) -> No
 
 
 def test_a_closed_port_is_wrong(tmp_path: Path, closed_port: int) -> None:
-    """Nobody listens there."""
+    """Nothing listens there."""
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}"))
     assert found["connection"].status is Status.WRONG
     assert "refused" in found["connection"].message
@@ -265,7 +274,7 @@ def test_a_server_that_speaks_no_tls_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_certificate_that_ends_soon_is_a_warning() -> None:
-    """Under 14 days somebody has to act."""
+    """Under 14 days a person has to act."""
     assert certificate_finding(NOW, NOW + timedelta(days=14)).status is Status.OK
     soon = certificate_finding(NOW, NOW + timedelta(days=13, hours=23))
     assert (soon.status, "13 more days" in soon.message) == (Status.WARNING, True)
@@ -394,8 +403,8 @@ def test_a_token_url_that_gives_none_is_wrong(tmp_path: Path, code: int, words: 
 def test_a_token_url_with_an_unknown_name_is_wrong(tmp_path: Path) -> None:
     """It is looked up like the API's."""
     with Api() as service:
-        found = examined(tmp_path, oauth(service, token_url="https://login.invalid/t"))
-    assert (found["token"].status, "login.invalid" in found["token"].message) == (Status.WRONG, True)
+        found = examined(tmp_path, oauth(service, token_url=f"https://{NO_HOST}/t"))
+    assert (found["token"].status, NO_HOST in found["token"].message) == (Status.WRONG, True)
 
 
 def test_every_other_reference_is_tried(tmp_path: Path, closed_port: int) -> None:
@@ -470,7 +479,7 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
 def test_the_address_of_the_health_check_is_looked_at(
     tmp_path: Path, closed_port: int, address: str, status: Status, kept: str
 ) -> None:
-    """One without https://, or with a password that is not sent, reaches nobody, every night; it is not shown."""
+    """One without https://, or with a password that is not sent, reaches no one, every night; it is not shown."""
     (tmp_path / "check").write_text(address, encoding="ascii")
     value = address if kept == "literally" else f"file:{tmp_path / 'check'}"
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{value}'}}")
@@ -478,8 +487,8 @@ def test_the_address_of_the_health_check_is_looked_at(
     assert "canary" not in found["health check"].message
 
 
-def test_a_nightly_job_that_tells_nobody_is_a_warning(tmp_path: Path, closed_port: int) -> None:
-    """Nobody would learn of what it left in attention."""
+def test_a_nightly_job_that_tells_no_one_is_a_warning(tmp_path: Path, closed_port: int) -> None:
+    """No one would learn of what it left in attention."""
     (tmp_path / "in").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in}")
     assert found["notify"].status is Status.WARNING
@@ -515,6 +524,7 @@ def test_a_record_is_named_by_what_has_no_constant() -> None:
         (status(200, "<html><title>Welcome</title></html>"), Status.WARNING, "but not with the record"),
         (status(302, Location="https://elsewhere.example"), Status.WARNING, "answered 302"),
         (stored, Status.OK, "it gave opportunity 5"),
+        (echo, Status.WRONG, "'X-Scheme': '[redacted]'"),
     ],
 )
 def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer, kind: Status, words: str) -> None:
@@ -525,10 +535,13 @@ def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer
 
     with Api(readings={"5": [guarded, guarded]}) as service:
         path = tmp_path / "config.yaml"
-        path.write_text(api(service.url), encoding="utf-8")
-        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(("5",)))}
+        headers = "{X-Api-Key: key-written-out-1, X-Auth: Token written, X-Scheme: 'env:S'}"
+        path.write_text(api(service.url, f"  headers: {headers}\n"), encoding="utf-8")
+        environ = {"T": SECRET, "S": "Bearer kept1"}
+        found = {one.check: one for one in examine(path, Environment(environ), Wanted(("5",)))}
     assert (found["token"].status, words in found["token"].message) == (kind, True), found["token"]
-    assert SECRET not in str(found)
+    for secret in (SECRET, "written", "kept1"):
+        assert secret not in str(found)
     assert {seen.request.method for seen in service.seen} == {"HEAD", "GET"}
 
 

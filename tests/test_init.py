@@ -211,7 +211,7 @@ def test_any_text_comes_back_as_it_was_answered(tmp_path: Path, text: str) -> No
 
 
 def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
-    """Between the first question and the last somebody may have made it."""
+    """Between the first question and the last another program may have made it."""
     path = tmp_path / "config.yaml"
     path.touch()
     with pytest.raises(UsageError):
@@ -266,13 +266,23 @@ def test_a_file_with_a_token_is_replaced_only_if_a_person_says_so(tmp_path: Path
 def test_a_secret_of_a_client_can_be_pasted_too(tmp_path: Path) -> None:
     """Into a file of its own."""
     code, shown = converse(
-        tmp_path, [URL, "oauth", "https://login.example.org/t", "me", "paste", SECRET, "", "", "n", "n"]
+        tmp_path, [URL, "oauth", "https://login.example.org/t", "me", "paste", SECRET, "", "", "n", "n"], "a.secret"
     )
     assert code == 0, shown
-    oauth = load_config(tmp_path / "config.yaml", {}).api.oauth
+    oauth = load_config(tmp_path / "a.secret", {}).api.oauth
     assert oauth
-    assert str(oauth.client_secret) == f"file:{tmp_path}/config.secret"
-    assert (tmp_path / "config.secret").read_text(encoding="ascii") == f"{SECRET}\n"
+    assert str(oauth.client_secret) == f"file:{tmp_path}/a.secret.secret"
+    assert (tmp_path / "a.secret.secret").read_text(encoding="ascii") == f"{SECRET}\n"
+
+
+@pytest.mark.parametrize("name", ["prod.token", "nexus.prod"])
+def test_a_configuration_of_any_name_keeps_what_was_pasted_in_another_file(tmp_path: Path, name: str) -> None:
+    """Both are there afterwards, and each holds its own."""
+    code, shown = converse(tmp_path, [URL, "paste", SECRET, "", "n", "n"], name)
+    assert code == 0, shown
+    token = load_config(tmp_path / name, {}).api.token
+    assert str(token) == f"file:{tmp_path}/{name}.token"
+    assert (tmp_path / f"{name}.token").read_text(encoding="ascii") == f"{SECRET}\n"
 
 
 @pytest.mark.parametrize(
@@ -280,14 +290,17 @@ def test_a_secret_of_a_client_can_be_pasted_too(tmp_path: Path) -> None:
     [
         ("nexus.example.org/prefix", URL),
         ("nexus.example.org/prefix/api/v2/", URL),
-        (f"{URL}/api", URL),
+        (f"{URL}/api/v2", URL),
+        (f"{URL}/api\nn", URL),
+        (f"{URL}/api\ny", f"{URL}/api"),
+        ("nexus.example.org/prefix/api\n\ny", f"{URL}/api"),
         (f"{URL}?code=1", URL),
     ],
 )
 def test_an_address_that_was_meant_is_offered(typed: str, offered: str, tmp_path: Path) -> None:
-    """After a wrong one an empty answer takes the right one."""
+    """After a wrong one an empty answer takes the right one; one that may be right is taken if a person insists."""
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
-    init.ask(answers, tmp_path / "config.yaml", io.StringIO(f"{typed}\n\n\nn\nn\n"), screen)
+    init.ask(answers, tmp_path / "config.yaml", io.StringIO(f"{typed}\n\n\nn\nn\n\n"), screen)
     assert answers.texts["api.base_url"] == offered
     assert "  ! api.base_url" in screen.getvalue()
 

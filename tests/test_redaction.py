@@ -159,3 +159,23 @@ def test_what_is_secret_in_an_address_is_known(address: str, secret: str) -> Non
     redaction.remember_address(address)
     assert redaction.text(f"a {secret} b") == f"a {REDACTED} b"
     assert redaction.text("http://proxy:8080/services") == "http://proxy:8080/services"
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("http://corporateproxy01:3128", None),
+        ("http://corporate-user-01:pass%2Fword@corporateproxy01:3128", "pass/word"),
+        ("http://me:password1@corporateproxy01:3128", "me:password1"),
+        ("http://AbCdEfGhIj12345@corporateproxy01:3128", "AbCdEfGhIj12345"),
+        ("http://AbCdEfGhIj12345:@corporateproxy01:3128", "AbCdEfGhIj12345"),
+        ("http://[corporateproxy01:3128", None),
+    ],
+)
+def test_of_a_proxy_only_the_login_is_secret(address: str, secret: str | None) -> None:
+    """Its host is told, however it is called."""
+    redaction = Redaction()
+    redaction.remember_login(address)
+    assert redaction.text(f"The proxy corporateproxy01:3128, {secret}") == (
+        f"The proxy corporateproxy01:3128, {REDACTED if secret else None}"
+    )

@@ -1,4 +1,4 @@
-"""Whether every secret of a configuration can be had. None is shown, and none goes where it does not belong."""
+"""Whether every secret of a configuration can be fetched. None is shown, and none goes where it does not belong."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from batch_updater.sender.auth import (
     Secret,
     TokenUnavailable,
     fetch_secret,
+    remember_written,
 )
 from batch_updater.sender.client import tls_context
 from batch_updater.sender.proxies import proxy_for
@@ -40,19 +41,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """The secrets that a request to the API needs, as far as they can be had."""
+    """The secrets that a request to the API needs, as far as they can be fetched."""
 
     token: Secret | None
-    """None: none is configured, or it cannot be had."""
+    """None: none is configured, or it cannot be fetched."""
     token_finding: Finding
-    """Whether the token can be had; nothing of whether the API accepts it."""
+    """Whether the token can be fetched; nothing of whether the API accepts it."""
     headers: Mapping[str, Secret]
     header_findings: tuple[Finding, ...]
     """About those that are kept by reference."""
 
 
 def fetched(config: Config, environment: Environment) -> Had:
-    """Fetch the secrets of the API."""
+    """Fetch the secrets of the API; all of them are redacted from now on."""
+    remember_written(config.api, environment.redaction)
     token, token_finding = _token(config.api, environment)
     headers: dict[str, Secret] = {}
     findings = []
@@ -71,7 +73,7 @@ def notification_findings(config: Config, environment: Environment, *, send: boo
     """Yield a finding for everyone who is told; `send`: a test message goes to each."""
     if not config.nightly.notify and (config.nightly.inbox or send):
         status = Status.WRONG if send else Status.WARNING
-        message = "nobody: the nightly job sends no message when it needs somebody."
+        message = "no one is told: the nightly job sends no message when it needs a person."
         yield Finding("notify", status, message, "Say under nightly.notify whom to tell.")
     for number, target in enumerate(config.nightly.notify, 1):
         finding = _target_finding(f"notify {number}", target, environment)
@@ -133,7 +135,7 @@ def _referenced(
     except ConfigError as error:
         is_variable = reference.kind is ReferenceKind.ENVIRONMENT
         return None, replace(wrong(check, error), steps=ways_to_set(reference.location) if is_variable else ())
-    return secret, Finding(check, Status.OK, f"{key} can be had from {reference.shown}.")
+    return secret, Finding(check, Status.OK, f"{reference.shown} gives {key}.")
 
 
 def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> tuple[Secret | None, Finding]:
@@ -178,7 +180,7 @@ def _target_finding(check: str, target: str | SecretReference, environment: Envi
     source = _source_of(target)
     is_known = _is_known_to_apprise(address)
     if is_known is None:
-        return Finding(check, Status.OK, f"the address can be had from {source}; whether it fits was not checked.")
+        return Finding(check, Status.OK, f"{source} gives the address; whether it fits was not checked.")
     if not is_known:
         message = f"the address from {source} is none that apprise can send to."
         return Finding(check, Status.WRONG, message, "See apprise's documentation for how addresses are written.")

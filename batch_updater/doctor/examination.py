@@ -13,7 +13,7 @@ from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tried
-from batch_updater.endpoint.base_url import require_fitting
+from batch_updater.endpoint.base_url import doubt, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 
@@ -33,7 +33,7 @@ _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS,
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is checked only if somebody says so."""
+    """What is checked only if a person says so."""
 
     record: tuple[str, ...] = ()
     """Names a record that may be read to try the token."""
@@ -122,4 +122,7 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
         require_fitting(config.api.base_url, endpoint)
     except (ConfigError, EndpointError) as error:
         return None, wrong("endpoint", error)
-    return endpoint, Finding("endpoint", Status.OK, f"{endpoint.name}: {endpoint.method} {endpoint.path}")
+    message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
+    if found := doubt(config.api.base_url, endpoint):
+        return endpoint, Finding("endpoint", Status.WARNING, f"{message}; but {found.message}", found.remedy)
+    return endpoint, Finding("endpoint", Status.OK, message)

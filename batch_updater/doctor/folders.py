@@ -30,7 +30,7 @@ def folder_findings(config: Config) -> Iterator[Finding]:
     nightly = config.nightly
     if nightly.inbox:
         beside = nightly.inbox.parent
-        yield _folder_of_somebody("inbox", nightly.inbox, "nightly.inbox")
+        yield _folder_of_others("inbox", nightly.inbox, "nightly.inbox")
         yield _folder("done", nightly.done or beside / "done", "nightly.done")
         yield _folder("attention", nightly.attention or beside / "attention", "nightly.attention")
     if nightly.metrics:
@@ -41,14 +41,14 @@ def _metrics(path: Path) -> Finding:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a device or a pipe"
         return Finding("metrics", Status.WRONG, f"{path} is {what}.", "Name a file under nightly.metrics.")
-    found = _folder_of_somebody("metrics", path.parent, "nightly.metrics")
+    found = _folder_of_others("metrics", path.parent, "nightly.metrics")
     if found.status is Status.OK and path.suffix != ".prom":
         remedy = "Let its name end in .prom: node_exporter reads no others."
         return Finding("metrics", Status.WARNING, found.message, remedy)
     return found
 
 
-def _folder_of_somebody(check: str, path: Path, key: str) -> Finding:
+def _folder_of_others(check: str, path: Path, key: str) -> Finding:
     """Judge a folder that the program does not make: others have to know where it is."""
     if not path.is_dir():
         return Finding(check, Status.WRONG, f"{path} is not there, or is no folder.", f"Make it, or correct {key}.")

@@ -239,7 +239,9 @@ def no_answer(error: Exception, api: ApiSettings, url: str) -> Finding:
             message = f"There was no answer within {LIMIT_S:g} s."
         case _:
             message = f"There was no answer that can be read ({reason_of(error)})."
-    return Finding("answer", Status.WRONG, message, "Check host and port of api.base_url; ask whoever runs the API.")
+    return Finding(
+        "answer", Status.WRONG, message, "Check host and port of api.base_url; ask the people who run the API."
+    )
 
 
 def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
@@ -258,7 +260,7 @@ def _answer_finding(heard: Heard) -> Finding:
     found = f"HEAD of the address, without a token, is answered with {heard.status}"
     if heard.status >= 500:
         return Finding("answer", Status.WARNING, f"{found}.", "The service may be down: try again later.")
-    return Finding("answer", Status.OK, f"{found}: somebody is there.")
+    return Finding("answer", Status.OK, f"{found}: the service is there.")
 
 
 def certificate_finding(now: datetime, ends: datetime | None) -> Finding:
@@ -268,7 +270,7 @@ def certificate_finding(now: datetime, ends: datetime | None) -> Finding:
     days = (ends - now).days
     message = f"verified, and valid for {days} more {'day' if days == 1 else 'days'}."
     if ends - now < _EXPIRES_SOON:
-        remedy = f"Ask whoever runs the API to renew it before {ends:%Y-%m-%d}."
+        remedy = f"Ask the people who run the API to renew it before {ends:%Y-%m-%d}."
         return Finding("certificate", Status.WARNING, message, remedy)
     return Finding("certificate", Status.OK, message)
 

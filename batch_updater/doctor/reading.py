@@ -128,7 +128,7 @@ def _denied(had: Had, trial: Trial, answer: Answer, redaction: Redaction) -> Fin
         remedy = "See that it is whole, has not run out, and belongs to this API and account."
     else:
         message = f"{name} does not let it read {trial.shown} ({status_name(answer.status)}){said}."
-        remedy = "Check api.base_url, and ask whoever manages the account what it may do."
+        remedy = "Check api.base_url, and ask the people who manage the account what it may do."
     return Finding("token", Status.WRONG, f"{had.token_finding.message.rstrip('.')}, but {message}", remedy)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater import snapshot as snapshots
 from batch_updater.config import settings_of
-from batch_updater.endpoint.base_url import require_fitting
+from batch_updater.endpoint.base_url import doubt, require_fitting
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.environment import environment_settings
@@ -62,7 +62,9 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
         repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
-        return (*self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
+        found = doubt(self.config.api.base_url, self.endpoint)
+        address = (found.note,) if found else ()
+        return (*address, *self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
 
     def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
         """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.

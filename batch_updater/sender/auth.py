@@ -53,7 +53,7 @@ _RENEW_BEFORE_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that shows itself to nobody who does not ask for it by name."""
+    """A secret that is shown only where it is asked for by name."""
 
     _value: str = field(repr=False)
 
@@ -92,12 +92,12 @@ class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, n
 
 
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
-    """The token URL cannot be had just now: the run stops."""
+    """The token URL gives no token just now: the run stops."""
 
     def __init__(
         self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, asked_wait_s: float = 0.0
     ) -> None:
-        """`is_lasting`: whether asking again is in vain. `asked_wait_s`: how long the token URL asks to wait."""
+        """`is_lasting`: whether asking again changes nothing. `asked_wait_s`: how long the token URL asks to wait."""
         super().__init__(message)
         self.message = message
         self.advice = advice
@@ -121,7 +121,7 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
     text = text.strip()
     if problem := secret_problem(text, what):
         raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
-    environment.redaction.remember(text)
+    _remember(text, environment.redaction)
     return Secret(text)
 
 
@@ -231,11 +231,8 @@ def fetch_credentials(
     def fetch(reference: SecretReference, key: str) -> Secret:
         return (fetched or {}).get(key) or fetch_secret(reference, environment, key)
 
-    for address in filter(None, (api.proxy, *getproxies().values())):
-        environment.redaction.remember_address(address)
+    remember_written(api, environment.redaction)
     require_usable_proxies(api)
-    for value in _literal_keys(api.headers):
-        environment.redaction.remember(value)
     headers = {
         name: fetch(value, f"api.headers.{name}") if isinstance(value, SecretReference) else Secret(value)
         for name, value in api.headers.items()
@@ -245,6 +242,21 @@ def fetch_credentials(
         client_secret=fetch(api.oauth.client_secret, "api.oauth.client_secret") if api.oauth else None,
         headers=headers,
     )
+
+
+def remember_written(api: ApiSettings, redaction: Redaction) -> None:
+    """Have the secrets redacted that are written out: headers of the configuration, and logins of proxies."""
+    for address in filter(None, (api.proxy, *getproxies().values())):
+        redaction.remember_login(address)
+    for value in _literal_keys(api.headers):
+        _remember(value, redaction)
+
+
+def _remember(text: str, redaction: Redaction) -> None:
+    """Have a secret redacted, and what follows a scheme such as Bearer (RFC 9110, section 11.4) by itself, too."""
+    redaction.remember(text)
+    if scheme := re.fullmatch(r"[A-Za-z][\w-]*\s+(\S+)", text):
+        redaction.remember(scheme[1])
 
 
 _KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
@@ -267,7 +279,7 @@ class _Fetched:
 class TokenSource:
     """The pool's one token: fetched once for everybody, renewed before it runs out.
 
-    `fetch` gives a new token, or is None where none can be had but the first.
+    `fetch` gives a new token, or is None where the first is the only one.
     """
 
     def __init__(
@@ -314,14 +326,14 @@ class TokenSource:
     async def refused(self, token: Token | None) -> None:
         """Take note of a 401 to this token; when this returns the request may be sent again.
 
-        Raises CredentialsRefused if there is no other token to be had, and what `renew_if_due` raises.
+        Raises CredentialsRefused if there is no other token, and what `renew_if_due` raises.
         """
         if token is None or self._fetch is None:
             raise CredentialsRefused("The API does not accept the token (401).")
         async with self._turn:
             current = self._token
             if current is not None and token.generation < current.generation:
-                return  # somebody else has fetched a new one meanwhile
+                return  # another request has fetched a new one meanwhile
             if self._fetched_after_refusal and not self._accepted:
                 raise CredentialsRefused("The API does not accept a token that was fetched just now (401).")
             await self._renew(self._fetch, "the API refused the last one (401)")

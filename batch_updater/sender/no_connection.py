@@ -33,7 +33,7 @@ class NoConnection(NamedTuple):
     """Whether the proxy is at fault."""
 
     def ends_run(self, *, has_worked: bool) -> bool:
-        """Whether waiting is in vain; `has_worked`: there was a connection before, so that this may pass."""
+        """Whether waiting changes nothing; `has_worked`: there was a connection before, so that this may pass."""
         return self.is_lasting or (self.is_proxy_s and not has_worked)
 
 
@@ -67,7 +67,7 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
         if schemes and not any(scheme.lower().startswith("basic") for scheme in schemes):
             wanted = ", ".join(scheme.partition(" ")[0][:20] for scheme in schemes)
             message = f"{sentence(proxy)} wants a login of a kind that cannot be given: {wanted} ({name})."
-            advice = "Ask whoever runs it for another one, or for a program on this machine that logs in to it."
+            advice = "Ask the people who run it for another one, or for a program on this machine that logs in to it."
             return NoConnection(message, advice, is_lasting=True)
         # Not "password", which may be a part of the real one: redacted, it would give that away.
         what = "does not accept the login" if proxy.has_login else "wants a login"
@@ -76,9 +76,9 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
         )
         return NoConnection(f"{sentence(proxy)} {what} ({name}).", advice, is_lasting=True)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        advice = f"Check api.base_url, and ask whoever runs the proxy; {_DOCTOR}."
+        advice = f"Check api.base_url, and ask the people who run the proxy; {_DOCTOR}."
         return NoConnection(f"{sentence(proxy)} cannot reach {host} ({name}).", advice)
-    advice = f"Ask whoever runs the proxy to allow {host}, and check {proxy.source}; {_DOCTOR}."
+    advice = f"Ask the people who run the proxy to allow {host}, and check {proxy.source}; {_DOCTOR}."
     return NoConnection(f"{sentence(proxy)} refuses a connection to {host} ({name}).", advice, is_lasting=True)
 
 

@@ -1,28 +1,50 @@
-"""What is wrong with a text that should be a secret: told by its shape, and never shown."""
+"""What is wrong with a text that should be a secret: told by its shape, and never shown.
+
+Only forms that people copy by mistake are told. Whatever may be a secret is taken, for there is no way to insist.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a"
-_SCHEME = re.compile(r"(authorization\s*[:=]\s*)?(bearer|basic|token)\s*[:\s]\s*\S|authorization\s*[:=]", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"([\"'`]).*\1|"
+    "[\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a].*[\u201c\u201d\u2018\u2019\u00ab\u00bb\u2039\u203a]",
+    re.DOTALL,
+)
+"""A text in a pair of quotation marks; typographic ones differ by language, and are no part of a secret anyway."""
+_SCHEME = re.compile(r"authorization\s*[:=]|bearer([\s:=]|\Z)|(basic|token)\s+\S", re.IGNORECASE)
 _ASSIGNMENT = re.compile(
-    r"((export|set|setx)\s+|\$env:)?[a-z_]*(token|key|secret|password)[a-z_]*\s*(=\s*[^\s=]|:\s+\S)", re.IGNORECASE
+    r"(?i:((export|set|setx)\s+|\$env:)\w+\s*=)|[A-Z][A-Z0-9]*_([A-Z0-9]+_)*(TOKEN|KEY|SECRET|PASSWORD)=.|"
+    r"(?i:(access|api|auth|bearer|client|id|refresh)[_-](token|key|secret)=.|[\w-]*(token|key|secret|password)\s*[:=]\s+\S)"
 )
 _PLACEHOLDER = re.compile(
-    r"<.*>|\{\{?[^\"]*\}\}?|\[[\w -]*\]|x{4,}|[*.\-_\u2022\u2026]+|change[-_ ]?me|to[-_ ]?do|tbd|none|null|undefined|"
-    r"(your|paste|insert|enter|put)[-_ ].*(token|key|secret)([-_ ].*)?|your(token|key|secret)(here)?",
+    r"x{4,}|([*.\-_\u2022\u2026])\1{2,}|change[-_ ]?me|to[-_ ]?do|tbd|none|null|undefined|"
+    r"(your|paste|insert|enter|put)[-_ ]([a-z0-9]+[-_ ])*(token|key|secret|password)([-_ ][a-z]+)*|"
+    r"your(api)?(token|key|secret|password)(here)?",
     re.IGNORECASE,
 )
-_VARIABLE = re.compile(r"(\$\{?[A-Z_][A-Z0-9_]*\}?|%[A-Z_][A-Z0-9_]*%|\$env:\w+|\$\(.*\))\Z", re.IGNORECASE)
-_REFERENCE = re.compile(r"(env|file|command):")
+_IN_BRACKETS = re.compile(r"\$?(<{1,2}|\{{1,2}|\[{1,2})(?P<inside>[\w .:-]*)(>|\}|\]){1,2}")
+_TELLING = re.compile(
+    r"your|token|bearer|secret|key|passw|paste|insert|enter|here|redacted|hidden|\A[.x]+\Z", re.IGNORECASE
+)
+"""What a placeholder in brackets says; a secret may be in brackets as well, such as a GUID of Windows."""
+_VARIABLE = re.compile(
+    r"(\$[A-Z][A-Z0-9]*_[A-Z0-9_]+|\$(TOKEN|KEY|SECRET|PASSWORD)|\$\{[A-Z_][A-Z0-9_]*\}|%[A-Z_][A-Z0-9_]*%|\$(?i:env):\w+|"
+    r"\$\([a-z./~].*\))\Z"
+)
+_REFERENCE = re.compile(r"env:[A-Za-z_]\w*\Z|(file|command):.")
+_NAME = r"[\w .~-]+"
 _FILE = re.compile(
-    r"(~|\.{1,2})[\\/].+|[A-Za-z]:[\\/].*|\\\\.+|file://.+|.*[\\/][^\\/]+\.(txt|token|json|pem|key|env|ya?ml)"
+    rf"(~|\.{{1,2}}|[A-Za-z]:|\\)[\\/]{_NAME}([\\/]{_NAME})+|file://.+|"
+    rf"([A-Za-z]:)?[\\/]?({_NAME}[\\/])*{_NAME}[\\/]{_NAME}\.(txt|token|json|pem|key|env|ya?ml)|"
+    rf"(~|\.{{1,2}}|[A-Za-z]:)[\\/]{_NAME}?(token|secret|key|password|\.txt)({_NAME})?",
+    re.IGNORECASE,
 )
 _LONGEST_PATH = 1000
-_AS_THEY_ARE = ("api.headers.", "nightly.")
 
 
 class Shape(NamedTuple):
@@ -36,29 +58,45 @@ class Shape(NamedTuple):
 def secret_problem(text: str, key: str) -> Shape | None:
     """Return what keeps a text from being a secret; None if nothing does.
 
-    `text` has no blanks around it; `key` is the key of the configuration that refers to it. Values of headers and
-    addresses of notifications may begin with words and names, tokens and passwords may not.
+    `text` has no blanks around it; `key` is the key of the configuration that refers to it. The value of a header may
+    be any line, an address of notifications may begin with words and names; tokens and passwords may not.
     """
     if not text:
         return Shape("is empty", "Put the secret there.")
-    if text[0] in _QUOTES and text[-1] in _QUOTES and len(text) > 1:
+    if len(text) > 1 and _QUOTED.fullmatch(text):
         return Shape("is in quotation marks, which would be sent with it", "Leave the quotation marks out.")
-    if not key.startswith(_AS_THEY_ARE):
+    if key.startswith("api.headers."):
+        return _line_problem(text)
+    if not key.startswith("nightly."):
         for shape, what, remedy in _SHAPES:
             if shape.match(text):
                 return Shape(what, remedy)
         if _is_path(text):
             return Shape("is the path of a file", "To have the file read, write file:PATH in the configuration.")
-    if _PLACEHOLDER.fullmatch(text):
+    if _is_placeholder(text):
         return Shape("is a placeholder, and not a secret", "Put the real one in its place.")
-    return _character_problem(text)
+    return _line_problem(text) or _character_problem(text)
 
 
-def _character_problem(text: str) -> Shape | None:
-    """Return which characters of a text cannot be sent in a header; None if all can."""
+def _is_placeholder(text: str) -> bool:
+    in_brackets = _IN_BRACKETS.fullmatch(text)
+    if in_brackets:
+        return _TELLING.search(in_brackets["inside"]) is not None
+    return _PLACEHOLDER.fullmatch(text) is not None
+
+
+def _line_problem(text: str) -> Shape | None:
+    """Return what keeps a text from being one line, as every value of a header is."""
     lines = len(text.splitlines())
     if lines > 1:
         return Shape(f"has {lines:,} lines", "Put only the secret there, on one line.")
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        return Shape("holds characters that a secret cannot have", "Put only the secret there, as plain text.")
+    return None
+
+
+def _character_problem(text: str) -> Shape | None:
+    """Return which characters of a text are no part of a token or password; None if all can be."""
     if re.search(r"\s", text):
         return Shape("has a blank within it", "Put only the secret there; if it was copied in pieces, copy it again.")
     if not text.isascii():
@@ -66,8 +104,6 @@ def _character_problem(text: str) -> Shape | None:
             "Copy it again from its source: letters with accents, typographic marks and the like are no part of it."
         )
         return Shape("holds characters that a secret cannot have", remedy)
-    if not text.isprintable():
-        return Shape("holds characters that a secret cannot have", "Put only the secret there, as plain text.")
     return None
 
 
@@ -76,9 +112,11 @@ def _is_path(text: str) -> bool:
         return False
     if _FILE.fullmatch(text):
         return True
+    if os.name == "nt" or text[0] != "/" or text.startswith("//"):
+        return False  # two slashes, or any on Windows, may name a host, which would then be asked
     try:
         # Base64 may begin with a slash as well: only what is there counts.
-        return text[0] == "/" and Path(text).exists()
+        return Path(text).exists()
     except OSError:
         return False
 
@@ -89,7 +127,8 @@ _SHAPES = (
         "begins with the word that goes before a token (such as Bearer), which is added when it is sent",
         "Put only the token itself there.",
     ),
-    (re.compile(r"[{[]\s*[\"\]}]"), "is JSON", "Put only the token out of it there, such as access_token."),
+    (re.compile(r"\{\s*(\"|\}\Z)|\[\s*(\{\s*)?\"|\[\s*\]\Z"), "is JSON",
+     "Put only the token out of it there, such as access_token."),
     (re.compile(r"<(!doctype|html|head|body)\b", re.IGNORECASE), "is a web page", "Put only the secret there."),
     (re.compile(r"-----BEGIN "), "is a key or certificate in PEM format", "Put only the token there."),
     (_ASSIGNMENT, "begins with a name and = or a colon", "Put only what follows it there."),

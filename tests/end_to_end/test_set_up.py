@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import TOKEN, Done, batch_updater, sandbox
-from tests.proxy import answer, proxy
+from tests.proxy import NO_HOST, answer, proxy
 from tests.sender.server import Api
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> Done:
 
 @pytest.mark.parametrize(
     ("end", "held"),
-    [("/api/v2", "/api/v2"), ("/api/v2/", "/api/v2"), ("/prefix/api", "/api"), ("/api/v2/opportunities/501", None)],
+    [("/api/v2/", "/api/v2"), ("/prefix/api/v3", "/api/v3"), ("/api/v2/opportunities/501", None)],
 )
 def test_a_base_url_with_the_path_of_the_call_sends_nothing(
     tmp_path: Path, service: Sandbox, end: str, held: str | None
@@ -71,6 +71,30 @@ def test_a_base_url_with_the_path_of_the_call_sends_nothing(
         assert "rights" not in said["message"] + said["remedy"]
     assert not [one for one in service.requests() if one["method"] == "PUT" or one["path"].count("/api") > 1]
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
+    """A gateway may have the prefix `/api` as well: init, doctor, check and run tell the whole address, and go on."""
+    with Api() as gateway:
+        base_url = f"{gateway.url}/api"
+        done = run(tmp_path, "init", "--base-url", base_url, "--token", "env:NEXUS_TOKEN")
+        config(tmp_path, (tmp_path / "config.yaml").read_text(encoding="utf-8"))
+        examined = run(tmp_path, "doctor", "--json")
+        checked = run(tmp_path, "check", "two.csv")
+        ran = run(tmp_path, "run", "two.csv", "--json", "--limit", "1")
+        sent = {seen.request.path for seen in gateway.seen if seen.request.method == "PUT"}
+    (endpoint,) = [check for check in examined.object["checks"] if check["check"] == "endpoint"]
+    told = (
+        done.err,
+        f"{endpoint['message']} {endpoint['remedy']}",
+        ran.object["notes"][0],
+        " ".join(checked.out.split()),
+    )
+    for said in told:
+        assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
+        assert f"set api.base_url to {gateway.url}" in said
+    assert (done.code, endpoint["status"], checked.code) == (0, "warning", 0)
+    assert sent == {"/api/api/v2/opportunities/501"}
 
 
 def test_init_says_that_an_address_holds_the_path_of_the_call(tmp_path: Path, service: Sandbox) -> None:
@@ -171,7 +195,7 @@ def test_a_proxy_that_cannot_be_reached_ends_a_run_at_once(tmp_path: Path, close
     with proxy(b"") as closing:
         for address, words in (
             (f"127.0.0.1:{closed_port}", "cannot be reached (Connection refused)"),
-            ("proxy.invalid:3128", "cannot be reached ("),
+            (f"{NO_HOST}:3128", "cannot be reached ("),
             (closing.address, "makes no connection to nexus" if scheme == "http" else "not https://"),
         ):
             message = ended_at_once(run(tmp_path, "run", "two.csv", "--restart", HTTPS_PROXY=f"{scheme}://{address}"))
@@ -193,7 +217,7 @@ def test_a_proxy_for_plain_http_that_wants_a_password_rejects_no_row(tmp_path: P
 
 
 def test_a_token_url_behind_a_proxy_names_it_too(tmp_path: Path) -> None:
-    """Credentials are not to be had because of the proxy: at once, by run and doctor."""
+    """Without the proxy there are no credentials: at once, by run and doctor."""
     with proxy(*[answer(407)] * 9) as serving:
         oauth = "  oauth: {token_url: 'https://login.example.com/t', client_id: me, client_secret: env:NEXUS_TOKEN}\n"
         config(tmp_path, f"api:\n  base_url: http://127.0.0.1:9\n{oauth}")
