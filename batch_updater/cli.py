@@ -448,7 +448,7 @@ def _agreed(begun: Begun, asked: Options, count: int, environment: Environment) 
                 asked = replace(asked, invocation=invocation)
                 terminal.print_readings(begun.plan, sys.stderr)
             case Answer.NO:
-                raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
+                raise UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
 
 
 def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environment) -> Finished:

@@ -122,7 +122,7 @@ def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceed
 
 def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
     if settings.changed is not None and stakes.records > settings.changed:
-        up_to = "Up to " if stakes.uncertain else ""  # what nobody can tell may change as well
+        up_to = "Up to " if stakes.uncertain else ""  # a record that cannot be compared may change as well
         yield Exceeded(
             "guards.changed",
             f"{up_to}{_counted(stakes.records, 'record')} would change, and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from batch_updater.endpoint.description import Kind
@@ -26,6 +26,8 @@ _EXACT = Context(prec=1000)
 """Adds up a million numbers of any size that `number_of` lets through without losing a digit."""
 _WRITTEN_OUT = 30
 """Digits before the point, or places behind it, of a number that is written out for people."""
+_PLAIN_PERCENTS = (Decimal(0), Decimal(100))
+"""Nothing has changed; nothing is left, or twice as much."""
 _Item = TypeVar("_Item", "Jump", "tuple[Decimal, Jump]")
 
 
@@ -89,7 +91,7 @@ class Stakes:
     numbers: frozenset[str] = frozenset()
     """Fields that hold numbers, whatever the API reports them as."""
     records: int = 0
-    """Records that change, or would; those of which nobody can tell included."""
+    """Records that change, or would; those that could not be compared included."""
     uncertain: int = 0
     """Those of them of which no field is known to change."""
     unchanged: int = 0
@@ -248,7 +250,7 @@ def _records_in_words(stakes: Stakes) -> str:
 
 
 def _certain(count: int, unknown: int) -> str:
-    """Return in how many records a field changes: those that are certain, then those of which nobody can tell."""
+    """Return in how many records a field changes: those that are certain, then those that could not be compared."""
     if not unknown:
         return _count(count, "record")
     up_to = f"up to {_count(count, 'record')}"
@@ -256,9 +258,17 @@ def _certain(count: int, unknown: int) -> str:
 
 
 def percent_of(total: Total) -> str:
-    """Return by how much a sum changes, with its sign of per cent; the sum must not have been 0."""
+    """Return by how much a sum changes, with its sign of per cent; the sum must not have been 0.
+
+    Only what is 0 or 100 per cent is rounded to it: a sum that falls by 99.999% leaves something.
+    """
     percent = total.change_percent
-    return f"{percent:,.1f}%" if percent.adjusted() < _WRITTEN_OUT else f"{percent:.6g}%"
+    if percent.adjusted() >= _WRITTEN_OUT:
+        return f"{percent:.6g}%"
+    rounded = percent.quantize(Decimal("0.1"), context=_EXACT)
+    if rounded in _PLAIN_PERCENTS and percent != rounded:
+        rounded = percent.quantize(Decimal("0.01"), ROUND_DOWN if percent < rounded else ROUND_UP, _EXACT)
+    return f"{rounded:,}%"
 
 
 def _from_to(jump: Jump) -> str:

@@ -236,7 +236,7 @@ def takes_hidden_rows(begun: Begun) -> bool:
         return True
     if answer in _VISIBLE_ONLY:
         return False
-    raise UsageError("Nothing was sent, as you said.", remedy="Run it again when you are ready.")
+    raise UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
 
 
 def asked_to_send(begun: Begun, compared: Finished | None, count: int) -> Answer:

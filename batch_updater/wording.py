@@ -40,12 +40,21 @@ def what_to_do(outcome: Outcome, columns: Columns) -> str:
     return "\n".join(lines if is_answered or not outcome.advice else [outcome.advice, *lines])
 
 
+_QUOTES = "'\"`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
+
+
 def _is_told(problem: Problem, outcome: Outcome) -> bool:
-    """Whether the message of the row says already what is wrong with the cell, or names its value like the problem."""
+    """Whether the message of the row says already what is wrong with the cell, or names its value like the problem.
+
+    A value that is neither quoted nor behind its field's name may be a part of another one: `New` of `New Lead`.
+    """
     if problem.reason in outcome.message:
         return True
-    value = problem.value if problem.value in problem.reason else ""
-    return bool(value and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", outcome.message))
+    if not problem.value or problem.value not in problem.reason:
+        return False
+    value = re.escape(problem.value)
+    behind_field = rf"|\b{re.escape(problem.field)}\b[^{_QUOTES}]*(?<!\w){value}(?!\w)" if problem.field else ""
+    return bool(re.search(rf"(?<!\w)[{_QUOTES}]{value}[{_QUOTES}](?!\w){behind_field}", outcome.message))
 
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:

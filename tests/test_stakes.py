@@ -37,6 +37,20 @@ def test_every_figure_is_counted() -> None:
     assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in stakes_in_words(found)
 
 
+@pytest.mark.parametrize(
+    ("now", "new", "share"),
+    [
+        (230_500, "1", "-99.99%"), (230_500, "0", "-100.0%"), (100, "15.3", "-84.7%"),
+        (100_000, "100001", "+0.01%"), (100_000, "200010", "+100.01%"), (100, "200", "+100.0%"),
+        (100_000, "-10", "-100.01%"), (1, "12345", "+1,234,400.0%"),
+    ],
+)  # fmt: skip
+def test_a_sum_falls_by_all_of_it_only_where_nothing_is_left(now: int, new: str, share: str) -> None:
+    """A percentage is rounded to one digit, but not to 0 or 100, which say something else."""
+    (total,) = (line for line in stakes_in_words(stakes(money(now, new))) if line.startswith("Total of amount"))
+    assert total.endswith(f" after ({share}).")
+
+
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
     """A factor counts in both directions; from 0 and for an emptied field there is none, to 0 and over 0 no bound."""
     emptied = (FieldChange("amount", 9, None),)

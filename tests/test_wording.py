@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,21 @@ def test_a_name_in_the_message_is_not_told_again() -> None:
     other = rejected("The API refused it.", STAGE)
     assert what_is_wrong(other, COLUMNS) == "The API refused it.\nStageName (B2): 'ed' is not a stage."
     assert what_to_do(other, COLUMNS) == f"{ADVICE}\nStageName (B2): Did you mean 'Ed'?"
+
+
+@pytest.mark.parametrize(
+    ("message", "is_told"),
+    [
+        ("Stage 'New' not found.", True), ('"New" is no stage.', True), ("Stage \u201cNew\u201d not found.", True),
+        ("StageName: New not found.", True), ("Category 'New Businesz' not found.", False),
+        ("Category New Businesz not found.", False), ("'Brand New' is no category.", False),
+        ("No New was made.", False), ("CategoryName 'New Businesz', StageName 'Neww'", False),
+    ],
+)  # fmt: skip
+def test_a_value_within_another_one_is_not_told(message: str, is_told: bool) -> None:
+    """It is where it is quoted as a whole, or where the message names its field."""
+    new = replace(STAGE, value="New", reason="'New' is not a stage.")
+    assert what_is_wrong(rejected(message, new), COLUMNS).count("\n") == (not is_told)
 
 
 def test_one_cell_needs_no_name_in_its_advice() -> None:

@@ -64,7 +64,7 @@ def _number_of(cell: ShownNumber, field: Field, noted: list[CellNote], watch: Cu
         in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
         digits = shown(cell.number)
         sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
-        noted.append(CellNote(field.name, "shown-with-less", sentence))
+        noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
     if cell.currency and field.kind is Kind.DECIMAL:
         watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
     return cell.number
@@ -105,5 +105,6 @@ def _day_of(cell: PartlyShownDate, field: Field, noted: list[CellNote]) -> date:
             f"The cell holds the date {day}, which its format shows as a time of day.",
             f"Set the cell's format to Date, and type {day} if that day is meant.",
         )
-    noted.append(CellNote(field.name, "part-of-date", f"{day} is shown without its {cell.hidden}: {day} is sent."))
+    sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
+    noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
     return day

@@ -18,7 +18,7 @@ class CellNote(NamedTuple):
 
     field: str
     code: str
-    """A short name of the kind of note in lower-case words, such as `invisible-character`."""
+    """A short name of the kind of note, such as `invisible-character`; what a format hides is part of it."""
     sentence: str
     """What a person should know, with the value; cells of the same field and code are told of together."""
 

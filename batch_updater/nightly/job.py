@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
+_NIGHTS_REFUSED = 3
+"""A file all rows of which were refused in the same way on so many nights on end is for a person."""
 _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
 _ENDS_THE_JOB = frozenset({
@@ -148,6 +150,10 @@ class Job:
                 ended = [settled] if isinstance(settled, Passed) else []
                 self._add(*map(self._kept, passed + ended), *(() if ended else (settled.result,)), *left)
                 return settled.trouble
+        refused = [one for one in passed if one.is_refused]
+        if len(refused) == 1 and refused[0].if_alone:
+            passed.remove(refused[0])
+            self._add(self._filed(refused[0].file, refused[0].if_alone))
         self._add(*map(self._kept, passed))
         return next((one.trouble for one in passed if one.trouble), None)
 
@@ -230,8 +236,15 @@ class Job:
             # So each of them has its turn: bad files would keep out the good ones night after night otherwise.
             self._memory.give_up(file)
             as_its_fault = settling.refused_alike(file, trouble, made)
-            is_set_up_right = any(result.confirmed for result in self.results)
-            return as_its_fault if is_set_up_right else Passed(file, ended.result, as_its_fault, trouble)
+            if any(result.confirmed for result in self.results):
+                return as_its_fault
+            nights, refusal = len(self._refused_on(file)), made.runs[-1].uniform_refusal
+            is_evidence = refusal is None or refusal.shows_set_up
+            return Passed(
+                file, ended.result, as_its_fault, trouble,
+                if_alone=None if is_evidence else settling.with_refused_rows(file, made),
+                if_left=settling.refused_for_long(file, trouble, nights, made) if nights >= _NIGHTS_REFUSED else None,
+            )  # fmt: skip
         if trouble.reason != StopReason.SERVICE_DOWN.value:
             return ended
         return self._failed_at(file, ended.result, made, trouble) or ended
@@ -269,10 +282,18 @@ class Job:
         self._memory.give_up(file)
         return Passed(file, result, settling.given_up(file, made), trouble)
 
+    def _refused_on(self, file: Waiting) -> tuple[str, ...]:
+        """Return the dates of the nights on end, this one included, in which all rows of a file were refused alike."""
+        held = self._earlier.held(file)
+        today = self._started_at.astimezone().date().isoformat()
+        return tuple(dict.fromkeys((*(held.refused_on if held else ()), today)))
+
     def _kept(self, passed: Passed) -> FileResult:
-        """Leave a file for the next night: nothing newer was done meanwhile."""
+        """Leave a file for the next night, as nothing newer was done meanwhile, unless it was left too often."""
+        if passed.if_left:
+            return self._filed(passed.file, passed.if_left)
         try:
-            self._memory.leave(passed.file)
+            self._memory.leave(passed.file, self._refused_on(passed.file) if passed.is_refused else ())
         except OSError as error:  # the next night takes it for given up, which is safe
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
@@ -351,8 +372,11 @@ def _content(file: Waiting) -> str:
 
 def _trouble_of(finished: Finished) -> Trouble | None:
     is_over = finished.stop is None or finished.stop.reason in (StopReason.ALL_ALIKE, StopReason.FAILURES)
-    if is_over and finished.uniform_refusal is not None:
-        return settling.uniform_refusal(finished.uniform_refusal)
+    refusal = finished.uniform_refusal
+    # A few mistyped ids are left until other files have their turn only where nothing else is left of their own file.
+    is_all = not (finished.fault or finished.summary.total(RUN_AGAIN))
+    if is_over and refusal and (refusal.shows_set_up or is_all):
+        return settling.uniform_refusal(refusal.how)
     if finished.stop and finished.stop.reason in _ENDS_THE_JOB:
         return Trouble(finished.stop.reason.value, finished.stop.message, finished.stop.advice)
     return settling.disk_trouble(finished.fault) if finished.fault else None

@@ -34,6 +34,8 @@ class InHand:
     """In how many nights on end the API has failed at rows of it."""
     is_over: bool = False
     """Whether no night may go on with it: newer files may have had their turn since."""
+    refused_on: tuple[str, ...] = ()
+    """The dates of the last nights, in which it was left because every row was refused in the same way."""
 
     def is_of(self, file: Waiting) -> bool:
         """Whether that is still the very file."""
@@ -73,10 +75,13 @@ class MemoryFile:
         others = [one for one in self.memory.in_hand if one != held and stamp_of(Path(one.path)) == one.stamp]
         self._keep(replace(self.memory, in_hand=(*others, held)))
 
-    def leave(self, file: Waiting) -> None:
+    def leave(self, file: Waiting, refused_on: tuple[str, ...] = ()) -> None:
         """Note that rows of a file in hand are left for one more night. Raises OSError."""
         now = datetime.now(UTC)
-        self._change(file, lambda held: replace(held, since=now, nights=held.nights + 1, is_over=False))
+        self._change(
+            file,
+            lambda held: replace(held, since=now, nights=held.nights + 1, is_over=False, refused_on=refused_on),
+        )
 
     def give_up(self, file: Waiting) -> None:
         """Note that no night may go on with a file in hand, before newer ones have their turn. Raises OSError."""
@@ -116,4 +121,5 @@ def _read(path: Path) -> Memory:
 
 def _held(told: dict[str, Any]) -> InHand:
     stamp, since = Stamp(**told["stamp"]), datetime.fromisoformat(told["since"])
-    return InHand(told["path"], stamp, since, int(told["nights"]), bool(told["is_over"]))
+    refused_on = tuple(map(str, told.get("refused_on", ())))  # earlier versions do not write it
+    return InHand(told["path"], stamp, since, int(told["nights"]), bool(told["is_over"]), refused_on)

@@ -86,6 +86,15 @@ class Passed:
     as_its_fault: Settled
     """What becomes of it if it is the file."""
     trouble: Trouble | None
+    if_alone: Settled | None = None
+    """What becomes of it if no other file of the night shows that it is the set-up; None if it shows that by itself."""
+    if_left: Settled | None = None
+    """What becomes of it instead of being left for one more night; None if it is left."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether all of its rows were refused in the same way."""
+        return self.trouble is not None and self.trouble.reason == StopReason.ALL_ALIKE.value
 
     @property
     def is_service_down(self) -> bool:
@@ -169,6 +178,24 @@ def refused_alike(file: Waiting, trouble: Trouble, made: Tonight) -> Settled:
     """Return a file whose first rows were all refused alike, although those of others are taken."""
     message = f"{trouble.message} Rows of other files are taken, so it is this file."
     return for_person(file, message, _repair(made), made)
+
+
+def refused_for_long(file: Waiting, trouble: Trouble, nights: int, made: Tonight) -> Settled:
+    """Return a file whose rows were all refused in the same way for so many nights."""
+    message = (
+        f"{trouble.message} That happened on {nights} nights in a row. The file is unfinished, and the job does not "
+        "try it again."
+    )
+    remedy = (
+        "Check api.base_url and the account. If one is wrong, correct it and put the file into the inbox again.",
+        f"If they are right: {_repair(made)}",
+    )
+    return for_person(file, message, remedy, made)
+
+
+def with_refused_rows(file: Waiting, made: Tonight) -> Settled:
+    """Return a file all rows of which are settled, and some are for a person."""
+    return Settled(file_result(file, Verdict.ATTENTION, "", made), made.runs[-1].results)
 
 
 def _repair(made: Tonight) -> str:

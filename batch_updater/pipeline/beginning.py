@@ -88,7 +88,7 @@ class Begun:
 
     @property
     def asks_about_hidden_rows(self) -> bool:
-        """Whether a person has still to say if hidden rows are sent: not where a run with them is gone on with."""
+        """Whether a person has still to say if hidden rows are sent: not where a run with them is resumed."""
         table = self.plan.table
         return bool(table.hidden_rows.count) and not table.visible_only and self.earlier.resumed is None
 

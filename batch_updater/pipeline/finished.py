@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batch_updater.loader.loader import Review, Table
     from batch_updater.model import Invocation, Outcome, ReportRow
     from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.pool import UniformRefusal
     from batch_updater.stakes import Stakes
     from batch_updater.summary import Summary
 
@@ -76,8 +77,8 @@ class Finished:
     throttled: int = 0
     """Requests of this invocation that were answered with 429."""
     stop: Stop | None = None
-    uniform_refusal: str | None = None
-    """How the API refused every row that was sent, or the first of many: `404 Not Found`; None if it did not."""
+    uniform_refusal: UniformRefusal | None = None
+    """How the API refused every row that was sent, or the first of many; None if it did not."""
     stakes: Stakes | None = None
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None

@@ -69,7 +69,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
 def _require_replaceable(results: Path | None) -> None:
     """Raise ResultsError if the place of the workbook of a check is taken, or none.
 
-    That its folder lets nobody in is told where the workbook cannot be written, beside what was found.
+    A folder that cannot be entered is told where the workbook cannot be written, beside what was found.
     """
     try:
         if results is not None:

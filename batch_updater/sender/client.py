@@ -24,6 +24,7 @@ from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind,
 from batch_updater.regular_file import open_regular
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
+from batch_updater.sender.missing import says_record_missing
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.proxies import proxy_for
@@ -103,6 +104,8 @@ class Settled:
 
     outcome: Outcome
     stop: Stop | None = None
+    is_missing: bool = False
+    """Whether the API refused it with 404 and a reason that is about the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +311,8 @@ class Client:
                 return Settled(self._outcomes.accepted(row))
             if verdict.meaning is Meaning.REFUSED:
                 self._learn(row.job, answer)
-                return Settled(self._outcomes.refused(row, answer, self._valid_now))
+                refused = self._outcomes.refused(row, answer, self._valid_now)
+                return Settled(refused, is_missing=says_record_missing(answer, self._endpoint, row.job))
             if verdict.meaning is Meaning.QUOTA_USED_UP:
                 message = f"The account's quota of requests to {self._endpoint.api_name} is used up."
                 return self._ended(row, Stop(StopReason.QUOTA, message, "Run again when the quota has been renewed."))

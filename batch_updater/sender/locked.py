@@ -25,6 +25,20 @@ _LASTING = re.compile(
     "(?! (?:by|for) (?!(?:an? |the )?admin))|locked (?:out|account|field|period|value)|optimistic(?:ally)? lock[a-z]*"
 )
 """Locks that last until a person ends them, and optimistic ones, which are no locks."""
+_FOR_GOOD = re.compile(
+    "permanent(?:ly)?|indefinite(?:ly)?|archived?|finali[sz]ed|approv(?:al|ed)|frozen|invoiced|audit(?:ed)?|legal hold"
+    "|(?:month|quarter|year|period)(?: s)? ?(?:end|close|closing|lock)(?:ed)?"
+    "|(?:accounting|fiscal|financial|reporting|booking|billing|tax|sales|closed) (?:period|month|quarter|year)"
+    "|(?:this|the|its|that|whose) (?:period|month|quarter|year)"
+    "|(?<!being )closed"
+    "|(?:is|it s|was|as|been|already|marked|stage|status|and|or) (?:won|lost)|(?:won|lost) (?:and|or|record)"
+    "|(?<!be )read ?only(?! (?:because|as|since|while|for))"
+)
+"""States of a record that do not pass by themselves: a lock in the same answer is one of them."""
+_NOT_FOR_GOOD = re.compile(
+    f"(?:not|never|no longer) (?:yet |been |be )?(?:{_FOR_GOOD.pattern})"
+    "|(?:until|unless|once|before|when) (?:[a-z0-9]+ ){0,4}?closed"
+)
 _CONTENDED = re.compile(
     "(?:could|can) not (?:be locked|lock)|(?:unable|failed|fail) to lock"
     "|(?:not|unable to|failed to|fail to|waiting to) (?:obtain|acquire|get|take) "
@@ -41,12 +55,14 @@ _NOT_LOCKED = re.compile(
     "(?:locked|lock|checked out|in use|edited|edit|open|opened)"
 )
 _LOCKED = re.compile(
-    "locked|checked out"
-    "|(?:holds?|has|have|holding|under|owns?|acquired|there is) "
+    "locked|(?:holds?|has|have|holding|under|owns?|acquired|there is) "
     "(?:(?:an?|the|another|exclusive|write|edit|record) )*lock"
+    "|lock (?:is )?(?:held|owned|taken)"
+)
+_IN_USE = re.compile(
+    f"checked out|locked by (?:another|a different) {_PERSON}"
     f"|(?:has|have) (?:(?:this|the|that|it|{_RECORD}) )+(?:currently )?open|under edit(?:ing)?"
     "|open(?:ed)? for edit(?:ing)?"
-    "|lock (?:is )?(?:held|owned|taken)"
     "|(?:being|currently) (?:edited|modified|updated|changed|processed|saved)"
     f"|(?:is|are) {_ADVERBS}(?:editing|modifying)"
     f"|(?:another|other|different) {_PERSON} (?:is|are) {_ADVERBS}(?:updating|changing|processing|saving|using|working)"
@@ -62,12 +78,16 @@ def says_locked(texts: Iterable[str], record_name: str = "record") -> bool:
     `record_name` is what the API calls a record, such as `opportunity`.
     """
     name = record_name.casefold()
-    return any(_is_locked(clause.replace(name, "record")) for text in texts for clause in _clauses(text))
+    clauses = [clause.replace(name, "record") for text in texts for clause in _clauses(text)]
+    is_for_good = any(_has(_FOR_GOOD, _NOT_FOR_GOOD.sub("|", clause)) for clause in clauses)
+    return any(_is_locked(_LASTING.sub("|", clause), is_for_good=is_for_good) for clause in clauses)
 
 
-def _is_locked(clause: str) -> bool:
-    clause = _LASTING.sub("|", clause)
-    return _has(_CONTENDED, clause) or _has(_LOCKED, _NOT_LOCKED.sub("|", clause))
+def _is_locked(clause: str, *, is_for_good: bool) -> bool:
+    if _has(_CONTENDED, clause):
+        return True
+    clause = _NOT_LOCKED.sub("|", clause)
+    return _has(_IN_USE, clause) or (not is_for_good and _has(_LOCKED, clause))
 
 
 def _has(words: re.Pattern[str], clause: str) -> bool:

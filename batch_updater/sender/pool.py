@@ -8,7 +8,7 @@ import math
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 
@@ -26,6 +26,7 @@ from batch_updater.sender.client import (
     Controls,
     Hooks,
     Identity,
+    Settled,
     disk_stop,
     tls_context,
 )
@@ -51,6 +52,8 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+_ENOUGH_MISSING = 3
+"""So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
 """Jobs that may wait for an earlier one of their target before reading the file pauses."""
 _SPREAD_OVER_S = 1.0
@@ -64,6 +67,15 @@ Those jobs count as possibly in flight if the program is killed, so they are no 
 
 
 _log = logging.getLogger("batch_updater.sender")
+
+
+class UniformRefusal(NamedTuple):
+    """That the API refused rows in one and the same way."""
+
+    how: str
+    """`404 Not Found`."""
+    shows_set_up: bool
+    """Whether that may be trouble of the set-up: a few records that are missing are rather mistyped ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,8 @@ class SendResult:
     allowed: AllowedValues
     limiter: Limiter
     """What it has permitted, for whoever sends to the same service next."""
-    uniform_refusal: str | None
-    """How the API refused every row, or the first `stop_after_alike` of them: `404 Not Found`; None if it did not."""
+    uniform_refusal: UniformRefusal | None
+    """How the API refused every row, or the first `stop_after_alike` of them; None if it did not."""
 
 
 @dataclass(slots=True)
@@ -91,14 +103,24 @@ class _Alike:
     limit: int
     seen: int = 0
     kind: str | None = None
+    are_missing: bool = True
+    """Whether each answer said that there is no such record."""
 
-    def kind_after(self, outcome: Outcome) -> str | None:
+    @property
+    def refusal(self) -> UniformRefusal | None:
+        """How all rows so far were refused; None if they were not."""
+        is_enough = self.seen >= min(self.limit, _ENOUGH_MISSING)
+        return UniformRefusal(self.kind, not self.are_missing or is_enough) if self.kind else None
+
+    def kind_after(self, settled: Settled) -> str | None:
         """Take note of one more finished row; returns how all of the first `limit` were refused, else None.
 
         A row that is not settled, such as one whose record is locked, says nothing about the set-up.
         """
+        outcome = settled.outcome
         if self.seen >= self.limit or not outcome.attempts or outcome.kind in _UNSETTLED:
             return None
+        self.are_missing = self.are_missing and settled.is_missing
         kind = _refusal(outcome)
         self.kind = kind if self.seen == 0 or kind == self.kind else None
         self.seen = self.seen + 1 if self.kind else self.limit
@@ -261,7 +283,7 @@ class Sender:
         counts = client.counts
         return SendResult(
             counts.requests, counts.retries, counts.throttled, self._stop, self._aborted, client.allowed, limiter,
-            self._alike.kind,
+            self._alike.refusal,
         )  # fmt: skip
 
     async def _send_all(self, jobs: Iterator[Job], client: Client) -> None:
@@ -339,10 +361,11 @@ class Sender:
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one job its outcome and tell it."""
         job = prepared.job
-        outcome = await self._outcome(prepared, client, task)
+        settled = await self._settled(prepared, client, task)
+        outcome = settled.outcome
         if outcome.kind not in _SETTLED and self._config.input.duplicates == "in_order":
             self._targets.held.setdefault(job.target, job.row)
-        self._judge_run(outcome)
+        self._judge_run(settled)
         try:
             await self._hooks.on_outcome(outcome)
         except JournalError as error:
@@ -353,21 +376,22 @@ class Sender:
         """Whether the job will not be sent in this run."""
         return self._stopping.is_set() or job.target in self._targets.held
 
-    async def _outcome(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> Outcome:
+    async def _settled(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> Settled:
         job = prepared.job
         if self._stopping.is_set():
-            return not_sent(job, self._stopping.why)
+            return Settled(not_sent(job, self._stopping.why))
         earlier = self._targets.held.get(job.target)
         if earlier is not None:
-            return _waits(job, earlier)
+            return Settled(_waits(job, earlier))
         settled = await client.send(prepared, task)
         if settled.stop:
             self._end(settled.stop)
-        return settled.outcome
+        return settled
 
-    def _judge_run(self, outcome: Outcome) -> None:
+    def _judge_run(self, settled: Settled) -> None:
         """End the run if its outcomes so far say that going on makes no sense."""
-        if kind := self._alike.kind_after(outcome):
+        outcome = settled.outcome
+        if kind := self._alike.kind_after(settled):
             message = f"The first {self._alike.limit} rows were all refused alike: {kind}. So something else is wrong."
             advice = f"{outcome.advice} If it is right all the same, add --keep-going."
             self._end(Stop(StopReason.ALL_ALIKE, message, advice))

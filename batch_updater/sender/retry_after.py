@@ -1,8 +1,12 @@
 """How long a service asks to wait before the next request, in whatever header and form it says so.
 
 Retry-After is a number of seconds or an HTTP date (RFC 9110, sections 10.2.3 and 5.6.7). Servers also send fractions,
-units, several values, ISO dates and seconds since 1970, or use headers of their own: milliseconds (Azure, OpenAI), or
-the end of the period for which a limit holds (the RateLimit headers of an IETF draft, GitHub and others).
+units (`1m30s`), ISO 8601 durations (`PT1M30S`) and dates, parameters (`5;q=1`), several values and seconds since 1970,
+or use headers of their own: milliseconds (Azure, OpenAI), or the end of the period for which a limit holds (the
+RateLimit headers of an IETF draft, GitHub and others).
+
+A comma separates values, of which the longest counts: a header that came twice is joined so (RFC 9110, section 5.3).
+So `1,5` is 5 seconds, though a decimal comma may be meant.
 """
 
 from __future__ import annotations
@@ -26,10 +30,17 @@ _RESETS = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset")
 _REMAINING = ("RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining")
 _RATE_LIMIT = re.compile(r"[;,\s](r|remaining|t|reset)\s*=\s*([0-9]+)", re.IGNORECASE)
 """Members of the draft's header RateLimit: `"default";r=0;t=30`, earlier `limit=100, remaining=0, reset=30`."""
-_NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)\s*([a-z]*)\.?", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([a-z]*)\.?\s*(?:and\s+)?", re.IGNORECASE
+)
+"""A number and its unit, before another one: `1 minute and 30 seconds`."""
+_DURATION = re.compile(r"P([0-9.]+W|(?:[0-9.]+D)?)(?:T([0-9.]+[HMS].*))?", re.IGNORECASE)
+"""ISO 8601, section 5.5.2, without years and months, whose length depends on when they begin."""
 _UNITS_S = {
-    "": 1.0, "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0,
-    "mins": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "msec": 0.001,
+    "millisecond": 0.001, "milliseconds": 0.001, "m": 60.0, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "d": 86_400.0, "day": 86_400.0,
+    "days": 86_400.0, "w": 604_800.0, "week": 604_800.0, "weeks": 604_800.0,
 }  # fmt: skip
 _BETWEEN_VALUES = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
 """A comma, but not the one behind the weekday of a date."""
@@ -58,23 +69,40 @@ def _waits(headers: Headers, names: Sequence[str], unit_s: float, now: datetime)
     for name in names:
         for text in headers.getall(name, ()):
             for value in _BETWEEN_VALUES.split(text):
-                if (wait_s := _wait_s(value.strip(" \t\"'"), unit_s, now)) is not None:
+                if (wait_s := _wait_s(value.partition(";")[0].strip(" \t\"'"), unit_s, now)) is not None:
                     yield wait_s
 
 
 def _wait_s(value: str, unit_s: float, now: datetime) -> float | None:
-    number = _NUMBER.fullmatch(value)
-    if number and (unit := _UNITS_S.get(number[2].lower())) is not None:
+    number = _AMOUNT.fullmatch(value)
+    if number and not number[2]:
         seconds = float(number[1])
-        if seconds >= _SINCE_1970_S and not number[2]:
+        if seconds >= _SINCE_1970_S:
             seconds = seconds / (1000 if seconds >= _SINCE_1970_MS else 1) - now.timestamp()
         else:
-            seconds *= unit if number[2] else unit_s
+            seconds *= unit_s
+    elif (amounts_s := _amounts_s(value)) is not None:
+        seconds = amounts_s
     elif at := _date(value):
         seconds = (at - now).total_seconds()
     else:
         return None
     return min(max(0.0, seconds), _LONGEST_WAIT_S)
+
+
+def _amounts_s(value: str) -> float | None:
+    """Return the sum of numbers with units, or an ISO duration, in seconds; None if it is neither."""
+    if duration := _DURATION.fullmatch(value):
+        value = " ".join(filter(None, duration.groups()))
+    total_s, at = 0.0, 0
+    while at < len(value):
+        amount = _AMOUNT.match(value, at)
+        unit_s = _UNITS_S.get(amount[2].lower()) if amount else None
+        if amount is None or unit_s is None:
+            return None
+        total_s += float(amount[1]) * unit_s
+        at = amount.end()
+    return total_s if at else None
 
 
 def _date(value: str) -> datetime | None:

@@ -84,7 +84,7 @@ def sandbox(*options: str) -> Iterator[Sandbox]:
             process.wait()
 
 
-def configure(folder: Path, url: str, more: str = "") -> None:
+def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:
     """Write a config.yaml for that API."""
-    text = f"api: {{base_url: '{url}', token: 'env:NEXUS_TOKEN', timeout_s: 5}}\n"
+    text = f"api: {{base_url: '{url}', token: 'env:NEXUS_TOKEN', timeout_s: {timeout_s}}}\n"
     (folder / "config.yaml").write_text(text + (more or "sending: {rate_per_s: 5000, attempts: 3}\n"), encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,6 +159,15 @@ def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> Non
     assert (figures["last_run_exit_code"], figures["last_run_retries"]) == (1, 2)
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"canary" not in kept + done.out.encode() + done.err.encode()
+
+
+def make_memory_older(folder: Path) -> None:
+    """Let a day pass since the dates of the nights that are remembered."""
+    (path,) = (folder / "runs").glob(".nightly-*.json")
+    memory = json.loads(path.read_text(encoding="utf-8"))
+    for held in memory["in_hand"]:
+        held["refused_on"] = [str(date.fromisoformat(day) - timedelta(days=1)) for day in held["refused_on"]]
+    path.write_text(json.dumps(memory), encoding="utf-8")
 
 
 def api_rows(done: Done) -> dict[str, int]:
@@ -461,6 +471,50 @@ def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str) 
         assert not (tmp_path / "attention").exists()
         done = night(tmp_path, BATCH_UPDATER_API__BASE_URL=right.url)
     assert (done.code, set(by_name(done).values())) == (0, {"done"}), done.out
+
+
+@pytest.mark.parametrize(
+    ("missing", "settings", "code", "verdict"),
+    [
+        ([1], {}, 1, "attention"), ([2], {}, 1, "attention"), ([3], {}, 3, "left"), ([1, 1], {}, 3, "left"),
+        ([9], {"BATCH_UPDATER_SENDING__STOP_AFTER_ALIKE": "2"}, 3, "left"),
+        ([2], {"BATCH_UPDATER_SENDING__STOP_AFTER_FAILURES": "1"}, 1, "attention"),
+    ],
+)  # fmt: skip
+def test_a_few_mistyped_ids_are_no_wrong_set_up(
+    tmp_path: Path, missing: list[int], settings: dict[str, str], code: int, verdict: str
+) -> None:
+    """A 404 that is about the record says so of the set-up only in three rows, or in several files."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        for at, count in enumerate(missing):
+            rows = ((100 * at + row, "Pre", f"fault:status-404:9 {at}") for row in range(1, count + 1))
+            opportunities(inbox / f"{at}.csv", *rows, (501, "Foo", "B"), age_s=(9 - at) * _HOUR_S)
+        done = night(tmp_path, **settings)
+    assert (done.code, set(by_name(done).values())) == (code, {verdict}), done.out
+    assert done.object["stopped"] == ("all_alike" if code == 3 else None)
+    if verdict == "attention":
+        assert {"0.csv", "0-results"} <= names(tmp_path / "attention")
+        assert not list(inbox.iterdir())
+
+
+def test_what_is_refused_on_three_nights_in_a_row_is_for_a_person(tmp_path: Path) -> None:
+    """A web page shows a wrong set-up by one row; a second start on a day is no other night."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        wrong = {"BATCH_UPDATER_API__BASE_URL": f"{api.url}/wrong"}
+        for _ in range(2):
+            for done in (night(tmp_path, **wrong), night(tmp_path, **wrong)):
+                assert (done.code, by_name(done)) == (3, {"a.csv": "left"}), done.out
+            make_memory_older(tmp_path)
+        last = night(tmp_path, **wrong)
+        assert (last.code, last.object["stopped"], by_name(last)) == (3, "all_alike", {"a.csv": "attention"}), last.out
+        (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
+        assert "That happened on 3 nights in a row. The file is unfinished" in note.read_text(encoding="utf-8")
+        (file,) = (tmp_path / "attention").glob("*/a.csv")
+        aged(file.rename(inbox / "a.csv"))
+        assert by_name(night(tmp_path)) == {"a.csv": "done"}
 
 
 def test_bad_files_do_not_keep_out_the_good_ones(tmp_path: Path) -> None:

@@ -5,21 +5,26 @@ Tests run as root, for whom permissions mean nothing: the folders are mounted so
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
-import time
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.end_to_end.program import Done, configure, environment, sandbox
+from tests.sender.server import Api, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from aiohttp import web
+
     from tests.end_to_end.program import Sandbox
+    from tests.sender.server import Seen
 
 READ_ONLY = "read_only() { mount --bind $1 $1 && mount -o remount,ro,bind $1; }\n"
 FULL = "full() { mkdir -p $1 && mount -t tmpfs -o size=$2 none $1; }\n"
@@ -204,15 +209,24 @@ def test_a_night_names_the_place_that_cannot_be_written(
 def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: Path) -> None:
     """Every row has its outcome, exit code 3, and the next command is not told as one that goes on."""
     (tmp_path / "rows.csv").write_text(GOOD, encoding="utf-8")
-    with sandbox("--latency-ms", "1000") as api:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 50, concurrency: 1}\n")
-        command = [sys.executable, "-m", "batch_updater", "run", "rows.csv"]
+    arrived, released = threading.Event(), threading.Event()
+
+    async def held(seen: Seen) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.to_thread(released.wait)
+        return await ok(seen)
+
+    command = [sys.executable, "-m", "batch_updater", "run", "rows.csv"]
+    with Api(usual=held) as api:
+        configure(tmp_path, api.url, "sending: {rate_per_s: 50, concurrency: 1}\n", timeout_s=60)
         with subprocess.Popen(
             command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            while process.poll() is None and not api.requests():
-                time.sleep(0.05)
-            (tmp_path / "runs").rename(tmp_path / "moved away")
+            try:
+                assert arrived.wait(60)
+                (tmp_path / "runs").rename(tmp_path / "moved away")
+            finally:
+                released.set()
             said = process.communicate(timeout=60)[0]
     assert process.returncode == 3, said
     assert "  3  rows" in said

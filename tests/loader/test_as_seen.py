@@ -293,6 +293,20 @@ def test_a_date_of_which_a_part_is_not_shown_is_told(tmp_path: Path, code: str, 
     assert decision(tmp_path, DAY, Shown(code, serial(day))) == expected
 
 
+def test_formats_that_hide_different_parts_are_told_apart(tmp_path: Path) -> None:
+    """One sentence for all would be true of the first cell only."""
+    codes = [("d-mmm", 2025), ("mmm-yy", 2025), ("dd/mm/yy", 2035), ("d-mmm", 2026)]
+    for file in tables(tmp_path, DAY, [Shown(code, serial(date(year, 3, 25))) for code, year in codes]):
+        assert [note for note in judged(file)[1] if note.startswith(DAY)] == [
+            "dueDay (E2, E5): 2025-03-25 is shown without its year: 2025-03-25 is sent.",
+            "dueDay (E3): 2025-03-25 is shown without its day: 2025-03-25 is sent.",
+            "dueDay (E4): 2035-03-25 is shown without its century: 2035-03-25 is sent.",
+        ]
+    numbers = [Shown("0", 1.5), Shown("#,##0.00;[Red]#,##0.00", -5)]
+    for file in tables(tmp_path, AMOUNT, numbers):
+        assert len([note for note in judged(file)[1] if note.startswith(AMOUNT)]) == len(numbers)
+
+
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [

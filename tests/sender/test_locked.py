@@ -74,6 +74,11 @@ Record locked by another process
 The record is being edited
 OpportunityLocked
 This record is read-only because it is locked
+The record is locked until Anna has closed it
+Record is locked by another user. Your changes would be lost.
+The closed opportunity is being edited by Anna
+The record is locked. It is not archived.
+The record is locked for a period of 5 minutes
 """.splitlines()
 
 NOT_LOCKED = """\
@@ -130,6 +135,22 @@ Period not open
 The stage name is in use
 in use elsewhere
 The opportunity is not in use
+The opportunity is closed and locked
+The opportunity is locked: it is closed.
+This record is permanently locked
+Locked since it is won
+The opportunity was lost and is locked
+locked by finance for month end
+locked by Finance for the month-end close
+The record is locked until year end
+The record is archived and locked
+The record is locked (archived)
+LOCKED_FINALIZED
+It is finalised and locked
+The record is locked and read-only
+The record is locked because its period is closed
+Locked pending approval
+OpportunityClosedAndLocked
 """.splitlines()
 
 
@@ -153,6 +174,7 @@ def test_other_conflicts_are_not_taken_for_locks(words: str) -> None:
         (b'{"code": "RECORD_LOCKED", "message": "Try again later."}', True),
         (b'{"message": "Conflict", "locked": true}', True),
         (b'{"message": "Try again.", "lockedBy": "anna"}', True),
+        (b'{"code": "RECORD_LOCKED", "message": "The opportunity is closed."}', False),
         (b"<Fault><faultstring>The row is locked</faultstring></Fault>", True),
         (b"The record is being edited by Anna.", True),
         (b'{"message": "Version conflict", "locked": false, "lockedBy": null}', False),

@@ -25,6 +25,9 @@ def asked(*headers: tuple[str, str], status: int = 429) -> float | None:
     [
         ("120", 120), (" 7 ", 7), ("1.5", 1.5), (".5", 0.5), ("5.", 5), ("+3", 3), ("0", 0), ("-5", 0), ('"30"', 30),
         ("120s", 120), ("30 seconds", 30), ("2 min", 120), ("1500ms", 1.5), ("1h", 3600), ("5, 60", 60),
+        ("1m30s", 90), ("2h", 7200), ("1 minute and 30 seconds", 90), ("1.5h 2 min.", 5520), ("PT5S", 5),
+        ("pt1m30s", 90), ("PT0.5S", 0.5), ("P1DT2H", 93_600), ("P1W", 604_800), ("5;q=1", 5), ("PT2M; jitter=1", 120),
+        ("1e3", 1000), ("1,5", 5), ("P1M", None), ("P", None), ("PT", None), ("1m30", None), ("1e", None),
         ("Sun, 29 Nov 2026 02:00:30 GMT", 30), ("Sunday, 29-Nov-26 02:00:30 GMT", 30), ("Sun Nov 29 02:00:30 2026", 30),
         ("Sun, 29 Nov 2026 02:00:30 GMT, Sun, 29 Nov 2026 02:00:40 GMT", 40), ("Sun, 29 Nov 2020 02:00:30 GMT", 0),
         ("2026-11-29T02:00:30Z", 30), ("2026-11-29T03:00:30+01:00", 30), ("2026-11-29 02:00:30", 30),
@@ -33,7 +36,7 @@ def asked(*headers: tuple[str, str], status: int = 429) -> float | None:
     ],
 )  # fmt: skip
 def test_every_form_of_retry_after_is_understood(value: str, seconds: float | None) -> None:
-    """Numbers, units, lists, the three forms of HTTP dates, ISO dates, moments since 1970; nonsense asks for none."""
+    """Numbers, units, durations, lists, the forms of HTTP and ISO dates, moments since 1970; nonsense asks for none."""
     assert asked(("Retry-After", value), status=503) == seconds
 
 
