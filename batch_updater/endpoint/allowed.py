@@ -130,9 +130,7 @@ class AllowedValues:
             value = self.endpoint.by_name[name].default
         return "" if value is None else str(value)
 
-    def _problem(
-        self, described: Field, row: int, name: str, known: _Known, said: str = "", told: str = ""
-    ) -> Problem:
+    def _problem(self, described: Field, row: int, name: str, known: _Known, said: str = "", told: str = "") -> Problem:
         """Return the problem of a name that is not valid.
 
         `said`: words that may name it already; `told`: those that say already what is wrong with the field.

@@ -180,7 +180,7 @@ class OutcomeWriter:
         text, name = one_line(said.text, REASON_CHARACTERS), status_name(answer.status)
         message = f"{self._endpoint.api_name} refused it ({name})" + (f": {text}" if text else ".")
         problems = self._blamed(row.job, said, allowed)
-        advice = advice_on(answer.status, self._endpoint, text, names_cells=bool(problems))
+        advice = advice_on(answer.status, self._endpoint, said, names_cells=bool(problems))
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
 
     def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:

@@ -13,7 +13,7 @@ from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.model import OutcomeKind
 from batch_updater.sender.bodies import WEB_PAGE, read_body, read_text
 from batch_updater.sender.locked import says_locked
-from batch_updater.sender.reasons import Said, error_codes, one_line, read_error
+from batch_updater.sender.reasons import SAYS_NOTHING, Said, error_codes, one_line, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,8 @@ class Answer(NamedTuple):
 
     def said(self, endpoint: Endpoint) -> Said:
         """Return what the answer says if it is that of an error; as far as it arrived, be it cut off."""
-        return read_error(self.body, self.content_type, endpoint.error_message_keys)
+        keys = endpoint.error_message_keys
+        return read_error(self.body, self.content_type, keys, lambda name: endpoint.field_called(name) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,8 @@ _NO_CONFIRMATION = {202, 206, 207}
 _CUT_OFF = Doubt(", cut off", ", but the answer was cut off")
 _NOT_DONE = Doubt(", which is no confirmation", ", which does not say that it was done")
 ACCEPTED_ONLY = _NOT_DONE._replace(
-    words=f"{_NOT_DONE.words} (if every update is answered like this, set api.accepted_is_done: true in the "
-    "configuration)"
+    words=", which does not say that it was done (if every update is answered like this, set api.accepted_is_done: "
+    "true in the configuration)"
 )
 """Of a 202 where the configuration does not say that it confirms an update. The terminal shows no advice of a row."""
 
@@ -285,17 +286,18 @@ _ACCEPTED = (
 )
 
 
-def advice_on(status: int, endpoint: Endpoint, said: str | None = None, *, names_cells: bool = False) -> str:
+def advice_on(status: int, endpoint: Endpoint, said: Said = SAYS_NOTHING, *, names_cells: bool = False) -> str:
     """Return what a person should do about an answer of that status.
 
-    `said`: its message; `names_cells`: whether cells are named beside it.
+    `said`: what it says; `names_cells`: whether cells are named beside it.
     """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
     elif 400 <= status < 500 and status not in (408, 425):
         text = _ADVICE.get(status, _CORRECT)
-        if text is _CORRECT and not names_cells and (not said or said.startswith(WEB_PAGE)):
-            text = _SAYS_A_PAGE if said else _SAYS_NOTHING
+        if text is _CORRECT and not names_cells:
+            is_page = said.text.startswith(WEB_PAGE)
+            text = _SAYS_A_PAGE if is_page else text if said.is_worded else _SAYS_NOTHING
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
