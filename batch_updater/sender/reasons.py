@@ -33,11 +33,12 @@ _DEEPEST_TEXT = 3
 
 _MESSAGE = re.compile(
     "[a-z]*(message|messages|msg|msgs|error|errors|errmsg|errordescription|errordetails?|errorinfo|errortext|errorlist"
-    "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?)"
+    "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?"
+    "|(reason|fault|failure|problem)(text|details?|description|info))"
 )
 """Names of members that hold a text for people, or errors; here and below as `_bare` returns names."""
 _TEXT = re.compile(
-    "details?|descriptions?|text|title|summary|cause|hint|diagnostics|explanation|info|invalidparams?|invalidfields"
+    "details?|descriptions?|text|title|summary|cause|hints?|diagnostics|explanation|info|invalidparams?|invalidfields"
     "|modelstate|validation|validationresults?|statusdescription|constraints|content|note|advice|suggestions?|remedy"
     "|recommendations?|resolution"
 )
@@ -295,6 +296,8 @@ class _Collector:
                 self._add_from_envelopes({name: member}, within)
                 continue
             is_field = not _MESSAGE.fullmatch(bare) and (within.holds_fields or not _TEXT.fullmatch(bare))
+            # What an error calls its text by, such as a language, is no field either: {"message": {"english": "..."}}.
+            is_field &= within.holds_fields or within.is_listed or not within.field
             # Below a name that is certain: {"price": {"min": "..."}}.
             is_nearer = self._is_field(name) or not self._is_field(within.field)
             field = name if is_field and is_nearer and not within.is_named else within.field

@@ -140,6 +140,22 @@ def test_a_name_that_the_answer_explains_under_its_field_is_told_in_those_words_
     ]  # fmt: skip
 
 
+def test_the_terminal_names_the_setting_where_every_update_is_only_accepted(inside: Inside) -> None:
+    """The same command again would end the same way for ever; with the setting the rows are updated."""
+    (inside.folder / "two.csv").write_text(TWO, encoding="utf-8")
+    with Api(usual=status(202, "<html>queued</html>")) as api:
+        configure(inside.folder, api.url)
+        first = inside("run", "two.csv", "--yes")
+        assert first.code == 3
+        causes = " ".join(first.out.partition("Commonest causes:")[2].split())
+        assert "set api.accepted_is_done: true" in causes
+        config = inside.folder / "config.yaml"
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace("timeout_s", "accepted_is_done: true, timeout_s", 1), encoding="utf-8")
+        second = inside("run", "two.csv", "--yes", "--json")
+    assert second.outcomes == {"updated": 2}
+
+
 def test_what_is_wrong_with_two_cells_has_an_advice_for_each(inside: Inside) -> None:
     """Each remedy names its cells, and one that several share is told once."""
     (inside.folder / "two.csv").write_text(

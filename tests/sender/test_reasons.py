@@ -158,6 +158,7 @@ def test_the_texts_of_any_form_of_json_are_collected(answer: object, text: str) 
         ({"message": "Failed", "data": {"SalesRevenue": ["too low"]}}, "Failed; SalesRevenue: too low"),
         ({"message": "Failed", "data": {"SalesRevenue": {"message": "too low"}}}, "Failed; SalesRevenue: too low"),
         ({"message": "Failed", "extra": {"hint": "use EUR"}}, "Failed; use EUR"),
+        ({"message": "Failed", "extra": {"hints": ["use EUR"], "reasonText": "cap"}}, "Failed; cap; use EUR"),
         ({"message": "Failed", "meta": {"reason": "over the cap", "requestId": "r-1"}}, "Failed; over the cap"),
         ({"message": "Failed", "cause": {"message": "db", "cause": {"message": "no key"}}}, "Failed; db; no key"),
         ({"errors": [{"detail": "deep"}], "title": "Not valid."}, "Not valid. deep"),
@@ -187,7 +188,9 @@ def test_texts_inside_an_answer_follow_its_outermost_one(answer: object, text: s
         ({"message": {"en": "Too much"}}, "Too much"),
         ({"errors": {"SalesRevenue": {"gt": "Too much"}}}, "SalesRevenue: Too much"),
         ({"errors": {"id": ["bad"], "to": ["bad"]}}, "id: bad; to: bad"),
+        ({"errors": {"price": [{"message": {"english": "Too much"}}]}}, "price: Too much"),
         ({"errors": {"address": {"zip": ["bad"]}}}, "zip: bad"),
+        ({"errors": {"items": [{"price": ["bad"]}]}}, "price: bad"),
     ],
 )
 def test_a_language_or_rule_is_no_name_of_a_field(answer: object, text: str) -> None:
