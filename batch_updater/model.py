@@ -230,6 +230,13 @@ class Problem:
         words = self.code.replace("-", " ")
         return f"{self.field}: {words}" if self.field else words
 
+    @property
+    def in_full(self) -> str:
+        """Reason and remedy as sentences: a reason in the words of an API may lack its full stop."""
+        if not self.remedy:
+            return self.reason
+        return f"{self.reason}{'' if self.reason.endswith(('.', '!', '?')) else '.'} {self.remedy}"
+
 
 class Job(NamedTuple):
     """One good row, ready to be sent."""

@@ -76,7 +76,7 @@ class _Spoken(logging.Handler):
         match getattr(record, "event", None):
             case "breaker open":
                 self._say(
-                    f"The service does not answer as it should ({getattr(record, 'why', '')}). One request at a time "
+                    f"The service does not answer as it should: {getattr(record, 'why', '')}. One request at a time "
                     f"tries whether it is back, for {getattr(record, 'wait_s', 0):g} s at most."
                 )
             case "stop" if getattr(record, "why", None) == "interrupted":

@@ -155,7 +155,7 @@ class Tally:
         if outcome.problems:
             for problem in {problem.cause: problem for problem in reversed(outcome.problems)}.values():
                 cell = self._columns.address_of(problem)
-                self._add_cause(outcome, problem.cause, cell, f"{problem.reason} {problem.remedy}".strip())
+                self._add_cause(outcome, problem.cause, cell, problem.in_full)
         elif outcome.cause:
             self._add_cause(outcome, outcome.cause, None, outcome.message)
 

@@ -437,7 +437,7 @@ def _print_problems(finished: Finished, stream: TextIO) -> None:
     for problem in shown[:_PROBLEMS_SHOWN]:
         cell = finished.table.columns.address_of(problem)
         where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
-        _print_wrapped(f"{where}: {problem.reason} {problem.remedy}".strip(), 2, stream)
+        _print_wrapped(f"{where}: {problem.in_full}", 2, stream)
     if len(shown) > _PROBLEMS_SHOWN:
         print_line("... and more: the workbook names every one.", stream)
 

@@ -87,13 +87,14 @@ class AllowedValues:
             if _folded(name) not in known.folded
         )
 
-    def blame(self, job: Job, said: str) -> tuple[Problem, ...]:
+    def blame(self, job: Job, said: str, said_of: Mapping[str, str]) -> tuple[Problem, ...]:
         """Return a problem for each name for which the API may have refused the job, in these words: '' if in none.
 
         That is a name that is not listed. One that is listed in other letters counts only if the words are about it.
+        `said_of`: field name -> those of the words that are about that field; they are then the reason.
         """
         return tuple(
-            self._problem(described, job.row, name, known, said)
+            self._problem(described, job.row, name, known, said, said_of.get(described.name, ""))
             for described, name, known in self._names_in(job)
             if all(composed(name) != composed(value.name) for value in known.list.values)
             and (_folded(name) not in known.folded or not said or _is_about(said, described, name))
@@ -129,20 +130,23 @@ class AllowedValues:
             value = self.endpoint.by_name[name].default
         return "" if value is None else str(value)
 
-    def _problem(self, described: Field, row: int, name: str, known: _Known, said: str = "") -> Problem:
-        """Return the problem of a name that is not valid; `said`: words that may name it already."""
+    def _problem(self, described: Field, row: int, name: str, known: _Known, said: str = "", told: str = "") -> Problem:
+        """Return the problem of a name that is not valid.
+
+        `said`: words that may name it already; `told`: those that say already what is wrong with the field.
+        """
         valid = [value.name for value in known.list.values]
         close, look = suggestion(name, valid)
         shown = ", ".join(_short(one) for one in valid[:_NAMES_IN_A_REMEDY])
         shown += " ..." if len(valid) > _NAMES_IN_A_REMEDY else ""
         article = "an" if described.title[:1].lower() in "aeiou" else "a"
-        reason = f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts."
+        reason = f"{name!r} is not {article} {described.title} that {self.endpoint.api_name} accepts. {look}".rstrip()
         return Problem(
             row=row,
             field=described.name,
             code="name-not-accepted",
             value=name,
-            reason=look if look and name in said else f"{reason} {look}".rstrip(),
+            reason=look if look and (told or name in said) else told or reason,
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
 

@@ -252,7 +252,7 @@ class Reviewer:
         causes = []
         for text, count in self._cause_counts.items():
             example = with_evidence(self._examples[text], evidence)
-            sentence = f"{example.reason} {example.remedy}".strip()
+            sentence = example.in_full
             cell = self._columns.address_of(example)
             causes.append(Cause(text, count, example.row, cell, sentence))
         return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.example_row)))

@@ -183,7 +183,7 @@ class ToFixSheet:
             properties = self._properties[position]
             if problem := faulty.get(position):
                 properties = {**properties, "bg_color": FAULTY, "border": 1, "border_color": "#D64545"}
-                self._comment(number, position, f"{problem.reason} {problem.remedy}".strip())
+                self._comment(number, position, problem.in_full)
             self._cells.write(sheet, number, self._own + position, cell, **properties)
         if self._widths.wanted:
             self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])

@@ -64,6 +64,12 @@ REFUSALS = {
     "text-refusal": Answer(400, "Die Phase ist ungültig.".encode("latin-1"), "text/plain; charset=iso-8859-1"),
     "json-as-html": _json(400, {"error": {"message": f"Stage {_CLOSED}"}}, "text/html"),
     "unknown-form": _json(400, {"outcome": 17, "why": {"x": f"Stage {_CLOSED}"}}),
+    "nested-reason": _json(
+        400, {"Message": "An error has occurred", "InnerException": {"ExceptionMessage": f"Stage {_CLOSED}"}}
+    ),
+    "translated-reason": _json(422, {"errors": {"StageName": [{"code": "closed", "message": {"en": _CLOSED}}]}}),
+    "no-words": _json(400, {"code": 1234, "ok": False}),
+    "binary-refusal": Answer(400, b"\x00\x01\x02\xff\xfe", "text/plain"),
     "no-reason": Answer(400, b"", "text/plain"),
 }
 """Name of a fault -> the whole answer."""
@@ -80,8 +86,17 @@ def refusal(name: str) -> Play:
 
 async def accepted(exchange: Exchange, _: int) -> web.StreamResponse:
     """Do it, and say only that it will be done."""
+    return _only_accepted(exchange, Answer(202, b""))
+
+
+async def accepted_page(exchange: Exchange, _: int) -> web.StreamResponse:
+    """Do it, and say so little on a web page."""
+    return _only_accepted(exchange, Answer(202, b"<html><body>queued</body></html>", "text/html"))
+
+
+def _only_accepted(exchange: Exchange, instead: Answer) -> web.Response:
     answer = exchange.call.process()
-    return as_response(Answer(202, b"") if answer.status == 200 else answer)
+    return as_response(instead if answer.status == 200 else answer)
 
 
 async def retry_after_fraction(_: Exchange, milliseconds: int) -> web.StreamResponse:

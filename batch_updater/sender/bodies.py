@@ -20,6 +20,8 @@ _PAGE = re.compile(r"<(html|!doctype html|body|head)\b", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
 """Tags, and what a browser does not show. Each ends with the text at the latest, so that nothing is tried twice."""
+_BINARY = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""Characters that are in no text, by which other data is told from it: WHATWG MIME Sniffing, section 3."""
 _CHARSET = re.compile(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 
 
@@ -46,17 +48,19 @@ def read_text(body: bytes, content_type: str) -> str:
 def decoded(body: bytes, content_type: str) -> str:
     """Return a body as text: as UTF-16 or 32 if it looks so, by the charset that its header or it names, else as UTF-8.
 
-    What is not UTF-8 and names no charset is read as Windows-1252, as browsers read it.
+    What is not UTF-8 and names no charset is read as Windows-1252, as browsers read it; '' if it is no text at all.
     """
     start = body[:1024].decode("latin-1")
     named = [found[1] for text in (content_type, start if "<" in start else "") if (found := _CHARSET.search(text))]
     looks_like = json.detect_encoding(body)
     for name in (*([looks_like] if looks_like != "utf-8" else []), *named, "utf-8"):
         try:
-            return body.decode(name)
+            text = body.decode(name)
         except (LookupError, ValueError):  # no charset of that name, or not this one
             continue
-    return body.decode("windows-1252", errors="replace")
+        if name == "utf-8" or not _BINARY.search(text):
+            return text
+    return "" if _BINARY.search(start) else body.decode("windows-1252", errors="replace")
 
 
 def inner_json(text: str) -> object:

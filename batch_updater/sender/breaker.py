@@ -85,9 +85,9 @@ class Breaker:
         if self._opened_at is not None:
             self._next_probe_at = self._clock() + self._jittered_pause_s()
         elif self._alone >= _FAILURES_ALONE:
-            self._open(f"nothing but failures; the last: {what}")
+            self._open(f"nothing but failures; the last: {what.rstrip('.')}")
         elif not self.allows(requests=requests, retries=retries):
-            self._open(f"too many repeats were needed; the last: {what}")
+            self._open(f"too many repeats were needed; the last: {what.rstrip('.')}")
 
     async def before_probe(self) -> None:
         """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.

@@ -18,6 +18,7 @@ from batch_updater.sender.verdict import (
     Effect,
     Fault,
     advice_on,
+    advice_on_doubt,
     message_of,
     status_name,
     text_of,
@@ -179,17 +180,20 @@ class OutcomeWriter:
         text, name = one_line(said.text, REASON_CHARACTERS), status_name(answer.status)
         message = f"{self._endpoint.api_name} refused it ({name})" + (f": {text}" if text else ".")
         problems = self._blamed(row.job, said, allowed)
-        advice = advice_on(answer.status, self._endpoint, text, names_cells=bool(problems))
+        advice = advice_on(answer.status, self._endpoint, said, names_cells=bool(problems))
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
 
     def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:
         """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        problems = {problem.field: problem for problem in allowed.blame(job, said.text)}
+        said_of: dict[str, str] = {}
         for reason in said.reasons:
             field = self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
-                value = _short(str(job.values[field.name] or ""))
-                problems.setdefault(field.name, Problem(job.row, field.name, "rejected", value, str(reason), ""))
+                said_of.setdefault(field.name, str(reason))
+        problems = {problem.field: problem for problem in allowed.blame(job, said.text, said_of)}
+        for name, words in said_of.items():
+            value = _short(str(job.values[name] or ""))
+            problems.setdefault(name, Problem(job.row, name, "rejected", value, words, ""))
         return tuple(problems.values())
 
     def unsettled(self, row: RowState, why_not: str = "") -> Outcome:
@@ -214,9 +218,11 @@ class OutcomeWriter:
         if isinstance(last, Fault):
             return last.message, last.advice, last.cause
         status = HTTPStatus.LOCKED if row.is_locked else last.status
-        cause, advice = status_name(last.status), advice_on(status, self._endpoint)
+        cause = status_name(last.status)
         if doubt is not None:
+            advice = advice_on_doubt(status, self._endpoint, doubt)
             return self._doubted(doubt, last), advice, f"{cause}{doubt.cause}"
+        advice = advice_on(status, self._endpoint)
         said = message_of(last, self._endpoint)
         message = f"{self._endpoint.api_name} answered {cause}"
         return message + (f": {said}" if said else "."), advice, "record locked" if row.is_locked else cause

@@ -18,7 +18,7 @@ from batch_updater.endpoint.exact_json import number_of
 from batch_updater.sender.bodies import inner_json, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _LONGEST_TEXT = 500
 """Characters of one reason, and of a body that is no JSON."""
@@ -33,15 +33,19 @@ _DEEPEST_TEXT = 3
 
 _MESSAGE = re.compile(
     "[a-z]*(message|messages|msg|msgs|error|errors|errmsg|errordescription|errordetails?|errorinfo|errortext|errorlist"
-    "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?)"
+    "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?"
+    "|(reason|fault|failure|problem)(text|details?|description|info))"
 )
 """Names of members that hold a text for people, or errors; here and below as `_bare` returns names."""
 _TEXT = re.compile(
-    "details?|descriptions?|text|title|summary|cause|hint|diagnostics|explanation|info|invalidparams?|invalidfields"
-    "|modelstate|validation|validationresults?|statusdescription|constraints"
+    "details?|descriptions?|text|title|summary|cause|hints?|diagnostics|explanation|info|invalidparams?|invalidfields"
+    "|modelstate|validation|validationresults?|statusdescription|constraints|content|note|advice|suggestions?|remedy"
+    "|recommendations?|resolution"
 )
 """The same, unless they are the names of fields."""
-_OF_FIELDS = re.compile("[a-z]*(errors|messages|reasons|violations|failures|problems|issues)|modelstate|validation")
+_OF_FIELDS = re.compile(
+    "[a-z]*(errors|messages|reasons|violations|failures|problems|issues)|modelstate|validation|fields"
+)
 """Names of members that may hold errors under the names of their fields."""
 _FIELD = (
     "field", "fields", "fieldname", "fieldnames", "property", "propertyname", "propertypath", "propertyref",
@@ -58,16 +62,36 @@ _NO_FIELD = frozenset({"all", "base", "general", "global"})
 _CODE = ("value", "code", "errorcode", "error", "type", "keyword", "kind", "rule")
 """Names of members that tell something where no text does, the best first."""
 _NO_REASON = re.compile(
-    "(trace|request|correlation|activity|error|incident|operation|transaction|log|event|span|session)?id"
-    "|stack|stacktrace|trace|traceback|exception|exceptiontype|innerexception|debug.*|timestamp|instance|links?|.*url"
+    "(trace|request|correlation|activity|error|incident|operation|transaction|log|event|span|session|support)?id"
+    "|stack|stacktrace|trace|traceback|exception|exceptiontype|debug.*|timestamp|instance|links?|.*url"
     "|.*uri|href|moreinfo|help|rejectedvalue|invalidvalue|attemptedvalue|value|input|ctx|context|meta|metadata|request"
-    "|arguments|params|codes?|errorcode|faultcode|subcode|status|statuscode|httpstatus|severity|domain|locale|lang"
+    "|arguments|params|codes?|errorcode|faultcode|subcode|status|statuscode|httpstatus|severity|level|domain|locale|lang"
     "|language|schemapath|version|type|kind|rule|keyword|(available|allowed|possible).*|validvalues|options|choices"
 )
 """Names of members in which no reason is looked for."""
+_MAY_ENCLOSE = frozenset({"exception", "value", "ctx", "context", "meta", "metadata", "status"})
+"""Those of them in which an object may hold reasons all the same."""
+_ECHO = re.compile(
+    "(current|existing|submitted|received|sent|posted|original|previous|old|new|your)[a-z]*|payload|record|entity"
+)
+"""Names of members that repeat the request or the record."""
+_LANGUAGE = re.compile(
+    r"(?i)(ar|bg|cs|da|de|el|en|es|et|fi|fr|he|hr|hu|it|ja|ko|lt|lv|nb|nl|pl|pt|ro|ru|sk|sl|sr|sv|th|tr|uk|vi|zh|eng"
+    r"|deu|ger|fra|fre|spa|ita)([-_]\w{2,8})*|[a-z]{2,3}([-_][a-z]{4})?[-_]([a-z]{2}|[0-9]{3})"
+)
+"""Language tags (RFC 5646) that are no names of fields: not `id`, `to` or `no`, unless with a region."""
+_LANGUAGE_OR_WORD = re.compile(rf"{_LANGUAGE.pattern}|[a-z]{{2}}")
+_STACK = re.compile(
+    r"(?m)^(?:[ \t]+at [^\s(.]*[(.].*|[ \t]*File \".*(?:\n[ \t]+.*)?|Traceback \(most recent.*|[ \t]*-+> .*"
+    r"|[ \t]*--- End of .*|[ \t]*\.\.\. [0-9]+ more)\r?$"
+)
+"""Lines of a stack trace: .NET, Java, Python."""
 _PHRASES = frozenset(status.phrase.casefold() for status in HTTPStatus) | {"error", "fault"}
 _NOTHING = re.compile(r"[45][0-9]{2}|true|false|")
 """Texts that say no more than the status does."""
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_NO_WORDS = re.compile(r"[!-~]*\d[!-~]*|[\w.+-]+://\S*|about:blank")
+"""Ids, numbers, times, addresses."""
 _WORD = re.compile(r"[^./#$\[\]\\]+")
 _LIKE_CODE = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
 
@@ -89,6 +113,8 @@ class Said(NamedTuple):
     reasons: tuple[Reason, ...] = ()
     quote: str = ""
     """The beginning of the body where it holds no reason; '' where it says no more than its status."""
+    is_worded: bool = False
+    """Whether any of it is in words, and not only numbers, flags and ids."""
 
     @property
     def text(self) -> str:
@@ -101,18 +127,32 @@ class Said(NamedTuple):
         return told or self.quote
 
 
-def read_error(body: bytes, content_type: str, message_keys: tuple[str, ...] = ()) -> Said:
+SAYS_NOTHING = Said()
+
+
+def read_error(
+    body: bytes,
+    content_type: str,
+    message_keys: tuple[str, ...] = (),
+    is_field: Callable[[str], bool] = lambda _name: False,
+) -> Said:
     """Return what the body of an error answer says; `message_keys` are members that hold the message, the best first.
 
-    `content_type` is the header's value.
+    `content_type` is the header's value; `is_field`: whether a name is certainly that of a field.
     """
     value, text = read_body(body, content_type)
     if value is None or isinstance(value, str):
         line = one_line(value or "", _LONGEST_TEXT)
-        return Said((Reason("", line),)) if line else Said((), one_line(text, _LONGEST_QUOTE) if value == "" else "")
-    reasons = _Collector(message_keys).reasons_in(value)
-    says_more = not reasons and any(not _NOTHING.fullmatch(one) and one not in _PHRASES for one in _leaves(value))
-    return Said(reasons, one_line(text, _LONGEST_QUOTE) if says_more else "")
+        if line:
+            return Said((Reason("", line),), is_worded=_is_worded(line))
+        quote = one_line(text, _LONGEST_QUOTE) if value == "" else ""
+        return Said((), quote, _is_worded(quote))
+    reasons = _Collector(message_keys, is_field).reasons_in(value)
+    if reasons:
+        return Said(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
+    leaves = [(name, one) for name, one in _leaves(value) if not _NOTHING.fullmatch(one) and one not in _PHRASES]
+    is_worded = any(_is_worded(one) for name, one in leaves if name in _CODE or not _NO_REASON.fullmatch(name))
+    return Said((), one_line(text, _LONGEST_QUOTE) if leaves else "", is_worded)
 
 
 def error_codes(body: bytes, content_type: str) -> tuple[str, ...]:
@@ -142,8 +182,9 @@ def _within(field: str) -> _Within:
 class _Collector:
     """Collects the reasons in one answer."""
 
-    def __init__(self, message_keys: tuple[str, ...]) -> None:
+    def __init__(self, message_keys: tuple[str, ...], is_field: Callable[[str], bool]) -> None:
         self._message_keys = message_keys
+        self._is_field = is_field
         self._found: dict[Reason, None] = {}
         self._left = _MOST_MEMBERS
 
@@ -156,31 +197,55 @@ class _Collector:
         return tuple(_without_repetitions(list(self._found)))
 
     def _outermost(self, answer: Mapping[str, object]) -> None:
-        """Add the members with telling names; without a reason in them, look into what may be an envelope."""
+        """Add the members with telling names, then what is in those that may be envelopes."""
         within = _within(_field_of(answer, _FIELD_OF_ALL))
-        names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *filter(_tells, answer)))
+        telling = _texts_first(answer, filter(_tells, answer))
+        names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
         for name in names:
             self._add_all(answer[name], within._replace(holds_fields=_may_hold_fields(name)))
-        if not any(isinstance(answer[name], str) for name in names):
-            for name, member in answer.items():
-                if name not in names and _is_texts(member) and not _NO_REASON.fullmatch(_bare(name)):
-                    self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
-        if all(reason.text.casefold() in _PHRASES or _LIKE_CODE.fullmatch(reason.text) for reason in self._found):
-            self._add_from_envelopes(answer)
+        has_text = any(isinstance(answer[name], str) for name in names)
+        for name, member in answer.items():
+            if name in names or not _is_texts(member) or _NO_REASON.fullmatch(_bare(name)):
+                continue
+            if self._is_field(name) or not has_text:
+                self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
+        self._add_from_envelopes(answer, _Within())
 
-    def _add_from_envelopes(self, members: Mapping[str, object]) -> None:
-        """Add members with telling names of the objects in members with others."""
+    def _add_from_envelopes(self, members: Mapping[str, object], within: _Within) -> None:
+        """Add what objects in members without telling names say, unless they repeat the request."""
         for name, member in islice(members.items(), max(0, self._left)):
             self._left -= 1
-            if _tells(name) or _NO_REASON.fullmatch(_bare(name)):
+            bare = _bare(name)
+            if _tells(name) or (_NO_REASON.fullmatch(bare) and bare not in _MAY_ENCLOSE) or _ECHO.fullmatch(bare):
                 continue
+            if bare == "fields" and isinstance(member, dict):
+                self._add_by_fields(member, within._replace(holds_fields=True))
+                continue
+            inside = within._replace(field=name) if self._is_field(name) and not within.is_named else within
             for one in member if isinstance(member, list) else [member]:
                 self._left -= 1
-                if isinstance(one, dict) and self._left > 0:
-                    within = _within(_field_of(one, _FIELD_OF_ALL))
-                    for inner in filter(_tells_anywhere, one):
-                        self._add_all(one[inner], within._replace(holds_fields=_may_hold_fields(inner)))
-                    self._add_from_envelopes(one)
+                if isinstance(one, dict) and self._left > 0 and not self._repeats_request(one):
+                    self._add_from_envelope(one, inside, is_listed=isinstance(member, list))
+                elif isinstance(one, str) and isinstance(member, list) and inside.field == name:
+                    self._add_all(one, inside)
+
+    def _add_from_envelope(self, members: Mapping[str, object], within: _Within, *, is_listed: bool) -> None:
+        """Add what an object says of which it is not known whether it is an error or a record."""
+        field = _field_of(members, _FIELD_OF_ALL)
+        # A record may have a title and a description of its own, an object that names a field is an error.
+        telling = [name for name in members if _tells(name) if field or _tells_anywhere(name)]
+        if not field and is_listed and telling:
+            field = _field_of(members, _FIELD)
+        within = _within(field) if field else within
+        for name in _texts_first(members, telling):
+            self._add_all(members[name], within._replace(holds_fields=_may_hold_fields(name)))
+        self._add_from_envelopes(members, within)
+
+    def _repeats_request(self, members: Mapping[str, object]) -> bool:
+        """Whether an object is a record, such as the request itself, and not about one."""
+        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)))
+        fields = (name for name in plain if self._is_field(name) and not _is_of_errors(name))
+        return len(list(islice(fields, 2))) == 2
 
     def _add_all(self, value: object, within: _Within) -> None:
         """Add what a member with a telling name holds."""
@@ -197,17 +262,29 @@ class _Collector:
             for one in value:
                 self._add_all(one, within._replace(holds_fields=False, is_listed=True))
         elif isinstance(value, dict):
-            before = len(self._found)
-            if _is_error(value):
-                field = _field_of(value, _FIELD)
-                within = within._replace(field=field, is_named=True) if field else within
-                for name in filter(_tells, value):
-                    self._add_all(value[name], within._replace(holds_fields=_may_hold_fields(name), is_listed=False))
-                self._add_from_envelopes(value)
-            else:
-                self._add_by_fields(value, within)
-            if len(self._found) == before:
-                self._add(within.field, _code_in(value, _CODE if within.is_listed else _CODE[:1]))
+            self._add_object(value, within)
+
+    def _add_object(self, value: Mapping[str, object], within: _Within) -> None:
+        before = len(self._found)
+        if translation := self._translation_in(value, within):
+            self._add_all(value[translation], within)
+        elif _is_error(value):
+            field = _field_of(value, _FIELD)
+            within = within._replace(field=field, is_named=True) if field else within
+            for name in _texts_first(value, filter(_tells, value)):
+                self._add_all(value[name], within._replace(holds_fields=_may_hold_fields(name), is_listed=False))
+            self._add_from_envelopes(value, within)
+        else:
+            self._add_by_fields(value, within)
+        if len(self._found) == before:
+            self._add(within.field, _code_in(value, _CODE if within.is_listed else _CODE[:1]))
+
+    def _translation_in(self, members: Mapping[str, object], within: _Within) -> str:
+        """Return the name of the member to read where an object holds one text in several languages; '' otherwise."""
+        tag = _LANGUAGE if within.holds_fields else _LANGUAGE_OR_WORD
+        if not members or not all(tag.fullmatch(name) and not self._is_field(name) for name in members):
+            return ""
+        return next((name for name in members if name.casefold().startswith("en")), next(iter(members)))
 
     def _add_by_fields(self, errors: Mapping[str, object], within: _Within) -> None:
         """Add errors that stand under the names of their fields."""
@@ -216,17 +293,26 @@ class _Collector:
             if _NO_REASON.fullmatch(bare) and not _is_texts(member):
                 continue
             if isinstance(member, dict) and not within.holds_fields and not _tells(name):
-                self._add_from_envelopes({name: member})
+                self._add_from_envelopes({name: member}, within)
                 continue
             is_field = not _MESSAGE.fullmatch(bare) and (within.holds_fields or not _TEXT.fullmatch(bare))
-            field = name if is_field and not within.is_named else within.field
+            # What an error calls its text by, such as a language, is no field either: {"message": {"english": "..."}}.
+            is_field &= within.holds_fields or within.is_listed or not within.field
+            # Below a name that is certain: {"price": {"min": "..."}}.
+            is_nearer = self._is_field(name) or not self._is_field(within.field)
+            field = name if is_field and is_nearer and not within.is_named else within.field
             holds_fields = _may_hold_fields(name) or (is_field and within.holds_fields)
             self._add_all(member, within._replace(field=field, holds_fields=holds_fields, is_listed=False))
 
     def _add(self, field: str, text: str) -> None:
-        line = one_line(text, _LONGEST_TEXT)
-        if line:
+        line = one_line(_STACK.sub("", text[:_LOOKED_AT]), _LONGEST_TEXT)
+        if line and not _NO_WORDS.fullmatch(line):
             self._found.setdefault(Reason(_last_word(field), line))
+
+
+def _texts_first(members: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    """Return names of members in their order, those first that hold a text: what is deeper says it more closely."""
+    return sorted(names, key=lambda name: not isinstance(members[name], str))
 
 
 def _bare(name: str) -> str:
@@ -239,10 +325,16 @@ def _tells(name: str) -> bool:
     return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
 
 
+def _is_of_errors(name: str) -> bool:
+    """Whether errors have members of that name, be it the name of a field as well."""
+    bare = _bare(name)
+    return _tells(name) or bare in _FIELD or bare in _CODE or _NO_REASON.fullmatch(bare) is not None
+
+
 def _tells_anywhere(name: str) -> bool:
     """Whether it does so even where a record may be repeated, which may have a title and a description."""
     bare = _bare(name)
-    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text", "cause", "hint")
+    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text")
 
 
 def _may_hold_fields(name: str) -> bool:
@@ -318,12 +410,20 @@ def _codes(value: object) -> Iterator[str]:
                 yield from _codes(member)
 
 
-def _leaves(value: object) -> Iterator[str]:
-    if isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(one)
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Return every text, number and flag, with the bare name of its member."""
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            yield from _leaves(one, _bare(inner))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _leaves(one, name)
     elif value is not None:
-        yield str(value).strip().casefold()
+        yield name, str(value).strip().casefold()
+
+
+def _is_worded(text: str) -> bool:
+    return _LETTERS.search(text) is not None and not _NO_WORDS.fullmatch(text)
 
 
 def one_line(text: str, longest: int) -> str:

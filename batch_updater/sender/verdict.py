@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Doubt, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.model import OutcomeKind
-from batch_updater.sender.bodies import WEB_PAGE, read_text
+from batch_updater.sender.bodies import WEB_PAGE, read_body, read_text
 from batch_updater.sender.locked import says_locked
-from batch_updater.sender.reasons import Said, error_codes, one_line, read_error
+from batch_updater.sender.reasons import SAYS_NOTHING, Said, error_codes, one_line, read_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,8 @@ class Answer(NamedTuple):
 
     def said(self, endpoint: Endpoint) -> Said:
         """Return what the answer says if it is that of an error; as far as it arrived, be it cut off."""
-        return read_error(self.body, self.content_type, endpoint.error_message_keys)
+        keys = endpoint.error_message_keys
+        return read_error(self.body, self.content_type, keys, lambda name: endpoint.field_called(name) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ _NO_CONFIRMATION = {202, 206, 207}
 """Accepted to be done later, a part of an answer, one status for each of several things: RFC 9110, RFC 4918."""
 _CUT_OFF = Doubt(", cut off", ", but the answer was cut off")
 _NOT_DONE = Doubt(", which is no confirmation", ", which does not say that it was done")
+ACCEPTED_ONLY = _NOT_DONE._replace(
+    words=", which does not say that it was done (if every update is answered like this, set api.accepted_is_done: "
+    "true in the configuration)"
+)
+"""Of a 202 where the configuration does not say that it confirms an update. The terminal shows no advice of a row."""
 
 
 def is_success(status: int) -> bool:
@@ -120,18 +126,23 @@ def confirmation_in(
 ) -> Confirmation:
     """Return what an answer of the kind 2xx says of the update.
 
-    `accepted_is_done`: whether 202 alone says that it was done, unless its body says something else.
+    `accepted_is_done`: whether 202 alone says that it was done, unless its body says that it failed or holds another
+    record.
     """
     is_accepted = accepted_is_done and answer.status == HTTPStatus.ACCEPTED
     if answer.status in _NO_CONFIRMATION and not is_accepted:
-        return Confirmation(doubt=_NOT_DONE)
+        return Confirmation(doubt=ACCEPTED_ONLY if answer.status == HTTPStatus.ACCEPTED else _NOT_DONE)
     if not answer.complete:
         return Confirmation(doubt=_CUT_OFF)
     parsed = answer.parsed()
     if parsed is None:
-        parsed = read_text(answer.body, answer.content_type) or None
-        if parsed is not None and parsed.startswith(WEB_PAGE):
-            return Confirmation(doubt=NO_RECORD)
+        said = read_body(answer.body, answer.content_type)[0]
+        if isinstance(said, str) and said.startswith(WEB_PAGE):
+            if not is_accepted:
+                return Confirmation(doubt=NO_RECORD)
+            said = said.removeprefix(WEB_PAGE).removeprefix(": ")
+        # XML may say that it failed. Its values are all texts, so it is not taken for the record: a list never is.
+        parsed = [said] if said else None
     told = confirmation(endpoint, job, answer.status, parsed, allowed)
     if is_accepted and told.doubt and not told.doubt.said:
         return told._replace(doubt=None)  # a record was not promised
@@ -270,26 +281,32 @@ _SAYS_A_PAGE = (
     "answers in its place."
 )
 _ACCEPTED = (
-    " If {api} answers every update like this, set api.accepted_is_done: true in the configuration; such rows then "
+    "If {api} answers every update like this, set api.accepted_is_done: true in the configuration; such rows then "
     "count as updated."
 )
 
 
-def advice_on(status: int, endpoint: Endpoint, said: str | None = None, *, names_cells: bool = False) -> str:
+def advice_on(status: int, endpoint: Endpoint, said: Said = SAYS_NOTHING, *, names_cells: bool = False) -> str:
     """Return what a person should do about an answer of that status.
 
-    `said`: its message; `names_cells`: whether cells are named beside it.
+    `said`: what it says; `names_cells`: whether cells are named beside it.
     """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
     elif 400 <= status < 500 and status not in (408, 425):
         text = _ADVICE.get(status, _CORRECT)
-        if text is _CORRECT and not names_cells and (not said or said.startswith(WEB_PAGE)):
-            text = _SAYS_A_PAGE if said else _SAYS_NOTHING
+        if text is _CORRECT and not names_cells:
+            is_page = said.text.startswith(WEB_PAGE)
+            text = _SAYS_A_PAGE if is_page else text if said.is_worded else _SAYS_NOTHING
     else:
         text = _ADVICE.get(status, again_advice(endpoint))
-        text += _ACCEPTED if status == HTTPStatus.ACCEPTED else ""
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
+
+
+def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Doubt) -> str:
+    """Return what a person should do about an answer of that status, of the kind 2xx, that confirms nothing."""
+    advice = advice_on(status, endpoint)
+    return f"{advice} {_ACCEPTED.format(api=endpoint.api_name)}" if doubt is ACCEPTED_ONLY else advice
 
 
 def again_advice(endpoint: Endpoint) -> str:

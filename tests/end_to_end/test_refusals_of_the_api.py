@@ -116,6 +116,46 @@ def test_a_refused_name_is_told_once_and_the_advice_belongs_to_its_cell(inside: 
     assert rows[4][0] == "invalid"  # the API has listed its names, and this one was not sent
 
 
+def test_a_name_that_the_answer_explains_under_its_field_is_told_in_those_words_alone(inside: Inside) -> None:
+    """The cell is named once, beside its remedy; the other field that is wrong keeps the general advice."""
+    (inside.folder / "names.csv").write_text(
+        "OpportunityId,opportunityType,CategoryName,SalesRevenue\n1,Pre,New,5\n", encoding="utf-8"
+    )
+    answer = {
+        "errors": {"CategoryName": ["unknown"], "SalesRevenue": ["too low"]}, "ValidationMessage": "2 errors",
+        "AvailableCategories": [{"CategoryID": 1, "CategoryName": "New Business"}],
+    }  # fmt: skip
+    with Api(usual=status(400, answer)) as api:
+        configure(inside.folder, api.url)
+        done = inside("run", "names.csv", "--yes", "--json")
+    _, wrong, todo = to_fix(done)[2]
+    assert wrong == "Nexus refused it (400 Bad Request): 2 errors; CategoryName: unknown; SalesRevenue: too low"
+    assert todo.splitlines() == [
+        "Correct what the message names, then run this row again.",
+        "CategoryName (C2): Valid are: New Business.",
+    ]
+    sheet = openpyxl.load_workbook(done.object["results"])["To fix"]
+    assert [cell.comment.text for cell in sheet[2] if cell.comment] == [
+        "CategoryName: unknown. Valid are: New Business.", "SalesRevenue: too low",
+    ]  # fmt: skip
+
+
+def test_the_terminal_names_the_setting_where_every_update_is_only_accepted(inside: Inside) -> None:
+    """The same command again would end the same way for ever; with the setting the rows are updated."""
+    (inside.folder / "two.csv").write_text(TWO, encoding="utf-8")
+    with Api(usual=status(202, "<html>queued</html>")) as api:
+        configure(inside.folder, api.url)
+        first = inside("run", "two.csv", "--yes")
+        assert first.code == 3
+        causes = " ".join(first.out.partition("Commonest causes:")[2].split())
+        assert "set api.accepted_is_done: true" in causes
+        config = inside.folder / "config.yaml"
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace("timeout_s", "accepted_is_done: true, timeout_s", 1), encoding="utf-8")
+        second = inside("run", "two.csv", "--yes", "--json")
+    assert second.outcomes == {"updated": 2}
+
+
 def test_what_is_wrong_with_two_cells_has_an_advice_for_each(inside: Inside) -> None:
     """Each remedy names its cells, and one that several share is told once."""
     (inside.folder / "two.csv").write_text(

@@ -53,16 +53,16 @@ def test_a_refused_name_is_blamed_for_its_case_too() -> None:
     """Once the API has refused a row, a name that is not listed to the letter is the likely reason."""
     known = NOTHING.learn(job(), ANSWER)
     for words in ("", "Stage not found.", "'proposal' is not known", "StageName: is not valid"):
-        (problem,) = known.blame(job(StageName="proposal"), words)
+        (problem,) = known.blame(job(StageName="proposal"), words, {})
         assert problem.remedy == "Did you mean 'Proposal'?"
-        assert not known.blame(job(StageName="Proposal"), words)
+        assert not known.blame(job(StageName="Proposal"), words, {})
 
 
 def test_a_name_is_not_blamed_for_another_fault() -> None:
     """Words about something else blame no name that the API may take; one that it surely refuses is told besides."""
     known = NOTHING.learn(job(), ANSWER)
-    assert not known.blame(job(StageName="proposal"), "The close date lies in the past.")
-    assert known.blame(job(StageName="xyz"), "The close date lies in the past.")
+    assert not known.blame(job(StageName="proposal"), "The close date lies in the past.", {})
+    assert known.blame(job(StageName="xyz"), "The close date lies in the past.", {})
 
 
 def test_a_list_holds_for_its_language_alone() -> None:
@@ -135,5 +135,5 @@ def test_composition_makes_no_difference_between_names() -> None:
     for listed, asked in (("Gepru\u0308ft", "Gepr\u00fcft"), ("Gepr\u00fcft", "Gepru\u0308ft")):
         known = NOTHING.learn(job(), {"AvailableStages": [{"StageID": 7, "StageName": listed}]})
         assert not known.judge(job(StageName=asked))
-        assert not known.blame(job(StageName=asked), "")
+        assert not known.blame(job(StageName=asked), "", {})
         assert known.id_of(ENDPOINT.field("StageName"), job(StageName=asked)) == 7

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from batch_updater.run_log import spoken
 from batch_updater.sender.breaker import Breaker, ServiceDown
 from batch_updater.sender.stopping import Stopped, Stopping
 
@@ -118,3 +119,16 @@ def test_waiting_for_a_probe_ends_when_the_run_does() -> None:
             await waiting
 
     asyncio.run(waits())
+
+
+@pytest.mark.parametrize("last", ["No connection could be made (refused).", "503 Service Unavailable"])
+@pytest.mark.parametrize("retries", [0, 10_000])
+def test_what_is_said_of_an_open_breaker_ends_with_one_full_stop(last: str, retries: int) -> None:
+    """The last failure may be a sentence or the name of a status; it becomes the end of another sentence."""
+    said: list[str] = []
+    with spoken(said.append):
+        one = breaker()
+        for _ in range(10):
+            one.failed(last, unreachable=False, requests=0, retries=retries)
+    assert len(said) == 1
+    assert f"; the last: {last.rstrip('.')}. One request at a time tries" in said[0]

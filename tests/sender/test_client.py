@@ -329,6 +329,15 @@ def test_locks_everywhere_do_not_multiply_the_requests(caplog: pytest.LogCapture
     assert "breaker open" not in {getattr(record, "event", "") for record in caplog.records}
 
 
+async def cut_off_accepted(seen: Seen) -> web.StreamResponse:
+    response = web.StreamResponse(status=202, headers={"Content-Length": "1000"})
+    await response.prepare(seen.request)
+    await response.write(b'{"state": ')
+    assert seen.request.transport
+    seen.request.transport.abort()
+    return response
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -337,7 +346,16 @@ def test_locks_everywhere_do_not_multiply_the_requests(caplog: pytest.LogCapture
         (with_status(202), "updated"),
         (status(202, {"ID": 1, "Type": "Pre", "OpportunityName": "other"}), "differs"),
         (status(202, {"success": False, "error": "record is locked"}), "unconfirmed"),
-        (status(202, "<html>Please wait</html>"), "unconfirmed"),
+        (status(202, "<html>Please wait</html>"), "updated"),
+        (status(202, "queued"), "updated"),
+        (status(202, ["queued", 7]), "updated"),
+        (status(202, "<job><state>queued</state></job>"), "updated"),
+        (status(202, "<html><title>Error</title><p>It was not saved.</p></html>"), "unconfirmed"),
+        (status(202, "<html><h1>Failed</h1></html>"), "unconfirmed"),
+        (status(202, "<result><success>false</success></result>"), "unconfirmed"),
+        (status(202, [{"status": "error"}]), "unconfirmed"),
+        (status(202, "Rejected: the record is locked"), "unconfirmed"),
+        (cut_off_accepted, "unconfirmed"),
         (status(200), "unconfirmed"),
         (with_status(206), "unconfirmed"),
     ],
@@ -345,15 +363,27 @@ def test_locks_everywhere_do_not_multiply_the_requests(caplog: pytest.LogCapture
 def test_accepted_is_done_where_the_configuration_says_so(answer: Answer, kind: str) -> None:
     """With api.accepted_is_done a 202 confirms the update, unless its answer says something else."""
     with Api(usual=answer) as api:
-        assert send(api.url, [job(1)], api={"accepted_is_done": True}).kinds() == [kind]
+        sent = send(api.url, [job(1)], api={"accepted_is_done": True}, attempts=2)
+    assert sent.kinds() == [kind]
+    assert "accepted_is_done" not in sent.outcomes[1].message + sent.outcomes[1].advice
 
 
-def test_an_accepted_row_is_told_about_the_setting() -> None:
-    """Without it the row is unconfirmed for ever where the API never says more: the advice names the key."""
-    with Api(usual=status(202)) as api:
+@pytest.mark.parametrize("body", ["", "<html>queued</html>", {"jobId": 7}, "x" * 10_000])
+def test_an_accepted_row_is_told_about_the_setting(body: object) -> None:
+    """Without it the row is unconfirmed for ever where the API never says more: message and advice name the key."""
+    with Api(usual=status(202, body)) as api:
         outcome = send(api.url, [job(1)]).outcomes[1]
     assert outcome.kind is OutcomeKind.UNCONFIRMED
-    assert "api.accepted_is_done" in outcome.advice
+    assert "set api.accepted_is_done: true" in outcome.message  # of which the terminal shows an example
+    assert "set api.accepted_is_done: true" in outcome.advice
+
+
+def test_a_reading_that_is_only_accepted_is_not_told_about_the_setting() -> None:
+    """The setting is about updates: a reading that is answered by 202 has not been read with it either."""
+    with Api(readings={"1": [status(202)] * 3}) as api:
+        outcome = send(api.url, [job(1)], before_change=lambda *_: None, attempts=3).outcomes[1]
+    assert outcome.kind is OutcomeKind.FAILED
+    assert "accepted_is_done" not in outcome.message + outcome.advice
 
 
 def test_the_cell_that_an_answer_names_is_to_blame() -> None:

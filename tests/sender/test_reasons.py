@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,10 @@ PAGE = (
 
 def told(answer: object) -> str:
     return read_error(json.dumps(answer).encode(), "application/json", KEYS).text
+
+
+def told_by_nexus(answer: object) -> str:
+    return Answer(400, json.dumps(answer).encode(), complete=True).said(ENDPOINT).text
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,78 @@ def test_the_texts_of_any_form_of_json_are_collected(answer: object, text: str) 
 
 
 @pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"Message": "An error has occurred", "InnerException": {"ExceptionMessage": "Foreign key missing"}},
+         "An error has occurred; Foreign key missing"),
+        ({"Message": "An error has occurred.", "ExceptionType": "System.X", "StackTrace": "   at Foo.Bar()",
+          "InnerException": {"Message": "See inside", "InnerException": {"Message": "Foreign key missing"}}},
+         "An error has occurred. See inside; Foreign key missing"),
+        ({"message": "Failed", "data": {"fields": [{"name": "SalesRevenue", "problem": "cap"}]}},
+         "Failed; SalesRevenue: cap"),
+        ({"message": "Failed", "fields": {"SalesRevenue": "too low"}}, "Failed; SalesRevenue: too low"),
+        ({"message": "Failed", "SalesRevenue": ["too low"]}, "Failed; SalesRevenue: too low"),
+        ({"message": "Failed", "data": {"SalesRevenue": ["too low"]}}, "Failed; SalesRevenue: too low"),
+        ({"message": "Failed", "data": {"SalesRevenue": {"message": "too low"}}}, "Failed; SalesRevenue: too low"),
+        ({"message": "Failed", "extra": {"hint": "use EUR"}}, "Failed; use EUR"),
+        ({"message": "Failed", "extra": {"hints": ["use EUR"], "reasonText": "cap"}}, "Failed; cap; use EUR"),
+        ({"message": "Failed", "meta": {"reason": "over the cap", "requestId": "r-1"}}, "Failed; over the cap"),
+        ({"message": "Failed", "cause": {"message": "db", "cause": {"message": "no key"}}}, "Failed; db; no key"),
+        ({"errors": [{"detail": "deep"}], "title": "Not valid."}, "Not valid. deep"),
+        ({"message": "Failed", "request": {"message": "echo"}, "traceId": "abc", "type": "https://e.net/x",
+          "detail": "https://e.net/help", "info": "2026-01-01T00:00:00Z", "reason": "0b6f3a52-9c1b-4b0e-8a8e-0c1a2b3c"},
+         "Failed"),
+        ({"message": "Failed", "data": {"OpportunityName": "x", "StageName": "Won", "lossReason": "price"}}, "Failed"),
+        ({"message": "Failed", "submittedData": {"lossReason": "price"}}, "Failed"),
+        ({"detail": "System.X: Not found\r\n   at A.B(C) in x.cs:line 5\r\n   at D.E()"}, "System.X: Not found"),
+        ({"error": 'Traceback (most recent call last):\n  File "a.py", line 1, in b\n    c()\nValueError: too low'},
+         "ValueError: too low"),
+        ({"error": "java.lang.X: too low\n\tat com.a.B.c(B.java:5)\n\t... 3 more"}, "java.lang.X: too low"),
+    ],
+)  # fmt: skip
+def test_texts_inside_an_answer_follow_its_outermost_one(answer: object, text: str) -> None:
+    """They are the reason itself; ids, addresses, times, stack traces and the request repeated are none."""
+    assert told_by_nexus(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"errors": {"SalesRevenue": [{"code": "gt", "message": {"en": "Too much"}}]}}, "SalesRevenue: Too much"),
+        ({"errors": {"price": [{"message": {"de-DE": "Zu viel", "en-US": "Too much"}}]}}, "price: Too much"),
+        ({"errors": {"price": {"fr": "Trop", "de": "Zu viel"}}}, "price: Trop"),
+        ({"errors": [{"field": "price", "message": {"zh-Hans": "Too much"}}]}, "price: Too much"),
+        ({"message": {"en": "Too much"}}, "Too much"),
+        ({"errors": {"SalesRevenue": {"gt": "Too much"}}}, "SalesRevenue: Too much"),
+        ({"errors": {"id": ["bad"], "to": ["bad"]}}, "id: bad; to: bad"),
+        ({"errors": {"price": [{"message": {"english": "Too much"}}]}}, "price: Too much"),
+        ({"errors": {"address": {"zip": ["bad"]}}}, "zip: bad"),
+        ({"errors": {"items": [{"price": ["bad"]}]}}, "price: bad"),
+    ],
+)
+def test_a_language_or_rule_is_no_name_of_a_field(answer: object, text: str) -> None:
+    """The nearest name that is one stays, and a text in several languages is told once, in English if it is there."""
+    assert told_by_nexus(answer) == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": 1234, "ok": false}', b'{"code": "E-1234"}', b'{"traceId": "abc", "ok": false}', b"17", b"{}", b"",
+        b'{"type": "about:blank", "status": 400}', b'{"type": "https://e.net/x", "ok": false}', b'["5"]', b"\x01A\x02",
+        b"\x00\x01\x02\xff\xfe", b"\x00\x01\x02\xff", b"\x89PNG\r\n\x1a\n\x00\x00", b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain; charset=iso-8859-1"])
+def test_an_answer_without_words_is_not_said_to_name_anything(body: bytes, content_type: str) -> None:
+    """There is no message to correct anything by; the advice says what to do without one."""
+    message, advice = outcome_of(Answer(400, body, complete=True, content_type=content_type))
+    assert "the message names" not in advice
+    assert "ÿ" not in message
+    assert "PNG" not in message
+
+
+@pytest.mark.parametrize(
     ("body", "content_type", "text"),
     [
         (b"<Error><Message>Invalid.</Message><ModelState><o.StageName>is closed</o.StageName></ModelState></Error>",
@@ -206,7 +283,7 @@ def test_whatever_is_answered_there_is_a_bounded_message_and_an_advice(
     assert message.isprintable()
     assert advice
     if advice.startswith("Correct what the message names"):
-        assert "): " in message
+        assert re.search(r"\): .*[^\W\d_]{2}", message)
 
 
 @pytest.mark.parametrize("status", range(300, 600))
