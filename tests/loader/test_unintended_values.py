@@ -389,6 +389,21 @@ def test_two_digits_are_of_the_hundred_years_that_are_configured(first: int, tex
     assert read(DAY, text, two_digit_years=first)[0] == date(year, 3, 25)
 
 
+@pytest.mark.parametrize("text", ["29.02.26", "31.11.26", "30.02.25", "31/04/26", "31-06-26", "31/9/27", "02/30/26"])
+@pytest.mark.parametrize("given", [{}, {"date_order": "DMY"}, {"date_order": "MDY"}], ids=str)
+def test_a_day_that_does_not_exist_is_no_day_of_another_year(text: str, given: dict[str, str]) -> None:
+    """A day too many makes no year of the first number, whether or not the order of day and month is named."""
+    assert refusal(DAY, text, two_digit_years=1930, **given).code == "no-such-date"
+
+
+def test_a_year_of_two_digits_is_in_front_only_where_no_day_can_be() -> None:
+    """No day is 99; with 25-02-29 one of the two readings does not exist, and a named order has the year last."""
+    assert read(DAY, "99-03-25", two_digit_years=1930)[0] == date(1999, 3, 25)
+    assert "could be 25 February 2029, or" in refusal(DAY, "25-02-29", two_digit_years=1930).reason
+    assert read(DAY, "25-02-29", two_digit_years=1930, date_order="DMY")[0] == date(2029, 2, 25)
+    assert refusal(DAY, "99-03-25", two_digit_years=1930, date_order="DMY").code == "no-such-date"
+
+
 def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
     """Who has said the order is asked for the century alone, and the other way round."""
     both = refusal(DAY, "03/04/26")
