@@ -21,7 +21,13 @@ from batch_updater.loader.dates import (
     has_time_of_day,
     impossible_date,
 )
-from batch_updater.loader.numbers import decimal_from_text, integer_from_text
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import (
+    decimal_from_text,
+    integer_from_text,
+    text_without_residue,
+    without_residue,
+)
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.config import InputSettings
-    from batch_updater.loader.notes import CellNote
 
 
 class Blank:
@@ -127,7 +132,7 @@ def _readers(
         texts = TextReader(field, noted, marker, has_fractions=column.has_fractions)
         from_characters = _from_characters(field, _judged(texts.read, judge), marker, explains=False)
         return from_characters if judge else _plain_first(texts, from_characters), _judged(_text, judge)
-    from_text, from_other = _converters(field, settings, watch)
+    from_text, from_other = _converters(field, settings, noted, watch)
     from_characters = _from_characters(field, _judged(from_text, judge), marker, explains=not column.is_verbatim)
     return from_characters, _judged(from_other, judge)
 
@@ -255,13 +260,15 @@ def _not_exact() -> Refusal:
     )
 
 
-def _converters(field: Field, settings: InputSettings, watch: CurrencyWatch) -> tuple[_FromText, _FromOther]:
+def _converters(
+    field: Field, settings: InputSettings, noted: list[CellNote], watch: CurrencyWatch
+) -> tuple[_FromText, _FromOther]:
     """Return how the field reads text that is not blank, and how it reads every other cell."""
     match field.kind:
         case Kind.INTEGER:
-            return lambda text: integer_from_text(text, settings.decimal), _integer
+            return _whole_number_reader(field, settings.decimal, noted), _integer
         case Kind.DECIMAL:
-            return _amount_reader(settings.decimal, watch), _decimal
+            return _amount_reader(field, settings.decimal, noted, watch), _decimal
         case Kind.BOOLEAN:
             return _truth_from_text, _truth
         case Kind.DATE:
@@ -271,9 +278,33 @@ def _converters(field: Field, settings: InputSettings, watch: CurrencyWatch) -> 
             return lambda text: as_written(field, text), _text
 
 
-def _amount_reader(mark: str, watch: CurrencyWatch) -> _FromText:
+def _whole_number_reader(field: Field, mark: str, noted: list[CellNote]) -> _FromText:
+    def read(text: str) -> Value:
+        if len(text) > DIGITS_OF_A_CELL and mark in text and (meant := text_without_residue(text)) is not None:
+            value = _integer(meant)
+            noted.append(_rounded(field, text, meant))
+            return value
+        return integer_from_text(text, mark)
+
+    return read
+
+
+def _rounded(field: Field, text: str, meant: Decimal) -> CellNote:
+    """Return the note that a number is sent as workbooks have it, without what arithmetic has left over."""
+    digits = _plain(meant)
+    return CellNote(
+        field.name,
+        "calculated",
+        f"{shown(text, quoted=True)} is {digits} as a program has calculated it: {digits} is sent.",
+    )
+
+
+def _amount_reader(field: Field, mark: str, noted: list[CellNote], watch: CurrencyWatch) -> _FromText:
     def read(text: str) -> Value:
         value = decimal_from_text(text, mark)
+        if len(text) > DIGITS_OF_A_CELL and (meant := without_residue(value)) is not None:
+            noted.append(_rounded(field, text, meant))
+            value = meant
         if text[0] in _DIGITS and text[-1] in _DIGITS:  # as nearly always
             return value
         if sign := currency_sign(text):

@@ -10,6 +10,7 @@ from batch_updater.endpoint.description import Location
 from batch_updater.loader.clear_marker import Nearness
 from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import Refusal, shown
 
 if TYPE_CHECKING:
@@ -132,6 +133,11 @@ class TextReader:
                 raise Refusal(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
             if is_identifier or len(whole.lstrip("+-")) >= _FEWEST_DIGITS:
                 self._note(POINT_ZERO, f"{reason} It is sent as it is.")
+        elif (meant := text_without_residue(bare)) is not None:
+            reason = f"{shown(bare, quoted=True)} is probably {meant:f} as a program has calculated it."
+            if is_identifier:
+                raise Refusal("calculated", reason, f"Type {meant:f}, or what is meant, from its source.")
+            self._note("calculated", f"{reason} It is sent as it is.")
 
     def _look_at_characters(self, text: str) -> None:
         unseen = unseen_in(text)

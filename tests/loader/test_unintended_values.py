@@ -189,6 +189,42 @@ def test_point_zero_in_a_name_is_told_where_it_can_be_no_version() -> None:
     assert "probably 1 or 1000:" in refusal(CODE, "1.000").reason
 
 
+CALCULATED = [
+    "57.699999999999996",
+    "57.700000000000003",
+    "0.30000000000000004",
+    "434.99999999999994",
+    "0.1000000000000000055511151231257827021181583404541015625",
+    "-7.999999999999999",
+    "100000.00000000001",
+]
+EXACT = ["0.1234567890123456", "33.333333333333336", "0.300000000000000012", "9007199254740993",
+         "1.23456789012345678", "123456789012.34567", "200000.0000000000000000"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CALCULATED)
+def test_a_number_as_a_program_has_calculated_it_is_sent_as_workbooks_have_it(text: str) -> None:
+    """The digits that arithmetic leaves over are no part of an amount, which is told; an identifier is refused."""
+    meant = Decimal(format(float(text), ".15g"))
+    assert read(AMOUNT, text) == (meant, ["calculated"])
+    assert read(AMOUNT, text.replace(".", ","), decimal=",") == (meant, ["calculated"])
+    assert read(TEXT, text) == (text, ["calculated"])
+    refused = refusal(CODE, text)
+    assert refused.code == "calculated"
+    assert text[:40] in refused.reason
+    assert format(meant, "f") in refused.reason
+    if meant == meant.to_integral_value():
+        assert read(COUNT, text) == (int(meant), ["calculated"])
+    else:
+        assert refusal(COUNT, text).code == "not-a-whole-number"
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_an_exact_decimal_of_many_digits_keeps_them(text: str) -> None:
+    """Money that is typed as text has the digits that were typed."""
+    assert read(AMOUNT, text) == (Decimal(text), [])
+
+
 # Characters that cannot be seen.
 
 UNSEEN = ["\u200b", "\u200e", "\u202a", "\u2066", "\u00ad", "\ufeff", "\u2060", "\u3164", "\u200d", "\ufe0f", "\u0092"]
