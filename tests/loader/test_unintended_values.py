@@ -63,7 +63,7 @@ def problems(rows: Sequence[JudgedRow]) -> dict[int, list[tuple[str | None, str]
 @pytest.mark.parametrize(
     "text",
     ["#clear", "#Clear", " # CLEAR ", "#CLEAR!", "#CLEAR#", "##CLEAR", "<clear>", "[CLEAR]", "CLEAR", "#CLAER", "#CLER",
-     "#CLEARR", "#C LEAR", "#CLEAR#CLEAR", "#CLEAR it",
+     "#CLEARR", "#CLR", "#CLEARED", "# cleared", "#C LEAR", "#CLEAR#CLEAR", "#CLEAR it",
      "\uff03\uff23\uff2c\uff25\uff21\uff32", "#\u200bCLEAR", "#\u0421LEAR", "'#CLEAR"],
 )  # fmt: skip
 def test_what_is_nearly_the_clear_marker_is_refused(field: Field, text: str) -> None:
@@ -78,12 +78,30 @@ def test_the_near_misses_are_those_of_the_marker_that_is_configured() -> None:
     assert refusal(TEXT, "Null", clear_marker="NULL").remedy == "Did you mean NULL?"
     assert refusal(TEXT, "<Leer>", clear_marker="<leer>").code == "near-clear-marker"
     assert refusal(TEXT, "--", clear_marker="-").code == "near-clear-marker"
-    assert read(TEXT, "#clear", clear_marker="<leer>") == ("#clear", [])
+    for text in ("#CLEAR", "#clear", "# CLEAR", "#CLR", "'#CLEAR"):
+        assert refusal(TEXT, text, clear_marker="<NONE>").remedy == "Did you mean <NONE>?"
+    for text in ("Clear", "CLEAR", "<clear>", "#1 Clear", "#Cleveland"):
+        assert read(TEXT, text, clear_marker="<NONE>") == (text, [])
     assert read(TEXT, "#leer", clear_marker="-") == ("#leer", [])
 
 
 @pytest.mark.parametrize(
-    "text", ["Clear Channel", "Clearview", "#1 priority", "#Cleveland", "CLEAR Inc", "Clara", "Nuclear", "#CLEARANCE"]
+    "text",
+    [
+        "Clear Channel",
+        "Clearview",
+        "#1 priority",
+        "#Cleveland",
+        "CLEAR Inc",
+        "Clara",
+        "Nuclear",
+        "#CLEARANCE",
+        "#1 Clear",
+        "#2 clear",
+        "#car",
+        "#Clara",
+        "Cleared",
+    ],
 )
 def test_names_that_resemble_the_clear_marker_are_names(text: str) -> None:
     """A longer name, or another word, is no near miss."""
