@@ -52,14 +52,20 @@ _MARKUP = re.compile(
 """Entities and tags of HTML, and letters as programs escape them."""
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
-_APOSTROPHES = "'\u2018\u2019\uff07\u02bc\u00b4`"
+_APOSTROPHES = "'\u2018\u2019\u201b\u2032\uff07\u02bc\u00b4`"
 _APOSTROPHE_FOR_EXCEL = re.compile(
-    r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*(?:\s[^']*'(?!\w)|'\s+\w))"
-    "|[\u2018\u2019\u02bc\u00b4`]+(?=[=+@]|0[0-9]|[0-9]{5})"
+    rf"[{_APOSTROPHES}]+\s*(?=[=+@\t\r\d-])(?!\d\ds\b)(?!\d+[ \u00a0]+[^\W\d_])"
+    rf"(?!\d[^{_APOSTROPHES}]*(?:\s[^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w)|[{_APOSTROPHES}]\s+\w))"
+    "(?!(?<=\u2018)[^\u2018\u2019]*\u2019$)"
 )
-"""An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text.
+"""An apostrophe that makes a text of what is behind it.
 
-A curved one is what a word processor makes of it; before a year it is ordinary."""
+In the '90s and a '68 Corvette, and around '24 hours' and \u20182026\u2019, it belongs to the text.
+"""
+_APOSTROPHE_OF_NAME = re.compile(
+    rf"[{_APOSTROPHES}]+\s*(\d+)[ \u00a0]+[^\W\d_](?![^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w))"
+)
+"""An apostrophe before a number and a word: most likely of a year, if there are two digits."""
 _ODD_BLANK = re.compile(r"[^\S ]")
 _ODD_SIGN = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
 """Dashes and full-width characters: word processors and keyboards of East Asia write them for those of ASCII."""
@@ -116,6 +122,10 @@ class TextReader:
         )
         if is_for_excel:
             raise _apostrophe(bare)
+        if (found := _APOSTROPHE_OF_NAME.match(bare[:_LOOKED_AT])) and len(found[1]) != len("68"):
+            self._note(
+                "apostrophe-in-front", f"{shown(bare, quoted=True)} begins with an apostrophe, which is sent with it."
+            )
 
     def _look_for_numbers(self, bare: str) -> None:
         is_identifier = self._field.is_identifier

@@ -130,7 +130,9 @@ def test_no_spelling_of_the_marker_is_sent_as_a_text(at: int, extra: str) -> Non
     [
         (TEXT, "'=Acme renewal", "=Acme renewal"), (TEXT, "'00123", "00123"), (TEXT, "'+4711", "+4711"),
         (TEXT, "'-5", "-5"), (TEXT, "'@Home", "@Home"), (TEXT, "''00123", "00123"), (TEXT, "' 12", "12"),
-        (TEXT, "'2026 budget", "2026 budget"), (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
+        (TEXT, "\u2018123", "123"), (TEXT, "`123 ", "123"), (TEXT, "'\uff11\uff12", "\uff11\uff12"),
+        (TEXT, "'\u0663", "\u0663"), (TEXT, "\u2019123", "123"), (TEXT, "\u201b7/8", "7/8"),
+        (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
         (TEXT, "\u201900123", "00123"), (TEXT, "\u00b4=A1", "=A1"), (CODE, "`7", "7"), (TEXT, "'2026'", "2026"),
         (AMOUNT, "'-500", "-500"), (COUNT, "'12", "12"), (ITEM, "'12", "12"), (DAY, "'2026-03-25", "2026-03-25"),
         (KIND, "'Small", "Small"), (ACTIVE, "'TRUE", "TRUE"),
@@ -151,6 +153,11 @@ def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, te
         "'n Sync",
         "'s-Hertogenbosch",
         "'90s revival",
+        "'68 Corvette",
+        "`68 Corvette",
+        "\u201868s and later",
+        "'68s",
+        "'1984 reprint'",
         "'24 hours' campaign",
         "O'Brien",
         "'",
@@ -162,6 +169,12 @@ def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, te
 def test_an_apostrophe_of_a_name_is_kept(text: str) -> None:
     """An apostrophe before letters, a decade or a quotation belongs to the name."""
     assert read(TEXT, text) == (text, [])
+
+
+def test_an_apostrophe_before_a_number_and_a_word_is_told_where_it_is_of_no_year() -> None:
+    """A year has two digits behind an apostrophe; with others, a program may have put it there."""
+    for text in ("'2026 budget", "'00123 Acme", "\u20185 Acme"):
+        assert read(TEXT, text) == (text, ["apostrophe-in-front"])
 
 
 # Numbers that a program made of texts.
