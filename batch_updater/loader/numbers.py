@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from batch_updater.loader.currencies import AROUND_AN_AMOUNT
+from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.model import DIGITS_OF_A_CELL, digits_of_double
 
@@ -84,7 +84,7 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
     _refuse_long(bare, "a number")
-    plain = _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH))
+    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH)))
     scientific = _SCIENTIFIC.fullmatch(plain)
     if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
         raise _damaged(bare)
