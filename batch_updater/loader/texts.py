@@ -44,12 +44,15 @@ _SHORTENED = re.compile(r"-?[0-9](?:(?:[.,][0-9]+)?[eE]\+|[.,][0-9]+[eE]-?)[0-9]
 """As Excel (1.23E+11), or a program (Java's 1.23E11), shows a number of many digits."""
 _MARKUP = re.compile(
     r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#x[0-9A-F]{1,6});"
-    r"|<!--|</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
-    r"th|tr|u|ul)(?:\s[^<>]*)?/?>"
+    r"|<!--|</?(?:br|div|em|font|h[1-6]|hr|img|li|ol|pre|script|small|span|strong|style|sub|sup|table|tbody|td|th|tr|ul)"
+    r"(?:\s[^<>]*)?/?>|<(?:(?-i:[abipu])|/[abipu]|[abipu]\s[^<>=]*=[^<>]*)>"
     r"|\\(?:u[0-9A-F]{4}|x[0-9A-F]{2})|=\?[A-Z0-9-]+\?[QB]\?|(?<=[A-Za-z])%20(?=[A-Za-z0-9])|%C3%[89AB][0-9A-F]",
     re.IGNORECASE,
 )
-"""Entities and tags of HTML, and letters as programs escape them."""
+"""Entities and tags of HTML, and letters as programs escape them.
+
+A capital in angle brackets is a tag only where another one closes it: the name A<B>C holds none.
+"""
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
 _APOSTROPHES = "'\u2018\u2019\u201b\u2032\uff07\u02bc\u00b4`"
@@ -201,10 +204,19 @@ def as_written(field: Field, text: str) -> str:
             "Type the text again.",
         )
     if field.location is Location.PATH and (text in {".", ".."} or not is_printable):
-        raise Refusal(
-            "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record.", "Type the record's own name."
-        )
+        raise _no_name(text)
     return text
+
+
+def _no_name(text: str) -> Refusal:
+    """Return why a text cannot be a part of the address of a record."""
+    if (unseen := unseen_in(text)) is not None:
+        return _invisible(text, unseen)
+    odd = next((character for character in text if not character.isprintable()), None)
+    cause = f": it holds {named(odd)}" if odd else ""
+    return Refusal(
+        "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record{cause}.", "Type the record's own name."
+    )
 
 
 def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:

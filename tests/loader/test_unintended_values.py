@@ -9,15 +9,31 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_updater.endpoint.description import Location
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.loader import JudgedRow, Table, open_table
 from batch_updater.loader.refusal import Refusal
-from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, ITEM, KIND, TEXT, csv_text, judged, settings, table_of
+from tests.loader.described import (
+    ACTIVE,
+    AMOUNT,
+    COUNT,
+    DAY,
+    ITEM,
+    KIND,
+    TEXT,
+    csv_text,
+    endpoint,
+    judged,
+    settings,
+    table_of,
+    workbook,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -376,6 +392,9 @@ def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str)
         "Smith &amp; Co",
         "O&#39;Brien",
         "a<br>b",
+        "<b>Acme",
+        "<B>Acme</B>",
+        '<A HREF="/x">Acme',
         "<p>Acme</p>",
         "Gr\\u00fcn",
         "Acme%20Corp",
@@ -387,6 +406,12 @@ def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str)
 def test_what_pages_write_is_told(text: str) -> None:
     """Entities, tags and escapes are sent as they are, and people are told."""
     assert read(TEXT, text) == (text, ["markup"])
+
+
+@pytest.mark.parametrize("text", ["A<B>C", "a < b > c", "<Acme>", "Vector<T>", "x<I and I>y"])
+def test_letters_in_angle_brackets_may_be_a_name(text: str) -> None:
+    """A capital in brackets is a tag only where another tag closes it."""
+    assert read(TEXT, text) == (text, [])
 
 
 @pytest.mark.parametrize("literal", ["#NV", "#WERT!", "#VALEUR!", "#\u00a1VALOR!", "#N/D", "#NOM?"])
@@ -429,6 +454,32 @@ def test_letters_of_another_script_are_named() -> None:
     assert "character 1 is U+0420 (CYRILLIC CAPITAL LETTER ER), not P" in refused.reason
     assert "Did you mean 'Pre'?" in refused.remedy
     assert read(TEXT, "\u0421losed Won") == ("\u0421losed Won", ["other-script"])
+
+
+@pytest.mark.parametrize("text", ["\uff37on", "Wo\uff4e", "\ufb01le", "\U0001d416on", "\u0421losed"], ids=ascii)
+def test_a_letter_of_another_form_inside_a_latin_word_is_told(text: str) -> None:
+    """A full-width W looks at home in Won; a word that is full-width as a whole is ordinary."""
+    assert read(TEXT, text) == (text, ["other-script"])
+    for ordinary in ("\uff37\uff4f\uff4e", "\uff21\uff23\uff2d\uff25 GmbH", "N\u00ba 5", "CO\u2082", "5 m\u2113"):
+        assert read(TEXT, ordinary) == (ordinary, [])
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\u00ad", "\u00a0", "\n"], ids=ascii)
+def test_what_cannot_be_in_the_name_of_a_record_is_named(character: str) -> None:
+    """A text in the path of a call says which character is wrong, as every other text does."""
+    for field in (replace(TEXT, location=Location.PATH), replace(CODE, location=Location.PATH)):
+        assert f"U+{ord(character):04X}" in refusal(field, f"A{character}1").reason
+
+
+def test_a_cell_with_a_problem_has_no_note(tmp_path: Path) -> None:
+    """What is refused is not said to be sent."""
+    file = workbook(tmp_path / "a.xlsx", {"S": [("itemId", "count", "label"), (1, Decimal("3.0000001"), "-")]})
+    book = openpyxl.load_workbook(file)
+    book["S"]["B2"].number_format = "0"
+    book.save(file)
+    table = open_table(file, endpoint(), settings(), name=file.name)
+    assert problems(judged(table)) == {2: [("count", "not-a-whole-number")]}
+    assert [note.partition(" ")[0] for note in table.notes] == ["label"]
 
 
 # Dates and numbers.
@@ -488,14 +539,19 @@ def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
 @pytest.mark.parametrize(
     ("text", "number"),
     [("1,23,456.00", "123456.00"), ("\u20b91,23,456", "123456"), ("12,34,567.5 INR", "1234567.5"),
-     ("1,2345,6789", "123456789"), ("1'234,567.50", "1234567.50"), ("500.-", "500"), ("CHF 500.--", "500")],
+     ("1,2345,6789", "123456789"), ("1'234,567.50", "1234567.50"), ("500.-", "500"), ("CHF 500.--", "500"),
+     ("Fr. 6", "6"),
+     ("SFr. 1'234.50", "1234.50"), ("fr.6.-", "6"), ("6.50 Fr.", "6.50"), ("-6 sFr", "-6")],
 )  # fmt: skip
 def test_digit_groups_of_other_countries_are_read_where_one_reading_remains(text: str, number: str) -> None:
     """India groups by two, China and Japan by four, Mexico writes millions with an apostrophe; 500.- is a price."""
     assert read(AMOUNT, text)[0] == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["1,23", "1,2345", "0,23,456", "1,23,45", "1,23,456,7", "1'234,567"])
+@pytest.mark.parametrize(
+    "text",
+    ["Fr. 6 EUR", "Fr6", "Frau 6", "6 fr. x", "1,23", "1,2345", "0,23,456", "1,23,45", "1,23,456,7", "1'234,567"],
+)
 def test_digit_groups_that_are_none_are_not_read(text: str) -> None:
     """A single group may be a fraction, and groups that no country has are a slip."""
     assert refusal(AMOUNT, text).code in {"other-decimal-mark", "not-a-number", "ambiguous-number"}
@@ -547,6 +603,9 @@ def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
     assert all(row.job for row in judged(table))
     (note,) = table.notes
     assert note.startswith("amountDue (B3): '$6' names $, but its column is in EUR.")
+    table = table_of(tmp_path, "itemId,Amount (CHF)\n1,Fr. 5\n2,6\n3,SFr. 7\n", columns={"Amount (CHF)": "amountDue"})
+    assert all(row.job for row in judged(table))
+    assert table.notes == ()
     table = table_of(tmp_path, "itemId,amountDue\n1,$5\n2,US$ 6\n3,A$7\n")
     assert all(row.job for row in judged(table))
     (note,) = table.notes
