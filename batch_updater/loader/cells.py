@@ -132,7 +132,9 @@ def _readers(
         texts = TextReader(field, noted, marker, has_fractions=column.has_fractions)
         from_characters = _from_characters(field, _judged(texts.read, judge), marker, explains=False)
         return from_characters if judge else _plain_first(texts, from_characters), _judged(_text, judge)
-    from_text, from_other = _converters(field, settings, noted, watch)
+    from_text, from_other = _converters(field, settings, watch)
+    if field.kind in {Kind.INTEGER, Kind.DECIMAL} and not column.is_verbatim:
+        from_text = _as_in_workbooks(from_text, field, settings.decimal, noted)
     from_characters = _from_characters(field, _judged(from_text, judge), marker, explains=not column.is_verbatim)
     return from_characters, _judged(from_other, judge)
 
@@ -260,15 +262,13 @@ def _not_exact() -> Refusal:
     )
 
 
-def _converters(
-    field: Field, settings: InputSettings, noted: list[CellNote], watch: CurrencyWatch
-) -> tuple[_FromText, _FromOther]:
+def _converters(field: Field, settings: InputSettings, watch: CurrencyWatch) -> tuple[_FromText, _FromOther]:
     """Return how the field reads text that is not blank, and how it reads every other cell."""
     match field.kind:
         case Kind.INTEGER:
-            return _whole_number_reader(field, settings.decimal, noted), _integer
+            return lambda text: integer_from_text(text, settings.decimal), _integer
         case Kind.DECIMAL:
-            return _amount_reader(field, settings.decimal, noted, watch), _decimal
+            return _amount_reader(settings.decimal, watch), _decimal
         case Kind.BOOLEAN:
             return _truth_from_text, _truth
         case Kind.DATE:
@@ -278,33 +278,31 @@ def _converters(
             return lambda text: as_written(field, text), _text
 
 
-def _whole_number_reader(field: Field, mark: str, noted: list[CellNote]) -> _FromText:
-    def read(text: str) -> Value:
-        if len(text) > DIGITS_OF_A_CELL and mark in text and (meant := text_without_residue(text)) is not None:
-            value = _integer(meant)
-            noted.append(_rounded(field, text, meant))
+def _as_in_workbooks(read: _FromText, field: Field, mark: str, noted: list[CellNote]) -> _FromText:
+    """Return how a text is read as a number without what a program's arithmetic has left over, with a note."""
+
+    def converted(text: str) -> Value:
+        if len(text) <= DIGITS_OF_A_CELL:
+            return read(text)
+        if field.kind is Kind.INTEGER:
+            meant = text_without_residue(text) if mark in text else None
+            value = read(text) if meant is None else _integer(meant)
+        else:
+            value = read(text)
+            meant = without_residue(value) if isinstance(value, Decimal) else None
+        if meant is None:
             return value
-        return integer_from_text(text, mark)
+        digits = _plain(meant)
+        sentence = f"{shown(text, quoted=True)} is {digits} as a program has calculated it: {digits} is sent."
+        noted.append(CellNote(field.name, "calculated", sentence))
+        return int(meant) if field.kind is Kind.INTEGER else meant
 
-    return read
-
-
-def _rounded(field: Field, text: str, meant: Decimal) -> CellNote:
-    """Return the note that a number is sent as workbooks have it, without what arithmetic has left over."""
-    digits = _plain(meant)
-    return CellNote(
-        field.name,
-        "calculated",
-        f"{shown(text, quoted=True)} is {digits} as a program has calculated it: {digits} is sent.",
-    )
+    return converted
 
 
-def _amount_reader(field: Field, mark: str, noted: list[CellNote], watch: CurrencyWatch) -> _FromText:
+def _amount_reader(mark: str, watch: CurrencyWatch) -> _FromText:
     def read(text: str) -> Value:
         value = decimal_from_text(text, mark)
-        if len(text) > DIGITS_OF_A_CELL and (meant := without_residue(value)) is not None:
-            noted.append(_rounded(field, text, meant))
-            value = meant
         if text[0] in _DIGITS and text[-1] in _DIGITS:  # as nearly always
             return value
         if sign := currency_sign(text):

@@ -734,3 +734,11 @@ def test_the_texts_of_an_undo_are_taken_as_they_are(text: str) -> None:
         noted: list[CellNote] = []
         assert converter(field, settings(), noted, ColumnFacts(is_verbatim=True))(text) == text
         assert not noted
+
+
+@pytest.mark.parametrize("text", CALCULATED)
+def test_the_numbers_of_an_undo_are_taken_as_they_are(text: str) -> None:
+    """A record that held what a program has calculated gets every digit back."""
+    noted: list[CellNote] = []
+    assert converter(AMOUNT, settings(), noted, ColumnFacts(is_verbatim=True))(text) == Decimal(text)
+    assert not noted
