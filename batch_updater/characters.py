@@ -32,6 +32,9 @@ _CHARACTERS_NAMED = 3
 _CAPITALS_OF_OTHERS = "\u0370-\u03ab\u03bf\u0400-\u052f"
 _IN_A_LATIN_WORD = re.compile(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
 """Cyrillic letters and Greek capitals beside Latin letters; small Greek letters are ordinary, as in TNF\u03b1."""
+_COMPATIBLE = "\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06\U0001d400-\U0001d7cb"
+_IN_AN_ASCII_WORD = re.compile(f"(?<=[A-Za-z])[{_COMPATIBLE}]|[{_COMPATIBLE}](?=[A-Za-z])")
+"""Full-width and mathematical letters and ligatures beside letters of ASCII."""
 _LOOK_ALIKES = (
     "A\u0410\u0391 B\u0412\u0392 C\u0421\u03f9 E\u0415\u0395 H\u041d\u0397 J\u0408 K\u041a\u039a M\u041c\u039c "
     "N\u039d O0\u041e\u039f\u0555 P\u0420\u03a1 Q\u051a S\u0405 T\u0422\u03a4 W\u051c X\u0425\u03a7 "
@@ -108,7 +111,9 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 
 def look_alike_in(text: str) -> str | None:
-    """Return the first letter of another script inside a Latin word that it looks at home in; None if there is none."""
+    """Return the first letter of another script, or form, in a Latin word that it looks at home in; None if none is."""
+    if found := _IN_AN_ASCII_WORD.search(text):
+        return found[0]
     return next((found[0] for found in _IN_A_LATIN_WORD.finditer(text) if ord(found[0]) in _LOOKS_LIKE), None)
 
 

@@ -21,7 +21,13 @@ from batch_updater.loader.dates import (
     has_time_of_day,
     impossible_date,
 )
-from batch_updater.loader.numbers import decimal_from_text, integer_from_text
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import (
+    decimal_from_text,
+    integer_from_text,
+    text_without_residue,
+    without_residue,
+)
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batch_updater.config import InputSettings
-    from batch_updater.loader.notes import CellNote
 
 
 class Blank:
@@ -128,6 +133,8 @@ def _readers(
         from_characters = _from_characters(field, _judged(texts.read, judge), marker, explains=False)
         return from_characters if judge else _plain_first(texts, from_characters), _judged(_text, judge)
     from_text, from_other = _converters(field, settings, watch)
+    if field.kind in {Kind.INTEGER, Kind.DECIMAL} and not column.is_verbatim:
+        from_text = _as_in_workbooks(from_text, field, settings.decimal, noted)
     from_characters = _from_characters(field, _judged(from_text, judge), marker, explains=not column.is_verbatim)
     return from_characters, _judged(from_other, judge)
 
@@ -269,6 +276,28 @@ def _converters(field: Field, settings: InputSettings, watch: CurrencyWatch) -> 
             return lambda text: date_from_text(text, dates), _date
         case Kind.TEXT:
             return lambda text: as_written(field, text), _text
+
+
+def _as_in_workbooks(read: _FromText, field: Field, mark: str, noted: list[CellNote]) -> _FromText:
+    """Return how a text is read as a number without what a program's arithmetic has left over, with a note."""
+
+    def converted(text: str) -> Value:
+        if len(text) <= DIGITS_OF_A_CELL:
+            return read(text)
+        if field.kind is Kind.INTEGER:
+            meant = text_without_residue(text) if mark in text else None
+            value = read(text) if meant is None else _integer(meant)
+        else:
+            value = read(text)
+            meant = without_residue(value) if isinstance(value, Decimal) else None
+        if meant is None:
+            return value
+        digits = _plain(meant)
+        sentence = f"{shown(text, quoted=True)} is {digits} as a program has calculated it: {digits} is sent."
+        noted.append(CellNote(field.name, "calculated", sentence))
+        return int(meant) if field.kind is Kind.INTEGER else meant
+
+    return converted
 
 
 def _amount_reader(mark: str, watch: CurrencyWatch) -> _FromText:

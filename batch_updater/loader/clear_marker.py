@@ -12,6 +12,14 @@ _FEWEST_LETTERS: Final = 3
 _MOST_ADDED: Final = 8
 """Characters by which a near miss is longer than the marker."""
 
+_LONGEST_ENDING: Final = 2
+_BEGINNING: Final = 2
+"""Letters that a word and what is short for it have in common in front."""
+_USUAL: Final = "#CLEAR"
+"""The marker where none is configured."""
+_SIGNS_OF_USUAL: Final = frozenset("#\uff03")
+_IN_FRONT: Final = 3
+
 
 class Nearness(Enum):
     """How close a text is to the clear marker."""
@@ -33,6 +41,8 @@ class ClearMarker:
         self._letters = _letters(self._flat)
         self._signs = {sign for sign in self._flat if not sign.isalnum()}
         self._word = "".join(filter(str.isalnum, self.text))
+        # People may still think of the usual one where another is configured.
+        self._usual = ClearMarker(_USUAL) if self.text != _USUAL else None
         self.firsts = {
             character for character in map(chr, range(128)) if _flat(character) in {self._flat[:1], self._letters[:1]}
         }
@@ -49,8 +59,17 @@ class ClearMarker:
         )
 
     def nearness(self, text: str) -> Nearness:
-        """Return how close a text without blanks around it, which is not the marker, is to the marker."""
+        """Return how close a text without blanks around it, which is not the marker, is to the marker.
+
+        The usual marker, with its sign, is a near miss of every other.
+        """
         if self._begins(text):
+            return Nearness.NEAR_MISS
+        if (
+            self._usual
+            and _has_sign_of_usual(text)
+            and (text == _USUAL or self._usual.nearness(text) is not Nearness.NONE)
+        ):
             return Nearness.NEAR_MISS
         if len(text) > self._longest:
             return Nearness.NONE
@@ -64,7 +83,8 @@ class ClearMarker:
             return Nearness.NONE
         if own != self._letters:
             is_marked = flat[0] in self._signs and flat[0] == self._flat[0]
-            return Nearness.NEAR_MISS if is_marked and _is_one_slip(own, self._letters) else Nearness.NONE
+            is_near = is_marked and not _has_number(text) and _is_nearly(own, self._letters)
+            return Nearness.NEAR_MISS if is_near else Nearness.NONE
         if flat[0].isalnum() and self._signs and self._signs.isdisjoint(flat) and "".join(text.split()) != self._word:
             return Nearness.WORD
         return Nearness.NEAR_MISS
@@ -76,6 +96,27 @@ def _flat(text: str) -> str:
 
 def _letters(flat: str) -> str:
     return "".join(filter(str.isalnum, flat))
+
+
+def _has_sign_of_usual(text: str) -> bool:
+    return not text[0].isalnum() and not _SIGNS_OF_USUAL.isdisjoint(text[:_IN_FRONT])
+
+
+def _has_number(text: str) -> bool:
+    """Whether one of several words is a number, as in the name `#1 Clear`."""
+    words = [_letters(word) for word in text.split()]
+    return len(words) > 1 and any(word.isdigit() for word in words)
+
+
+def _is_nearly(typed: str, meant: str) -> bool:
+    """Whether a word has one slip, an ending more (`cleared`), or is short for the other (`clr`)."""
+    if _is_one_slip(typed, meant):
+        return True
+    if typed.startswith(meant):
+        return len(typed) - len(meant) <= _LONGEST_ENDING
+    rest = iter(meant)
+    is_short = typed[:_BEGINNING] == meant[:_BEGINNING] and typed[-1] == meant[-1] and all(one in rest for one in typed)
+    return is_short and len(typed) >= _FEWEST_LETTERS
 
 
 def _is_one_slip(typed: str, meant: str) -> bool:

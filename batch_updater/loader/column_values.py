@@ -30,7 +30,7 @@ _MOST = 0.8
 _LETTERS_OF_A_NAME = 3
 """Fewer, such as Y and N, are found in any column."""
 _WHOLE = re.compile(r"[0-9]+(?:\.0+)?")
-_NUMBER = re.compile(r"[^\w]*(?:[A-Za-z]{3}\s*)?[0-9][0-9.,'\u2019\s]*(?:[A-Za-z]{3})?[^\w]*")
+_NUMBER = re.compile(r"[^\w]*(?:(?:S?[Ff]r\.?|[A-Za-z]{3})\s*)?[0-9][0-9.,'\u2019\s-]*(?:S?[Ff]r|[A-Za-z]{3})?[^\w]*")
 _SOME_DATES = DateSettings()
 _SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, "ambiguous-day"})
 """Why a text is refused that is a date all the same."""

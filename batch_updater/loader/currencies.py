@@ -31,12 +31,15 @@ _NAMED: Final = {
 _NAMED_IN_FORMATS: Final = {
     "kr": "DKK NOK SEK ISK", "z\u0142": "PLN", "k\u010d": "CZK", "ft": "HUF", "lei": "RON", "rs": "INR PKR",
     "rp": "IDR", "rm": "MYR", "tl": "TRY", "\u0440": "RUB", "\u0440\u0443\u0431": "RUB", "\u0433\u0440\u043d": "UAH",
+    "fr": "CHF", "sfr": "CHF",
 }  # fmt: skip
 """Abbreviation, in small letters, that a format may have beside its digits -> the same. Elsewhere they are words."""
 _SIGN = "[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]"
 AROUND_AN_AMOUNT: Final = rf"(?:{_SIGN}|(?:{_CODES.replace(' ', '|')}))"
 """Pattern of what may name a currency in front of an amount or behind it."""
-_IN_AN_AMOUNT = re.compile(AROUND_AN_AMOUNT)
+FRANCS: Final = re.compile(r"(?<![^\W\d_])s?fr(?:\.|(?![^\W_]))", re.IGNORECASE)
+"""What is written for CHF in Switzerland."""
+_IN_AN_AMOUNT = re.compile(rf"{AROUND_AN_AMOUNT}|(?i:{FRANCS.pattern})")
 _IN_A_HEADER = re.compile(rf"{_SIGN}|(?<![^\W_])[^\W\d_]+(?![^\W_])")
 
 
@@ -83,7 +86,9 @@ class CurrencyWatch:
 
     def see(self, sign: str, what: str) -> None:
         """Take note of an amount with the sign of a currency; `what` says so: `'$5' names $`."""
-        currencies = _currencies(sign) or frozenset(_NAMED_IN_FORMATS.get(sign.casefold(), "").split())
+        currencies = _currencies(sign) or frozenset(
+            _NAMED_IN_FORMATS.get(sign.casefold().removesuffix("."), "").split()
+        )
         if not self._sign:
             self._sign, self._currencies = sign, currencies
         elif left := currencies & self._currencies:

@@ -45,6 +45,8 @@ _WITH_TIME = re.compile(
 _SERIAL_NUMBER = re.compile(r"[1-9][0-9]{4}")
 """How Excel stores a date from 1927 on, and exports it where the cell has no format of dates."""
 _MOST_CHARACTERS = 60
+_MOST_DAYS = 31
+_MONTHS_OF_A_YEAR = 12
 EARLIEST_YEAR = 1900
 _EXCELS_FIRST_YEAR = 1930
 """First of the hundred years that Excel takes two digits for."""
@@ -96,6 +98,8 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     if len(possible) > 1:
         raise _ambiguous(bare, day, possible, settings)
     value = possible[0]
+    if settings.order is None and _may_have_day_too_many(day):
+        raise _perhaps_impossible(bare, value)
     if weekday not in {None, value.weekday()}:
         raise _other_weekday(bare, value)
     return value
@@ -225,21 +229,32 @@ def _readings(bare: str, settings: DateSettings) -> _Readings | None:
 
 
 def _numbered(found: re.Match[str], settings: DateSettings) -> _Readings:
-    first, second = int(found[1]), int(found[3])
+    first, second, last = int(found[1]), int(found[3]), int(found[4])
     readings: _Readings = []
     for year in settings.years(found[4]):
         for order, month, day in ((DateOrder.DMY, second, first), (DateOrder.MDY, first, second)):
             value = _date_of(year, month, day)
             if value is not None:
                 readings.append((order, value))
-    if len(found[4]) == len("yy"):
-        # With two digits any of the numbers may be the year: 25-03-31.
-        readings += [
-            (None, value)
-            for year in settings.years(found[1])
-            if len(found[1]) == len("yy") and (value := _date_of(year, second, int(found[4])))
-        ]
+    is_day = 1 <= first <= _MOST_DAYS
+    # 31-06-26 is a slip rather than a day of 1931; where the order of day and month is named, the year is last.
+    if settings.order is None and _may_have_year_first(found) and (readings or not is_day):
+        readings += [(None, value) for year in settings.years(found[1]) if (value := _date_of(year, second, last))]
     return readings
+
+
+def _may_have_year_first(found: re.Match[str]) -> bool:
+    """Whether any of the numbers may be the year, as in 25-03-31."""
+    return len(found[1]) == len(found[4]) == len("yy")
+
+
+def _may_have_day_too_many(day: str) -> bool:
+    """Whether a text is a day that does not exist if its year is in front: 25-02-29."""
+    found = _YEAR_LAST.fullmatch(day)
+    if found is None or not _may_have_year_first(found) or not 1 <= int(found[4]) <= _MOST_DAYS:
+        return False
+    years = _UNSETTLED.years(found[1])
+    return int(found[3]) <= _MONTHS_OF_A_YEAR and not any(_date_of(y, int(found[3]), int(found[4])) for y in years)
 
 
 def _month(name: str) -> int | None:
@@ -264,6 +279,15 @@ def impossible_date(bare: str) -> Refusal:
     """Return why a date that no spreadsheet program shows is refused."""
     return Refusal(
         "no-such-date", f"{shown(bare, quoted=True)} is a date that does not exist, or lies before 1900.", _TYPE_ISO
+    )
+
+
+def _perhaps_impossible(bare: str, value: date) -> Refusal:
+    """Return why a date is refused that does not exist if its year is in front."""
+    return Refusal(
+        "ambiguous-day",
+        f"{shown(bare, quoted=True)} could be {_long(value)}, or, with the year in front, a date that does not exist.",
+        f"{_TYPE_ISO[:-1]}, or set input.date_order to DMY or MDY if the whole file is written so.",
     )
 
 

@@ -6,8 +6,9 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from batch_updater.loader.currencies import AROUND_AN_AMOUNT
+from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
 from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.model import DIGITS_OF_A_CELL, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""
@@ -31,6 +32,9 @@ _PRICE_WITHOUT_CENTS = re.compile("(?<=[0-9])([.,])(?:-{1,2}|[\u2013\u2014])(?![
 """As prices are written in German, Dutch and Scandinavian: 500,- and 500.-- are 500, never less than nothing."""
 _MILLIONS_WITH_APOSTROPHE = re.compile("([1-9][0-9]{0,2})['\u2019]([0-9]{3}(?:,[0-9]{3})+\\.[0-9]*)")
 """1'234,567.50, as in Mexico."""
+_PLAIN_FRACTION = re.compile(r"[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]{1,2})?")
+_MOST_DIGITS_MEANT = 12
+"""Of a number to which arithmetic has added something: by chance, one in a thousand others ends in so many zeros."""
 _ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
@@ -80,7 +84,7 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
     _refuse_long(bare, "a number")
-    plain = _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH))
+    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH)))
     scientific = _SCIENTIFIC.fullmatch(plain)
     if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
         raise _damaged(bare)
@@ -98,6 +102,34 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
             raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare, "a number")
         digits = whole.replace(grouped[1], "") + rest
     return Decimal(sign + _with_point(digits, bare, decimal_mark, "a number"))
+
+
+def without_residue(number: Decimal) -> Decimal | None:
+    """Return 0.3 for 0.30000000000000004: what a program has calculated, in the 15 digits that workbooks have of it.
+
+    None for any other number, exact decimals of 16 and more digits among them.
+    """
+    if _digits_of(number) <= DIGITS_OF_A_CELL or not -_MOST_DIGITS < number.adjusted() < DIGITS_OF_A_CELL:
+        return None
+    double = float(number)
+    # As JSON and Python, C and .NET, and Python's Decimal write a double in full.
+    if number not in {Decimal(repr(double)), Decimal(format(double, ".17g")), Decimal(double)}:
+        return None
+    rounded = digits_of_double(double)
+    return rounded if _digits_of(rounded) <= _MOST_DIGITS_MEANT else None
+
+
+def text_without_residue(text: str) -> Decimal | None:
+    """Return the same for a text of digits and one decimal mark, whichever it is; None for any other text."""
+    bare = text.strip()
+    if not DIGITS_OF_A_CELL < len(bare) <= _MOST_DIGITS or not _PLAIN_FRACTION.fullmatch(bare):
+        return None
+    return without_residue(Decimal(bare.replace(",", ".")))
+
+
+def _digits_of(number: Decimal) -> int:
+    """Return how many significant digits a number has, zeros at its end left out."""
+    return len("".join(map(str, number.as_tuple().digits)).rstrip("0"))
 
 
 def may_be_grouped(text: str, decimal_mark: str) -> bool:

@@ -176,7 +176,8 @@ class RowReader:
             problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
         if not self._noted:
             return Reading(row, values, tuple(problems))
-        notes = tuple(self._noted)
+        faulty = {problem.field for problem in problems}
+        notes = tuple(note for note in self._noted if note.field not in faulty)
         self._noted.clear()
         return Reading(row, values, tuple(problems), notes)
 

@@ -10,6 +10,7 @@ from batch_updater.endpoint.description import Location
 from batch_updater.loader.clear_marker import Nearness
 from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import Refusal, shown
 
 if TYPE_CHECKING:
@@ -43,22 +44,31 @@ _SHORTENED = re.compile(r"-?[0-9](?:(?:[.,][0-9]+)?[eE]\+|[.,][0-9]+[eE]-?)[0-9]
 """As Excel (1.23E+11), or a program (Java's 1.23E11), shows a number of many digits."""
 _MARKUP = re.compile(
     r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#x[0-9A-F]{1,6});"
-    r"|<!--|</?(?:a|b|br|div|em|font|h[1-6]|hr|i|img|li|ol|p|pre|script|small|span|strong|style|sub|sup|table|tbody|td|"
-    r"th|tr|u|ul)(?:\s[^<>]*)?/?>"
+    r"|<!--|</?(?:br|div|em|font|h[1-6]|hr|img|li|ol|pre|script|small|span|strong|style|sub|sup|table|tbody|td|th|tr|ul)"
+    r"(?:\s[^<>]*)?/?>|<(?:(?-i:[abipu])|/[abipu]|[abipu]\s[^<>=]*=[^<>]*)>"
     r"|\\(?:u[0-9A-F]{4}|x[0-9A-F]{2})|=\?[A-Z0-9-]+\?[QB]\?|(?<=[A-Za-z])%20(?=[A-Za-z0-9])|%C3%[89AB][0-9A-F]",
     re.IGNORECASE,
 )
-"""Entities and tags of HTML, and letters as programs escape them."""
+"""Entities and tags of HTML, and letters as programs escape them.
+
+A capital in angle brackets is a tag only where another one closes it: the name A<B>C holds none.
+"""
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
-_APOSTROPHES = "'\u2018\u2019\uff07\u02bc\u00b4`"
+_APOSTROPHES = "'\u2018\u2019\u201b\u2032\uff07\u02bc\u00b4`"
 _APOSTROPHE_FOR_EXCEL = re.compile(
-    r"['\uff07]+\s*(?=[=+@0-9\t\r-])(?!['\uff07]?[0-9]0s\b)(?![0-9][^']*(?:\s[^']*'(?!\w)|'\s+\w))"
-    "|[\u2018\u2019\u02bc\u00b4`]+(?=[=+@]|0[0-9]|[0-9]{5})"
+    rf"[{_APOSTROPHES}]+\s*(?=[=+@\t\r\d-])(?!\d\ds\b)(?!\d+[ \u00a0]+[^\W\d_])"
+    rf"(?!\d[^{_APOSTROPHES}]*(?:\s[^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w)|[{_APOSTROPHES}]\s+\w))"
+    "(?!(?<=\u2018)[^\u2018\u2019]*\u2019$)"
 )
-"""An apostrophe that makes a text of what is behind it; in the '90s, and around '24 hours', it belongs to the text.
+"""An apostrophe that makes a text of what is behind it.
 
-A curved one is what a word processor makes of it; before a year it is ordinary."""
+In the '90s and a '68 Corvette, and around '24 hours' and \u20182026\u2019, it belongs to the text.
+"""
+_APOSTROPHE_OF_NAME = re.compile(
+    rf"[{_APOSTROPHES}]+\s*(\d+)[ \u00a0]+[^\W\d_](?![^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w))"
+)
+"""An apostrophe before a number and a word: most likely of a year, if there are two digits."""
 _ODD_BLANK = re.compile(r"[^\S ]")
 _ODD_SIGN = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
 """Dashes and full-width characters: word processors and keyboards of East Asia write them for those of ASCII."""
@@ -115,6 +125,10 @@ class TextReader:
         )
         if is_for_excel:
             raise _apostrophe(bare)
+        if (found := _APOSTROPHE_OF_NAME.match(bare[:_LOOKED_AT])) and len(found[1]) != len("68"):
+            self._note(
+                "apostrophe-in-front", f"{shown(bare, quoted=True)} begins with an apostrophe, which is sent with it."
+            )
 
     def _look_for_numbers(self, bare: str) -> None:
         is_identifier = self._field.is_identifier
@@ -132,6 +146,11 @@ class TextReader:
                 raise Refusal(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
             if is_identifier or len(whole.lstrip("+-")) >= _FEWEST_DIGITS:
                 self._note(POINT_ZERO, f"{reason} It is sent as it is.")
+        elif (meant := text_without_residue(bare)) is not None:
+            reason = f"{shown(bare, quoted=True)} is probably {meant:f} as a program has calculated it."
+            if is_identifier:
+                raise Refusal("calculated", reason, f"Type {meant:f}, or what is meant, from its source.")
+            self._note("calculated", f"{reason} It is sent as it is.")
 
     def _look_at_characters(self, text: str) -> None:
         unseen = unseen_in(text)
@@ -185,10 +204,19 @@ def as_written(field: Field, text: str) -> str:
             "Type the text again.",
         )
     if field.location is Location.PATH and (text in {".", ".."} or not is_printable):
-        raise Refusal(
-            "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record.", "Type the record's own name."
-        )
+        raise _no_name(text)
     return text
+
+
+def _no_name(text: str) -> Refusal:
+    """Return why a text cannot be a part of the address of a record."""
+    if (unseen := unseen_in(text)) is not None:
+        return _invisible(text, unseen)
+    odd = next((character for character in text if not character.isprintable()), None)
+    cause = f": it holds {named(odd)}" if odd else ""
+    return Refusal(
+        "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record{cause}.", "Type the record's own name."
+    )
 
 
 def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:

@@ -92,6 +92,9 @@ FORMATS = [
     Format("000\\-000", number_style('<number:number number:min-integer-digits="6" number:decimal-places="0">'
                                      '<number:embedded-text number:position="3">-</number:embedded-text>'
                                      "</number:number>")),
+    Format("#\\'##0.00", number_style(CENTS.replace(
+        ' number:grouping="true"/>',
+        '><number:embedded-text number:position="3">\'</number:embedded-text></number:number>'))),
     Format("0", number_style(DIGIT)),
     Format("#,##0.00", number_style(CENTS)),
     Format("[$€-2]\\ #,##0.00", number_style("<number:currency-symbol>€</number:currency-symbol>" + text(" ") + CENTS,
@@ -256,6 +259,9 @@ def decision(folder: Path, column: str, cell: Shown) -> str:
         (Shown('0" pcs"', 5), "refused", "refused", "refused"),
         (Shown('0,"K"', 5000), "refused", "refused", "refused"),
         (Shown("000\\-000", 1234), "refused", "refused", "refused"),
+        (Shown("#\\'##0.00", 1234567.5), "sent", "refused", "refused"),
+        (Shown("#\\'##0.00", 1234.567), "noted", "refused", "refused"),
+        (Shown("#\\'##0.00", -1234), "sent", "sent", "refused"),
         (Shown(";;;", 5), "refused", "refused", "refused"),
         (Shown("0", 1234.56), "noted", "refused", "noted"),
         (Shown("#,##0.00", 1234.567), "noted", "refused", "noted"),
@@ -311,6 +317,7 @@ def test_formats_that_hide_different_parts_are_told_apart(tmp_path: Path) -> Non
     ("cell", "expected"),
     [
         (Shown(";;;", "Acme"), "refused"), (Shown('"OPP-"@', "123"), "refused"), (Shown('"OPP-"@', 123), "sent"),
+        (Shown('"OPP-"@', -123), "sent"),
         (Shown("@", "Acme"), "sent"), (Shown(ACCOUNTING, "Acme"), "sent"), (Shown("0;-0;;@", "Acme"), "sent"),
         (Shown("0%", "Acme"), "sent"), (Shown("yyyy-mm-dd", "Acme"), "sent"),
     ],

@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Kind, Location
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.loader import JudgedRow, Table, open_table
@@ -31,6 +32,7 @@ from tests.loader.described import (
     judged,
     settings,
     table_of,
+    workbook,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def problems(rows: Sequence[JudgedRow]) -> dict[int, list[tuple[str | None, str]
 @pytest.mark.parametrize(
     "text",
     ["#clear", "#Clear", " # CLEAR ", "#CLEAR!", "#CLEAR#", "##CLEAR", "<clear>", "[CLEAR]", "CLEAR", "#CLAER", "#CLER",
-     "#CLEARR", "#C LEAR", "#CLEAR#CLEAR", "#CLEAR it",
+     "#CLEARR", "#CLR", "#CLEARED", "# cleared", "#C LEAR", "#CLEAR#CLEAR", "#CLEAR it",
      "\uff03\uff23\uff2c\uff25\uff21\uff32", "#\u200bCLEAR", "#\u0421LEAR", "'#CLEAR"],
 )  # fmt: skip
 def test_what_is_nearly_the_clear_marker_is_refused(field: Field, text: str) -> None:
@@ -92,12 +94,30 @@ def test_the_near_misses_are_those_of_the_marker_that_is_configured() -> None:
     assert refusal(TEXT, "Null", clear_marker="NULL").remedy == "Did you mean NULL?"
     assert refusal(TEXT, "<Leer>", clear_marker="<leer>").code == "near-clear-marker"
     assert refusal(TEXT, "--", clear_marker="-").code == "near-clear-marker"
-    assert read(TEXT, "#clear", clear_marker="<leer>") == ("#clear", [])
+    for text in ("#CLEAR", "#clear", "# CLEAR", "#CLR", "'#CLEAR"):
+        assert refusal(TEXT, text, clear_marker="<NONE>").remedy == "Did you mean <NONE>?"
+    for text in ("Clear", "CLEAR", "<clear>", "#1 Clear", "#Cleveland"):
+        assert read(TEXT, text, clear_marker="<NONE>") == (text, [])
     assert read(TEXT, "#leer", clear_marker="-") == ("#leer", [])
 
 
 @pytest.mark.parametrize(
-    "text", ["Clear Channel", "Clearview", "#1 priority", "#Cleveland", "CLEAR Inc", "Clara", "Nuclear", "#CLEARANCE"]
+    "text",
+    [
+        "Clear Channel",
+        "Clearview",
+        "#1 priority",
+        "#Cleveland",
+        "CLEAR Inc",
+        "Clara",
+        "Nuclear",
+        "#CLEARANCE",
+        "#1 Clear",
+        "#2 clear",
+        "#car",
+        "#Clara",
+        "Cleared",
+    ],
 )
 def test_names_that_resemble_the_clear_marker_are_names(text: str) -> None:
     """A longer name, or another word, is no near miss."""
@@ -126,7 +146,9 @@ def test_no_spelling_of_the_marker_is_sent_as_a_text(at: int, extra: str) -> Non
     [
         (TEXT, "'=Acme renewal", "=Acme renewal"), (TEXT, "'00123", "00123"), (TEXT, "'+4711", "+4711"),
         (TEXT, "'-5", "-5"), (TEXT, "'@Home", "@Home"), (TEXT, "''00123", "00123"), (TEXT, "' 12", "12"),
-        (TEXT, "'2026 budget", "2026 budget"), (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
+        (TEXT, "\u2018123", "123"), (TEXT, "`123 ", "123"), (TEXT, "'\uff11\uff12", "\uff11\uff12"),
+        (TEXT, "'\u0663", "\u0663"), (TEXT, "\u2019123", "123"), (TEXT, "\u201b7/8", "7/8"),
+        (CODE, "'00123", "00123"), (CODE, "'OPP-1", "OPP-1"),
         (TEXT, "\u201900123", "00123"), (TEXT, "\u00b4=A1", "=A1"), (CODE, "`7", "7"), (TEXT, "'2026'", "2026"),
         (AMOUNT, "'-500", "-500"), (COUNT, "'12", "12"), (ITEM, "'12", "12"), (DAY, "'2026-03-25", "2026-03-25"),
         (KIND, "'Small", "Small"), (ACTIVE, "'TRUE", "TRUE"),
@@ -147,6 +169,11 @@ def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, te
         "'n Sync",
         "'s-Hertogenbosch",
         "'90s revival",
+        "'68 Corvette",
+        "`68 Corvette",
+        "\u201868s and later",
+        "'68s",
+        "'1984 reprint'",
         "'24 hours' campaign",
         "O'Brien",
         "'",
@@ -158,6 +185,12 @@ def test_an_apostrophe_in_front_is_named_in_every_kind_of_field(field: Field, te
 def test_an_apostrophe_of_a_name_is_kept(text: str) -> None:
     """An apostrophe before letters, a decade or a quotation belongs to the name."""
     assert read(TEXT, text) == (text, [])
+
+
+def test_an_apostrophe_before_a_number_and_a_word_is_told_where_it_is_of_no_year() -> None:
+    """A year has two digits behind an apostrophe; with others, a program may have put it there."""
+    for text in ("'2026 budget", "'00123 Acme", "\u20185 Acme"):
+        assert read(TEXT, text) == (text, ["apostrophe-in-front"])
 
 
 # Numbers that a program made of texts.
@@ -201,6 +234,42 @@ def test_point_zero_in_a_name_is_told_where_it_can_be_no_version() -> None:
     assert refusal(CODE, "1.2345678E7").code == "may-be-damaged"
     assert "probably 1234:" in refusal(CODE, "1,234.0").reason
     assert "probably 1 or 1000:" in refusal(CODE, "1.000").reason
+
+
+CALCULATED = [
+    "57.699999999999996",
+    "57.700000000000003",
+    "0.30000000000000004",
+    "434.99999999999994",
+    "0.1000000000000000055511151231257827021181583404541015625",
+    "-7.999999999999999",
+    "100000.00000000001",
+]
+EXACT = ["0.1234567890123456", "33.333333333333336", "0.300000000000000012", "9007199254740993",
+         "1.23456789012345678", "123456789012.34567", "200000.0000000000000000"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CALCULATED)
+def test_a_number_as_a_program_has_calculated_it_is_sent_as_workbooks_have_it(text: str) -> None:
+    """The digits that arithmetic leaves over are no part of an amount, which is told; an identifier is refused."""
+    meant = Decimal(format(float(text), ".15g"))
+    assert read(AMOUNT, text) == (meant, ["calculated"])
+    assert read(AMOUNT, text.replace(".", ","), decimal=",") == (meant, ["calculated"])
+    assert read(TEXT, text) == (text, ["calculated"])
+    refused = refusal(CODE, text)
+    assert refused.code == "calculated"
+    assert text[:40] in refused.reason
+    assert format(meant, "f") in refused.reason
+    if meant == meant.to_integral_value():
+        assert read(COUNT, text) == (int(meant), ["calculated"])
+    else:
+        assert refusal(COUNT, text).code == "not-a-whole-number"
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_an_exact_decimal_of_many_digits_keeps_them(text: str) -> None:
+    """Money that is typed as text has the digits that were typed."""
+    assert read(AMOUNT, text) == (Decimal(text), [])
 
 
 # Characters that cannot be seen.
@@ -323,6 +392,9 @@ def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str)
         "Smith &amp; Co",
         "O&#39;Brien",
         "a<br>b",
+        "<b>Acme",
+        "<B>Acme</B>",
+        '<A HREF="/x">Acme',
         "<p>Acme</p>",
         "Gr\\u00fcn",
         "Acme%20Corp",
@@ -334,6 +406,12 @@ def test_a_word_for_nothing_is_told_in_a_text_and_explained_elsewhere(text: str)
 def test_what_pages_write_is_told(text: str) -> None:
     """Entities, tags and escapes are sent as they are, and people are told."""
     assert read(TEXT, text) == (text, ["markup"])
+
+
+@pytest.mark.parametrize("text", ["A<B>C", "a < b > c", "<Acme>", "Vector<T>", "x<I and I>y"])
+def test_letters_in_angle_brackets_may_be_a_name(text: str) -> None:
+    """A capital in brackets is a tag only where another tag closes it."""
+    assert read(TEXT, text) == (text, [])
 
 
 @pytest.mark.parametrize("literal", ["#NV", "#WERT!", "#VALEUR!", "#\u00a1VALOR!", "#N/D", "#NOM?"])
@@ -378,6 +456,32 @@ def test_letters_of_another_script_are_named() -> None:
     assert read(TEXT, "\u0421losed Won") == ("\u0421losed Won", ["other-script"])
 
 
+@pytest.mark.parametrize("text", ["\uff37on", "Wo\uff4e", "\ufb01le", "\U0001d416on", "\u0421losed"], ids=ascii)
+def test_a_letter_of_another_form_inside_a_latin_word_is_told(text: str) -> None:
+    """A full-width W looks at home in Won; a word that is full-width as a whole is ordinary."""
+    assert read(TEXT, text) == (text, ["other-script"])
+    for ordinary in ("\uff37\uff4f\uff4e", "\uff21\uff23\uff2d\uff25 GmbH", "N\u00ba 5", "CO\u2082", "5 m\u2113"):
+        assert read(TEXT, ordinary) == (ordinary, [])
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\u00ad", "\u00a0", "\n"], ids=ascii)
+def test_what_cannot_be_in_the_name_of_a_record_is_named(character: str) -> None:
+    """A text in the path of a call says which character is wrong, as every other text does."""
+    for field in (replace(TEXT, location=Location.PATH), replace(CODE, location=Location.PATH)):
+        assert f"U+{ord(character):04X}" in refusal(field, f"A{character}1").reason
+
+
+def test_a_cell_with_a_problem_has_no_note(tmp_path: Path) -> None:
+    """What is refused is not said to be sent."""
+    file = workbook(tmp_path / "a.xlsx", {"S": [("itemId", "count", "label"), (1, Decimal("3.0000001"), "-")]})
+    book = openpyxl.load_workbook(file)
+    book["S"]["B2"].number_format = "0"
+    book.save(file)
+    table = open_table(file, endpoint(), settings(), name=file.name)
+    assert problems(judged(table)) == {2: [("count", "not-a-whole-number")]}
+    assert [note.partition(" ")[0] for note in table.notes] == ["label"]
+
+
 # Dates and numbers.
 
 
@@ -403,6 +507,21 @@ def test_two_digits_are_of_the_hundred_years_that_are_configured(first: int, tex
     assert read(DAY, text, two_digit_years=first)[0] == date(year, 3, 25)
 
 
+@pytest.mark.parametrize("text", ["29.02.26", "31.11.26", "30.02.25", "31/04/26", "31-06-26", "31/9/27", "02/30/26"])
+@pytest.mark.parametrize("given", [{}, {"date_order": "DMY"}, {"date_order": "MDY"}], ids=str)
+def test_a_day_that_does_not_exist_is_no_day_of_another_year(text: str, given: dict[str, str]) -> None:
+    """A day too many makes no year of the first number, whether or not the order of day and month is named."""
+    assert refusal(DAY, text, two_digit_years=1930, **given).code == "no-such-date"
+
+
+def test_a_year_of_two_digits_is_in_front_only_where_no_day_can_be() -> None:
+    """No day is 99; with 25-02-29 one of the two readings does not exist, and a named order has the year last."""
+    assert read(DAY, "99-03-25", two_digit_years=1930)[0] == date(1999, 3, 25)
+    assert "could be 25 February 2029, or" in refusal(DAY, "25-02-29", two_digit_years=1930).reason
+    assert read(DAY, "25-02-29", two_digit_years=1930, date_order="DMY")[0] == date(2029, 2, 25)
+    assert refusal(DAY, "99-03-25", two_digit_years=1930, date_order="DMY").code == "no-such-date"
+
+
 def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
     """Who has said the order is asked for the century alone, and the other way round."""
     both = refusal(DAY, "03/04/26")
@@ -420,14 +539,19 @@ def test_only_the_readings_that_the_settings_leave_are_listed() -> None:
 @pytest.mark.parametrize(
     ("text", "number"),
     [("1,23,456.00", "123456.00"), ("\u20b91,23,456", "123456"), ("12,34,567.5 INR", "1234567.5"),
-     ("1,2345,6789", "123456789"), ("1'234,567.50", "1234567.50"), ("500.-", "500"), ("CHF 500.--", "500")],
+     ("1,2345,6789", "123456789"), ("1'234,567.50", "1234567.50"), ("500.-", "500"), ("CHF 500.--", "500"),
+     ("Fr. 6", "6"),
+     ("SFr. 1'234.50", "1234.50"), ("fr.6.-", "6"), ("6.50 Fr.", "6.50"), ("-6 sFr", "-6")],
 )  # fmt: skip
 def test_digit_groups_of_other_countries_are_read_where_one_reading_remains(text: str, number: str) -> None:
     """India groups by two, China and Japan by four, Mexico writes millions with an apostrophe; 500.- is a price."""
     assert read(AMOUNT, text)[0] == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["1,23", "1,2345", "0,23,456", "1,23,45", "1,23,456,7", "1'234,567"])
+@pytest.mark.parametrize(
+    "text",
+    ["Fr. 6 EUR", "Fr6", "Frau 6", "6 fr. x", "1,23", "1,2345", "0,23,456", "1,23,45", "1,23,456,7", "1'234,567"],
+)
 def test_digit_groups_that_are_none_are_not_read(text: str) -> None:
     """A single group may be a fraction, and groups that no country has are a slip."""
     assert refusal(AMOUNT, text).code in {"other-decimal-mark", "not-a-number", "ambiguous-number"}
@@ -479,6 +603,9 @@ def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
     assert all(row.job for row in judged(table))
     (note,) = table.notes
     assert note.startswith("amountDue (B3): '$6' names $, but its column is in EUR.")
+    table = table_of(tmp_path, "itemId,Amount (CHF)\n1,Fr. 5\n2,6\n3,SFr. 7\n", columns={"Amount (CHF)": "amountDue"})
+    assert all(row.job for row in judged(table))
+    assert table.notes == ()
     table = table_of(tmp_path, "itemId,amountDue\n1,$5\n2,US$ 6\n3,A$7\n")
     assert all(row.job for row in judged(table))
     (note,) = table.notes
@@ -644,3 +771,11 @@ def test_the_texts_of_an_undo_are_taken_as_they_are(text: str) -> None:
         noted: list[CellNote] = []
         assert converter(field, settings(), noted, ColumnFacts(is_verbatim=True))(text) == text
         assert not noted
+
+
+@pytest.mark.parametrize("text", CALCULATED)
+def test_the_numbers_of_an_undo_are_taken_as_they_are(text: str) -> None:
+    """A record that held what a program has calculated gets every digit back."""
+    noted: list[CellNote] = []
+    assert converter(AMOUNT, settings(), noted, ColumnFacts(is_verbatim=True))(text) == Decimal(text)
+    assert not noted

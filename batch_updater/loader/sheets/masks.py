@@ -39,6 +39,8 @@ _CURRENCY_WORDS = frozenset(
 letters and without the dot behind them."""
 _DASH = re.compile("[-\N{EN DASH}\N{EM DASH}]")
 """How accountants write a zero."""
+_APOSTROPHES = frozenset("'\u2019")
+_WITHOUT_APOSTROPHES = dict.fromkeys(map(ord, _APOSTROPHES))
 _MOST_CHARACTERS = 200
 _SECTIONS_OF_NUMBERS = 3
 _EXACT = Context(prec=1000)
@@ -90,6 +92,7 @@ class _Section:
         is_in_pieces = _is_in_pieces([piece.kind for piece in self._pieces])
         sign = 0 if is_other or is_in_pieces else self._sign_of_one()
         has_digits = any(piece.text.isdecimal() and piece.kind is _Kind.LITERAL for piece in self._pieces)
+        self._is_grouped = is_in_pieces and _has_only_apostrophes_between(self._pieces)
         self._tells_more = is_in_pieces or zeros > 1 or has_digits or not sign
         """Whether it shows digits or letters of its own; blanks, signs and currencies change no reader's mind."""
         self._sign = 0 if self._tells_more else sign
@@ -139,7 +142,7 @@ class _Section:
         if self._has_exponent:
             return ShownAs.EXPONENT if _power(text) == value else ShownAs.OTHERWISE
         bare = (sign + self._render(abs(value), currencies=False)).strip()
-        read = _typed(bare)
+        read = _typed(bare.translate(_WITHOUT_APOSTROPHES) if self._is_grouped else bare)
         if read is None:
             is_dash = not value and _typed(_DASH.sub("1", bare, 1)) == 1
             return ShownAs.OTHER_TEXT if is_dash else ShownAs.OTHERWISE
@@ -256,16 +259,23 @@ def _is_in_pieces(kinds: Sequence[_Kind]) -> bool:
     return bool(digits) and not {*_DIGITS, _Kind.POINT}.issuperset(kinds[digits[0] : digits[-1]])
 
 
+def _has_only_apostrophes_between(pieces: Sequence[_Piece]) -> bool:
+    """Whether a format groups digits as in Switzerland: #'##0.00."""
+    digits = [index for index, piece in enumerate(pieces) if piece.kind in _DIGITS]
+    between = [piece for piece in pieces[digits[0] : digits[-1]] if piece.kind not in {*_DIGITS, _Kind.POINT}]
+    return all(piece.text in _APOSTROPHES for piece in between)
+
+
 def _as_fraction(number: Decimal, above: Sequence[_Piece], below: Sequence[_Piece]) -> str:
     """Return a number as a fraction, about as Excel chooses it: with its whole part apart if there are places for it.
 
     `above` and `below` are what stands on both sides of the line.
     """
-    fixed = "".join(piece.text for piece in below if piece.text.isdecimal() and piece.kind is _Kind.LITERAL)
-    most = max(1, int(fixed) if fixed else 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
+    fixed = _denominator(below)
+    most = fixed or max(1, 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)
     whole, part = divmod(Fraction(number), 1)
     if fixed:
-        upper, lower = round(part * most), most
+        upper, lower = int(part * fixed + Fraction(1, 2)), fixed
     else:
         near = part.limit_denominator(most)
         upper, lower = near.numerator, near.denominator
@@ -274,6 +284,13 @@ def _as_fraction(number: Decimal, above: Sequence[_Piece], below: Sequence[_Piec
     if not upper or upper == lower:
         return str(whole + upper // lower)
     return f"{whole or ''} {upper}/{lower}".strip()
+
+
+def _denominator(below: Sequence[_Piece]) -> int:
+    """Return the denominator that a format names, such as 8 or 100; 0 if it names none."""
+    is_named = any(piece.kind is _Kind.LITERAL and piece.text.isdecimal() for piece in below)
+    found = re.search("[0-9]+", "".join(piece.text for piece in below)) if is_named else None
+    return int(found[0]) if found else 0
 
 
 def _filled(digit: str, place: str) -> str:

@@ -28,8 +28,8 @@ _CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
-_PLAIN_SECTIONS = ("General", "-General", "General")
-"""Of an Excel format that shows numbers as they are: positive, negative, zero. The one after them is for texts."""
+_SECTIONS_OF_NUMBERS = ("General", "-General", "General")
+"""Of an Excel format that shows every number as it is: positive ones, negative ones, zero. One for texts follows."""
 _CONDITION = re.compile(r"value\(\)((?:[<>]=?|!?=)-?[0-9]+(?:\.[0-9]+)?)")
 _SECTIONS_OF_EXCEL = ([">=0"], [">0", "<0"], [">0", "<0", "=0"])
 """Conditions of styles that tell signs apart as the sections of an Excel format do, where a minus is no sign of its own
@@ -96,10 +96,12 @@ class Styles:
         """Return the Excel number format that shows the same."""
         others = ["".join(self._data[name].code) if name in self._data else "" for _, name in data.instead]
         conditions = [condition for condition, _ in data.instead]
-        if conditions not in _SECTIONS_OF_EXCEL:
+        tells_signs_apart = not conditions or conditions in _SECTIONS_OF_EXCEL
+        if not tells_signs_apart:
             others = [f"[{condition}]{other}" for condition, other in zip(conditions, others, strict=True)]
         if data.is_of_texts:
-            others += _PLAIN_SECTIONS[len(others) :]
+            left = _SECTIONS_OF_NUMBERS[len(others) :]
+            others += left if tells_signs_apart else ["General"] * len(left)
         return ";".join((*others, "".join(data.code)))
 
 
