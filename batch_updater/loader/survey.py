@@ -14,7 +14,7 @@ from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.model import ShownNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from batch_updater.loader.readings import Reading
     from batch_updater.model import Cell
@@ -59,8 +59,8 @@ class Questions:
     """Fields in which an identifier ends in `.0`."""
     below_from: int | None = None
     """First row of those at the end that are no records."""
-    unsure_totals: bool = False
-    """Whether some of them may be totals."""
+    unsure_totals: set[int] = field(default_factory=set)
+    """Positions of the numbers in those of them that may be totals."""
 
 
 def survey(
@@ -78,7 +78,7 @@ def survey(
     configured decimal mark.
     """
     marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
-    totals = _Totals(numbers, questions.below_from)
+    totals = _Totals(numbers, questions)
     with_fractions: set[str] = set()
     for reading in readings:
         cells = reading.row.cells
@@ -132,30 +132,40 @@ class _Marks:
 
 
 class _Totals:
-    """Adds up the number columns, and tells whether the rows at the end are their sums."""
+    """Adds up columns of numbers, and tells whether the rows at the end are their sums."""
 
-    def __init__(self, numbers: Mapping[str, int], below_from: int | None) -> None:
-        self.below_from = below_from
+    def __init__(self, numbers: Mapping[str, int], questions: Questions) -> None:
+        self.below_from = questions.below_from
         """First row below the table, as far as is known."""
-        self._numbers = numbers
-        self._sums: dict[str, Decimal] = defaultdict(Decimal)
+        self._mapped = frozenset(numbers.values())
+        self._looked_at = questions.unsure_totals
+        self._sums: dict[int, Decimal] = defaultdict(Decimal)
         self._rows = 0
 
     def add(self, reading: Reading) -> None:
         if self.below_from is None:
             return
         row = reading.row
-        amounts = {name: amount for name, at in self._numbers.items() if (amount := _amount(row.cells[at])) is not None}
         if row.number < self.below_from:
             self._rows += 1
-            for name, amount in amounts.items():
-                self._sums[name] += amount
-        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(amounts):
+            for position, amount in amounts(row.cells, self._looked_at):
+                self._sums[position] += amount
+        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(row.cells):
             self.below_from = row.number + 1
 
-    def _are_sums(self, amounts: Mapping[str, Decimal]) -> bool:
-        near = (abs(amount - self._sums[name]) < _CENT for name, amount in amounts.items() if amount)
+    def _are_sums(self, cells: Sequence[Cell]) -> bool:
+        """Whether a number of a column that is sent is the sum of its column; of any column, if no such one has any."""
+        found = dict(amounts(cells, self._looked_at))
+        sent = {position: amount for position, amount in found.items() if position in self._mapped}
+        near = (abs(amount - self._sums[at]) < _CENT for at, amount in (sent or found).items() if amount)
         return self._rows > 1 and any(near)
+
+
+def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:
+    """Yield position and number of the cells at some positions that are numbers, with either decimal mark."""
+    for position in positions:
+        if (amount := _amount(cells[position])) is not None:
+            yield position, amount
 
 
 def _amount(cell: Cell) -> Decimal | None:

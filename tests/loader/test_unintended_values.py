@@ -17,7 +17,20 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.loader import JudgedRow, Table, open_table
 from batch_updater.loader.refusal import Refusal
-from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, ITEM, KIND, TEXT, csv_text, judged, settings, table_of
+from tests.loader.described import (
+    ACTIVE,
+    AMOUNT,
+    COUNT,
+    DAY,
+    ITEM,
+    KIND,
+    TEXT,
+    csv_text,
+    judged,
+    settings,
+    table_of,
+    workbook,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -527,6 +540,12 @@ def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> 
         "\u03a3,,11.00",
         ",Total of all,11",
         "Average,,6",
+        "Total g\u00e9n\u00e9ral,,11",
+        "\u5408\u8a08,,11",
+        "Total (EUR),,99",
+        "Total,,=SUM(C2:C3)",
+        ",,=SUM(C2:C3)",
+        '"Total","","1,100"',
     ],
 )
 def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
@@ -540,13 +559,36 @@ def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
     [
         (",,12", ["missing"]), (",Total Energies,12", ["missing"]), (",Max,12", ["missing"]),
         ("7x,b,", ["not-a-number"]), ("9,Total,11", []),
-        (",b,11", ["missing"]), ("x,,", ["not-a-number", "nothing-to-update"]),
+        (",b,11", ["missing"]), ("9,,=SUM(C2:C3)", ["not-a-number"]),
+        (",,=SUM(B4:D4)", ["not-a-number", "missing"]), (',,"1,234"', ["ambiguous-number", "missing"]),
+        ("x,,", ["not-a-number", "nothing-to-update"]),
     ],
 )  # fmt: skip
 def test_a_row_that_may_be_a_record_is_judged_as_one(tmp_path: Path, line: str, codes: list[str]) -> None:
     """No person is told to delete a change whose number is missing or mistyped."""
     rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
     assert [problem.code for problem in rows[2].problems] == codes
+
+
+@pytest.mark.parametrize("total", ["=SUM($E$2:$E$4)", "=SUBTOTAL(109,Table1[Amount])", 30])
+@pytest.mark.parametrize("header", ["SalesRevenue", "Worth"])
+@pytest.mark.parametrize("first", ["Total", "Suma:", None])
+def test_a_formula_that_adds_up_the_column_is_a_totals_row(
+    tmp_path: Path, first: str | None, header: str, total: object
+) -> None:
+    """Directly below the table, with or without its result, whether its column is sent or not; never amid the table."""
+    headers: list[object] = ["OpportunityId", "opportunityType", "StageName", "OpportunityName", header]
+    records: list[list[object]] = [[number, "Pre", "Won", None, 10] for number in (1, 2, 3)]
+    rows = [headers, *records]
+    totals = [first, None, None, None, total]
+    path = workbook(tmp_path / "a.xlsx", {"Changes": [*rows, totals]})
+    judgements = judged(open_table(path, NEXUS, settings(), name=path.name))
+    assert problems(judgements) == {2: [], 3: [], 4: [], 5: [(None, "totals-row")]}
+    if first is None:
+        path = workbook(path, {"Changes": [*rows, totals, [4, "Pre", "Won", None, 10]]})
+        found = problems(judged(open_table(path, NEXUS, settings(), name=path.name)))
+        assert (None, "totals-row") not in found[5]
+        assert found[6] == []
 
 
 # Any text at all.
