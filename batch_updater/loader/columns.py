@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Location
 from batch_updater.errors import InputError, Place
+from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
-from batch_updater.loader.proposals import HeaderNames, Proposals
+from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, column_letters
 from batch_updater.spelling import nearest
@@ -26,7 +27,10 @@ _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""
 _HEADERS_NAMED = 8
 _NOTED = 10
-_ADD_LINES = "Correct the header, or add to the configuration those of these lines that are true:"
+_ADD_LINES = (
+    "Correct the header, or keep in the configuration one line for each header, under the `input:` and `columns:` that "
+    "are there already:"
+)
 _IDENTIFIER_STEMS = frozenset(map(stem, IDENTIFIER_WORDS))
 
 
@@ -154,9 +158,11 @@ def _find_several(row: HeaderRow, endpoint: Endpoint, fed: Collection[str], find
     for position, meant in findings.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
         findings.in_doubt.update(meant)
+        apart = told_apart([endpoint.field(name) for name in meant], ColumnValues.of(row.below, position))
+        sentence = f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields. {apart}"
         findings.faults.append(
             _Fault(
-                f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields.",
+                sentence.rstrip(),
                 row.address(position),
                 _lines(text, sorted(free, key=lambda name: not endpoint.field(name).required)),
             )
