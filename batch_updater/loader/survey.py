@@ -162,7 +162,7 @@ def _is_thousand(cell: Cell) -> bool:
     """Whether a cell holds a number of four or more digits without a mark between them."""
     if isinstance(cell, str):
         return _FOUR_DIGITS.fullmatch(cell) is not None
-    number = _amount(cell)
+    number = number_in(cell)
     return number is not None and abs(number) >= _THOUSAND
 
 
@@ -199,11 +199,12 @@ class _Totals:
 def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:
     """Yield position and number of the cells at some positions that are numbers, with either decimal mark."""
     for position in positions:
-        if (amount := _amount(cells[position])) is not None:
+        if (amount := number_in(cells[position])) is not None:
             yield position, amount
 
 
-def _amount(cell: Cell) -> Decimal | None:
+def number_in(cell: Cell) -> Decimal | None:
+    """Return the number that a cell holds, with either decimal mark; None if it holds none."""
     if isinstance(cell, str):
         for mark in (".", ","):
             try:
