@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
 """Down to which row, and up to how many cells of one, another header row is looked for."""
+_UNKNOWN_LOOKED_AT = 60
+"""How many headers of such a row are held against the names of fields that they may be meant for."""
 _ROWS_BELOW, _CELLS_BELOW = 300, 200_000
 """How many rows below the header row, or cells of them, are looked at for the values of columns."""
 _FIELDS_OF_A_HEADER_ROW = 2
@@ -171,7 +173,8 @@ class HeaderFit:
             return len(named)
         fed = {name for names in named for name in names if name is not None and len(names) == 1}
         proposals = Proposals(self.endpoint, self.further, {*fed, *self.constants}, row.below, self.names)
-        return len(named) + sum(proposals.by_header(row.texts[position], position) is not None for position in unknown)
+        looked_at = unknown[:_UNKNOWN_LOOKED_AT]
+        return len(named) + sum(proposals.by_header(row.texts[at], at) is not None for at in looked_at)
 
     def _fit(self, row: HeaderRow) -> Columns:
         return fit_columns(row, self.endpoint, self.further, self.constants, self.names)
