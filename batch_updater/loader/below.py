@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
+from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
-from batch_updater.model import CellFault, Problem
+from batch_updater.model import CellFault, Problem, ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +23,13 @@ _MOST_CELLS = 4
 """Of a remark; and never more than half as many as there are headers."""
 _SHORTEST_WORD = 3
 _TOTAL = re.compile(
-    r"[\s\u03a3\u2211*]*(?:(?:grand|sub|overall|final|running)[ -]?total|totals?|sums?|summe|gesamt|"
-    r"gesamt(?:summe|betrag|ergebnis)|zwischensumme|endsumme|insgesamt|total(?:e|es)?(?: g\u00e9n\u00e9ral)?|"
-    r"sous-total|somme|suma|totaal|subtotaal|celkem|razem|toplam|yhteens\u00e4|i alt|\u0438\u0442\u043e\u0433\u043e|"
-    r"\u0432\u0441\u0435\u0433\u043e|\u5408\u8ba1|\u5408\u8a08|\u5c0f\u8ba1|\u5c0f\u8a08|\u603b\u8ba1|\u7dcf\u8a08)s?\b",
+    r"[\s\u03a3\u2211*]*(?:(?:grand|sub|overall|final|running)[ -]?total|"
+    r"total(?:e|es|t)?(?: (?:g\u00e9n\u00e9rale?|generale?|geral))?|sums?|summe|gesamt|"
+    r"gesamt(?:summe|betrag|ergebnis)|zwischensumme|endsumme|insgesamt|"
+    r"sous-total|totaux|subtotale|totais|somme|suma|summa|totaal|subtotaal|celkem|razem|toplam|yhteens\u00e4|"
+    r"i alt|\u00f6sszesen|ukupno|\u0438\u0442\u043e\u0433\u043e|\u0432\u0441\u0435\u0433\u043e|"
+    r"\u0440\u0430\u0437\u043e\u043c|\u5408\u8ba1|\u5408\u8a08|\u5c0f\u8ba1|\u5c0f\u8a08|\u603b\u8ba1|\u7dcf\u8a08|"
+    r"\ud569\uacc4|\ucd1d\uacc4)s?\b",
     re.IGNORECASE,
 )
 """How totals are called, at the beginning of a text."""
@@ -36,7 +41,14 @@ _FIGURE = re.compile(
 """How other figures about a column are called, which in its own column may be a name."""
 _AFTER_TOTAL = re.compile(r"[\s:=*_.-]*(?:\([0-9]+\))?[\s:=*_.-]*|\s(?:of|de|von|der|di)\s.+", re.IGNORECASE)
 """What may follow such a word where it stands in the place of a record's name."""
+_DOWN = r"\.?\$?([A-Z]{1,3})\$?[0-9]+:\.?\$?\1\$?[0-9]+"
+_SUM = re.compile(rf"=\s*\+?(?:SUM|SUBTOTAL|AGGREGATE)\((?:.*\W)?(?:{_DOWN}|\w*\[[^@\[\]]+\])", re.IGNORECASE)
+"""The sum of cells one below the other, or of a column of a table: =SUM(F2:F4), =SUBTOTAL(109,Table1[Amount])."""
+_FORMULAS = frozenset({"formula-without-value", "stale-formula"})
 _ONLY_SIGNS = re.compile(r"[\s\u03a3\u2211*:=_.-]*")
+_NUMBER = re.compile(r"[^\W\d_]{0,3}[\W\d_]*[^\W\d_]{0,3}")
+"""Digits and marks, with or without a currency, of an amount that cannot be read perhaps."""
+_LONGEST_NUMBER = 50
 _RULE = re.compile(r"[\s=_+|-]{2,}")
 """A line that is drawn below headers, or below a table."""
 _MOMENT = re.compile(r"\W*[0-9]{1,4}([./-])[0-9]{1,2}\1[0-9]{1,4}[ ,T]+[0-9]{1,2}:[0-9]{2}.*", re.DOTALL)
@@ -61,7 +73,9 @@ class Below(Enum):
     TOTALS = 3
     PERHAPS_TOTALS = 4
     """Totals if its numbers are the sums of their columns."""
-    RULE = 5
+    SUMS = 5
+    """Totals if no record follows: its formulas add up what is above it."""
+    RULE = 6
     """A line of dashes, wherever it is."""
 
     @property
@@ -88,6 +102,8 @@ class BelowTable:
         self._telling = {
             field.name for field in mapped if (field.kind is not Kind.TEXT or field.enum) and not field.selects_record
         } - self._numbers
+        self._amounts = {self._positions[name] for name in self._numbers}
+        self._no_amounts = set(self._positions.values()) - self._amounts
         self._most = max(1, min(_MOST_CELLS, len(columns.headers) // 2))
 
     def kind_by_name(self, values: Mapping[str, Value]) -> Below | None:
@@ -122,13 +138,26 @@ class BelowTable:
             return None
         filled = [(position, cell) for position, cell in enumerate(cells) if not _is_blank(cell)]
         numbers = {self._positions[name] for name in self._numbers & values.keys()}
+        numbers |= {position for position, cell in filled if self._is_figure(position, cell)}
         rest = [(position, cell) for position, cell in filled if position not in numbers]
         if any(not isinstance(cell, str) for _, cell in rest):
             return None
         if filled and all(isinstance(cell, str) and _RULE.fullmatch(cell) for _, cell in filled):
             return Below.RULE
         texts = [(position, str(cell).strip()) for position, cell in rest]
-        return self._totals(texts) if numbers else self._remark(texts)
+        if not numbers:
+            return self._remark(texts)
+        return self._totals(texts, has_sums=any(_SUM.match(_formula(cell)) for _, cell in filled))
+
+    def _is_figure(self, position: int, cell: Cell) -> bool:
+        """Whether a cell holds a number or formula that totals may have there, whatever the field takes."""
+        if _formula(cell):
+            return True
+        if isinstance(cell, str):
+            is_short = position in self._amounts and len(cell) <= _LONGEST_NUMBER
+            return is_short and any(map(str.isdigit, cell)) and _NUMBER.fullmatch(cell.strip()) is not None
+        is_number = isinstance(cell, (int, Decimal, ShownNumber)) and not isinstance(cell, bool)
+        return is_number and position not in self._no_amounts
 
     def _names_record(self, values: Mapping[str, Value]) -> bool:
         """Whether a field that selects the record has a value; prose is none, though a text may hold it."""
@@ -138,13 +167,15 @@ class BelowTable:
     def _selecting_enum(self, value: str) -> bool:
         return any(value in field.enum for field in self._selecting.values())
 
-    def _totals(self, texts: Sequence[tuple[int, str]]) -> Below | None:
+    def _totals(self, texts: Sequence[tuple[int, str]], *, has_sums: bool) -> Below | None:
         for position, text in texts:
-            found = _TOTAL.match(text) or (position in self._first_columns and _FIGURE.match(text))
-            if found and _ONLY_SIGNS.fullmatch(text, found.end()):
+            bare = undecorated(text) or text
+            found = _TOTAL.match(bare) or (position in self._first_columns and _FIGURE.match(bare))
+            if found and _ONLY_SIGNS.fullmatch(bare, found.end()):
                 return Below.TOTALS
-        is_free = all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts)
-        return Below.PERHAPS_TOTALS if is_free else None
+        if not all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts):
+            return None
+        return Below.SUMS if has_sums else Below.PERHAPS_TOTALS
 
     def _remark(self, texts: Sequence[tuple[int, str]]) -> Below | None:
         if not texts or len(texts) > self._most:
@@ -168,9 +199,16 @@ def _is_blank(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
+def _formula(cell: Cell) -> str:
+    """Return the formula that a cell shows instead of a value; '' if it shows none."""
+    if isinstance(cell, CellFault):
+        return cell.text if cell.code in _FORMULAS else ""
+    return cell if isinstance(cell, str) and _SUM.match(cell) else ""
+
+
 def below_problem(row: int, kind: Below, cells: Sequence[Cell]) -> Problem:
     """Return the one problem of a row that is no record."""
-    if kind in {Below.TOTALS, Below.PERHAPS_TOTALS}:
+    if kind in {Below.TOTALS, Below.PERHAPS_TOTALS, Below.SUMS}:
         code, reason = "totals-row", "The row holds totals, not a record."
     elif kind is Below.RULE:
         code, reason = "rule", "The row is a line of dashes, not a record."

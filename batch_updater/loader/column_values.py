@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.characters import composed
 from batch_updater.endpoint.description import Kind
+from batch_updater.loader.currencies import currency_sign
 from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
+from batch_updater.loader.numbers import may_be_grouped, one_reading_each
 from batch_updater.loader.refusal import Refusal
-from batch_updater.model import CellFault, ShownNumber
+from batch_updater.loader.survey import number_in
+from batch_updater.model import CellFault, ShownAs, ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,6 +34,10 @@ _LETTERS_OF_A_NAME = 3
 """Fewer, such as Y and N, are found in any column."""
 _WHOLE = re.compile(r"[0-9]+(?:\.0+)?")
 _NUMBER = re.compile(r"[^\w]*(?:(?:S?[Ff]r\.?|[A-Za-z]{3})\s*)?[0-9][0-9.,'\u2019\s-]*(?:S?[Ff]r|[A-Za-z]{3})?[^\w]*")
+_LARGE, _LARGE_WITH_CENTS, _FIRST_YEAR, _LAST_YEAR = 1000, 100, 1900, 2100
+"""Whole numbers, and others, from which on they rather are amounts than counts and shares; and those that are years."""
+_NO_AMOUNTS = frozenset({ShownAs.OTHER_TEXT, ShownAs.OTHERWISE})
+"""How codes, percentages and fractions are shown."""
 _SOME_DATES = DateSettings()
 _SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, "ambiguous-day"})
 """Why a text is refused that is a date all the same."""
@@ -59,10 +66,29 @@ class ColumnValues:
         """Whether they are numbers, or look like amounts."""
         return self._mostly(_is_number)
 
+    @property
+    def are_values(self) -> bool:
+        """Whether they are numbers or dates, which headers are not."""
+        return self.are_dates or self.are_numbers
+
     @cached_property
     def are_numbering(self) -> bool:
         """Whether they are whole numbers, each another one, as identifiers are and names are not."""
         return len(set(self.cells)) == len(self.cells) > 1 and self._mostly(_is_whole)
+
+    @property
+    def are_amounts(self) -> bool:
+        """Whether they are numbers, and half of them or more look like money: no counters, years, shares or codes."""
+        if not self.are_numbers or self._are_codes:
+            return False
+        return sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
+
+    @property
+    def _are_codes(self) -> bool:
+        """Whether they are whole numbers of one length, none twice and hardly any round, as customers' numbers are."""
+        texts = [str(cell).strip() for cell in self.cells]
+        round_ones = sum(text.endswith("0") for text in texts)
+        return self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts)
 
     def are_among(self, names: Collection[str]) -> bool:
         """Whether they are texts out of a list of names, which are compared without regard to case."""
@@ -113,6 +139,24 @@ def _is_number(cell: Cell) -> bool:
     if isinstance(cell, str):
         return _NUMBER.fullmatch(cell.strip()) is not None and not _is_date(cell)
     return isinstance(cell, (int, Decimal, ShownNumber)) and not isinstance(cell, bool)
+
+
+def _is_amount(cell: Cell) -> bool:
+    if isinstance(cell, ShownNumber):
+        if cell.currency or cell.effect in _NO_AMOUNTS:
+            return bool(cell.currency)
+    elif isinstance(cell, str):
+        if currency_sign(cell):
+            return True
+        if any(may_be_grouped(cell, mark) for mark in ".,"):
+            cell, _ = one_reading_each(cell, ".")
+    number = number_in(cell)
+    if number is None:
+        return False
+    has_cents = str(number)[-3:-2] == "."
+    if number == number.to_integral_value() and not has_cents:
+        return abs(number) >= _LARGE and not _FIRST_YEAR <= number <= _LAST_YEAR
+    return abs(number) >= _LARGE_WITH_CENTS
 
 
 def _is_whole(cell: Cell) -> bool:

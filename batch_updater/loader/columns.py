@@ -7,10 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.description import Kind, Location
 from batch_updater.errors import InputError, Place
+from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
-from batch_updater.loader.proposals import HeaderNames, Proposals
+from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.model import Columns, column_letters
 from batch_updater.spelling import nearest
@@ -26,8 +27,16 @@ _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""
 _HEADERS_NAMED = 8
 _NOTED = 10
-_ADD_LINES = "Correct the header, or add to the configuration those of these lines that are true:"
+_ADD_LINES = (
+    "Correct the header, or keep in the configuration one line for each header, under the `input:` and `columns:` that "
+    "are there already:"
+)
+_FIELDS_NAMED = 4
 _IDENTIFIER_STEMS = frozenset(map(stem, IDENTIFIER_WORDS))
+_NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
+    map(stem, ("phone", "telephone", "tel", "mobile", "fax", "zip", "postal", "postcode", "plz", "sku", "ean", "year"))
+)
+"""Words, by their stems, of columns whose long numbers are no amounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ def fit_columns(
         not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in findings.field_at),
         header_row=row.number,
         first_values=tuple(_first_value(row.below, position) for position in range(len(row.texts))),
-        notes=tuple(_notes(row, endpoint, findings)),
+        notes=tuple(_notes(row, endpoint, constants, findings)),
     )
 
 
@@ -154,9 +163,11 @@ def _find_several(row: HeaderRow, endpoint: Endpoint, fed: Collection[str], find
     for position, meant in findings.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
         findings.in_doubt.update(meant)
+        apart = told_apart([endpoint.field(name) for name in meant], ColumnValues.of(row.below, position))
+        sentence = f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields. {apart}"
         findings.faults.append(
             _Fault(
-                f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields.",
+                sentence.rstrip(),
                 row.address(position),
                 _lines(text, sorted(free, key=lambda name: not endpoint.field(name).required)),
             )
@@ -231,18 +242,31 @@ def _find_missing(endpoint: Endpoint, constants: Collection[str], findings: _Fin
         findings.faults.append(_Fault(f"There is no column to update from. Add at least one of: {names}."))
 
 
-def _notes(row: HeaderRow, endpoint: Endpoint, findings: _Findings) -> Iterator[str]:
-    """Yield a sentence for each unknown header that has a word in common with the name of a field that has a column."""
+def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], findings: _Findings) -> Iterator[str]:
+    """Yield a sentence for each unknown header that a person may believe to be sent, up to a few.
+
+    It has a word in common with the name of a field that has a column, or holds amounts that no field takes.
+    """
     passed_over = _IDENTIFIER_STEMS | {stem(word) for word in words(endpoint.record_name)}
     stems = {name: {stem(word) for word in words(name)} - passed_over for name in findings.field_at.values()}
+    amounts = [described.name for described in endpoint.body_fields if described.kind is Kind.DECIMAL]
+    if not {*findings.field_at.values(), *constants}.isdisjoint(amounts):
+        amounts = []
     noted = 0
     for position in findings.unknown:
         own = {stem(word) for word in words(row.texts[position])}
         akin = [f"{name} ({row.address(at)})" for at, name in findings.field_at.items() if stems[name] & own]
-        if akin and noted < _NOTED:
-            noted += 1
-            header = shown(row.texts[position], quoted=True)
-            yield f"{header} ({row.address(position)}) is not sent. It shares a word with {', '.join(akin)}."
+        if amounts and own.isdisjoint(_NO_AMOUNTS) and ColumnValues.of(row.below, position).are_amounts:
+            more = " or ..." if len(amounts) > _FIELDS_NAMED else ""
+            why = f", although it holds numbers and no column is {' or '.join(amounts[:_FIELDS_NAMED])}{more}."
+        elif akin:
+            why = f". It shares a word with {', '.join(akin)}."
+        else:
+            continue
+        noted += 1
+        if noted > _NOTED:
+            return
+        yield f"{shown(row.texts[position], quoted=True)} ({row.address(position)}) is not sent{why}"
 
 
 def _lines(header: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
+from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.columns import HeaderRow, fit_columns
-from batch_updater.loader.proposals import HeaderNames
+from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.sheets.book import is_blank_row
 from batch_updater.loader.sheets.choice import Fit
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
 """Down to which row, and up to how many cells of one, another header row is looked for."""
+_UNKNOWN_LOOKED_AT = 60
+"""How many headers of such a row are held against the names of fields that they may be meant for."""
 _ROWS_BELOW, _CELLS_BELOW = 300, 200_000
 """How many rows below the header row, or cells of them, are looked at for the values of columns."""
 _FIELDS_OF_A_HEADER_ROW = 2
@@ -102,16 +105,24 @@ class HeaderFit:
             other = self._other_row(head)
             if other is None:
                 raise
-            header, number = head.header, other.number
-            looks = "is" if self._is_fitting(other) else "looks more like it"
-            delete = ", or delete the rows above it" if number > header.number else ""
-            raise InputError(
-                f"Row {header.number:,} of {header.file} is not the header row, but row {number:,} {looks}: row "
-                f"{header.number:,} begins with {shown(next(filter(str.strip, header.texts)), quoted=True)}, row "
-                f"{number:,} holds {other.contents}.",
-                remedy=f"Set input.header_row to {number} (on the command line --header-row {number}){delete}.",
-                place=Place(header.file, header.sheet, f"A{header.number}"),
-            ) from fault
+            raise self._better(head.header, other) from fault
+
+    def _better(self, header: HeaderRow, other: HeaderRow) -> InputError:
+        """Return the error of a header row that is none, with what is open in the row that fits better."""
+        number, open_there = other.number, self._fault(other)
+        looks = "looks more like it" if open_there else "is"
+        delete = ", or delete the rows above it" if number > header.number else ""
+        sentence = (
+            f"Row {header.number:,} of {header.file} is not the header row, but row {number:,} {looks}: row "
+            f"{header.number:,} begins with {shown(next(filter(str.strip, header.texts)), quoted=True)}, row "
+            f"{number:,} holds {other.contents}."
+        )
+        remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
+        return InputError(
+            (sentence, *(open_there.lines if open_there else ())),
+            remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
+            place=Place(header.file, header.sheet, f"A{header.number}"),
+        )
 
     def of_sheet(self, sheet: Sheet, number: int | None) -> Fit | None:
         """Return how well a sheet fits; None if it has no header row."""
@@ -121,38 +132,49 @@ class HeaderFit:
             return None
         first = head.header.number
         if self._is_fitting(head.header):
-            return Fit(first, first, self._named(head.header), is_whole=True)
+            return Fit(first, first, self._meant(head.header), is_whole=True)
         best = self._other_row(head) or head.header
-        return Fit(best.number, first, self._named(best), is_whole=False)
+        return Fit(best.number, first, self._meant(best), is_whole=False)
 
     def _other_row(self, head: Head) -> HeaderRow | None:
         """Return the row that fits better than the one that is read as the header row; None if there is none."""
         others = [row for row in head.rows if row.number != head.header.number and len(row.cells) <= _WIDEST_LOOKED_AT]
         rows = [_as_header(head.sheet, row, head.rows) for row in others[:_ROWS_LOOKED_AT]]
-        rows = [row for row in rows if self._named(row)]
+        meant = {row.number: self._meant(row) for row in rows}
+        rows = [row for row in rows if meant[row.number]]
         for row in rows:
             if self._is_fitting(row):
                 return row
-        best = max(rows, key=self._named, default=None)
-        if best is None or self._named(best) <= max(self._named(head.header), _FIELDS_OF_A_HEADER_ROW - 1):
+        best = max(rows, key=lambda row: meant[row.number], default=None)
+        if best is None or meant[best.number] <= max(self._meant(head.header), _FIELDS_OF_A_HEADER_ROW - 1):
             return None
         return best
 
     def _is_fitting(self, row: HeaderRow) -> bool:
+        return self._fault(row) is None
+
+    def _fault(self, row: HeaderRow) -> InputError | None:
         try:
             self._fit(row)
-        except InputError:
-            return False
-        return True
+        except InputError as fault:
+            return fault
+        return None
 
     @cached_property
     def _names(self) -> HeaderNames:
         return HeaderNames(self.endpoint, self.further)
 
-    def _named(self, row: HeaderRow) -> int:
-        """Return how many fields the headers of a row name."""
-        meanings = {self._names.meanings(text) for text in row.texts if text.strip()}
-        return sum(bool(names) and None not in names for names in meanings)
+    def _meant(self, row: HeaderRow) -> int:
+        """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
+        known = {text: self._names.meanings(text) for text in row.texts if text.strip()}
+        named = {names for names in known.values() if names and None not in names}
+        unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
+        if any(ColumnValues((row.texts[position],)).are_values for position in unknown):
+            return len(named)
+        fed = {name for names in named for name in names if name is not None and len(names) == 1}
+        proposals = Proposals(self.endpoint, self.further, {*fed, *self.constants}, row.below, self.names)
+        looked_at = unknown[:_UNKNOWN_LOOKED_AT]
+        return len(named) + sum(proposals.by_header(row.texts[at], at) is not None for at in looked_at)
 
     def _fit(self, row: HeaderRow) -> Columns:
         return fit_columns(row, self.endpoint, self.further, self.constants, self.names)

@@ -235,7 +235,7 @@ class Table:
     def _findings(self, questions: Questions) -> Findings | None:
         """Return what the whole file answers; None if that changes nothing."""
         has_semicolons = self._reader.decimal_mark == "." and self._sheet.source.has_semicolons
-        marks_are_open = questions.other_mark or (questions.thousands and has_semicolons)
+        marks_are_open = questions.other_mark or questions.thousands
         if marks_are_open or questions.point_zero or questions.unsure_totals:
             numbers, mark = self._reader.number_columns, self._reader.decimal_mark
             positions = self.columns.of_field

@@ -36,6 +36,7 @@ _PLAIN_FRACTION = re.compile(r"[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]{1,2})?")
 _MOST_DIGITS_MEANT = 12
 """Of a number to which arithmetic has added something: by chance, one in a thousand others ends in so many zeros."""
 _ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
+_GROUP = re.compile(r"([0-9]+)[.,]([0-9]{3})")
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
         "CUR", AROUND_AN_AMOUNT
@@ -137,22 +138,39 @@ def may_be_grouped(text: str, decimal_mark: str) -> bool:
     return _ONE_GROUP[decimal_mark].fullmatch(text) is not None
 
 
-def refuse_grouped(text: str, decimal_mark: str, evidence: str) -> None:
+def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_whole: bool) -> None:
     """Raise Refusal if a number may be a thousand with one of the two decimal marks.
 
-    `evidence`, a sentence without its full stop, says why `decimal_mark`, which is configured, does not settle it.
+    `evidence`, a sentence without its full stop, says why the `configured` decimal mark does not settle it; `mark` is
+    the one with which the column is read. `is_whole`: the field takes whole numbers alone.
     """
     found = next((mark for mark in ".," if may_be_grouped(text, mark)), None)
     if found is None:
         return
-    bare, grouped = text.strip(), text.strip().replace(found, "")
+    bare = text.strip()
+    thousand, fraction = one_reading_each(bare, mark)
     # With the other mark configured, a thousand such as 2.000 would still have two readings.
-    settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != decimal_mark else ""
+    settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
+    choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
     raise Refusal(
         "ambiguous-number",
-        f"{shown(bare, quoted=True)} could be {grouped} or {bare.replace(found, '.')}.",
-        f"{evidence}: {settled}type {grouped}, or one digit more or less behind the {found!r}.",
+        f"{shown(bare, quoted=True)} could be {thousand} or {bare.replace(found, '.')}.",
+        f"{evidence}: {settled}type {choice}.",
     )
+
+
+def one_reading_each(text: str, mark: str) -> tuple[str, str]:
+    """Return what to type for a number with one mark and three digits behind: for the thousand, and for the fraction.
+
+    Where `mark` is the decimal mark, neither has another reading: `9.000` gives `9000` and `9`, `1,234` gives `1234`
+    and `1.2340`.
+    """
+
+    def fraction(found: re.Match[str]) -> str:
+        digits = found[2].rstrip("0")
+        return f"{found[1]}{mark}{digits.ljust(len(digits) // 3 * 4, '0')}" if digits else found[1]
+
+    return _GROUP.sub(r"\1\2", text), _GROUP.sub(fraction, text)
 
 
 def mark_shown_by(text: str) -> str | None:
@@ -259,11 +277,11 @@ def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
         # A single group mark might also be somebody else's decimal mark.
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
-        grouped, fraction = digits.replace(group, ""), digits.replace(group, ".")
+        grouped, typed = one_reading_each(digits, mark)
         raise Refusal(
             "ambiguous-number",
-            f"{shown(bare, quoted=True)} could be {grouped} or {fraction}.",
-            f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {fraction.replace('.', mark)}.",
+            f"{shown(bare, quoted=True)} could be {grouped} or {digits.replace(group, '.')}.",
+            f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}.",
         )
     if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
         raise _other_mark(bare, mark)

@@ -159,12 +159,14 @@ class Proposals:
 
     def of(self, header: str, position: int) -> Proposal | None:
         """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
+        return self.by_header(header, position) or self._by_values(header, ColumnValues.of(self._rows, position))
+
+    def by_header(self, header: str, position: int) -> Proposal | None:
+        """Return the same as far as the header itself says it."""
         column = ColumnValues.of(self._rows, position)
         fields = self._by_name_within(header) or self._by_look(header)
         fields = self._nearest_by_case(header, self._plausible(fields, column)) or self._by_spelling(header, column)
-        if fields:
-            return self._close(header, fields)
-        return self._by_words(header, column) or self._by_values(header, column)
+        return self._close(header, fields, column) if fields else self._by_words(header, column)
 
     def _by_name_within(self, header: str) -> list[Field]:
         """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`."""
@@ -238,11 +240,12 @@ class Proposals:
         nearest = max(ratios.values())
         return [field for field in fields if ratios[field.name] > nearest - _AS_CLOSE / 2]
 
-    def _close(self, header: str, fields: list[Field]) -> Proposal:
-        names = [field.name for field in self._ranked(fields)]
+    def _close(self, header: str, fields: list[Field], column: ColumnValues) -> Proposal:
+        ranked = self._ranked(fields)
+        names = [field.name for field in ranked]
         sentence = f"{shown(header, quoted=True)} is not the name of a field, but close to {' or '.join(names)}."
         characters = self._other_characters(header, names[0])
-        return Proposal(tuple(names), f"{sentence} {characters}".rstrip())
+        return Proposal(tuple(names), " ".join(filter(None, (sentence, characters, told_apart(ranked, column)))))
 
     def _other_characters(self, header: str, name: str) -> str:
         """Return which characters of a header only look like those of the name; '' if all are the name's own."""
@@ -343,6 +346,16 @@ class Proposals:
     @cached_property
     def _learned(self) -> tuple[AllowedList, ...]:
         return tuple(self._names())
+
+
+def told_apart(fields: Sequence[Field], column: ColumnValues) -> str:
+    """Return what each of several fields is, and the first value of the column, to choose by; '' of a single field."""
+    if len(fields) < 2:
+        return ""
+    what = ", ".join(f"{field.name} is the {field.title}" for field in fields if field.title != field.name)
+    first = f"the column begins with {shown(column.cells[0], quoted=True)}" if column.cells else ""
+    told = "; ".join(filter(None, (what, first)))
+    return f"{told[:1].upper()}{told[1:]}." if told else ""
 
 
 def _differs_in_a_word(header: str, spelling: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
-from batch_updater.loader.numbers import refuse_grouped
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.sheets.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.survey import RAGGED, Findings
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from batch_updater.config import InputSettings
     from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.loader.notes import CellNote
     from batch_updater.model import Cell, Columns, Value
 
 _MISSING_CELL: Final = "no cell"
@@ -107,7 +108,15 @@ class RowReader:
             settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
         facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions)
         convert = converter(field, settings, self._noted, facts)
-        return convert if evidence is None else _strict(convert, configured, evidence.sentence)
+        if self._is_verbatim:
+            return convert
+        if evidence:
+            return _strict(
+                convert, configured, settings.decimal, evidence.sentence, is_whole=field.kind is Kind.INTEGER
+            )
+        if field.name in findings.perhaps_thousands:
+            return _noting_thousands(convert, field.name, configured, self._noted)
+        return convert
 
     def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
         """Return what a row that is not blank says.
@@ -198,14 +207,31 @@ class RowReader:
 
 
 def _strict(
-    convert: Callable[[Cell], Value | Blank], configured: str, evidence: str
+    convert: Callable[[Cell], Value | Blank], configured: str, mark: str, evidence: str, *, is_whole: bool
 ) -> Callable[[Cell], Value | Blank]:
     """Return the same function, which refuses numbers that may be thousands."""
 
     def converted(cell: Cell) -> Value | Blank:
         if isinstance(cell, str):
-            refuse_grouped(cell, configured, evidence)
+            refuse_grouped(cell, configured, mark, evidence, is_whole=is_whole)
         return convert(cell)
+
+    return converted
+
+
+def _noting_thousands(
+    convert: Callable[[Cell], Value | Blank], name: str, mark: str, noted: list[CellNote]
+) -> Callable[[Cell], Value | Blank]:
+    """Return the same function, which notes numbers that may be thousands."""
+
+    def converted(cell: Cell) -> Value | Blank:
+        value = convert(cell)
+        if isinstance(cell, str) and isinstance(value, (int, Decimal)) and may_be_grouped(cell, mark):
+            thousand, _ = one_reading_each(cell.strip(), mark)
+            sent = format(Decimal(value).normalize(), "f")
+            sentence = f"{shown(cell.strip(), quoted=True)} is sent as {sent}. If {thousand} is meant, type {thousand}."
+            noted.append(CellNote(name, "perhaps-thousand", sentence))
+        return value
 
     return converted
 

@@ -12,7 +12,7 @@ from batch_updater.loader.duplicates import TargetIndex, Targets
 from batch_updater.loader.notes import NoteCollector
 from batch_updater.loader.numbers import OTHER_MARK, may_be_grouped
 from batch_updater.loader.refusal import shown
-from batch_updater.loader.survey import Questions
+from batch_updater.loader.survey import Questions, amounts
 from batch_updater.loader.texts import POINT_ZERO
 from batch_updater.model import Columns, Job, Problem, Row
 from batch_updater.summary import Cause
@@ -172,9 +172,9 @@ class Reviewer:
             self._index.add(target, row.number, shape)
         self._look_at_cells(row)
         if reading.problems:
-            self._note_end(row.number, reading.below)
+            self._note_end(row, reading.below)
         elif self.questions.below_from is not None:
-            self.questions.below_from, self.questions.unsure_totals = None, False
+            self._note_record()
         self._last_row = row.number
 
     def _look_at_cells(self, row: Row) -> None:
@@ -197,15 +197,20 @@ class Reviewer:
                 self._number_columns.clear()
                 break
 
-    def _note_end(self, row: int, below: Below | None) -> None:
+    def _note_end(self, row: Row, below: Below | None) -> None:
         """Keep track of the rows at the end of those seen so far that are no records."""
-        questions, has_gap = self.questions, row > self._last_row + 1
+        questions, has_gap = self.questions, row.number > self._last_row + 1
         if below is None:
-            questions.below_from, questions.unsure_totals = None, False
+            self._note_record()
             return
         if questions.below_from is None and (below is not Below.PERHAPS_REMARK or has_gap):
-            questions.below_from = row
-        questions.unsure_totals |= below is Below.PERHAPS_TOTALS
+            questions.below_from = row.number
+        if below is Below.PERHAPS_TOTALS:
+            questions.unsure_totals.update(position for position, _ in amounts(row.cells, range(len(row.cells))))
+
+    def _note_record(self) -> None:
+        self.questions.below_from = None
+        self.questions.unsure_totals.clear()
 
     def _count_problems(self, problems: Iterable[Problem]) -> None:
         for cause, problem in {problem.cause: problem for problem in problems}.items():

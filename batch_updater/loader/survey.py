@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.below import Below
-from batch_updater.loader.numbers import decimal_from_text, mark_shown_by
+from batch_updater.loader.numbers import decimal_from_text, mark_shown_by, may_be_grouped
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.model import ShownNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from batch_updater.loader.readings import Reading
     from batch_updater.model import Cell
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
 RAGGED = "ragged-row"
 """Code of the problem of a row that is longer or shorter than the header row."""
+_FOUR_DIGITS = re.compile(r"[^0-9.,]*[1-9][0-9]{3,}[^0-9.,]*")
+_THOUSAND = 1000
 _CENT = Decimal("0.01")
 _SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
 
@@ -41,6 +43,8 @@ class Findings:
 
     marks: Mapping[str, MarkEvidence] = field(default_factory=dict)
     """Number fields in which the configured decimal mark does not settle every number."""
+    perhaps_thousands: frozenset[str] = frozenset()
+    """Number fields in which every number with a decimal mark has three digits behind it, so that it may be none."""
     with_fractions: frozenset[str] = frozenset()
     """Text fields that hold numbers with a fraction, so that 2.0 is meant as it is written."""
     below_from: int | None = None
@@ -54,13 +58,13 @@ class Questions:
     other_mark: bool = False
     """Whether a number is written with the other decimal mark."""
     thousands: bool = False
-    """Whether a number may be a thousand with the other decimal mark."""
+    """Whether a number may be a thousand, its decimal mark being none."""
     point_zero: set[str] = field(default_factory=set)
     """Fields in which an identifier ends in `.0`."""
     below_from: int | None = None
     """First row of those at the end that are no records."""
-    unsure_totals: bool = False
-    """Whether some of them may be totals."""
+    unsure_totals: set[int] = field(default_factory=set)
+    """Positions of the numbers in those of them that may be totals."""
 
 
 def survey(
@@ -78,19 +82,20 @@ def survey(
     configured decimal mark.
     """
     marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
-    totals = _Totals(numbers, questions.below_from)
+    totals = _Totals(numbers, questions)
     with_fractions: set[str] = set()
     for reading in readings:
         cells = reading.row.cells
         if any(problem.code == RAGGED for problem in reading.problems):
             continue  # its values may be in the wrong columns
-        marks.add(reading.row.number, cells)
+        if reading.below is None:
+            marks.add(reading.row.number, cells)
         totals.add(reading)
         for name in questions.point_zero - with_fractions:
             cell = cells[positions[name]]
             if isinstance(cell, str) and _FRACTION.fullmatch(cell.strip()):
                 with_fractions.add(name)
-    return Findings(marks.evidence(), frozenset(with_fractions), totals.below_from)
+    return Findings(marks.evidence(), marks.perhaps_thousands(), frozenset(with_fractions), totals.below_from)
 
 
 class _Cell(NamedTuple):
@@ -99,6 +104,9 @@ class _Cell(NamedTuple):
     row: int
     text: str
     field: str
+
+    def __str__(self) -> str:
+        return f"Row {self.row:,} has {self.text} ({self.field})"
 
 
 class _Marks:
@@ -110,12 +118,22 @@ class _Marks:
         self._has_semicolons = has_semicolons
         self._certain: dict[tuple[str, str], _Cell] = {}
         """(field, mark) -> the first cell that shows it."""
+        self._grouped: set[str] = set()
+        """Fields with a number that may be a thousand, its decimal mark being none."""
+        self._ungrouped: dict[str, _Cell] = {}
+        """Field -> the first cell with a thousand that is written without a mark."""
 
     def add(self, row: int, cells: tuple[Cell, ...]) -> None:
         for name, position in self._numbers.items():
             cell = cells[position]
-            if isinstance(cell, str) and (mark := mark_shown_by(cell)):
+            if cell is None:
+                continue
+            if name not in self._ungrouped and _is_thousand(cell):
+                self._ungrouped[name] = _Cell(row, shown(cell).strip(), name)
+            elif isinstance(cell, str) and (mark := mark_shown_by(cell)):
                 self._certain.setdefault((name, mark), _Cell(row, shown(cell.strip()), name))
+            elif isinstance(cell, str) and name not in self._grouped and may_be_grouped(cell, self._own):
+                self._grouped.add(name)
 
     def evidence(self) -> dict[str, MarkEvidence]:
         elsewhere = next((cell for (_, mark), cell in self._certain.items() if mark == self._other), None)
@@ -124,41 +142,69 @@ class _Marks:
         for name in self._numbers:
             own, other = self._certain.get((name, self._own)), self._certain.get((name, self._other))
             if cell := other or elsewhere:
-                sentence = f"Row {cell.row:,} has {cell.text} ({cell.field})"
-                found[name] = MarkEvidence(sentence, decides=other is not None and own is None)
+                found[name] = MarkEvidence(str(cell), decides=other is not None and own is None)
             elif self._has_semicolons and not is_own_anywhere:
                 found[name] = MarkEvidence(_SEMICOLONS, decides=False)
+            elif name in self._open() and (cell := self._ungrouped.get(name)):
+                sentence = f"{cell}, and no cell of the column shows that {self._own!r} is a decimal mark"
+                found[name] = MarkEvidence(sentence, decides=False)
         return found
+
+    def perhaps_thousands(self) -> frozenset[str]:
+        return self._open() - self.evidence().keys()
+
+    def _open(self) -> frozenset[str]:
+        """Return the fields with numbers that may be thousands, in which no cell shows the decimal mark."""
+        return frozenset(name for name in self._grouped if (name, self._own) not in self._certain)
+
+
+def _is_thousand(cell: Cell) -> bool:
+    """Whether a cell holds a number of four or more digits without a mark between them."""
+    if isinstance(cell, str):
+        return _FOUR_DIGITS.fullmatch(cell) is not None
+    number = number_in(cell)
+    return number is not None and abs(number) >= _THOUSAND
 
 
 class _Totals:
-    """Adds up the number columns, and tells whether the rows at the end are their sums."""
+    """Adds up columns of numbers, and tells whether the rows at the end are their sums."""
 
-    def __init__(self, numbers: Mapping[str, int], below_from: int | None) -> None:
-        self.below_from = below_from
+    def __init__(self, numbers: Mapping[str, int], questions: Questions) -> None:
+        self.below_from = questions.below_from
         """First row below the table, as far as is known."""
-        self._numbers = numbers
-        self._sums: dict[str, Decimal] = defaultdict(Decimal)
+        self._mapped = frozenset(numbers.values())
+        self._looked_at = questions.unsure_totals
+        self._sums: dict[int, Decimal] = defaultdict(Decimal)
         self._rows = 0
 
     def add(self, reading: Reading) -> None:
         if self.below_from is None:
             return
         row = reading.row
-        amounts = {name: amount for name, at in self._numbers.items() if (amount := _amount(row.cells[at])) is not None}
         if row.number < self.below_from:
             self._rows += 1
-            for name, amount in amounts.items():
-                self._sums[name] += amount
-        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(amounts):
+            for position, amount in amounts(row.cells, self._looked_at):
+                self._sums[position] += amount
+        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(row.cells):
             self.below_from = row.number + 1
 
-    def _are_sums(self, amounts: Mapping[str, Decimal]) -> bool:
-        near = (abs(amount - self._sums[name]) < _CENT for name, amount in amounts.items() if amount)
+    def _are_sums(self, cells: Sequence[Cell]) -> bool:
+        """Whether a number of a column that is sent is the sum of its column; of any column, if no such one has any."""
+        found = dict(amounts(cells, self._looked_at))
+        sent = {position: amount for position, amount in found.items() if position in self._mapped}
+        near = (abs(amount - self._sums[at]) < _CENT for at, amount in (sent or found).items() if amount)
         return self._rows > 1 and any(near)
 
 
-def _amount(cell: Cell) -> Decimal | None:
+def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:
+    """Yield position and number of the cells at some positions that are numbers, with either decimal mark."""
+    for position in positions:
+        if (amount := number_in(cells[position])) is not None:
+            yield position, amount
+
+
+def number_in(cell: Cell) -> Decimal | None:
+    """Return the number that a cell holds, with either decimal mark; None if it holds none."""
     if isinstance(cell, str):
         for mark in (".", ","):
             try:

@@ -69,6 +69,7 @@ def test_of_several_sheets_the_one_that_fits_best_is_proposed(
     error = refused(path)
     assert f"The headers of 'Sheet 1 - Table 1' (row {row}) fit best." in error.message
     assert f'--sheet "Sheet 1 - Table 1" --header-row {row}' in error.remedy
+    assert "'Sheet 1 - Table 1' (1 row)" in error.message
     table = opened(path, sheet="Sheet 1 - Table 1", header_row=row)
     assert (table.columns.header_row, table.review().good) == (row, 1)
 
@@ -124,6 +125,43 @@ def test_a_row_that_fits_better_is_named_with_the_option(tmp_path: Path, ending:
     assert "Row 2 of " in error.message
     assert "row 1 is: row 2 begins with '841'" in error.message
     assert error.remedy == "Set input.header_row to 1 (on the command line --header-row 1)."
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize(
+    "headers",
+    [["Opportunity No.", "Type", "Stage", "Close Date", "Amount"], ["Deal", "opportunity_id", "Deal stage", "Closing"],
+     ["Opp. name", "Stages*", "Sales revenu", "Owner"]],
+)  # fmt: skip
+def test_headers_in_a_persons_own_words_are_found_below_titles(
+    tmp_path: Path, ending: str, headers: list[object]
+) -> None:
+    """A row of texts that may mean fields is named with its option before anything that is open in it."""
+    titles: list[list[object]] = [["Pipeline clean-up Q4"], ["Stages and revenue, by Ada"], [], ["25.03.2026"]]
+    values: list[list[object]] = [[number, "Pre", "Won", "2026-03-01", "Closing soon"] for number in (101, 102)]
+    path = write(tmp_path / f"a.{ending}", [*titles, headers, *values])
+    error = refused(path)
+    assert "row 5 looks more like it: row 1 begins with 'Pipeline clean-up Q4'" in error.message
+    assert error.remedy_lines[0].startswith("Set input.header_row to 5 (on the command line --header-row 5)")
+    obeyed = refused(path, header_row=5)
+    assert (error.lines[1:], error.remedy_lines[1:]) == (obeyed.lines, obeyed.remedy_lines)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_records_are_no_better_headers_than_the_first_row(tmp_path: Path, ending: str) -> None:
+    """Words in them that could be fields', such as names of deals, do not make them one."""
+    rows: list[list[object]] = [["Number", "What", "Stage"], [7, "Close", "Stage revenue"], [8, "Stages", "Potential"]]
+    assert "(row 1: 'Number', 'What', 'Stage')" in refused(write(tmp_path / f"a.{ending}", rows)).message
+
+
+def test_two_fields_are_told_apart_by_what_they_are_and_by_the_value(tmp_path: Path) -> None:
+    """Names that differ in the case of a letter alone are no choice."""
+    error = refused(write(tmp_path / "a.csv", [["Opportunity No.", "Type", "StageName"], [4711, "Pre", "x"]]))
+    assert (
+        "OpportunityId is the opportunity number, OpportunityID is the CRM number; the column begins with '4711'."
+        in error.message
+    )
+    assert error.remedy_lines[0].endswith("under the `input:` and `columns:` that are there already:")
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -29,6 +29,7 @@ from tests.loader.header_files import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from batch_updater.endpoint.description import Endpoint
@@ -359,3 +360,26 @@ def fitted(described: Endpoint, headers: list[str]) -> dict[str, int] | InputErr
         return dict(fit_columns(row, described, {}, ()).of_field)
     except InputError as error:
         return error
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize(
+    ("header", "values", "is_told"),
+    [
+        ("Amount", (12000, 800, 9500), True), ("Betrag", ("1,234", "9,500", "12,000"), True),
+        ("Value", ("1200.50", "99.90", "310.00"), True), ("Worth", ("$5", "$7"), True), ("Year", (2024, 2025), False),
+        ("FY", (2024, 2025), False), ("Probability", ("0.25", "33.5", "90"), False), ("Quantity", (1, 12, 250), False),
+        ("Row", range(1, 400), False), ("Customer", (10045, 10046, 10071), False), ("Phone", (4930123, 49301), False),
+        ("Account No.", (1000, 20000), False), ("Owner", ("Ada", "Bo"), False),
+    ],
+)  # fmt: skip
+def test_amounts_that_are_not_sent_are_told_where_no_amount_is(
+    tmp_path: Path, ending: str, header: str, values: Sequence[object], is_told: bool
+) -> None:
+    """A person who has a column of them means them to be sent; counters, years, shares and codes are no amounts."""
+    table = with_column(tmp_path / f"a.{ending}", header, values, ["StageName"])
+    note = f"'{header}' (D1) is not sent, although it holds numbers and no column is AcctPotential or SalesRevenue."
+    assert table.columns.notes == ((note,) if is_told else ())
+    assert with_column(tmp_path / f"b.{ending}", header, values, ["SalesRevenue"]).columns.notes == ()
+    fixed = with_column(tmp_path / f"c.{ending}", header, values, ["StageName"], constants={"AcctPotential": "5"})
+    assert fixed.columns.notes == ()

@@ -596,6 +596,75 @@ def test_a_whole_number_may_be_a_thousand_too(tmp_path: Path) -> None:
     assert problems(rows) == {2: [("count", "ambiguous-number")], 3: []}
 
 
+@pytest.mark.parametrize(
+    ("amounts", "taken"),
+    [
+        (["9.000", "8000"], ["", "8000"]), (["12.500", "9.000", "-8000"], ["", "", "-8000"]),
+        (["$9.000", "$8000"], ["", "8000"]), (["9.000", "8000", "1.5"], ["9", "8000", "1.5"]),
+        (["9.000", "8000.00"], ["9", "8000"]), (["9.000", "800", "12.345"], ["9", "800", "12.345"]),
+        (["0.125", "9.000", "8000"], ["0.125", "9", "8000"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mark", [".", ","])
+def test_three_digits_behind_a_mark_are_a_fraction_only_where_nothing_speaks_for_thousands(
+    tmp_path: Path, mark: str, amounts: list[str], taken: list[str]
+) -> None:
+    """9.000 beside 8000 is refused, unless another cell shows the mark; beside numbers of its like it is told."""
+    texts = [amount.replace(".", mark) for amount in amounts]
+    lines = "".join(f'{number},"{text}"\n' for number, text in enumerate(texts, 1))
+    table = table_of(tmp_path, f"itemId,amountDue\n{lines}", decimal=mark)
+    rows = judged(table)
+    assert [row.job.values["amountDue"] if row.job else None for row in rows] == [
+        Decimal(number) if number else None for number in taken
+    ]
+    assert {problem.code for row in rows for problem in row.problems} <= {"ambiguous-number"}
+    told = amounts == ["9.000", "800", "12.345"]
+    assert table.notes == (
+        (f"amountDue (B2, B4): '{texts[0]}' is sent as 9. If 9000 is meant, type 9000.",) if told else ()
+    )
+
+
+def test_number_cells_show_thousands_too(tmp_path: Path) -> None:
+    """A text among the numbers of a workbook was typed by a person, and Excel did not take it for a number."""
+    rows: list[list[object]] = [["itemId", "amountDue"], [1, "9.000"], [2, 8000]]
+    path = workbook(tmp_path / "a.xlsx", {"S": rows})
+    found = problems(judged(open_table(path, endpoint(), settings(), name=path.name)))
+    assert found == {2: [("amountDue", "ambiguous-number")], 3: []}
+
+
+@pytest.mark.parametrize(
+    ("header", "amounts"),
+    [
+        ("itemId;amountDue", ["1.234,50", "2.000", "3.450"]), ("itemId;amountDue", ["2.000", "7", "3.456"]),
+        ("itemId;amountDue", ["1.234,50", "0.5", "2.000"]), ("itemId;amountDue", ["1,234", "5.5"]),
+        ("itemId;amountDue", ["9.000", "8000", "12.500", "0"]), ("itemId;amountDue", ["1,234", "8000"]),
+        ("itemId;amountDue", ["$9.000", "12,5"]), ("itemId;count", ["9.000", "8000", "3.456"]),
+        ("itemId;count", ["1,234", "5"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_what_is_offered_for_a_number_of_two_readings_is_taken(
+    tmp_path: Path, delimiter: str, mark: str, header: str, amounts: list[str]
+) -> None:
+    """Each form, typed into the very file, makes the row good and no other row worse."""
+
+    def judgements(texts: Sequence[str]) -> list[JudgedRow]:
+        lines = "".join(f"{number};{text}\n" for number, text in enumerate(texts, 1))
+        return judged(table_of(tmp_path, f"{header}\n{lines}".replace(";", delimiter), decimal=mark))
+
+    before, offers = judgements(amounts), 0
+    for at, row in enumerate(before):
+        for problem in (one for one in row.problems if one.code == "ambiguous-number"):
+            _, _, choice = problem.remedy.replace("Type ", "type ").rpartition("type ")
+            for text in choice.removesuffix(".").split(" or "):
+                offers += 1
+                after = judgements([*amounts[:at], text, *amounts[at + 1 :]])
+                assert after[at].job, (text, after[at].problems)
+                assert all(new.job for old, new in zip(before, after, strict=True) if old.job)
+    assert offers or all(problem.code != "ambiguous-number" for row in before for problem in row.problems)
+
+
 def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
     """The number alone is sent, so that people have to know that dollars stand among euros."""
     mapping = {"Amount (EUR)": "amountDue"}
@@ -705,6 +774,12 @@ def test_a_row_that_is_too_short_amid_the_table_is_no_remark(tmp_path: Path) -> 
         "\u03a3,,11.00",
         ",Total of all,11",
         "Average,,6",
+        "Total g\u00e9n\u00e9ral,,11",
+        "\u5408\u8a08,,11",
+        "Total (EUR),,99",
+        "Total,,=SUM(C2:C3)",
+        ",,=SUM(C2:C3)",
+        '"Total","","1,100"',
     ],
 )
 def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
@@ -718,13 +793,36 @@ def test_totals_are_called_that(tmp_path: Path, line: str) -> None:
     [
         (",,12", ["missing"]), (",Total Energies,12", ["missing"]), (",Max,12", ["missing"]),
         ("7x,b,", ["not-a-number"]), ("9,Total,11", []),
-        (",b,11", ["missing"]), ("x,,", ["not-a-number", "nothing-to-update"]),
+        (",b,11", ["missing"]), ("9,,=SUM(C2:C3)", ["not-a-number"]),
+        (",,=SUM(B4:D4)", ["not-a-number", "missing"]), (',,"1,234"', ["ambiguous-number", "missing"]),
+        ("x,,", ["not-a-number", "nothing-to-update"]),
     ],
 )  # fmt: skip
 def test_a_row_that_may_be_a_record_is_judged_as_one(tmp_path: Path, line: str, codes: list[str]) -> None:
     """No person is told to delete a change whose number is missing or mistyped."""
     rows = judged(table_of(tmp_path, f"itemId,label,amountDue\n1,a,5\n2,b,6\n{line}\n"))
     assert [problem.code for problem in rows[2].problems] == codes
+
+
+@pytest.mark.parametrize("total", ["=SUM($E$2:$E$4)", "=SUBTOTAL(109,Table1[Amount])", 30])
+@pytest.mark.parametrize("header", ["SalesRevenue", "Worth"])
+@pytest.mark.parametrize("first", ["Total", "Suma:", None])
+def test_a_formula_that_adds_up_the_column_is_a_totals_row(
+    tmp_path: Path, first: str | None, header: str, total: object
+) -> None:
+    """Directly below the table, with or without its result, whether its column is sent or not; never amid the table."""
+    headers: list[object] = ["OpportunityId", "opportunityType", "StageName", "OpportunityName", header]
+    records: list[list[object]] = [[number, "Pre", "Won", None, 10] for number in (1, 2, 3)]
+    rows = [headers, *records]
+    totals = [first, None, None, None, total]
+    path = workbook(tmp_path / "a.xlsx", {"Changes": [*rows, totals]})
+    judgements = judged(open_table(path, NEXUS, settings(), name=path.name))
+    assert problems(judgements) == {2: [], 3: [], 4: [], 5: [(None, "totals-row")]}
+    if first is None:
+        path = workbook(path, {"Changes": [*rows, totals, [4, "Pre", "Won", None, 10]]})
+        found = problems(judged(open_table(path, NEXUS, settings(), name=path.name)))
+        assert (None, "totals-row") not in found[5]
+        assert found[6] == []
 
 
 # Any text at all.

@@ -175,7 +175,9 @@ def _nothing_visible(source: Source) -> InputError:
 
 def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
     """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
-    listed = [f"{sheet.name!r} ({_rows_below_the_first(source, sheet.index)})" for sheet in sheets[:_SHEETS_LISTED]]
+    listed = [
+        f"{sheet.name!r} ({_rows_below(source, sheet.index, fits[sheet.index])})" for sheet in sheets[:_SHEETS_LISTED]
+    ]
     more = " and more" if len(sheets) > _SHEETS_LISTED else ""
     found = {sheet: fit for sheet in sheets if (fit := fits[sheet.index])}
     if all(fit.is_whole for fit in found.values()) and len(found) > 1:
@@ -215,6 +217,8 @@ def _holds_anything(source: Source, index: int) -> bool:
     return any(not is_blank_row(row.cells) for row in source.rows(index))
 
 
-def _rows_below_the_first(source: Source, index: int) -> str:
-    count = sum(not is_blank_row(row.cells) for row in source.rows(index)) - 1
+def _rows_below(source: Source, index: int, fit: Fit | None) -> str:
+    """Return how many rows that hold anything are below the header row, which is the first one where none fits."""
+    count = sum(not is_blank_row(row.cells) for row in source.rows(index) if fit is None or row.number > fit.row)
+    count -= fit is None
     return "1 row" if count == 1 else f"{count:,} rows"
