@@ -170,8 +170,10 @@ def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
     if found is None:
         return date_and_time
     readings = _readings(found["day"], settings)
-    if not readings:
+    if readings is None:
         return date_and_time
+    if not readings:
+        raise impossible_date(bare)
     moment = _time_of(found)
     left = _left_by(settings.order, readings)
     day = left[0] if len(left) == 1 else None

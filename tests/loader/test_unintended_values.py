@@ -507,7 +507,9 @@ def test_two_digits_are_of_the_hundred_years_that_are_configured(first: int, tex
     assert read(DAY, text, two_digit_years=first)[0] == date(year, 3, 25)
 
 
-@pytest.mark.parametrize("text", ["29.02.26", "31.11.26", "30.02.25", "31/04/26", "31-06-26", "31/9/27", "02/30/26"])
+@pytest.mark.parametrize(
+    "text", ["29.02.26", "31.11.26", "30.02.25", "31/04/26", "31-06-26", "31/9/27", "02/30/26", "31.11.26 00:00"]
+)
 @pytest.mark.parametrize("given", [{}, {"date_order": "DMY"}, {"date_order": "MDY"}], ids=str)
 def test_a_day_that_does_not_exist_is_no_day_of_another_year(text: str, given: dict[str, str]) -> None:
     """A day too many makes no year of the first number, whether or not the order of day and month is named."""
