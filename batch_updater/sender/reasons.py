@@ -150,7 +150,8 @@ def read_error(
     reasons = _Collector(message_keys, is_field).reasons_in(value)
     if reasons:
         return Said(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
-    leaves = [(name, one) for name, one in _leaves(value) if not _NOTHING.fullmatch(one) and one not in _PHRASES]
+    looked_at = islice(_leaves(value), _MOST_MEMBERS)
+    leaves = [(name, one) for name, one in looked_at if not _NOTHING.fullmatch(one) and one not in _PHRASES]
     is_worded = any(_is_worded(one) for name, one in leaves if name in _CODE or not _NO_REASON.fullmatch(name))
     return Said((), one_line(text, _LONGEST_QUOTE) if leaves else "", is_worded)
 
@@ -191,7 +192,7 @@ class _Collector:
     def reasons_in(self, answer: object) -> tuple[Reason, ...]:
         """Return the reasons, each once; without those that only say what another one, or the status, says."""
         if isinstance(answer, dict):
-            self._outermost(answer)
+            self._outermost(_beginning(answer))
         else:
             self._add_all(answer, _Within())
         return tuple(_without_repetitions(list(self._found)))
@@ -225,7 +226,7 @@ class _Collector:
             for one in member if isinstance(member, list) else [member]:
                 self._left -= 1
                 if isinstance(one, dict) and self._left > 0 and not self._repeats_request(one):
-                    self._add_from_envelope(one, inside, is_listed=isinstance(member, list))
+                    self._add_from_envelope(_beginning(one), inside, is_listed=isinstance(member, list))
                 elif isinstance(one, str) and isinstance(member, list) and inside.field == name:
                     self._add_all(one, inside)
 
@@ -262,7 +263,7 @@ class _Collector:
             for one in value:
                 self._add_all(one, within._replace(holds_fields=False, is_listed=True))
         elif isinstance(value, dict):
-            self._add_object(value, within)
+            self._add_object(_beginning(value), within)
 
     def _add_object(self, value: Mapping[str, object], within: _Within) -> None:
         before = len(self._found)
@@ -308,6 +309,11 @@ class _Collector:
         line = one_line(_STACK.sub("", text[:_LOOKED_AT]), _LONGEST_TEXT)
         if line and not _NO_WORDS.fullmatch(line):
             self._found.setdefault(Reason(_last_word(field), line))
+
+
+def _beginning(members: Mapping[str, object]) -> Mapping[str, object]:
+    """Return an object with as many members as are looked at."""
+    return members if len(members) <= _MOST_MEMBERS else dict(islice(members.items(), _MOST_MEMBERS))
 
 
 def _texts_first(members: Mapping[str, object], names: Iterable[str]) -> list[str]:
@@ -411,7 +417,7 @@ def _codes(value: object) -> Iterator[str]:
 
 
 def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Return every text, number and flag, with the bare name of its member."""
+    """Return every text, number and flag, with the bare name of its member; the beginning of a long one."""
     if isinstance(value, dict):
         for inner, one in value.items():
             yield from _leaves(one, _bare(inner))
@@ -419,7 +425,7 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         for one in value:
             yield from _leaves(one, name)
     elif value is not None:
-        yield name, str(value).strip().casefold()
+        yield name, str(value)[:_LOOKED_AT].strip().casefold()[:_LONGEST_TEXT]
 
 
 def _is_worded(text: str) -> bool:
