@@ -114,6 +114,8 @@ def identifier_spellings(name: str) -> tuple[str, ...]:
 
 def same_word(one: str, other: str) -> bool:
     """Whether two words, in lower case, are forms of one word, or one is short for the other, as `opp` and `dept`."""
+    if one[:1] != other[:1]:
+        return False
     return stem(one) == stem(other) or _is_short_for(one, other) or _is_short_for(other, one)
 
 

@@ -182,12 +182,16 @@ class Proposals:
         own = key_words(header)
         sharing = [
             field
-            for field in self._endpoint.fields
-            if own and len(name := key_words(field.name)) > len(own) and _are_same(own, name[: len(own)])
+            for field, name in self._key_words_of_names
+            if own and len(name) > len(own) and _are_same(own, name[: len(own)])
         ]
         if len(sharing) < 2:
             return []
         return [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
+
+    @cached_property
+    def _key_words_of_names(self) -> list[tuple[Field, tuple[str, ...]]]:
+        return [(field, key_words(field.name)) for field in self._endpoint.fields]
 
     def _by_short_form(self, header: str, column: ColumnValues) -> list[Field]:
         """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone.
@@ -197,24 +201,32 @@ class Proposals:
         """
         own = key_words(header)
         is_identifier = own[-1:] == ("id",)
-        fields = [field for field, text in self._spellings if field.name not in self._fed and self._is_short(own, text)]
+        names = {
+            field.name
+            for field, name in self._short_forms
+            if _are_same(own[-len(name) :] if name[-1] == "id" else own, name)
+        }
         in_path = [field for field in self._endpoint.fields if field.location is Location.PATH]
-        if len(in_path) == 1 and in_path[0].name not in self._fed and is_identifier:
+        if len(in_path) == 1 and is_identifier:
             record = tuple(word.casefold() for word in words(self._endpoint.record_name))
             if len(own) == 1 or _are_same(own[:-1], record):
-                fields.append(in_path[0])
-        fields = [field for field in self._free if field in fields]
+                names.add(in_path[0].name)
+        fields = [field for field in self._free if field.name in names]
         return self._plausible(fields, column) if is_identifier else [f for f in fields if not column.contradict(f)]
 
-    def _is_short(self, own: tuple[str, ...], spelling: str) -> bool:
-        name = key_words(spelling)
-        if name[-1:] == ("id",):
-            return len(name) > 1 and _are_same(own[-len(name) :], name)
-        if len(name) > 1 and _are_same(own, name):
-            return True
-        while name and stem(name[-1]) in _GENERAL:
-            name = name[:-1]
-        return not self._shared.issuperset(map(stem, name)) and _are_same(own, name)
+    @cached_property
+    def _short_forms(self) -> list[tuple[Field, tuple[str, ...]]]:
+        """The free fields with the words of their names, whole and without general ones at the end."""
+        forms = []
+        for field, spelling in self._spellings:
+            name = key_words(spelling)
+            if len(name) > 1:
+                forms.append((field, name))
+            while name and name[-1] != "id" and stem(name[-1]) in _GENERAL:
+                name = name[:-1]
+            if name and name[-1] != "id" and not self._shared.issuperset(map(stem, name)):
+                forms.append((field, name))
+        return [(field, name) for field, name in forms if field.name not in self._fed]
 
     def _by_look(self, header: str) -> list[Field]:
         """Return the fields that the header names in characters that only look like those of their names.
