@@ -354,8 +354,10 @@ class Proposals:
 
     def _may_hold(self, field: Field, header: str, column: ColumnValues) -> bool:
         """Whether a column that has values may be the field's: they are of its kind, and the header calls them so."""
-        is_number_of_another = key_words(header)[-1:] == ("id",) != key_words(field.name)[-1:]
-        return bool(column.cells) and not column.contradict_kind_of(field) and not is_number_of_another
+        is_identifier = key_words(header)[-1:] == ("id",)
+        if not column.cells or (is_identifier and field.kind is Kind.DECIMAL):
+            return False
+        return not column.contradict_kind_of(field)
 
     def _meant(self, header: str, fields: list[Field], word: tuple[str, str] | None = None) -> Proposal:
         """Return the proposal; `word` is one of the header and the one that it may be meant for."""

@@ -152,6 +152,7 @@ def test_a_header_that_fits_two_fields_names_both(tmp_path: Path, ending: str, h
         (["itemId", "Web ord. #"], ["A-1", "A-2"], ["orderCode"]),
         (["itemId", "Trade"], ["Cook", "Smith"], ["tradeLevel"]),
         (["itemId", "Trade name"], ["Cook", "Smith"], ["tradeLevel"]),
+        (["itemId", "Trade code"], ["C", "S"], ["tradeLevel"]),
         (["itemId", "Level"], ["Cook", "Smith"], ["tradeLevel"]),
         (["itemId", "Unit"], ["12.5", "3"], ["unitPrice"]),
         (["itemId", "Dept"], ["Sales", "Legal"], ["departmentName"]),
