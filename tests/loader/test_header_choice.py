@@ -138,6 +138,8 @@ def test_where_no_sheet_fits_the_message_says_what_is_there_and_what_is_needed(t
     assert "no sheet whose headers fit: 'A' begins with 'x', 'y'; 'B' begins with 'u'." in error.message
     assert "needed: OpportunityId; opportunityType; at least one of OpportunityName, OpportunityID, " in error.message
     assert "--sheet" not in error.remedy
+    error = refused(workbook(tmp_path / "c.xlsx", {"A": [["StageName", "y"], ["Won", 2]], "B": [["u"], [3]]}))
+    assert "no sheet whose headers fit: 'A' begins with 'StageName', 'y'; 'B' begins with 'u'." in error.message
     path = workbook(tmp_path / "b.xlsx", {"A": [["x"], [1], [2]], "B": [["u"]]})
     error = refused(path, header_row=2, constants={"opportunityType": "Pre", "StageName": "Won"})
     assert "'A' begins with '1'; 'B' has no header row. Columns that are needed: OpportunityId." in error.message

@@ -88,6 +88,11 @@ class Fit(NamedTuple):
     headers: str
     """What the row that is read holds, in words."""
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is worth a person's look, although something may be wrong with it."""
+        return self.fields >= _FIELDS_OF_A_GUESS or (self.fields > 0 and self.row != self.first_row)
+
 
 def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
     """Return the sheet that is configured, else ours, else the only visible one that holds anything.
@@ -116,17 +121,17 @@ def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Shee
         (chosen,) = fitting
         return replace(chosen, others=tuple(sheet.name or "" for sheet in sheets if sheet is not chosen))
     found = [fit for fit in fits.values() if fit]
-    if not fitting and all(fit.fields < _FIELDS_OF_A_GUESS for fit in found):
+    if not fitting and not any(fit.is_likely for fit in found):
         candidates = [Sheet(source, index, ours=False, marked=marked) for index in hidden[:_SHEETS_LISTED]]
         fitting = [sheet for sheet in candidates if (fit := fit_of(sheet)) and fit.is_whole]
         if fitting or not sheets:
             raise _only_hidden(source, fits, fitting)
     if len(sheets) == 1:
         return sheets[0]
-    if found and not any(fit.fields for fit in found):
+    if found and not fitting and not any(fit.is_likely for fit in found):
         raise InputError(
             f"{source.name} has no sheet whose headers fit: {_beginnings(source, fits)}. {needed}",
-            remedy="Put the names of the fields into a row above the values, or name them in input.columns.",
+            remedy="Put the names of the fields above the values of one sheet, or name its headers in input.columns.",
             place=Place(file=source.name),
         )
     raise _several(source, fitting or sheets, fits)
@@ -234,7 +239,7 @@ def _options(sheet: str, header_row: int | None = None) -> str:
 
 _SHEETS_LISTED = 10
 _FIELDS_OF_A_GUESS = 2
-"""Visible headers that name fewer fields, and do not fit, are no better guess than those of a hidden sheet."""
+"""Headers that name fewer fields, and do not fit, may be those of any table."""
 
 
 def _listed(names: Sequence[str]) -> str:
