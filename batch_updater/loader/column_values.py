@@ -34,6 +34,7 @@ _LETTERS_OF_A_NAME = 3
 """Fewer, such as Y and N, are found in any column."""
 _WHOLE = re.compile(r"[0-9]+(?:\.0+)?")
 _NUMBER = re.compile(r"[^\w]*(?:(?:S?[Ff]r\.?|[A-Za-z]{3})\s*)?[0-9][0-9.,'\u2019\s-]*(?:S?[Ff]r|[A-Za-z]{3})?[^\w]*")
+_WORDS_OF_A_NAME = re.compile(r"[^\W\d_]{2,}\s+[^\W\d_]{2,}")
 _LARGE, _LARGE_WITH_CENTS, _FIRST_YEAR, _LAST_YEAR = 1000, 100, 1900, 2100
 """Whole numbers, and others, from which on they rather are amounts than counts and shares; and those that are years."""
 _NO_AMOUNTS = frozenset({ShownAs.OTHER_TEXT, ShownAs.OTHERWISE})
@@ -90,6 +91,12 @@ class ColumnValues:
         round_ones = sum(text.endswith("0") for text in texts)
         return self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts)
 
+    @cached_property
+    def are_names(self) -> bool:
+        """Whether at least half of them have words side by side, as names have and identifiers do not."""
+        names = sum(isinstance(cell, str) and _WORDS_OF_A_NAME.search(cell) is not None for cell in self.cells)
+        return bool(self.cells) and 2 * names >= len(self.cells)
+
     def are_among(self, names: Collection[str]) -> bool:
         """Whether they are texts out of a list of names, which are compared without regard to case."""
         folded = {_folded(name) for name in names}
@@ -100,11 +107,15 @@ class ColumnValues:
 
     def contradict(self, field: Field) -> bool:
         """Whether hardly any of them can be a value of that field."""
-        if not self.cells:
-            return False
-        if field.enum and field.kind is Kind.TEXT:
+        if self.cells and field.enum and field.kind is Kind.TEXT:
             listed = {_folded(str(value)) for value in field.enum}
             return not any(_folded(str(cell)) in listed for cell in self.cells)
+        return self.contradict_kind_of(field)
+
+    def contradict_kind_of(self, field: Field) -> bool:
+        """Whether hardly any of them is of that field's kind, be it one of the values that are described or not."""
+        if not self.cells:
+            return False
         match field.kind:
             case Kind.INTEGER | Kind.DECIMAL:
                 return not self.are_numbers
@@ -113,7 +124,7 @@ class ColumnValues:
             case Kind.BOOLEAN:
                 return not any(isinstance(cell, bool) or str(cell).strip().casefold() in _TRUTHS for cell in self.cells)
             case Kind.TEXT:
-                return self.are_dates or (self.are_numbering and not field.is_identifier)
+                return self.are_dates or (self.are_names if field.is_identifier else self.are_numbering)
 
     def _mostly(self, is_one: Callable[[Cell], bool]) -> bool:
         return bool(self.cells) and sum(map(is_one, self.cells)) >= _MOST * len(self.cells)

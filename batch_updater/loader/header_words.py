@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _IN_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|<[^<>]*>")
 _AT_THE_ENDS = re.compile(r"^[\W_]+|[\W_]+$")
-_NUMBER_SIGN = re.compile(r"(?<=\w)[\s_]*[#\u2116]\W*$")
+_NUMBER_SIGN = re.compile(r"[\s_]*[#\u2116]\W*$")
 _MARKS = frozenset({"required", "optional", "mandatory", "needed", "req", "opt"})
 """Words that say something of a column and are no part of its name."""
 IDENTIFIER_WORDS = frozenset({"id", "no", "nr", "num", "number", "key", "code", "ref", "reference", "identifier"})
 """What people write for one another at the end of a header."""
+_ID = "id"
+_SHORTEST_ABBREVIATION, _LONGEST_ABBREVIATION = 3, 0.6
+"""Letters of one, and its length as a share of the word's: `stage` is none of `storage`."""
 _ENDINGS = ("ing", "ed", "es", "s", "d", "e")
 _SHORTEST_STEM = 4
 
@@ -89,10 +92,37 @@ def _is_mark(word: str) -> bool:
     return _AT_THE_ENDS.sub("", word).casefold() in _MARKS
 
 
-def as_identifier(header: str) -> str | None:
-    """Return the header with `Id` in place of another word for it: `Item No.` is `Item Id`; None if it has none."""
+def key_words(header: str) -> tuple[str, ...]:
+    """Return the words of a header or name in lower case, `id` at the end for all that people write for it.
+
+    `Item No.`, `itemNumber` and `Item ID #` are (`item`, `id`).
+    """
     text = _NUMBER_SIGN.sub(" number", _IN_BRACKETS.sub(" ", plain(header)))
-    found = words(undecorated(text))
-    if len(found) > 1 and found[-1].casefold() in IDENTIFIER_WORDS:
-        return " ".join([*found[:-1], "Id"])
-    return None
+    found = [word.casefold() for word in words(undecorated(text))]
+    if not found or found[-1] not in IDENTIFIER_WORDS:
+        return tuple(found)
+    while found and found[-1] in IDENTIFIER_WORDS:
+        found.pop()
+    return (*found, _ID)
+
+
+def identifier_spellings(name: str) -> tuple[str, ...]:
+    """Return a name, squeezed, with each word that people write for `id`; empty if it does not end with one."""
+    *own, last = key_words(name) or ("",)
+    return tuple(f"{''.join(own)}{word}" for word in sorted(IDENTIFIER_WORDS)) if own and last == _ID else ()
+
+
+def same_word(one: str, other: str) -> bool:
+    """Whether two words, in lower case, are forms of one word, or one is short for the other, as `opp` and `dept`."""
+    if one[:1] != other[:1]:
+        return False
+    return stem(one) == stem(other) or _is_short_for(one, other) or _is_short_for(other, one)
+
+
+def _is_short_for(short: str, word: str) -> bool:
+    if not _SHORTEST_ABBREVIATION <= len(short) <= _LONGEST_ABBREVIATION * len(word):
+        return False
+    if word.startswith(short):
+        return True
+    letters = iter(word)
+    return short[0] == word[0] and short[-1] == word[-1] and all(letter in letters for letter in short)

@@ -132,9 +132,19 @@ class HeaderFit:
             return None
         first = head.header.number
         if self._is_fitting(head.header):
-            return Fit(first, first, self._meant(head.header), is_whole=True)
+            return Fit(first, first, self._meant(head.header), is_whole=True, headers=head.header.contents)
         best = self._other_row(head) or head.header
-        return Fit(best.number, first, self._meant(best), is_whole=False)
+        return Fit(best.number, first, self._meant(best), is_whole=False, headers=head.header.contents)
+
+    @property
+    def needed(self) -> str:
+        """Which columns a sheet needs, in a sentence."""
+        fields = [field for field in self.endpoint.fields if field.name not in self.constants]
+        names = [field.name for field in fields if field.required]
+        body = {field.name for field in self.endpoint.body_fields}
+        if not body.intersection((*names, *self.constants)):
+            names.append(f"at least one of {', '.join(field.name for field in self.endpoint.body_fields)}")
+        return f"Columns that are needed: {'; '.join(names)}."
 
     def _other_row(self, head: Head) -> HeaderRow | None:
         """Return the row that fits better than the one that is read as the header row; None if there is none."""

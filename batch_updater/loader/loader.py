@@ -76,7 +76,7 @@ def open_table(
         settings = as_undo(settings)
     constants = _constants(endpoint, settings)
     fit = HeaderFit(endpoint, settings.columns, constants, known_names)
-    sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row))
+    sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
     if sheet.ours and sheet.name == TEMPLATE_SHEET:
         # It has the fields' own names, whatever other files call them.
         own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}

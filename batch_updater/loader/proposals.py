@@ -12,13 +12,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.characters import look, skeleton, suggestion
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Kind, Location
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import (
     IDENTIFIER_WORDS,
-    as_identifier,
+    identifier_spellings,
+    key_words,
     loose,
     plain,
+    same_word,
     spaced,
     squeezed,
     stem,
@@ -44,16 +46,6 @@ _GENERAL = frozenset(
     map(stem, {*IDENTIFIER_WORDS, "name", "type", "kind", "date", "day", "time", "text", "value", "flag"})
 )
 """Words, by their stems, that the names of many fields end with, so that the word before them is the telling one."""
-_OF_AMOUNTS = frozenset(
-    map(
-        stem,
-        (
-            "amount", "total", "sum", "net", "gross", "expected", "estimated", "est", "planned", "forecast", "actual",
-            "current", "new", "target", "final",
-        ),
-    )
-)  # fmt: skip
-"""Words, by their stems, that people add to the name of an amount or a date."""
 _SHORTEST_WORD, _SHORTEST_IN_A_COMPOUND, _SHORTEST_REST = 3, 5, 3
 _VALUES_QUOTED = 3
 
@@ -69,25 +61,18 @@ class Proposal:
 
 
 class _Telling(NamedTuple):
-    """The words of a field's name."""
+    """A word that tells a field from the others."""
 
     word: str
-    """The one that tells it from the other fields."""
     look: str
     """What its stem looks like."""
-    stems: frozenset[str]
-    """Of all that it shares with no other field."""
 
     def is_in(self, other: str) -> bool:
-        """Whether another word, given as `look`, is the telling one, or begins or ends with it, as in closedate."""
+        """Whether another word, given as `look`, is this one, or begins or ends with it, as in closedate."""
         if other == self.look:
             return True
         is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(self.look) + _SHORTEST_REST
         return is_long and (other.startswith(self.look) or other.endswith(self.look))
-
-    def is_all_of(self, others: set[str]) -> bool:
-        """Whether words, given by their stems, are of the name, and beside them only what many headers say."""
-        return bool(others & self.stems - _GENERAL) and others <= self.stems | _GENERAL | _OF_AMOUNTS
 
 
 class HeaderNames:
@@ -165,20 +150,87 @@ class Proposals:
         """Return the same as far as the header itself says it."""
         column = ColumnValues.of(self._rows, position)
         fields = self._by_name_within(header) or self._by_look(header)
-        fields = self._nearest_by_case(header, self._plausible(fields, column)) or self._by_spelling(header, column)
-        return self._close(header, fields, column) if fields else self._by_words(header, column)
+        fields = (
+            self._nearest_by_case(header, self._plausible(fields, column))
+            or self._by_first_words(header, column)
+            or self._by_spelling(header, column)
+        )
+        if fields:
+            return self._close(header, fields, column)
+        if fields := self._by_short_form(header, column):
+            return self._meant(header, fields)
+        return self._by_words(header, column)
 
     def _by_name_within(self, header: str) -> list[Field]:
-        """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`."""
+        """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`.
+
+        Words for an identifier are synonyms: `Item Number` is itemNo.
+        """
         bare = undecorated(header)
         found = self._understood.meanings(bare) if bare else ()
-        if not found and (identifier := as_identifier(header)):
-            found = self._understood.meanings(identifier)
+        if not found:
+            found = self._identifiers.get("".join(key_words(header)), ())
         if not found:
             found = tuple(
                 field.name for field in self._free if field.title.casefold() in {bare.casefold(), header.casefold()}
             )
         return [field for field in self._free if field.name in found]
+
+    @cached_property
+    def _identifiers(self) -> dict[str, tuple[str | None, ...]]:
+        """Names that end with a word for an identifier, with each such word -> fields."""
+        return _grouped((key, field.name) for field, text in self._spellings for key in identifier_spellings(text))
+
+    def _by_first_words(self, header: str, column: ColumnValues) -> list[Field]:
+        """Return the free fields of several whose names begin with the header, where the values may be theirs."""
+        own = key_words(header)
+        sharing = [
+            field
+            for field, name in self._key_words_of_names
+            if own and len(name) > len(own) and _are_same(own, name[: len(own)])
+        ]
+        if len(sharing) < 2:
+            return []
+        return [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
+
+    @cached_property
+    def _key_words_of_names(self) -> list[tuple[Field, tuple[str, ...]]]:
+        return [(field, key_words(field.name)) for field in self._endpoint.fields]
+
+    def _by_short_form(self, header: str, column: ColumnValues) -> list[Field]:
+        """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone.
+
+        Words in front of an identifier's name say whose it is: `CRM Opp. No.` is an opportunity's too. `Id` alone, or
+        with the record's own word, is that of the record where the path has no other.
+        """
+        own = key_words(header)
+        is_identifier = own[-1:] == ("id",)
+        names = {
+            field.name
+            for field, name in self._short_forms
+            if _are_same(own[-len(name) :] if name[-1] == "id" else own, name)
+        }
+        in_path = [field for field in self._endpoint.fields if field.location is Location.PATH]
+        if len(in_path) == 1 and is_identifier:
+            record = tuple(word.casefold() for word in words(self._endpoint.record_name))
+            if len(own) == 1 or _are_same(own[:-1], record):
+                names.add(in_path[0].name)
+        fields = [field for field in self._free if field.name in names]
+        return self._plausible(fields, column) if is_identifier else [f for f in fields if not column.contradict(f)]
+
+    @cached_property
+    def _short_forms(self) -> list[tuple[Field, tuple[str, ...]]]:
+        """The free fields with the words of their names, whole and without general ones at the end."""
+        forms = []
+        for field, spelling in self._spellings:
+            name = key_words(spelling)
+            if len(name) > 1:
+                forms.append((field, name))
+            while name and name[-1] != "id" and stem(name[-1]) in _GENERAL:
+                name = name[:-1]
+            if name and name[-1] != "id" and not self._shared.issuperset(map(stem, name)):
+                forms.append((field, name))
+        return [(field, name) for field, name in forms if field.name not in self._fed]
 
     def _by_look(self, header: str) -> list[Field]:
         """Return the fields that the header names in characters that only look like those of their names.
@@ -260,54 +312,67 @@ class Proposals:
         return sorted(fields, key=lambda field: (field.name in self._fed, not field.required))
 
     @cached_property
-    def _telling(self) -> list[tuple[Field, _Telling]]:
-        """The free fields whose names have a word that tells them from the others.
+    def _shared(self) -> frozenset[str]:
+        """Words, by their stems, that tell nothing: those of several fields, and those of the record."""
+        stems = [{stem(word) for word in words(field.name)} for field in self._endpoint.fields]
+        count = Counter(word for found in stems for word in found)
+        record = map(stem, words(self._endpoint.record_name))
+        return frozenset(word for word, times in count.items() if times > 1).union(record)
 
-        The telling word is the last one that says more than that it is a name, a date and so on: Region of RegionName,
-        Price of ListPrice. Words that several fields share, and that of the record, tell nothing.
+    @cached_property
+    def _telling(self) -> list[tuple[Field, list[_Telling]]]:
+        """The free fields whose names have words that tell them from the others, with these words.
+
+        They are those that no other field has, and that say more than that it is a name, a date and so on: Region of
+        RegionName, List and Price of ListPrice.
         """
-        stems = {field.name: [stem(word) for word in words(field.name)] for field in self._endpoint.fields}
-        count = Counter(word for found in stems.values() for word in set(found))
-        shared = {word for word, times in count.items() if times > 1} | {
-            stem(word) for word in words(self._endpoint.record_name)
-        }
         telling = []
         for field in self._free:
             own = [
-                word
+                _Telling(word, skeleton(stem(word)))
                 for word in words(field.name)
-                if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in shared | _GENERAL
+                if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in self._shared | _GENERAL
             ]
             if own:
-                telling.append(
-                    (field, _Telling(own[-1], skeleton(stem(own[-1])), frozenset(stems[field.name]) - shared))
-                )
+                telling.append((field, own))
         return telling
 
     def _by_words(self, header: str, column: ColumnValues) -> Proposal | None:
         """Return the free fields of whose names a telling word is in the header.
 
-        Another word of such a name tells where the header says nothing else and the values may be the field's: List for
-        ListPrice, but not List of owners.
+        The last one always tells. Another one tells where the values may be the field's: List for ListPrice, but not
+        List of owners.
         """
         looks = {word: skeleton(stem(word)) for word in words(header)}
-        found = {field.name: word for field, own in self._telling for word, seen in looks.items() if own.is_in(seen)}
-        stems = {stem(word) for word in words(undecorated(header))}
-        fields = [
-            field
-            for field, own in self._telling
-            if field.name in found or (own.is_all_of(stems) and column.cells and not column.contradict(field))
-        ]
-        if not fields:
+        found = {}
+        for field, own in self._telling:
+            for word, seen in looks.items():
+                first = next((telling for telling in own[:-1] if telling.look == seen), None)
+                if own[-1].is_in(seen):
+                    found[field.name] = (word, own[-1].word)
+                elif first is not None and self._may_hold(field, header, column):
+                    found.setdefault(field.name, (word, first.word))
+        if not found:
             return None
+        fields = self._ranked([field for field in self._free if field.name in found])
+        return self._meant(header, fields, found[fields[0].name])
+
+    def _may_hold(self, field: Field, header: str, column: ColumnValues) -> bool:
+        """Whether a column that has values may be the field's: they are of its kind, and the header calls them so."""
+        is_identifier = key_words(header)[-1:] == ("id",)
+        if not column.cells or (is_identifier and field.kind is Kind.DECIMAL):
+            return False
+        return not column.contradict_kind_of(field)
+
+    def _meant(self, header: str, fields: list[Field], word: tuple[str, str] | None = None) -> Proposal:
+        """Return the proposal; `word` is one of the header and the one that it may be meant for."""
         names = [field.name for field in self._ranked(fields)]
         sentence = (
             f"{shown(header, quoted=True)} is not the name of a field, but may be meant for {' or '.join(names)}, "
             "which no column feeds."
         )
-        if not header.isascii() and names[0] in found:
-            telling = next(own.word for field, own in self._telling if field.name == names[0])
-            sentence += f" {suggestion(found[names[0]], [telling]).other_characters}"
+        if not header.isascii() and word is not None:
+            sentence += f" {suggestion(word[0], [word[1]]).other_characters}"
         return Proposal(tuple(names), sentence.rstrip())
 
     def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
@@ -356,6 +421,10 @@ def told_apart(fields: Sequence[Field], column: ColumnValues) -> str:
     first = f"the column begins with {shown(column.cells[0], quoted=True)}" if column.cells else ""
     told = "; ".join(filter(None, (what, first)))
     return f"{told[:1].upper()}{told[1:]}." if told else ""
+
+
+def _are_same(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    return len(some) == len(others) and all(map(same_word, some, others))
 
 
 def _differs_in_a_word(header: str, spelling: str) -> bool:

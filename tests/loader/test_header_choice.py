@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 from batch_updater.errors import InputError
@@ -80,6 +81,69 @@ def test_a_sheet_with_a_misspelt_header_is_proposed_too(tmp_path: Path) -> None:
     error = refused(workbook(tmp_path / "a.xlsx", {"Lists": LISTS, "Data": broken}))
     assert "The headers of 'Data' (row 1) fit best." in error.message
     assert '--sheet "Data", or' in error.remedy
+
+
+def hidden(path: Path, *names: str) -> Path:
+    """Hide sheets of a workbook."""
+    book = openpyxl.load_workbook(path)
+    for name in names:
+        book[name].sheet_state = "veryHidden" if name == names[-1] else "hidden"
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("visible", "begins"),
+    [
+        ({"Vis": [["x", "y"], [1, 2]]}, "'Vis' begins with 'x', 'y'"),
+        ({"Vis": [["StageName"], ["Won"]]}, "'Vis' begins with 'StageName'"),
+        ({"Read me": READ_ME, "Vis": [["x"]]}, "'Read me' begins with 'Fill in the sheet Changes'; 'Vis' begins with "),
+    ],
+)
+def test_a_hidden_sheet_is_named_where_only_it_fits(
+    tmp_path: Path, visible: dict[str, Sequence[Sequence[object]]], begins: str
+) -> None:
+    """It is read only if it is named, and obeying the message works."""
+    path = hidden(workbook(tmp_path / "a.xlsx", {"Old": LISTS, **visible, "Hid": TABLE, "Blank": []}), "Old", "Hid")
+    error = refused(path)
+    assert f"no visible sheet whose headers fit: {begins}" in error.message
+    assert error.message.endswith("The headers of the hidden sheet 'Hid' fit.")
+    assert '--sheet "Hid"' in error.remedy
+    assert opened(path, sheet="Hid").review().good == 1
+
+
+def test_of_hidden_sheets_alone_the_one_that_fits_is_proposed(tmp_path: Path) -> None:
+    """The first of them is not named for its place; of two that fit both are named."""
+    sheets: dict[str, Sequence[Sequence[object]]] = {"Blank": [], "Lists": LISTS, "Hid": TABLE}
+    error = refused(hidden(workbook(tmp_path / "a.xlsx", sheets), "Lists", "Hid"))
+    assert "no visible sheet that holds anything; hidden are: 'Lists', 'Hid'." in error.message
+    assert '--sheet "Hid"' in error.remedy
+    error = refused(hidden(workbook(tmp_path / "a.xlsx", {**sheets, "Too": TABLE}), "Lists", "Hid", "Too"))
+    assert "The headers of the hidden sheets 'Hid', 'Too' fit." in error.message
+
+
+def test_a_hidden_sheet_does_not_distract_from_a_visible_one(tmp_path: Path) -> None:
+    """The slip in a visible table is named, and a table that fits is read, whatever is hidden beside it."""
+    broken: list[list[object]] = [["OpportunityId", "opportunityType", "StageNme"], [841, "Pre", "x"]]
+    path = hidden(workbook(tmp_path / "a.xlsx", {"Vis": broken, "Hid": TABLE}), "Hid")
+    assert "'StageNme' is not the name of a field" in refused(path).message
+    path = hidden(workbook(tmp_path / "b.xlsx", {"Vis": TABLE, "Hid": TABLE}), "Hid")
+    assert (opened(path).sheet, opened(path).notes) == ("Vis", ())
+    path = hidden(workbook(tmp_path / "c.xlsx", {"Vis": [["x", "y"]], "Hid": LISTS}), "Hid")
+    assert "sheet \"Vis\" (row 1: 'x', 'y') has 3 faults" in refused(path).message
+
+
+def test_where_no_sheet_fits_the_message_says_what_is_there_and_what_is_needed(tmp_path: Path) -> None:
+    """No sheet is proposed that would be refused at once."""
+    error = refused(workbook(tmp_path / "a.xlsx", {"A": [["x", "y"], [1, 2]], "B": [["u"], [3]]}))
+    assert "no sheet whose headers fit: 'A' begins with 'x', 'y'; 'B' begins with 'u'." in error.message
+    assert "needed: OpportunityId; opportunityType; at least one of OpportunityName, OpportunityID, " in error.message
+    assert "--sheet" not in error.remedy
+    error = refused(workbook(tmp_path / "c.xlsx", {"A": [["StageName", "y"], ["Won", 2]], "B": [["u"], [3]]}))
+    assert "no sheet whose headers fit: 'A' begins with 'StageName', 'y'; 'B' begins with 'u'." in error.message
+    path = workbook(tmp_path / "b.xlsx", {"A": [["x"], [1], [2]], "B": [["u"]]})
+    error = refused(path, header_row=2, constants={"opportunityType": "Pre", "StageName": "Won"})
+    assert "'A' begins with '1'; 'B' has no header row. Columns that are needed: OpportunityId." in error.message
 
 
 @pytest.mark.parametrize("wanted", ["changes", "CHANGES", " Changes", "Changes  ", "changes "])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from batch_updater.errors import InputError
 from batch_updater.loader.columns import HeaderRow, fit_columns
-from batch_updater.loader.header_words import as_identifier, spaced, stem, undecorated
-from tests.loader.described import ITEM, TEXT, endpoint
+from batch_updater.loader.header_words import key_words, same_word, spaced, stem, undecorated
+from tests.loader.described import AMOUNT, DAY, ITEM, TEXT, endpoint
 from tests.loader.header_files import (
     CATEGORIES,
     CUSTOMERS,
@@ -58,7 +58,8 @@ KEY_MARKED = {
 ORDINARY = (
     "Owner", "Comment", "Region", "Country", "Account", "Account Name", "Opportunity Owner", "Probability (%)",
     "Currency", "Status", "Priority", "Visit ID", "Customer No.", "No.", "#", "Sales Rep", "Sales Region", "Team",
-    "Notes", "Next step", "Competitor", "Source", "E-mail", "Industry", "Created by",
+    "Notes", "Phone", "Year", "Probability", "Quantity", "Manager", "Department", "Job", "Opp Owner",
+    "Next step", "Competitor", "Source", "E-mail", "Industry", "Created by",
 )  # fmt: skip
 SPEAKING = {
     "Deal Stage": "StageName", "Stages": "StageName", "dealstage": "StageName", "New stage": "StageName",
@@ -69,6 +70,9 @@ SPEAKING = {
     "Closing": "PendingCloseDate", "closedate": "PendingCloseDate", "Expected close": "PendingCloseDate",
     "Phase (deal stage)": "StageName", "Deal St\u0430ge": "StageName", "\u0421losing": "PendingCloseDate",
     "Est. Closing Date": "PendingCloseDate", "When closed": "PendingCloseDate", "Language of texts": "LanguageId",
+    "Opp. ID (CRM)": "OpportunityID", "CRM Opp No": "OpportunityID", "Oppty Number": "OpportunityID",
+    "Opp-Nr.": "OpportunityID", "Salesforce Opportunity #": "OpportunityID", "Parent opp. key": "OpportunityID",
+    "Cat.": "CategoryName",
 }  # fmt: skip
 SPEAKING_OF_CONTACTS = {
     "Limit": "creditLimit", "Limit EUR": "creditLimit", "Sales region": "region", "Regions": "region",
@@ -134,6 +138,88 @@ def test_a_header_that_fits_two_fields_names_both(tmp_path: Path, ending: str, h
         opened(write(path, [[header, "type", "stage_name"], [1, "Pre", "x"]]))
     assert offered(raised.value, header) == ["OpportunityId", "OpportunityID", "null"]
     assert offered(refusal(path, header), header) == ["OpportunityID", "null"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "values", "fields"),
+    [
+        (["itemId", "Order"], ["Acme renewal", "Big deal", "Contoso"], ["orderTitle"]),
+        (["itemId", "Order"], ["Contoso", "Fabrikam"], ["orderTitle", "orderCode"]),
+        (["itemId", "Orders"], ["A-1", "A-2"], ["orderTitle", "orderCode"]),
+        (["itemId", "Ord."], ["A-1", "A-2"], ["orderTitle", "orderCode"]),
+        (["itemId", "orderTitle", "Order"], ["A-1", "A-2"], ["orderCode"]),
+        (["itemId", "Order No."], ["A-1", "A-2"], ["orderCode"]),
+        (["itemId", "ORDERREF"], ["A-1", "A-2"], ["orderCode"]),
+        (["itemId", "Web ord. #"], ["A-1", "A-2"], ["orderCode"]),
+        (["itemId", "Trade"], ["Cook", "Smith"], ["tradeLevel"]),
+        (["itemId", "Trade name"], ["Cook", "Smith"], ["tradeLevel"]),
+        (["itemId", "Trade code"], ["C", "S"], ["tradeLevel"]),
+        (["itemId", "Level"], ["Cook", "Smith"], ["tradeLevel"]),
+        (["itemId", "Unit"], ["12.5", "3"], ["unitPrice"]),
+        (["itemId", "Dept"], ["Sales", "Legal"], ["departmentName"]),
+        (["label", "Item Number"], ["1", "2"], ["itemId"]),
+        (["label", "ITEM_NO"], ["1", "2"], ["itemId"]),
+        (["label", "Item ID No."], ["1", "2"], ["itemId"]),
+        *((["label", header], ["1", "2"], ["itemId"]) for header in ("id", "ID", "No.", "#", "Key", "Code (ours)")),
+        *((["itemId", header], ["pcs", "box"], []) for header in ("Unit", "Unit no.", "No.", "#", "Comment", "Job")),
+    ],
+)  # fmt: skip
+def test_words_lead_to_the_fields_of_any_endpoint(headers: list[str], values: list[str], fields: list[str]) -> None:
+    """The first words of several fields, any word of one, short forms and other words for an identifier are seen."""
+    described = endpoint(
+        (
+            ITEM, TEXT, replace(AMOUNT, name="unitPrice"), replace(TEXT, name="departmentName"),
+            replace(TEXT, name="tradeLevel", enum=("Junior", "Senior")), replace(TEXT, name="orderTitle"),
+            replace(TEXT, name="orderCode", is_identifier=True), replace(DAY, name="orderDay"),
+        )
+    )  # fmt: skip
+    rows = tuple(["5"] * (len(headers) - 1) + [value] for value in values)
+    row = HeaderRow("a.csv", None, 1, 0, (*headers, "label") if "label" not in headers else tuple(headers), 3, rows)
+    if not fields:
+        assert headers[-1] in fit_columns(row, described, {}, ()).not_sent
+        return
+    with pytest.raises(InputError) as raised:
+        fit_columns(row, described, {}, ())
+    assert offered(raised.value, headers[-1]) == [*fields, "null"]
+    assert "There is no column" not in raised.value.message
+
+
+def test_the_id_of_a_record_below_another_is_not_guessed() -> None:
+    """Where the path has two parameters, `Id` alone may be either's."""
+    row = HeaderRow("a.csv", None, 1, 0, ("Id", "email"), 2, (["7", "a@b.c"],))
+    with pytest.raises(InputError, match="There is no column contactId") as raised:
+        fit_columns(row, CUSTOMERS, {}, ())
+    assert offered(raised.value, "Id") == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [("opp", "opportunity", True), ("oppty", "opportunity", True), ("dept", "department", True),
+     ("account", "acct", True), ("items", "item", True), ("stage", "storage", False), ("op", "opportunity", False),
+     ("country", "count", False), ("owner", "order", False)],
+)  # fmt: skip
+def test_short_forms_are_beginnings_or_first_and_last_letters(one: str, other: str, is_same: bool) -> None:
+    """A short form is much shorter than its word; a word that happens to have its letters is another."""
+    assert same_word(one, other) is same_word(other, one) is is_same
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("values", [["Acme renewal", "Borealis pilot", "Contoso"], ["Contoso"]])
+def test_the_word_that_fields_begin_with_may_be_any_of_them(tmp_path: Path, ending: str, values: list[str]) -> None:
+    """Values with several words are names and no identifiers; where the values tell nothing, both are named."""
+    fields = ["OpportunityName"] if len(values) > 1 else ["OpportunityName", "OpportunityID"]
+    error = refusal(tmp_path / f"a.{ending}", "Opportunity", values, ["StageName"])
+    assert offered(error, "Opportunity") == [*fields, "null"]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("header", ["Opp Id", "OppId", "Opp. No.", "Oppty #"])
+def test_a_required_column_in_short_is_named(tmp_path: Path, ending: str, header: str) -> None:
+    """It is not called missing while a header may be meant for it."""
+    with pytest.raises(InputError) as raised:
+        opened(write(tmp_path / f"a.{ending}", [[header, "Type", "StageName"], [841, "Pre", "x"]]))
+    assert offered(raised.value, header) == ["OpportunityId", "OpportunityID", "null"]
+    assert "There is no column" not in raised.value.message
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -309,12 +395,10 @@ def test_what_is_no_part_of_a_name_is_taken_off() -> None:
     assert [undecorated(header) for header in headers] == [
         "Total", "Total", "total", "Total", "required", "USD", "C", "", "",
     ]  # fmt: skip
-    assert [as_identifier(header) for header in ("Item No.", "Item #", "No.", "Item")] == [
-        "Item Id",
-        "Item Id",
-        None,
-        None,
-    ]
+    names = ("Item No.", "itemNumber", "Item ID #", "No.", "#", "Item", "Item (no.)")
+    assert [key_words(header) for header in names] == [
+        *[("item", "id")] * 3, ("id",), ("id",), ("item",), ("item",),
+    ]  # fmt: skip
     assert {stem(word) for word in ("Close", "closing", "closed", "CLOSES")} == {"clos"}
     assert (stem("Categories"), stem("name"), stem("names")) == ("category", "name", "name")
 

@@ -85,13 +85,21 @@ class Fit(NamedTuple):
     """How many fields the row that fits best names."""
     is_whole: bool
     """Whether it is the row that is read, and nothing is wrong with it."""
+    headers: str
+    """What the row that is read holds, in words."""
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is worth a person's look, although something may be wrong with it."""
+        return self.fields >= _FIELDS_OF_A_GUESS or (self.fields > 0 and self.row != self.first_row)
 
 
-def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None]) -> Sheet:
+def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
     """Return the sheet that is configured, else ours, else the only visible one that holds anything.
 
     Where several hold something, it is the only one whose headers fit: `fit_of` tells how well, or None of a sheet
-    without headers. Raises InputError if there is no such sheet, or more than one.
+    without headers; `needed` is a sentence about the columns that one needs. Raises InputError if there is no such
+    sheet, or more than one, or if only a hidden one fits.
     """
     names = [entry.name for entry in source.sheets]
     marked = source.mark is not None
@@ -103,17 +111,29 @@ def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Shee
             return Sheet(source, index, ours=names[index] == ours, marked=marked)
     if ours is not None and ours in names:
         return Sheet(source, names.index(ours), ours=True, marked=True)
-    filled = _filled(source)
-    if len(filled) == 1:
-        return Sheet(source, filled[0], ours=False, marked=marked)
-    if not filled:
-        raise _nothing_visible(source)
-    sheets = [Sheet(source, index, ours=False, marked=marked) for index in filled]
+    sheets = [Sheet(source, index, ours=False, marked=marked) for index in _filled(source)]
+    hidden = [index for index, entry in enumerate(source.sheets) if entry.hidden]
+    if len(sheets) == 1 and not hidden:
+        return sheets[0]
     fits = {sheet.index: fit_of(sheet) for sheet in sheets}
     fitting = [sheet for sheet in sheets if (fit := fits[sheet.index]) and fit.is_whole]
     if len(fitting) == 1:
         (chosen,) = fitting
         return replace(chosen, others=tuple(sheet.name or "" for sheet in sheets if sheet is not chosen))
+    found = [fit for fit in fits.values() if fit]
+    if not fitting and not any(fit.is_likely for fit in found):
+        candidates = [Sheet(source, index, ours=False, marked=marked) for index in hidden[:_SHEETS_LISTED]]
+        fitting = [sheet for sheet in candidates if (fit := fit_of(sheet)) and fit.is_whole]
+        if fitting or not sheets:
+            raise _only_hidden(source, fits, fitting)
+    if len(sheets) == 1:
+        return sheets[0]
+    if found and not fitting and not any(fit.is_likely for fit in found):
+        raise InputError(
+            f"{source.name} has no sheet whose headers fit: {_beginnings(source, fits)}. {needed}",
+            remedy="Put the names of the fields above the values of one sheet, or name its headers in input.columns.",
+            place=Place(file=source.name),
+        )
     raise _several(source, fitting or sheets, fits)
 
 
@@ -163,14 +183,29 @@ def _filled(source: Source) -> list[int]:
     return filled
 
 
-def _nothing_visible(source: Source) -> InputError:
-    names = [entry.name or "" for entry in source.sheets if entry.hidden]
-    hidden = f"; hidden are: {_listed(names)}" if names else ""
-    return InputError(
-        f"{source.name} has no visible sheet that holds anything{hidden}.",
-        remedy=f"Say which one to read: {_options(names[0] if names else 'Sheet1')}.",
-        place=Place(file=source.name),
-    )
+def _only_hidden(source: Source, visible: Mapping[int, Fit | None], fitting: Sequence[Sheet]) -> InputError:
+    """Return the error of a file whose visible sheets hold nothing, or nothing that fits; `fitting` are hidden ones."""
+    hidden = [entry.name or "" for entry in source.sheets if entry.hidden]
+    names = [sheet.name or "" for sheet in fitting]
+    if visible:
+        message = f"no visible sheet whose headers fit: {_beginnings(source, visible)}."
+    else:
+        message = f"no visible sheet that holds anything{f'; hidden are: {_listed(hidden)}' if hidden else ''}."
+    if names:
+        message += f" The headers of the hidden {'sheet' if len(names) == 1 else 'sheets'} {_listed(names)} fit."
+    remedy = f"Say which one to read: {_options((names or hidden or ['Sheet1'])[0])}."
+    if visible:
+        remedy += " If a visible sheet is meant, correct its headers."
+    return InputError(f"{source.name} has {message}", remedy=remedy, place=Place(file=source.name))
+
+
+def _beginnings(source: Source, fits: Mapping[int, Fit | None]) -> str:
+    """Return what each sheet begins with, in words."""
+    listed = [
+        f"{source.sheets[index].name!r} {f'begins with {fit.headers}' if fit else 'has no header row'}"
+        for index, fit in fits.items()
+    ]
+    return "; ".join(listed[:_SHEETS_LISTED]) + ("; ..." if len(listed) > _SHEETS_LISTED else "")
 
 
 def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
@@ -205,6 +240,8 @@ def _options(sheet: str, header_row: int | None = None) -> str:
 
 
 _SHEETS_LISTED = 10
+_FIELDS_OF_A_GUESS = 2
+"""Headers that name fewer fields, and do not fit, may be those of any table."""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ FILLED: list[list[object]] = [["itemId"], [1], [2]]
 
 
 def choose(path: Path, **given: object) -> Sheet:
-    return choose_sheet(open_source(path, settings(**given), name="a.xlsx"), settings(**given), lambda _: None)
+    return choose_sheet(open_source(path, settings(**given), name="a.xlsx"), settings(**given), lambda _: None, "")
 
 
 def hide(path: Path, *names: str) -> None:

@@ -144,9 +144,9 @@ def test_of_many_sheets_only_those_with_something_are_read(tmp_path: Path) -> No
         source_ = open_source(file, settings(), name="a.ods")
         if chosen is None:
             with pytest.raises(InputError, match=r"several sheets with rows: .* and more"):
-                choose_sheet(source_, settings(), lambda _: None)
+                choose_sheet(source_, settings(), lambda _: None, "")
         else:
-            assert source_.sheets[choose_sheet(source_, settings(), lambda _: None).index].name == "Bx"
+            assert source_.sheets[choose_sheet(source_, settings(), lambda _: None, "").index].name == "Bx"
 
 
 def test_the_newer_form_of_a_protected_file_is_known(tmp_path: Path) -> None:
