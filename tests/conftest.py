@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 from contextlib import closing
 from socket import create_server
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import batch_updater
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +28,10 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("everywhere")
+    # Examples hold constants of the modules that are loaded: of all, so that it does not matter which test ran before.
+    for module in pkgutil.walk_packages(batch_updater.__path__, "batch_updater."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     # Hundreds of processes would compile the program, each for itself.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
