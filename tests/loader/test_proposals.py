@@ -104,6 +104,20 @@ def test_a_column_that_every_row_needs_is_found_first(
 
 
 @pytest.mark.parametrize("ending", FORMATS)
+def test_totals_in_a_column_rule_nothing_out(tmp_path: Path, ending: str) -> None:
+    """Two numbers and the word Total are a column of numbers all the same."""
+    rows: list[list[object]] = [
+        ["Opportunity No.", "Type", "StageName"],
+        [101, "Pre", "x"],
+        [102, "Pre", "x"],
+        ["Total"],
+    ]
+    with pytest.raises(InputError) as raised:
+        opened(write(tmp_path / f"a.{ending}", rows))
+    assert offered(raised.value, "Opportunity No.") == ["OpportunityId", "OpportunityID", "null"]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
 def test_values_rule_a_candidate_out(tmp_path: Path, ending: str) -> None:
     """Codes are no whole number, and hundreds of different whole numbers are no name."""
     path = tmp_path / f"a.{ending}"
