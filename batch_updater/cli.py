@@ -786,6 +786,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _sandbox(options: argparse.Namespace) -> int:
     import asyncio
 
+    from batch_updater.interrupts import Interrupts
     from batch_updater.sandbox.server import SandboxSettings, running
 
     try:
@@ -796,18 +797,23 @@ def _sandbox(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error), remedy=f"See {PROGRAM} sandbox --help.") from error
 
-    async def serve() -> None:
+    async def serve(interrupts: Interrupts) -> None:
+        ended = asyncio.Event()
         async with running(settings) as url:
+            # An exception that a signal raises inside the event loop may cost it a callback, which it then waits for.
+            interrupts.sending(asyncio.get_running_loop(), ended.set, ended.set)
             _say(url)
-            await asyncio.Event().wait()
+            await ended.wait()
+            interrupts.sent()
 
     try:
-        asyncio.run(serve())
+        with Interrupts() as interrupts:
+            asyncio.run(serve(interrupts))
     except OSError as error:
         why = f"Port {options.port} cannot be served: {error.strerror}."
         raise UsageError(why, remedy="Choose another with --port.") from error
     except KeyboardInterrupt:
-        pass  # how a server is ended
+        pass  # a second signal: what is in flight is not waited for
     return ExitCode.OK
 
 
