@@ -24,7 +24,6 @@ from batch_updater.sender.auth import (
     Secret,
     TokenUnavailable,
     fetch_secret,
-    remember_written,
 )
 from batch_updater.sender.client import tls_context
 from batch_updater.sender.proxies import proxy_for
@@ -54,7 +53,6 @@ class Had:
 
 def fetched(config: Config, environment: Environment) -> Had:
     """Fetch the secrets of the API; all of them are redacted from now on."""
-    remember_written(config.api, environment.redaction)
     token, token_finding = _token(config.api, environment)
     headers: dict[str, Secret] = {}
     findings = []

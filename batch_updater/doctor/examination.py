@@ -16,6 +16,7 @@ from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tr
 from batch_updater.endpoint.base_url import doubt, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
+from batch_updater.sender.auth import remember_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,14 +50,20 @@ _NOTHING_MORE = Wanted()
 def examine(path: Path | None, environment: Environment, wanted: Wanted = _NOTHING_MORE) -> Iterator[Finding]:
     """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
 
-    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret.
+    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. What a finding says
+    may come from outside (a proxy, an API, a token URL): it holds no secret that is known by then.
     """
+    return (found.redacted(environment.redaction) for found in _examined(path, environment, wanted))
+
+
+def _examined(path: Path | None, environment: Environment, wanted: Wanted) -> Iterator[Finding]:
     try:
         config = load_config(path, environment.variables)
     except ConfigError as error:
         yield wrong(_CONFIGURATION, error)
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
+    remember_written(config.api, environment.redaction)
     yield _configuration_finding(path, config)
     failed = None if config.api.base_url else _CONFIGURATION
     endpoint, finding = _endpoint(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batch_updater.errors import BatchUpdaterError
+    from batch_updater.redaction import Redaction
 
 
 class Status(StrEnum):
@@ -46,6 +47,11 @@ class Finding:
     def whole_remedy(self) -> str:
         """The remedy with its further lines."""
         return "\n".join((self.remedy, *self.steps))
+
+    def redacted(self, redaction: Redaction) -> Finding:
+        """Return the finding without the secrets that its texts may repeat."""
+        text = redaction.text
+        return replace(self, message=text(self.message), remedy=text(self.remedy), more=tuple(map(text, self.more)))
 
 
 def wrong(check: str, error: BatchUpdaterError) -> Finding:

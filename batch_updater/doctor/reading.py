@@ -104,7 +104,7 @@ def tried(api: ApiSettings, had: Had, trial: Trial, redaction: Redaction) -> Fin
         if heard.status in _DENIED:
             return _denied(had, trial, answer, redaction)
         if heard.status in {408, 425, 429} or heard.status >= 500:
-            return not_tried(had, f"{_answered(trial, answer, redaction)}", "Try again later.")
+            return not_tried(had, _answered(trial, answer, redaction), "Try again later.")
         is_proven = had.token is not None and ask(api, "GET", url, headers).status in _DENIED
     except NO_ANSWER as error:
         failure = no_answer(error, api, url)

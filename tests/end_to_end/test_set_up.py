@@ -188,6 +188,16 @@ def test_a_proxy_that_refuses_its_password_is_told_without_it(tmp_path: Path) ->
     assert message.startswith(f"The proxy {serving.address} (api.proxy) does not accept the login (407")
 
 
+def test_a_proxy_that_repeats_its_login_does_not_have_it_shown(tmp_path: Path) -> None:
+    """What it calls a kind of login may be the password: run and doctor leave it out."""
+    with proxy(*[answer(407, Proxy_Authenticate=PASSWORD[:20])] * 9) as serving:
+        behind_proxy(tmp_path, f"  proxy: http://me:{PASSWORD}@{serving.address}\n")
+        done, examined = run(tmp_path, "run", "two.csv"), run(tmp_path, "doctor")
+    assert "wants a login of a kind that cannot be given" in done.out
+    assert "wants a login of a kind that cannot be given" in " ".join(examined.out.split())
+    assert PASSWORD[:20] not in done.out + done.err + examined.out + examined.err
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_cannot_be_reached_ends_a_run_at_once(tmp_path: Path, closed_port: int, scheme: str) -> None:
     """Nothing listens there, its name is not known, it closes the connection, or speaks no TLS."""
