@@ -86,7 +86,7 @@ def meant_address(text: str) -> str | None:
         return None
     if is_here and not (found["scheme"] or "").lower().startswith("https"):
         return f"http://{host}{port}{path}"
-    return f"https://{host}{port.removesuffix(':80') if port == ':80' else port}{path}"
+    return f"https://{host}{port.removesuffix(':80')}{path}"
 
 
 def _is_name(host: str, *, has_port: bool) -> bool:

@@ -524,8 +524,8 @@ def related_by_name(
 ) -> tuple[PastRun, ...]:
     """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
 
-    These are the newest runs, those of inputs of that name, and those that may have undone one of them. None if the
-    folder of results cannot be read.
+    These are the newest runs, those of inputs of that name, and those that may have undone one of them; no run if
+    the folder of results cannot be read.
     """
     try:
         folders = _folders(parent)

@@ -158,8 +158,9 @@ def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
     copy = folder / "input.csv"
     beginning = stream.read(_CHUNK_BYTES)
     # Looked at before anything is copied: what never ends, as /dev/zero, would fill the disk first.
-    if beginning[:4] in _WORKBOOKS or (beginning and not beginning.strip(b"\0")):
-        holds = "a workbook" if beginning[:4] in _WORKBOOKS else "nothing but zero bytes"
+    is_workbook = beginning[:4] in _WORKBOOKS
+    if is_workbook or (beginning and not beginning.strip(b"\0")):
+        holds = "a workbook" if is_workbook else "nothing but zero bytes"
         raise InputError(
             f"Standard input holds {holds}, but only CSV is read from it.",
             remedy="Name the file instead of -.",

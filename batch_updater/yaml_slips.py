@@ -82,10 +82,7 @@ def _in_line(line: str, names: str) -> tuple[str, str] | None:
     if re.match(r"\s*[\w-]+:[ ]*\t", line):
         return "a tab follows the colon", "Write one blank in place of the tab."
     if re.match(rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", line):
-        return (
-            "the line holds blanks of another kind, as web pages and Word have them",
-            "Type the blanks of that line again.",
-        )
+        return _BLANKS_SLIP
     if found := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
         return _in_value(re.sub(r"\s+#.*", "", found["value"]).strip())
     return None
@@ -115,6 +112,10 @@ def _in_value(value: str) -> tuple[str, str] | None:
     return None
 
 
+_BLANKS_SLIP = (
+    "the line holds blanks of another kind, as web pages and Word have them",
+    "Type the blanks of that line again.",
+)
 _TYPOGRAPHIC_SLIP = (
     "the quotation marks are typographic ones, which to YAML are a part of the value",
     """Write " or ' in their place, or leave them out.""",
@@ -164,8 +165,5 @@ def silent_slip(node: Node) -> tuple[str, str] | None:
     if node.value[0] in _TYPOGRAPHIC and node.value[-1] in _TYPOGRAPHIC:
         return _TYPOGRAPHIC_SLIP
     if re.match(f"[{_BLANKS}]", node.value):
-        return (
-            "the line holds blanks of another kind, as web pages and Word have them",
-            "Type the blanks of that line again.",
-        )
+        return _BLANKS_SLIP
     return None

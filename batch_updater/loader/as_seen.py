@@ -40,7 +40,7 @@ def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> C
     """
 
     def value_of(cell: Seen | ShownNumber) -> Seen:
-        # The commonest kinds first: this runs for every cell that is no text.
+        # The most frequent kinds first: this runs for every cell that is no text.
         if isinstance(cell, Decimal):
             if cell.adjusted() < TINY and cell:
                 noted.append(_close_to_zero(cell, field))

@@ -113,7 +113,7 @@ class BelowTable:
             if isinstance(text, str):
                 if _RULE.fullmatch(text):
                     return Below.RULE
-                if (found := _TOTAL.match(text)) and _AFTER_TOTAL.fullmatch(text, found.end()):
+                if _is_called(text, _TOTAL):
                     return Below.TOTALS
         return None
 
@@ -125,7 +125,7 @@ class BelowTable:
                 name, "figure-row", f"{shown(text, quoted=True)} is sent as a record: is the row one, or a figure?"
             )
             for name, text in texts
-            if isinstance(text, str) and (found := _FIGURE.match(text)) and _AFTER_TOTAL.fullmatch(text, found.end())
+            if isinstance(text, str) and _is_called(text, _FIGURE)
         )
 
     def kind_of(self, cells: Sequence[Cell], values: Mapping[str, Value]) -> Below | None:
@@ -191,6 +191,12 @@ class BelowTable:
         if _REMARK.match(text) or (is_first and (text.endswith(":") or (len(texts) == 1 and is_prose))):
             return Below.REMARK
         return Below.PERHAPS_REMARK if len(texts) == 1 or (is_first and " " in text) else None
+
+
+def _is_called(name: str, words: re.Pattern[str]) -> bool:
+    """Whether the name of a record is one of these words, and nothing of its own."""
+    found = words.match(name)
+    return found is not None and _AFTER_TOTAL.fullmatch(name, found.end()) is not None
 
 
 def _is_blank(cell: Cell) -> bool:

@@ -19,7 +19,8 @@ _MARKS = frozenset({"required", "optional", "mandatory", "needed", "req", "opt"}
 """Words that say something of a column and are no part of its name."""
 IDENTIFIER_WORDS = frozenset({"id", "no", "nr", "num", "number", "key", "code", "ref", "reference", "identifier"})
 """What people write for one another at the end of a header."""
-_ID = "id"
+ID = "id"
+"""What stands for all of them."""
 _SHORTEST_ABBREVIATION, _LONGEST_ABBREVIATION = 3, 0.6
 """Letters of one, and its length as a share of the word's: `stage` is none of `storage`."""
 _ENDINGS = ("ing", "ed", "es", "s", "d", "e")
@@ -103,13 +104,13 @@ def key_words(header: str) -> tuple[str, ...]:
         return tuple(found)
     while found and found[-1] in IDENTIFIER_WORDS:
         found.pop()
-    return (*found, _ID)
+    return (*found, ID)
 
 
 def identifier_spellings(name: str) -> tuple[str, ...]:
     """Return a name, squeezed, with each word that people write for `id`; empty if it does not end with one."""
     *own, last = key_words(name) or ("",)
-    return tuple(f"{''.join(own)}{word}" for word in sorted(IDENTIFIER_WORDS)) if own and last == _ID else ()
+    return tuple(f"{''.join(own)}{word}" for word in sorted(IDENTIFIER_WORDS)) if own and last == ID else ()
 
 
 def same_word(one: str, other: str) -> bool:

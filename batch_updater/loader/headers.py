@@ -184,7 +184,9 @@ class HeaderFit:
         fed = {name for names in named for name in names if name is not None and len(names) == 1}
         proposals = Proposals(self.endpoint, self.further, {*fed, *self.constants}, row.below, self.names)
         looked_at = unknown[:_UNKNOWN_LOOKED_AT]
-        return len(named) + sum(proposals.by_header(row.texts[at], at) is not None for at in looked_at)
+        return len(named) + sum(
+            proposals.by_header(row.texts[at], ColumnValues.of(row.below, at)) is not None for at in looked_at
+        )
 
     def _fit(self, row: HeaderRow) -> Columns:
         return fit_columns(row, self.endpoint, self.further, self.constants, self.names)

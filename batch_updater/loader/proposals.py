@@ -15,6 +15,7 @@ from batch_updater.characters import look, skeleton, suggestion
 from batch_updater.endpoint.description import Kind, Location
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import (
+    ID,
     IDENTIFIER_WORDS,
     identifier_spellings,
     key_words,
@@ -144,11 +145,11 @@ class Proposals:
 
     def of(self, header: str, position: int) -> Proposal | None:
         """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
-        return self.by_header(header, position) or self._by_values(header, ColumnValues.of(self._rows, position))
-
-    def by_header(self, header: str, position: int) -> Proposal | None:
-        """Return the same as far as the header itself says it."""
         column = ColumnValues.of(self._rows, position)
+        return self.by_header(header, column) or self._by_values(header, column)
+
+    def by_header(self, header: str, column: ColumnValues) -> Proposal | None:
+        """Return the same as far as the header itself says it."""
         fields = self._by_name_within(header) or self._by_look(header)
         fields = (
             self._nearest_by_case(header, self._plausible(fields, column))
@@ -204,11 +205,11 @@ class Proposals:
         with the record's own word, is that of the record where the path has no other.
         """
         own = key_words(header)
-        is_identifier = own[-1:] == ("id",)
+        is_identifier = own[-1:] == (ID,)
         names = {
             field.name
             for field, name in self._short_forms
-            if _are_same(own[-len(name) :] if name[-1] == "id" else own, name)
+            if _are_same(own[-len(name) :] if name[-1] == ID else own, name)
         }
         in_path = [field for field in self._endpoint.fields if field.location is Location.PATH]
         if len(in_path) == 1 and is_identifier:
@@ -226,9 +227,9 @@ class Proposals:
             name = key_words(spelling)
             if len(name) > 1:
                 forms.append((field, name))
-            while name and name[-1] != "id" and stem(name[-1]) in _GENERAL:
+            while name and name[-1] != ID and stem(name[-1]) in _GENERAL:
                 name = name[:-1]
-            if name and name[-1] != "id" and not self._shared.issuperset(map(stem, name)):
+            if name and name[-1] != ID and not self._shared.issuperset(map(stem, name)):
                 forms.append((field, name))
         return [(field, name) for field, name in forms if field.name not in self._fed]
 
@@ -359,7 +360,7 @@ class Proposals:
 
     def _may_hold(self, field: Field, header: str, column: ColumnValues) -> bool:
         """Whether a column that has values may be the field's: they are of its kind, and the header calls them so."""
-        is_identifier = key_words(header)[-1:] == ("id",)
+        is_identifier = key_words(header)[-1:] == (ID,)
         if not column.cells or (is_identifier and field.kind is Kind.DECIMAL):
             return False
         return not column.contradict_kind_of(field)

@@ -144,7 +144,8 @@ class RowReader:
             return reading
         if below := self._below.kind_by_name(reading.values):
             return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
-        return reading._replace(notes=(*reading.notes, *self._below.notes_by_name(reading.values)))
+        notes = self._below.notes_by_name(reading.values)
+        return reading._replace(notes=(*reading.notes, *notes)) if notes else reading
 
     def _if_record(self, reading: Reading, cells: Sequence[Cell], values: Mapping[str, Value]) -> Reading:
         """Return the reading of a row with problems; if the row is no record, with that as its only problem.

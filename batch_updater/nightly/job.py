@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 _NIGHTS_REFUSED = 3
-"""A file all rows of which were refused in the same way on so many nights on end is for a person."""
+"""A file all rows of which were refused in the same way on so many nights in a row is for a person."""
 _OLD = timedelta(hours=36)
 """A run last started longer ago is for a person. A job of every day is never that late for what it left over."""
 _ENDS_THE_JOB = frozenset({
@@ -283,7 +283,7 @@ class Job:
         return Passed(file, result, settling.given_up(file, made), trouble)
 
     def _refused_on(self, file: Waiting) -> tuple[str, ...]:
-        """Return the dates of the nights on end, this one included, in which all rows of a file were refused alike."""
+        """Return the dates of the nights in a row, this one included, in which a file was refused as a whole."""
         held = self._earlier.held(file)
         today = self._started_at.astimezone().date().isoformat()
         return tuple(dict.fromkeys((*(held.refused_on if held else ()), today)))

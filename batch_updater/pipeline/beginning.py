@@ -202,7 +202,9 @@ def begun(
             if not override_guards:
                 require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
             if plan.review.good:
-                _require_usable_proxies(config)
+                from batch_updater.sender.proxies import require_usable_proxies
+
+                require_usable_proxies(config.api)
             folder_of_run = earlier.resumed.folder if earlier.resumed else folder
             yield Begun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
         finally:
@@ -223,12 +225,6 @@ def folder_faults(folder: Path) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or error
         raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
-
-
-def _require_usable_proxies(config: Config) -> None:
-    from batch_updater.sender.proxies import require_usable_proxies
-
-    require_usable_proxies(config.api)
 
 
 def _identity(opened: Opened) -> Identity:

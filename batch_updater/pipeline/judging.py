@@ -13,7 +13,7 @@ from batch_updater.files import ROOM_FOR_TEMPORARY_FILES, check_replaceable, rem
 from batch_updater.guards import exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.history import JOURNAL
 from batch_updater.journal import Journal
-from batch_updater.model import RunFacts, Stop, StopReason
+from batch_updater.model import Invocation, RunFacts, Stop, StopReason
 from batch_updater.pipeline.finished import Finished, Options, Progress, limit_stop
 from batch_updater.pipeline.rows import rows_of
 from batch_updater.pipeline.sending import hooks_of, reading_of, run_loop, send
@@ -113,19 +113,18 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
-        run_options=_run_options(plan),
+        run_options=_as_run(plan).options,
         is_over_guard=bool(over),
     )
 
 
-def _run_options(plan: Plan) -> tuple[str, ...]:
-    """Return the options with which a run reads the same rows and treats them in the same way."""
+def _as_run(plan: Plan) -> Invocation:
+    """Return the command line of a run that reads the same rows and treats them in the same way."""
     reading = plan.config.input
-    sheet = ("--sheet", reading.sheet) if reading.sheet is not None else ()
-    header_row = ("--header-row", str(reading.header_row)) if reading.header_row is not None else ()
-    compare = ("--compare",) if plan.config.sending.compare else ()
-    visible_only = ("--visible-only",) if plan.table.visible_only else ()
-    return (*sheet, *header_row, *compare, *visible_only)
+    return Invocation(
+        plan.snapshot.name, None, reading.sheet, (),
+        compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.table.visible_only,
+    )  # fmt: skip
 
 
 def compare(

@@ -95,11 +95,11 @@ def _counted(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:
     counts: Counter[int] = Counter()
     for holders, count in found.items():
         counts.update(dict.fromkeys(holders, count))
-    alike = {at for at, count in counts.items() if 2 * count >= min(plan.review.good, len(known[at]))}
-    if not alike:
+    repeated = {at for at, count in counts.items() if 2 * count >= min(plan.review.good, len(known[at]))}
+    if not repeated:
         return None
-    rows = sum(count for holders, count in found.items() if alike.intersection(holders))
-    runs = tuple(likely[at] for at in sorted(alike))
+    rows = sum(count for holders, count in found.items() if repeated.intersection(holders))
+    runs = tuple(likely[at] for at in sorted(repeated))
     return Repeats(rows, plan.review.good, runs, _with_rows_left(runs, earlier))
 
 

@@ -209,7 +209,7 @@ def test_a_wide_file_shows_its_fields_and_the_first_of_the_rest(tmp_path: Path) 
 
 
 def test_a_night_asks_in_the_note_and_tells_the_columns(tmp_path: Path) -> None:
-    """What nobody can be asked by night goes to attention with the lines that settle it, and then runs."""
+    """By night there is no one to ask: the file goes to attention with the lines that settle it, and then runs."""
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     rows: list[list[object]] = [["Change of the day", None, None, None], ["Id", "Type", "Deal stage", "Owner"]]

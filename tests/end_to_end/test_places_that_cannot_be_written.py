@@ -100,7 +100,7 @@ def test_the_problems_are_printed_where_nothing_can_be_written(tmp_path: Path) -
 
 @pytest.mark.parametrize(("mode", "place"), [("555", "checked.xlsx"), ("000", "closed/checked.xlsx")])
 def test_a_folder_without_the_permission_is_told_beside_the_problems(tmp_path: Path, mode: str, place: str) -> None:
-    """One that may only be read, and one that lets nobody in, where not even what is there can be told."""
+    """One that may only be read, and one that cannot be entered, where not even what is there can be told."""
     (tmp_path / "rows.csv").write_text(BAD, encoding="utf-8")
     (tmp_path / "closed").mkdir()
     configure(tmp_path, "http://127.0.0.1:9")

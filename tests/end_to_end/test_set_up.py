@@ -1,4 +1,4 @@
-"""What is wrong with the set-up is told as what it is, by every command alike, before anything is sent."""
+"""Every command says in the same words what is wrong with the set-up, before anything is sent."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_a_run_that_compares_says_that_it_can_be_undone(tmp_path: Path) -> None:
 
 
 def test_rows_that_an_earlier_part_sent_unread_are_told_apart(tmp_path: Path) -> None:
-    """A run that is gone on with by --compare can be undone for what is sent from then on."""
+    """A run that is resumed with --compare can be undone for what is sent from then on."""
     rows = "Id,Type,OpportunityName\n1,Pre,fault:status-503:9 x\n2,Pre,y\n"
     (tmp_path / "c.csv").write_text(rows, encoding="utf-8")
     with sandbox() as api:

@@ -148,7 +148,7 @@ def test_where_no_sheet_fits_the_message_says_what_is_there_and_what_is_needed(t
 
 @pytest.mark.parametrize("wanted", ["changes", "CHANGES", " Changes", "Changes  ", "changes "])
 def test_names_of_sheets_ignore_case_and_blanks_at_the_ends(tmp_path: Path, wanted: str) -> None:
-    """Nobody sees a blank behind a name, and Excel itself knows no case in it."""
+    """A blank behind a name cannot be seen, and Excel itself knows no case in it."""
     path = workbook(tmp_path / "a.xlsx", {"Changes ": TABLE, "Other": TABLE})
     assert opened(path, sheet=wanted).sheet == "Changes "
 

@@ -108,7 +108,7 @@ def test_a_text_file_has_no_hidden_rows_and_says_so_where_they_are_to_be_left_ou
 
 
 def test_only_hidden_columns_that_are_sent_are_named(tmp_path: Path) -> None:
-    """A hidden column that goes nowhere is nobody's concern."""
+    """A hidden column that is not sent needs no note."""
     book = openpyxl.load_workbook(xlsx(tmp_path, [(1, False)]))
     sheet = book.worksheets[0]
     sheet["C1"], sheet["D1"], sheet["D2"] = "Owner", "amountDue", 5
