@@ -169,7 +169,8 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
     dialogue.settle("sending.rate_per_s", "How many requests a second may this account send?", "20")
     if _COMPARE not in answers.texts and dialogue.confirmed(
         "Shall every record be read before it is changed? Only then can a run be undone,\n"
-        "and the preview say what would change. It takes two or three times as many requests."
+        "and the preview say what would change. It takes two or three times as many\n"
+        "requests."
     ):
         answers.texts[_COMPARE] = "true"
     if "nightly.inbox" not in answers.texts and dialogue.confirmed("Shall files in a folder be sent every night?"):
