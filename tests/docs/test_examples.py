@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.config_file import load_config
+from batch_updater.config.loading import load_config
 from batch_updater.errors import ExitCode
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.docs.pages import PAGES, blocks, title

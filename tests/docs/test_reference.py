@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from batch_updater.cli import main
-from batch_updater.config import Config, SecretReference
+from batch_updater.cli.commands import main
+from batch_updater.config.schema import Config, SecretReference
 from batch_updater.errors import ExitCode
-from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.docs.pages import DASH, DOCS, PAGES, README, codes, first_column, headings, prose, section, tables, title
 from tests.end_to_end.inside import Inside
