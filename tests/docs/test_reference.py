@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+import batch_updater.endpoint
+from batch_updater import Run, check, run
 from batch_updater.cli.commands import main
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.errors import ExitCode
-from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.records import Cause, OutcomeKind, StopReason
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
-from tests.docs.pages import DASH, DOCS, PAGES, README, codes, first_column, headings, prose, section, tables, title
+from tests.docs.pages import (
+    DASH,
+    DOCS,
+    PAGES,
+    README,
+    codes,
+    first_column,
+    headings,
+    prose,
+    section,
+    tables,
+    text_of,
+    title,
+)
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import SAMPLES, configure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMANDS = DOCS / "reference" / "commands.md"
 CONFIGURATION = DOCS / "reference" / "configuration.md"
@@ -177,9 +194,9 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
 def test_the_fields_of_an_error_are_those_that_are_printed(program: Inside) -> None:
     """And those of the object in it."""
     printed = program("check", "missing.xlsx", "--json").object
-    fields = tables(section(JSON, "Errors"))[0]
-    assert list(printed) == [codes(name)[0] for name, _ in fields]
-    assert list(printed["error"]) == codes(fields[1][1])
+    error = tables(section(JSON, "Errors"))[0]
+    assert list(printed) == [codes(name)[0] for name, _ in error]
+    assert list(printed["error"]) == codes(error[1][1])
 
 
 def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> None:
@@ -197,3 +214,25 @@ def test_the_files_of_a_run_are_those_that_are_there(program: Inside) -> None:
     folder = next((program.folder / "runs").iterdir())
     written = {re.sub(r"\d{8}-\d{6}", "20261231-235900", path.name) for path in folder.iterdir()}
     assert set(first_column(section(FILES, "The folder of a run"))) == written
+
+
+def test_the_extensions_of_a_description_are_those_that_are_read() -> None:
+    """Every one that the program looks for has its row."""
+    package = Path(batch_updater.endpoint.__file__).parent
+    read = {name for path in package.glob("*.py") for name in re.findall(r"\bx-[a-z-]*[a-z]", text_of(path))}
+    documented = [codes(row[1])[0] for row in tables(section(DOCS / "endpoints.md", "Extensions"))[0]]
+    assert sorted(documented) == sorted(read)
+
+
+def test_the_arguments_and_attributes_of_the_library_are_those_of_its_page() -> None:
+    """Of `run`, `check` and what they return."""
+    page = DOCS / "library.md"
+    common = ["source", "config"]
+    documented = tables(section(page, "run and check"))[0]
+    for function in (run, check):
+        of_it = [codes(name)[0] for name, of, _ in documented if of == "both" or codes(of) == [function.__name__]]
+        assert sorted(common + of_it) == sorted(inspect.signature(function).parameters)
+    attributes = [name.removesuffix("()") for name in first_column(section(page, "The result"))]
+    assert sorted(attributes) == sorted(name for name in vars(Run) if not name.startswith("_"))
+    causes = next(row for row in tables(section(page, "The result"))[0] if row[0] == "`causes`")
+    assert sorted(codes(causes[1])) == sorted(field.name for field in fields(Cause))
