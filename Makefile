@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all torture bench audit lint types samples pictures debian-packages lock clean
+.PHONY: demo test test-all coverage torture bench audit lint types samples pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -13,6 +13,13 @@ test: $(READY) lint types
 
 test-all: test debian-packages
 	$(BIN)/python -m pytest -m debian
+
+# Which branches the tests take, those in processes of their own included; the floor is in pyproject.toml.
+coverage: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not debian"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # The same promises with the large numbers; about a quarter of an hour.
 torture: $(READY) debian-packages
@@ -70,4 +77,4 @@ lock:
 	$(COMPILE) $(UPGRADE) --constraint requirements.lock --output-file requirements-dev.lock --group dev
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage-data build dist
