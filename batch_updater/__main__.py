@@ -2,6 +2,6 @@
 
 import sys
 
-from batch_updater.cli import main
+from batch_updater.cli.commands import main
 
 sys.exit(main())

@@ -17,25 +17,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
-from batch_updater import pipeline
-from batch_updater.config import Config, require_sendable
-from batch_updater.config_file import config_from, load_config
-from batch_updater.environment import Environment
-from batch_updater.files import no_temporary_folder
-from batch_updater.history import DamagedRun
-from batch_updater.journal import DamagedJournalError
-from batch_updater.model import CellFault
-from batch_updater.snapshot import require_unchanged
-from batch_updater.wording import outcome_message
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import config_from, load_config
+from batch_updater.config.schema import Config, require_sendable
+from batch_updater.files.writing import no_temporary_folder
+from batch_updater.messages import outcome_message
+from batch_updater.records import CellFault
+from batch_updater.runs.check import check as check_plan
+from batch_updater.runs.folder import require_unchanged
+from batch_updater.runs.history import DamagedRun
+from batch_updater.runs.journal import DamagedJournalError
+from batch_updater.runs.open_run import begun as begin_run
+from batch_updater.runs.result import Options
+from batch_updater.runs.run import Run as RunToSend
+from batch_updater.runs.stage import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
-    from batch_updater.model import Cell, ReportRow
-    from batch_updater.pipeline import Finished
-    from batch_updater.summary import Cause
+    from batch_updater.records import Cause, Cell, ReportRow
+    from batch_updater.runs.result import Finished
 
 _T = TypeVar("_T")
 Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
@@ -132,16 +135,16 @@ def run(
     """
     configuration = _config(config)
     require_sendable(configuration)
-    options = pipeline.Options(results=Path(results).resolve() if results else None)
+    options = Options(results=Path(results).resolve() if results else None)
     environment = Environment(os.environ)
 
     def execute() -> Run:
-        with pipeline.begun(
+        with begin_run(
             _source(source), configuration, environment, restart=restart, visible_only=visible_only
         ) as begun:
             if not resume_old:
                 begun.require_recent()
-            return Run(pipeline.Run(begun, options, environment).execute())
+            return Run(RunToSend(begun, options, environment).execute())
 
     return _outside_any_loop(execute)
 
@@ -163,8 +166,8 @@ def check(
     except OSError as error:
         raise no_temporary_folder(error) from error
     try:
-        plan = pipeline.prepare(_source(source), _config(config), scratch, visible_only=visible_only)
-        made = Run(pipeline.check(plan, Path(results).resolve() if results else None))
+        plan = prepare(_source(source), _config(config), scratch, visible_only=visible_only)
+        made = Run(check_plan(plan, Path(results).resolve() if results else None))
     except BaseException:
         shutil.rmtree(scratch)
         raise

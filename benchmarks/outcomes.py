@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batch_updater.model import Columns, Outcome, OutcomeKind, ReportRow, Row
+from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row
 from benchmarks.rows import made
 
 if TYPE_CHECKING:

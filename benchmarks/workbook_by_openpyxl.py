@@ -17,7 +17,7 @@ from benchmarks.outcomes import HEADERS, report_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch_updater.model import ReportRow
+    from batch_updater.records import ReportRow
 
 RESULT_HEADERS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 TOP = Alignment(vertical="top")

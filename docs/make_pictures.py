@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from batch_updater import demo
+from batch_updater.cli import demo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 
 HERE = Path(__file__).parent

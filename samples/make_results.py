@@ -9,11 +9,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater import demo, pipeline
+from batch_updater.cli import demo
+from batch_updater.config.environment import Environment
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.environment import Environment
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.workbook import write_results
+from batch_updater.runs import open_run, result, run
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 
 HERE = Path(__file__).parent
@@ -30,8 +31,8 @@ def main() -> None:
         in_folder = config.results.model_copy(update={"folder": Path(folder)})
         config = config.model_copy(update={"results": in_folder})
         environment = Environment({})
-        with pipeline.begun(HERE / "mistakes.xlsx", config, environment) as begun:
-            finished = pipeline.Run(begun, pipeline.Options(), environment).execute()
+        with open_run.begun(HERE / "mistakes.xlsx", config, environment) as begun:
+            finished = run.Run(begun, result.Options(), environment).execute()
         plan = begun.plan
         facts = replace(
             finished.facts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.sandbox.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from types import TracebackType

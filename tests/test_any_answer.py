@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.config import GuardSettings
+from batch_updater.config.schema import GuardSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, changes_of, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
-from batch_updater.endpoint.expected import ExpectedValue, moved, still_to_set
+from batch_updater.endpoint.expected_values import ExpectedValue, moved, still_to_set
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import alike, value_of
-from batch_updater.guards import exceeded_by_changes
-from batch_updater.model import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
-from batch_updater.reporter.changes import cell_of
-from batch_updater.reporter.exact import holds_text, writable
-from batch_updater.reporter.rows import bounded
-from batch_updater.stakes import Stakes, stakes_in_words
+from batch_updater.records import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
+from batch_updater.reporter.cell_values import holds_text, writable
+from batch_updater.reporter.change_summary import Stakes, stakes_in_words
+from batch_updater.reporter.changes_sheet import cell_of
+from batch_updater.reporter.row_sheets import bounded
+from batch_updater.runs.guards import exceeded_by_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

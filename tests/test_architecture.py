@@ -12,9 +12,7 @@ from ruamel.yaml import YAML
 
 PACKAGE = Path(__file__).parent.parent / "batch_updater"
 STAGES = ("loader", "sender", "reporter")
-ABOVE_THE_STAGES = ("pipeline", "journal", "cli", "library", "terminal", "demo", "snapshot", "interrupts", "run_log",
-                    "lock", "history", "housekeeping", "reckoning", "doctor", "init", "guards", "nightly",
-                    "undo", "caller")  # fmt: skip
+ABOVE_THE_STAGES = ("runs", "cli", "library", "doctor", "nightly")
 
 
 def modules(folder: Path = PACKAGE) -> list[Path]:
@@ -44,31 +42,18 @@ def test_a_stage_imports_no_other_stage_and_nothing_above_it(stage: str) -> None
 def test_the_words_import_no_stage() -> None:
     """What the stages share is below all of them."""
     above = {f"batch_updater.{name}" for name in (*STAGES, *ABOVE_THE_STAGES, "sandbox")}
-    words = [
-        PACKAGE / f"{name}.py"
-        for name in (
-            "model",
-            "errors",
-            "summary",
-            "spelling",
-            "config",
-            "files",
-            "printable",
-            "regular_file",
-            "daemon_thread",
-        )
-    ]
-    for module in [*words, *modules(PACKAGE / "endpoint")]:
+    words = [PACKAGE / f"{name}.py" for name in ("records", "errors", "messages")]
+    for module in [*words, *(m for p in ("endpoint", "config", "files", "text") for m in modules(PACKAGE / p))]:
         taken = {name for name in imports(module) if any(name == no or name.startswith(f"{no}.") for no in above)}
         assert not taken, f"{module.relative_to(PACKAGE)} imports {sorted(taken)}"
 
 
-def test_only_the_pipeline_knows_all_three_stages() -> None:
-    """No module outside pipeline/ imports loader, sender and reporter, and the pipeline knows all of them."""
+def test_only_runs_knows_all_three_stages() -> None:
+    """No module outside runs/ imports loader, sender and reporter, and runs/ knows all of them."""
     known = {stage: {module for module in modules() if imports_of_stage(module, stage)} for stage in STAGES}
     knowing = set.intersection(*known.values())
-    assert all(module.parent.name == "pipeline" for module in knowing), knowing
-    assert all(any(module.parent.name == "pipeline" for module in found) for found in known.values())
+    assert all(module.parent.name == "runs" for module in knowing), knowing
+    assert all(any(module.parent.name == "runs" for module in found) for found in known.values())
 
 
 def imports_of_stage(module: Path, stage: str) -> bool:
@@ -111,7 +96,7 @@ def test_help_imports_nothing_heavy() -> None:
     """`--help` must be instant: none of the large packages is imported on the way to it."""
     program = (
         "import sys\n"
-        "from batch_updater.cli import main\n"
+        "from batch_updater.cli.commands import main\n"
         "try:\n"
         "    main(['--help'])\n"
         "except SystemExit:\n"

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_updater.caller import Caller, new_salt
-from batch_updater.config import ApiSettings
+from batch_updater.config.schema import ApiSettings
 from batch_updater.errors import CredentialsError
+from batch_updater.runs.caller import Caller, new_salt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batch_updater.config import SecretReference
+    from batch_updater.config.schema import SecretReference
 
 SALT = "5a" * 16
 HEADERS = {"X-Tenant": "7", "X-Key": "env:KEY"}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.config import Config, OAuthSettings, settings_of
-from batch_updater.config_file import config_from, load_config
+from batch_updater.config.loading import config_from, load_config
+from batch_updater.config.schema import Config, OAuthSettings, settings_of
 from batch_updater.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from batch_updater.config.environment import Environment
 from batch_updater.doctor.examination import Wanted, examine
 from batch_updater.doctor.finding import Finding, Status, exit_code_of
 from batch_updater.doctor.folders import file_system_of
@@ -23,9 +24,8 @@ from batch_updater.doctor.reach import certificate_finding, clock_finding
 from batch_updater.doctor.reading import fields_to_name, trial_of
 from batch_updater.endpoint.description import Kind, ReadOperation
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.environment import Environment
 from batch_updater.errors import UsageError
-from batch_updater.lock import locked
+from batch_updater.runs.lock import locked
 from tests.end_to_end.program import batch_updater, configure, sandbox
 from tests.proxy import NO_HOST
 from tests.sender.server import Api, Seen, hang, status, stored
@@ -161,7 +161,7 @@ def test_who_holds_the_lock_is_told(tmp_path: Path, closed_port: int) -> None:
     url = f"http://127.0.0.1:{closed_port}"
     program = f"""
 from pathlib import Path
-from batch_updater.lock import locked
+from batch_updater.runs.lock import locked
 with locked(Path({str(tmp_path)!r}), {url!r}, "changes.xlsx"):
     print("held", flush=True)
     input()

@@ -14,7 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.errors import ResultsError
-from batch_updater.files import check_replaceable, is_untouched_of_ours, private_folder, write_whole, write_workbook
+from batch_updater.files.writing import (
+    check_replaceable,
+    is_untouched_of_ours,
+    private_folder,
+    write_whole,
+    write_workbook,
+)
 from tests.reporter.made import updated, write
 
 if TYPE_CHECKING:

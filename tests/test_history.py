@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.caller import Caller
-from batch_updater.config import ApiSettings, InputSettings
+from batch_updater.config.schema import ApiSettings, InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import InputError, UsageError
-from batch_updater.history import (
+from batch_updater.records import Job, Outcome, OutcomeKind
+from batch_updater.runs.caller import Caller
+from batch_updater.runs.history import (
     Candidate,
     DamagedRun,
     Earlier,
@@ -26,14 +27,13 @@ from batch_updater.history import (
     past_runs,
     read_run,
 )
-from batch_updater.journal import Journal, Part
-from batch_updater.model import Job, Outcome, OutcomeKind
+from batch_updater.runs.journal import Journal, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from batch_updater.caller import CallerDigest
+    from batch_updater.runs.caller import CallerDigest
 
 SAME = Identity("abc", None, {"itemId": "A: Id"}, {}, {"decimal": "."}, "def", "https://a.example")
 SALT = "5a" * 16

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from batch_updater.config import ResultsSettings
-from batch_updater.housekeeping import remove_old_runs
-from batch_updater.model import MARK_PROPERTY
-from batch_updater.reporter.book import Book
+from batch_updater.config.schema import ResultsSettings
+from batch_updater.records import MARK_PROPERTY
+from batch_updater.reporter.output_workbook import Book
+from batch_updater.runs.retention import remove_old_runs
 from tests.test_files import NOT_OURS
 from tests.test_history import DONE, FAILED, STARTED, made
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from batch_updater import init
-from batch_updater.config import Config
-from batch_updater.config_file import load_config
+from batch_updater.config import wizard as init
+from batch_updater.config.loading import load_config
+from batch_updater.config.schema import Config
 from batch_updater.errors import UsageError
 from tests.end_to_end.program import batch_updater, environment
 

@@ -11,8 +11,8 @@ import pytest
 
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
-from batch_updater.journal import Journal, Part
-from batch_updater.model import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
+from batch_updater.records import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
+from batch_updater.runs.journal import Journal, Part
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.errors import LockedError, ResultsError
-from batch_updater.lock import locked, origin_of
+from batch_updater.runs.lock import locked, origin_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.config import InputSettings
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 MADE = ("opportunities.xlsx", "mistakes.xlsx", "opportunities-comma.csv", "opportunities-semicolon.csv")

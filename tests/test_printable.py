@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_updater.printable import command_line, print_line, printable, printable_lines
+from batch_updater.text.printable import command_line, print_line, printable, printable_lines
 
 ODD = "\x00\x07\x08\t\n\r\x1b\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ud800\udc80\udcff"
 """Characters of every kind that may not be printed as they are."""

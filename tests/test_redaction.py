@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.redaction import REDACTED, Redaction
+from batch_updater.text.redaction import REDACTED, Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable

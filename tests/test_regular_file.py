@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.regular_file import (
+from batch_updater.files.reading import (
     UnfitFileError,
     append_to_regular,
     open_regular,

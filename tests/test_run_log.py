@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.model import Attempt
-from batch_updater.run_log import LogFile
+from batch_updater.records import Attempt
+from batch_updater.runs.run_log import LogFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from batch_updater.config_file import load_config
+from batch_updater.config.loading import load_config
 from tests.end_to_end.program import environment, sandbox
 from tests.end_to_end.test_night import opportunities, prepared
 

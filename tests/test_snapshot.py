@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batch_updater.snapshot import safe_stem
+from batch_updater.runs.folder import safe_stem
 
 
 @pytest.mark.parametrize(

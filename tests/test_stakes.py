@@ -7,8 +7,8 @@ from decimal import Context, Decimal
 import pytest
 
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.model import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
-from batch_updater.stakes import Stakes, stakes_in_words
+from batch_updater.records import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
+from batch_updater.reporter.change_summary import Stakes, stakes_in_words
 
 
 def stakes(*rows: tuple[FieldChange, ...]) -> Stakes:

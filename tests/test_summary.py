@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch_updater.errors import ExitCode
-from batch_updater.model import Columns, Outcome, OutcomeKind, Problem
-from batch_updater.summary import Tally
+from batch_updater.records import Columns, Outcome, OutcomeKind, Problem
+from batch_updater.reporter.summary import Tally
 
 COLUMNS = Columns(headers=("Id", "Size"), first_column=0, of_field={"id": 0, "size": 1}, not_sent=())
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.config_file import load_config
+from batch_updater.config.loading import load_config
+from batch_updater.config.yaml_limits import unfolds_too_far
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError
-from batch_updater.unfolding import unfolds_too_far
 
 if TYPE_CHECKING:
     from pathlib import Path

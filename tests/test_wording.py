@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.model import Columns, Outcome, OutcomeKind, Problem
-from batch_updater.wording import what_is_wrong, what_to_do
+from batch_updater.messages import what_is_wrong, what_to_do
+from batch_updater.records import Columns, Outcome, OutcomeKind, Problem
 
 COLUMNS = Columns(("Id", "StageName", "Amount"), 0, {"StageName": 1, "Amount": 2}, ())
 STAGE = Problem(2, "StageName", "name-not-accepted", "ed", "'ed' is not a stage.", "Did you mean 'Ed'?")

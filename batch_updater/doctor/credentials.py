@@ -12,30 +12,25 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from batch_updater.config import ReferenceKind, SecretReference
+from batch_updater.config.schema import ReferenceKind, SecretReference
+from batch_updater.config.secrets import Secret, fetch_secret
+from batch_updater.config.token_help import ways_to_set
 from batch_updater.doctor.finding import Finding, Status, wrong
 from batch_updater.doctor.reach import LIMIT_S, dns_finding, route_to
 from batch_updater.errors import ConfigError
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import address_of, why_not_told
-from batch_updater.sender.auth import (
-    CredentialsRefused,
-    OAuthClient,
-    Secret,
-    TokenUnavailable,
-    fetch_secret,
-)
+from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
 from batch_updater.sender.client import tls_context
+from batch_updater.sender.in_flight import UnderWay
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.under_way import UnderWay
-from batch_updater.token_help import ways_to_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from batch_updater.config import ApiSettings, Config, OAuthSettings
-    from batch_updater.environment import Environment
-    from batch_updater.redaction import Redaction
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import ApiSettings, Config, OAuthSettings
+    from batch_updater.text.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater.config_file import load_config
+from batch_updater.config.loading import load_config
 from batch_updater.doctor.credentials import fetched, notification_findings
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
@@ -21,10 +21,10 @@ from batch_updater.sender.auth import remember_written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from batch_updater.config import Config
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import Config
     from batch_updater.doctor.credentials import Had
     from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.environment import Environment
 
 _CONFIGURATION = "configuration"
 _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batch_updater.errors import BatchUpdaterError
-    from batch_updater.redaction import Redaction
+    from batch_updater.text.redaction import Redaction
 
 
 class Status(StrEnum):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from batch_updater.doctor.finding import Finding, Status, wrong
 from batch_updater.errors import LockedError, ResultsError
-from batch_updater.lock import locked
+from batch_updater.runs.lock import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch_updater.config import Config
+    from batch_updater.config.schema import Config
 
 _LITTLE_ROOM_BYTES = 500_000_000
 """A run of a million rows leaves about as much: copy, journal, log, workbook."""

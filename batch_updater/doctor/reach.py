@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-    from batch_updater.config import ApiSettings
+    from batch_updater.config.schema import ApiSettings
     from batch_updater.sender.proxies import Proxy
 
 _PROXY = "proxy"

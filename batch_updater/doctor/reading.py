@@ -16,16 +16,16 @@ from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Kind, Location
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
-from batch_updater.model import Job
-from batch_updater.sender.verdict import Answer, message_of, status_name
+from batch_updater.records import Job
+from batch_updater.sender.classify import Answer, message_of, status_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batch_updater.config import ApiSettings
+    from batch_updater.config.schema import ApiSettings
     from batch_updater.doctor.credentials import Had
     from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.redaction import Redaction
+    from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.characters import composed, suggestion
-from batch_updater.model import AllowedList, AllowedValue, Problem
+from batch_updater.records import AllowedList, AllowedValue, Problem
+from batch_updater.text.characters import composed, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batch_updater.endpoint.description import AllowedNames, Endpoint, Field
-    from batch_updater.model import Job
+    from batch_updater.records import Job
 
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 _NAMES_IN_A_REMEDY = 12

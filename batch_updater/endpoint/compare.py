@@ -13,13 +13,13 @@ from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 from batch_updater.endpoint.objection import objection
 from batch_updater.endpoint.request import written
-from batch_updater.model import FieldChange, Unknown
+from batch_updater.records import FieldChange, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from batch_updater.endpoint.allowed import AllowedValues
-    from batch_updater.model import Job, Value
+    from batch_updater.records import Job, Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 

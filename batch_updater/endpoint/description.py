@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from batch_updater.model import Value
+    from batch_updater.records import Value
 
 
 class Location(StrEnum):

@@ -33,14 +33,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location, ReadOperation
 from batch_updater.errors import EndpointError, Place
-from batch_updater.regular_file import read_regular_text
-from batch_updater.spelling import nearest
+from batch_updater.files.reading import read_regular_text
+from batch_updater.text.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
-    from batch_updater.model import Value
+    from batch_updater.records import Value
 
 Node: TypeAlias = Mapping[str, object]
 
@@ -130,7 +130,7 @@ def _parse(description: Description) -> Node:
     from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    from batch_updater.unfolding import unfolds_too_far  # noqa: PLC0415  (it imports the same)
+    from batch_updater.config.yaml_limits import unfolds_too_far  # noqa: PLC0415  (it imports the same)
 
     path, place = description.path, Place(file=description.path)
     yaml = YAML(typ="safe", pure=True)

@@ -15,7 +15,7 @@ from batch_updater.endpoint.description import Endpoint, Field, Kind, Location
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.model import Job, Value
+    from batch_updater.records import Job, Value
 
 
 class Request(NamedTuple):

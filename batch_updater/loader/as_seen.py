@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import PartlyShownDate, ShownAs, ShownNumber
+from batch_updater.records import PartlyShownDate, ShownAs, ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Callable

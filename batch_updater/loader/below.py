@@ -11,13 +11,13 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
-from batch_updater.model import CellFault, Problem, ShownNumber
+from batch_updater.records import CellFault, Problem, ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Cell, Columns, Value
+    from batch_updater.records import Cell, Columns, Value
 
 _MOST_CELLS = 4
 """Of a remark; and never more than half as many as there are headers."""

@@ -8,7 +8,6 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from batch_updater.characters import composed, suggestion
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.as_seen import TINY, cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
@@ -30,12 +29,13 @@ from batch_updater.loader.numbers import (
 )
 from batch_updater.loader.refusal import Refusal, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
-from batch_updater.model import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.text.characters import composed, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.config import InputSettings
+    from batch_updater.config.schema import InputSettings
 
 
 class Blank:

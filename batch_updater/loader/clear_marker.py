@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from batch_updater.characters import skeleton
+from batch_updater.text.characters import skeleton
 
 _FEWEST_LETTERS: Final = 3
 """Of a marker whose letters alone tell that it is meant; `-` or `0` is met in too many other texts."""

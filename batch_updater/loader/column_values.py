@@ -10,20 +10,20 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.characters import composed
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.currencies import currency_sign
 from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each
 from batch_updater.loader.refusal import Refusal
 from batch_updater.loader.survey import number_in
-from batch_updater.model import CellFault, ShownAs, ShownNumber
+from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.text.characters import composed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from batch_updater.endpoint.description import Field
-    from batch_updater.model import AllowedList, Cell
+    from batch_updater.records import AllowedList, Cell
 
 KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
 """Gives the names that the API is known to have; asked only where values have to be held against them."""

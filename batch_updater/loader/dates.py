@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from batch_updater.config import DateOrder
+from batch_updater.config.schema import DateOrder
 from batch_updater.loader.refusal import Refusal, shown
 
 if TYPE_CHECKING:

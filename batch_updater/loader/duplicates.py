@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.model import Value
+    from batch_updater.records import Value
 
 _DIGEST_BYTES = 16
 _ROW_AND_SHAPE = struct.Struct(">II")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from batch_updater.characters import composed, without_unseen
 from batch_updater.loader.currencies import currency_in_header
+from batch_updater.text.characters import composed, without_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from batch_updater.errors import InputError, Place
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.columns import HeaderRow, fit_columns
+from batch_updater.loader.formats.book import is_blank_row
+from batch_updater.loader.formats.choice import Fit
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
-from batch_updater.loader.sheets.book import is_blank_row
-from batch_updater.loader.sheets.choice import Fit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.loader.column_values import KnownNames
-    from batch_updater.loader.sheets.book import SheetRow
-    from batch_updater.loader.sheets.choice import Sheet
-    from batch_updater.model import Cell, Columns
+    from batch_updater.loader.formats.book import SheetRow
+    from batch_updater.loader.formats.choice import Sheet
+    from batch_updater.records import Cell, Columns
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
 """Down to which row, and up to how many cells of one, another header row is looked for."""

@@ -6,13 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
-from batch_updater.model import CellFault
+from batch_updater.records import CellFault
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from batch_updater.loader.sheets.book import Area
-    from batch_updater.model import Cell
+    from batch_updater.loader.formats.book import Area
+    from batch_updater.records import Cell
 
 
 class MergedCells:

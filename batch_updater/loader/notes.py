@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from batch_updater.model import Columns
+    from batch_updater.records import Columns
 
 _CELLS_NAMED = 3
 

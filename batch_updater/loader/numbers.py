@@ -8,7 +8,7 @@ from typing import Final
 
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import DIGITS_OF_A_CELL, digits_of_double
+from batch_updater.records import DIGITS_OF_A_CELL, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""

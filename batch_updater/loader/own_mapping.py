@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import InputError, Place
-from batch_updater.model import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
+from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from batch_updater.loader.sheets.opening import Source
+    from batch_updater.loader.formats.opening import Source
 
 
 def mapping_in(source: Source, fields: Collection[str]) -> dict[str, str | None]:

@@ -11,7 +11,6 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.characters import look, skeleton, suggestion
 from batch_updater.endpoint.description import Kind, Location
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import (
@@ -29,13 +28,14 @@ from batch_updater.loader.header_words import (
     words,
 )
 from batch_updater.loader.refusal import shown
+from batch_updater.text.characters import look, skeleton, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.loader.column_values import KnownNames
-    from batch_updater.model import AllowedList, Cell
+    from batch_updater.records import AllowedList, Cell
 
 _CLOSE = 0.8
 """Similarity from which on an unknown header may be a field's name mistyped."""

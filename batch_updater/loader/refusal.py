@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from batch_updater.model import CellFault, ShownNumber
+from batch_updater.records import CellFault, ShownNumber
 
 _SHOWN_CHARACTERS = 60
 

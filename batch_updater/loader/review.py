@@ -14,15 +14,14 @@ from batch_updater.loader.numbers import OTHER_MARK, may_be_grouped
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.survey import Questions, amounts
 from batch_updater.loader.texts import POINT_ZERO
-from batch_updater.model import Columns, Job, Problem, Row
-from batch_updater.summary import Cause
+from batch_updater.records import Cause, Columns, Job, Problem, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from batch_updater.config import DateOrder
-    from batch_updater.loader.readings import Reading, RowReader
-    from batch_updater.model import Value
+    from batch_updater.config.schema import DateOrder
+    from batch_updater.loader.row_parser import Reading, RowReader
+    from batch_updater.records import Value
 
 _FAULTY = 0
 """The shape of a row that has problems."""

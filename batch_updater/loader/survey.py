@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.loader.below import Below
 from batch_updater.loader.numbers import decimal_from_text, mark_shown_by, may_be_grouped
 from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.model import ShownNumber
+from batch_updater.records import ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from batch_updater.loader.readings import Reading
-    from batch_updater.model import Cell
+    from batch_updater.loader.row_parser import Reading
+    from batch_updater.records import Cell
 
 _FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
 RAGGED = "ragged-row"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from batch_updater.characters import composed, look_alike_in, named, unseen_in, without_unseen
 from batch_updater.endpoint.description import Location
 from batch_updater.loader.clear_marker import Nearness
 from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen
 
 if TYPE_CHECKING:
     from batch_updater.endpoint.description import Field

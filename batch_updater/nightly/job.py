@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater import pipeline
 from batch_updater.errors import (
     BatchUpdaterError,
     ConfigError,
@@ -20,29 +19,33 @@ from batch_updater.errors import (
     LockedError,
     ResultsError,
 )  # fmt: skip
-from batch_updater.history import DamagedRun, applied_before, past_runs, taken_back_by
-from batch_updater.interrupts import Interrupted
-from batch_updater.model import StopReason
-from batch_updater.nightly import settling
-from batch_updater.nightly.filing import put_away
+from batch_updater.nightly import dispositions as settling
+from batch_updater.nightly.archive import put_away
+from batch_updater.nightly.dispositions import Passed, Settled, Stopped, Tonight
 from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
 from batch_updater.nightly.memory import Memory
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
-from batch_updater.nightly.settling import Passed, Settled, Stopped, Tonight
-from batch_updater.snapshot import sha256_of
-from batch_updater.summary import NEEDS_PERSON, RUN_AGAIN
+from batch_updater.records import StopReason
+from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
+from batch_updater.runs.folder import sha256_of
+from batch_updater.runs.history import DamagedRun, applied_before, past_runs, taken_back_by
+from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.open_run import begun as begin_run
+from batch_updater.runs.result import Options
+from batch_updater.runs.run import Run as RunToSend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from batch_updater.config import Config
-    from batch_updater.environment import Environment
-    from batch_updater.history import PastRun
-    from batch_updater.interrupts import Interrupts
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import Config
+    from batch_updater.nightly.dispositions import Ran
     from batch_updater.nightly.inbox import Waiting
     from batch_updater.nightly.memory import MemoryFile
-    from batch_updater.nightly.settling import Ran
-    from batch_updater.pipeline import Begun, Finished
+    from batch_updater.runs.history import PastRun
+    from batch_updater.runs.interrupts import Interrupts
+    from batch_updater.runs.open_run import Begun
+    from batch_updater.runs.result import Finished
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
@@ -196,7 +199,7 @@ class Job:
         try:
             with (
                 self._interrupts.ending_at_once(),
-                pipeline.begun(file.path, self._config, self._environment) as begun,
+                begin_run(file.path, self._config, self._environment) as begun,
             ):
                 return self._run_of(file, begun, made)
         except Interrupted:
@@ -222,8 +225,8 @@ class Job:
         if not made.runs:
             made.confirmed_before = begun.earlier.resumed.confirmed if begun.earlier.resumed else 0
             made.remark = begun.earlier.note or ""
-        options = pipeline.Options(inbox=str(self._config.nightly.inbox))
-        finished = pipeline.Run(begun, options, self._environment).execute(None, self._interrupts)
+        options = Options(inbox=str(self._config.nightly.inbox))
+        finished = RunToSend(begun, options, self._environment).execute(None, self._interrupts)
         made.runs.append(finished)
         if trouble := _trouble_of(finished):
             return self._ended_by(file, trouble, made)

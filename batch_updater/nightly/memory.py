@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch_updater.files import private_folder, write_whole
+from batch_updater.files.reading import read_regular
+from batch_updater.files.writing import private_folder, write_whole
 from batch_updater.nightly.inbox import Stamp, stamp_of
-from batch_updater.regular_file import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
+from batch_updater.messages import moment
 from batch_updater.nightly.night import WORKED, Verdict
-from batch_updater.printable import printable
-from batch_updater.wording import moment
+from batch_updater.text.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

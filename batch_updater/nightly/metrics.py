@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
-from batch_updater.nightly.attempt import tried
+from batch_updater.files.reading import read_regular_text
 from batch_updater.nightly.night import Verdict
-from batch_updater.regular_file import read_regular_text
+from batch_updater.nightly.time_limit import tried
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
-from batch_updater.model import OutcomeKind
+from batch_updater.records import OutcomeKind
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from batch_updater.model import MappedColumn
-    from batch_updater.summary import Summary
+    from batch_updater.records import MappedColumn
+    from batch_updater.reporter.summary import Summary
 
 
 WORKED = frozenset({ExitCode.OK, ExitCode.NEEDS_PERSON})

@@ -7,15 +7,15 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batch_updater.config import SecretReference
+from batch_updater.config.schema import SecretReference
+from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import ConfigError
-from batch_updater.nightly.attempt import tried
-from batch_updater.sender.auth import fetch_secret
+from batch_updater.nightly.time_limit import tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from batch_updater.environment import Environment
+    from batch_updater.config.environment import Environment
     from batch_updater.nightly.message import Message
 
 LIMIT_S = 30.0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from batch_updater.errors import ConfigError
-from batch_updater.nightly.attempt import tried
 from batch_updater.nightly.notify import address_of
+from batch_updater.nightly.time_limit import tried
 
 if TYPE_CHECKING:
-    from batch_updater.config import SecretReference
-    from batch_updater.environment import Environment
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import SecretReference
 
 LIMIT_S = 10.0
 START = "/start"

@@ -9,10 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater.config import require_sendable
+from batch_updater.config.schema import require_sendable
 from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError
-from batch_updater.interrupts import Interrupted
-from batch_updater.lock import locked_inbox
 from batch_updater.nightly import ping
 from batch_updater.nightly.job import Job, required_inbox
 from batch_updater.nightly.memory import MemoryFile
@@ -20,14 +18,16 @@ from batch_updater.nightly.message import compose, compose_verdict, has_recovere
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night, Trouble
 from batch_updater.nightly.notify import notify
+from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.lock import locked_inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from batch_updater.config import Config
-    from batch_updater.environment import Environment
-    from batch_updater.interrupts import Interrupts
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import Config
     from batch_updater.nightly.night import FileResult
+    from batch_updater.runs.interrupts import Interrupts
 
 
 def run_night(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_updater.model import OutcomeKind
+from batch_updater.records import OutcomeKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

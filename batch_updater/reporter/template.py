@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.errors import Place, ResultsError
-from batch_updater.files import remedy_of, write_whole
-from batch_updater.model import MARK_PROPERTY, TEMPLATE_SHEET
-from batch_updater.reporter.book import Book, sink_for
-from batch_updater.reporter.lists import ValidNames
-from batch_updater.reporter.rows import cell_properties
+from batch_updater.files.writing import remedy_of, write_whole
+from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET
+from batch_updater.reporter.list_sheets import ValidNames
+from batch_updater.reporter.output_workbook import Book, sink_for
+from batch_updater.reporter.row_sheets import cell_properties
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED, Styles
 from batch_updater.reporter.workbook import ROWS_OF_A_SHEET
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from batch_updater.files import write_workbook
-from batch_updater.model import MAPPED_HEADER, MARK_PROPERTY, SETTINGS_SHEET, OutcomeKind, Setting
-from batch_updater.reporter.book import Book, sink_for
-from batch_updater.reporter.changes import ChangesSheet
-from batch_updater.reporter.content import Progress
-from batch_updater.reporter.exact import readable
-from batch_updater.reporter.expected import write_expected
-from batch_updater.reporter.lists import ValidNames
-from batch_updater.reporter.overview import Figures, write_overview
-from batch_updater.reporter.rows import AllRowsSheet, ToFixSheet, bounded
+from batch_updater.files.writing import write_workbook
+from batch_updater.records import MAPPED_HEADER, MARK_PROPERTY, SETTINGS_SHEET, OutcomeKind, Setting
+from batch_updater.reporter.cell_values import readable
+from batch_updater.reporter.change_summary import Stakes
+from batch_updater.reporter.changes_sheet import ChangesSheet
+from batch_updater.reporter.expected_sheet import write_expected
+from batch_updater.reporter.list_sheets import ValidNames
+from batch_updater.reporter.output_workbook import Book, sink_for
+from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet, bounded
 from batch_updater.reporter.style import Styles
-from batch_updater.stakes import Stakes
-from batch_updater.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
+from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
+from batch_updater.reporter.summary_sheet import Figures, write_overview
+from batch_updater.reporter.summary_view import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Columns, ReportRow, RunFacts
+    from batch_updater.records import Columns, ReportRow, RunFacts
 
 ROWS_OF_A_SHEET = 1_048_576
 """What an xlsx sheet holds at most, its header included (ECMA-376, part 1, 18.3.1.73)."""

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from batch_updater.sandbox import answers
-from batch_updater.sandbox.call import Call
-from batch_updater.sandbox.exchange import Exchange, as_response
+from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
 from batch_updater.sandbox.gateway import Admission, Gateway
+from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.page import page
 from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.store import Store
 from batch_updater.sandbox.tokens import Tokens
+from batch_updater.sandbox.update import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

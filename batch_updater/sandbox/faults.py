@@ -14,14 +14,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.sandbox import answered, broken, refusals
+from batch_updater.sandbox import connection_faults as broken
+from batch_updater.sandbox import refusals
+from batch_updater.sandbox import response_faults as answered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp import web
 
-    from batch_updater.sandbox.exchange import Exchange
+    from batch_updater.sandbox.http_exchange import Exchange
 
     Play: TypeAlias = Callable[[Exchange, int], Awaitable[web.StreamResponse]]
 

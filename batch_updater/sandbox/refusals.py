@@ -6,15 +6,15 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from batch_updater.sandbox.answers import TOO_MANY_REQUESTS, Answer, gateway_answer
-from batch_updater.sandbox.exchange import as_response
+from batch_updater.sandbox.http_exchange import as_response
+from batch_updater.sandbox.responses import TOO_MANY_REQUESTS, Answer, gateway_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
-    from batch_updater.sandbox.exchange import Exchange
+    from batch_updater.sandbox.http_exchange import Exchange
 
     Play = Callable[[Exchange, int], Awaitable[web.StreamResponse]]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from batch_updater.sandbox.app import App
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.sandbox.loop_thread import LoopThread
 from batch_updater.sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from batch_updater.sandbox.answers import Answer
+from batch_updater.sandbox.responses import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

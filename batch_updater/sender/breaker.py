@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.sender.stopping import Stopping
+    from batch_updater.sender.shutdown import Stopping
 
 _FAILURES_ALONE = 10
 """So many failures in a row, with no other answer between them, open the breaker."""

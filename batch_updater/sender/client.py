@@ -17,20 +17,14 @@ from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
-from batch_updater.endpoint.expected import moved, still_to_set
+from batch_updater.endpoint.expected_values import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, JournalError, Place
-from batch_updater.model import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
-from batch_updater.regular_file import open_regular
+from batch_updater.files.reading import open_regular
+from batch_updater.records import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
-from batch_updater.sender.missing import says_record_missing
-from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
-from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
-from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.retry_after import asked_wait_s
-from batch_updater.sender.stopping import Stopped
-from batch_updater.sender.verdict import (
+from batch_updater.sender.classify import (
     Answer,
     Effect,
     Fault,
@@ -46,24 +40,31 @@ from batch_updater.sender.verdict import (
     utc_now,
     verdict_on,
 )
+from batch_updater.sender.missing import says_record_missing
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
+from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
+from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.shutdown import Stopped
 from batch_updater.sender.wire import SENDING, SentAgain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from batch_updater.config import Config
+    from batch_updater.config.schema import Config
+    from batch_updater.config.secrets import Secret
     from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected import Expected
+    from batch_updater.endpoint.expected_values import Expected
     from batch_updater.endpoint.request import Prepared, Request
-    from batch_updater.redaction import Redaction
-    from batch_updater.sender.auth import Secret, Token, TokenSource
+    from batch_updater.sender.auth import Token, TokenSource
     from batch_updater.sender.breaker import Breaker
-    from batch_updater.sender.course import Course
+    from batch_updater.sender.in_flight import UnderWay
     from batch_updater.sender.limiter import Limiter
-    from batch_updater.sender.stopping import Stopping
-    from batch_updater.sender.under_way import UnderWay
+    from batch_updater.sender.send_options import Course
+    from batch_updater.sender.shutdown import Stopping
     from batch_updater.sender.wire import Connector
+    from batch_updater.text.redaction import Redaction
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 _BACKOFF_S = 0.5

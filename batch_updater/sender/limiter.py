@@ -8,12 +8,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from batch_updater.sender.stopping import Stopped
+from batch_updater.sender.shutdown import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.sender.stopping import Stopping
+    from batch_updater.sender.shutdown import Stopping
 
 _WINDOW_S = 1.0
 _MARGIN_S = 0.01

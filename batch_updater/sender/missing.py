@@ -14,8 +14,8 @@ from batch_updater.sender.reasons import error_codes
 
 if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.model import Job
-    from batch_updater.sender.verdict import Answer
+    from batch_updater.records import Job
+    from batch_updater.sender.classify import Answer
 
 _ADDRESS = re.compile(r"\S*/\S*")
 """It holds the record's id, and often the name of records, whatever is missing."""

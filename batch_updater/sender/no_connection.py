@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from yarl import URL
 
+from batch_updater.sender.classify import status_name
 from batch_updater.sender.proxies import sentence, unused_proxy
-from batch_updater.sender.verdict import status_name
 
 if TYPE_CHECKING:
     from multidict import MultiMapping

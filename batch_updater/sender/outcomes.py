@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import Confirmation
 from batch_updater.endpoint.exact_json import to_json
-from batch_updater.model import Kept, Outcome, OutcomeKind, Problem
-from batch_updater.sender.reasons import one_line
-from batch_updater.sender.verdict import (
+from batch_updater.records import Kept, Outcome, OutcomeKind, Problem
+from batch_updater.sender.classify import (
     MESSAGE_CHARACTERS,
     REASON_CHARACTERS,
     Answer,
@@ -25,6 +24,7 @@ from batch_updater.sender.verdict import (
     unsettled_kind,
     utc_now,
 )
+from batch_updater.sender.reasons import one_line
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.compare import Difference, Doubt
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected import Moved
-    from batch_updater.model import Job, Stop
-    from batch_updater.redaction import Redaction
+    from batch_updater.endpoint.expected_values import Moved
+    from batch_updater.records import Job, Stop
     from batch_updater.sender.reasons import Said
     from batch_updater.sender.wire import AnswerReader
+    from batch_updater.text.redaction import Redaction
 
 
 NOTHING_TOLD = Confirmation()

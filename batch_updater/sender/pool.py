@@ -14,12 +14,8 @@ import aiohttp
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.errors import JournalError
-from batch_updater.model import Outcome, OutcomeKind, Stop, StopReason
-from batch_updater.sender.auth import (
-    OAuthClient,
-    TokenSource,
-    source_by_reference,
-)
+from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.sender.auth import OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import (
     Client,
@@ -30,23 +26,23 @@ from batch_updater.sender.client import (
     disk_stop,
     tls_context,
 )
+from batch_updater.sender.in_flight import UnderWay
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.stopping import Stopped, Stopping
-from batch_updater.sender.under_way import UnderWay
+from batch_updater.sender.shutdown import Stopped, Stopping
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from batch_updater.config import Config
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import Config
     from batch_updater.endpoint.allowed import AllowedValues
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.environment import Environment
-    from batch_updater.model import Job
+    from batch_updater.records import Job
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.course import Course
+    from batch_updater.sender.send_options import Course
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""

@@ -9,11 +9,11 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
-from batch_updater.addresses import proxy_problem, shown_proxy
+from batch_updater.config.addresses import proxy_problem, shown_proxy
 from batch_updater.errors import ConfigError
 
 if TYPE_CHECKING:
-    from batch_updater.config import ApiSettings
+    from batch_updater.config.schema import ApiSettings
 
 
 @dataclass(frozen=True, slots=True)

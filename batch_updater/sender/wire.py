@@ -20,8 +20,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import TimerNoop
 from aiohttp.http import StreamWriter
 
+from batch_updater.sender.classify import is_refusal
 from batch_updater.sender.lookups import name_resolver
-from batch_updater.sender.verdict import is_refusal
 
 if TYPE_CHECKING:
     import ssl
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+    from batch_updater.sender.in_flight import UnderWay
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.outcomes import RowState
-    from batch_updater.sender.under_way import UnderWay
 
 _log = logging.getLogger("batch_updater.sender")
 

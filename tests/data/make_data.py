@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import xlwt
 from xlwt.CompoundDoc import XlsDoc
 
-from batch_updater.model import CellFault
+from batch_updater.records import CellFault
 from tests.data.made_xlsb import ZEROS, cell_record, row_record, write_xlsb
 
 if TYPE_CHECKING:

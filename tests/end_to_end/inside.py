@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_updater.cli import main
+from batch_updater.cli.commands import main
 from tests.end_to_end.program import TOKEN, Done
 
 if TYPE_CHECKING:

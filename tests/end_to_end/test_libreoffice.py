@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from batch_updater.config import InputSettings
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.end_to_end.program import SAMPLES
 
 if TYPE_CHECKING:

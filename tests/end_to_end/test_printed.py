@@ -17,10 +17,10 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from batch_updater.cli import main
+from batch_updater.cli.commands import main
 from batch_updater.nightly.message import compose
 from batch_updater.nightly.night import Verdict
-from batch_updater.printable import printable, printable_lines
+from batch_updater.text.printable import printable, printable_lines
 from tests.nightly.made import file, night
 
 if TYPE_CHECKING:

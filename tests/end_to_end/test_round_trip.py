@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_updater.config import InputSettings
-from batch_updater.loader.loader import open_table
-from batch_updater.model import NOT_EXACT_MARK, Outcome, OutcomeKind, ReportRow
+from batch_updater.config.schema import InputSettings
+from batch_updater.loader.table import open_table
+from batch_updater.records import NOT_EXACT_MARK, Outcome, OutcomeKind, ReportRow
 from batch_updater.reporter.workbook import write_results
 from tests.reporter.made import ENDPOINT, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batch_updater.loader.loader import JudgedRow, Table
+    from batch_updater.loader.table import JudgedRow, Table
 
 HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remarks")
 TEXTS = st.sampled_from(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from batch_updater.redaction import REDACTED
 from batch_updater.sandbox.faults import FAULTS
+from batch_updater.text.redaction import REDACTED
 from tests.end_to_end.program import TOKEN, Sandbox, batch_updater, configure, sandbox
 from tests.nightly.receivers import webhook
 from tests.sender.server import Api

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from batch_updater.lock import locked
+from batch_updater.runs.lock import locked
 from tests.end_to_end.program import batch_updater, configure, environment, sandbox
 from tests.end_to_end.test_night import opportunities, prepared
 from tests.torture.runs import write_rows

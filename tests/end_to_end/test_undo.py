@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 import batch_updater
-from batch_updater.cli import main
+from batch_updater.cli.commands import main
 from batch_updater.errors import BatchUpdaterError, ConfigError, InputError, LockedError, ResultsError
-from batch_updater.history import find_run
-from batch_updater.lock import locked
+from batch_updater.runs.history import find_run
+from batch_updater.runs.lock import locked
+from batch_updater.runs.undo import Undo, write_undo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
-from batch_updater.undo import Undo, write_undo
 from tests.end_to_end.program import batch_updater as program
 from tests.end_to_end.program import configure, sandbox
 

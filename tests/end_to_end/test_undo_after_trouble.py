@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 import batch_updater
-from batch_updater.history import find_run
-from batch_updater.undo import write_undo
+from batch_updater.runs.history import find_run
+from batch_updater.runs.undo import write_undo
 from tests.end_to_end.records_api import RecordsApi, describe, lost, status
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.model import Job, Value
+from batch_updater.records import Job, Value
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 NOTHING = AllowedValues(ENDPOINT)

@@ -14,7 +14,7 @@ from yarl import URL
 
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.request import RequestBuilder, segment
-from batch_updater.model import Job, Value
+from batch_updater.records import Job, Value
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 BUILDER = RequestBuilder(ENDPOINT)

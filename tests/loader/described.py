@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import openpyxl
 from openpyxl.packaging.custom import StringProperty
 
-from batch_updater.config import InputSettings
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Bounds, Endpoint, Field, Kind, Location
-from batch_updater.loader.loader import JudgedRow, Table, open_table
+from batch_updater.loader.table import JudgedRow, Table, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,8 +10,8 @@ import pytest
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ExitCode, InputError
 from batch_updater.loader.columns import no_names
-from batch_updater.loader.loader import Table, open_table
-from batch_updater.model import AllowedList, AllowedValue
+from batch_updater.loader.table import Table, open_table
+from batch_updater.records import AllowedList, AllowedValue
 from tests.end_to_end.program import SAMPLES
 from tests.loader.described import csv_text, settings, workbook
 

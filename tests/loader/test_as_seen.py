@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import FIRST_OWN, cell_record, record, row_record, write_xlsb
 from tests.data.make_data import opendocument_parts, sheet_xml, workbook_parts, write_package
 from tests.data.make_data import row as xml_row
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_updater.loader.loader import JudgedRow
+    from batch_updater.loader.table import JudgedRow
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay")
 LABEL, AMOUNT, COUNT, DAY = HEADERS[1:]

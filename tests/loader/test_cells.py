@@ -10,12 +10,12 @@ import pytest
 from batch_updater.endpoint.description import Bounds, Location
 from batch_updater.loader.cells import BLANK, ERROR_LITERALS, Blank, converter
 from batch_updater.loader.refusal import Refusal
-from batch_updater.model import CellFault
+from batch_updater.records import CellFault
 from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, FIELDS, ITEM, KIND, TEXT, settings
 
 if TYPE_CHECKING:
     from batch_updater.endpoint.description import Field
-    from batch_updater.model import Cell, Value
+    from batch_updater.records import Cell, Value
 
 
 def read(field: Field, cell: Cell) -> Value | Blank:

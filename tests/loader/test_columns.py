@@ -12,7 +12,7 @@ from batch_updater.loader.header_words import plain, spaced
 from tests.loader.described import FIELDS, endpoint
 
 if TYPE_CHECKING:
-    from batch_updater.model import Columns
+    from batch_updater.records import Columns
 
 NEXUS = load_endpoint("nexus-opportunity")
 

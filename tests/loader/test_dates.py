@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.config import DateOrder
+from batch_updater.config.schema import DateOrder
 from batch_updater.loader.dates import DateSettings, date_from_number, date_from_text, order_shown_by
 from batch_updater.loader.refusal import Refusal
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import csv_text, endpoint, settings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_updater.model import Cell
+    from batch_updater.records import Cell
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay", "active")
 NO_FORMULA = st.text(

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from batch_updater.loader.hidden import HiddenRows
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import cell_record, row_record, write_xlsb
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import endpoint, settings, table_of

@@ -16,13 +16,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from batch_updater.errors import ConfigError, InputError
-from batch_updater.loader.loader import open_table
-from batch_updater.model import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellFault, Problem
+from batch_updater.loader.table import open_table
+from batch_updater.records import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellFault, Problem
 from tests.data.make_data import write_package
 from tests.loader.described import codes, csv_text, endpoint, judged, settings, table_of, workbook
 
 if TYPE_CHECKING:
-    from batch_updater.model import Job
+    from batch_updater.records import Job
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay")
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from batch_updater.errors import InputError, Place
+from batch_updater.loader.formats.book import Area
 from batch_updater.loader.merged import MergedCells
-from batch_updater.loader.sheets.book import Area
-from batch_updater.model import CellFault
+from batch_updater.records import CellFault
 
 PLACE = Place("a.xlsx", "S")
 INSIDE = CellFault("merged-cell", "B2:C3")

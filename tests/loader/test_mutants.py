@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batch_updater.errors import InputError
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.loader.described import endpoint, settings
 
 DATA = Path(__file__).parent.parent / "data"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.loader.described import judged, settings
 from tests.loader.test_formats_agree import write_csv, write_ods, write_openpyxl, write_xls, write_xlsxwriter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from batch_updater.model import Cell
+    from batch_updater.records import Cell
 
 HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "OpportunityID", "AcctPotential", "PendingCloseDate")
 NAMES = (

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from batch_updater.endpoint.description import Kind, Location
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
-from batch_updater.loader.loader import JudgedRow, Table, open_table
 from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.table import JudgedRow, Table, open_table
 from tests.loader.described import (
     ACTIVE,
     AMOUNT,

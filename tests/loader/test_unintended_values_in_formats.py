@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.loader.described import FIELDS, TEXT, endpoint, settings
 from tests.loader.test_formats_agree import write_csv, write_ods, write_openpyxl, write_xls, write_xlsxwriter

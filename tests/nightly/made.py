@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_updater.errors import ExitCode
-from batch_updater.model import OutcomeKind
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
-from batch_updater.summary import Cause, Summary
+from batch_updater.records import Cause, OutcomeKind
+from batch_updater.reporter.summary import Summary
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 QUOTA = Trouble("quota", "The quota is used up.", "Ask for more.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP
 
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.sandbox.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from batch_updater.nightly.filing import put_away
+from batch_updater.nightly.archive import put_away
 from batch_updater.nightly.inbox import Waiting, stamp_of
 
 DAY = date(2026, 11, 24)
@@ -113,7 +113,7 @@ _PUTTING = """
 import random, signal, sys
 from datetime import date
 from pathlib import Path
-from batch_updater.nightly.filing import put_away
+from batch_updater.nightly.archive import put_away
 from batch_updater.nightly.inbox import Waiting, stamp_of
 
 inbox, place = map(Path, sys.argv[1:])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.config_file import load_config
-from batch_updater.environment import Environment
-from batch_updater.interrupts import Interrupts
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import load_config
 from batch_updater.nightly.unattended import run_night
+from batch_updater.runs.interrupts import Interrupts
 from tests.end_to_end.program import TOKEN, configure, sandbox
 from tests.nightly.receivers import webhook
 

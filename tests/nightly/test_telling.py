@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.config import ReferenceKind, SecretReference
-from batch_updater.environment import Environment
-from batch_updater.nightly.attempt import tried
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import notify
 from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
+from batch_updater.nightly.time_limit import tried
 from tests.nightly.receivers import webhook
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_a_process_ends_whatever_was_left_behind() -> None:
 _LEAVING = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.nightly.attempt import end_if_left_behind, tried
+from batch_updater.nightly.time_limit import end_if_left_behind, tried
 
 def hangs():
     with ThreadPoolExecutor() as pool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.model import (
+from batch_updater.records import (
     AllowedList,
     AllowedValue,
     Columns,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from batch_updater.model import Cell
+    from batch_updater.records import Cell
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 HEADERS = ("Id", "Type", "OpportunityName", "StageName", "SalesRevenue", "PendingCloseDate", "Owner")

@@ -11,12 +11,12 @@ import openpyxl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_updater.config import InputSettings
-from batch_updater.endpoint.expected import ExpectedValue
-from batch_updater.loader.loader import open_table
-from batch_updater.reporter.exact import holds_text
-from batch_updater.reporter.takeback import Takeback, UndoRow, write_takeback
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.expected_values import ExpectedValue
+from batch_updater.loader.table import open_table
+from batch_updater.reporter.cell_values import holds_text
 from batch_updater.reporter.template import write_template
+from batch_updater.reporter.undo_workbook import Takeback, UndoRow, write_takeback
 from tests.reporter.made import COLUMNS, ENDPOINT, STARTED, invalid, row, write
 
 if TYPE_CHECKING:

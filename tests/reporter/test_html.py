@@ -11,18 +11,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from batch_updater.model import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
-from batch_updater.printable import printable
-from batch_updater.reporter.html import Attention, Page, write_page
+from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
+from batch_updater.reporter.page import Attention, Page, write_page
+from batch_updater.reporter.summary import Tally
 from batch_updater.reporter.workbook import write_results
-from batch_updater.summary import Tally
+from batch_updater.text.printable import printable
 from tests.reporter.made import COLUMNS, ENDPOINT, facts, invalid, row, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from batch_updater.model import RunFacts
+    from batch_updater.records import RunFacts
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></title></bdi>", "&lt;b&gt; & 'x'",

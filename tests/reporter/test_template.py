@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from batch_updater.config import InputSettings
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ResultsError
-from batch_updater.loader.loader import open_table
+from batch_updater.loader.table import open_table
 from batch_updater.reporter.template import write_template
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from batch_updater.config import InputSettings
-from batch_updater.loader.loader import open_table
-from batch_updater.model import (
+from batch_updater.config.schema import InputSettings
+from batch_updater.loader.table import open_table
+from batch_updater.records import (
     AllowedList,
     AllowedValue,
     Columns,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from batch_updater.model import Cell
+    from batch_updater.records import Cell
 
 
 def sheet(path: Path, name: str) -> Worksheet:

@@ -6,21 +6,21 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.config_file import config_from
+from batch_updater.config.environment import Environment
+from batch_updater.config.loading import config_from
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.environment import Environment
-from batch_updater.model import AllowedList, Job, Outcome, Value
+from batch_updater.records import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.client import Hooks, Reading
-from batch_updater.sender.course import Course
 from batch_updater.sender.pool import Sender, SendResult
+from batch_updater.sender.send_options import Course
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.endpoint.request import Prepared
-    from batch_updater.model import Attempt
+    from batch_updater.records import Attempt
 
     Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 

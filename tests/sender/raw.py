@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.sandbox.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     import ssl

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from batch_updater.run_log import spoken
+from batch_updater.runs.run_log import spoken
 from batch_updater.sender.breaker import Breaker, ServiceDown
-from batch_updater.sender.stopping import Stopped, Stopping
+from batch_updater.sender.shutdown import Stopped, Stopping
 
 
 class Clock:

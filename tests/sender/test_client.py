@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from batch_updater.model import OutcomeKind, StopReason
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.sandbox.loop_thread import LoopThread
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.server import Api, besides, cut_off, drop, endless, hang, ok, status, with_status
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.stopping import Stopped, Stopping
+from batch_updater.sender.shutdown import Stopped, Stopping
 
 
 @dataclass

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_updater.sender.classify import Answer, is_locked
 from batch_updater.sender.locked import says_locked
-from batch_updater.sender.verdict import Answer, is_locked
 from tests.sender.driver import ENDPOINT
 
 LOCKED = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from batch_updater.sender.classify import Answer
 from batch_updater.sender.missing import says_record_missing
-from batch_updater.sender.verdict import Answer
 from tests.sender.driver import ENDPOINT, job
 
 OF_RECORD = [

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from batch_updater.errors import JournalError
-from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.records import OutcomeKind, StopReason
 from tests.sender.driver import Sent, job, send
 from tests.sender.server import Api, drop, hang, ok, record, status
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batch_updater.endpoint.request import Prepared
-    from batch_updater.model import Outcome
+    from batch_updater.records import Outcome
     from batch_updater.sender.pool import Sender
     from tests.sender.server import Answer, Seen
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from batch_updater.errors import JournalError
-from batch_updater.model import OutcomeKind, StopReason
+from batch_updater.records import OutcomeKind, StopReason
 from tests.sender.driver import job, send
 from tests.sender.server import Api, cut_off, drop, hang, status
 

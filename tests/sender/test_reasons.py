@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.redaction import Redaction
+from batch_updater.sender.classify import Answer, advice_on, verdict_on
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
 from batch_updater.sender.reasons import Reason, read_error
-from batch_updater.sender.verdict import Answer, advice_on, verdict_on
+from batch_updater.text.redaction import Redaction
 from tests.sender.driver import ENDPOINT, job
 from tests.test_any_answer import JSON
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.sender.secret_shape import secret_problem
+from batch_updater.config.secret_shape import secret_problem
 
 if TYPE_CHECKING:
     from pathlib import Path

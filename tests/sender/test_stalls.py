@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from batch_updater.sandbox.beside import LoopThread
+from batch_updater.sandbox.loop_thread import LoopThread
 from tests.sender.driver import job, send
 from tests.sender.raw import Connection, serving
 from tests.sender.test_limiter import busiest_second

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from batch_updater.sender.under_way import UnderWay
+from batch_updater.sender.in_flight import UnderWay
 
 
 async def waits(under_way: UnderWay) -> None:

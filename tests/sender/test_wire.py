@@ -14,10 +14,10 @@ import pytest
 import uvloop
 from yarl import URL
 
-from batch_updater.model import OutcomeKind
+from batch_updater.records import OutcomeKind
+from batch_updater.sender.in_flight import UnderWay
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.stopping import Stopping
-from batch_updater.sender.under_way import UnderWay
+from batch_updater.sender.shutdown import Stopping
 from batch_updater.sender.wire import Connector, WrittenAtOnce
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.raw import REFUSAL, Connection, serving, whole

@@ -51,8 +51,8 @@ def test_a_journal_cut_at_any_byte_is_refused(tmp_path: Path, cut_file: str, *, 
 
 def _cut_and_read(whole: Path, look: Path, name: str, cut_file: str, at: int) -> set[int] | None:
     """Return the rows that a cut journal calls confirmed; None if it is refused."""
-    from batch_updater.history import DamagedRun, read_run
-    from batch_updater.journal import DamagedJournalError, journal_reader
+    from batch_updater.runs.history import DamagedRun, read_run
+    from batch_updater.runs.journal import DamagedJournalError, journal_reader
 
     shutil.rmtree(look, ignore_errors=True)
     shutil.copytree(whole, look)

@@ -1,0 +1,41 @@
+"""Where the program runs: its environment variables, its secrets as they become known, its user and machine."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batch_updater import __version__
+from batch_updater.records import Setting
+from batch_updater.text.redaction import Redaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a command finds outside its configuration, for as long as it runs."""
+
+    variables: Mapping[str, str]
+    redaction: Redaction = field(default_factory=Redaction)
+    """Knows every secret that was fetched so far, and removes it from texts."""
+
+
+def environment_settings() -> tuple[Setting, ...]:
+    """Return version, user and machine, for the workbook's `Settings` and for the log."""
+    return (
+        Setting("batch-updater", __version__),
+        Setting("run by", _user()),
+        Setting("on machine", platform.node() or "unknown"),
+        Setting("Python", f"{platform.python_version()} on {platform.system()}"),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return "unknown"

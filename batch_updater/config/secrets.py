@@ -1,0 +1,167 @@
+"""Secrets by reference: fetched from a variable, a file or a command, and redacted from then on."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from batch_updater.config.schema import ReferenceKind, SecretReference
+from batch_updater.config.secret_shape import secret_problem
+from batch_updater.daemon_thread import in_daemon_thread
+from batch_updater.errors import CredentialsError
+from batch_updater.files.reading import read_regular
+from batch_updater.text.spelling import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batch_updater.config.environment import Environment
+    from batch_updater.text.redaction import Redaction
+
+_COMMAND_LIMIT_S = 30
+_STEP_S = 0.01
+_KILLED_WITHIN_S = 1.0
+_LARGEST_BYTES = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that is shown only where it is asked for by name."""
+
+    _value: str = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "***"
+
+
+def fetch_secret(reference: SecretReference, environment: Environment, what: str) -> Secret:
+    """Fetch a secret, which is redacted from now on; `what` names the key of the configuration for messages.
+
+    Takes up to 30 s for a command. Raises CredentialsError, which says where the secret should have been and never what
+    was found there.
+    """
+    match reference.kind:
+        case ReferenceKind.ENVIRONMENT:
+            text = _from_environment(reference.location, environment.variables, what)
+        case ReferenceKind.FILE:
+            text = _from_file(Path(reference.location), what)
+        case ReferenceKind.COMMAND:
+            text = _from_command(reference.location, what)
+    text = text.strip()
+    if problem := secret_problem(text, what):
+        raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
+    remember_secret(text, environment.redaction)
+    return Secret(text)
+
+
+def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str:
+    if not variables.get(name):
+        close = nearest(name, variables, cutoff=0.85)
+        hint = f"Did you mean {close}? " if close and variables[close] else ""
+        raise CredentialsError(
+            f"{what}: the environment variable {name} is not set.",
+            remedy=f"{hint}Set {name} and start again; batch-updater doctor says how.",
+        )
+    return variables[name]
+
+
+def _from_file(path: Path, what: str) -> str:
+    try:
+        content = read_regular(path, _LARGEST_BYTES)
+    except OSError as error:
+        why = error.strerror or "the system does not say why"
+        raise CredentialsError(
+            f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
+        ) from error
+    # Whatever is no text is refused by the caller, without showing it.
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _from_command(command: str, what: str) -> str:
+    arguments = shlex.split(command)
+    program = arguments[0]
+    try:
+        code, printed = _run(arguments)
+    except subprocess.TimeoutExpired:
+        # `from None`: the exception carries what the command printed.
+        raise CredentialsError(
+            f"{what}: {program} took longer than {_COMMAND_LIMIT_S} s.", remedy="Try the command by itself."
+        ) from None
+    except OSError as error:
+        raise CredentialsError(
+            f"{what}: {program} cannot be started: {error.strerror}.", remedy="Check the command's name and path."
+        ) from error
+    if code:
+        raise CredentialsError(f"{what}: {program} ended with exit code {code}.", remedy="Try the command by itself.")
+    return printed.decode("utf-8", errors="replace")
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
+    """Run a program to its end. Returns its exit code and what it printed until then, `_LARGEST_BYTES` at most.
+
+    A helper that it leaves running may hold its output open, so the end is not waited for there: once the program has
+    ended, a mark of ours follows whatever it printed. Threads start it, read it and end it, since a signal may come
+    between any two steps of the main thread. Raises TimeoutExpired and OSError.
+    """
+    mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
+        try:
+            ended = in_daemon_thread(lambda: _ended(arguments, writer, mark, is_given_up, is_over))
+            printed = in_daemon_thread(lambda: _read_until(mark, reader))
+            # Step by step: a signal that came right before a wait without end would not be noticed in it.
+            while not is_over.wait(_STEP_S):
+                pass
+            return ended.result(), printed.result()
+        finally:
+            is_given_up.set()
+            is_over.wait(_KILLED_WITHIN_S)
+
+
+def _ended(
+    arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
+) -> int:
+    """Run a program until it ends, takes too long or is given up; then write the mark. Returns its exit code."""
+    ends_at = time.monotonic() + _COMMAND_LIMIT_S
+    try:
+        # The program and its arguments come from the user's own configuration, and no shell reads them.
+        with subprocess.Popen(  # noqa: S603
+            arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
+        ) as process:
+            while process.poll() is None:
+                if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
+                    process.kill()
+                    raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
+        return process.returncode
+    finally:
+        writer.write(mark)
+        is_over.set()
+
+
+def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
+    """Return the first `_LARGEST_BYTES` of what stands before a mark; more is read, and not kept."""
+    kept, latest = b"", b""
+    while mark not in latest:
+        chunk = stream.read(_LARGEST_BYTES)
+        kept = (kept + chunk)[: _LARGEST_BYTES + len(mark)]
+        latest = latest[-len(mark) :] + chunk
+    return kept.partition(mark)[0][:_LARGEST_BYTES]
+
+
+def remember_secret(text: str, redaction: Redaction) -> None:
+    """Have a secret redacted, and what follows a scheme such as Bearer (RFC 9110, section 11.4) by itself, too."""
+    redaction.remember(text)
+    if scheme := re.fullmatch(r"[A-Za-z][\w-]*\s+(\S+)", text):
+        redaction.remember(scheme[1])

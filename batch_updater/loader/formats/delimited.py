@@ -1,0 +1,395 @@
+"""Delimited text: CSV and its relatives (RFC 4180), in UTF-8, in UTF-16 with its mark, or as configured."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from typing import TYPE_CHECKING, Self, TextIO
+
+from batch_updater.loader.formats.book import (
+    DELIMITERS,
+    LAST_COLUMN,
+    SHORTEN,
+    Layout,
+    SheetEntry,
+    SheetRow,
+    UnreadableError,
+    name_of_delimiter,
+)
+from batch_updater.loader.formats.encodings import codec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from batch_updater.records import Cell
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_CHUNK_BYTES = 1 << 16
+_SAMPLE_CHARACTERS = 1 << 16
+_SAMPLE_ROWS = 50
+_MOST_OF_A_LINE = 8 << 20
+"""Characters, and as many of a record, which may have many lines."""
+_BYTE_ORDER_MARKS = re.compile("(?:\ufeff|\u00ef\u00bb\u00bf)*")
+"""As they are, and as a program writes them that has taken them for three letters of Windows-1252."""
+_END_MARK = "\x1a"
+"""Ctrl-Z, with which old programs of DOS say that a text ends."""
+_QUOTED_LINE = re.compile(r'"(?:[^"]++|"")*+"')
+_SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+_SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
+
+
+class DelimitedBook:
+    """A text file with one row on a line.
+
+    Row numbers are Excel's: a quoted line break starts no row, a blank line counts, and a first line `sep=;`, which
+    Excel takes as an instruction and does not show, does not. Blanks around quotation marks that hold a cell are no
+    part of it.
+    """
+
+    sheets = (SheetEntry(None, hidden=False),)
+    mark = None
+
+    def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
+        self._path = path
+        self._encoding = _encoding_of(path, encoding)
+        self._is_configured = encoding is not None
+        self._has_end_mark = _ends_with_end_mark(path)
+        with self._open() as text:
+            try:
+                stated, lines = _without_sep_line(self._lines(text))
+                sample = "".join(_sample(lines))
+            except UnicodeError as error:
+                raise self._undecodable() from error
+        self.delimiter = stated or _delimiter_of(sample, header_row)
+        self._has_blanks = _has_blanks_before_marks(sample, self.delimiter)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is in the file and not used."""
+        if not self._has_blanks:
+            return ()
+        between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
+        return (f"{between}; blanks at the beginning of a cell are left out.",)
+
+    def close(self) -> None:
+        """Do nothing: the file is not held open."""
+
+    def layout(self, _sheet: int = 0) -> Layout:
+        """Text has rows and nothing else."""
+        return Layout()
+
+    def rows(self, _sheet: int = 0, _only: Container[int] | None = None) -> Iterator[SheetRow]:
+        """Yield the rows of the text."""
+        with self._open() as text:
+            try:
+                yield from self._rows(text)
+            except UnicodeError as error:
+                raise self._undecodable() from error
+
+    def _rows(self, text: TextIO) -> Iterator[SheetRow]:
+        stated, lines = _without_sep_line(self._lines(text))
+        record_lines = _RecordLines(lines)
+        tidied = _Tidied(record_lines, self.delimiter)
+        # Strict: a quote that is never closed must not swallow the rest of the file.
+        records = csv.reader(tidied, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
+        number, lines_read = 0, 0
+        try:
+            for record in records:
+                number += 1
+                record_lines.ended()
+                lines_read = records.line_num
+                if len(record) > LAST_COLUMN:
+                    raise _too_wide(len(record), number)
+                cells: list[Cell] = [cell or None for cell in record]
+                yield SheetRow(number, cells, hidden=False)
+        except csv.Error as error:
+            raise _broken(error, number + 1, lines_read + 1 + (stated is not None)) from error
+
+    def _lines(self, text: TextIO) -> Iterator[str]:
+        """Yield the lines of the text without the Ctrl-Zs at its very end; elsewhere they are characters of a cell."""
+        lines = _bounded_lines(text)
+        if not self._has_end_mark:
+            yield from lines
+            return
+        last, marks = next(lines, ""), list[str]()
+        for line in lines:
+            if not line.strip(f"{_END_MARK}\r\n\0") and (marks or _END_MARK in last[-3:] + line):
+                marks.append(line)
+                continue
+            yield last
+            yield from marks
+            last, marks = line, []
+        if last := last.rstrip("\r\n").rstrip(_END_MARK):
+            yield last
+
+    def _open(self) -> TextIO:
+        return self._path.open(encoding=self._encoding, newline="")
+
+    def _undecodable(self) -> UnreadableError:
+        """Say where the first byte is that is no text. The decoder itself does not know the line."""
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        line = 1
+        with self._path.open("rb") as stream:
+            while True:
+                chunk = stream.read(_CHUNK_BYTES)
+                try:
+                    line += decoder.decode(chunk, final=not chunk).count("\n")
+                except UnicodeDecodeError as error:
+                    line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
+                    return self._not_in_encoding(error.object[error.start], line)
+                except UnicodeError:
+                    # Python's UTF-16 insists on a mark at the beginning.
+                    return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
+
+    def _not_in_encoding(self, byte: int, line: int) -> UnreadableError:
+        if self._encoding.startswith("utf-16"):
+            return UnreadableError(f"is not written in UTF-16, as its mark says, from line {line:,} on", _SAVE_UTF8)
+        name = "UTF-8" if self._encoding.startswith("utf-8") else self._encoding
+        sentence = f"is not written in {name}: line {line:,} holds the byte {byte:02X}"
+        if self._is_configured and name != "UTF-8":
+            return UnreadableError(sentence, f"{_SAVE_UTF8[:-1]}; now it is {self._encoding}.")
+        western = bytes((byte,)).decode("cp1252", "replace")
+        if western.isprintable() and western != "\ufffd":
+            sentence += f" (in windows-1252 it would be {western!r})"
+        return UnreadableError(sentence, _SAVE_UTF8)
+
+
+def _encoding_of(path: Path, configured: str | None) -> str:
+    """Return the codec of a text file: what its mark says, else what is configured, else UTF-8."""
+    with path.open("rb") as stream:
+        head = stream.read(_CHUNK_BYTES)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    if configured is not None:
+        return codec_of(configured)
+    if head.count(0) > len(head) // 20:
+        raise UnreadableError(
+            "is neither a workbook nor a text file",
+            "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
+        )
+    return "utf-8"
+
+
+class _RecordLines:
+    """Passes lines on; refuses a record of so many that it would fill the memory before it ends."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._record = 1
+        self._characters = 0
+
+    def ended(self) -> None:
+        """Take note that a record is complete."""
+        self._record += 1
+        self._characters = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._characters += len(line)
+        if self._characters > _MOST_OF_A_LINE:
+            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in row {self._record:,}", SHORTEN)
+        return line
+
+
+def _bounded_lines(text: TextIO) -> Iterator[str]:
+    number = 0
+    while line := text.readline(_MOST_OF_A_LINE):
+        number += 1
+        if len(line) == _MOST_OF_A_LINE:
+            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in line {number:,}", SHORTEN)
+        yield line
+
+
+def _ends_with_end_mark(path: Path) -> bool:
+    with path.open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(max(0, size - _CHUNK_BYTES))
+        return stream.read().rstrip(b"\r\n\0").endswith(b"\x1a")
+
+
+def _without_sep_line(lines: Iterator[str]) -> tuple[str | None, Iterable[str]]:
+    """Return the delimiter that a first line `sep=;` states, if there is one, and the other lines."""
+    first = next(lines, "")
+    if stated := _SEP_LINE.fullmatch(first):
+        return stated[1], lines
+    return None, itertools.chain((first,) if first else (), lines)
+
+
+class _Tidied:
+    """Lines of a text without what the csv module would take for characters of a cell.
+
+    These are blanks around quotation marks that hold a cell, and the byte order marks of files that were put together.
+    """
+
+    def __init__(self, lines: Iterable[str], delimiter: str) -> None:
+        self.has_blanks = False
+        """Whether blanks stood before a quotation mark."""
+        self._lines = iter(lines)
+        self._is_open = False
+        """Whether the next line goes on with a cell in quotation marks."""
+        mark = re.escape(delimiter)
+        blanks = rf"(?:(?!{mark})[^\S\r\n])*+"
+        inside = r'(?:[^"]++|"")*+'
+        plain = rf'[^"\r\n{mark}]*+'
+        end = rf"{blanks}(?={mark}|[\r\n]|$)"
+        self._usual = re.compile(rf'(?:"{inside}"|{plain})(?:{mark}(?:"{inside}"|{plain}))*+[\r\n]*')
+        self._quoted = re.compile(rf'(?P<before>{blanks})(?P<cell>"{inside}"){end}')
+        self._opened = re.compile(rf'(?P<before>{blanks})(?P<cell>".*)', re.DOTALL)
+        self._plain = re.compile(rf"[^\r\n{mark}]*+")
+        self._closed = re.compile(rf'(?P<cell>{inside}"){end}')
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if not self._is_open and line[:1] in "\ufeff\u00ef":
+            line = _BYTE_ORDER_MARKS.sub("", line, count=1)
+        if '"' not in line or (not self._is_open and self._usual.fullmatch(line)):
+            return line
+        return self._without_blanks(line)
+
+    def _without_blanks(self, line: str) -> str:
+        pieces = []
+        at = 0
+        if self._is_open:
+            closed = self._closed.match(line)
+            if closed is None:
+                return line
+            self._is_open = False
+            at = closed.end()
+            pieces += [closed["cell"], line[at : at + 1]]
+            at += 1
+        while at < len(line):
+            if cell := self._quoted.match(line, at) or self._opened.match(line, at):
+                self.has_blanks = self.has_blanks or bool(cell["before"])
+                # What has text behind its closing mark is refused by the csv module.
+                self._is_open = cell.re is self._opened
+                pieces.append(cell["cell"])
+            elif cell := self._plain.match(line, at):
+                pieces.append(cell[0])
+            at = cell.end() if cell else len(line)
+            pieces.append(line[at : at + 1])
+            at += 1
+        return "".join(pieces)
+
+
+def _has_blanks_before_marks(sample: str, delimiter: str) -> bool:
+    tidied = _Tidied(io.StringIO(sample, newline=""), delimiter)
+    for _ in tidied:
+        pass
+    return tidied.has_blanks
+
+
+def _delimiter_of(sample: str, header_row: int | None) -> str:
+    """Return the delimiter that the header row has and that the rows after it agree with."""
+    widths = {delimiter: _widths(sample, delimiter, header_row) for delimiter in DELIMITERS}
+    possible = {delimiter: found for delimiter, found in widths.items() if found and found[0] > 1}
+    if not possible:
+        _refuse_quoted_lines(sample)
+    consistent = {delimiter: found for delimiter, found in possible.items() if len(set(found)) == 1}
+    # A row that is too long or too short is a fault of that row.
+    consistent = consistent or {
+        delimiter: found for delimiter, found in possible.items() if found.count(found[0]) > len(found) / 2
+    }
+    if not consistent and header_row is None:
+        # Lines of title may stand above the headers, as the rows below them show.
+        below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
+        _refuse_other_header(widths, below)
+        consistent = {delimiter: found for delimiter, found in below.items() if found}
+    consistent = consistent or possible
+    if not consistent:
+        return ","
+    widest = max(found[0] for found in consistent.values())
+    best = [delimiter for delimiter, found in consistent.items() if found[0] == widest]
+    if len(best) > 1:
+        names = " or ".join(DELIMITERS[delimiter] for delimiter in best)
+        raise UnreadableError(
+            f"could have its columns separated by {names}",
+            f'Write a line such as sep={best[0]} above the header row, or put headers that hold "{best[1]}" in quotes.',
+        )
+    return best[0]
+
+
+def _refuse_quoted_lines(sample: str) -> None:
+    """Refuse a text each of whose lines is one cell in quotation marks that holds a row."""
+    lines = [line.strip() for line in sample.splitlines() if line.strip()][:2]
+    if (
+        lines
+        and all(_QUOTED_LINE.fullmatch(line) for line in lines)
+        and any(all(delimiter in line for line in lines) for delimiter in DELIMITERS)
+    ):
+        raise UnreadableError(
+            "has each line as a whole in quotation marks, so that it is one cell",
+            "Export it once more; or open it in a text editor and take away the first and the last quotation mark of "
+            "each line, and one of each two inside.",
+        )
+
+
+def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, list[int]]) -> None:
+    """Refuse a header row that is separated in another way than the rows right under it, and is just as wide."""
+    for ours, header in widths.items():
+        for theirs, table in below.items():
+            if ours != theirs and table and len(table) == len(header) - 1 and header[0] == table[0]:
+                raise UnreadableError(
+                    f"has its headers separated by {DELIMITERS[ours]}, but its rows by {DELIMITERS[theirs]}",
+                    "Open it in a text editor and separate the headers as the rows are.",
+                )
+
+
+def _without_titles(widths: list[int]) -> list[int]:
+    """Return the widths from the first row on after which all rows are equally wide; none if they are no table."""
+    table = list(itertools.takewhile(lambda width: width == widths[-1], reversed(widths)))
+    return table if len(table) > 1 and table[0] > 1 else []
+
+
+def _sample(lines: Iterable[str]) -> Iterator[str]:
+    left = _SAMPLE_CHARACTERS
+    for line in lines:
+        yield line
+        left -= len(line)
+        if left <= 0:
+            return
+
+
+def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
+    """Return how many cells the header row and the rows after it have, blank rows left out."""
+    widths = []
+    try:
+        lines = _Tidied(io.StringIO(sample, newline=""), delimiter)
+        for number, record in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            if any(record) and number >= (header_row or 1):
+                widths.append(len(record))
+                if len(widths) == _SAMPLE_ROWS:
+                    break
+    except csv.Error:
+        # The rows themselves are read strictly, and that reading says what is wrong.
+        return widths
+    return widths
+
+
+def _too_wide(cells: int, row: int) -> UnreadableError:
+    return UnreadableError(f"has {cells:,} columns in row {row:,}; a sheet has {LAST_COLUMN:,} at most", SHORTEN)
+
+
+def _broken(error: csv.Error, row: int, line: int) -> UnreadableError:
+    where = f"row {row:,} (line {line:,})"
+    if "field limit" in str(error):
+        sentence = f"has a cell of more than {csv.field_size_limit():,} characters in {where}"
+    elif "unexpected end" in str(error):
+        sentence = f"has a quotation mark in {where} that is never closed"
+    else:
+        sentence = f"has text after a closing quotation mark in {where}"
+    return UnreadableError(
+        sentence, 'Open it in a text editor: a quotation mark inside a quoted cell is written twice ("").'
+    )

@@ -1,0 +1,225 @@
+"""Excel's number formats and serial numbers: which numbers are dates or masked, and which date a number is."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from batch_updater.loader.formats.display_format import Mask, mask_of
+from batch_updater.records import (
+    DIGITS_OF_A_CELL,
+    CellFault,
+    PartlyShownDate,
+    ShownAs,
+    ShownNumber,
+    digits_of_double,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Number: TypeAlias = int | Decimal
+
+
+class Shown(Enum):
+    """As what a number format shows a number, as far as it is more than a number."""
+
+    DATE = "date"
+    DATE_TIME = "date and time"
+    TIME = "time of day"
+    DURATION = "duration"
+
+
+@dataclass(frozen=True, slots=True)
+class PartOfDate:
+    """A format that does not show all of a date."""
+
+    kind: Shown
+    hidden: str
+    """What it does not show of any date: `day`, `day and month` ...; '' if nothing."""
+    has_two_digits: bool
+    """Whether it shows the last two digits of the year alone."""
+
+
+Format: TypeAlias = Shown | PartOfDate | Mask
+
+# Formats that a file names by number only (ECMA-376 part 1, 18.8.30); 27-36 and 50-58 are East Asian dates.
+_BUILT_IN_DATES: dict[int, Format] = {
+    **dict.fromkeys((14, *range(27, 32), 36, *range(50, 59)), Shown.DATE),
+    22: Shown.DATE_TIME,
+    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47), Shown.TIME),
+    46: Shown.DURATION,
+}
+_BUILT_IN_CODES = {
+    **dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), "0"),
+    **dict.fromkeys((2, 4, 7, 8, 39, 40, 43, 44), "0.00"),
+    9: "0%", 10: "0.00%", 11: "0.00E+00", 12: "# ?/?", 13: "# ??/??", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy",
+    48: "##0.0E+0",
+}  # fmt: skip
+"""The others, as far as they matter. Whether an amount has a currency or its digits in groups does not."""
+_LITERALS = re.compile(r'"[^"]*"|\\.|_.|\*.')
+_ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[[^\]]*\]")
+_SCIENTIFIC = re.compile(r"e[+-]", re.IGNORECASE)
+_DAY_OF_MONTH = re.compile(r"(?<!d)dd?(?!d)")
+_FOUR_DIGITS = re.compile(r"yyy|e|g")
+_CENTURY = range(1930, 2030)
+"""The years that Excel takes two digits for."""
+
+
+def shown_by(format_id: int, code: str | None) -> Format | None:
+    """Return as what a number format shows a number; None if as that number (or text).
+
+    `code` is the file's own definition of the format, which wins over what its number would mean; None if it has none.
+    """
+    if code is None:
+        code = _BUILT_IN_CODES.get(format_id)
+        if code is None:
+            return _BUILT_IN_DATES.get(format_id)
+    return _shown_by_code(code) or mask_of(code)
+
+
+def _shown_by_code(code: str) -> Shown | PartOfDate | None:
+    first = _LITERALS.sub("", code).partition(";")[0]
+    if _ELAPSED.search(first):
+        return Shown.DURATION
+    letters = _SCIENTIFIC.sub("", _BRACKETS.sub("", first)).lower().replace("general", "")
+    has_time = "h" in letters or "s" in letters or "am/pm" in letters or "a/p" in letters
+    # An m beside hours or seconds means minutes, alone it means months; e and g are Japanese years and eras.
+    has_date = any(letter in letters for letter in "ydeg") or ("m" in letters and not has_time)
+    if not has_date:
+        return Shown.TIME if has_time else None
+    kind = Shown.DATE_TIME if has_time else Shown.DATE
+    hidden = " and ".join(_hidden_of(letters))
+    has_two_digits = "y" in letters and not _FOUR_DIGITS.search(letters)
+    return PartOfDate(kind, hidden, has_two_digits) if hidden or has_two_digits else kind
+
+
+def _hidden_of(letters: str) -> Iterator[str]:
+    """Yield what a format of dates does not show. ddd is a day of the week, which several days of a month are."""
+    if not _DAY_OF_MONTH.search(letters):
+        yield "day"
+    if "m" not in letters.replace("am/pm", ""):
+        yield "month"
+    if not any(letter in letters for letter in "yeg"):
+        yield "year"
+
+
+def as_shown(
+    number: Number, shown: Format, *, epoch_1904: bool
+) -> Number | date | datetime | time | timedelta | ShownNumber:
+    """Return a number as its format shows it; as it is, where that makes no difference."""
+    if isinstance(shown, Mask):
+        return shown.shown(number)
+    kind = shown.kind if isinstance(shown, PartOfDate) else shown
+    found = from_serial(number, kind, epoch_1904=epoch_1904)
+    if isinstance(found, (int, Decimal)):
+        return ShownNumber(number, _NO_DAY.get(found, "########"), "yyyy-mm-dd", ShownAs.OTHERWISE)
+    return date_as_shown(found, shown) if isinstance(found, date) else found
+
+
+def text_as_shown(text: str | None, shown: Format | None) -> str | CellFault | None:
+    """Return a text as its format shows it; a fault of its cell if it shows something else."""
+    return shown.shown_text(text) if text and isinstance(shown, Mask) else text
+
+
+_NO_DAY: dict[Number, str] = {0: "1900-01-00", 60: "1900-02-29"}
+"""What Excel shows for the days that are none, and for all others."""
+
+
+def date_as_shown(moment: date, shown: Format | None) -> date:
+    """Return a date with what its format does not show of it; a moment in the middle of a day as it is."""
+    if isinstance(moment, datetime) and moment.time() != time():
+        return moment
+    if isinstance(shown, PartOfDate):
+        hidden = shown.hidden or ("century" if shown.has_two_digits and moment.year not in _CENTURY else "")
+    else:
+        hidden = "date" if shown is Shown.TIME else ""
+    return PartlyShownDate.of(moment, hidden) if hidden else moment
+
+
+def from_double(value: float) -> Number | CellFault:
+    """Return a number of a file with the digits that Excel shows at most; a fault of its cell if it is none."""
+    if not math.isfinite(value):
+        return no_value(str(value))
+    # Below this a double is the whole number that it seems to be.
+    if value.is_integer() and abs(value) < 10**DIGITS_OF_A_CELL:
+        return int(value)
+    return digits_of_double(value)
+
+
+_DAYS_TO_1904 = 1462
+_FICTITIOUS_DAY = 60
+"""29 February 1900, which Excel believes in: earlier serial numbers are one day off."""
+_LAST_DAY = 2958465
+_MOST_ELAPSED_DAYS = 10**9
+"""Of a `timedelta`."""
+_DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  (a date in a sheet has no time zone)
+
+
+def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | date | datetime | time | timedelta:
+    """Return what a serial number of days stands for, to the millisecond as Excel rounds it.
+
+    A number that stands for none (a negative date, one past the year 9999, 29 February 1900) is returned as it is.
+    """
+    if shown is Shown.DURATION and -_MOST_ELAPSED_DAYS < serial < _MOST_ELAPSED_DAYS:
+        return timedelta(milliseconds=round(serial * 86_400_000))
+    if not 0 <= serial <= _LAST_DAY + 1 or shown is Shown.DURATION:
+        return serial
+    days, part = divmod(serial, 1)
+    since_midnight = _since_midnight(Decimal(part))
+    if not days and shown is not Shown.DATE and not epoch_1904:
+        return (_DAY_ZERO + since_midnight).time()
+    day = _day(int(days), epoch_1904=epoch_1904)
+    if day is None:
+        return serial
+    moment = day + since_midnight
+    return moment.date() if shown is Shown.DATE and not part else moment
+
+
+NO_VALUE = "#VALUE!"
+"""What an error is called that the file does not name, as spreadsheet programs would."""
+_MOST_SHOWN = 40
+
+
+def no_value(text: str) -> CellFault:
+    """Return the fault of a cell that holds a text where its type asks for a number or a date."""
+    return CellFault("no-value", text[:_MOST_SHOWN]) if text else CellFault("error-cell", NO_VALUE)
+
+
+def from_iso(value: str, shown: Format | None) -> date | datetime | time | str | CellFault:
+    """Return what a text in the form of ISO 8601 stands for, where a file stores dates so, as its format shows it.
+
+    One with a time zone is text, of which the same readings are possible as if it had been typed; one that does not
+    exist is a fault of its cell.
+    """
+    try:
+        if ":" in value and "T" not in value:
+            return time.fromisoformat(value)
+        moment = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+    except ValueError:
+        return no_value(value)
+    return value if isinstance(moment, datetime) and moment.tzinfo is not None else date_as_shown(moment, shown)
+
+
+def _since_midnight(part: Decimal) -> timedelta:
+    """Return how much of the day has passed; whatever is not midnight stays so, however close it is."""
+    rounded = timedelta(milliseconds=round(part * 86_400_000))
+    if part and rounded in {timedelta(0), timedelta(days=1)}:
+        return timedelta(microseconds=min(max(1, int(part * 86_400_000_000)), 86_400_000_000 - 1))
+    return rounded
+
+
+def _day(days: int, *, epoch_1904: bool) -> datetime | None:
+    if epoch_1904:
+        days += _DAYS_TO_1904
+    elif days == _FICTITIOUS_DAY or not days:
+        return None
+    elif days < _FICTITIOUS_DAY:
+        days += 1
+    return _DAY_ZERO + timedelta(days=days) if days <= _LAST_DAY else None

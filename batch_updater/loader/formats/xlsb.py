@@ -1,0 +1,352 @@
+"""Binary Excel workbooks (.xlsb, [MS-XLSB]): a package as for .xlsx, whose parts are sequences of records.
+
+What a formula was never calculated to cannot be told in this format: its saved value is 0 or an empty text then.
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import contextmanager
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from batch_updater.loader.formats.book import (
+    CALCULATED_BY_HAND,
+    GAP_BYTES,
+    LAST_COLUMN,
+    LAST_ROW,
+    MOST_AREAS,
+    MOST_CHARACTERS,
+    SHORTEN,
+    Area,
+    Layout,
+    SheetEntry,
+    SheetRow,
+    UnreadableError,
+    too_many_areas,
+)
+from batch_updater.loader.formats.number_formats import Format, Number, as_shown, from_double, shown_by, text_as_shown
+from batch_updater.loader.formats.package import SAVE_AGAIN, mark_of, notes_of
+from batch_updater.loader.formats.shared_strings import SharedStrings
+from batch_updater.records import Cell, CellFault, column_letters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Sequence
+
+    from batch_updater.loader.formats.package import Allowance, Package
+
+_CHUNK_BYTES = 1 << 20
+_MOST_RECORD_BYTES = 8 << 20
+# Types of records ([MS-XLSB] 2.3.2).
+_ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _TEXT, _SHARED = range(8)
+_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
+_SHORT_CELLS = range(12, 19)
+_RICH_TEXT = 62
+_SHARED_ITEM, _FORMAT, _STYLE, _COLUMNS, _MERGED = 19, 44, 47, 60, 176
+_START_OF_ROWS, _END_OF_ROWS, _PROPERTIES, _SHEET, _CALCULATION = 145, 146, 153, 156, 157
+_FULL_CALCULATION_ON_LOAD, _SOME_UNCALCULATED, _CALCULATED_ON_SAVING = 0x01, 0x10, 0x20
+_START_OF_CELL_STYLES, _END_OF_CELL_STYLES = 617, 618
+_ERRORS = {
+    0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}  # fmt: skip
+"""[MS-XLSB] 2.5.97.2, BErr."""
+
+
+class _Part(NamedTuple):
+    entry: SheetEntry
+    part: str
+
+
+class XlsbBook:
+    """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
+
+    delimiter = None
+
+    def __init__(self, package: Package, workbook: str) -> None:
+        self._package = package
+        self._related = package.relationships(workbook)
+        self._epoch_1904 = False
+        self._results_are_stale = self._is_manual = False
+        self._parts: list[_Part] = []
+        worksheets = {relation.id: relation.part for relation in self._related if relation.type == "worksheet"}
+        with _damage_named():
+            for kind, data in self._records(workbook):
+                if kind == _PROPERTIES:
+                    self._epoch_1904 = bool(data[0] & 1)
+                elif kind == _SHEET:
+                    self._add_sheet(data, worksheets)
+                elif kind == _CALCULATION:
+                    self._note_calculation(data)
+        self.sheets = tuple(part.entry for part in self._parts)
+
+    @cached_property
+    def mark(self) -> str | None:
+        """What our own property says, if the workbook has it."""
+        return mark_of(self._package)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is in the workbook and not used."""
+        return (
+            *notes_of(self._related),
+            *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()),
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._package.close()
+
+    def layout(self, sheet: int) -> Layout:
+        """Return its merged areas and hidden columns."""
+        with _damage_named():
+            merged: list[Area] = []
+            hidden: list[range] = []
+            for kind, data in self._records(self._parts[sheet].part):
+                if kind == _MERGED:
+                    top, bottom, left, right = struct.unpack_from("<4I", data)
+                    if not (top <= bottom < LAST_ROW and left <= right < LAST_COLUMN):
+                        raise UnreadableError("has a merged area that is none", SAVE_AGAIN)
+                    if len(merged) == MOST_AREAS:
+                        raise too_many_areas()
+                    merged.append(Area(top + 1, bottom + 1, left, right))
+                elif kind == _COLUMNS:
+                    first, last, _, _, flags = struct.unpack_from("<4IH", data)
+                    if flags & 1 and first <= last:
+                        hidden.append(range(first, min(last + 1, LAST_COLUMN)))
+            return Layout(tuple(merged), tuple(hidden))
+
+    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+        """Yield the rows of a worksheet."""
+        with _damage_named():
+            reader = _RowReader(
+                self._strings,
+                self._shown_by_style,
+                self._package.allowance(self.sheets[sheet].name),
+                epoch_1904=self._epoch_1904,
+                results_are_stale=self._results_are_stale,
+            )
+            in_rows = False
+            for kind, data in self._records(self._parts[sheet].part):
+                if kind == _START_OF_ROWS:
+                    in_rows = True
+                elif kind == _END_OF_ROWS:
+                    break
+                elif in_rows and kind == _ROW:
+                    if (row := reader.start_row(data)) and (only is None or row.number in only):
+                        yield row
+                elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
+                    reader.add_cell(kind, data)
+            if (row := reader.row()) and (only is None or row.number in only):
+                yield row
+
+    def _add_sheet(self, data: bytes, worksheets: dict[str, str]) -> None:
+        state = struct.unpack_from("<I", data)[0]
+        relation, position = _wide_string(data, 8)
+        name, _ = _wide_string(data, position)
+        if part := worksheets.pop(relation, None):
+            self._parts.append(_Part(SheetEntry(name, hidden=bool(state & 3)), part))
+
+    def _note_calculation(self, data: bytes) -> None:
+        """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
+        if len(data) < 26:
+            return
+        is_automatic = struct.unpack_from("<I", data, 4)[0]
+        flags = struct.unpack_from("<H", data, 24)[0]
+        self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
+        self._is_manual = not is_automatic and not flags & _CALCULATED_ON_SAVING
+
+    def _records(self, part: str) -> Iterator[tuple[int, bytes]]:
+        with self._package.open(part) as stream:
+            yield from _records(stream)
+
+    @cached_property
+    def _strings(self) -> SharedStrings:
+        strings = SharedStrings()
+        for part in self._parts_of_type("sharedStrings"):
+            if part not in self._package:
+                continue  # a workbook without texts may name one that is not there
+            for kind, data in self._records(part):
+                if kind == _SHARED_ITEM:
+                    strings.add(_bounded(_wide_string(data, 1)[0], "a text"))
+        return strings
+
+    @cached_property
+    def _shown_by_style(self) -> Sequence[Format | None]:
+        codes: dict[int, str] = {}
+        shown: list[Format | None] = []
+        in_cell_styles = False
+        for part in self._parts_of_type("styles"):
+            for kind, data in self._records(part):
+                if kind == _FORMAT:
+                    codes[struct.unpack_from("<H", data)[0]] = _wide_string(data, 2)[0]
+                elif kind in {_START_OF_CELL_STYLES, _END_OF_CELL_STYLES}:
+                    in_cell_styles = kind == _START_OF_CELL_STYLES
+                elif kind == _STYLE and in_cell_styles:
+                    id_ = struct.unpack_from("<H", data, 2)[0]
+                    shown.append(shown_by(id_, codes.get(id_)))
+        return shown
+
+    def _parts_of_type(self, kind: str) -> Iterator[str]:
+        return (relation.part for relation in self._related if relation.type == kind)
+
+
+class _RowReader:
+    """Turns the records of a sheet into rows."""
+
+    def __init__(
+        self,
+        strings: SharedStrings,
+        shown_by_style: Sequence[Format | None],
+        allowance: Allowance,
+        *,
+        epoch_1904: bool,
+        results_are_stale: bool,
+    ) -> None:
+        self._charge = allowance.charge
+        self._strings = strings
+        self._shown_by_style = shown_by_style
+        self._epoch_1904 = epoch_1904
+        self._number = 0
+        self._hidden = False
+        self._cells: list[Cell] = []
+        # [MS-XLSB] 2.4.308 ff.: what follows the column and the style of a cell.
+        self.kinds: dict[int, Callable[[int, bytes], Cell]] = {
+            _BLANK: lambda _style, _data: None,
+            _RK: lambda style, data: self._as_shown(_rk(data), style),
+            _ERROR: lambda _style, data: _error(data),
+            _BOOL: lambda _style, data: bool(data[8]),
+            _REAL: self._real,
+            _TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
+            _SHARED: lambda style, data: self._shared(struct.unpack_from("<I", data, 8)[0], style),
+            _FORMULA_TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
+            _FORMULA_REAL: self._real,
+            _FORMULA_BOOL: lambda _style, data: bool(data[8]),
+            _FORMULA_ERROR: lambda _style, data: _error(data),
+            _RICH_TEXT: lambda style, data: self._text(_wide_string(data, 9)[0], style),
+        }
+        if results_are_stale:
+            # Formulas stand in the file as their parts, not as texts.
+            stale = CellFault("stale-formula", "=...")
+            self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
+
+    def start_row(self, data: bytes) -> SheetRow | None:
+        """Begin the next row ([MS-XLSB] 2.4.741, BrtRowHdr). Returns the one before."""
+        index, is_hidden = struct.unpack_from("<I", data)[0], bool(data[11] & 0x10)
+        if index + 1 == self._number:  # a further piece of the row
+            self._hidden = self._hidden or is_hidden
+            return None
+        done = self.row()
+        if not self._number <= index < LAST_ROW:
+            raise UnreadableError(f"has row {index + 1} in the wrong place", SAVE_AGAIN)
+        self._number, self._hidden, self._cells = index + 1, is_hidden, []
+        return done
+
+    def row(self) -> SheetRow | None:
+        """Return the row that was begun last, if any."""
+        return SheetRow(self._number, self._cells, self._hidden) if self._number else None
+
+    def add_cell(self, kind: int, data: bytes) -> None:
+        """Add a cell to the row."""
+        if kind in _SHORT_CELLS or not self._number:
+            raise UnreadableError("has cells of a kind that is not read", SAVE_AGAIN)
+        column, style = struct.unpack_from("<II", data)
+        missing = column - len(self._cells)
+        if missing < 0 or column >= LAST_COLUMN:
+            raise UnreadableError(f"has a cell of row {self._number} in the wrong place", SAVE_AGAIN)
+        if missing:
+            self._charge(missing * GAP_BYTES)
+            self._cells.extend([None] * missing)
+        self._cells.append(self.kinds[kind](style & 0xFFFFFF, data))
+
+    def _real(self, style: int, data: bytes) -> Cell:
+        return self._as_shown(from_double(struct.unpack_from("<d", data, 8)[0]), style)
+
+    def _as_shown(self, number: Number | CellFault, style: int) -> Cell:
+        shown = self._format(style)
+        if shown is None or isinstance(number, CellFault):
+            return number
+        return as_shown(number, shown, epoch_1904=self._epoch_1904)
+
+    def _shared(self, number: int, style: int) -> Cell:
+        return text_as_shown(self._strings[number], self._format(style))
+
+    def _text(self, text: str, style: int) -> Cell:
+        bounded = _bounded(text, f"cell {column_letters(len(self._cells))}{self._number}")
+        return text_as_shown(bounded or None, self._format(style))
+
+    def _format(self, style: int) -> Format | None:
+        return self._shown_by_style[style] if style < len(self._shown_by_style) else None
+
+
+def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield type and data of each record ([MS-XLSB] 2.1.4): numbers of seven bits in a byte, the low ones first."""
+    buffer, position = b"", 0
+    while True:
+        if len(buffer) - position < 6:
+            buffer, position = buffer[position:] + stream.read(_CHUNK_BYTES), 0
+            if not buffer:
+                return
+        kind = buffer[position]
+        position += 1
+        if kind & 0x80:
+            kind = (kind & 0x7F) | (buffer[position] & 0x7F) << 7
+            position += 1
+        length = shift = 0
+        while True:
+            byte = buffer[position]
+            position += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80 or shift == 28:
+                break
+        if length > _MOST_RECORD_BYTES:
+            raise UnreadableError("has a record of an unreasonable size", SAVE_AGAIN)
+        end = position + length
+        while len(buffer) < end:
+            more = stream.read(_CHUNK_BYTES)
+            if not more:
+                raise UnreadableError("is damaged: it ends in the middle of a record", SAVE_AGAIN)
+            buffer, position = buffer[position:] + more, 0
+            end = length
+        yield kind, buffer[position:end]
+        position = end
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    try:
+        yield
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise UnreadableError("is damaged: a record in it is too short", SAVE_AGAIN) from error
+
+
+def _wide_string(data: bytes, position: int) -> tuple[str, int]:
+    """Return an XLWideString ([MS-XLSB] 2.5.169), or XLNullableWideString, and where it ends."""
+    count = struct.unpack_from("<I", data, position)[0]
+    if count == 0xFFFFFFFF:
+        return "", position + 4
+    end = position + 4 + 2 * count
+    if end > len(data):
+        raise UnreadableError("is damaged: a text in it is cut off", SAVE_AGAIN)
+    return data[position + 4 : end].decode("utf-16-le", "surrogatepass"), end
+
+
+def _rk(data: bytes) -> Number | CellFault:
+    """Return an RkNumber ([MS-XLSB] 2.5.122): a whole number or the upper half of a double, perhaps of hundredths."""
+    bits = struct.unpack_from("<I", data, 8)[0]
+    if bits & 2:
+        value: float = struct.unpack("<i", struct.pack("<I", bits))[0] >> 2
+    else:
+        value = struct.unpack("<d", struct.pack("<Q", (bits & 0xFFFFFFFC) << 32))[0]
+    return from_double(value / 100 if bits & 1 else float(value))
+
+
+def _error(data: bytes) -> CellFault:
+    return CellFault("error-cell", _ERRORS.get(data[8], "#UNKNOWN!"))
+
+
+def _bounded(text: str, where: str) -> str:
+    if len(text) > MOST_CHARACTERS:
+        raise UnreadableError(f"has {where} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+    return text

@@ -1,0 +1,283 @@
+"""Rows of a sheet -> what their own cells say: values, or problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from batch_updater.endpoint.description import Kind
+from batch_updater.loader.below import Below, BelowTable, below_problem
+from batch_updater.loader.cells import Blank, ColumnFacts, converter
+from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
+from batch_updater.loader.notes import CellNote
+from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
+from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.survey import RAGGED, Findings
+from batch_updater.records import NOT_EXACT_MARK, CellFault, Problem, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from batch_updater.config.schema import InputSettings
+    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.records import Cell, Columns, Value
+
+_MISSING_CELL: Final = "no cell"
+_SURPLUS_CELL: Final = "surplus: "
+"""What the cells of a row of the wrong length hold: a results workbook has room for every cell and would hide it.
+
+There they are marked like everything that a sheet cannot hold exactly."""
+
+
+class Reading(NamedTuple):
+    """One row as its own cells say, before it is compared with the others."""
+
+    row: Row
+    values: Mapping[str, Value]
+    """Of the cells without a problem, and the constants."""
+    problems: tuple[Problem, ...]
+    notes: tuple[CellNote, ...] = ()
+    """About cells that are sent as they are."""
+    below: Below | None = None
+    """What the row is, if it is no record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How many cells a row has."""
+
+    headers: int
+    """Columns up to the last header, those that are ours left out."""
+    stated: int | None
+    """Cells of the header row, blank ones at its end included, where a row of another length is a fault."""
+    delimiter: str
+    """The character between cells, where a row of another length is a fault; '' elsewhere."""
+
+
+class RowReader:
+    """Reads rows for one endpoint and one header row."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        columns: Columns,
+        settings: InputSettings,
+        constants: Mapping[str, Value],
+        *,
+        marked: bool,
+        is_verbatim: bool,
+    ) -> None:
+        """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
+        self._constants = constants
+        self._marked = marked
+        self._noted: list[CellNote] = []
+        """Filled by the converters while they read a row."""
+        self._settings = settings
+        self._is_verbatim = is_verbatim
+        self._fields = tuple(
+            (columns.of_field[field.name], field) for field in endpoint.fields if field.name in columns.of_field
+        )
+        self._headers = columns.headers
+        self._first = self._fields[0][0]
+        self._required = {field.name: field for field in endpoint.fields if field.required}
+        self._body = frozenset(field.name for field in endpoint.body_fields)
+        self.date_columns = self._of_kinds(Kind.DATE)
+        """Field and position of the columns that hold dates."""
+        self.number_columns = self._of_kinds(Kind.DECIMAL, Kind.INTEGER)
+        """The same of those that hold numbers."""
+        self.decimal_mark = settings.decimal
+        self._below = BelowTable(endpoint, columns)
+        self._below_from: int | None = None
+        self.settle(Findings())
+
+    def _of_kinds(self, *kinds: Kind) -> dict[str, int]:
+        return {field.name: position for position, field in self._fields if field.kind in kinds}
+
+    def settle(self, findings: Findings) -> None:
+        """From now on read the cells as the whole file shows them to be meant."""
+        self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
+            (position, field.name, self._converter(field, position, findings)) for position, field in self._fields
+        )
+        self._below_from = findings.below_from
+
+    def _converter(self, field: Field, position: int, findings: Findings) -> Callable[[Cell], Value | Blank]:
+        evidence = findings.marks.get(field.name)
+        settings, configured = self._settings, self._settings.decimal
+        if evidence and evidence.decides:
+            settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
+        facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions)
+        convert = converter(field, settings, self._noted, facts)
+        if self._is_verbatim:
+            return convert
+        if evidence:
+            return _strict(
+                convert, configured, settings.decimal, evidence.sentence, is_whole=field.kind is Kind.INTEGER
+            )
+        if field.name in findings.perhaps_thousands:
+            return _noting_thousands(convert, field.name, configured, self._noted)
+        return convert
+
+    def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
+        """Return what a row that is not blank says.
+
+        `cells` are the input's own, `carried` is how many of them go into the results.
+        """
+        if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
+            row = Row(number, _as_ragged(cells, carried, width.stated))
+            fault = _ragged(row.number, cells[: _count(cells)], width)
+            values = self._read(Row(number, _padded(cells, carried))).values
+            return self._if_record(Reading(row, {}, (fault,)), cells, values)
+        if len(cells) < carried:
+            cells = _padded(cells, carried)
+        row = Row(number, tuple(cells[:carried]))
+        if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
+            return Reading(row, {}, (_ragged(row.number, None, width),))
+        if row.cells[self._first] == self._headers[self._first] and (
+            self._below.names_are_texts or self._repeats_headers(row)
+        ):
+            return Reading(row, {}, (_repeated_headers(row.number),))
+        reading = self._read(row)
+        if reading.problems:
+            return self._if_record(reading, cells, reading.values)
+        if not self._below.names_are_texts:
+            return reading
+        if below := self._below.kind_by_name(reading.values):
+            return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
+        notes = self._below.notes_by_name(reading.values)
+        return reading._replace(notes=(*reading.notes, *notes)) if notes else reading
+
+    def _if_record(self, reading: Reading, cells: Sequence[Cell], values: Mapping[str, Value]) -> Reading:
+        """Return the reading of a row with problems; if the row is no record, with that as its only problem.
+
+        `values` are those of the cells without a problem, wherever they belong.
+        """
+        row = reading.row
+        below = self._below.kind_of(cells, {name: values[name] for _, name, _ in self._slots if name in values})
+        if below is None:
+            return reading
+        if not below.is_certain and (self._below_from is None or row.number < self._below_from):
+            return reading._replace(below=below)
+        if len(cells) <= len(row.cells):  # its length does not matter any more
+            row = Row(row.number, _padded(cells, len(row.cells)))
+        return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
+
+    def _repeats_headers(self, row: Row) -> bool:
+        """Whether the row's mapped cells are their own headers, as where several exports were put together."""
+        return all(row.cells[position] == self._headers[position] for position, _, _ in self._slots)
+
+    def _read(self, row: Row) -> Reading:
+        """Convert the cells of the mapped columns. Runs for every row: kept lean."""
+        values = dict(self._constants)
+        problems: list[Problem] = []
+        cells = row.cells
+        for position, name, convert in self._slots:
+            cell = cells[position]
+            if cell is None:
+                continue
+            try:
+                value = convert(cell)
+            except Refusal as refusal:
+                problems.append(Problem(row.number, name, refusal.code, shown(cell), refusal.reason, refusal.remedy))
+            else:
+                if not isinstance(value, Blank):
+                    values[name] = value
+        if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
+            problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
+        if not self._noted:
+            return Reading(row, values, tuple(problems))
+        faulty = {problem.field for problem in problems}
+        notes = tuple(note for note in self._noted if note.field not in faulty)
+        self._noted.clear()
+        return Reading(row, values, tuple(problems), notes)
+
+    def _missing(self, row: int, values: Mapping[str, Value], faulty: set[str | None]) -> Iterable[Problem]:
+        for name, field in self._required.items():
+            if name not in values and name not in faulty:
+                reason = f"The {field.title} is blank, but every row needs it."
+                yield Problem(row, name, "missing", "", reason, "Fill in the cell, or delete the row.")
+        if self._body.isdisjoint(values) and self._body.isdisjoint(faulty):
+            yield Problem(
+                row,
+                None,
+                "nothing-to-update",
+                "",
+                "The row has nothing to update: every cell that could be sent is blank.",
+                "Fill in what is to be changed, or delete the row.",
+            )
+
+
+def _strict(
+    convert: Callable[[Cell], Value | Blank], configured: str, mark: str, evidence: str, *, is_whole: bool
+) -> Callable[[Cell], Value | Blank]:
+    """Return the same function, which refuses numbers that may be thousands."""
+
+    def converted(cell: Cell) -> Value | Blank:
+        if isinstance(cell, str):
+            refuse_grouped(cell, configured, mark, evidence, is_whole=is_whole)
+        return convert(cell)
+
+    return converted
+
+
+def _noting_thousands(
+    convert: Callable[[Cell], Value | Blank], name: str, mark: str, noted: list[CellNote]
+) -> Callable[[Cell], Value | Blank]:
+    """Return the same function, which notes numbers that may be thousands."""
+
+    def converted(cell: Cell) -> Value | Blank:
+        value = convert(cell)
+        if isinstance(cell, str) and isinstance(value, (int, Decimal)) and may_be_grouped(cell, mark):
+            thousand, _ = one_reading_each(cell.strip(), mark)
+            sent = format(Decimal(value).normalize(), "f")
+            sentence = f"{shown(cell.strip(), quoted=True)} is sent as {sent}. If {thousand} is meant, type {thousand}."
+            noted.append(CellNote(name, "perhaps-thousand", sentence))
+        return value
+
+    return converted
+
+
+def _padded(cells: Sequence[Cell], width: int) -> tuple[Cell, ...]:
+    return (*cells, *[None] * (width - len(cells)))
+
+
+def _count(cells: Sequence[Cell]) -> int:
+    """Return how many cells a row has, blank ones at its end left out."""
+    count = len(cells)
+    while count and cells[count - 1] is None:
+        count -= 1
+    return count
+
+
+def _repeated_headers(row: int) -> Problem:
+    reason = "The row repeats the headers instead of holding values."
+    return Problem(row, None, "repeated-headers", "", reason, "Delete the row.")
+
+
+def _ragged(row: int, cells: Sequence[Cell] | None, width: Width) -> Problem:
+    """Return the problem of a row of the wrong length; `cells` is None where they are not known any more."""
+    remedy = "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks."
+    if cells is None:
+        sentence = "The row did not have as many cells as the header row"
+    elif len(cells) == 1 and isinstance(cells[0], str) and width.delimiter in cells[0]:
+        sentence = "The row is one cell, because its line as a whole stands in quotation marks"
+        remedy = "Take away the first and the last quotation mark of the line, and one of each two inside."
+    else:
+        separated = f", separated by {name_of_delimiter(width.delimiter)}," if width.delimiter else ""
+        count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
+        sentence = f"The row has {count}{separated} but the header row has {width.headers:,}"
+    return Problem(row, None, RAGGED, "", f"{sentence}: its values may stand in the wrong columns.", remedy)
+
+
+def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, ...]:
+    kept: list[Cell] = list(cells[:stated])
+    surplus = (
+        None if cell is None else CellFault("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}") for cell in cells[stated:]
+    )
+    missing = CellFault("missing-cell", _MISSING_CELL)
+    filled = [*kept, *surplus] if len(cells) > stated else kept + [missing] * (carried - len(kept))
+    return (*filled[:carried], *[None] * (carried - len(filled)))
+
+
+def _was_ragged(text: str) -> bool:
+    return text.startswith((NOT_EXACT_MARK + _MISSING_CELL, NOT_EXACT_MARK + _SURPLUS_CELL))

@@ -1,0 +1,99 @@
+"""Words that every report uses: what is wrong with a row, what to do about it, when something was."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from batch_updater.records import Columns, MappedColumn, Outcome, Problem
+
+
+def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
+    """Return everything that is wrong with a row, a line for each cell."""
+    lines = [outcome.message] if outcome.message else []
+    lines += [
+        f"{_places([problem], columns)}{problem.reason}"
+        for problem in outcome.problems
+        if not _is_told(problem, outcome)
+    ]
+    return "\n".join(lines)
+
+
+def what_to_do(outcome: Outcome, columns: Columns) -> str:
+    """Return what a person should do about a row: the general advice, then each remedy once, with its cells.
+
+    Where the message is about nothing but problems with remedies, these are the advice.
+    """
+    problems_of: dict[str, list[Problem]] = {}
+    for problem in outcome.problems:
+        if problem.remedy:
+            problems_of.setdefault(problem.remedy, []).append(problem)
+    is_all_said = all(problem.remedy and _is_told(problem, outcome) for problem in outcome.problems)
+    if not outcome.message and len({problem.remedy for problem in outcome.problems}) == 1 and problems_of:
+        return "".join(problems_of)
+    lines = [f"{_places(problems, columns)}{remedy}" for remedy, problems in problems_of.items()]
+    is_answered = bool(lines) and (is_all_said or not outcome.message)
+    return "\n".join(lines if is_answered or not outcome.advice else [outcome.advice, *lines])
+
+
+_QUOTES = "'\"`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
+
+
+def _is_told(problem: Problem, outcome: Outcome) -> bool:
+    """Whether the message of the row says already what is wrong with the cell, or names its value like the problem.
+
+    A value that is neither quoted nor behind its field's name may be a part of another one: `New` of `New Lead`.
+    """
+    if problem.reason in outcome.message:
+        return True
+    if not problem.value or problem.value not in problem.reason:
+        return False
+    value = re.escape(problem.value)
+    behind_field = rf"|\b{re.escape(problem.field)}\b[^{_QUOTES}]*(?<!\w){value}(?!\w)" if problem.field else ""
+    return bool(re.search(rf"(?<!\w)[{_QUOTES}]{value}[{_QUOTES}](?!\w){behind_field}", outcome.message))
+
+
+def _places(problems: Sequence[Problem], columns: Columns) -> str:
+    """Return where problems are, to be followed by what they are: `Price (C2): `."""
+    cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
+    places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
+    return f"{places}: " if places else ""
+
+
+_COLUMNS_NOT_SENT_SHOWN = 30
+
+
+def mapping_shown(mapping: Iterable[MappedColumn]) -> tuple[list[MappedColumn], str]:
+    """Return the columns that a report shows, and how many more are not sent; '' if that is all of them."""
+    shown, left_out, not_sent = [], 0, 0
+    for column in mapping:
+        not_sent += column.field is None
+        if column.field is None and not_sent > _COLUMNS_NOT_SENT_SHOWN:
+            left_out += 1
+        else:
+            shown.append(column)
+    columns = "column is" if left_out == 1 else "columns are"
+    return shown, f"and {left_out:,} more {columns} not sent" if left_out else ""
+
+
+def outcome_message(outcome: Outcome, columns: Columns) -> str:
+    """Return what is wrong and what to do, on one line."""
+    text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome, columns)}".strip()
+    return " ".join(text.split("\n"))
+
+
+def moment(at: datetime) -> str:
+    """Return when something was, in this machine's time: `14:02` today, else `23 November 2026, 14:02`."""
+    local = at.astimezone()
+    is_today = local.date() == datetime.now(UTC).astimezone().date()
+    return f"{local:%H:%M}" if is_today else dated_moment(at)
+
+
+def dated_moment(at: datetime) -> str:
+    """Return when something was, in this machine's time, for what is read on another day."""
+    local = at.astimezone()
+    return f"{local.day} {local:%B %Y, %H:%M}"

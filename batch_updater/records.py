@@ -1,0 +1,474 @@
+"""The records that travel between the stages: all frozen, none of them knows a stage.
+
+Those of which every row has one are named tuples, which are made in a third of the time.
+
+A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the program cannot go on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, StrEnum
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batch_updater.endpoint.expected_values import Expected
+
+
+@dataclass(frozen=True, slots=True)
+class CellFault:
+    """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
+
+    code: str
+    """`error-cell`, `formula-without-value`, `stale-formula`, `no-value`, `hidden-text`, `text-shown-otherwise`,
+    `merged-cell`, `missing-cell` or `surplus-cell`."""
+    text: str
+    """What the cell shows: `#N/A`, `=A1+B1`; a hidden text itself."""
+
+
+class ShownAs(Enum):
+    """How a format shows a number that it does not show as it is."""
+
+    IN_CURRENCY = "as it is, with a currency beside it"
+    OTHER_TEXT = "the same number in other characters: 00123"
+    EXPONENT = "the same number with an exponent: 1.2E+03"
+    ROUNDED = "without some digits behind its decimal point"
+    UNSIGNED = "in a colour instead of its minus sign"
+    OTHERWISE = "another number, or no number: 40%, 1/2, #123"
+    NOTHING = "not at all"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownNumber:
+    """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`, 5 as `$5.00`.
+
+    What the eye sees and what the cell holds are two readings.
+    """
+
+    number: int | Decimal
+    text: str
+    """What the cell shows, without marks between groups of digits; where it shows just the number, that."""
+    format: str
+    """The number format that shows it so, as Excel writes formats."""
+    effect: ShownAs = ShownAs.OTHER_TEXT
+    currency: str = ""
+    """Sign, code or word of the currency that its format shows; '' if it shows none."""
+
+
+DIGITS_OF_A_CELL = 15
+"""Significant digits of a number that Excel keeps and shows; those behind them are what its arithmetic leaves over."""
+
+
+def digits_of_double(value: float) -> Decimal:
+    """Return a finite double of a sheet as the digits that Excel shows at most; a larger whole number in full."""
+    if abs(value) >= 10**DIGITS_OF_A_CELL:
+        return Decimal(repr(value).removesuffix(".0"))
+    return Decimal(format(value, f".{DIGITS_OF_A_CELL}g"))
+
+
+class PartlyShownDate(date):
+    """A date of which its format does not show everything."""
+
+    hidden: str
+    """What it does not show: `day`, `day and month`, `century` ...; `date` where it shows a time of day alone."""
+
+    @classmethod
+    def of(cls, day: date, hidden: str) -> PartlyShownDate:
+        """Return a date with what is not shown of it."""
+        made = cls(day.year, day.month, day.day)
+        made.hidden = hidden
+        return made
+
+
+Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None
+"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
+Excel shows of the file's number; CSV knows only text and blank."""
+
+Value: TypeAlias = str | int | Decimal | bool | date | None
+"""A field's value as it is sent. None clears the field (JSON null); what is not sent has no value at all."""
+
+MARK_PROPERTY = "batch-updater"
+"""Custom document property of a workbook that this program wrote: `results`, `check`, `template` or `undo`.
+
+With `undo-` before them the first two belong to a workbook that takes a run back."""
+TO_FIX = "To fix"
+"""Sheet of a results workbook that is read when it comes back."""
+TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
+"""Headers of the first columns of `TO_FIX`, which are ours and not the input's."""
+ALL_ROWS = "All rows"
+"""Sheet of a results workbook with every row."""
+TEMPLATE_SHEET = "Data"
+"""Sheet of a template that is read when it comes back."""
+SETTINGS_SHEET = "Settings"
+"""Sheet of a results workbook that holds the mapping, besides the configuration."""
+MAPPED_HEADER = "column: "
+"""What the name of a setting begins with that says what a header means; the header follows."""
+NOT_SENT = "not sent"
+"""What the mapping says of a column that is not sent."""
+NOT_EXACT_MARK = "[not exact] "
+"""What a cell that a sheet cannot hold exactly begins with in a workbook of ours; refused when it comes back."""
+
+
+class Row(NamedTuple):
+    """One data row of the file, unchanged."""
+
+    number: int
+    """The row's number as Excel shows it, from 1."""
+    cells: tuple[Cell, ...]
+    """As many cells as the header row has, the first one in column `Columns.first_column`."""
+
+
+def column_letters(index: int) -> str:
+    """Return the letters of a 0-based column as Excel shows them: 0 is A, 26 is AA."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+class MappedColumn(NamedTuple):
+    """One line of the mapping table."""
+
+    header: str
+    first_value: str
+    """What the first cell that is not blank shows; '' if the first few hundred are blank."""
+    field: str | None
+    """None: the column is not sent."""
+
+    @property
+    def meaning(self) -> str:
+        """The field, or that the column is not sent."""
+        return self.field or NOT_SENT
+
+    @property
+    def as_object(self) -> dict[str, str | None]:
+        """What `--json` says of it."""
+        return {"header": self.header, "field": self.field}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the header row says: which column holds which field."""
+
+    headers: tuple[str, ...]
+    """The headers as they stand in the file, one for each cell of a `Row`; a blank header is ''."""
+    first_column: int
+    """0-based column of the sheet where `headers[0]` stands; 0 unless the sheet does not start at A."""
+    of_field: Mapping[str, int]
+    """Field name -> position in `headers`. Fields that a constant fills are absent."""
+    not_sent: tuple[str, ...]
+    """Headers of the columns that are carried into the results but not sent."""
+    header_row: int = 1
+    """The row of the sheet in which the headers are."""
+    first_values: tuple[str, ...] = ()
+    """What the first filled cell of each column shows, as far as the columns have headers."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about the headers."""
+
+    @property
+    def mapping(self) -> tuple[MappedColumn, ...]:
+        """The mapping table: every column with a header, in the order of the file."""
+        field_at = {position: name for name, position in self.of_field.items()}
+        return tuple(
+            MappedColumn(header, first_value, field_at.get(position))
+            for position, (header, first_value) in enumerate(zip_longest(self.headers, self.first_values, fillvalue=""))
+            if header.strip()
+        )
+
+    def address(self, row: int, position: int) -> str:
+        """Return the address of a cell as Excel shows it, such as `F14`."""
+        return f"{column_letters(self.first_column + position)}{row}"
+
+    def address_of(self, problem: Problem) -> str | None:
+        """Return the address of the cell that the problem is about; None if it is about no single cell."""
+        position = self.of_field.get(problem.field or "")
+        return None if position is None else self.address(problem.row, position)
+
+
+class Unknown(NamedTuple):
+    """A value that the API does not tell."""
+
+    id: str
+    """The id that it reports in place of the name; '' if it reports nothing."""
+
+
+class FieldChange(NamedTuple):
+    """A field that an update would change."""
+
+    field: str
+    now: object
+    """As the API reports it; None if it is empty; Unknown if it cannot be told."""
+    new: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row cannot be sent, or why the API refused it, as far as one cell (or the row) is to blame."""
+
+    row: int
+    field: str | None
+    """Name of the field whose cell is wrong; None if the whole row is."""
+    code: str
+    """A short name of the kind of problem in lower-case words: `not-a-number`, `name-not-accepted`."""
+    value: str
+    """What the cell shows, shortened for reading; '' if there is no cell."""
+    reason: str
+    """A sentence that says what is wrong, with the value: "'Propsal' is not a stage that Nexus accepts."."""
+    remedy: str
+    """A sentence that says what to do: "Did you mean 'Proposal'?"."""
+
+    @property
+    def cause(self) -> str:
+        """Under which name problems of the same kind are counted together."""
+        words = self.code.replace("-", " ")
+        return f"{self.field}: {words}" if self.field else words
+
+    @property
+    def in_full(self) -> str:
+        """Reason and remedy as sentences: a reason in the words of an API may lack its full stop."""
+        if not self.remedy:
+            return self.reason
+        return f"{self.reason}{'' if self.reason.endswith(('.', '!', '?')) else '.'} {self.remedy}"
+
+
+class Job(NamedTuple):
+    """One good row, ready to be sent."""
+
+    row: int
+    target: str
+    """Which record the row updates, the same text for the same record: `itemId=123&kind=A`."""
+    values: Mapping[str, Value]
+    """Field name -> value, for the fields that are sent: route, query and body alike."""
+    maybe_applied: bool = False
+    """Whether an earlier part of the run sent it without learning what became of it."""
+
+
+class OutcomeKind(StrEnum):
+    """What became of a row: exactly one of these for every data row."""
+
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DIFFERS = "differs"
+    INVALID = "invalid"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    NOT_SENT = "not_sent"
+    PLANNED = "planned"
+
+
+class Kept(NamedTuple):
+    """A row's record as JSON texts, for whoever wants to know what has changed, or to take it back."""
+
+    before: str | None
+    """The record before the update; None where it was not read."""
+    asked: str | None
+    """The body of the update."""
+    reported: str | None
+    """The record that the API answered with; where it is too long to be kept, a text that says so."""
+
+
+class Outcome(NamedTuple):
+    """What became of one row."""
+
+    row: int
+    kind: OutcomeKind
+    message: str = ""
+    """What is wrong, in whole sentences; '' where nothing is."""
+    advice: str = ""
+    """What to do about it; '' where nothing is to be done."""
+    cause: str = ""
+    """Under which name rows with the same trouble are counted together; '' where nothing is wrong.
+    Not used if there are `problems`, which carry their own."""
+    problems: tuple[Problem, ...] = ()
+    """The cells to blame, where they are known."""
+    status: int | None = None
+    """HTTP status of the last answer; None if there was none."""
+    attempts: int = 0
+    """Requests that went out for this row."""
+    sent_at: datetime | None = None
+    """When the first request went out, UTC."""
+    seconds: float | None = None
+    """From the first request to the last answer."""
+    kept: Kept | None = None
+    """None where nothing was sent or read."""
+
+
+class Attempt(NamedTuple):
+    """One request and what came of it, for the log."""
+
+    row: int
+    number: int
+    """From 1, over all requests of the row in this part of the run."""
+    status: int | None
+    """None: no answer came."""
+    seconds: float
+    """Since the row's first request."""
+    why: str
+
+
+class StopReason(StrEnum):
+    """Why a run ended before every row had its turn."""
+
+    CREDENTIALS = "credentials"
+    QUOTA = "quota"
+    ALL_ALIKE = "all_alike"
+    FAILURES = "failures"
+    SERVICE_DOWN = "service_down"
+    MAX_WAIT = "max_wait"
+    INTERRUPTED = "interrupted"
+    LIMIT = "limit"
+    WAITING = "waiting"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ended before every row had its turn, in words."""
+
+    reason: StopReason
+    message: str
+    """One sentence that says what happened."""
+    advice: str
+    """One sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedValue:
+    """One name that the API accepts for a field, and the id it reports for it (None if unknown)."""
+
+    name: str
+    id: int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedList:
+    """The valid names of one field, as an answer of the API listed them."""
+
+    field: str
+    depends_on: tuple[tuple[str, str], ...]
+    """What the list depends on: (field name, value as text), such as (("language", "1"),)."""
+    values: tuple[AllowedValue, ...]
+
+
+class ReportRow(NamedTuple):
+    """A row and what became of it: what the reporter receives, in file order."""
+
+    row: Row
+    outcome: Outcome
+    target: str = ""
+    """Which record it is about; '' where that does not matter."""
+    changes: tuple[FieldChange, ...] = ()
+    """What it changes, or would; known only where the record was read."""
+    is_repeated: bool = False
+    """Whether another row changes the same record; told only where there are changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the `Settings` sheet."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The command line that starts a run, as far as it says what is read and how."""
+
+    file: str
+    """`-` is standard input."""
+    config: str | None
+    sheet: str | None
+    constants: tuple[tuple[str, str], ...]
+    """Field and value."""
+    compare: bool = False
+    is_default_config: bool = False
+    """Whether nobody named the configuration: it lay in the folder where the program was started."""
+    header_row: int | None = None
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """What starts the same again, after the program's name."""
+        return ("run", self.file, *self._config, *self.options)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Which options say what is read and what is done with it."""
+        sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
+        header_row = ("--header-row", str(self.header_row)) if self.header_row is not None else ()
+        compare = ("--compare",) if self.compare else ()
+        visible_only = ("--visible-only",) if self.visible_only else ()
+        return (*sheet, *header_row, *self._constants, *compare, *visible_only)
+
+    def repaired(self, workbook: str) -> tuple[str, ...]:
+        """Return what runs the workbook of its results, after the program's name."""
+        return ("run", workbook, *self._config, *self._constants)
+
+    @property
+    def _config(self) -> tuple[str, ...]:
+        return ("--config", self.config) if self.config is not None else ()
+
+    @property
+    def _constants(self) -> tuple[str, ...]:
+        return tuple(word for field, value in self.constants for word in ("--set", f"{field}={value}"))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a workbook says about the run besides its rows."""
+
+    command: str
+    """`run` or `check`."""
+    input_path: str
+    input_sha256: str
+    sheet: str | None
+    endpoint: str
+    base_url: str | None
+    run_folder: str | None
+    started_at: datetime
+    """UTC."""
+    finished_at: datetime
+    """UTC."""
+    requests: int
+    retries: int
+    stop: Stop | None
+    allowed: tuple[AllowedList, ...]
+    settings: tuple[Setting, ...]
+    """The configuration without secrets, who ran it, on which machine."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the file was read."""
+    expected: Expected | None = None
+    """What the records must still hold where the run takes another one back."""
+    run_options: tuple[str, ...] = ()
+    """Of a check: the options with which a run does what was checked."""
+    is_over_guard: bool = False
+    """Of a check: whether a run would send nothing because of a guard."""
+    invocation: Invocation | None = None
+    """The command line that started the run; None if none did, or for a check."""
+    inbox: str | None = None
+    """The inbox from which the unattended job took the file; None if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Rows with the same trouble."""
+
+    text: str
+    count: int
+    """Rows that have it."""
+    example_row: int
+    """The first of them."""
+    example_cell: str | None
+    """Its faulty cell as Excel shows it; None if no cell is to blame."""
+    example: str
+    """What is wrong there, in words."""

@@ -1,0 +1,90 @@
+"""Cells -> what a sheet can hold of them exactly, or a mark that says that it cannot."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TypeAlias
+
+from batch_updater.records import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, digits_of_double
+
+Writable: TypeAlias = str | float | bool | datetime | date | time | timedelta | None
+
+LONGEST_TEXT = 32_767
+"""Characters that Excel holds in a cell, counted in UTF-16 units."""
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to here are exact as the doubles that a sheet holds."""
+_FIRST_DAY = datetime(1900, 3, 1)  # noqa: DTZ001  (cells have no time zone; before it lies the 29 February 1900)
+_UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_SHOWN_OF_A_MARKED = 200
+
+
+class _Digits(float):
+    """A number that is written with digits of its own: XlsxWriter's 16 are one too few for some doubles."""
+
+    digits: str
+
+    def __format__(self, _spec: str) -> str:
+        return self.digits
+
+
+def writable(cell: Cell) -> Writable:
+    """Return what is written for a cell; marked text where a sheet cannot hold it exactly."""
+    match cell:
+        case None | bool():
+            return cell
+        case str():
+            return cell if holds_text(cell) else marked(cell)
+        case int() | Decimal():
+            return _number(cell)
+        case ShownNumber():
+            return _number(cell.number)
+        case CellFault():
+            # An error's name is, as text too, a problem when it comes back.
+            return cell.text if cell.code == "error-cell" else marked(cell.text)
+        case _:
+            return _time(cell)
+
+
+def _time(cell: date | time | timedelta) -> Writable:
+    match cell:
+        case datetime():
+            return cell if cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None else marked(str(cell))
+        case date():
+            return cell if cell >= _FIRST_DAY.date() else marked(str(cell))
+        case time():
+            return cell if not cell.microsecond else marked(str(cell))
+        case timedelta():
+            return cell if cell >= timedelta() and not cell.microseconds else marked(str(cell))
+
+
+def _number(cell: int | Decimal) -> Writable:
+    """Write a number if the double nearest to it comes back as exactly these digits."""
+    if isinstance(cell, int):
+        return float(cell) if abs(cell) <= LARGEST_WHOLE else marked(str(cell))
+    number = _Digits(cell)
+    number.digits = repr(float(cell))
+    return number if comes_back(cell) else marked(format(cell, "f"))
+
+
+def comes_back(number: Decimal) -> bool:
+    """Whether a number that is written into a cell is read from it with these very digits."""
+    return math.isfinite(double := float(number)) and digits_of_double(double) == number
+
+
+def holds_text(text: str) -> bool:
+    """Whether a cell holds this text as it is."""
+    fits = len(text) <= LONGEST_TEXT // 2 or len(text.encode("utf-16-le", "surrogatepass")) // 2 <= LONGEST_TEXT
+    return fits and not _UNHOLDABLE.search(text)
+
+
+def marked(text: str) -> str:
+    """Return a text that says that the sheet could not hold the cell, with its beginning."""
+    return NOT_EXACT_MARK + readable(text[:_SHOWN_OF_A_MARKED]) + (" ..." if len(text) > _SHOWN_OF_A_MARKED else "")
+
+
+def readable(text: str) -> str:
+    """Return a text of ours or of the API's as a cell can show it; what it cannot hold is replaced."""
+    return _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", text)[: LONGEST_TEXT // 2]

@@ -1,0 +1,288 @@
+"""What changes of many records come to: how many, in which fields, and what becomes of the sums of money."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+
+from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.exact_json import number_of
+from batch_updater.records import FieldChange, OutcomeKind, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batch_updater.endpoint.description import Endpoint
+    from batch_updater.records import ReportRow
+
+_SHOWN = 5
+"""Rows that are named, and jumps of each ranking."""
+_WIDE = Decimal(100)
+"""A number that changes by this factor is named, or at least counted."""
+_EXACT = Context(prec=1000)
+"""Adds up a million numbers of any size that `number_of` lets through without losing a digit."""
+_WRITTEN_OUT = 30
+"""Digits before the point, or places behind it, of a number that is written out for people."""
+_PLAIN_PERCENTS = (Decimal(0), Decimal(100))
+"""Nothing has changed; nothing is left, or twice as much."""
+_Item = TypeVar("_Item", "Jump", "tuple[Decimal, Jump]")
+
+
+class Jump(NamedTuple):
+    """One number that changes."""
+
+    size: Decimal
+    """How far it changes, without sign."""
+    row: int
+    field: str
+    now: Decimal
+    new: Decimal
+    """0 if the field is emptied."""
+    is_emptied: bool
+
+    @property
+    def factor(self) -> Decimal | None:
+        """By how much the greater of both is greater than the other, infinity to 0 and over 0; None if there is none.
+
+        Filling a field for the first time is no jump, and emptying one is judged by the totals and by its own guard.
+        """
+        if not self.now or self.is_emptied:
+            return None
+        if not self.new or (self.now < 0) != (self.new < 0):
+            return Decimal("Infinity")
+        low, high = sorted((self.now.copy_abs(), self.new.copy_abs()))
+        return high / low
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it changes by a factor that is rarely meant."""
+        return self.factor is not None and self.factor >= _WIDE
+
+    @property
+    def change_percent(self) -> Decimal | None:
+        """By how many per cent the number changes, with its sign; None from 0, and for an emptied field."""
+        if not self.now or self.is_emptied:
+            return None
+        return _EXACT.subtract(self.new, self.now) / self.now.copy_abs() * 100
+
+
+@dataclass(slots=True)
+class Total:
+    """The sum of a column of numbers over all records that change."""
+
+    now: Decimal = Decimal(0)
+    new: Decimal = Decimal(0)
+
+    @property
+    def change_percent(self) -> Decimal:
+        """By how many per cent the sum changes; infinity if it was 0 and is no longer."""
+        if not self.now:
+            return Decimal("Infinity") if self.new else Decimal(0)
+        return _EXACT.subtract(self.new, self.now).copy_abs() / self.now.copy_abs() * 100
+
+
+@dataclass(slots=True)
+class Stakes:
+    """Counts the changes of rows one by one; holds no row, except of records that several rows change."""
+
+    numbers: frozenset[str] = frozenset()
+    """Fields that hold numbers, whatever the API reports them as."""
+    records: int = 0
+    """Records that change, or would; those that could not be compared included."""
+    uncertain: int = 0
+    """Those of them of which no field is known to change."""
+    unchanged: int = 0
+    """Rows whose record holds already what they ask for."""
+    first_rows: list[int] = field(default_factory=list)
+    """The first few that change their record."""
+    fields: Counter[str] = field(default_factory=Counter)
+    """Field -> records in which it changes."""
+    cleared: Counter[str] = field(default_factory=Counter)
+    """Field -> records in which it is emptied."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Field -> records of which nobody can tell whether it changes."""
+    only_names_unknown: bool = True
+    """Whether all that cannot be told are names, of which the API reports the id alone."""
+    no_numbers: Counter[str] = field(default_factory=Counter)
+    """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
+    totals: dict[str, Total] = field(default_factory=dict)
+    """Field that holds numbers -> its sums."""
+    _jumps: dict[str, list[Jump]] = field(default_factory=dict)
+    """Field -> its largest changes; a heap, the smallest first."""
+    _widest: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    """The changes by the largest factors, with these; a heap, the smallest first."""
+    _endless: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    """The same of changes to 0 and over 0, which would hide the others."""
+    _wide: int = 0
+    """Numbers that change by a factor that is rarely meant."""
+    _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = field(default_factory=dict)
+    """Target that several rows change -> field -> the last of the rows, and what all of them come to."""
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        """Return empty stakes for an endpoint."""
+        kinds = (Kind.INTEGER, Kind.DECIMAL)
+        return cls(frozenset(field.name for field in endpoint.body_fields if field.kind in kinds))
+
+    def add(self, row: ReportRow) -> None:
+        """Count one row. Those of a record that others change too count in `settle`."""
+        self.unchanged += row.outcome.kind is OutcomeKind.UNCHANGED
+        if not row.changes:
+            return
+        if not row.is_repeated:
+            self._add_record([(row.row.number, change) for change in row.changes])
+            return
+        merged = self._repeated.setdefault(row.target, {})
+        for change in row.changes:
+            _, first = merged.get(change.field, (0, change))
+            merged[change.field] = row.row.number, change._replace(now=first.now)
+
+    def settle(self) -> None:
+        """Count the records that several rows change, each from its first value to its last; after the last row."""
+        for merged in self._repeated.values():
+            self._add_record([(row, change) for row, change in merged.values() if change.now != change.new])
+        self._repeated.clear()
+
+    def _add_record(self, changes: Iterable[tuple[int, FieldChange]]) -> None:
+        row, is_certain = 0, False
+        for row, (name, now, new) in changes:
+            self.fields[name] += 1
+            if isinstance(now, Unknown):
+                self.unknown[name] += 1
+                self.only_names_unknown &= now.id != ""
+            else:
+                is_certain = True
+                self.cleared[name] += new is None
+            if name in self.numbers:
+                self._add_number(row, name, now, new)
+        if row:
+            self.records += 1
+            self.uncertain += not is_certain
+            if len(self.first_rows) < _SHOWN:
+                self.first_rows.append(row)
+
+    def _add_number(self, row: int, name: str, now: object, new: object) -> None:
+        before, after = _number(now), _number(new)
+        if before is None or after is None:
+            if not isinstance(now, Unknown):
+                self.no_numbers[name] += 1
+            return
+        total = self.totals.setdefault(name, Total())
+        total.now = _EXACT.add(total.now, before)
+        total.new = _EXACT.add(total.new, after)
+        size = _EXACT.abs(_EXACT.subtract(after, before))
+        jump = Jump(size, row, name, before, after, is_emptied=new is None)
+        _keep(self._jumps.setdefault(name, []), jump)
+        if (factor := jump.factor) is not None:
+            _keep(self._widest if factor.is_finite() else self._endless, (factor, jump))
+            self._wide += jump.is_wide
+
+    def largest_jumps(self, name: str | None = None) -> list[Jump]:
+        """Return the largest changes of a number, of one field or of all, the largest first."""
+        chosen = self._jumps.values() if name is None else (self._jumps.get(name, []),)
+        return sorted((jump for jumps in chosen for jump in jumps), reverse=True)[:_SHOWN]
+
+    def widest_jumps(self, over: Decimal) -> list[Jump]:
+        """Return the changes by the largest factors, as far as these are over a limit, the largest first."""
+        ranked = sorted([*self._widest, *self._endless], reverse=True)
+        return [jump for factor, jump in ranked if factor > over]
+
+    def told_jumps(self) -> list[Jump]:
+        """Return the changes of numbers that people are told: the largest, then those by the largest factors."""
+        return list(dict.fromkeys([*self.largest_jumps(), *self.widest_jumps(Decimal(1))]))
+
+    def untold_wide_jumps(self) -> int:
+        """Return how many numbers change by a factor that is rarely meant, beside those of `told_jumps`."""
+        return self._wide - sum(jump.is_wide for jump in self.told_jumps())
+
+
+def _keep(heap: list[_Item], item: _Item) -> None:
+    (heapq.heappush if len(heap) < _SHOWN else heapq.heappushpop)(heap, item)
+
+
+def _number(value: object) -> Decimal | None:
+    """Return a value as a number, an empty field as 0; None if it is none."""
+    is_empty = value is None or (isinstance(value, str) and not value.strip())
+    return Decimal(0) if is_empty else number_of(value)
+
+
+def written_out(number: Decimal) -> str:
+    """Return a number for people: all its digits, as long as anybody would read them."""
+    is_readable = abs(number.adjusted()) < _WRITTEN_OUT and len(number.as_tuple().digits) <= 2 * _WRITTEN_OUT
+    return f"{number:,f}" if is_readable else f"{number:.6g}"
+
+
+def stakes_in_words(stakes: Stakes) -> list[str]:
+    """Return the figures as sentences for people; none if nothing changes."""
+    if not stakes.records:
+        return []
+    lines = [_records_in_words(stakes)]
+    for name, count in stakes.fields.most_common():
+        cleared = f", emptied in {stakes.cleared[name]:,}" if stakes.cleared[name] else ""
+        lines.append(f"{name}: {_certain(count, stakes.unknown[name])}{cleared}.")
+    for name, total in stakes.totals.items():
+        sign = "+" if total.new >= total.now else "-"
+        share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
+        sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
+        lines.append(f"Total of {name} in these records: {sums}{share}.")
+    for name, count in stakes.no_numbers.items():
+        lines.append(
+            f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
+        )
+    lines += [f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.told_jumps()]
+    if more := stakes.untold_wide_jumps():
+        others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
+        lines.append(f"{others} by a factor of {_WIDE} or more.")
+    return lines
+
+
+def _records_in_words(stakes: Stakes) -> str:
+    certain = stakes.records - stakes.uncertain
+    verb = "changes" if certain == 1 else "change"
+    if not stakes.uncertain:
+        return f"{_count(certain, 'record')} {verb}."
+    sure = f"{_count(certain, 'record')} {verb}" if certain else "No record changes for certain"
+    why = "only names could not be compared" if stakes.only_names_unknown else "the others could not be compared"
+    return f"{sure}, up to {stakes.records:,}; {why}."
+
+
+def _certain(count: int, unknown: int) -> str:
+    """Return in how many records a field changes: those that are certain, then those that could not be compared."""
+    if not unknown:
+        return _count(count, "record")
+    up_to = f"up to {_count(count, 'record')}"
+    return f"{count - unknown:,} certain, {up_to}" if count > unknown else up_to
+
+
+def percent_of(total: Total) -> str:
+    """Return by how much a sum changes, with its sign of per cent; the sum must not have been 0.
+
+    Only what is 0 or 100 per cent is rounded to it: a sum that falls by 99.999% leaves something.
+    """
+    percent = total.change_percent
+    if percent.adjusted() >= _WRITTEN_OUT:
+        return f"{percent:.6g}%"
+    rounded = percent.quantize(Decimal("0.1"), context=_EXACT)
+    if rounded in _PLAIN_PERCENTS and percent != rounded:
+        rounded = percent.quantize(Decimal("0.01"), ROUND_DOWN if percent < rounded else ROUND_UP, _EXACT)
+    return f"{rounded:,}%"
+
+
+def _from_to(jump: Jump) -> str:
+    now, new = written_out(jump.now), written_out(jump.new)
+    return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}{_percent_of_jump(jump)}"
+
+
+def _percent_of_jump(jump: Jump) -> str:
+    percent = jump.change_percent
+    if percent is None or percent.adjusted() >= _WRITTEN_OUT:
+        return ""
+    # Never rounded to more than it is: a fall by 99.999% leaves something.
+    return f" ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

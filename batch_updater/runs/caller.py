@@ -1,0 +1,119 @@
+"""As whom the API is called: told apart from run to run by digests, since a journal holds no secret.
+
+A digest is of the value with a salt of the run's own, and slow: two journals do not show that they were made with the
+same value, and a key or a token, which is long and random, cannot be found by trying. A short value such as 7 can: the
+digest keeps it from being read in passing, not from somebody who has the journal and tries every number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from batch_updater.config.schema import SecretReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batch_updater.config.schema import ApiSettings
+
+_SALT_BYTES = 16
+_SCRYPT_COST = 2**10
+"""With 8 blocks: 1 MB and about 2 ms for each digest, of which a run makes one for each header and two for a token."""
+
+_REFERENCE = "reference"
+_TOKEN = "token"  # noqa: S105  (the name of a digest)
+_CLIENT = "client"
+
+
+def new_salt() -> str:
+    """Return a salt for the digests of one run."""
+    return secrets.token_hex(_SALT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDigest:
+    """What a journal tells of a caller."""
+
+    salt: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{2 * _SALT_BYTES}}}$")]
+    headers: Mapping[str, str]
+    """Name of a header in lower case -> digest of its value."""
+    account: Mapping[str, str]
+    """Digests of what tells the account: of a `client` of OAuth, or of a `token` and of the `reference` to it."""
+
+
+class Caller:
+    """Whoever calls the API: the headers that are sent, and the account to which the token belongs."""
+
+    def __init__(self, api: ApiSettings, reveal: Callable[[SecretReference, str], str]) -> None:
+        """`reveal` fetches a secret; the key of the configuration is for its messages. Raises CredentialsError.
+
+        The values of headers are fetched here, that of the token where it is needed.
+        """
+        self._api = api
+        self._reveal = reveal
+        self._names = {name.lower(): name for name in api.headers}
+        self._headers: dict[str, str] = {}
+        for name, value in api.headers.items():
+            sent = reveal(value, f"api.headers.{name}") if isinstance(value, SecretReference) else value
+            before = self._headers.get(name.lower())  # two spellings of one name are both sent
+            self._headers[name.lower()] = sent if before is None else f"{before}\n{sent}"
+
+    def digest(self, salt: str, token: str | None) -> CallerDigest:
+        """Return what a journal tells of it; `token` is what api.token refers to, if that was fetched."""
+        headers = {name: _digest(salt, name, value) for name, value in self._headers.items()}
+        account = {name: _digest(salt, name, text) for name, text in self._account.items()}
+        if token is not None:
+            account[_TOKEN] = _digest(salt, _TOKEN, token)
+        return CallerDigest(salt, headers, account)
+
+    def changes_since(self, earlier: CallerDigest) -> list[str]:
+        """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""
+        changes = []
+        names = [name for name in {**earlier.headers, **self._headers} if self._is_other_header(name, earlier)]
+        if names:
+            changes.append(f"the headers that are sent ({', '.join(self._names.get(name, name) for name in names)})")
+        if not self._is_same_account(earlier):
+            changes.append("the account (api.oauth)" if self._api.oauth else "the account (api.token)")
+        return changes
+
+    def _is_other_header(self, name: str, earlier: CallerDigest) -> bool:
+        value, digest = self._headers.get(name), earlier.headers.get(name)
+        return value is None or digest is None or _digest(earlier.salt, name, value) != digest
+
+    def _is_same_account(self, earlier: CallerDigest) -> bool:
+        """Whether the token is kept in the same place, or is the same one.
+
+        A token is renewed where it is kept, and says nothing of its owner: another one from there is taken for the
+        same account's. The same token from another place has been moved. Only where both have changed, or a client of
+        OAuth has, is it another account.
+        """
+        if not self._account or not earlier.account:
+            return not self._account and not earlier.account
+        if any(_digest(earlier.salt, name, text) == earlier.account.get(name) for name, text in self._account.items()):
+            return True
+        if self._api.token is None or _TOKEN not in earlier.account:
+            return False
+        return _digest(earlier.salt, _TOKEN, self._token) == earlier.account[_TOKEN]
+
+    @property
+    def _account(self) -> dict[str, str]:
+        """What tells the account without a secret; nothing where the API is called without a token."""
+        if oauth := self._api.oauth:
+            return {_CLIENT: f"{oauth.token_url}\n{oauth.client_id}\n{oauth.scope}"}
+        return {_REFERENCE: str(self._api.token)} if self._api.token else {}
+
+    @cached_property
+    def _token(self) -> str:
+        return self._reveal(self._api.token, "api.token") if self._api.token else ""
+
+
+def _digest(salt: str, name: str, value: str) -> str:
+    text = f"{name}\n{value}".encode(errors="surrogatepass")
+    return hashlib.scrypt(text, salt=bytes.fromhex(salt), n=_SCRYPT_COST, r=8, p=1, dklen=16).hex()

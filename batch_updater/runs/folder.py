@@ -1,0 +1,266 @@
+"""The copy of the input that a run works on, so that the file may change or vanish while it is worked through."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import unicodedata
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
+
+from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    import pandas as pd
+
+Source: TypeAlias = Union[Path, BinaryIO, "pd.DataFrame"]
+"""A file, a stream of CSV bytes, or a DataFrame of pandas."""
+_CHUNK_BYTES = 1 << 20
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of the workbooks of every format."""
+_STEM_CHARACTERS = 60
+_STEM_BYTES = 180
+"""The longest name made of it is `<stem>-results-YYYYMMDD-HHMMSS (99).xlsx`, and file systems take 255 bytes."""
+_RESERVED = "con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]"
+"""Names that Windows keeps for devices, whatever follows a dot behind them (Naming Files, Paths, and Namespaces)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of the input, byte for byte."""
+
+    path: Path
+    """The copy: `input.<ext>`."""
+    name: str
+    """What people call the input: its path as they gave it, or `standard input`."""
+    stem: str
+    """The input's name without ending, in characters that every file system takes."""
+    sha256: str
+    source_path: str | None = None
+    """Absolute path of the input; None if it was no file."""
+
+
+def safe_stem(name: str) -> str:
+    """Return a file's name without ending, in letters and digits of any script, dot, dash and underscore.
+
+    Composed (NFC), since macOS gives names with their accents apart; at most `_STEM_CHARACTERS` and `_STEM_BYTES`.
+    """
+    text = unicodedata.normalize("NFC", Path(name).stem)
+    # Where names are not kept in UTF-8, a folder cannot be named with letters that the encoding lacks.
+    encoding = sys.getfilesystemencoding()
+    text = text.encode(encoding, "replace").decode(encoding)
+    kept = "".join(character if _is_of_name(character) else "/" for character in text if not _is_format(character))
+    stem = re.sub("/+", "_", kept).strip("._")
+    while stem and unicodedata.category(stem[0])[0] == "M":  # without the letter that it belongs to
+        stem = stem[1:].lstrip("._")
+    return _cut(re.sub(rf"(?i)^({_RESERVED})\.", r"\1_", stem)).rstrip("._") or "input"
+
+
+def _is_of_name(character: str) -> bool:
+    """Whether it is a letter, a mark on one (as the vowels of Indic scripts) or a digit, or stays in names of files."""
+    return character in "._-" or unicodedata.category(character)[0] in "LMN"
+
+
+def _is_format(character: str) -> bool:
+    """Whether it cannot be seen and only joins or parts letters."""
+    return unicodedata.category(character) == "Cf"
+
+
+def _cut(stem: str) -> str:
+    """Return as much of a name as fits, and no letter without its marks."""
+    end = min(len(stem), _STEM_CHARACTERS)
+    while len(os.fsencode(stem[:end])) > _STEM_BYTES or (end < len(stem) and unicodedata.category(stem[end])[0] == "M"):
+        end -= 1
+    return stem[:end]
+
+
+def take(source: Source, folder: Path) -> Snapshot:
+    """Copy the input into the folder: a file as it is, standard input and a DataFrame as CSV.
+
+    Raises InputError if a file cannot be read, or if it changed while it was read.
+    """
+    if isinstance(source, Path):
+        return _take_file(source, folder)
+    if _is_frame(source):
+        return _take_frame(source, folder)
+    return _take_stream(cast("BinaryIO", source), folder)
+
+
+def stem_of(source: Source) -> str:
+    """Return the name that a run's folder and workbook carry for the input."""
+    if isinstance(source, Path):
+        return safe_stem(source.name)
+    return "dataframe" if _is_frame(source) else "stdin"
+
+
+def name_of(source: Source) -> str:
+    """Return what another process is told of the input: where it is."""
+    if isinstance(source, Path):
+        return str(source.resolve())
+    return "DataFrame" if _is_frame(source) else "standard input"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file. Raises OSError."""
+    with open_regular(path) as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def is_copy_of(path: Path, sha256: str) -> bool:
+    """Whether a path is a file with that digest; not one that cannot be read, nor anything else than a file."""
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
+def require_unchanged(copy: Path, sha256: str) -> None:
+    """Raise InputError unless the copy of an input is still what the run read."""
+    if not is_copy_of(copy, sha256):
+        raise InputError(
+            f"The copy of the input {copy} is not what the run read.",
+            remedy="The workbooks in that folder are all there is.",
+            place=Place(file=str(copy)),
+        )
+
+
+def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
+    """Tell a DataFrame without importing pandas, which takes longer than a small run."""
+    return hasattr(source, "to_csv")
+
+
+def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
+    """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
+    copy = folder / "input.csv"
+    try:
+        with _create(copy) as writer, _write_faults(copy):
+            frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
+            remedy="Decode its texts with the encoding that they have.",
+            place=Place(file=name_of(frame)),
+        ) from error
+    return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
+
+
+def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
+    copy = folder / "input.csv"
+    beginning = stream.read(_CHUNK_BYTES)
+    # Looked at before anything is copied: what never ends, as /dev/zero, would fill the disk first.
+    is_workbook = beginning[:4] in _WORKBOOKS
+    if is_workbook or (beginning and not beginning.strip(b"\0")):
+        holds = "a workbook" if is_workbook else "nothing but zero bytes"
+        raise InputError(
+            f"Standard input holds {holds}, but only CSV is read from it.",
+            remedy="Name the file instead of -.",
+            place=Place(file="standard input"),
+        )
+    return Snapshot(copy, "standard input", "stdin", _copy(chain((beginning,), _chunks(stream)), copy))
+
+
+def _take_file(source: Path, folder: Path) -> Snapshot:
+    """Copy the file into the folder as `input.<ext>`.
+
+    Raises InputError if it cannot be read, or if it changed while it was read.
+    """
+    copy = folder / f"input{source.suffix.lower()}"
+    try:
+        with open_regular(source) as reader:
+            before = os.fstat(reader.fileno())
+            sha256 = _copy(_chunks(reader), copy)
+            after = source.stat()
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        raise InputError(
+            f"{source} changed while it was being read.",
+            remedy="Wait until whoever writes it has finished, then start again.",
+            place=Place(file=str(source)),
+        )
+    return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
+
+
+def copy_again(snapshot: Snapshot, target: Path) -> None:
+    """Put a copy of the copy at the target, whatever is there. Raises ResultsError."""
+    with _write_faults(target):
+        target.unlink(missing_ok=True)
+    with snapshot.path.open("rb") as reader:
+        _copy(_chunks(reader), target)
+
+
+def _chunks(reader: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(reader.read, _CHUNK_BYTES), b"")
+
+
+def _copy(chunks: Iterable[bytes], target: Path) -> str:
+    digest = hashlib.sha256()
+    with _create(target) as writer:
+        for chunk in chunks:
+            digest.update(chunk)
+            with _write_faults(target):
+                writer.write(chunk)
+    return digest.hexdigest()
+
+
+def _create(path: Path) -> PrivateFile:
+    with _write_faults(path):
+        return PrivateFile(path, "xb")
+
+
+@contextmanager
+def _write_faults(path: Path) -> Iterator[None]:
+    """Tell a copy that cannot be written from an input that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"The copy of the input {path} cannot be written: {error.strerror or error}.",
+            remedy="See that there is space and the right to write there, or name another folder: results.folder in "
+            "the configuration for a run, the variable TMPDIR for a check.",
+            place=Place(file=str(path)),
+        ) from error
+
+
+def _unreadable(source: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        message, remedy = f"There is no file {source}.", "Check the name and the folder."
+    elif isinstance(error, IsADirectoryError) or source.is_dir():
+        message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
+    elif isinstance(error, UnfitFileError):
+        message = f"{source} is a device or a pipe, not a file."
+        remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
+    elif isinstance(error, PermissionError):
+        message = f"{source} may not be read."
+        remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."
+    else:
+        message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
+    return InputError(message, remedy=remedy, place=Place(file=str(source)))
+
+
+def run_name(started_at: datetime, stem: str) -> str:
+    """Return the name of a run's folder: `YYYYMMDD-HHMMSS-<stem>`, UTC."""
+    return f"{started_at:%Y%m%d-%H%M%S}-{stem}"
+
+
+def claim_folder(parent: Path, name: str) -> Path:
+    """Make a new private folder of that name, or of that name with `-2`, `-3` ... if it is taken. Returns it."""
+    taken, folder = 1, parent / name
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            taken += 1
+            folder = parent / f"{name}-{taken}"
+        else:
+            return folder

@@ -1,0 +1,194 @@
+"""Limits of the section `guards`: over one of them nothing of a file is sent, and a person is asked."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from batch_updater.errors import GuardError, Place
+from batch_updater.reporter.change_summary import percent_of, written_out
+from batch_updater.runs.reconcile import invalid_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from batch_updater.config.schema import GuardSettings
+    from batch_updater.loader.table import JudgedRow, Review, Table
+    from batch_updater.reporter.change_summary import Stakes
+
+_ROWS_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A guard whose limit a file is over."""
+
+    key: str
+    """Its key in the configuration: `guards.rows`."""
+    sentence: str
+    """What the file has, what is allowed, and the first rows that are the cause."""
+
+    @property
+    def note(self) -> str:
+        """What a check says of it."""
+        return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
+
+    @property
+    def override_note(self) -> str:
+        """What is said of it where a person sends all the same."""
+        return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
+
+
+def exceeded(settings: GuardSettings, table: Table, review: Review) -> tuple[Exceeded, ...]:
+    """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
+    return tuple(_exceeded(settings, table, review))
+
+
+def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator[Exceeded]:
+    if settings.rows is not None and review.rows > settings.rows:
+        yield Exceeded(
+            "guards.rows",
+            f"The file has {_counted(review.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
+            f"the first beyond is row {_row_after(table, review, settings.rows):,}.",
+        )
+    # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
+    invalid, limit = invalid_rows(review), None if table.is_to_fix else settings.invalid_percent
+    if limit is not None and invalid * 100 > _exact(limit) * review.rows:
+        percent = invalid * 100 / review.rows
+        yield Exceeded(
+            "guards.invalid_percent",
+            f"{invalid:,} of {_counted(review.rows, 'row')} cannot be sent ({percent:.3g}%), and "
+            f"guards.invalid_percent allows {limit:g}%; {_named(_invalid_rows(table, review))}.",
+        )
+    cleared = sum(review.cleared.values())
+    if settings.cleared is not None and cleared > settings.cleared:
+        yield Exceeded(
+            "guards.cleared",
+            f"{_counted(cleared, 'field')} would be cleared ({_by_field(review)}), and guards.cleared allows "
+            f"{settings.cleared:,}; {_named(_clearing_rows(table, review))}.",
+        )
+
+
+def require_none_exceeded(settings: GuardSettings, table: Table, review: Review, file: str) -> None:
+    """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
+    _refuse(exceeded(settings, table, review), Place(file=file, sheet=table.sheet))
+
+
+def _refuse(found: Sequence[Exceeded], place: Place) -> None:
+    if not found:
+        return
+    keys = " and ".join(dict.fromkeys(guard.key for guard in found))
+    raise GuardError(
+        f"Nothing was sent. {' '.join(guard.sentence for guard in found)}",
+        remedy=f"If the file is as it should be, run it with --override-guards, or change {keys} in the configuration.",
+        place=place,
+    )
+
+
+def needs_changes(settings: GuardSettings) -> bool:
+    """Whether a guard is set that can be judged only once the records have been read."""
+    return bool(_on_changes(settings))
+
+
+def _on_changes(settings: GuardSettings) -> list[str]:
+    """Return the keys of the guards on changes that are set."""
+    return [
+        f"guards.{name}"
+        for name in ("changed", "factor", "total_change_percent")
+        if getattr(settings, name) is not None
+    ]
+
+
+def not_judged(settings: GuardSettings, *, reads_first: bool) -> tuple[str, ...]:
+    """Return a note that guards are set which a run cannot judge; none if it can judge all of them."""
+    keys = _on_changes(settings)
+    if not keys or reads_first:
+        return ()
+    are = "are" if len(keys) > 1 else "is"
+    return (f"{' and '.join(keys)} {are} judged only where records are read: add --compare, or set sending.compare.",)
+
+
+def require_changes_allowed(settings: GuardSettings, stakes: Stakes, place: Place) -> None:
+    """Raise GuardError, which names every guard that the changes of a file are over."""
+    _refuse(exceeded_by_changes(settings, stakes), place)
+
+
+def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceeded, ...]:
+    """Return the guards that the changes of a file are over."""
+    return tuple(_exceeded_by_changes(settings, stakes))
+
+
+def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
+    if settings.changed is not None and stakes.records > settings.changed:
+        up_to = "Up to " if stakes.uncertain else ""  # a record that cannot be compared may change as well
+        yield Exceeded(
+            "guards.changed",
+            f"{up_to}{_counted(stakes.records, 'record')} would change, and "
+            f"guards.changed allows {settings.changed:,}; the first: {_rows(stakes.first_rows)}.",
+        )
+    if settings.factor is not None and (jumps := stakes.widest_jumps(_exact(settings.factor))):
+        widest, others = jumps[0], _rows([jump.row for jump in jumps[1:]])
+        is_finite = widest.factor is not None and widest.factor.is_finite()
+        factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
+        yield Exceeded(
+            "guards.factor",
+            f"Row {widest.row:,} would change {widest.field} from {written_out(widest.now)} to "
+            f"{written_out(widest.new)}, {factor}, and "
+            f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
+        )
+    yield from _exceeded_by_totals(settings.total_change_percent, stakes)
+
+
+def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceeded]:
+    for name, total in stakes.totals.items():
+        if limit is None or total.change_percent <= _exact(limit):
+            continue
+        percent = f" ({percent_of(total)})" if total.change_percent.is_finite() else ""
+        rows = _rows([jump.row for jump in stakes.largest_jumps(name)])
+        yield Exceeded(
+            "guards.total_change_percent",
+            f"The total of {name} would change from {written_out(total.now)} to {written_out(total.new)}{percent}, and "
+            f"guards.total_change_percent allows {limit:g}%; the largest changes: {rows}.",
+        )
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    """Return `row 4` or `rows 4, 7`; '' for none."""
+    listed = ", ".join(f"{number:,}" for number in numbers)
+    return f"row{'s' if len(numbers) > 1 else ''} {listed}" if numbers else ""
+
+
+def _exact(limit: float) -> Decimal:
+    """Return a limit as it was written: 2.3 as a float is a little less."""
+    return Decimal(str(limit))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _by_field(review: Review) -> str:
+    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in review.cleared.items() if count)
+
+
+def _row_after(table: Table, review: Review, allowed: int) -> int:
+    return next(itertools.islice(table.judged(review), allowed, None)).row.number
+
+
+def _invalid_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
+    return (judged for judged in table.judged(review, only_in_doubt=True) if judged.job is None)
+
+
+def _clearing_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
+    for judged in table.judged(review):
+        if judged.job and judged.waits_for is None and None in judged.job.values.values():
+            yield judged
+
+
+def _named(rows: Iterable[JudgedRow]) -> str:
+    """Name the first rows, with the first thing that is wrong with the first of them."""
+    first, *others = itertools.islice(rows, _ROWS_NAMED)
+    such_as = f" ({first.problems[0].reason.rstrip('.')})" if first.problems else ""
+    return ", ".join((f"the first: row {first.row.number:,}{such_as}", *(f"{one.row.number:,}" for one in others)))

@@ -1,0 +1,638 @@
+"""Past runs, as the journals in their folders tell of them: which one to resume, which one to look at again."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from batch_updater.config.schema import InputSettings  # noqa: TC001  (as above)
+from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
+from batch_updater.errors import InputError, Place, ResultsError, UsageError
+from batch_updater.records import Invocation, OutcomeKind, Stop, StopReason
+from batch_updater.reporter.summary import RUN_AGAIN, Summary
+from batch_updater.runs.caller import CallerDigest  # noqa: TC001  (as above)
+from batch_updater.runs.folder import safe_stem, sha256_of
+from batch_updater.runs.journal import (
+    CONFIRMED,
+    DamagedJournalError,
+    WithheldJournalError,
+    from_facts,
+    is_left_alone,
+    journal_reader,
+)
+from batch_updater.runs.lock import held_since, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+    from batch_updater.records import AllowedList
+    from batch_updater.runs.caller import Caller
+    from batch_updater.runs.journal import JournalReader, Part
+
+JOURNAL = "journal.sqlite"
+_LOG = "run.log"
+_NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
+_NAMED = "%Y%m%d-%H%M%S"
+_RUNS_ASKED_FOR_NAMES = 10
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors of a path at which nothing can be."""
+_CUT_OFF = Stop(
+    StopReason.INTERRUPTED,
+    "The run was cut off: it was killed, or the machine went down.",
+    "Start the same again: it goes on with the rows that are not done.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes two runs of the same caller the same: then the later one goes on with the earlier."""
+
+    content: str
+    """SHA-256 of the input."""
+    sheet: str | None
+    mapping: Mapping[str, str]
+    """Field -> where its values stand: `B: Opportunity Type`."""
+    constants: Mapping[str, str]
+    reading: Mapping[str, str | None]
+    """The other settings that decide what a cell means."""
+    description: str
+    """SHA-256 of the endpoint's description, and which operation of it."""
+    base_url: str | None
+    duplicates: str = "reject"
+    """What is done with rows of the same record: it decides which of them are sent."""
+    endpoint: str = ""
+    """Name of the endpoint, which stays where its description is corrected."""
+    visible_only: bool = False
+    """Whether rows that the sheet does not show are left out."""
+
+    def has_same_rows(self, other: Identity) -> bool:
+        """Whether the same rows go to the same API, be they read in another way."""
+        mine, others = ((one.content, one.sheet, one.base_url, one.endpoint) for one in (self, other))
+        return mine == others
+
+    def changes_since(self, earlier: Identity) -> list[str]:
+        """Return what differs, in words; none if nothing does."""
+        return [words for key, words in _PARTS_OF_IDENTITY.items() if getattr(self, key) != getattr(earlier, key)]
+
+
+_PARTS_OF_IDENTITY = {
+    "content": "the content of the file",
+    "sheet": "the sheet",
+    "mapping": "which column is which field",
+    "constants": "the constants",
+    "reading": "how cells are read (the section input of the configuration)",
+    "description": "the description of the API",
+    "base_url": "the address of the API",
+    "duplicates": "what is done with rows of the same record (input.duplicates)",
+    "visible_only": "whether hidden rows are left out (--visible-only)",
+}
+
+
+def _listed(changes: list[str]) -> str:
+    return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that is about to begin, to be held against past ones.
+
+    Every method raises CredentialsError if a secret that it needs cannot be fetched.
+    """
+
+    identity: Identity
+    caller: Caller
+
+    def is_same_run(self, past: PastRun) -> bool:
+        """Whether it would do the same, called by the same caller."""
+        return not self.identity.changes_since(past.identity) and self.has_same_caller(past)
+
+    def has_same_rows(self, past: PastRun) -> bool:
+        """Whether the same rows go to the same API by the same caller, be they read in another way."""
+        return self.identity.has_same_rows(past.identity) and self.has_same_caller(past)
+
+    def is_same_api(self, past: PastRun) -> bool:
+        """Whether the same caller calls the same API."""
+        return self.identity.base_url == past.identity.base_url and self.has_same_caller(past)
+
+    def has_same_caller(self, past: PastRun) -> bool:
+        """Whether the API is called with the same headers and for the same account."""
+        return not self.caller.changes_since(past.facts.caller)
+
+    def changed_since(self, past: PastRun) -> str:
+        """Return what differs, in words; '' if nothing does."""
+        return _listed([*self.identity.changes_since(past.identity), *self.caller.changes_since(past.facts.caller)])
+
+    def api_changed_since(self, past: PastRun) -> str:
+        """Return what differs of the API and of how it is called, in words."""
+        address = [] if self.identity.base_url == past.identity.base_url else [_PARTS_OF_IDENTITY["base_url"]]
+        return _listed([*address, *self.caller.changes_since(past.facts.caller)])
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the journal of a run tells of it from its beginning."""
+
+    identity: Identity
+    caller: CallerDigest
+    input: str
+    """What people call the input."""
+    input_path: str | None
+    """Where it lay; None if it was no file."""
+    input_file: Annotated[str, msgspec.Meta(pattern=r"^input(\.[^/\\]*)?$")]
+    """Name of its copy in the run's folder."""
+    stem: str
+    """What the names of its workbooks begin with: as `safe_stem` gives it."""
+    description: Description
+    reading: InputSettings
+    settings: tuple[tuple[str, str], ...]
+    """Name and value of every setting."""
+    rows: _Count
+    """Data rows of the input."""
+    invalid: _Count
+    """Those of them that cannot be sent as they are."""
+    reads_first: bool
+    """Whether its last part reads each record before its update."""
+    is_takeback: bool
+    """Whether the input is a workbook of `undo`."""
+    takes_back: str | None
+    """The folder of the run that it takes back; None if it takes none back, or not that of the same caller."""
+    invocation: Invocation | None
+    """The command line that started it; None if none did."""
+    inbox: str | None
+    """The inbox from which the unattended job took its file; None if it did not."""
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is put into the journal."""
+        told: dict[str, object] = msgspec.to_builtins(self, enc_hook=lambda reading: reading.model_dump(mode="json"))
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What is known of a run from its folder."""
+
+    folder: Path
+    facts: Facts
+    parts: tuple[Part, ...]
+    counts: Mapping[OutcomeKind, int]
+    """Every outcome, those with no row too."""
+    confirmed: int
+    """Rows that a resumed run keeps."""
+
+    @property
+    def identity(self) -> Identity:
+        """What it did."""
+        return self.facts.identity
+
+    @property
+    def rows(self) -> int:
+        """How many data rows the input has."""
+        return self.facts.rows
+
+    @property
+    def input(self) -> str:
+        """What people call the input."""
+        return self.facts.input
+
+    @property
+    def is_takeback(self) -> bool:
+        """Whether it was a workbook of `undo` that it ran."""
+        return self.facts.is_takeback
+
+    def takes_back(self, other: PastRun) -> bool:
+        """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
+        return self.facts.takes_back == str(other.folder.resolve())
+
+    @property
+    def started_at(self) -> datetime:
+        """When it was first started."""
+        return self.parts[0].started_at
+
+    @property
+    def last_started_at(self) -> datetime:
+        """When its last part was started: the last time that somebody wanted it to go on."""
+        return self.parts[-1].started_at
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When its last part ended; None if that was killed or is still going on."""
+        return self.parts[-1].ended_at
+
+    @property
+    def requests(self) -> int:
+        """Of all its parts, as far as they came to their end; so `retries`."""
+        return sum(part.requests for part in self.parts)
+
+    @property
+    def retries(self) -> int:
+        """Requests that were repeats."""
+        return sum(part.retries for part in self.parts)
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long its parts took together."""
+        return sum(part.elapsed_s for part in self.parts)
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
+        last = self.parts[-1]
+        if not self.is_ended:
+            return None if self.is_going_on else _CUT_OFF
+        if last.stopped is None:
+            return None
+        return Stop(StopReason(last.stopped), last.stop_message or "", last.stop_advice or "")
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether a process is working on it at this moment, as far as this machine can tell."""
+        if self.is_ended:
+            return False
+        since = held_since(self.folder.parent, self.identity.base_url or "")
+        # Whoever holds the lock now may be another run, begun after this one was cut off.
+        return since is not None and since <= self.parts[-1].started_at
+
+    @contextmanager
+    def journal(self, rows: Container[int] | None = None) -> Iterator[JournalReader]:
+        """Open its journal for reading, after every record of it was checked; `rows` are those that the input has.
+
+        Raises InputError if it cannot be relied on.
+        """
+        try:
+            with journal_reader(self.folder / JOURNAL) as journal:
+                journal.require_whole()
+                if rows is not None:
+                    journal.require_rows_of(rows)
+                yield journal
+        except DamagedJournalError as error:
+            raise _damaged_run(self.folder, error).error from error
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its last part came to its end; if not, it was killed or is still going on."""
+        return self.ended_at is not None
+
+    @property
+    def summary(self) -> Summary:
+        """What became of its rows, without causes."""
+        return Summary(self.rows, self.counts, ())
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether running the same again goes on with it: rows are not done, or the last workbook is missing."""
+        return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRun:
+    """A run whose journal cannot be read."""
+
+    folder: Path
+    why: str
+    is_withheld: bool = False
+    """Whether it is the system that does not let it be read: the journal itself may be whole."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong with its journal, in words."""
+        return f"cannot be read: {self.why}" if self.is_withheld else f"is damaged: {self.why}"
+
+    @property
+    def error(self) -> InputError:
+        """What is said to whoever asks for that run."""
+        return InputError(
+            f"What became of the rows of the run {self.folder} cannot be told: its journal {self.what.rstrip('.')}.",
+            remedy="Ask for it as the user that ran it."
+            if self.is_withheld
+            else "The workbooks in that folder are all there is.",
+            place=Place(file=str(self.folder / JOURNAL)),
+        )
+
+
+def read_run(folder: Path) -> PastRun | DamagedRun | None:
+    """Read the journal of a run; None if the folder holds none, and nothing that only a run leaves."""
+    try:
+        return _read(folder)
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return _without_journal(folder)
+        return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
+    except DamagedJournalError as error:
+        return _damaged_run(folder, error)
+
+
+def _damaged_run(folder: Path, error: DamagedJournalError) -> DamagedRun:
+    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldJournalError))
+
+
+def _read(folder: Path) -> PastRun:
+    """Read the journal of a run. Raises DamagedJournalError and OSError."""
+    with journal_reader(folder / JOURNAL) as journal:
+        facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+        if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
+            raise DamagedJournalError("its table run holds a name that is never given")
+        if not parts:
+            raise DamagedJournalError("it does not say when the run was started")
+        counts = _all_counts(facts, journal.counts())
+        journal.require_all_commits()
+    try:
+        origin_of(facts.identity.base_url or "")
+    except ValueError as error:
+        raise DamagedJournalError(f"the address of its API is none: {error}") from error
+    return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
+
+
+def _without_journal(folder: Path) -> DamagedRun | None:
+    """Return the run of a folder that has lost its journal; None if none was ever begun there."""
+    try:
+        is_lost = is_left_alone(folder / JOURNAL) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
+    except (OSError, DamagedJournalError):
+        is_lost = _NAME.match(folder.name) is not None
+    return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
+
+
+def _all_counts(facts: Facts, known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
+    """Add the rows that the journal does not know: those with problems of their own, and those that had no turn.
+
+    The journal itself holds those as invalid that names of the API, learned on the way, have made so.
+    """
+    counts = {kind: known.get(kind, 0) for kind in OutcomeKind}
+    without_turn = facts.rows - facts.invalid - sum(counts.values())
+    if without_turn < 0 or counts[OutcomeKind.PLANNED]:
+        raise DamagedJournalError("its rows are not those that can be sent")
+    counts[OutcomeKind.NOT_SENT] += without_turn
+    counts[OutcomeKind.INVALID] += facts.invalid
+    return counts
+
+
+def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
+    """Yield every run under a folder of results, the newest first (by the names of their folders).
+
+    Raises ResultsError if that folder cannot be read.
+    """
+    return _runs_of(_folders(parent))
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the folders under a folder of results, the newest first. Raises ResultsError."""
+    try:
+        return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ResultsError(
+            f"The folder of results {parent} cannot be read: {error.strerror or error}.",
+            remedy="Allow reading it, or name another folder under results.folder in the configuration.",
+            place=Place(file=str(parent)),
+        ) from error
+
+
+def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
+    return (run for run in map(read_run, folders) if run is not None)
+
+
+def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[AllowedList, ...]:
+    """Return the valid names that the last runs of the same API were told, the newest list of each kind.
+
+    A run or folder that cannot be read tells none.
+    """
+    lists: dict[tuple[str, tuple[tuple[str, str], ...]], AllowedList] = {}
+    try:
+        for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
+            if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
+                with journal_reader(past.folder / JOURNAL) as journal:
+                    for names in journal.allowed():
+                        lists.setdefault((names.field, names.depends_on), names)
+    except (ResultsError, DamagedJournalError, OSError):
+        pass  # what was learned until then is all that is known
+    return tuple(lists.values())
+
+
+def find_run(parent: Path, run: str) -> PastRun:
+    """Return the run that a person names by its folder or the folder's name.
+
+    Raises UsageError if there is none, InputError if its journal is damaged.
+    """
+    for folder in (parent / run, parent / unicodedata.normalize("NFC", run), Path(run)):
+        try:
+            found = read_run(folder.resolve())
+        except RuntimeError:  # links in a circle
+            continue
+        if isinstance(found, DamagedRun):
+            raise found.error
+        if found is not None:
+            return found
+    is_file = os.path.isfile(run)  # noqa: PTH113  (to which any name may be given)
+    what = f"{run} is a file, not the folder of a run." if is_file else f"There is no run {run} in {parent}."
+    raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What past runs mean for one that is about to start."""
+
+    resumed: PastRun | None = None
+    """The unfinished run that is gone on with."""
+    finished: PastRun | None = None
+    """The same run, already finished: it is done anew."""
+    note: str | None = None
+    """A sentence about an unfinished run that is not gone on with."""
+    related: tuple[PastRun, ...] = ()
+    """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
+
+
+def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
+    """Find out what past runs mean for a new one: the newest of the same kind counts.
+
+    Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
+    nobody knows then which rows are done; CredentialsError as `Candidate` does.
+    """
+    note: str | None = None
+    takebacks: list[PastRun] = []
+    runs = list(with_takebacks(_newest_first(past_runs(parent))))
+    for past, takeback in runs:
+        if isinstance(past, DamagedRun):
+            if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
+                raise _damaged(past)
+            continue
+        if candidate.is_same_run(past):
+            if not past.is_unfinished:
+                return Earlier(finished=past, note=note)
+            if restart:
+                note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
+                break
+            if takeback:
+                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
+            _require_whole(past)
+            is_anything_taken_back = any(candidate.is_same_api(one) for one in takebacks)
+            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
+        if past.is_takeback and past.confirmed:
+            takebacks.append(past)
+        same_file = input_path is not None and past.facts.input_path == input_path
+        is_related = same_file or past.identity.content == candidate.identity.content
+        if note is None and is_related and past.is_unfinished:
+            changed = candidate.changed_since(past)
+            note = f"The unfinished run {past.folder.name} is not resumed, because this has changed since: {changed}."
+    related = related_runs(runs, candidate.identity.endpoint, candidate.identity.base_url, input_path)
+    return Earlier(note=note, related=tuple(run for run in related if candidate.has_same_caller(run)))
+
+
+def related_runs(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]],
+    endpoint: str,
+    base_url: str | None,
+    input_path: str | None,
+) -> tuple[PastRun, ...]:
+    """Return the few runs that are most likely to have applied rows of an input, the newest first.
+
+    `runs` come as `with_takebacks` gives them. Those of a file of the same name come before others; what was taken back
+    counts as not done.
+    """
+    applied = [
+        past
+        for past, takeback in runs
+        if isinstance(past, PastRun) and past.confirmed and takeback is None and not past.is_takeback
+        and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
+    ]  # fmt: skip
+    name = None if input_path is None else PurePath(input_path).name
+    namesakes = [past for past in applied if name and PurePath(past.facts.input_path or "").name == name]
+    likely = {past.folder for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
+    return tuple(past for past in applied if past.folder in likely)
+
+
+_RELATED = 5
+"""Runs that are held against the rows of an input: each costs a look at its journal."""
+
+
+def related_by_name(
+    parent: Path, endpoint: str, base_url: str | None, input_path: str | None, stem: str
+) -> tuple[PastRun, ...]:
+    """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
+
+    These are the newest runs, those of inputs of that name, and those that may have undone one of them; no run if
+    the folder of results cannot be read.
+    """
+    try:
+        folders = _folders(parent)
+    except ResultsError:
+        return ()
+    likely = set(folders[:_RELATED])
+    for name in (stem, "undo"):
+        likely.update([folder for folder in folders if _is_of(folder, name)][:_RELATED])
+    runs = _runs_of(sorted(likely, reverse=True))
+    return related_runs(with_takebacks(runs), endpoint, base_url, input_path)
+
+
+def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
+    """Return the newest run that has applied rows of the same content to the same API, whatever its settings were.
+
+    Raises CredentialsError as `Candidate` does.
+    """
+    for past in _newest_first(past_runs(parent)):
+        if isinstance(past, PastRun) and past.confirmed and candidate.has_same_rows(past):
+            return past
+    return None
+
+
+def with_takebacks(
+    runs: Iterable[PastRun | DamagedRun],
+) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
+    """Yield runs, the newest first, each with the later one that took back some of it, as far as that is known."""
+    takebacks: list[PastRun] = []
+    for past in runs:
+        if isinstance(past, DamagedRun):
+            yield past, None
+            continue
+        yield past, next((one for one in takebacks if one.takes_back(past)), None)
+        if past.is_takeback and past.confirmed:
+            takebacks.append(past)
+
+
+def taken_back_by(parent: Path, run: PastRun) -> PastRun | None:
+    """Return the run that took back some of another, as far as that is known."""
+    return next((by for past, by in with_takebacks(past_runs(parent)) if past.folder == run.folder), None)
+
+
+_PERHAPS_TAKEN_BACK = (
+    "A run has been taken back since. If it was this one, the rows that count as done are not: add --restart."
+)
+
+
+def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
+    """Sort by when a run began: two of the same second have names that do not tell.
+
+    Of a damaged one the name tells, and it comes before others of that second; without a date in it, before all.
+    """
+
+    def began(run: PastRun | DamagedRun) -> tuple[float, str]:
+        return (_named_s(run.folder) if isinstance(run, DamagedRun) else run.started_at.timestamp()), run.folder.name
+
+    return sorted(runs, key=began, reverse=True)
+
+
+def _named_s(folder: Path) -> float:
+    """Return the end of the second in which a run began by its folder's name, in seconds since 1970."""
+    named = _NAME.match(folder.name)
+    try:
+        return datetime.strptime(named[1], _NAMED).replace(tzinfo=UTC).timestamp() + 1 if named else math.inf
+    except ValueError:  # digits that are no date
+        return math.inf
+
+
+def _is_of(folder: Path, stem: str) -> bool:
+    """Whether the run's folder is named after such an input: `YYYYMMDD-HHMMSS-<stem>` or with `-2` behind."""
+    rest = unicodedata.normalize("NFC", folder.name[16:])  # HFS+ keeps names in pieces
+    return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
+
+
+def _may_be_of(folder: Path, content: str, stem: str) -> bool:
+    """Whether a damaged run may have worked on that content: its copy of the input tells; without one, its name."""
+    try:
+        digests = {sha256_of(copy) for copy in folder.iterdir() if copy.stem == "input" and copy.is_file()}
+    except OSError:
+        digests = set()
+    return content in digests if digests else _is_of(folder, stem)
+
+
+def _require_whole(past: PastRun) -> None:
+    """Raise InputError unless every record of its journal can be relied on."""
+    try:
+        with journal_reader(past.folder / JOURNAL) as journal:
+            journal.require_whole()
+    except DamagedJournalError as error:
+        raise _damaged(_damaged_run(past.folder, error)) from error
+
+
+def require_rows_of(past: PastRun, rows: Container[int]) -> None:
+    """Raise InputError if the journal of a run that is resumed knows rows that the input does not have."""
+    try:
+        with journal_reader(past.folder / JOURNAL) as journal:
+            journal.require_rows_of(rows)
+    except DamagedJournalError as error:
+        raise _damaged(_damaged_run(past.folder, error)) from error
+
+
+def _damaged(run: DamagedRun) -> InputError:
+    return InputError(
+        f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
+        remedy="See that this user can read and write there, and that the disk has room; then run again."
+        if run.is_withheld
+        else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
+        "or add --restart.",
+        place=Place(file=str(run.folder / JOURNAL)),
+    )

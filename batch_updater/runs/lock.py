@@ -1,0 +1,178 @@
+"""One run at a time for one API and one folder of results.
+
+The operating system holds the lock, so that one left by a killed process does not block. It covers this machine, and
+others only where the folder's file system passes locks on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from batch_updater.errors import LockedError, Place, ResultsError
+from batch_updater.files.reading import read_regular
+from batch_updater.files.writing import write_whole
+from batch_updater.messages import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+_TRIED_FOR_S = 0.2
+"""For how long a lock that is held is tried: another process may be letting go of it just now."""
+_OWNER_ASKED_FOR_S = 1.0
+"""How long to look for who holds the lock: they write their name right after they have it."""
+_MOST_SIGNED_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    file: str
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def origin_of(base_url: str) -> str:
+    """Return scheme, host and port of an address: who counts requests, whatever the path (RFC 6454, section 4)."""
+    parts = urlsplit(base_url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def locked(folder: Path, base_url: str, file: str) -> AbstractContextManager[None]:
+    """Hold the lock for an API's origin in a folder of results; `file` is what the others are told.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    origin = origin_of(base_url)
+    return _held(_path(folder, origin), file, "run", f"to {origin} with results in {folder}")
+
+
+def locked_inbox(inbox: Path) -> AbstractContextManager[None]:
+    """Hold the lock of the unattended job over an inbox, whatever it sends to.
+
+    Raises LockedError if another process holds it, ResultsError if the folder cannot hold a lock.
+    """
+    return _held(inbox / ".batch-updater-lock", str(inbox), "unattended job", f"for {inbox}")
+
+
+@contextmanager
+def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
+    """Hold the lock at a path; `what` and `where` are for the message that another process gets."""
+    holder = path.with_suffix(".json")
+    lock = FileLock(path, timeout=_TRIED_FOR_S, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _refusal(_who_holds(holder), what, where) from error
+    except (OSError, NotImplementedError) as error:
+        raise _no_lock(path, error) from error
+    try:
+        _sign(holder, file)
+        yield
+    finally:
+        _remove(holder)
+        # Removed while it is held: whoever has opened it meanwhile sees that its name is gone, and tries again.
+        _remove(path)
+        lock.release()
+
+
+def held_since(folder: Path, base_url: str) -> datetime | None:
+    """Return since when a process has held that lock (UTC); None if none does, or none says so."""
+    path = _path(folder, origin_of(base_url))
+    if not path.exists():
+        return None
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = _who_holds(path.with_suffix(".json"))
+        return holder.since if holder else None
+    except (OSError, NotImplementedError):
+        return None  # a folder of somebody else's: what is going on there cannot be told
+    lock.release()
+    return None  # a killed process left the file
+
+
+def _path(folder: Path, origin: str) -> Path:
+    return folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # Windows keeps a file that is open; what is left there holds no lock
+        path.unlink(missing_ok=True)
+
+
+def _sign(holder: Path, file: str) -> None:
+    # Of a name that is no text the others are told as much as is.
+    named = file.encode(errors="backslashreplace").decode()
+    signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
+
+    def write(draft: Path) -> None:
+        draft.write_bytes(signature)
+
+    try:
+        write_whole(holder, write)
+    except OSError as error:
+        raise _no_lock(holder, error) from error
+
+
+def _no_lock(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(
+        f"The lock {path} cannot be written: {getattr(error, 'strerror', None) or error}.",
+        remedy="Free some space, allow writing there, remove what lies there, or name another folder in the "
+        "configuration.",
+    )
+
+
+def _who_holds(path: Path) -> _Holder | None:
+    """Return who holds the lock; None if it does not say so in time. The name of a dead process is an old one."""
+    deadline = time.monotonic() + _OWNER_ASKED_FOR_S
+    while time.monotonic() < deadline:
+        holder = _signed(path)
+        if holder and _is_alive(holder.process):
+            return holder
+        time.sleep(0.02)
+    return None
+
+
+def _signed(path: Path) -> _Holder | None:
+    """Return what the file says; None if it is not written yet, or is none of ours."""
+    try:
+        return msgspec.json.decode(read_regular(path, _MOST_SIGNED_BYTES), type=_Holder)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there, signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, but there
+    return True
+
+
+def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
+    remedy = "Wait until it has ended, then run again."
+    if holder is None:
+        return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
+    since = moment(holder.since)
+    return LockedError(
+        f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
+        remedy=remedy,
+        place=Place(file=holder.file),
+    )

@@ -1,0 +1,273 @@
+"""A run that holds its lock and has its folder: a new one, or one more part of an earlier one."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from batch_updater.errors import JournalError, ResultsError, UsageError
+from batch_updater.files.writing import private_folder
+from batch_updater.messages import moment
+from batch_updater.runs import folder as snapshots
+from batch_updater.runs.caller import Caller
+from batch_updater.runs.guards import exceeded, needs_changes, require_none_exceeded
+from batch_updater.runs.history import (
+    JOURNAL,
+    Candidate,
+    Earlier,
+    Identity,
+    PastRun,
+    earlier_run,
+    read_run,
+    require_rows_of,
+)
+from batch_updater.runs.journal import journal_reader
+from batch_updater.runs.lock import locked
+from batch_updater.runs.repeats import repeats_of
+from batch_updater.runs.stage import Opened, Plan, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from batch_updater.config.environment import Environment
+    from batch_updater.config.schema import Config, SecretReference
+    from batch_updater.config.secrets import Secret
+    from batch_updater.loader.table import Table
+    from batch_updater.records import AllowedList
+    from batch_updater.runs.folder import Source
+    from batch_updater.runs.journal import EarlierRows
+
+
+_OLD = timedelta(days=1)
+"""A run that began longer ago is not resumed without a question: others may have changed the records since."""
+
+
+class EarlierPart(NamedTuple):
+    """What the parts of a run before this one have come to."""
+
+    rows: EarlierRows
+    allowed: tuple[AllowedList, ...]
+    """Names that the API told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that holds its lock and has its folder; nothing has been sent."""
+
+    plan: Plan
+    folder: Path
+    candidate: Candidate
+    earlier: Earlier
+    fetched: Mapping[str, Secret]
+    """Secrets that were needed to tell whose run it is, by their keys of the configuration."""
+    overrides_guards: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand, the guards that are overridden included."""
+        plan = self.plan
+        over = exceeded(plan.config.guards, plan.table, plan.review) if self.overrides_guards else ()
+        return (*plan.notes, *(guard.override_note for guard in over))
+
+    @property
+    def needs_changes(self) -> bool:
+        """Whether every record has to be read before the first update: a guard asks for what would change."""
+        config = self.plan.config
+        return self.plan.reads_first and not self.overrides_guards and needs_changes(config.guards)
+
+    @property
+    def to_send(self) -> int:
+        """Good rows that are not done yet."""
+        resumed = self.earlier.resumed
+        return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
+
+    @property
+    def asks_about_hidden_rows(self) -> bool:
+        """Whether a person has still to say if hidden rows are sent: not where a run with them is resumed."""
+        table = self.plan.table
+        return bool(table.hidden_rows.count) and not table.visible_only and self.earlier.resumed is None
+
+    @property
+    def undo(self) -> str:
+        """Whether the run can be taken back, in words."""
+        plan, resumed = self.plan, self.earlier.resumed
+        if plan.endpoint.read is None:
+            return f"not possible: the description {plan.endpoint.name} names no way to read a record"
+        if not plan.reads_first:
+            return "not possible; with --compare every record is read first"
+        sent = (field for field in plan.endpoint.body_fields if plan.review.sent.get(field.name))
+        names = [field.name for field in sent if field.reported_id_as]
+        where_known = f"; {' and '.join(names)} only where names are known for the ids" if names else ""
+        if resumed and resumed.confirmed and not resumed.facts.reads_first:
+            return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{where_known}"
+        return f"possible: every record is read before its update{where_known}"
+
+    def comparing(self) -> Begun:
+        """Return the same run with each record read before its update."""
+        config = self.plan.config
+        sending = config.sending.model_copy(update={"compare": True})
+        return replace(self, plan=replace(self.plan, config=config.model_copy(update={"sending": sending})))
+
+    def earlier_part(self) -> EarlierPart | None:
+        """Return what the journal of the run that it goes on with knows; None if it is a new run."""
+        if self.earlier.resumed is None:
+            return None
+        with journal_reader(self.folder / JOURNAL) as journal:
+            return EarlierPart(journal.earlier_rows(), journal.allowed())
+
+    def sends(self, limit: int | None) -> int:
+        """Return how many rows will be sent, at most."""
+        if limit is None:
+            return self.to_send
+        part = self.earlier_part()
+        return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
+
+    @property
+    def takes_back(self) -> str | None:
+        """The folder of the run that it takes back; None if the input is not from there, or the caller is another.
+
+        Raises CredentialsError.
+        """
+        path = self.plan.snapshot.source_path
+        if self.plan.table.expected is None or path is None:
+            return None
+        past = read_run(Path(path).parent)
+        return str(past.folder) if isinstance(past, PastRun) and self.candidate.is_same_api(past) else None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
+
+    def is_left_since(self, age: timedelta) -> bool:
+        """Whether nobody has gone on for so long with the run that it goes on with, or its clock was wrong."""
+        resumed = self.earlier.resumed
+        return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
+
+    def require_recent(self) -> None:
+        """Raise UsageError if resuming needs a person's word."""
+        if self.is_old and self.to_send and self.earlier.resumed:
+            began = moment(self.earlier.resumed.started_at)
+            raise UsageError(
+                f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
+                "changes.",
+                remedy="To go on all the same, add --yes; to send every row anew, add --restart.",
+            )
+
+
+@contextmanager
+def begun(
+    source: Source,
+    config: Config,
+    environment: Environment,
+    *,
+    restart: bool = False,
+    override_guards: bool = False,
+    visible_only: bool = False,
+) -> Iterator[Begun]:
+    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
+
+    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run;
+    `visible_only`: leave out the rows that the sheet does not show. Raises
+    LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
+    header's value cannot be fetched, InputError if the journal of such a run is damaged, and what `prepare` raises.
+    """
+    parent, stem = config.results.folder, snapshots.stem_of(source)
+    with folder_faults(parent):
+        private_folder(parent)
+    with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
+        with folder_faults(parent):
+            folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
+        table: Table | None = None
+        try:
+            opened = open_source(source, config, folder, visible_only=visible_only)
+            table = opened.table
+            fetched: dict[str, Secret] = {}
+            candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
+            _require_same_api(opened, candidate)
+            earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
+            if earlier.resumed:
+                opened = opened.in_folder_of(earlier.resumed)
+                shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
+            plan = opened.judged()
+            plan = replace(plan, repeats=repeats_of(plan, earlier.related))
+            if earlier.resumed:
+                require_rows_of(earlier.resumed, plan.review.numbers)
+            if not override_guards:
+                require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
+            if plan.review.good:
+                from batch_updater.sender.proxies import require_usable_proxies
+
+                require_usable_proxies(config.api)
+            folder_of_run = earlier.resumed.folder if earlier.resumed else folder
+            yield Begun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
+        finally:
+            if not (folder / JOURNAL).exists():
+                if table is not None:
+                    table.close()
+                shutil.rmtree(folder, ignore_errors=not folder.exists())
+
+
+@contextmanager
+def folder_faults(folder: Path) -> Iterator[None]:
+    """Turn whatever fails in a folder of results into a ResultsError."""
+    remedy = "See that there is space and the right to write there, or name another folder under results.folder."
+    try:
+        yield
+    except JournalError as error:
+        raise ResultsError(str(error), remedy=remedy) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise ResultsError(f"The folder of results {folder} cannot be written: {why}.", remedy=remedy) from error
+
+
+def _identity(opened: Opened) -> Identity:
+    columns, settings = opened.table.columns, opened.config.input
+    reading = settings.model_dump(
+        mode="json", include={"header_row", "encoding", "date_order", "two_digit_years", "decimal", "clear_marker"}
+    )
+    described = f"{opened.endpoint.name}\n{opened.description.text}".encode()
+    return Identity(
+        content=opened.snapshot.sha256,
+        sheet=opened.table.sheet,
+        mapping={
+            name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
+        },
+        constants=dict(settings.constants),
+        reading={name: None if value is None else str(value) for name, value in reading.items()},
+        description=hashlib.sha256(described).hexdigest(),
+        base_url=opened.config.api.base_url,
+        duplicates=settings.duplicates,
+        endpoint=opened.endpoint.name,
+        visible_only=opened.table.visible_only,
+    )
+
+
+def _require_same_api(opened: Opened, candidate: Candidate) -> None:
+    """Raise UsageError if a run would be undone at another API, or for another tenant, than it was made."""
+    path = opened.snapshot.source_path
+    past = read_run(Path(path).parent) if path is not None and opened.table.expected is not None else None
+    if isinstance(past, PastRun) and not candidate.is_same_api(past):
+        changed = candidate.api_changed_since(past)
+        raise UsageError(
+            f"{opened.snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
+            remedy="Undo it with the configuration with which it was sent.",
+        )
+
+
+def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]) -> Caller:
+    """Return who calls the API; `fetched` takes each secret that is looked at, under its key of the configuration."""
+
+    def reveal(reference: SecretReference, key: str) -> str:
+        from batch_updater.config.secrets import fetch_secret
+
+        fetched[key] = fetch_secret(reference, environment, key)
+        return fetched[key].reveal()
+
+    return Caller(config.api, reveal)

@@ -1,0 +1,126 @@
+"""What a run or a check is asked for, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from batch_updater.errors import ExitCode
+from batch_updater.records import OutcomeKind, RunFacts, Stop, StopReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from batch_updater.loader.table import Review, Table
+    from batch_updater.records import Invocation, Outcome, ReportRow
+    from batch_updater.reporter.change_summary import Stakes
+    from batch_updater.reporter.summary import Summary
+    from batch_updater.sender.limiter import Limiter
+    from batch_updater.sender.pool import UniformRefusal
+
+
+_LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
+"""Why rows have no turn although nothing goes wrong."""
+
+
+class Progress(Protocol):
+    """Whoever wants to show how far the sending is."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """Take note of one more row that has its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a single run is asked for besides its configuration."""
+
+    results: Path | None = None
+    """Where the workbook goes; None: that of a run into its folder, and a comparison writes none."""
+    limit: int | None = None
+    """Send, or compare, only the first so many good rows."""
+    keep_going: bool = False
+    """Whether to go on although the first rows were all refused alike."""
+    compared: Finished | None = None
+    """What reading every record just before came to, if it was done."""
+    invocation: Invocation | None = None
+    """The command line that asks for it; None if none does."""
+    inbox: str | None = None
+    """The inbox from which the unattended job took the file; None if it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run or a check ended."""
+
+    table: Table
+    facts: RunFacts
+    rows: Callable[[], Iterator[ReportRow]]
+    """Goes over every row and its outcome once more, in file order."""
+    rows_in_doubt: Callable[[], Iterator[ReportRow]]
+    """The same without those of a check that are planned, which is faster."""
+    results: Path | None
+    """The workbook; None if it was not written."""
+    summary: Summary
+    elapsed_s: float
+    asked_results: Path | None = None
+    """Where the workbook should have gone."""
+    folder: Path | None = None
+    """The run's folder; None for a check."""
+    copy: Path | None = None
+    """The copy of a run's input in its folder, where others may change it."""
+    fault: str | None = None
+    """What could not be written at the end; None if everything was."""
+    requests: int = 0
+    """Of this invocation, as `retries`."""
+    retries: int = 0
+    throttled: int = 0
+    """Requests of this invocation that were answered with 429."""
+    stop: Stop | None = None
+    uniform_refusal: UniformRefusal | None = None
+    """How the API refused every row that was sent, or the first of many; None if it did not."""
+    stakes: Stakes | None = None
+    """What the changes come to; None unless records were read."""
+    limiter: Limiter | None = None
+    """What a comparison was permitted, for the requests that follow it."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether something has gone wrong that ended it."""
+        return self.stop is not None and self.stop.reason not in _LEAVE_ROWS_OUT
+
+    @property
+    def unread(self) -> int:
+        """Records that could not be read, of a comparison that nothing has stopped."""
+        return self.summary[OutcomeKind.FAILED] + self.summary[OutcomeKind.UNCONFIRMED]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a comparison has read every record that it was to read."""
+        return not self.unread and not self.is_stopped
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """A workbook that could not be written asks for another run, like a row that is not done.
+
+        A check has told its problems all the same: they come first.
+        """
+        code = self.summary.exit_code
+        has_told = self.folder is None and code is ExitCode.NEEDS_PERSON
+        return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
+
+    @property
+    def rate_per_s(self) -> float:
+        """Requests per second over the whole run."""
+        return self.requests / self.elapsed_s if self.elapsed_s else 0.0
+
+
+def limit_stop(review: Review, limit: int | None, done: str) -> Stop | None:
+    """Return that a limit left good rows out, `done` being what happened to the others; None if it did not."""
+    if limit is None or review.good <= limit:
+        return None
+    return Stop(
+        StopReason.LIMIT,
+        f"Only the first {limit:,} good rows {done}, as --limit asked.",
+        "If they are as you want them, run again without --limit: it goes on with the rest.",
+    )

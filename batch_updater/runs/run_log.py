@@ -1,0 +1,212 @@
+"""run.log: one line of JSON for every attempt and every decision, enough to explain any outcome afterwards.
+
+Modules log through `logging` with `extra={"event": ..., ...}`; only the names below are written, so that neither a
+cell of the customer's nor a token can get into the file by way of a message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from batch_updater.files.reading import PrivateFile, append_to_regular
+from batch_updater.text.printable import print_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from batch_updater.records import Attempt
+
+LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
+_ROOT = "batch_updater"
+_WRITTEN_EVERY_S = 0.2
+
+
+class _Clock:
+    """Writes times; the last second is kept, because most lines are of that of the one before."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def at(self, seconds: float) -> str:
+        """Return a time, given in seconds since 1970, in UTC to the millisecond."""
+        second = int(seconds)
+        if second != self._second:
+            self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._text}.{int((seconds - second) * 1000):03d}+00:00"
+
+
+class _JsonLines(logging.Formatter):
+    """Makes a line of JSON."""
+
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def format(self, record: logging.LogRecord) -> str:
+        known = record.__dict__
+        facts = {name: known[name] for name in LOGGED if known.get(name) is not None}
+        return json.dumps({"at": self._clock.at(record.created), "level": record.levelname.lower(), **facts})
+
+
+class _ForPeople(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone()
+        facts = (f"{name} {getattr(record, name)}" for name in LOGGED[1:] if getattr(record, name, None) is not None)
+        return printable(f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}")
+
+
+class _Spoken(logging.Handler):
+    """Says the few decisions that a person who waits should know of."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match getattr(record, "event", None):
+            case "breaker open":
+                self._say(
+                    f"The service does not answer as it should: {getattr(record, 'why', '')}. One request at a time "
+                    f"tries whether it is back, for {getattr(record, 'wait_s', 0):g} s at most."
+                )
+            case "stop" if getattr(record, "why", None) == "interrupted":
+                self._say(
+                    f"Stopping: what is under way is waited for, {getattr(record, 'wait_s', 0):g} s at most, and the "
+                    "workbook is written. Once more ends at once."
+                )
+            case "breaker closed":
+                self._say("The service answers again: going on.")
+
+
+def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
+    """Let a handler take what this thread logs: others of the process may be sending runs of their own."""
+    logger, thread = logging.getLogger(_ROOT), threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class LogFile(logging.Handler):
+    """Writes what is logged to a file, readable by its owner alone, while it is entered."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; if that fails it is said on stderr, and nothing is written."""
+        super().__init__()
+        self._path = path
+        self._lines: list[str] = []
+        self._written_at = 0.0
+        self._stream: PrivateFile | None = None
+        """None once it cannot be written: the journal holds every outcome, so the run goes on."""
+        try:
+            # Unbuffered: what was written is in the file, and closing cannot fail.
+            self._stream = append_to_regular(path)
+        except OSError as error:
+            self._give_up(error)
+        self._clock = _Clock()
+        self._logger = logging.getLogger(_ROOT)
+        self._has_listeners = False
+        self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
+
+    def __enter__(self) -> Self:
+        others = (handler for handler in self._logger.handlers if not isinstance(handler, LogFile))
+        self._has_listeners = any(handler.level <= logging.INFO for handler in others)
+        self._attachment.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._attachment.__exit__(kind, error, trace)
+
+    def attempt(self, made: Attempt) -> None:
+        """Write the line of one request, of which there are as many as requests.
+
+        Putting it together here takes a tenth of the time that `logging` takes, so `logging` is asked only if somebody
+        else listens.
+        """
+        if self._has_listeners:
+            facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": round(made.seconds, 4)}
+            self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
+            return
+        if self._stream is None:
+            return
+        now = time.time()
+        status = "" if made.status is None else f', "status": {made.status}'
+        self._lines.append(
+            f'{{"at": "{self._clock.at(now)}", "level": "info", "event": "attempt", "row": {made.row}, '
+            f'"attempt": {made.number}{status}, "seconds": {made.seconds:.4f}, "why": "{made.why}"}}'
+        )
+        self._flush_in_time(now)
+
+    def _flush_in_time(self, now: float) -> None:
+        if not 0 <= now - self._written_at <= _WRITTEN_EVERY_S:  # clocks jump, too
+            self._written_at = now
+            self.flush()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
+        if self._stream is None:
+            return
+        self._lines.append(self.format(record))
+        if record.levelno > logging.INFO:
+            self.flush()
+        else:
+            self._flush_in_time(record.created)
+
+    def flush(self) -> None:
+        """Write what has gathered: a call of the system for each line would take longer than all else about it."""
+        if not self._lines or self._stream is None:
+            return
+        text = "\n".join([*self._lines, ""]).encode()
+        self._lines.clear()
+        size = self._stream.tell()
+        try:
+            self._stream.write(text)
+        except OSError as error:
+            with suppress(OSError):  # a device has no length
+                self._stream.truncate(size)  # half a line would spoil the first one of the next part of the run
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._close_stream()
+        print_line(f"{self._path} cannot be written: {error.strerror}. The run goes on without it.", sys.stderr)
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self.flush()
+        self._close_stream()
+        super().close()
+
+
+@contextmanager
+def logged_to_terminal() -> Iterator[None]:
+    """Write what is logged to stderr, for people, until the block ends."""
+    yield from _attached(logging.StreamHandler(), _ForPeople())
+
+
+@contextmanager
+def spoken(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on in words what a person who waits should know, until the block ends."""
+    yield from _attached(_Spoken(say), logging.Formatter())

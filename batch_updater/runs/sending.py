@@ -1,0 +1,109 @@
+"""The sender with the journal, the log and the progress around it, in an event loop of its own."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from batch_updater.config.environment import Environment
+    from batch_updater.records import Job, Outcome
+    from batch_updater.runs.interrupts import Interrupts
+    from batch_updater.runs.journal import Journal
+    from batch_updater.runs.result import Progress
+    from batch_updater.runs.run_log import LogFile
+    from batch_updater.runs.stage import Plan
+    from batch_updater.sender.auth import Credentials
+    from batch_updater.sender.client import Hooks, Reading
+    from batch_updater.sender.pool import SendResult
+    from batch_updater.sender.send_options import Course
+
+
+_COLLECTED_EVERY = 50_000
+"""Objects, instead of Python's 700; a request makes a few hundred, and nearly none of them in a circle."""
+
+
+async def send(
+    plan: Plan,
+    hooks: Hooks,
+    jobs: Iterator[Job],
+    credentials: Credentials,
+    environment: Environment,
+    course: Course,
+    interrupts: Interrupts | None,
+) -> SendResult:
+    """Send jobs, or read their records, until all are settled or the run is stopped."""
+    import asyncio
+
+    from batch_updater.sender.pool import Sender
+
+    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, course)
+    if interrupts:
+        interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
+    try:
+        return await sender.send(jobs)
+    finally:
+        if interrupts:
+            interrupts.sent()
+
+
+def reading_of(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
+    """Return how records are read, and where what they hold is kept; `only`: nothing is sent."""
+    from batch_updater.sender.client import Reading
+
+    return Reading.of(plan.endpoint, journal.will_change, only=only, expected=plan.table.expected)
+
+
+def hooks_of(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
+    """Return what the sender calls: before a request may go out, and with whatever it learns."""
+    from batch_updater.sender.client import Hooks
+
+    async def settled(outcome: Outcome) -> None:
+        await journal.settle(outcome)
+        if progress:
+            progress.settled(outcome)
+
+    return Hooks(
+        before_send=journal.will_send,
+        may_send=journal.require_writable,
+        on_outcome=settled,
+        on_names=journal.learned,
+        on_attempt=log.attempt,
+    )
+
+
+def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
+    """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        run: Callable[[Coroutine[object, object, SendResult]], SendResult] = asyncio.run
+    else:
+        run = uvloop.run
+    with _seldom_collected():
+        return run(work)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
+
+    Afterwards it is as it was: the process may be somebody else's, who uses the library. Where another thread sends a
+    run it is so already, and that thread sets it back.
+    """
+    before = gc.get_threshold()
+    if before[0] == _COLLECTED_EVERY:
+        yield
+        return
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
