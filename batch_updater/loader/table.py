@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.errors import ConfigError, Place
+from batch_updater.errors import ConfigError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.columns import no_names
 from batch_updater.loader.duplicates import Targets
@@ -17,7 +17,7 @@ from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRows
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.own_mapping import mapping_in
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
 from batch_updater.loader.row_parser import RowReader, Width
 from batch_updater.loader.survey import Findings, survey
@@ -100,7 +100,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
             )
         try:
             value = converter(endpoint.by_name[name], settings, [])(text)
-        except Refusal as refusal:
+        except ValueProblem as refusal:
             message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
         if isinstance(value, Blank):
@@ -224,7 +224,7 @@ class Table:
         self._cell_notes = tuple(reviewer.notes.sentences(self.columns))
         self._carry_columns_without_header()
         if self.expected is not None:
-            place = Place(self._sheet.source.name, self._sheet.name)
+            place = Location(self._sheet.source.name, self._sheet.name)
             jobs = (judged.job for judged in self.judged(review) if judged.job)
             require_expected(jobs, self._body, self.expected, place)
         if review.good and review.first_job is None:
@@ -307,7 +307,7 @@ class Table:
     def _merged_cells(self) -> MergedCells | None:
         if not self._layout.merged:
             return None
-        place = Place(self._sheet.source.name, self._sheet.name)
+        place = Location(self._sheet.source.name, self._sheet.name)
         return MergedCells(self._layout.merged, self.columns.of_field.values(), self.columns.first_column, place)
 
     def _carry_columns_without_header(self) -> None:

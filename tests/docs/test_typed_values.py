@@ -5,7 +5,7 @@ import re
 import pytest
 
 from batch_updater.loader.cells import converter
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from tests.docs.pages import DOCS, codes, section, tables
 from tests.loader.described import AMOUNT, COUNT, DAY, settings
 
@@ -31,7 +31,7 @@ def test_what_is_typed_is_read_as_the_page_says(typed: str, kind: str, setting: 
     given = int(value) if value.isdecimal() else value
     convert = converter(FIELDS[kind], settings(**({name: given} if name else {})), [])
     if read.startswith("refused"):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ValueProblem) as refused:
             convert(typed)
         for words in read.removeprefix("refused").strip(": ").split(" or "):
             assert words in refused.value.reason

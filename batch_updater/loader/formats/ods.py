@@ -25,12 +25,19 @@ from batch_updater.loader.formats.book import (
     is_blank_row,
     too_many_areas,
 )
-from batch_updater.loader.formats.display_format import Mask, mask_of
-from batch_updater.loader.formats.number_formats import Format, Shown, as_shown, from_iso, no_value, text_as_shown
+from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
+from batch_updater.loader.formats.number_formats import (
+    DateKind,
+    Format,
+    apply_format,
+    from_iso,
+    no_value,
+    text_as_shown,
+)
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.formats.package import DEEPEST, Feeder, parse, safe_parser, too_deep
 from batch_updater.loader.formats.worksheet import number
-from batch_updater.records import MARK_PROPERTY, Cell, CellFault, column_letters
+from batch_updater.records import MARK_PROPERTY, Cell, CellError, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -61,7 +68,7 @@ _XML_BLANKS = " \t\r\n"
 _BLANKS = re.compile(f"[{_XML_BLANKS}]+")
 _BREAKS = frozenset("\t\r\n")
 _ERROR = re.compile(r"#[A-Z0-9/]+[!?]?|Err:[0-9]+")
-_PERCENT: Final = mask_of("0%")
+_PERCENT: Final = display_format_of("0%")
 """How programs show a percentage whose style says nothing."""
 _TIME = re.compile(
     r"(-?)P(?:([0-9]{1,6})D)?T(?:([0-9]{1,8})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,8})(?:[.,]([0-9]{1,9}))?S)?"
@@ -364,30 +371,30 @@ class _SheetReader:
             case "date":
                 return from_iso(get(f"{OFFICE} date-value", ""), self._shown(column))
             case "time":
-                is_duration = self._shown(column) is Shown.DURATION
+                is_duration = self._shown(column) is DateKind.DURATION
                 return _time(get(f"{OFFICE} time-value", ""), is_duration=is_duration)
             case _:
                 return no_value(text or kind)
 
-    def _fault(self, kind: str | None, formula: str | None, text: str) -> CellFault | None:
+    def _fault(self, kind: str | None, formula: str | None, text: str) -> CellError | None:
         """Return the fault of a cell that shows an error, or a formula without its result.
 
         The format has no type for errors. LibreOffice adds one of its own, and like others saves a formula that gives
         an error as one that gives an empty text; OpenOffice saves it as one that gives 0. Only the text tells.
         """
         if self._cell.get(f"{_CALCEXT} value-type") == "error":
-            return CellFault("error-cell", text or "#ERROR")
+            return CellError("error-cell", text or "#ERROR")
         if formula is None or self._cell.get(f"{OFFICE} string-value"):
             return None
         if _ERROR.fullmatch(text):
-            return CellFault("error-cell", text)
+            return CellError("error-cell", text)
         if kind is None and not self._text.paragraphs:
-            return CellFault("formula-without-value", "=" + formula.partition("=")[2])
+            return CellError("formula-without-value", "=" + formula.partition("=")[2])
         return None
 
     def _number(self, value: str, text: str, column: int, *, is_formula: bool) -> Cell:
         plain = number(value)
-        if isinstance(plain, CellFault):
+        if isinstance(plain, CellError):
             return plain
         # LibreOffice writes truth values as formulas that give 1 or 0.
         if is_formula and plain in {0, 1} and text in {"TRUE", "FALSE"}:
@@ -395,7 +402,7 @@ class _SheetReader:
         shown = self._shown(column)
         if shown is None and self._cell.get(f"{OFFICE} value-type") == "percentage":
             shown = _PERCENT
-        return as_shown(plain, shown, epoch_1904=False) if isinstance(shown, Mask) else plain
+        return apply_format(plain, shown, epoch_1904=False) if isinstance(shown, DisplayFormat) else plain
 
     def _shown(self, column: int) -> Format | None:
         style = self._cell.get(f"{TABLE} style-name") or self._row.get(f"{TABLE} default-cell-style-name")
@@ -460,7 +467,7 @@ def _times(attributes: dict[str, str], name: str) -> int:
     return times
 
 
-def _time(value: str, *, is_duration: bool) -> time | timedelta | CellFault:
+def _time(value: str, *, is_duration: bool) -> time | timedelta | CellError:
     """Read a duration (XML Schema part 2, 3.2.6), which is a time of day unless its format or its length says no."""
     found = _TIME.fullmatch(value)
     if found is None:

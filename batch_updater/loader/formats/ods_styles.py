@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.loader.formats.number_formats import Format, Shown, shown_by
+from batch_updater.loader.formats.number_formats import DateKind, Format, shown_by
 from batch_updater.loader.formats.package import DEEPEST, Feeder, safe_parser, too_deep
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Styles:
         data = self._data.get(name)
         if data is None:
             return None
-        return Shown.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
+        return DateKind.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
 
     def _code(self, data: _DataStyle) -> str:
         """Return the Excel number format that shows the same."""

@@ -23,12 +23,12 @@ from batch_updater.loader.formats.book import (
     UnreadableError,
     column_position,
 )
-from batch_updater.loader.formats.display_format import Mask
+from batch_updater.loader.formats.display_format import DisplayFormat
 from batch_updater.loader.formats.number_formats import (
     NO_VALUE,
     Format,
     Number,
-    as_shown,
+    apply_format,
     from_double,
     from_iso,
     no_value,
@@ -36,7 +36,7 @@ from batch_updater.loader.formats.number_formats import (
 )
 from batch_updater.loader.formats.package import DEEPEST, NAMESPACES, SAVE_AGAIN, safe_parser, too_deep
 from batch_updater.loader.formats.shared_strings import SharedStrings, TextCollector, unescaped
-from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellFault, column_letters
+from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellError, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +55,7 @@ _MOST_PLANNED_CELLS = 500_000
 """Of all plans together, each of which may be as wide as a sheet."""
 
 
-def number(text: str) -> Number | CellFault:
+def number(text: str) -> Number | CellError:
     """Return a number as it stands in a file: whole with all its digits, else as Excel shows it at most.
 
     What is none, such as the NaN of a program that does not know better, is a fault of its cell.
@@ -67,7 +67,7 @@ def number(text: str) -> Number | CellFault:
     return from_double(value) if math.isfinite(value) else no_value(bare)
 
 
-def plain_number(content: str) -> Number | CellFault | None:
+def plain_number(content: str) -> Number | CellError | None:
     """Return the number that a cell holds, as `number` does; the forms that nearly all have are read at once."""
     if content.isdigit() and len(content) <= 15 and content.isascii():
         return int(content)
@@ -105,7 +105,7 @@ class _Formatted:
     def __init__(self, shown: Format, *, epoch_1904: bool) -> None:
         self._shown = shown
         self._epoch_1904 = epoch_1904
-        self._decimals = shown.decimals if isinstance(shown, Mask) else None
+        self._decimals = shown.decimals if isinstance(shown, DisplayFormat) else None
         self._known: dict[str, Cell] = {"": None}
 
     def __call__(self, content: str) -> Cell:
@@ -122,12 +122,12 @@ class _Formatted:
         return cell
 
 
-_UNKNOWN: Final = CellFault("", "")
+_UNKNOWN: Final = CellError("", "")
 
 
 def _number_shown(content: str, shown: Format, *, epoch_1904: bool) -> Cell:
     found = plain_number(content)
-    return as_shown(found, shown, epoch_1904=epoch_1904) if isinstance(found, (int, Decimal)) else found
+    return apply_format(found, shown, epoch_1904=epoch_1904) if isinstance(found, (int, Decimal)) else found
 
 
 RowShape: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]"
@@ -364,7 +364,7 @@ class RowReader:
     def _converter(self, kind: str, style: str) -> _Converter:
         """Return what makes a cell of the content of cells of a type and a style; '' is a cell without content."""
         shown = self._shown_by_style.get(style or "0")
-        if kind == "s" and not (isinstance(shown, Mask) and shown.changes_texts):
+        if kind == "s" and not (isinstance(shown, DisplayFormat) and shown.changes_texts):
             return self._strings.cell
         if kind in {"", "n"}:
             return plain_number if shown is None else _Formatted(shown, epoch_1904=self._epoch_1904)
@@ -380,14 +380,14 @@ class RowReader:
     def _converted(self, kind: str | None, style: str | None, value: str | None, formula: str | None) -> Cell:
         if formula is not None and (value is None or (not value and kind != "str")):
             # An empty text is a result, if it was written down.
-            return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
+            return CellError("formula-without-value", f"={formula or _SHARED_FORMULA}")
         # An error is told as the error that it shows.
         if formula is not None and self._results_are_stale and kind != "e":
-            return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
+            return CellError("stale-formula", f"={formula or _SHARED_FORMULA}")
         if kind == "s" and value:
             return text_as_shown(self._strings.cell(value), self._shown_by_style.get(style or "0"))
         if not value:
-            return CellFault("error-cell", NO_VALUE) if kind == "e" else None
+            return CellError("error-cell", NO_VALUE) if kind == "e" else None
         if kind is None or kind == "n":
             shown = self._shown_by_style.get(style or "0")
             return plain_number(value) if shown is None else _number_shown(value, shown, epoch_1904=self._epoch_1904)
@@ -404,6 +404,6 @@ def _cell_of_type(kind: str, value: str) -> Cell:
         case "b" if value in {"0", "1", "true", "false"}:
             return value in {"1", "true"}
         case "e":
-            return CellFault("error-cell", value)
+            return CellError("error-cell", value)
         case _:
             return no_value(value)

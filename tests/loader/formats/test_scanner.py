@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from batch_updater.loader.formats.book import SheetRow, UnreadableError
-from batch_updater.loader.formats.number_formats import Shown
+from batch_updater.loader.formats.number_formats import DateKind
 from batch_updater.loader.formats.package import Allowance
 from batch_updater.loader.formats.scanner import read_rows
 from batch_updater.loader.formats.shared_strings import SharedStrings
@@ -44,7 +44,7 @@ def strings() -> SharedStrings:
 
 def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
     """Return the rows of a worksheet, or that it is refused."""
-    reader = RowReader(strings(), {"1": Shown.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
+    reader = RowReader(strings(), {"1": DateKind.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
     try:
         return list(read_rows(Dribble(document.encode(encoding), size), reader))
     except (UnreadableError, expat.ExpatError, ValueError):
