@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_BYTES_OF_README = 9_000
 
 
-@pytest.mark.parametrize("page", PAGES, ids=title)
+@pytest.mark.parametrize("page", [*PAGES, *sorted(set(ROOT.glob("*.md")) - {README})], ids=title)
 def test_every_relative_link_leads_to_a_file_and_a_heading_in_it(page: Path) -> None:
     """Anchors are those that GitHub makes of headings."""
     for link in links(page):
