@@ -200,9 +200,8 @@ def test_the_fields_of_an_error_are_those_that_are_printed(program: Inside) -> N
 
 
 def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> None:
-    """And those of each of its files."""
-    shutil.copy(SAMPLES / "opportunities.xlsx", program.folder / "inbox")
-    os.utime(program.folder / "inbox" / "opportunities.xlsx", (0, 0))  # it was not written just now
+    """And those of each of its files, one that is not ready included."""
+    (program.folder / "inbox" / "changes.xlsx.part").touch()
     night = program("nightly", "--json").object
     assert list(night) == first_column(section(JSON, "nightly"))
     assert list(night["files"][0]) == first_column(section(JSON, "nightly"), 1)
