@@ -7,17 +7,13 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batch_updater.endpoint.expected_values import Expected
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +202,22 @@ class FieldChange(NamedTuple):
     now: object
     """As the API reports it; None if it is empty; Unknown if it cannot be told."""
     new: Value
+
+
+class ExpectedValue(NamedTuple):
+    """One field of one record, before and after a run that is undone."""
+
+    field: str
+    before_shown: str
+    """As people read it: a name in place of an id if it is known; '' if the field was empty. So `left_shown`."""
+    left_shown: str
+    before: str
+    """As the API reported it, in JSON. So `left`."""
+    left: str
+
+
+Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
+"""Target, as in `Job.target` -> the values that are expected of its fields."""
 
 
 @dataclass(frozen=True, slots=True)

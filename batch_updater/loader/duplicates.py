@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from batch_updater.endpoint.description import ParameterLocation
-from batch_updater.endpoint.request import written
+from batch_updater.endpoint.request import wire_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ class Targets:
             if type(value) is int:
                 parts.append(prefix + str(value))
                 continue
-            text = value if type(value) is str else field.default if value is None else written(field, value)
+            text = value if type(value) is str else field.default if value is None else wire_text(field, value)
             if text is not None:
                 parts.append(prefix + (self._parts.get(text) or self._part(text)))
             elif field.required:

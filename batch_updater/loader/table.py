@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
     from batch_updater.config.schema import InputSettings
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected_values import Expected
     from batch_updater.loader.column_values import KnownNames
     from batch_updater.loader.columns import HeaderRow
     from batch_updater.loader.row_parser import Reading
     from batch_updater.loader.survey import Questions
-    from batch_updater.records import Cell, Columns, Problem, Row, Value
+    from batch_updater.records import Cell, Columns, Expected, Problem, Row, Value
 
 __all__ = ["JudgedRow", "Review", "Table", "open_table"]
 

@@ -55,7 +55,7 @@ def test_the_built_in_description_says_what_the_contract_says() -> None:
     assert endpoint.field("OpportunityId").reported_as == "ID"
     assert endpoint.field("OpportunityID").reported_as == "OpportunityID"
     assert endpoint.quota_message == "Limit Exceeded"
-    assert endpoint.promised(200) == endpoint.promised(201) == endpoint.record_properties
+    assert endpoint.always_reported(200) == endpoint.always_reported(201) == endpoint.record_properties
     assert endpoint.record_properties >= {"ID", "Type", "OpportunityName", "OpportunityStageID", "PendingCloseDate"}
     assert endpoint.idempotent
 
@@ -68,7 +68,7 @@ def test_a_plain_document_needs_no_extensions(load: Callable[..., Endpoint]) -> 
         ("thing", True, True),
         ("size", True, False),
     ]
-    assert endpoint.promised(204) is None
+    assert endpoint.always_reported(204) is None
 
 
 def answers(**of_status: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def answers(**of_status: dict[str, Any]) -> dict[str, Any]:
 
 
 def promised(endpoint: Endpoint, *statuses: int) -> list[set[str]]:
-    return [set(endpoint.promised(status) or ()) for status in statuses]
+    return [set(endpoint.always_reported(status) or ()) for status in statuses]
 
 
 def described(*names: str) -> dict[str, Any]:

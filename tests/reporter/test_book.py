@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.expected_values import ExpectedValue
 from batch_updater.loader.table import open_table
+from batch_updater.records import ExpectedValue
 from batch_updater.reporter.cell_values import holds_text
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.undo_workbook import UndoRow, UndoWorkbook, write_undo_workbook
