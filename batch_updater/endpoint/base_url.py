@@ -19,25 +19,23 @@ class RepeatedPath(NamedTuple):
 
     end: str
     """Such as `/api/v2`."""
-    relation: str
-    """Its relation to the path, to follow `ends with /api/v2,`."""
     corrected: str
     """The base URL without it."""
     is_certain: bool
     """Whether two segments or more are the path's own. One alone may be a prefix, such as `/api` or `/orders/v1`."""
-
-
-class BaseUrlWarning(NamedTuple):
-    """A base URL that is accepted but may be wrong."""
-
     message: str
-    """Where rows are sent, and why that may be wrong."""
-    remedy: str
-    """The other base URL to try."""
+    """The repetition, and the address that it leads to."""
+
+    @property
+    def remedy(self) -> str:
+        """The other base URL to use or to try."""
+        if self.is_certain:
+            return f"Set api.base_url to {self.corrected}"
+        return f"If that is one {self.end} too many, set api.base_url to {self.corrected}"
 
     @property
     def note(self) -> str:
-        """Both."""
+        """Message and remedy."""
         return f"{self.message} {self.remedy}."
 
 
@@ -59,12 +57,13 @@ def repeated_path(base_url: str, endpoint: Endpoint) -> RepeatedPath | None:
             part = path[start : start + size]
             same = sum(_is_same(ours, theirs) for ours, theirs in zip(end, part, strict=True))
             if same >= (2 if start else 1) and all(map(_fits, end, part)):
-                rest = "".join(f"/{segment}" for segment in base[:-size])
+                repeated, rest = f"/{'/'.join(end)}", "".join(f"/{segment}" for segment in base[:-size])
                 return RepeatedPath(
-                    f"/{'/'.join(end)}",
-                    _relation(end, part, path),
+                    repeated,
                     url._replace(path=rest, query="", fragment="").geturl(),
-                    is_certain=same + sum(map(_is_other_version, end, part)) > 1,
+                    same + sum(map(_is_other_version, end, part)) > 1,
+                    f"api.base_url ends with {repeated}, {_relation(end, part, path)}: "
+                    f"rows would be sent to {base_url}{endpoint.path}.",
                 )
     return None
 
@@ -72,22 +71,13 @@ def repeated_path(base_url: str, endpoint: Endpoint) -> RepeatedPath | None:
 def require_fitting(base_url: str | None, endpoint: Endpoint) -> None:
     """Raise ConfigError if a base URL certainly repeats a part of the call's path."""
     if base_url and (repeated := repeated_path(base_url, endpoint)) and repeated.is_certain:
-        raise ConfigError(
-            f"api.base_url ends with {repeated.end}, {repeated.relation}: rows would be sent to "
-            f"{urlsplit(base_url).path}{endpoint.path}.",
-            remedy=f"Set api.base_url to {repeated.corrected}",
-        )
+        raise ConfigError(repeated.message, remedy=repeated.remedy)
 
 
-def base_url_warning(base_url: str | None, endpoint: Endpoint) -> BaseUrlWarning | None:
-    """Return what may be wrong with a base URL that `require_fitting` accepts; None if nothing."""
+def possible_repetition(base_url: str | None, endpoint: Endpoint) -> RepeatedPath | None:
+    """Return what a base URL that `require_fitting` accepts may repeat all the same; None if nothing."""
     repeated = repeated_path(base_url, endpoint) if base_url else None
-    if repeated is None or repeated.is_certain:
-        return None
-    return BaseUrlWarning(
-        f"api.base_url ends with {repeated.end}, {repeated.relation}: rows are sent to {base_url}{endpoint.path}.",
-        f"If that is one {repeated.end} too many, set api.base_url to {repeated.corrected}",
-    )
+    return None if repeated is None or repeated.is_certain else repeated
 
 
 def _segments(path: str) -> Sequence[str]:

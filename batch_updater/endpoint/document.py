@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from batch_updater.errors import EndpointError, Location
@@ -36,21 +36,20 @@ def _members(value: object) -> dict[str, object]:
     return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(item) or "null" for item in _list([value] if isinstance(value, str) else value))
+
+
+def _urls(value: object) -> list[str]:
+    return [str(server.get("url", "")) for server in _list(value) if isinstance(server, Mapping)]
+
+
 Text = Annotated[str | None, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_text)]
-Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: tuple(_text(item) for item in _list(value) if item is not None)),
-]
-Types = Annotated[
-    tuple[str, ...],
-    BeforeValidator(
-        lambda value: () if value is None else tuple(map(str, value if isinstance(value, list) else [value]))
-    ),
-]
-Flag = Annotated[bool, BeforeValidator(lambda value: value is True)]
-Number = Annotated[Decimal | None, BeforeValidator(_number)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Truth = Annotated[bool | None, BeforeValidator(lambda value: value if isinstance(value, bool) else None)]
 Whole = Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)]
+Number = Annotated[Decimal | None, BeforeValidator(_number)]
 Limit = Annotated[Decimal | bool | None, BeforeValidator(lambda value: value if value is True else _number(value))]
 """In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own."""
 Items = Annotated[list[object], BeforeValidator(_list)]
@@ -72,15 +71,13 @@ class Node(BaseModel):
     """Its JSON pointer (RFC 6901), references followed."""
 
 
-class ListOfNames(BaseModel):
+class NameList(Node):
     """The value of `x-allowed-names`."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=lambda name: name.replace("_", "-"))
 
     list: Name
     name: Name
     id: Text = None
-    depends_on: Texts = ()
+    depends_on: Texts = Field((), alias="depends-on")
 
 
 class Annotations(Node):
@@ -90,24 +87,26 @@ class Annotations(Node):
     description: Text = None
     default: Text = None
     example: Text = None
-    examples: Texts = ()
+    examples: Annotated[list[Text], BeforeValidator(_list)] = []
     """A list in a schema; an object in a parameter."""
     x_field_name: Text = None
     x_aliases: Texts = ()
     x_date_format: Text = None
     x_reported_as: Text = None
     x_reported_id_as: Text = None
-    x_selects_record: Annotated[bool, BeforeValidator(lambda value: value is not False)] = True
-    x_allowed_names: ListOfNames | None = None
-    x_identifier: Annotated[bool | None, BeforeValidator(lambda value: value if isinstance(value, bool) else None)] = (
-        None
-    )
+    x_selects_record: Truth = None
+    x_allowed_names: NameList | None = None
+    x_identifier: Truth = None
+
+
+_ANNOTATION_KEYS = frozenset(_key(name) for name in Annotations.model_fields if name != "at")
+"""Keys that count beside a `$ref` (3.1), too."""
 
 
 class Schema(Annotations):
     """A schema of a value, or of an object with properties."""
 
-    type: Types = ()
+    type: Texts = ()
     format: Text = None
     enum: Items = []
     const: object = None
@@ -119,8 +118,8 @@ class Schema(Annotations):
     min_length: Whole = None
     max_length: Whole = None
     pattern: Text = None
-    nullable: Flag = False
-    read_only: Flag = False
+    nullable: Truth = None
+    read_only: Truth = None
     properties: Members = {}
     required: Texts = ()
     items: object = None
@@ -148,7 +147,7 @@ class Parameter(Annotations):
 
     name: Name
     in_: Name
-    required: Flag = False
+    required: Truth = None
     schema_: object = {}
     content: object = None
 
@@ -185,7 +184,7 @@ class Operation(Node):
     """Status -> Response."""
     x_record_name: Text = None
     x_error_message: Texts = ()
-    x_idempotent: Flag = False
+    x_idempotent: Truth = None
     x_read: Text = None
     x_quota_per_month: Whole = None
 
@@ -200,24 +199,13 @@ class PathItem(Node):
     post: object = None
 
 
-class Info(Node):
-    """What the document says of the API."""
-
-    title: Text = None
-
-
-class Server(Node):
-    """An address of the API."""
-
-    url: Text = None
-
-
 class Document(Node):
     """The root."""
 
     openapi: Text = None
-    info: Annotated[Info, BeforeValidator(_members)] = Info()
-    servers: Annotated[list[Server], BeforeValidator(lambda value: list(map(_members, _list(value))))] = []
+    title: Text = Field(None, validation_alias=AliasPath("info", "title"))
+    servers: Annotated[list[str], BeforeValidator(_urls)] = []
+    """Their URLs."""
     paths: Members = {}
     """Path -> PathItem."""
 
@@ -242,17 +230,20 @@ class Resolver:
         Raises EndpointError.
         """
         at = "/".join((parent.at, *(key.replace("~", "~0").replace("/", "~1") for key in keys)))
+        beside: dict[str, object] = {}
         seen: set[str] = set()
         while isinstance(written, Mapping) and "$ref" in written:
             target = str(written["$ref"])
             if not target.startswith("#/") or target in seen:
                 self.refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
             seen.add(target)
+            beside = {**written, **beside}
             written, at = self._target(target, at), target[1:]
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
         try:
-            return model.model_validate({**written, "at": at})
+            annotations = {key: beside[key] for key in _ANNOTATION_KEYS & beside.keys()}
+            return model.model_validate({**written, **annotations, "at": at})
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             place = "/".join((at, *map(str, detail["loc"])))

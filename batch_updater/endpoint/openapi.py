@@ -1,25 +1,24 @@
 """An OpenAPI 3.0 or 3.1 document -> `Endpoint`.
 
-What OpenAPI cannot say stands in extensions of the document:
+Extensions of the document say what OpenAPI cannot:
 
-- on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
-  that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that gives the record as it stands, alone or in an array; what it holds
-  counts as reported like what the update's answer holds),
-  `x-quota-per-month` (requests that the account may send);
-- on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
-  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
-  null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
-  (false: the parameter does not say which record), `x-allowed-names` ({list, name, id, depends-on}: the list in an
-  error answer that holds the valid names), `x-identifier` (whether a text is an identifier, in which nothing invisible
-  may be; without it a text is one if it says which record, if its name or title ends with a word such as id, number,
-  code, key or reference, or if its description begins by calling it so);
-- on a 2xx answer of the update: `x-always-reported` (the properties that it holds in any case, where it leaves some of
-  those that it describes out; an update is confirmed only by what is always reported, and by nothing that differs);
-- on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
+- on the operation: `x-record-name` (the word for one record), `x-error-message` (properties of an error answer that
+  hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
+  (operationId of a GET in the same document that returns the record, alone or in an array; its properties count as
+  reported like those of the update's answer), `x-quota-per-month` (requests that the account may send);
+- on a parameter or body property: `x-field-name` (the header, in place of the name in the request), `x-aliases`
+  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (the property of an answer that holds the value;
+  null: none), `x-reported-id-as` (the property of an answer that holds the id of a name), `x-selects-record` (false:
+  the parameter does not select the record), `x-allowed-names` ({list, name, id, depends-on}: the list of valid names in
+  an error answer), `x-identifier` (whether a text is an identifier, in which nothing invisible is allowed; by default a
+  text is one if it selects the record, if its name or title ends with a word such as id, number, code, key or
+  reference, or if its description begins by calling it so);
+- on a 2xx answer of the update: `x-always-reported` (the properties that it always has, if not all that are described;
+  an update is confirmed only by what is always reported, and by nothing that differs);
+- on the 429 answer: `x-quota-exceeded` (its message for a used-up quota).
 
-The configuration says where the API is. Of `servers` the paths count, for one thing: a base URL with such a path is
-right, although the call's path begins like it.
+The configuration has the base URL. The document's `servers` only show which base URLs are right although the path of
+the call begins like them.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from batch_updater.endpoint import document
 from batch_updater.endpoint.description import (
     AllowedNames,
     Bounds,
@@ -39,19 +39,6 @@ from batch_updater.endpoint.description import (
     Kind,
     ParameterLocation,
     ReadOperation,
-)
-from batch_updater.endpoint.document import (
-    Annotations,
-    MediaType,
-    Operation,
-    Parameter,
-    PathItem,
-    RequestBody,
-    Resolver,
-    Response,
-    Schema,
-    not_valid,
-    parse,
 )
 from batch_updater.endpoint.identifiers import is_called_identifier
 from batch_updater.errors import EndpointError, Location
@@ -68,7 +55,7 @@ _LARGEST_BYTES = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The text of a document, and which operation of it is meant."""
+    """The text of a document, and the operation to use."""
 
     name: str | None
     """The configuration's name for a built-in description; None for any other."""
@@ -106,7 +93,7 @@ def _text_of(path: Path) -> str:
     try:
         return read_regular_text(path, _LARGEST_BYTES)
     except UnicodeDecodeError as error:
-        raise not_valid(str(path), "", "not text in UTF-8") from error
+        raise document.not_valid(str(path), "", "not text in UTF-8") from error
     except OSError as error:
         why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise EndpointError(
@@ -118,11 +105,8 @@ def _text_of(path: Path) -> str:
 
 def endpoint_of(description: Description) -> Endpoint:
     """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
-    return _endpoint(parse(description.path, description.text), description)
-
-
-def _endpoint(root: Mapping[str, object], description: Description) -> Endpoint:
-    return _EndpointBuilder(Resolver(description.path, root)).build(description.operation_id, description.name)
+    root = document.parse(description.path, description.text)
+    return _EndpointBuilder(document.Resolver(description.path, root)).build(description.operation_id, description.name)
 
 
 class _Call(NamedTuple):
@@ -130,8 +114,8 @@ class _Call(NamedTuple):
 
     path: str
     method: str
-    item: PathItem
-    operation: Operation
+    item: document.PathItem
+    operation: document.Operation
 
 
 class _FieldSource(NamedTuple):
@@ -140,7 +124,7 @@ class _FieldSource(NamedTuple):
     wire_name: str
     location: ParameterLocation
     required: bool
-    schema: Schema
+    schema: document.Schema
     """With all annotations, those of the parameter included."""
 
 
@@ -157,7 +141,7 @@ class _Answers(NamedTuple):
 class _EndpointBuilder:
     """Builds the endpoint of an operation from the nodes of a document."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: document.Resolver) -> None:
         self._node = resolver.node
         self._refuse = resolver.refuse
         self._document = resolver.document()
@@ -170,31 +154,30 @@ class _EndpointBuilder:
         path, method, item, operation = update
         if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
-        answers = self._answers(operation)
-        reading = self._reading(operation)
+        answers, reading = self._answers(operation), self._reading(operation)
         read_properties = self._properties_read(reading.operation) if reading else frozenset()
+        reported = answers.properties | read_properties
         parameters = self._parameters(update)
         body, content_type = self._body(operation)
         sources = [*map(self._of_parameter, parameters), *body]
         sources.sort(key=lambda source: list(ParameterLocation).index(source.location))
-        reported = answers.properties | read_properties
         fields = tuple(self._field(source, reported) for source in sources)
         self._require_distinct(fields, operation)
         mapped = {name for source in sources for name in (source.schema.x_reported_as, source.schema.x_reported_id_as)}
-        unlisted = frozenset(filter(None, mapped)) - reported
-        """Of which only an extension says that the answer reports them."""
+        # Reported according to an extension, whatever the schema of the answer lists.
+        unlisted = {name for name in mapped if name is not None} - reported
         statuses = {key: None if names is None else names | unlisted for key, names in answers.statuses.items()}
         read = self._read_operation(reading, fields, read_properties) if reading else None
         return Endpoint(
             name=name or operation.operation_id or f"{method} {path}",
-            api_name=self._document.info.title or "the API",
+            api_name=self._document.title or "the API",
             record_name=operation.x_record_name or "record",
             method=method.upper(),
             path=path,
             content_type=content_type,
             fields=fields,
-            idempotent=method == "put" or operation.x_idempotent,
-            record_statuses={int(key): always for key, always in statuses.items() if key.isdigit()},
+            idempotent=method == "put" or operation.x_idempotent is True,
+            record_statuses={int(key): names for key, names in statuses.items() if key.isdigit()},
             default_record=_of_other_statuses(statuses),
             record_properties=answers.properties,
             error_message_keys=operation.x_error_message,
@@ -202,39 +185,33 @@ class _EndpointBuilder:
             read=read,
             quota_per_month=operation.x_quota_per_month,
             sample_read=read or self._own_get(update, fields),
-            server_paths=frozenset(
-                re.sub(r"^(\w+:)?//[^/]*", "", server.url or "").strip("/") for server in self._document.servers
-            )
+            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in self._document.servers)
             - {""},
         )
 
     def _update(self, operation_id: str | None) -> _Call:
         """Return the operation of that id; of None, the only one that updates."""
         updates = list(self._calls("put", "patch", "post"))
-        if operation_id is not None:
-            matching = [call for call in updates if call.operation.operation_id == operation_id]
-        else:
-            matching = updates
+        matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
         if len(matching) == 1:
             return matching[0]
         ids = [call.operation.operation_id for call in updates if call.operation.operation_id is not None]
         close = nearest(operation_id or "", ids)
+        remedy = f"Name one after #: {', '.join(ids) or 'none has an operationId'}."
         self._refuse(
             "/paths",
             f"has no single PUT, PATCH or POST operation {operation_id or ''}".rstrip(),
-            f"Did you mean {close!r}?"
-            if close
-            else f"Name one after #: {', '.join(ids) or 'none has an operationId'}.",
+            f"Did you mean {close!r}?" if close else remedy,
         )
 
     def _calls(self, *methods: str) -> Iterator[_Call]:
         for path, written in self._document.paths.items():
-            item = self._node(PathItem, written, self._document, "paths", path)
+            item = self._node(document.PathItem, written, self._document, "paths", path)
             for method in methods:
                 if (operation := getattr(item, method)) is not None:
-                    yield _Call(path, method, item, self._node(Operation, operation, item, method))
+                    yield _Call(path, method, item, self._node(document.Operation, operation, item, method))
 
-    def _reading(self, operation: Operation) -> _Call | None:
+    def _reading(self, operation: document.Operation) -> _Call | None:
         """Return the operation that reads a record; None if the update names none."""
         wanted = operation.x_read
         if wanted is None:
@@ -262,17 +239,17 @@ class _EndpointBuilder:
         if update.item.get is None:
             return None
         try:
-            operation = self._node(Operation, update.item.get, update.item, "get")
+            operation = self._node(document.Operation, update.item.get, update.item, "get")
             return self._read_operation(update._replace(operation=operation), fields, frozenset())
         except EndpointError:  # it is optional, and so need not be right
             return None
 
-    def _parameters(self, call: _Call) -> list[Parameter]:
+    def _parameters(self, call: _Call) -> list[document.Parameter]:
         """Return the parameters of path and query: those of the path item, overridden by the operation's own."""
         by_key = {}
         for owner in (call.item, call.operation):
             for position, written in enumerate(owner.parameters):
-                parameter = self._node(Parameter, written, owner, "parameters", str(position))
+                parameter = self._node(document.Parameter, written, owner, "parameters", str(position))
                 by_key[parameter.name, parameter.in_] = parameter
         in_path = {name for name, location in by_key if location == ParameterLocation.PATH}
         if unclear := in_path ^ set(re.findall(r"{([^}]*)}", call.path)):
@@ -287,43 +264,40 @@ class _EndpointBuilder:
                 self._refuse(parameter.at, f"requires a value in a {location}", remedy)
         return supported
 
-    def _of_parameter(self, parameter: Parameter) -> _FieldSource:
+    def _of_parameter(self, parameter: document.Parameter) -> _FieldSource:
         if parameter.content is not None:
             self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
-        schema = self._node(Schema, parameter.schema_, parameter, "schema")
+        schema = self._node(document.Schema, parameter.schema_, parameter, "schema")
         location = ParameterLocation(parameter.in_)
-        required = location is ParameterLocation.PATH or parameter.required
+        required = location is ParameterLocation.PATH or parameter.required is True
         return _FieldSource(parameter.name, location, required, schema.annotated(parameter))
 
-    def _body(self, operation: Operation) -> tuple[list[_FieldSource], str]:
+    def _body(self, operation: document.Operation) -> tuple[list[_FieldSource], str]:
         """Return the properties of the body and its media type."""
         if operation.request_body is None:
             self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
-        body = self._node(RequestBody, operation.request_body, operation, "requestBody")
+        body = self._node(document.RequestBody, operation.request_body, operation, "requestBody")
         content_type, media = self._json_content(body)
         if media is None:
             self._refuse(f"{body.at}/content", "has no JSON", "Only JSON bodies are supported.")
-        schema = self._node(Schema, media.schema_ or {}, media, "schema")
+        schema = self._node(document.Schema, media.schema_ or {}, media, "schema")
         self._require_plain(schema)
         if schema.type not in ((), ("object",)) or not schema.properties:
             self._refuse(schema.at, "is not an object with properties", "Only flat JSON objects are supported.")
         sources = []
         for name, written in schema.properties.items():
-            part = self._node(Schema, written, schema, "properties", name)
-            if not part.read_only:
-                # In 3.1 annotations may stand beside a $ref.
-                beside = Annotations.model_validate(written)
-                required = name in schema.required
-                sources.append(_FieldSource(name, ParameterLocation.BODY, required, part.annotated(beside)))
+            part = self._node(document.Schema, written, schema, "properties", name)
+            if part.read_only is not True:
+                sources.append(_FieldSource(name, ParameterLocation.BODY, name in schema.required, part))
         return sources, content_type
 
-    def _json_content(self, owner: RequestBody | Response) -> tuple[str, MediaType | None]:
+    def _json_content(self, owner: document.RequestBody | document.Response) -> tuple[str, document.MediaType | None]:
         for media_type, written in owner.content.items():
             if _JSON.fullmatch(media_type):
-                return media_type, self._node(MediaType, written, owner, "content", media_type)
+                return media_type, self._node(document.MediaType, written, owner, "content", media_type)
         return "", None
 
-    def _require_plain(self, schema: Schema) -> None:
+    def _require_plain(self, schema: document.Schema) -> None:
         for keyword in schema.compositions:
             self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
 
@@ -331,19 +305,15 @@ class _EndpointBuilder:
         wire_name, location, required, schema = source
         self._require_plain(schema)
         name = schema.x_field_name or wire_name
-        title, description = schema.title or name, " ".join((schema.description or "").split())
+        description = " ".join((schema.description or "").split())
         kind, enum = self._kind(schema), self._enum(schema)
         if kind is Kind.DATE and enum:
             self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
         names = schema.x_allowed_names
-        selects_record = location is not ParameterLocation.BODY and schema.x_selects_record
-        if "x_reported_as" in schema.model_fields_set:
-            reported_as = schema.x_reported_as
-        else:
-            reported_as = wire_name if not reported or wire_name in reported else None
-        if schema.x_identifier is not None:
-            is_identifier = schema.x_identifier
-        else:
+        selects_record = location is not ParameterLocation.BODY and schema.x_selects_record is not False
+        reported_as = wire_name if not reported or wire_name in reported else None
+        is_identifier = schema.x_identifier
+        if is_identifier is None:
             is_identifier = is_called_identifier(name, schema.title or "", description)
         return Field(
             name=name,
@@ -351,29 +321,26 @@ class _EndpointBuilder:
             location=location,
             kind=kind,
             required=required,
-            title=title,
+            title=schema.title or name,
             description=description,
             aliases=schema.x_aliases,
             enum=tuple(value for value in enum if value is not None),
             bounds=_bounds(schema),
-            nullable=location is ParameterLocation.BODY and (schema.nullable or "null" in schema.type or None in enum),
+            nullable=location is ParameterLocation.BODY
+            and (schema.nullable is True or "null" in schema.type or None in enum),
             date_format=schema.x_date_format or "%Y-%m-%d",
-            example=schema.examples[0] if schema.examples else schema.example or "",
+            example=(schema.examples[0] if schema.examples else schema.example) or "",
             default=schema.default,
             selects_record=selects_record,
-            reported_as=reported_as,
+            reported_as=schema.x_reported_as if "x_reported_as" in schema.model_fields_set else reported_as,
             reported_id_as=schema.x_reported_id_as,
             allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
             is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
         )
 
-    def _kind(self, schema: Schema) -> Kind:
+    def _kind(self, schema: document.Schema) -> Kind:
         types = [name for name in schema.type if name != "null"]
-        if (
-            not schema.type
-            and schema.enum
-            and all(isinstance(value, str) for value in schema.enum if value is not None)
-        ):
+        if not schema.type and schema.enum and all(value is None or isinstance(value, str) for value in schema.enum):
             types = ["string"]
         if len(types) != 1 or types[0] not in _TYPES:
             given = f"the type {', '.join(schema.type)}" if schema.type else "no type"
@@ -386,7 +353,7 @@ class _EndpointBuilder:
             self._refuse(f"{schema.at}/format", what, "Leave the format out.")
         return kind
 
-    def _enum(self, schema: Schema) -> tuple[Value, ...]:
+    def _enum(self, schema: document.Schema) -> tuple[Value, ...]:
         values: list[Value] = []
         for value in [schema.const] if "const" in schema.model_fields_set else schema.enum:
             if value is not None and not isinstance(value, (str, int, Decimal)):
@@ -394,12 +361,12 @@ class _EndpointBuilder:
             values.append(value)
         return tuple(values)
 
-    def _answers(self, operation: Operation) -> _Answers:
+    def _answers(self, operation: document.Operation) -> _Answers:
         statuses: dict[str, frozenset[str] | None] = {}
         properties: set[str] = set()
         quota_message = None
         for status, written in operation.responses.items():
-            answer = self._node(Response, written, operation, "responses", status)
+            answer = self._node(document.Response, written, operation, "responses", status)
             quota_message = quota_message or answer.x_quota_exceeded
             if re.fullmatch(r"2\d\d|2XX|default", status, re.IGNORECASE):
                 record = self._record(answer)
@@ -407,7 +374,7 @@ class _EndpointBuilder:
                 properties |= record or frozenset()
         return _Answers(statuses, frozenset(properties), quota_message)
 
-    def _always_reported(self, answer: Response, record: frozenset[str] | None) -> frozenset[str] | None:
+    def _always_reported(self, answer: document.Response, record: frozenset[str] | None) -> frozenset[str] | None:
         """Return the properties that the record in an answer always has; None if it holds no record."""
         if answer.x_always_reported is None:
             return record
@@ -416,7 +383,7 @@ class _EndpointBuilder:
             self._refuse(f"{answer.at}/x-always-reported", "is no list of properties of the answer", "Correct it.")
         return names
 
-    def _record(self, answer: Response) -> frozenset[str] | None:
+    def _record(self, answer: document.Response) -> frozenset[str] | None:
         """Return the properties of the record that an answer holds; None if it describes none."""
         schema = self._answer_schema(answer)
         if schema is None:
@@ -424,39 +391,38 @@ class _EndpointBuilder:
         properties = self._properties(schema)
         return properties if properties or schema.type == ("object",) or schema.compositions else None
 
-    def _properties(self, schema: Schema, *outer: str) -> frozenset[str]:
+    def _properties(self, schema: document.Schema, *outer: str) -> frozenset[str]:
         """Return the properties that every object of a schema may have; `outer`: the schemas that contain it."""
         names = frozenset(schema.properties)
         for number, written in enumerate(schema.all_of):
-            part = self._node(Schema, written, schema, "allOf", str(number))
+            part = self._node(document.Schema, written, schema, "allOf", str(number))
             if part.at not in outer:
                 names |= self._properties(part, schema.at, *outer)
         return names
 
-    def _answer_schema(self, answer: Response) -> Schema | None:
+    def _answer_schema(self, answer: document.Response) -> document.Schema | None:
         _, media = self._json_content(answer)
-        return None if media is None or media.schema_ is None else self._node(Schema, media.schema_, media, "schema")
+        if media is None or media.schema_ is None:
+            return None
+        return self._node(document.Schema, media.schema_, media, "schema")
 
-    def _properties_read(self, operation: Operation) -> frozenset[str]:
+    def _properties_read(self, operation: document.Operation) -> frozenset[str]:
         """Return the properties of the record that a GET returns, alone or in an array."""
         properties: frozenset[str] = frozenset()
         for status, written in operation.responses.items():
-            answer = self._node(Response, written, operation, "responses", status)
+            answer = self._node(document.Response, written, operation, "responses", status)
             schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", status, re.IGNORECASE) else None
             if schema and schema.items is not None:
-                schema = self._node(Schema, schema.items, schema, "items")
+                schema = self._node(document.Schema, schema.items, schema, "items")
             properties |= self._properties(schema) if schema else frozenset()
         return properties
 
-    def _require_distinct(self, fields: tuple[Field, ...], operation: Operation) -> None:
+    def _require_distinct(self, fields: tuple[Field, ...], operation: document.Operation) -> None:
         seen: dict[str, Field] = {}
         for field in fields:
             if (other := seen.setdefault(field.name, field)) is not field:
-                self._refuse(
-                    operation.at,
-                    f"has two fields called {field.name}, in the {other.location} and in the {field.location}",
-                    "Give one of them another name with x-field-name.",
-                )
+                what = f"has two fields called {field.name}, in the {other.location} and in the {field.location}"
+                self._refuse(operation.at, what, "Give one of them another name with x-field-name.")
 
 
 def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
@@ -470,7 +436,7 @@ def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozens
     return frozenset.intersection(*records) if records else None
 
 
-def _bounds(schema: Schema) -> Bounds:
+def _bounds(schema: document.Schema) -> Bounds:
     minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
     maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
     return Bounds(

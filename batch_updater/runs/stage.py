@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import settings_of
-from batch_updater.endpoint.base_url import base_url_warning, require_fitting
+from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location
@@ -62,7 +62,7 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
         repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
-        found = base_url_warning(self.config.api.base_url, self.endpoint)
+        found = possible_repetition(self.config.api.base_url, self.endpoint)
         address = (found.note,) if found else ()
         return (*address, *self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
 

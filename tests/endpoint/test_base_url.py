@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.base_url import base_url_warning, repeated_path
+from batch_updater.endpoint.base_url import possible_repetition, repeated_path
 from batch_updater.endpoint.openapi import load_endpoint
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -46,9 +46,9 @@ def test_a_part_of_the_path_is_found(end: str, kept: str | None) -> None:
 def test_one_segment_alone_is_a_doubt(end: str, kept: str) -> None:
     """There are gateways with such a prefix: it is told where rows are sent, and which address may be meant."""
     base_url = f"https://nexus.example.com{end}"
-    found = base_url_warning(base_url, ENDPOINT)
+    found = possible_repetition(base_url, ENDPOINT)
     assert found
-    assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in found.message
+    assert f"rows would be sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in found.message
     assert found.remedy.endswith(f"set api.base_url to https://nexus.example.com{kept}")
 
 
@@ -70,9 +70,9 @@ def test_what_the_description_calls_its_server_is_right() -> None:
     """There are services behind a prefix of the same name."""
     endpoint = replace(ENDPOINT, path="/orders/{id}", server_paths=frozenset({"orders"}))
     assert repeated_path("https://host.example/orders", endpoint) is None
-    assert base_url_warning("https://host.example/orders", endpoint) is None
+    assert possible_repetition("https://host.example/orders", endpoint) is None
     assert repeated_path("https://host.example/orders/orders", endpoint)
-    assert base_url_warning("https://host.example/orders/v1", endpoint)
+    assert possible_repetition("https://host.example/orders/v1", endpoint)
 
 
 def test_a_parameter_alone_is_no_part() -> None:
