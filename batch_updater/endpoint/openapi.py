@@ -109,8 +109,8 @@ def endpoint_of(description: Description) -> Endpoint:
     return _EndpointBuilder(document.Resolver(description.path, root)).build(description.operation_id, description.name)
 
 
-class _Call(NamedTuple):
-    """An operation and where it is found."""
+class _LocatedOperation(NamedTuple):
+    """An operation and its place in the document."""
 
     path: str
     method: str
@@ -128,7 +128,7 @@ class _FieldSource(NamedTuple):
     """With all annotations, those of the parameter included."""
 
 
-class _Answers(NamedTuple):
+class _DescribedAnswers(NamedTuple):
     """What the responses of an operation describe."""
 
     statuses: Mapping[str, frozenset[str] | None]
@@ -189,7 +189,7 @@ class _EndpointBuilder:
             - {""},
         )
 
-    def _update(self, operation_id: str | None) -> _Call:
+    def _update(self, operation_id: str | None) -> _LocatedOperation:
         """Return the operation of that id; of None, the only one that updates."""
         updates = list(self._calls("put", "patch", "post"))
         matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
@@ -204,14 +204,14 @@ class _EndpointBuilder:
             f"Did you mean {close!r}?" if close else remedy,
         )
 
-    def _calls(self, *methods: str) -> Iterator[_Call]:
+    def _calls(self, *methods: str) -> Iterator[_LocatedOperation]:
         for path, written in self._document.paths.items():
             item = self._node(document.PathItem, written, self._document, "paths", path)
             for method in methods:
                 if (operation := getattr(item, method)) is not None:
-                    yield _Call(path, method, item, self._node(document.Operation, operation, item, method))
+                    yield _LocatedOperation(path, method, item, self._node(document.Operation, operation, item, method))
 
-    def _reading(self, operation: document.Operation) -> _Call | None:
+    def _reading(self, operation: document.Operation) -> _LocatedOperation | None:
         """Return the operation that reads a record; None if the update names none."""
         wanted = operation.x_read
         if wanted is None:
@@ -221,7 +221,9 @@ class _EndpointBuilder:
                 return call
         self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
 
-    def _read_operation(self, call: _Call, fields: tuple[Field, ...], properties: frozenset[str]) -> ReadOperation:
+    def _read_operation(
+        self, call: _LocatedOperation, fields: tuple[Field, ...], properties: frozenset[str]
+    ) -> ReadOperation:
         """Return how to read with the values of an update, which must have them all."""
         by_key = {(field.wire_name, field.location): field for field in fields}
         query = []
@@ -234,7 +236,7 @@ class _EndpointBuilder:
                 self._refuse(parameter.at, what, "Name another operation.")
         return ReadOperation(call.path, tuple(query), properties)
 
-    def _own_get(self, update: _Call, fields: tuple[Field, ...]) -> ReadOperation | None:
+    def _own_get(self, update: _LocatedOperation, fields: tuple[Field, ...]) -> ReadOperation | None:
         """Return the GET of the update's own path; None if there is none, or the update lacks what it needs."""
         if update.item.get is None:
             return None
@@ -244,7 +246,7 @@ class _EndpointBuilder:
         except EndpointError:  # it is optional, and so need not be right
             return None
 
-    def _parameters(self, call: _Call) -> list[document.Parameter]:
+    def _parameters(self, call: _LocatedOperation) -> list[document.Parameter]:
         """Return the parameters of path and query: those of the path item, overridden by the operation's own."""
         by_key = {}
         for owner in (call.item, call.operation):
@@ -361,7 +363,7 @@ class _EndpointBuilder:
             values.append(value)
         return tuple(values)
 
-    def _answers(self, operation: document.Operation) -> _Answers:
+    def _answers(self, operation: document.Operation) -> _DescribedAnswers:
         statuses: dict[str, frozenset[str] | None] = {}
         properties: set[str] = set()
         quota_message = None
@@ -372,7 +374,7 @@ class _EndpointBuilder:
                 record = self._record(answer)
                 statuses[status.upper()] = self._always_reported(answer, record)
                 properties |= record or frozenset()
-        return _Answers(statuses, frozenset(properties), quota_message)
+        return _DescribedAnswers(statuses, frozenset(properties), quota_message)
 
     def _always_reported(self, answer: document.Response, record: frozenset[str] | None) -> frozenset[str] | None:
         """Return the properties that the record in an answer always has; None if it holds no record."""

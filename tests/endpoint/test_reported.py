@@ -37,13 +37,13 @@ def test_values_are_of_the_fields_kind() -> None:
         (TEXT, [1]),
     ],
 )
-def test_what_is_no_value_is_refused(field: object, got: object) -> None:
+def test_an_invalid_value_is_refused(field: object, got: object) -> None:
     """What cannot be written out as the field's value is an error, and takes no memory to find out."""
     with pytest.raises(ValueError, match="it is"):
         parse_reported(field, got)  # type: ignore[arg-type]
 
 
-def test_reports_are_alike_by_what_they_mean() -> None:
+def test_reports_are_compared_by_value() -> None:
     """Decimals by value, dates by day, texts but for blanks and line ends, ids by themselves, null as blank."""
     assert reports_equal(AMOUNT, Decimal("1.50"), Decimal("1.5"))
     assert reports_equal(DAY, "2026-03-31", "2026-03-31T12:00:00")
@@ -55,8 +55,8 @@ def test_reports_are_alike_by_what_they_mean() -> None:
     assert not reports_equal(DAY, "2026-03-31", "2026-04-01")
 
 
-def test_a_field_that_is_not_reported_is_told_from_an_empty_one() -> None:
-    """Null is a report, a missing property is none."""
+def test_a_field_that_is_not_reported_differs_from_an_empty_one() -> None:
+    """Null is a reported value; a missing property is not."""
     assert reported_value(STAGE, {"OpportunityStageID": None}) is None
     with pytest.raises(KeyError):
         reported_value(STAGE, {"OpportunityName": "x"})
