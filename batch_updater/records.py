@@ -218,6 +218,22 @@ class FieldChange(NamedTuple):
     new: Value
 
 
+class ExpectedValue(NamedTuple):
+    """One field of one record, before and after a run that is undone."""
+
+    field: str
+    before_shown: str
+    """As people read it: a name in place of an id if it is known; '' if the field was empty. So `left_shown`."""
+    left_shown: str
+    before: str
+    """As the API reported it, in JSON. So `left`."""
+    left: str
+
+
+Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
+"""Target, as in `Job.target` -> the values that are expected of its fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a row cannot be sent, or why the API refused it, as far as one cell (or the row) is to blame."""
@@ -379,22 +395,6 @@ class ReportRow(NamedTuple):
     """What it changes, or would; known only where the record was read."""
     is_repeated: bool = False
     """Whether another row changes the same record; told only where there are changes."""
-
-
-class ExpectedValue(NamedTuple):
-    """One field of one record, before and after a run."""
-
-    field: str
-    before_shown: str
-    """As people read it: a name in place of an id where that is known; '' if the field was empty."""
-    left_shown: str
-    before: str
-    """As the API reported it, in JSON; so `left`."""
-    left: str
-
-
-Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
-"""Target, as in `Job.target` -> what is expected of its fields."""
 
 
 @dataclass(frozen=True, slots=True)

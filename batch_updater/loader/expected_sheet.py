@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batch_updater.loader.formats.opening import Source
-    from batch_updater.records import Job
+    from batch_updater.records import Expected, ExpectedValue, Job
 
 _ANEW = "Write the undo workbook anew with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
 

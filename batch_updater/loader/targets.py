@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
-from batch_updater.endpoint.request import written
+from batch_updater.endpoint.request import wire_text
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Problem, Value
 
@@ -43,7 +43,7 @@ class Targets:
             if type(value) is int:
                 parts.append(prefix + str(value))
                 continue
-            text = value if type(value) is str else field.default if value is None else written(field, value)
+            text = value if type(value) is str else field.default if value is None else wire_text(field, value)
             if text is not None:
                 parts.append(prefix + (self._parts.get(text) or self._part(text)))
             elif field.required:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
-from batch_updater.endpoint.base_url import doubt, require_fitting
+from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
@@ -54,7 +54,7 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
         repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
-        found = doubt(self.config.api.base_url, self.endpoint)
+        found = possible_repetition(self.config.api.base_url, self.endpoint)
         address = (found.note,) if found else ()
         not_judged_now = not_judged(self.config.guards, reads_first=self.reads_first)
         return (*address, *self.staged.notes, *not_judged_now, *repeats)

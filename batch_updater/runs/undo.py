@@ -18,7 +18,7 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.endpoint.reported import alike, reported_in, value_of
+from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import check_replaceable, remedy_of
 from batch_updater.loader.cells import ColumnFacts, converter
@@ -265,7 +265,7 @@ def _record(as_json: str | None) -> Mapping[str, object] | None:
 
 def _report(one: Field, record: Mapping[str, object] | None) -> _Report | None:
     try:
-        value = reported_in(one, record or {})
+        value = reported_value(one, record or {})
     except KeyError:
         return None
     return _Report(value, one.reported_as is None or one.reported_as not in (record or {}))
@@ -304,7 +304,7 @@ class _SettingBack:
             described = self._endpoint.field(name)
             try:
                 before, left = self._reports(change)
-                if alike(described, before.value, left.value):
+                if reports_equal(described, before.value, left.value):
                     continue
                 selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in record.job.values.items()}
                 cells.update({**selecting, name: self._cell_before(described, record.job, before)})
@@ -335,7 +335,7 @@ class _SettingBack:
                 )
             return self._cell(described, name)
         try:
-            value = value_of(described, before.value)
+            value = parse_reported(described, before.value)
         except ValueError as fault:
             shown = _short(to_json(before.value))
             raise _Impossible(f"The value before, {shown}, cannot be written: {fault}.") from fault

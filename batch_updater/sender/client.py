@@ -17,7 +17,7 @@ from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
-from batch_updater.endpoint.expected_values import moved, still_to_set
+from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, Location, StoreError
 from batch_updater.files.reading import open_regular
@@ -290,10 +290,10 @@ class Client:
             return self._judged(row, verdict)
         record = row.answer.record or {}
         found = changes(self._endpoint, row.job, record, self.allowed)
-        found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
+        found = pending_changes(self._endpoint, row.job, record, found, reading.expected)
         if not found:
             return Settled(self._outcomes.unchanged(row))
-        if since := moved(self._endpoint, row.job, record, found, reading.expected):
+        if since := changed_since_run(self._endpoint, row.job, record, found, reading.expected):
             return Settled(self._outcomes.changed_since(row, since))
         if not row.job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
