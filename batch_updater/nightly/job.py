@@ -15,7 +15,7 @@ from batch_updater.errors import ConfigError, GuardError
 from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
-from batch_updater.nightly.inbox import LOOK_S, ReadyFile, look, stamp_of
+from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
 from batch_updater.nightly.message import note_beside
 from batch_updater.nightly.night import FileResult, Night
 from batch_updater.nightly.state import PendingFile, StateFile
@@ -28,21 +28,6 @@ from batch_updater.runs.run import Run as RunToSend
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
-
-
-def required_inbox(inbox: Path | None) -> Path:
-    """Return the inbox. Raises ConfigError if none is configured, or the folder is not there."""
-    if inbox is None:
-        raise ConfigError(
-            "The configuration does not say where the files of the nightly job lie.",
-            remedy="Set nightly.inbox in config.yaml to the folder into which they are put.",
-        )
-    if not inbox.is_dir():
-        raise ConfigError(
-            f"The inbox {inbox} is not there, or is no folder.",
-            remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
-        )
-    return inbox
 
 
 @dataclass(slots=True)
@@ -113,17 +98,13 @@ class NightlyJob:
         self.results: list[FileResult] = []
         """The files so far."""
 
-    def run(self, look_s: float = LOOK_S) -> Night:
-        """Run every ready file.
-
-        Raises ConfigError if the inbox cannot be used, ResultsError if past runs cannot be read.
-        """
-        inbox = required_inbox(self._config.nightly.inbox)
+    def run(self, inbox: Path) -> Night:
+        """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
         past_runs(self._config.results.folder)  # raises here, before any file is blamed
         stop: NightStop | None = None
         try:
             with self._interrupts.ending_at_once():
-                found = look(inbox, self._config.nightly.patterns, look_s)
+                found = look(inbox, self._config.nightly.patterns)
         except OSError as error:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."

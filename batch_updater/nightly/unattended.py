@@ -11,9 +11,9 @@ from pathlib import Path
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, require_sendable
-from batch_updater.errors import BatchUpdaterError, ExitCode, LockedError
+from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, LockedError
 from batch_updater.nightly.dispositions import NightStop
-from batch_updater.nightly.job import NightlyJob, required_inbox
+from batch_updater.nightly.job import NightlyJob
 from batch_updater.nightly.message import compose, compose_verdict, has_recovered, is_due
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import FileResult, Night
@@ -41,12 +41,29 @@ def run_night(
     job = NightlyJob(config, environment, state, interrupts, say, complain)
     with reporter.reporting_errors(job.results):
         require_sendable(config)
-        with locked_inbox(required_inbox(config.nightly.inbox)):
+        inbox = _required_inbox(config.nightly.inbox)
+        with locked_inbox(inbox):
             with suppress(Interrupted), interrupts.ending_at_once():
-                reporter.ping(START)
-            night = job.run()
+                if failure := ping(config.nightly.health_check, START, environment):
+                    complain(failure)
+            night = job.run(inbox)
             reporter.report(night)
             return night
+
+
+def _required_inbox(inbox: Path | None) -> Path:
+    """Return the inbox. Raises ConfigError if none is configured, or the folder is not there."""
+    if inbox is None:
+        raise ConfigError(
+            "The configuration does not say where the files of the nightly job lie.",
+            remedy="Set nightly.inbox in config.yaml to the folder into which they are put.",
+        )
+    if not inbox.is_dir():
+        raise ConfigError(
+            f"The inbox {inbox} is not there, or is no folder.",
+            remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
+        )
+    return inbox
 
 
 class _NightReporter:
@@ -65,47 +82,41 @@ class _NightReporter:
     def report(self, night: Night) -> None:
         """Report the night, once to each recipient."""
         self._has_reported = True
+        for failure in self._report(night):
+            if failure:
+                self._complain(failure)
+
+    def _report(self, night: Night) -> Iterator[str | None]:
         settings, last = self._config.nightly, self._state.state.exit_code
         # The local files come first: a second signal may end the reporting, and people take longest.
-        self._complain_of(write_metrics(settings.metrics, night))
+        yield write_metrics(settings.metrics, night)
         recovers = has_recovered(night, last)
         if not recovers:
-            self._keep(night)
-        self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
+            yield self._keep(night)
+        yield ping(settings.health_check, SUCCESS if night.exit_code == ExitCode.OK else FAILURE, self._environment)
         if is_due(settings.notify_when, night, last):
-            self._notify(night, last)
+            yield from self._notify(night, last)
         if recovers:  # until people have been told of it, the trouble is what they know
-            self._keep(night)
+            yield self._keep(night)
 
-    def ping(self, sign: str) -> None:
-        """Send a sign to the health check."""
-        self._complain_of(ping(self._config.nightly.health_check, sign, self._environment))
-
-    def _keep(self, night: Night) -> None:
+    def _keep(self, night: Night) -> str | None:
         try:
             self._state.end(int(night.exit_code))
         except OSError as error:
-            self._complain(
-                f"The end of the night could not be noted in {self._state.path}: {error.strerror}. See that the job "
-                "may write there."
-            )
+            where = f"The end of the night could not be noted in {self._state.path}: {error.strerror}."
+            return f"{where} See that the job may write there."
+        return None
 
-    def _notify(self, night: Night, last: int | None) -> None:
+    def _notify(self, night: Night, last: int | None) -> Iterator[str]:
         try:
             message = compose(night, last)
         except Exception:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
-            for line in traceback.format_exc().splitlines():
-                self._complain(line)
-            self._complain("The message could not be composed; the verdict alone was sent.")
+            yield from traceback.format_exc().splitlines()
+            yield "The message could not be composed; the verdict alone was sent."
             message = compose_verdict(night)
         redact = self._environment.redaction.text
         message = replace(message, subject=redact(message.subject), body=redact(message.body))
-        for failure in notify(message, self._config.nightly.notify, self._environment):
-            self._complain(failure)
-
-    def _complain_of(self, failure: str | None) -> None:
-        if failure:
-            self._complain(failure)
+        yield from notify(message, self._config.nightly.notify, self._environment)
 
     @contextmanager
     def reporting_errors(self, so_far: Sequence[FileResult]) -> Iterator[None]:
