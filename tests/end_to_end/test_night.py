@@ -204,7 +204,7 @@ def test_trouble_of_the_account_ends_the_job_and_keeps_the_files(tmp_path: Path)
     assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] > 0
 
 
-def test_a_token_that_is_not_to_be_had_keeps_the_files(tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_read_keeps_the_files(tmp_path: Path) -> None:
     """It is trouble of the account: exit 3, and every file waits."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -247,7 +247,7 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
 
 
 def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
-    """One replaced under way keeps its verdict and the new one waits; one changed before its turn is not begun."""
+    """One replaced while it runs keeps its verdict and the new one waits; one changed before its turn is not run."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         write_rows(
@@ -353,7 +353,7 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, options: list[str]) -> None:
-    """Standard output on a full disk: the files are done and put away, exit 0, and the fault is said."""
+    """Standard output on a full disk: the files are done and archived, exit 0, and standard error says it."""
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
@@ -386,8 +386,8 @@ def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path
     assert (last.code, by_name(last)) == (0, {"a.csv": "done"}), last.err
 
 
-def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_path: Path) -> None:
-    """Nobody has typed a command that could be typed again."""
+def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_path: Path) -> None:
+    """There is no command that a person could type again."""
     with sandbox() as api:
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), ("x", "Pre", "b"))
         (file,) = night(tmp_path).object["files"]
@@ -397,7 +397,7 @@ def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_pat
 
 
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
-    """What was left for more than 36 hours is not gone on with unattended: the note beside the file says what to do."""
+    """After more than 36 hours it is not resumed unattended: the note beside the file says what to do."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
@@ -412,8 +412,8 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
-def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None:
-    """A job of every day takes up again what it began days ago: what counts is when it last went on with it."""
+def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
+    """A daily job resumes what it began days ago: the time of the last resumption counts."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:16 b"))

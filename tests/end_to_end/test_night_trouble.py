@@ -1,4 +1,4 @@
-"""Nights in which one file has trouble: the others do not suffer from it, and nothing is sent twice or forgotten."""
+"""Nights in which one file has trouble: nothing is sent twice or forgotten."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_file_at_which_the_service_seems_down_does_not_stop_the_others_for_eve
 
 
 def test_a_row_that_waits_for_a_failed_one_is_tried_again(tmp_path: Path) -> None:
-    """Nobody can repair a row at which the service failed: the file stays, and the later value comes last."""
+    """No one can repair a row at which the service failed: the file stays, and the later value comes last."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "old fault:status-503:8"), (1, "Pre", "new"))
@@ -87,7 +87,7 @@ def test_failures_of_the_service_up_to_the_limit_are_tried_again(tmp_path: Path)
 
 
 def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) -> None:
-    """The new file waits for its own turn, unread; the old one is put away, as the run has kept it."""
+    """The new file waits for its own turn, unread; the old one is archived as the run has kept it."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         rows = [(row, "Pre", "a") for row in range(1, 20)]
@@ -184,7 +184,7 @@ def test_certificates_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_p
 
 
 def test_people_hear_that_no_api_is_named(tmp_path: Path) -> None:
-    """Nobody looks at the exit code of a job at night."""
+    """No one looks at the exit code of a job at night."""
     with webhook() as hook:
         prepared(tmp_path, "http://127.0.0.1:9")
         text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
@@ -230,8 +230,8 @@ def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -
         assert "The job works again" in hook.bodies()[1]["title"]
 
 
-def test_what_is_never_finished_is_told(tmp_path: Path) -> None:
-    """A dead upload and a forgotten lock need somebody after a day, where they lie; other names are only said."""
+def test_a_file_that_is_never_ready_needs_a_person(tmp_path: Path) -> None:
+    """A dead upload and a forgotten lock need a person after a day, in the inbox; other names are only mentioned."""
     day_s = 24 * _HOUR_S
     inbox = prepared(tmp_path, "http://127.0.0.1:9")
     for name, age_s in (
@@ -288,8 +288,8 @@ def test_a_file_that_ended_because_rows_were_refused_is_repaired_in_its_workbook
     assert api_rows(second) == {"updated": 3}
 
 
-def test_what_was_taken_back_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
-    """Whether it is meant again only people know: the note names the run that took it back, and so does `runs`."""
+def test_an_undone_file_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
+    """Only people know whether it is meant again: the note names the run that undid it, and so does `runs`."""
     compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -309,7 +309,7 @@ def test_what_was_taken_back_is_not_applied_again_by_the_job(tmp_path: Path) -> 
     assert f"The run {run['taken_back_by']} has undone some of that" in second.object["files"][0]["note"]
 
 
-def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -> None:
+def test_an_unfinished_run_that_was_undone_is_for_a_person(tmp_path: Path) -> None:
     """The next night applies nothing of it again."""
     compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
     with sandbox() as api:
@@ -328,7 +328,7 @@ def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -
 
 
 def test_rows_that_wait_for_a_refused_one_are_repaired_with_it(tmp_path: Path) -> None:
-    """The file goes to a person in the first night, and holds up nobody."""
+    """The file goes to a person in the first night, and newer ones have their turn."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"), (1, "Pre", "b"), age_s=2 * _HOUR_S)
@@ -355,7 +355,7 @@ def test_a_recovery_is_told_though_the_job_was_killed_while_it_told_it(tmp_path:
     assert [body["title"][:37] for body in hook.bodies()] == ["batch-updater: The job works again. T"]
 
 
-def test_that_a_file_goes_to_another_address_anew_is_said(tmp_path: Path) -> None:
+def test_a_file_that_goes_to_another_address_from_the_start_is_reported(tmp_path: Path) -> None:
     """All its rows are sent there, and an unfinished run to the old address is named."""
     with sandbox() as old, sandbox() as new:
         inbox = prepared(tmp_path, old.url)
@@ -393,8 +393,8 @@ def test_what_was_read_for_a_guard_is_counted(tmp_path: Path) -> None:
     assert (by_name(done), done.object["requests"]) == ({"a.csv": "attention"}, 5)
 
 
-def test_what_stays_here_is_written_before_anybody_is_told(tmp_path: Path) -> None:
-    """Somebody who ends a job that waits for a dead recipient ends just that: figures and memory are there."""
+def test_local_files_are_written_before_people_are_told(tmp_path: Path) -> None:
+    """A signal to a job that waits for a dead recipient ends just that: metrics and state are there."""
     with sandbox() as api, create_server(("127.0.0.1", 0)) as silent:
         opportunities(prepared(tmp_path, api.url) / "a.csv", ("x", "Pre", "a"))
         place = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -404,7 +404,7 @@ def test_what_stays_here_is_written_before_anybody_is_told(tmp_path: Path) -> No
                 running.send_signal(signal.SIGTERM)
                 with suppress(subprocess.TimeoutExpired):
                     running.communicate(timeout=2)
-        assert running.returncode == 3  # that somebody has ended it, and not the message's own end
+        assert running.returncode == 3  # a signal ended it, not the end of the message
     assert samples(tmp_path / "night.prom")["last_run_exit_code"] == 1
     (memory,) = (tmp_path / "runs").glob(".nightly-*.json")
     assert json.loads(memory.read_text(encoding="utf-8"))["exit_code"] == 1

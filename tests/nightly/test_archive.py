@@ -28,7 +28,7 @@ def names(folder: Path) -> dict[str, str]:
 
 
 def test_a_file_goes_with_its_workbook_and_its_note(tmp_path: Path) -> None:
-    """All three lie in the folder of the day, readable by whoever could read the file; the inbox is empty."""
+    """All three are in the folder of the day, readable by those who could read the file; the inbox is empty."""
     (tmp_path / "inbox").mkdir()
     file, workbook = tmp_path / "inbox" / "a.csv", tmp_path / "a-results.xlsx"
     file.write_text("rows", encoding="utf-8")
@@ -82,7 +82,7 @@ def test_where_a_move_fails_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".csv", "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83 + ".csv", "a." + "x" * 253])
-def test_the_longest_names_are_put_away_too(tmp_path: Path, name: str) -> None:
+def test_the_longest_names_are_archived_too(tmp_path: Path, name: str) -> None:
     """With a note, and a second time: what is made beside them has shorter names."""
     for number in range(2):
         file = tmp_path / name
@@ -96,8 +96,8 @@ def test_the_longest_names_are_put_away_too(tmp_path: Path, name: str) -> None:
 
 def test_no_signal_at_any_moment_loses_a_file(tmp_path: Path) -> None:
     """Interrupted again and again while it is archived, it is in the inbox or in its new place, and whole."""
-    script = tmp_path / "putting.py"
-    script.write_text(_PUTTING, encoding="utf-8")
+    script = tmp_path / "archiving.py"
+    script.write_text(_ARCHIVING, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, script, tmp_path / "in", tmp_path / "to"], capture_output=True, text=True, check=True
     )
@@ -109,7 +109,7 @@ def test_no_signal_at_any_moment_loses_a_file(tmp_path: Path) -> None:
     assert sorted(filter(None, found)) == sorted(f"rows {number}" for number in range(400))
 
 
-_PUTTING = """
+_ARCHIVING = """
 import random, signal, sys
 from datetime import date
 from pathlib import Path
@@ -164,19 +164,19 @@ def test_a_file_that_was_replaced_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of_place", "of_file", "of_day", "of_made"),
+    ("of_place", "of_file", "of_day", "of_copies"),
     [(0o2770, 0o600, 0o2770, 0o660), (0o755, 0o600, 0o755, 0o600), (0o775, 0o644, 0o775, 0o664)],
 )
 def test_a_group_that_may_change_the_place_may_change_what_is_put_there(
-    tmp_path: Path, of_place: int, of_file: int, of_day: int, of_made: int
+    tmp_path: Path, of_place: int, of_file: int, of_day: int, of_copies: int
 ) -> None:
-    """Whatever the umask: a workbook is repaired where it lies, and moved from there; nobody else gains a right."""
+    """Whatever the umask: a workbook is repaired in its place and moved from there; no one else gains a right."""
     place, file, workbook = tmp_path / "to", tmp_path / "a.csv", tmp_path / "a-results.xlsx"
     place.mkdir()
     place.chmod(of_place)
-    for made in (file, workbook):
-        made.write_text("rows", encoding="utf-8")
-        made.chmod(of_file)
+    for path in (file, workbook):
+        path.write_text("rows", encoding="utf-8")
+        path.chmod(of_file)
     before = os.umask(0o027)
     try:
         filed = archive(ready(file), place, DAY, workbook, "note")
@@ -185,4 +185,4 @@ def test_a_group_that_may_change_the_place_may_change_what_is_put_there(
     assert filed.results
     assert filed.note
     assert filed.results.parent.stat().st_mode & 0o7777 == of_day
-    assert [path.stat().st_mode & 0o777 for path in (filed.results, filed.note)] == [of_made] * 2
+    assert [path.stat().st_mode & 0o777 for path in (filed.results, filed.note)] == [of_copies] * 2

@@ -44,7 +44,7 @@ def test_the_exit_code_is_that_of_the_worst(made: Night, code: int) -> None:
         ("always", night(), 0, True), ("never", night(stop=QUOTA), 0, False),
     ],
 )  # fmt: skip
-def test_people_are_told_when_they_are_needed_or_the_job_recovers(
+def test_people_get_a_message_when_they_are_needed_or_the_job_recovers(
     when: str, made: Night, last: int | None, *, due: bool
 ) -> None:
     """A quiet night is silent; one that needs a person, and the first good one after trouble, are told."""
@@ -52,7 +52,7 @@ def test_people_are_told_when_they_are_needed_or_the_job_recovers(
 
 
 def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> None:
-    """The subject alone tells whether somebody is needed; the workbook to repair goes with it."""
+    """The subject alone tells whether a person is needed; the workbook to repair goes with it."""
     workbook = tmp_path / "b-results.xlsx"
     workbook.write_bytes(b"PK")
     message = compose(night(DONE, replace(ATTENTION, results=workbook), TROUBLE, stop=ROWS_FAILED), None)
@@ -75,7 +75,7 @@ def test_no_one_is_asked_to_do_what_the_next_night_does(tmp_path: Path) -> None:
 
 
 def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
-    """A mail that the server refuses tells nobody."""
+    """No one reads a mail that the server refuses."""
     workbook = tmp_path / "large.xlsx"
     with workbook.open("wb") as stream:
         stream.truncate(9_000_000)
@@ -88,14 +88,14 @@ def test_recovery_is_said_in_the_subject() -> None:
     assert compose(night(UNFINISHED), 3).subject == "batch-updater: 1 file needs you"
 
 
-def test_what_was_left_is_named_with_its_reason() -> None:
+def test_a_file_that_is_left_is_named_with_its_reason() -> None:
     """A file that stays in the inbox is no silence."""
     body = compose(night(FileResult("x.csv", Disposition.NOT_READY, "Left in the inbox: it grows.")), None).body
     assert "x.csv: left in the inbox\n    Left in the inbox: it grows." in body
 
 
 def test_a_message_has_an_end() -> None:
-    """Of many files the first are told, those that need somebody before all others, and how many there are besides."""
+    """Of many files the first are named, those that need a person before all others, and the others are counted."""
     files = [FileResult(f"{at}.csv", Disposition.DONE, "x" * 5000) for at in range(80)]
     body = compose(night(*files, FileResult("last.csv", Disposition.ATTENTION)), None).body
     assert body.startswith("1 file needs you. 80 files are done.\n\nlast.csv: needs you")
@@ -113,21 +113,21 @@ def test_a_message_says_how_bad_it_is(made: Night, kind: str) -> None:
     assert (kind_of(made), compose(made, None).kind) == (kind, kind)
 
 
-def test_files_left_for_the_same_reason_are_told_together() -> None:
+def test_files_left_for_the_same_reason_are_named_together() -> None:
     """A job that ended early says once why the others had no turn."""
     left = [FileResult(f"{at}.csv", Disposition.NOT_READY, "The job ended before its turn.") for at in range(3)]
     body = compose(night(*left, FileResult("x.csv", Disposition.NOT_READY, "It grows."), stop=QUOTA), None).body
     assert "0.csv, 1.csv, 2.csv: left in the inbox\n    The job ended before its turn.\n\nx.csv: left" in body
 
 
-def test_what_is_not_there_is_not_said_to_wait() -> None:
+def test_a_message_does_not_mention_waiting_files_where_there_are_none() -> None:
     """Where the inbox itself was missing no file stays in it."""
     assert "stay in the inbox" not in compose(night(stop=QUOTA), None).body
     assert "stay in the inbox" in compose(night(LEFT, stop=QUOTA), None).body
 
 
 def test_a_message_can_be_encoded_whatever_a_file_is_called() -> None:
-    """Mail and web services refuse what is no UTF-8, and nobody would hear of the other files either."""
+    """Mail and web services refuse what is no UTF-8, and no one would hear of the other files either."""
     message = compose(
         night(FileResult("b\udce9.csv", Disposition.NOT_READY, "Left in the inbox: b\udce9.csv grows.")), None
     )

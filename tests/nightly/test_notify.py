@@ -1,4 +1,4 @@
-"""notify.py, ping.py and attempt.py: what fails there is said in time, and holds no secret."""
+"""notify.py, ping.py and time_limit.py: failures are reported in time and without secrets."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
-    """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
+    """A workbook that is gone by now does not keep the message back."""
     with webhook() as received:
         message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
         assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
