@@ -82,13 +82,6 @@ class Decision:
     is_fault: bool = False
     """Whether the program itself failed."""
 
-    def naming(self, path: Path) -> Decision:
-        """Return the same with the file's name in place of its path, from which it will have gone."""
-        message, remedy = (
-            tuple(line.replace(str(path), path.name) for line in lines) for lines in (self.message, self.remedy)
-        )
-        return replace(self, message=message, remedy=remedy)
-
 
 INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Start it again to go on.")
 CHANGED = Decision(
@@ -103,12 +96,13 @@ _ENDS_THE_NIGHT = frozenset({
     StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.MAX_WAIT, StopReason.INTERRUPTED, StopReason.DISK,
 })  # fmt: skip
 """Stops that have nothing to do with the rows of the file."""
-_ERRORS = (
+_ERRORS: tuple[tuple[type[BatchUpdaterError | JournalError], str, ExitCode], ...] = (
     (CredentialsError, StopReason.CREDENTIALS.value, ExitCode.RUN_AGAIN),
     (LockedError, "locked", ExitCode.LOCKED),
     (ConfigError, "configuration", ExitCode.NOTHING_SENT),
     (EndpointError, "configuration", ExitCode.NOTHING_SENT),
     (ResultsError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
+    (JournalError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
 )
 """Errors that the next file would meet as well."""
 _DISK_REMEDY = "See that there is space and the right to write there."
@@ -171,22 +165,23 @@ def _own_trouble(stop: NightStop, summary: Summary, nights: int) -> Decision:
     return Decision(Disposition.UNFINISHED, (message,), remedy)
 
 
-def decide_error(error: BaseException, summary: Summary | None = None) -> Decision:
+def decide_error(error: BaseException, path: Path, summary: Summary | None = None) -> Decision:
     """Decide on a file that an error ended; `summary` is that of its last run in this night, if there was any."""
     if isinstance(error, Interrupted):
         return _left(INTERRUPTED, summary)
     for kind, reason, exit_code in _ERRORS:
         if isinstance(error, kind):
-            return _left(NightStop(reason, error.message, error.remedy or _DISK_REMEDY, exit_code), summary)
-    if isinstance(error, JournalError):
-        return _left(NightStop(StopReason.DISK.value, str(error), _DISK_REMEDY), summary)
+            return _left(NightStop(reason, str(error), error.remedy, exit_code), summary)
     if isinstance(error, OSError):
-        where = f"{error.filename} cannot be used" if error.filename else "The disk cannot be used"
-        message = f"{where}: {error.strerror or error}."
-        return _left(NightStop(StopReason.DISK.value, message, _DISK_REMEDY), summary)
+        why = f"{error.filename or 'The disk'} cannot be used: {error.strerror or error}."
+        return _left(NightStop(StopReason.DISK.value, why, _DISK_REMEDY), summary)
     if isinstance(error, BatchUpdaterError):
         again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
-        return Decision(Disposition.ATTENTION, error.lines, (*error.remedy_lines, *again))
+        message, remedy = (
+            tuple(line.replace(str(path), path.name) for line in lines)  # it will have left the inbox
+            for lines in (error.lines, (*error.remedy_lines, *again))
+        )
+        return Decision(Disposition.ATTENTION, message, remedy)
     fault = _attention(
         "The program itself failed at it. What was sent of it is kept, and `batch-updater runs` shows it.",
         f"Report the error in the log of the job. Then run the file {_BY_HAND}, which resumes it.",

@@ -137,10 +137,8 @@ class NightlyJob:
         runs = FileRuns()
         try:
             decision = self._decide(file, runs)
-        except Interrupted as error:
-            decision = dispositions.decide_error(error, runs.summary)
-        except Exception as error:  # noqa: BLE001  (an unforeseen one must not keep the other files and the message back)
-            decision = dispositions.decide_error(error, runs.summary).naming(file.path)
+        except (Exception, Interrupted) as error:  # noqa: BLE001  (one file must not keep the others and the message back)
+            decision = dispositions.decide_error(error, file.path, runs.summary)
             if isinstance(error, GuardError):
                 runs.count(error)
             if decision.is_fault:

@@ -117,7 +117,7 @@ def test_an_error_decides_on_its_file(
     error: BaseException, disposition: Disposition, reason: str | None, code: int | None
 ) -> None:
     """What the next file would meet as well ends the night; what is about the file goes to a person with a remedy."""
-    decision = decide_error(error)
+    decision = decide_error(error, Path("a.csv"))
     stop = decision.stop
     assert (decision.disposition, stop and stop.reason, stop and stop.exit_code) == (disposition, reason, code)
     assert decision.is_fault == isinstance(error, RuntimeError)
@@ -135,7 +135,7 @@ def test_a_file_that_was_replaced_is_not_taken_for_the_new_one(
     decided = decide_replaced(Decision(DONE), summary(**counts) if counts else None)
     assert decided.disposition is disposition
     assert decide_replaced(
-        replace(CHANGED, stop=decide_error(LockedError("x")).stop), None
+        replace(CHANGED, stop=decide_error(LockedError("x"), Path("a.csv")).stop), None
     ).stop  # the night still ends
 
 
