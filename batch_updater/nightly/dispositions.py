@@ -121,8 +121,8 @@ def decide_run(result: RunResult, nights: int) -> Decision:
     """
     stop, summary = result.stop, result.summary
     refusal = result.uniform_refusal
-    ran_to_its_end = stop is None or stop.reason in {StopReason.ALL_ALIKE, StopReason.FAILURES}
-    if refusal and refusal.shows_set_up and ran_to_its_end:
+    had_its_turn = stop is None or stop.reason in {StopReason.ALL_ALIKE, StopReason.FAILURES}
+    if refusal and refusal.shows_set_up and had_its_turn and not summary.total(CONFIRMED):
         message = f"Every row that was sent was refused in the same way: {refusal.how}."
         advice = "Check api.base_url and the account. If they are right, repair or remove the file."
         return _own_trouble(NightStop(StopReason.ALL_ALIKE.value, message, advice), summary, nights)

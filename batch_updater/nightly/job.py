@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,25 +34,21 @@ _STARTS_A_NIGHT = 2
 class FileRuns:
     """What was run of one file in this night."""
 
-    last: RunResult | None = None
+    made: list[RunResult | GuardError] = field(default_factory=list)
+    """Runs, and the guard that stopped one: to judge it, records may have been read."""
     past: PastRun | None = None
     """The run of an earlier night that was complete but for the move."""
     note: str = ""
     """What earlier runs of the file mean for it."""
-    starts: int = 0
-    requests: int = 0
-    retries: int = 0
-    throttled: int = 0
 
-    def count(self, made: RunResult | GuardError) -> None:
-        """Add requests: those of a run, or those that were made to judge a guard."""
-        self.requests += made.requests
-        self.retries += made.retries
-        self.throttled += made.throttled
+    @property
+    def last(self) -> RunResult | None:
+        """The last run of this night."""
+        return next((run for run in reversed(self.made) if isinstance(run, RunResult)), None)
 
     @property
     def summary(self) -> Summary | None:
-        """The summary of the last run of this night."""
+        """The summary of that run."""
         return self.last.summary if self.last else None
 
     def result(self, file: ReadyFile, decision: Decision) -> FileResult:
@@ -60,13 +56,12 @@ class FileRuns:
         lines = (*decision.message, *decision.remedy, self.note if self.last else "")
         result = FileResult(
             file.path.name, decision.disposition, " ".join(line.strip() for line in lines).strip(),
-            requests=self.requests, retries=self.retries, throttled=self.throttled, is_fault=decision.is_fault,
+            requests=sum(one.requests for one in self.made), retries=sum(one.retries for one in self.made),
+            throttled=sum(one.throttled for one in self.made), is_fault=decision.is_fault,
         )  # fmt: skip
-        if self.last:
-            columns = self.last.table.columns.mapping
-            return replace(
-                result, summary=self.last.summary, results=self.last.results, run=self.last.folder, columns=columns
-            )
+        if last := self.last:
+            columns = last.table.columns.mapping
+            return replace(result, summary=last.summary, results=last.results, run=last.folder, columns=columns)
         if self.past:
             name = self.past.parts[-1].results
             workbook = self.past.folder / name if name and (self.past.folder / name).exists() else None
@@ -95,8 +90,7 @@ class NightlyJob:
         self._complain = complain
         self._started_at = datetime.now(UTC)
         self._clock = time.monotonic()
-        self.results: list[FileResult] = []
-        """The files so far."""
+        self._results: list[FileResult] = []
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
@@ -110,7 +104,7 @@ class NightlyJob:
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
         except Interrupted:
-            return self._night(inbox, dispositions.INTERRUPTED)
+            return self.night(inbox, dispositions.INTERRUPTED)
         for file in found.ready:
             if stop:
                 self._add(FileRuns().result(file, dispositions.NO_TURN))
@@ -120,13 +114,14 @@ class NightlyJob:
             decision = dispositions.decide_not_ready(skipped, datetime.now(UTC))
             note = " ".join((*decision.message, *decision.remedy))
             self._add(FileResult(skipped.path.name, decision.disposition, note))
-        return self._night(inbox, stop)
+        return self.night(inbox, stop)
 
-    def _night(self, inbox: Path, stop: NightStop | None) -> Night:
-        return Night(inbox, tuple(self.results), stop, self._started_at, time.monotonic() - self._clock)
+    def night(self, inbox: Path, stop: NightStop | None) -> Night:
+        """Return the night so far."""
+        return Night(inbox, tuple(self._results), stop, self._started_at, time.monotonic() - self._clock)
 
     def _add(self, result: FileResult) -> None:
-        self.results.append(result)
+        self._results.append(result)
         line = result.note  # of a file that stays, it says so
         if result.moved_to:
             line = f"{result.summary.verdict if result.summary else result.note} Moved to {result.moved_to}."
@@ -140,7 +135,7 @@ class NightlyJob:
         except (Exception, Interrupted) as error:  # noqa: BLE001  (one file must not keep the others and the message back)
             decision = dispositions.decide_error(error, file.path, runs.summary)
             if isinstance(error, GuardError):
-                runs.count(error)
+                runs.made.append(error)
             if decision.is_fault:
                 for line in (f"{file.path.name}:", *traceback.format_exc().split("\n")):
                     self._complain(f"    {line}" if line else "")
@@ -174,16 +169,15 @@ class NightlyJob:
             ):
                 if stamp_of(file.path) != file.stamp:
                     return dispositions.CHANGED
-                if not runs.starts:
+                if not runs.made:
                     if decision := self._decide_beforehand(opened, pending, runs):
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self._config.nightly.inbox))
-                runs.last = RunToSend(opened, options, self._environment).execute(None, self._interrupts)
-            runs.starts += 1
-            runs.count(runs.last)
-            if runs.last.stop or not runs.last.summary.total(RUN_AGAIN) or runs.starts == _STARTS_A_NIGHT:
-                return dispositions.decide_run(runs.last, pending.nights_with(self._started_at))
+                result = RunToSend(opened, options, self._environment).execute(None, self._interrupts)
+            runs.made.append(result)
+            if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
+                return dispositions.decide_run(result, pending.nights_with(self._started_at))
 
     def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: FileRuns) -> Decision | None:
         """Decide by earlier runs of the same content; None if it is to be run."""

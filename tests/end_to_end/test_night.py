@@ -462,22 +462,26 @@ def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
     assert (right.code, set(by_name(right).values())) == (0, {"done"}), right.out
 
 
-@pytest.mark.parametrize("fault", ["status-403=1", "redirect-302=1", "status-503=0"])
-@pytest.mark.parametrize("rows", [1, 20])
-def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str, rows: int) -> None:
-    """Files of fewer rows than stop_after_alike, or just as many, stay as others do; the next night does them."""
+@pytest.mark.parametrize(
+    ("fault", "path", "rows"),
+    [
+        ("status-403=1", "", 20), ("redirect-302=1", "", 1), ("status-405=1", "", 30), ("status-410=1", "", 1),
+        ("status-415=1", "", 2), ("status-404=0", "/wrong", 1),
+    ],
+)  # fmt: skip
+def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str, path: str, rows: int) -> None:
+    """Files of fewer rows than stop_after_alike, or of more, stay as others do; the next night does them."""
     with sandbox("--fault", fault) as wrong, sandbox() as right:
-        inbox = prepared(tmp_path, wrong.url if fault.endswith("1") else f"{wrong.url}/wrong")
+        inbox = prepared(tmp_path, f"{wrong.url}{path}")
         for at, count in enumerate((rows, 1)):
             opportunities(
                 inbox / f"{at}.csv", *((100 * at + row, "Pre", at) for row in range(1, count + 1)),
                 age_s=(9 - at) * _HOUR_S,
             )  # fmt: skip
-        for _ in range(2):
-            done = night(tmp_path)
-            assert (done.code, done.object["stopped"]) == (3, "all_alike"), done.out
-            assert set(by_name(done).values()) == {"left"}
-            assert "Every row that was sent was refused in the same way" in done.object["files"][0]["note"]
+        done = night(tmp_path)
+        assert (done.code, done.object["stopped"]) == (3, "all_alike"), done.out
+        assert set(by_name(done).values()) == {"left"}
+        assert "Every row that was sent was refused in the same way" in done.object["files"][0]["note"]
         assert not (tmp_path / "attention").exists()
         done = night(tmp_path, BATCH_UPDATER_API__BASE_URL=right.url)
     assert (done.code, set(by_name(done).values())) == (0, {"done"}), done.out

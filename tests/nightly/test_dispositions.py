@@ -78,6 +78,7 @@ def ended(
         (ended(None, FORBIDDEN, rejected=2), TROUBLE, UNFINISHED),
         (ended("failures", FORBIDDEN, rejected=2, not_sent=1), TROUBLE, UNFINISHED),
         (ended(None, MISTYPED, rejected=2), ATTENTION, ATTENTION),
+        (ended(None, FORBIDDEN, updated=1, rejected=2), ATTENTION, ATTENTION),
         (ended("failures", rejected=5, not_sent=9), ATTENTION, ATTENTION),
         (ended("failures", rejected=5, failed=1, not_sent=9), TROUBLE, UNFINISHED),
         (ended("waiting", rejected=1, not_sent=1), ATTENTION, ATTENTION),
