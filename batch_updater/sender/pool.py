@@ -50,7 +50,7 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _REFUSED_CALLS = frozenset({405, 406, 410, 415})
-"""Refusals of the call more than of a row. They stop no run, but if every row gets one, the file may not be at fault."""
+"""Refusals of the call more than of a row. They stop no run, but where all rows get one, it may not be the file."""
 _ENOUGH_MISSING = 3
 """So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
