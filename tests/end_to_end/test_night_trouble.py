@@ -383,6 +383,22 @@ def test_a_file_that_cannot_be_moved_is_not_sent_again(tmp_path: Path) -> None:
     assert names(tmp_path / "blocked" / "attention") == {"a.csv", "a-results"}
 
 
+def test_nothing_newer_is_sent_while_a_file_with_rows_left_cannot_be_moved(tmp_path: Path) -> None:
+    """The next night would send its rows over newer ones: the night ends, as on a full disk."""
+    settings = {"BATCH_UPDATER_SENDING__STOP_AFTER_FAILURES": "1", "BATCH_UPDATER_SENDING__CONCURRENCY": "1"}
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url, attention="blocked/attention")
+        (tmp_path / "blocked").touch()
+        rows = [(row, "Pre", "b") for row in range(2, 9)]
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"), *rows, age_s=2 * _HOUR_S)
+        opportunities(inbox / "b.csv", (20, "Pre", "new"))
+        done = night(tmp_path, **settings)
+        assert "/20" not in json.dumps([request["path"] for request in api.requests()])
+    assert (done.code, done.object["stopped"]) == (3, "disk"), done.err
+    assert by_name(done) == {"a.csv": "left", "b.csv": "left"}
+    assert "could not be moved to" in done.object["files"][0]["note"]
+
+
 def test_what_was_read_for_a_guard_is_counted(tmp_path: Path) -> None:
     """Requests are requests, though nothing of the file was sent."""
     settings = {"BATCH_UPDATER_SENDING__COMPARE": "true", "BATCH_UPDATER_GUARDS__CHANGED": "1"}
