@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,28 +60,21 @@ def has_recovered(night: Night, last_exit_code: int | None) -> bool:
 
 
 def compose(night: Night, last_exit_code: int | None) -> Message:
-    """Return the message of a night."""
+    """Return the message of a night. No name, cell or answer can begin a line of its own in it."""
     verdict = f"The job works again. {night.verdict}" if has_recovered(night, last_exit_code) else night.verdict
-    lines = (
-        verdict,
-        *_advice(night),
+    lines = [verdict]
+    if night.stop:
+        lines.append(night.stop.advice)
+        if any(file.is_left for file in night.files):
+            lines.append("The files that were not done stay in the inbox; the next start of the job goes on with them.")
+    lines += [
         "",
         *_files(night),
         f"Inbox: {night.inbox}",
         f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}.",
-    )
-    return _message(night, verdict.rstrip("."), lines, tuple(_attachments(night)))
-
-
-def compose_verdict(night: Night) -> Message:
-    """Return a message of a night that says its verdict alone."""
-    return _message(night, night.verdict, (night.verdict, "See the log of the job."))
-
-
-def _message(night: Night, subject: str, lines: Iterable[str], attachments: tuple[Path, ...] = ()) -> Message:
-    """Make a message in which no name, cell or answer can begin a line of its own."""
-    body = "\n".join(map(printable, lines))
-    return Message(f"batch-updater: {printable(subject)}", body, attachments, kind_of(night))
+    ]
+    subject = f"batch-updater: {printable(verdict.rstrip('.'))}"
+    return Message(subject, "\n".join(map(printable, lines)), tuple(_attachments(night)), kind_of(night))
 
 
 def kind_of(night: Night) -> str:
@@ -88,13 +82,6 @@ def kind_of(night: Night) -> str:
     if not night.has_worked:
         return "failure"
     return "success" if night.exit_code == ExitCode.OK else "warning"
-
-
-def _advice(night: Night) -> Iterator[str]:
-    if night.stop:
-        yield night.stop.advice
-        if any(file.is_left for file in night.files):
-            yield "The files that were not done stay in the inbox; the next start of the job goes on with them."
 
 
 def _files(night: Night) -> Iterator[str]:
@@ -142,8 +129,9 @@ def _attachments(night: Night) -> Iterator[Path]:
     """Yield the workbooks to repair, as far as they are small enough together."""
     left = _MOST_ATTACHED_BYTES
     for file in night.files:
-        if file.needs_person and file.results and file.results.exists():
-            size = file.results.stat().st_size
-            if size <= left:
-                left -= size
-                yield file.results
+        if file.needs_person and file.results:
+            with suppress(OSError):  # it may be gone by now
+                size_bytes = file.results.stat().st_size
+                if size_bytes <= left:
+                    left -= size_bytes
+                    yield file.results

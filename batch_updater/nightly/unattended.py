@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, LockedError
 from batch_updater.nightly.dispositions import NightStop
 from batch_updater.nightly.job import NightlyJob
-from batch_updater.nightly.message import compose, compose_verdict, has_recovered, is_due
+from batch_updater.nightly.message import compose, has_recovered, is_due
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import Night
 from batch_updater.nightly.notify import notify
@@ -94,13 +93,7 @@ def _report(night: Night, config: Config, environment: Environment, state: State
         yield _keep(night, state)
     yield ping(settings.health_check, SUCCESS if night.exit_code == ExitCode.OK else FAILURE, environment)
     if is_due(settings.notify_when, night, last):
-        try:
-            message = compose(night, last)
-        except Exception:  # noqa: BLE001  (whatever it is: the verdict alone is better than nothing)
-            yield from traceback.format_exc().splitlines()
-            yield "The message could not be composed; the verdict alone was sent."
-            message = compose_verdict(night)
-        redact = environment.redaction.text
+        message, redact = compose(night, last), environment.redaction.text
         message = replace(message, subject=redact(message.subject), body=redact(message.body))
         yield from notify(message, settings.notify, environment)
     if recovers:  # until people have been told of it, the trouble is what they know
