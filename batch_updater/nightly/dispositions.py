@@ -133,7 +133,7 @@ def decide_run(result: RunResult, nights: int) -> Decision:
     if result.fault:
         return _left(NightStop(StopReason.DISK.value, result.fault, _DISK_REMEDY), summary)
     again = summary.total(RUN_AGAIN)
-    if stop and (stop.reason is StopReason.WAITING or summary.is_refused(stop)):
+    if stop and not summary.is_gone_on_with(stop):
         return _attention(stop.message, _REPAIR, _NEWER if again else "")
     if again:
         message = "The API failed at some rows, and again when the file was run once more."

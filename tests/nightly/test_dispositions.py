@@ -82,6 +82,7 @@ def ended(
         (ended("failures", rejected=5, not_sent=9), ATTENTION, ATTENTION),
         (ended("failures", rejected=5, failed=1, not_sent=9), TROUBLE, UNFINISHED),
         (ended("waiting", rejected=1, not_sent=1), ATTENTION, ATTENTION),
+        (ended("waiting", rejected=1, failed=1, not_sent=1), TROUBLE, UNFINISHED),
         *(
             (ended(reason, updated=1, not_sent=9), TROUBLE, TROUBLE)
             for reason in ("credentials", "quota", "max_wait", "interrupted", "disk")
