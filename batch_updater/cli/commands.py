@@ -88,7 +88,7 @@ def _end_if_left_behind(code: int) -> None:
     """End here if something that the unattended job has tried still goes on."""
     attempt = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: nothing was tried
     if attempt is not None:
-        attempt.end_if_left_behind(code)
+        attempt.exit_if_threads_hang(code)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -535,7 +535,7 @@ def _nightly(options: argparse.Namespace) -> int:
     elif night.has_worked:
         _say(night.verdict)
     if not night.has_worked:  # cron mails what stands there, and what stands there alone
-        _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
+        _say_aside(f"{night.verdict} {night.stop.advice if night.stop else ''}".rstrip())
     return night.exit_code
 
 

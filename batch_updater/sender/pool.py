@@ -8,6 +8,7 @@ import math
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
@@ -48,6 +49,8 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+_REFUSED_CALLS = frozenset({405, 406, 410, 415})
+"""Refusals of the call more than of a row. They stop no run, but where all rows get one, it may not be the file."""
 _ENOUGH_MISSING = 3
 """So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
@@ -128,7 +131,9 @@ def _refusal(outcome: Outcome) -> str | None:
         return None
     if 300 <= outcome.status < 400:
         return "a redirect to another address"
-    return {403: "403 Forbidden", 404: "404 Not Found"}.get(outcome.status)
+    if outcome.status in {403, 404} or outcome.status in _REFUSED_CALLS:
+        return f"{outcome.status} {HTTPStatus(outcome.status).phrase}"
+    return None
 
 
 @dataclass(slots=True)
@@ -387,7 +392,8 @@ class Sender:
     def _judge_run(self, settled: Settled) -> None:
         """End the run if its outcomes so far say that going on makes no sense."""
         outcome = settled.outcome
-        if kind := self._alike.kind_after(settled):
+        kind = self._alike.kind_after(settled)
+        if kind and outcome.status not in _REFUSED_CALLS:
             message = f"The first {self._alike.limit} rows were all refused alike: {kind}. So something else is wrong."
             advice = f"{outcome.advice} If it is right all the same, add --keep-going."
             self._end(Stop(StopReason.ALL_ALIKE, message, advice))
