@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater import __version__
 from batch_updater.config.environment import Environment
 from batch_updater.errors import GuardError, ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
@@ -31,6 +30,7 @@ from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
 from batch_updater.runs.store import Part, opened_store
 from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
+from batch_updater.version import __version__
 
 if TYPE_CHECKING:  # imported only where something is sent: it takes long
     from batch_updater.sender.auth import Credentials
