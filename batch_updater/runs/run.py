@@ -57,7 +57,7 @@ class Run:
     def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
 
-        Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
+        Raises ConfigError if a token cannot be fetched, ResultsError if the workbook's place is taken or the folder
         cannot be written, GuardError if a guard is exceeded: then nothing was sent.
         """
         from batch_updater.sender.auth import fetch_credentials
@@ -90,9 +90,9 @@ class Run:
             return finished
 
     def _is_known_to_be_right(self, options: Options) -> bool:
-        """Whether rows that are all refused alike say nothing of the set-up any more.
+        """Whether rows that are all refused in the same way say nothing of the set-up any more.
 
-        A person who starts the run again has seen it. By night nobody has, until a row is confirmed.
+        A person who starts the run again has seen it. At night no one has, until a row is confirmed.
         """
         resumed = self._open_run.earlier.resumed
         return resumed is not None and (options.inbox is None or bool(resumed.confirmed))
@@ -121,7 +121,7 @@ class Run:
     def _writer(self, credentials: Credentials | None) -> RunWriter:
         path = self._folder / DATABASE
         if resumed := self._open_run.earlier.resumed:
-            self._plan.store.close()  # whoever closes the database last takes everything into one file
+            self._plan.store.close()  # the last connection that is closed takes everything into one file
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
             facts = {"caller": asdict(digest)} if digest else {}
@@ -245,7 +245,7 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
     part = Part(
         started_at, datetime.now(UTC), finished.requests, finished.retries, finished.elapsed_s,
         stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None,
-        # Without everything written it is unfinished: running it again sends nothing anew, and writes.
+        # Without everything written it is unfinished: running it again sends nothing and writes.
         str(finished.results) if finished.results and finished.fault is None else None,
         {kind: count for kind, count in finished.summary.counts.items() if count},
     )  # fmt: skip
@@ -278,7 +278,7 @@ def _opening_facts(open_run: OpenRun, options: Options, caller: CallerDigest) ->
         staged_by=__version__,
         rows=plan.staged.rows,
         reads_first=plan.reads_first,
-        is_takeback=plan.staged.is_undo,
+        is_undo=plan.staged.is_undo,
         undoes=open_run.undoes,
         invocation=options.invocation,
         inbox=options.inbox,

@@ -78,7 +78,7 @@ def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hook
 
 
 def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
-    """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
+    """Run an event loop: that of uvloop, which is faster, where it exists (not on Windows)."""
     import asyncio
 
     try:
@@ -95,7 +95,7 @@ def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
 def _seldom_collected() -> Iterator[None]:
     """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
 
-    Afterwards it is as it was: the process may be somebody else's, who uses the library. Where another thread sends a
+    Afterwards it is as it was: the process may belong to a program that uses the library. Where another thread sends a
     run it is so already, and that thread sets it back.
     """
     before = gc.get_threshold()
