@@ -63,7 +63,7 @@ def test_half_a_surrogate_in_a_record_harms_nobody(tmp_path: Path) -> None:
         undo = desk.undo(first)
         ((_, row, field, why),) = rows_of(undo, "Not possible")
         assert (row, field) == (2, "name")
-        assert "cannot stand in a cell" in str(why)
+        assert "cell cannot hold" in str(why)
         assert desk.run(undo).outcomes == {"updated": 2}
         assert api.records[1] == {"name": "new", "amount": 5, "since": None}
         assert api.records[2] == {"name": "name 2", "amount": 2, "since": None}

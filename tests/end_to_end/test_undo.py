@@ -231,13 +231,13 @@ def trial_taken_back(folder: Path, url: str, *undo_options: str) -> None:
 
 
 def test_rows_that_were_taken_back_are_not_done(tmp_path: Path) -> None:
-    """The same file again sends every row anew, and says why: nothing is reported done that does not stand."""
+    """The same file again sends every row, and says why: nothing is reported done that was undone."""
     with sandbox() as api:
         trial_taken_back(tmp_path, api.url)
         again = program("run", "rows.csv", cwd=tmp_path)
         names = {record["OpportunityName"] for record in api.records().values()}
     assert again.code == 0
-    assert "is not resumed: it was taken back since." in again.err
+    assert "is not resumed: it was undone since." in again.err
     assert "All 20 rows were updated." in again.out
     assert names == {f"new {number}" for number in range(1, 21)}
 
@@ -248,7 +248,7 @@ def test_a_run_that_may_have_been_taken_back_says_so(tmp_path: Path) -> None:
         trial_taken_back(tmp_path, api.url, "--results", "elsewhere.xlsx")
         again = program("run", "rows.csv", cwd=tmp_path)
     assert again.code == 0
-    assert "A run has been taken back since." in again.err
+    assert "A run has been undone since." in again.err
     assert "add --restart" in again.err
 
 
