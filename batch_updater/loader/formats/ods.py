@@ -28,8 +28,8 @@ from batch_updater.loader.formats.book import (
 from batch_updater.loader.formats.display_format import Mask, mask_of
 from batch_updater.loader.formats.number_formats import Format, Shown, as_shown, from_iso, no_value, text_as_shown
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
-from batch_updater.loader.formats.package import DEEPEST, Feeder, parse, safe_parser, too_deep
-from batch_updater.loader.formats.worksheet import number
+from batch_updater.loader.formats.package import CHUNK_BYTES, Feeder, safe_parser
+from batch_updater.loader.formats.cell_contents import number
 from batch_updater.records import MARK_PROPERTY, Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001  (of any day: a time of day has
 _REPEATED_CELL_BYTES = 64
 _REPEATED_ROW_BYTES = 20_000
 """More than a row takes up: they all update the same record, so that only a mistake, or worse, is thousands of them."""
-_CHUNK_BYTES = 1 << 16
 _DOCUMENT = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
 _SHEET, _ROW = f"{TABLE} table", f"{TABLE} table-row"
 _AROUND_ROWS = {f"{TABLE} {name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
@@ -80,7 +79,7 @@ class OdsBook:
         self._styles = Styles(package)
         lister = _Lister(self._styles)
         with package.open("content.xml") as stream:
-            parse(stream, lister.parser)
+            Feeder(lister.parser).feed_rest(stream)
         if not lister.is_spreadsheet:
             raise UnreadableError(
                 "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
@@ -136,7 +135,7 @@ class OdsBook:
     def _read(self, reader: _SheetReader) -> Iterator[_RepeatedRow]:
         with self._package.open("content.xml") as stream:
             feeder = Feeder(reader.parser)
-            while not reader.done and (chunk := stream.read(_CHUNK_BYTES)):
+            while not reader.done and (chunk := stream.read(CHUNK_BYTES)):
                 feeder.feed(chunk)
                 yield from reader.take()
 
@@ -151,14 +150,10 @@ class _Lister:
         self._styles = styles
         self._depth = 0
         self._spreadsheet_at = -1
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
+        self.parser = safe_parser(self._start, self._end)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > DEEPEST:
-            raise too_deep()
         if name == f"{OFFICE} spreadsheet":
             self.is_spreadsheet, self._spreadsheet_at = True, self._depth
         elif name == _SHEET and self._depth == self._spreadsheet_at + 1:
@@ -211,9 +206,7 @@ class _SheetReader:
         self._blanks = 0
         """Blank cells to the right of `_cells`, added when one with a value follows."""
         self._text = _Paragraphs()
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
+        self.parser = safe_parser(self._start, self._end)
 
     def take(self) -> list[_RepeatedRow]:
         """Return the rows that are complete, and forget them."""

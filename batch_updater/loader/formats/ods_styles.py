@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batch_updater.loader.formats.number_formats import Format, Shown, shown_by
-from batch_updater.loader.formats.package import DEEPEST, Feeder, safe_parser, too_deep
+from batch_updater.loader.formats.package import CHUNK_BYTES, Feeder, safe_parser
 
 if TYPE_CHECKING:
     from batch_updater.loader.formats.package import Package
@@ -24,7 +24,6 @@ _DATA_STYLES = {
     *(f"{_NUMBER} {name}-style" for name in ("number", "currency", "percentage", "time", "date", "boolean")),
 }
 _COLOUR = "urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0 color"
-_CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
@@ -71,7 +70,7 @@ class Styles:
                 reader = _Reader(self._data, self._cells, self.hidden_tables)
                 feeder = Feeder(reader.parser)
                 with package.open(part) as stream:
-                    while not reader.done and (chunk := stream.read(_CHUNK_BYTES)):
+                    while not reader.done and (chunk := stream.read(CHUNK_BYTES)):
                         feeder.feed(chunk)
 
     def shown_by(self, style: str) -> Format | None:
@@ -116,16 +115,10 @@ class _Reader:
         self._current: _DataStyle | None = None
         self._text: list[str] | None = None
         self._position = 0
-        self._depth = 0
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
+        self.parser = safe_parser(self._start, self._end)
         self.parser.CharacterDataHandler = self._characters
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise too_deep()
         if name in _DATA_STYLES:
             is_duration = attributes.get(f"{_NUMBER} truncate-on-overflow") == "false"
             self._current = _DataStyle(is_duration, is_percent=name.endswith(" percentage-style"))
@@ -187,7 +180,6 @@ class _Reader:
             self._text.append(text)
 
     def _end(self, name: str) -> None:
-        self._depth -= 1
         style = self._current
         if style is None:
             return

@@ -14,7 +14,7 @@ from batch_updater.loader.formats.book import UnreadableError
 from batch_updater.records import MARK_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAMESPACES = (
@@ -22,14 +22,8 @@ NAMESPACES = (
     "http://purl.oclc.org/ooxml/spreadsheetml/main",
 )
 """Of a workbook's parts: transitional and strict (ECMA-376 part 1, annex A)."""
-OTHER_ENCODING = re.compile(
-    rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
-)
-"""How a part begins that is not in UTF-8."""
-PLAIN_CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
-"""A group of characters that stand for themselves, whatever an XML parser would do with others."""
 SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
-_CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
 _MOST_PENDING = 8 << 20
 """Bytes of one tag that has begun and not ended: the parser keeps it in memory until then."""
 _NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
@@ -60,8 +54,7 @@ class Relationship(NamedTuple):
 
 _MOST_ELEMENTS = 1_000_000
 """Of a small part: styles with all the 65,490 formats that Excel has room for are less than that."""
-DEEPEST = 100
-"""Elements within one another; the parser keeps each of them in memory until it ends."""
+_DEEPEST = 100
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """Those of a package (ECMA-376 part 2, annex C, and OpenDocument part 2). Others may ask for any amount of memory."""
 _MOST_LIST_BYTES = 8 << 20
@@ -147,7 +140,7 @@ class Package:
         with self.open(part) as stream:
             if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
                 raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
-            parse(stream, collector.parser)
+            Feeder(collector.parser).feed_rest(stream)
         yield from collector.elements
 
     def has_macros(self, workbook: str) -> bool:
@@ -192,24 +185,39 @@ def _refuse_long_list(file: Path | io.BytesIO) -> None:
         raise UnreadableError("is a zip file of an unreasonable number of files", _NO_DTD)
 
 
-def safe_parser() -> expat.XMLParserType:
+def safe_parser(
+    start: Callable[[str, dict[str, str]], object], end: Callable[[str], object] | None = None
+) -> expat.XMLParserType:
     """Return an XML parser that refuses a DTD, and with it every entity of a document's own making.
 
-    Names are `namespace name`.
+    `start` and `end` handle elements, whose names are `namespace name`. It also refuses elements within one another
+    that are more than `_DEEPEST`, since it keeps each of them in memory until it ends.
     """
+    depth = 0
+
+    def started(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise UnreadableError("has too many elements within one another", SAVE_AGAIN)
+        start(name, attributes)
+
+    def ended(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if end is not None:
+            end(name)
+
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_dtd
+    parser.StartElementHandler = started
+    parser.EndElementHandler = ended
     return parser
 
 
 def _refuse_dtd(*_: object) -> NoReturn:
     raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
-
-
-def too_deep() -> UnreadableError:
-    """Return the refusal of a part whose elements stand within one another more than `DEEPEST` times."""
-    return UnreadableError("has too many elements within one another", SAVE_AGAIN)
 
 
 def mark_of(package: Package) -> str | None:
@@ -250,16 +258,15 @@ class Feeder:
         if self._fed - self._parser.CurrentByteIndex > _MOST_PENDING:
             raise UnreadableError("has an element of an unreasonable size", _NO_DTD)
 
-    def feed_all(self, stream: IO[bytes]) -> None:
+    def feed_rest(self, stream: IO[bytes]) -> None:
         """Parse the rest of a stream, with which the document ends."""
-        while chunk := stream.read(_CHUNK_BYTES):
+        while chunk := stream.read(CHUNK_BYTES):
             self.feed(chunk)
+        self.end()
+
+    def end(self) -> None:
+        """End the document. Raises ExpatError if it is not complete."""
         self._parser.Parse(b"", True)
-
-
-def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:
-    """Give a whole stream to a parser."""
-    Feeder(parser).feed_all(stream)
 
 
 class _Collector:
@@ -271,14 +278,12 @@ class _Collector:
         self._seen = 0
         self.elements: list[Element] = []
         self._open: list[tuple[str, dict[str, str], list[str]]] = [("", {}, [])]
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
+        self.parser = safe_parser(self._start, self._end)
         self.parser.CharacterDataHandler = self._characters
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._seen += 1
-        if self._seen > _MOST_ELEMENTS or len(self._open) > DEEPEST:
+        if self._seen > _MOST_ELEMENTS:
             raise UnreadableError(f"has a part {self._part} of an unreasonable size", _NO_DTD)
         plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
         self._open.append((name.rpartition(" ")[2], plain, []))

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.formats.book import CALCULATED_BY_HAND, Layout, SheetEntry, SheetRow, UnreadableError
+from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.number_formats import Format, shown_by
 from batch_updater.loader.formats.package import SAVE_AGAIN, Element, Package, mark_of, notes_of
-from batch_updater.loader.formats.scanner import read_rows
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.loader.formats.worksheet import RowReader
 from batch_updater.loader.formats.worksheet_layout import read_layout
@@ -62,19 +62,16 @@ class XlsxBook:
 
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
-        return read_layout(lambda: self._package.open(self._parts[sheet].part))
+        with self._package.open(self._parts[sheet].part) as stream:
+            return read_layout(stream)
 
     def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
-        reader = RowReader(
-            self._strings,
-            self._shown_by_style,
-            self._package.allowance(self.sheets[sheet].name),
-            epoch_1904=self._epoch_1904,
-            results_are_stale=self._results_are_stale,
-        )
+        contents = CellContents(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
+        allowance = self._package.allowance(self.sheets[sheet].name)
+        reader = RowReader(contents, allowance, results_are_stale=self._results_are_stale)
         with self._package.open(self._parts[sheet].part) as stream:
-            yield from read_rows(stream, reader, only, formulas_fast=not self._results_are_stale)
+            yield from reader.rows(stream)
 
     def _sheet_parts(self, elements: tuple[Element, ...]) -> Iterator[_Part]:
         by_id = {relation.id: relation for relation in self._related}

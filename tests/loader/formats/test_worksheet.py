@@ -11,11 +11,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from batch_updater.loader.formats.book import SheetRow, UnreadableError
+from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.number_formats import Shown
 from batch_updater.loader.formats.package import Allowance
-from batch_updater.loader.formats.scanner import read_rows
 from batch_updater.loader.formats.shared_strings import SharedStrings
-from batch_updater.loader.formats.worksheet import RowPlan, RowReader
+from batch_updater.loader.formats.worksheet import RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,12 +43,19 @@ def strings() -> SharedStrings:
 
 
 def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
-    """Return the rows of a worksheet, or that it is refused."""
-    reader = RowReader(strings(), {"1": Shown.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
+    """Return the rows of a worksheet without blank cells at their ends, or that it is refused."""
+    reader = RowReader(CellContents(strings(), {"1": Shown.DATE}, epoch_1904=False), Allowance(1 << 20, 1, None))
     try:
-        return list(read_rows(Dribble(document.encode(encoding), size), reader))
+        return [_trimmed(row) for row in reader.rows(Dribble(document.encode(encoding), size))]
     except (UnreadableError, expat.ExpatError, ValueError):
         return "refused"
+
+
+def _trimmed(row: SheetRow) -> SheetRow:
+    cells = list(row.cells)
+    while cells and cells[-1] is None:
+        cells.pop()
+    return row._replace(cells=cells)
 
 
 def worksheet(data: str, head: str = "", tail: str = "") -> str:
@@ -117,30 +124,6 @@ def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
     assert rows(worksheet(data)) == by_parser
     assert rows(worksheet(data), size) == by_parser
     assert rows(prefixed(worksheet(data)), size) == rows(prefixed(worksheet(f"<!-- left to the parser -->{data}")))
-
-
-class Counting(RowReader):
-    """Counts the rows that come the fast way."""
-
-    fast = 0
-
-    def add_planned_row(self, number: int, plan: RowPlan, contents: Sequence[str], *, hidden: bool) -> None:
-        self.fast += 1
-        super().add_planned_row(number, plan, contents, hidden=hidden)
-
-    def add_planned_rows(self, rows: Sequence[Sequence[str]], plan: RowPlan, *, hidden: bool) -> None:
-        self.fast += len(rows)
-        super().add_planned_rows(rows, plan, hidden=hidden)
-
-
-@pytest.mark.parametrize("form", [str, prefixed])
-def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) -> None:
-    """Which prefix a program writes makes no row slower."""
-    reader = Counting(strings(), {}, Allowance(1 << 20, 1, "S"), epoch_1904=False)
-    document = form(worksheet("".join(f'<row r="{r}"><c r="A{r}"><v>{r}</v></c></row>' for r in range(1, 99))))
-    found = list(read_rows(io.BytesIO(document.encode()), reader))
-    assert found == [SheetRow(number, [number], hidden=False) for number in range(1, 99)]
-    assert reader.fast == 98
 
 
 @pytest.mark.parametrize(
