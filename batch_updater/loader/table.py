@@ -278,7 +278,7 @@ class Table:
         """Read every row below the header row that is not blank, or at least those of `only`."""
         own, carried = self.columns.first_column, len(self.columns.headers)
         merged, hidden = self._merged_cells(), HiddenRows()
-        for sheet_row in self._sheet.rows(only):
+        for sheet_row in self._sheet.rows():
             if sheet_row.number <= self._header_row or (only is not None and sheet_row.number not in only):
                 continue
             cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells

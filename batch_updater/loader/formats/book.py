@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from batch_updater.records import column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from batch_updater.records import Cell
 
@@ -83,11 +83,8 @@ class Book(Protocol):
     def layout(self, sheet: int) -> Layout:
         """Return what the sheet at that position of `sheets` says beside its rows."""
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
-        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes.
-
-        Where `only` is given, rows whose numbers it does not contain may be left out.
-        """
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
+        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes."""
 
     def close(self) -> None:
         """Let go of the file: Windows neither moves nor removes one that is held open."""

@@ -1,4 +1,4 @@
-"""What the cells of an .xlsx workbook hold: content as it is in the XML -> cell (ECMA-376 part 1, 18.3.1.4 and 18.18.11)."""
+"""Contents of the cells of an .xlsx workbook, as they are in its XML -> cells (ECMA-376 part 1, 18.3.1.4)."""
 
 from __future__ import annotations
 
@@ -149,9 +149,9 @@ class _Formatted:
                 return _plain_number(content)
         cell = self._known.get(content, _UNKNOWN)
         if cell is _UNKNOWN:
-            found = _plain_number(content)
-            is_number = isinstance(found, (int, Decimal))
-            cell = as_shown(found, self._shown, epoch_1904=self._epoch_1904) if is_number else found
+            cell = found = _plain_number(content)
+            if isinstance(found, (int, Decimal)):
+                cell = as_shown(found, self._shown, epoch_1904=self._epoch_1904)
             if len(self._known) < _MOST_REMEMBERED and len(content) <= _MOST_DIGITS_REMEMBERED:
                 self._known[content] = cell
         return cell

@@ -25,15 +25,15 @@ from batch_updater.loader.formats.book import (
     is_blank_row,
     too_many_areas,
 )
+from batch_updater.loader.formats.cell_contents import number
 from batch_updater.loader.formats.display_format import Mask, mask_of
 from batch_updater.loader.formats.number_formats import Format, Shown, as_shown, from_iso, no_value, text_as_shown
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.formats.package import CHUNK_BYTES, Feeder, safe_parser
-from batch_updater.loader.formats.cell_contents import number
 from batch_updater.records import MARK_PROPERTY, Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
 
     from batch_updater.loader.formats.package import Allowance, Package
 
@@ -122,12 +122,11 @@ class OdsBook:
             pass
         return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a sheet."""
         for row in self._read(self._reader(sheet)):
             for index in range(row.times):
-                if only is None or row.number + index in only:
-                    yield SheetRow(row.number + index, row.cells, row.hidden)
+                yield SheetRow(row.number + index, row.cells, row.hidden)
 
     def _reader(self, sheet: int) -> _SheetReader:
         return _SheetReader(self._styles, sheet, self._package.allowance(self.sheets[sheet].name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import posixpath
-import re
 import zipfile
 from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn

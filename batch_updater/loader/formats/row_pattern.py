@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from batch_updater.loader.formats.book import SheetRow
 from batch_updater.loader.formats.long_part import PLAIN_CONTENT
@@ -38,7 +38,8 @@ class RowPattern:
         self._prefix = prefix = re.escape(prefix)
         self._start = re.compile(rf'\s*<{prefix}row r="([1-9][0-9]*)"({_ATTRIBUTES})>')
         formula = rf"(?:<{prefix}f{_ATTRIBUTES}>(?:([^<]*)</{prefix}f>)?)?"
-        value = rf"(?:<{prefix}v>|<{prefix}is><{prefix}t{_ATTRIBUTES}>)([^<]*)(?:</{prefix}v>|</{prefix}t></{prefix}is>)"
+        text = rf"<{prefix}is><{prefix}t{_ATTRIBUTES}>"
+        value = rf"(?:<{prefix}v>|{text})([^<]*)(?:</{prefix}v>|</{prefix}t></{prefix}is>)"
         self._cell = re.compile(rf"(<{prefix}c{_ATTRIBUTES})(?:/>|>(?:{formula}{value})?</{prefix}c>)\s*")
         self._hidden: dict[str, bool] = {}
         """Attributes of a row behind its number -> whether they hide it."""
@@ -91,14 +92,14 @@ class RowPattern:
             found = self._cell.match(text, at)
             form = found and self._form(found, start[1], kind)
             convert = self._contents.many_converter(kind, style)
-            if found is None or form is None or convert([found[3] or ""])[0] != row.cells[column]:
+            if not found or not form or convert([found[3] or ""])[0] != row.cells[column]:
                 return
-            forms.append((column, form, None if found[3] is None else convert))
+            forms.append((column, form, convert if found[3] is not None else None))
             at = found.end()
         if at == len(text):
             self._hidden[start[2]] = row.hidden
-            for column, form, convert in forms:
-                self._forms.setdefault(column, {})[form] = convert
+            for column, form, converter in forms:
+                self._forms.setdefault(column, {})[form] = converter
             self._size = sum(map(len, self._forms.values()))
 
     def _form(self, cell: re.Match[str], number: str, kind: str) -> str | None:
@@ -123,16 +124,13 @@ class RowPattern:
     def _compile(self) -> None:
         cells = [f"(?>{'|'.join(self._forms[column])}|)" for column in sorted(self._forms)]
         attributes = "|".join(map(re.escape, self._hidden))
-        self._pattern = re.compile(
-            rf'\s*<{self._prefix}row r="([1-9][0-9]{{0,6}})"({attributes})>{"".join(cells)}'
-        )
-        self._columns = [
-            (column, [convert for convert in forms.values() if convert]) for column, forms in sorted(self._forms.items())
-        ]
+        self._pattern = re.compile(rf'\s*<{self._prefix}row r="([1-9][0-9]{{0,6}})"({attributes})>{"".join(cells)}')
+        converters = {column: [*filter(None, forms.values())] for column, forms in self._forms.items()}
+        self._columns = sorted(converters.items())
 
 
 def _cells(
-    converters: Sequence[ManyConverter], contents: Sequence[Sequence[str | None]], blank: Sequence[Cell]
+    converters: Sequence[ManyConverter], contents: Sequence[tuple[str | Any, ...]], blank: Sequence[Cell]
 ) -> Sequence[Cell]:
     """Convert the contents of one column, of which each row has at most one, whichever form its cell has."""
     cells = list(blank)

@@ -31,7 +31,7 @@ from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.records import Cell, CellFault, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from batch_updater.loader.formats.package import Allowance, Package
 
@@ -116,7 +116,7 @@ class XlsbBook:
                         hidden.append(range(first, min(last + 1, LAST_COLUMN)))
             return Layout(tuple(merged), tuple(hidden))
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with _damage_named():
             reader = _RowReader(
@@ -133,11 +133,11 @@ class XlsbBook:
                 elif kind == _END_OF_ROWS:
                     break
                 elif in_rows and kind == _ROW:
-                    if (row := reader.start_row(data)) and (only is None or row.number in only):
+                    if row := reader.start_row(data):
                         yield row
                 elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
                     reader.add_cell(kind, data)
-            if (row := reader.row()) and (only is None or row.number in only):
+            if row := reader.row():
                 yield row
 
     def _add_sheet(self, data: bytes, worksheets: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from batch_updater.loader.formats.worksheet import RowReader
 from batch_updater.loader.formats.worksheet_layout import read_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
@@ -65,7 +65,7 @@ class XlsxBook:
         with self._package.open(self._parts[sheet].part) as stream:
             return read_layout(stream)
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         contents = CellContents(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
         allowance = self._package.allowance(self.sheets[sheet].name)

@@ -18,7 +18,7 @@ from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.loader.formats.worksheet import RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from batch_updater.records import Cell
 
