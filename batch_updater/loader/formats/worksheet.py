@@ -90,7 +90,7 @@ class RowReader:
                 self._add(matched, pattern)
                 matched = []
                 self._part.feed(row + self._part.end)
-                if self._written is not None:
+                if self._written is not None and self._rows:
                     pattern.learn(row, self._rows[-1], self._written)
         self._add(matched, pattern)
 
