@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all torture bench audit lint types samples pictures debian-packages lock clean
+.PHONY: demo test test-all coverage torture bench audit lint types samples pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -14,11 +14,18 @@ test: $(READY) lint types
 test-all: test debian-packages
 	$(BIN)/python -m pytest -m debian
 
+# Which branches the tests take, those in processes of their own included; the floor is in pyproject.toml.
+coverage: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal -m "not debian"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 # The same promises with the large numbers; about a quarter of an hour.
 torture: $(READY) debian-packages
 	$(BIN)/python -m pytest -q -s -n 0 --torture --timeout 3000 tests/torture
 
-# Known vulnerabilities of what is pinned; needs the network, and so is no test.
+# Known vulnerabilities of what users install; needs the network, and so is no test.
 audit: $(READY)
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
@@ -52,19 +59,22 @@ debian-packages:
 			libreoffice-calc poppler-utils gcc libc6-dev systemd chromium >/dev/null; \
 	else echo "Install these packages first: libreoffice-calc poppler-utils gcc libc6-dev systemd chromium"; exit 1; fi
 
-# One stamp for the whole environment: it is made anew when the lock file or the project's own metadata change.
-$(READY): requirements.lock pyproject.toml
+# One stamp for the whole environment: it is made again when a lock file or the project's own metadata change.
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements.lock -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-# Names, versions and hashes only; run it on purpose, never as part of a build.
+# Names, versions and hashes for every platform and Python; run it on purpose, never as part of a build.
+# What is locked stays, unless it is asked for: make lock UPGRADE=--upgrade, or UPGRADE="--upgrade-package NAME".
+COMPILE = $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate --extra dev --build-deps-for editable \
-		--output-file requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) $(UPGRADE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(UPGRADE) --constraint requirements.lock --output-file requirements-dev.lock --group dev
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage-data build dist

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where a fault stands; None where it is unknown or does not apply."""
 
     file: str | None = None
@@ -40,14 +40,14 @@ class BatchUpdaterError(Exception):
     exit_code = ExitCode.NOTHING_SENT
 
     def __init__(
-        self, message: str | Sequence[str], *, remedy: str | Sequence[str] = "", place: Place | None = None
+        self, message: str | Sequence[str], *, remedy: str | Sequence[str] = "", place: Location | None = None
     ) -> None:
         self.lines = as_lines(message)
         self.message = "\n".join(self.lines)
         super().__init__(self.message)
         self.remedy_lines = as_lines(remedy)
         self.remedy = "\n".join(self.remedy_lines)
-        self.place = place or Place()
+        self.place = place or Location()
 
 
 def as_lines(text: str | Sequence[str]) -> tuple[str, ...]:

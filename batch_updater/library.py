@@ -22,12 +22,12 @@ from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import Config, require_sendable
 from batch_updater.files.writing import no_temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.records import CellFault
+from batch_updater.records import CellError
 from batch_updater.runs.check import check as check_plan
 from batch_updater.runs.folder import require_unchanged
 from batch_updater.runs.history import DamagedRun
 from batch_updater.runs.journal import DamagedJournalError
-from batch_updater.runs.open_run import begun as begin_run
+from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options
 from batch_updater.runs.run import Run as RunToSend
 from batch_updater.runs.stage import prepare
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from batch_updater.records import Cause, Cell, ReportRow
-    from batch_updater.runs.result import Finished
+    from batch_updater.runs.result import RunResult
 
 _T = TypeVar("_T")
 Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
@@ -52,7 +52,7 @@ _OUTCOME_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", 
 class Run:
     """How a run or a check ended."""
 
-    def __init__(self, finished: Finished) -> None:
+    def __init__(self, finished: RunResult) -> None:
         self._finished = finished
 
     @property
@@ -139,12 +139,12 @@ def run(
     environment = Environment(os.environ)
 
     def execute() -> Run:
-        with begin_run(
+        with open_run(
             _source(source), configuration, environment, restart=restart, visible_only=visible_only
-        ) as begun:
+        ) as opened:
             if not resume_old:
-                begun.require_recent()
-            return Run(RunToSend(begun, options, environment).execute())
+                opened.require_recent()
+            return Run(RunToSend(opened, options, environment).execute())
 
     return _outside_any_loop(execute)
 
@@ -203,4 +203,4 @@ def _outside_any_loop(work: Callable[[], _T]) -> _T:
 
 
 def _shown(cell: Cell) -> Cell:
-    return cell.text if isinstance(cell, CellFault) else cell
+    return cell.text if isinstance(cell, CellError) else cell

@@ -86,14 +86,14 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
     return " ".join(text.split("\n"))
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """Return when something was, in this machine's time: `14:02` today, else `23 November 2026, 14:02`."""
     local = at.astimezone()
     is_today = local.date() == datetime.now(UTC).astimezone().date()
-    return f"{local:%H:%M}" if is_today else dated_moment(at)
+    return f"{local:%H:%M}" if is_today else format_date_time(at)
 
 
-def dated_moment(at: datetime) -> str:
+def format_date_time(at: datetime) -> str:
     """Return when something was, in this machine's time, for what is read on another day."""
     local = at.astimezone()
     return f"{local.day} {local:%B %Y, %H:%M}"

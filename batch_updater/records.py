@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CellFault:
+class CellError:
     """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
@@ -44,7 +44,7 @@ class ShownAs(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ShownNumber:
+class FormattedNumber:
     """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`, 5 as `$5.00`.
 
     What the eye sees and what the cell holds are two readings.
@@ -85,7 +85,7 @@ class PartlyShownDate(date):
         return made
 
 
-Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | ShownNumber | CellFault | None
+Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | FormattedNumber | CellError | None
 """A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
 Excel shows of the file's number; CSV knows only text and blank."""
 
@@ -264,7 +264,7 @@ class OutcomeKind(StrEnum):
     PLANNED = "planned"
 
 
-class Kept(NamedTuple):
+class RecordSnapshots(NamedTuple):
     """A row's record as JSON texts, for whoever wants to know what has changed, or to take it back."""
 
     before: str | None
@@ -297,7 +297,7 @@ class Outcome(NamedTuple):
     """When the first request went out, UTC."""
     seconds: float | None = None
     """From the first request to the last answer."""
-    kept: Kept | None = None
+    kept: RecordSnapshots | None = None
     """None where nothing was sent or read."""
 
 

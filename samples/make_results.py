@@ -31,9 +31,9 @@ def main() -> None:
         in_folder = config.results.model_copy(update={"folder": Path(folder)})
         config = config.model_copy(update={"results": in_folder})
         environment = Environment({})
-        with open_run.begun(HERE / "mistakes.xlsx", config, environment) as begun:
-            finished = run.Run(begun, result.Options(), environment).execute()
-        plan = begun.plan
+        with open_run.open_run(HERE / "mistakes.xlsx", config, environment) as opened:
+            finished = run.Run(opened, result.Options(), environment).execute()
+        plan = opened.plan
         facts = replace(
             finished.facts,
             input_path="mistakes.xlsx",

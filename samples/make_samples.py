@@ -174,7 +174,7 @@ class Styles:
 
     money: Format
     day: Format
-    moment: Format
+    date_time: Format
 
     @classmethod
     def of(cls, book: Workbook) -> Styles:
@@ -194,7 +194,7 @@ def write_cell(sheet: Worksheet, row: int, column: int, cell: Cell, styles: Styl
         case bool():
             sheet.write_boolean(row, column, cell)
         case date():
-            sheet.write_datetime(row, column, cell, styles.moment if isinstance(cell, datetime) else styles.day)
+            sheet.write_datetime(row, column, cell, styles.date_time if isinstance(cell, datetime) else styles.day)
         case int() | float():
             sheet.write_number(row, column, cell, style)
         case str():

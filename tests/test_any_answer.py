@@ -20,7 +20,7 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import alike, value_of
 from batch_updater.records import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
 from batch_updater.reporter.cell_values import holds_text, writable
-from batch_updater.reporter.change_summary import Stakes, stakes_in_words
+from batch_updater.reporter.change_summary import ChangeSummary, change_summary_in_words
 from batch_updater.reporter.changes_sheet import cell_of
 from batch_updater.reporter.row_sheets import bounded
 from batch_updater.runs.guards import exceeded_by_changes
@@ -97,13 +97,15 @@ def compare_all(record: Mapping[str, object]) -> None:
     for one in moved(ENDPOINT, JOB, record, found, {JOB.target: left}):
         assert one.now == one.now.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
     still_to_set(ENDPOINT, JOB, record, found, {JOB.target: left})
-    stakes = Stakes.of(ENDPOINT)
+    change_summary = ChangeSummary.of(ENDPOINT)
     for number in (2, 3):
-        stakes.add(ReportRow(Row(number, ()), Outcome(number, OutcomeKind.UPDATED), JOB.target, found, number == 3))
-    stakes.settle()
-    assert all(len(line) < 400 for line in stakes_in_words(stakes))
+        change_summary.add(
+            ReportRow(Row(number, ()), Outcome(number, OutcomeKind.UPDATED), JOB.target, found, number == 3)
+        )
+    change_summary.settle()
+    assert all(len(line) < 400 for line in change_summary_in_words(change_summary))
     guards = GuardSettings(changed=0, factor=1.5, total_change_percent=0.1)
-    assert all(len(guard.sentence) < 400 for guard in exceeded_by_changes(guards, stakes))
+    assert all(len(guard.sentence) < 400 for guard in exceeded_by_changes(guards, change_summary))
     for change in found:
         now = bounded(change.now.id) if isinstance(change.now, Unknown) else change.now
         cell = writable(cell_of(now))

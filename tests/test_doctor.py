@@ -323,7 +323,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
         class Redirecting(Api):
             async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
                 await super()._elsewhere(request)
-                return web.Response(status=302, headers={"Location": elsewhere.url})
+                return web.Response(status=302, headers={"ParameterLocation": elsewhere.url})
 
         with Redirecting() as service:
             found = examined(tmp_path, api(service.url))
@@ -522,7 +522,7 @@ def test_a_record_is_named_by_what_has_no_constant() -> None:
         (status(404), Status.WARNING, "there is no opportunity 5"),
         (status(200, []), Status.WARNING, "there is no opportunity 5"),
         (status(200, "<html><title>Welcome</title></html>"), Status.WARNING, "but not with the record"),
-        (status(302, Location="https://elsewhere.example"), Status.WARNING, "answered 302"),
+        (status(302, ParameterLocation="https://elsewhere.example"), Status.WARNING, "answered 302"),
         (stored, Status.OK, "it gave opportunity 5"),
         (echo, Status.WRONG, "'X-Scheme': '[redacted]'"),
     ],

@@ -65,7 +65,7 @@ def made(
     facts = Facts(
         identity=identity, caller=digest or NOBODY.digest(SALT, None), input="items.csv", input_path="/items.csv",
         input_file="input.csv", stem="items", description=Description("items", "items.yaml", None, "{}"),
-        reading=InputSettings(), settings=(), rows=3, invalid=1, reads_first=False, is_takeback=False, takes_back=None,
+        reading=InputSettings(), settings=(), rows=3, invalid=1, reads_first=False, is_takeback=False, undoes=None,
         invocation=None, inbox=None,
     )  # fmt: skip
     started_at = STARTED + timedelta(seconds=after_s)

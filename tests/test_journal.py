@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import JournalError
-from batch_updater.records import AllowedList, AllowedValue, Job, Kept, Outcome, OutcomeKind, Problem
+from batch_updater.records import AllowedList, AllowedValue, Job, Outcome, OutcomeKind, Problem, RecordSnapshots
 from batch_updater.runs.journal import Journal, Part
 
 if TYPE_CHECKING:
@@ -175,13 +175,13 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
         await journal.will_send([ready(7)])
         await journal.will_change(7, '{"size": "l"}')
         await journal.will_change(7, '{"size": "xl"}')
-        await journal.settle(Outcome(7, OutcomeKind.UPDATED, kept=Kept('{"size": "xl"}', "{}", "{}")))
+        await journal.settle(Outcome(7, OutcomeKind.UPDATED, kept=RecordSnapshots('{"size": "xl"}', "{}", "{}")))
 
     with created(tmp_path / "journal.sqlite") as journal:
         asyncio.run(go(journal))
         journal.flush()
         (outcome,) = journal.outcomes()
-    assert outcome.kept == Kept('{"size": "l"}', "{}", "{}")
+    assert outcome.kept == RecordSnapshots('{"size": "l"}', "{}", "{}")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applie
     async def go(journal: Journal, read: str, ended: OutcomeKind, asked: str | None) -> None:
         await journal.will_send([ready(7)])
         await journal.will_change(7, read)
-        await journal.settle(Outcome(7, ended, message="why", kept=Kept(read, asked, None)))
+        await journal.settle(Outcome(7, ended, message="why", kept=RecordSnapshots(read, asked, None)))
 
     path = tmp_path / "journal.sqlite"
     with created(path) as journal:
@@ -212,7 +212,7 @@ def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applie
         asyncio.run(go(journal, '"new"', OutcomeKind.UPDATED, "{}"))
         journal.flush()
         (outcome,) = journal.outcomes()
-    assert outcome.kept == Kept(f'"{before}"', "{}", None)
+    assert outcome.kept == RecordSnapshots(f'"{before}"', "{}", None)
 
 
 @pytest.mark.parametrize("first_reads", [True, False])

@@ -8,11 +8,11 @@ import pytest
 
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.records import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
-from batch_updater.reporter.change_summary import Stakes, stakes_in_words
+from batch_updater.reporter.change_summary import ChangeSummary, change_summary_in_words
 
 
-def stakes(*rows: tuple[FieldChange, ...]) -> Stakes:
-    found = Stakes(frozenset({"amount", "count"}))
+def change_summary(*rows: tuple[FieldChange, ...]) -> ChangeSummary:
+    found = ChangeSummary(frozenset({"amount", "count"}))
     for number, changes in enumerate(rows, 2):
         outcome = Outcome(number, OutcomeKind.PLANNED if changes else OutcomeKind.UNCHANGED)
         found.add(ReportRow(Row(number, ()), outcome, "id=1", changes))
@@ -25,7 +25,7 @@ def money(now: object, new: str) -> tuple[FieldChange, ...]:
 
 def test_every_figure_is_counted() -> None:
     """Records, fields, cleared and unknown ones, totals with exact digits, and the largest changes first."""
-    found = stakes(
+    found = change_summary(
         money(Decimal("0.10"), "0.30"), money(None, "5"), money(100, "10"), (FieldChange("name", "a", None),),
         (FieldChange("stage", Unknown("3"), "Won"),), (),
     )  # fmt: skip
@@ -33,8 +33,8 @@ def test_every_figure_is_counted() -> None:
     assert (found.fields["amount"], found.cleared["name"], found.unknown["stage"]) == (3, 1, 1)
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("100.10"), Decimal("15.30"))
     assert [jump.row for jump in found.largest_jumps()] == [4, 3, 2]
-    assert stakes_in_words(found)[0] == "4 records change, up to 5; only names could not be compared."
-    assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in stakes_in_words(found)
+    assert change_summary_in_words(found)[0] == "4 records change, up to 5; only names could not be compared."
+    assert "Total of amount in these records: 100.10 before, 15.30 after (-84.7%)." in change_summary_in_words(found)
 
 
 @pytest.mark.parametrize(
@@ -47,52 +47,56 @@ def test_every_figure_is_counted() -> None:
 )  # fmt: skip
 def test_a_sum_falls_by_all_of_it_only_where_nothing_is_left(now: int, new: str, share: str) -> None:
     """A percentage is rounded to one digit, but not to 0 or 100, which say something else."""
-    (total,) = (line for line in stakes_in_words(stakes(money(now, new))) if line.startswith("Total of amount"))
+    (total,) = (
+        line for line in change_summary_in_words(change_summary(money(now, new))) if line.startswith("Total of amount")
+    )
     assert total.endswith(f" after ({share}).")
 
 
 def test_the_widest_factor_is_found_wherever_it_is() -> None:
     """A factor counts in both directions; from 0 and for an emptied field there is none, to 0 and over 0 no bound."""
     emptied = (FieldChange("amount", 9, None),)
-    found = stakes(money(1, "2"), money(1000, "1"), money(0, "9"), emptied, money("5", "6"))
+    found = change_summary(money(1, "2"), money(1000, "1"), money(0, "9"), emptied, money("5", "6"))
     assert [(jump.row, str(jump.factor)) for jump in found.widest_jumps(Decimal(2))] == [(3, "1000")]
     assert [jump.row for jump in found.widest_jumps(Decimal(1))] == [3, 2, 6]
-    assert [str(jump.factor) for jump in stakes(money(9, "0")).widest_jumps(Decimal(1))] == ["Infinity"]
-    over_zero = stakes(money(1000, "1"), money(-1, "9")).widest_jumps(Decimal(1))
+    assert [str(jump.factor) for jump in change_summary(money(9, "0")).widest_jumps(Decimal(1))] == ["Infinity"]
+    over_zero = change_summary(money(1000, "1"), money(-1, "9")).widest_jumps(Decimal(1))
     assert [(jump.row, str(jump.factor)) for jump in over_zero] == [(3, "Infinity"), (2, "1000")]
 
 
 def test_an_emptied_number_and_whole_numbers_count_in_the_totals() -> None:
     """What is taken out of a column by clearing its cells is a change of its total as any other."""
-    emptied = stakes((FieldChange("amount", Decimal(90), None),), money(10, "10.5"), (FieldChange("name", "7", None),))
+    emptied = change_summary(
+        (FieldChange("amount", Decimal(90), None),), money(10, "10.5"), (FieldChange("name", "7", None),)
+    )
     assert list(emptied.totals) == ["amount"]
     assert (emptied.totals["amount"].now, emptied.totals["amount"].new) == (Decimal(100), Decimal("10.5"))
     assert emptied.largest_jumps()[0].size == 90
     assert emptied.cleared == {"amount": 1, "name": 1}
-    whole = stakes((FieldChange("count", 2, 10),), (FieldChange("flag", False, True),))
+    whole = change_summary((FieldChange("count", 2, 10),), (FieldChange("flag", False, True),))
     assert whole.totals.keys() == {"count"}
     assert [jump.factor for jump in whole.widest_jumps(Decimal(1))] == [5]
 
 
 def test_a_number_is_what_the_description_says() -> None:
     """An amount that the API reports as text counts, and a text that it reports as a number does not."""
-    found = stakes(money("90.00", "1"), (FieldChange("amount", "5", None),), (FieldChange("crm", 77, None),))
+    found = change_summary(money("90.00", "1"), (FieldChange("amount", "5", None),), (FieldChange("crm", 77, None),))
     assert list(found.totals) == ["amount"]
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("95.00"), Decimal(1))
-    assert Stakes.of(load_endpoint("nexus-opportunity")).numbers == {"AcctPotential", "SalesRevenue"}
+    assert ChangeSummary.of(load_endpoint("nexus-opportunity")).numbers == {"AcctPotential", "SalesRevenue"}
 
 
 def test_the_largest_jumps_of_a_small_field_are_kept_beside_those_of_a_large_one() -> None:
     """Whoever is stopped because of a column's total is told of its rows, and not of another column's."""
     large = [money(0, str(10**9 + size)) for size in range(9)]
-    found = stakes(*large, (FieldChange("count", 1, Decimal(3)),))
+    found = change_summary(*large, (FieldChange("count", 1, Decimal(3)),))
     assert [jump.row for jump in found.largest_jumps("count")] == [11]
     assert {jump.field for jump in found.largest_jumps()} == {"amount"}
 
 
 def test_rows_of_one_record_are_one_change_from_the_first_value_to_the_last() -> None:
     """100 -> 200 -> 300 is one record from 100 to 300; 5 -> 6 -> 5 is none."""
-    found = Stakes(frozenset({"amount"}))
+    found = ChangeSummary(frozenset({"amount"}))
     steps = [("a", 100, "200"), ("b", 5, "6"), ("a", 200, "300"), ("b", 6, "5"), ("c", 1, "2")]
     for number, (target, now, new) in enumerate(steps, 2):
         outcome = Outcome(number, OutcomeKind.UPDATED)
@@ -105,63 +109,67 @@ def test_rows_of_one_record_are_one_change_from_the_first_value_to_the_last() ->
 
 def test_five_jumps_are_kept_of_many() -> None:
     """The largest five stay, however many there are."""
-    found = stakes(*(money(0, str(size)) for size in (3, 9, 1, 8, 2, 7, 6, 5, 4)))
+    found = change_summary(*(money(0, str(size)) for size in (3, 9, 1, 8, 2, 7, 6, 5, 4)))
     assert [jump.size for jump in found.largest_jumps()] == [9, 8, 7, 6, 5]
 
 
 @pytest.mark.parametrize("odd", ["1e999999999", "1e-999999999", "NaN", "7" * 100_000, "many", True, [1], {"a": 1}])
 def test_what_cannot_be_compared_is_said_and_not_added_up(odd: object) -> None:
     """A value that is no number, or one beyond all bounds, leaves the totals as they are, and is told as left out."""
-    found = stakes(money(odd, "5"), money(1, "2"), money(odd, "6"))
+    found = change_summary(money(odd, "5"), money(1, "2"), money(odd, "6"))
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal(1), Decimal(2))
     assert [jump.row for jump in found.largest_jumps()] == [3]
     left_out = "amount: in 2 records it is no number that can be compared, and is not in the total."
-    assert left_out in stakes_in_words(found)
-    assert not any("no number" in line for line in stakes_in_words(stakes(money(1, "2"))))
+    assert left_out in change_summary_in_words(found)
+    assert not any("no number" in line for line in change_summary_in_words(change_summary(money(1, "2"))))
 
 
 def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
     """The largest and the smallest numbers that count are added up to the last digit, and said in a few characters."""
     largest, smallest = "1e400", "1e-400"
-    found = stakes(money(Decimal(largest), "0.01"), money(Decimal(smallest), largest), money(smallest, "-" + largest))
+    found = change_summary(
+        money(Decimal(largest), "0.01"), money(Decimal(smallest), largest), money(smallest, "-" + largest)
+    )
     assert found.totals["amount"].now == Context(prec=900).create_decimal(f"1{'0' * 400}.{'0' * 399}2")
     assert found.totals["amount"].new == Decimal("0.01")
-    assert max(map(len, stakes_in_words(found))) < 120
-    assert "Total of amount in these records: 1.00000e+400 before, 0.01 after (-100.0%)." in stakes_in_words(found)
-    assert "-" not in stakes_in_words(stakes(money("-0.00", "0")))[-1]
-    huge = stakes_in_words(stakes(money(1, largest)))
+    assert max(map(len, change_summary_in_words(found))) < 120
+    assert "Total of amount in these records: 1.00000e+400 before, 0.01 after (-100.0%)." in change_summary_in_words(
+        found
+    )
+    assert "-" not in change_summary_in_words(change_summary(money("-0.00", "0")))[-1]
+    huge = change_summary_in_words(change_summary(money(1, largest)))
     assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge
 
 
 def test_what_nobody_can_tell_is_no_change() -> None:
     """Certain changes are counted first, then how many there may be, and why it is not known."""
     unknown = FieldChange("stage", Unknown("3"), "Won")
-    assert stakes_in_words(stakes((unknown,), (unknown,))) == [
+    assert change_summary_in_words(change_summary((unknown,), (unknown,))) == [
         "No record changes for certain, up to 2; only names could not be compared.", "stage: up to 2 records.",
     ]  # fmt: skip
-    mixed = stakes((unknown, *money(1, "2")), (unknown,), (FieldChange("stage", "Lost", "Won"),))
+    mixed = change_summary((unknown, *money(1, "2")), (unknown,), (FieldChange("stage", "Lost", "Won"),))
     assert (mixed.records, mixed.uncertain) == (3, 1)
-    assert stakes_in_words(mixed)[:2] == [
+    assert change_summary_in_words(mixed)[:2] == [
         "2 records change, up to 3; only names could not be compared.", "stage: 1 certain, up to 3 records.",
     ]  # fmt: skip
-    not_reported = stakes((FieldChange("note", Unknown(""), "x"),), money(1, "2"))
-    assert stakes_in_words(not_reported)[0] == "1 record changes, up to 2; the others could not be compared."
+    not_reported = change_summary((FieldChange("note", Unknown(""), "x"),), money(1, "2"))
+    assert change_summary_in_words(not_reported)[0] == "1 record changes, up to 2; the others could not be compared."
 
 
 @pytest.mark.parametrize("crowd", [("1000000", "1900000"), ("1000000", "0"), ("1000000", "-1000000")])
 def test_a_fall_to_almost_nothing_is_shown_however_small_it_is(crowd: tuple[str, str]) -> None:
     """Among changes that are far larger, to 0 or over 0 included, the one by 99.99% has its line with its share."""
-    found = stakes(*[money(Decimal(crowd[0]), crowd[1])] * 20, money(Decimal(10_000), "1"), money(3, "4"))
-    assert "Row 22: amount from 10,000 to 1 (-99.99%)." in stakes_in_words(found)
+    found = change_summary(*[money(Decimal(crowd[0]), crowd[1])] * 20, money(Decimal(10_000), "1"), money(3, "4"))
+    assert "Row 22: amount from 10,000 to 1 (-99.99%)." in change_summary_in_words(found)
 
 
 def test_numbers_that_change_by_a_wide_factor_are_counted_where_they_are_too_many_to_be_shown() -> None:
     """Of 30 only some have a line, and the rest is counted."""
-    found = stakes(*(money(Decimal(10_000 + number), "1") for number in range(30)), money(100, "101"))
-    told = [line for line in stakes_in_words(found) if line.startswith("Row")]
-    assert stakes_in_words(found)[-1] == f"{30 - len(told):,} more numbers change by a factor of 100 or more."
+    found = change_summary(*(money(Decimal(10_000 + number), "1") for number in range(30)), money(100, "101"))
+    told = [line for line in change_summary_in_words(found) if line.startswith("Row")]
+    assert change_summary_in_words(found)[-1] == f"{30 - len(told):,} more numbers change by a factor of 100 or more."
 
 
 def test_a_share_is_never_rounded_to_more_than_it_is() -> None:
     """A fall by 99.9999% is not told as one by 100%."""
-    assert "(-99.99%)" in stakes_in_words(stakes(money(1_000_000, "1")))[-1]
+    assert "(-99.99%)" in change_summary_in_words(change_summary(money(1_000_000, "1")))[-1]

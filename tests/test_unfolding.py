@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.config.loading import load_config
-from batch_updater.config.yaml_limits import unfolds_too_far
+from batch_updater.config.yaml_limits import exceeds_alias_limit
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError
 
@@ -48,4 +48,4 @@ def test_a_bomb_of_aliases_is_refused_wherever_it_is_read(tmp_path: Path, kind: 
 )
 def test_a_document_that_stays_small_is_not(text: str) -> None:
     """Aliases are welcome as long as what they stand for stays readable."""
-    assert not unfolds_too_far(text)
+    assert not exceeds_alias_limit(text)

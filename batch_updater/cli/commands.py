@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from batch_updater.config.schema import Config
     from batch_updater.records import Invocation
     from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.open_run import Begun
-    from batch_updater.runs.result import Finished, Options
+    from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.result import Options, RunResult
     from batch_updater.runs.run import Run
     from batch_updater.runs.stage import Plan
     from batch_updater.text.redaction import Redaction
@@ -404,32 +404,32 @@ def _run(options: argparse.Namespace) -> int:
     return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> Finished | None:
+def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
     """Run the file; None if it is to be read again without the hidden rows, as a person has just said."""
     from batch_updater.cli import terminal
     from batch_updater.runs import open_run, result, run
 
     source, results = _source(options.file), options.results.resolve() if options.results else None
-    with open_run.begun(
+    with open_run.open_run(
         source, config, options.environment,
         restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
-    ) as begun:  # fmt: skip
-        asking = asking and bool(begun.to_send)
-        if asking and begun.asks_about_hidden_rows and not terminal.takes_hidden_rows(begun):
+    ) as opened:  # fmt: skip
+        asking = asking and bool(opened.to_send)
+        if asking and opened.asks_about_hidden_rows and not terminal.takes_hidden_rows(opened):
             return None
-        terminal.print_earlier(begun, sys.stderr)
+        terminal.print_earlier(opened, sys.stderr)
         if not options.yes and not _on_terminal():
-            begun.require_recent()
-        count = begun.sends(options.limit)
-        if begun.to_send and (asking or not options.json):
-            terminal.print_preview(begun, count, sys.stderr, asking=asking)
+            opened.require_recent()
+        count = opened.sends(options.limit)
+        if opened.to_send and (asking or not options.json):
+            terminal.print_preview(opened, count, sys.stderr, asking=asking)
         asked = result.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
-        agreed, asked = _agreed(begun, asked, count, options.environment) if asking else (begun, asked)
+        agreed, asked = _agreed(opened, asked, count, options.environment) if asking else (opened, asked)
         options.compare |= agreed.plan.config.sending.compare and not config.sending.compare
         return _execute(run.Run(agreed, asked, options.environment), count)
 
 
-def _agreed(begun: Begun, asked: Options, count: int, environment: Environment) -> tuple[Begun, Options]:
+def _agreed(opened: OpenRun, asked: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
     """Ask whether to send `count` rows. Returns the run and its options as the answer wants them.
 
     Raises UsageError if the answer is no, GuardError.
@@ -438,24 +438,24 @@ def _agreed(begun: Begun, asked: Options, count: int, environment: Environment) 
     from batch_updater.cli.terminal import Answer
 
     while True:
-        if begun.plan.reads_first:
-            asked = replace(asked, compared=_shown_stakes(begun, asked, count, environment))
+        if opened.plan.reads_first:
+            asked = replace(asked, compared=_shown_stakes(opened, asked, count, environment))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         if asked.compared and asked.compared.is_stopped:
-            return begun, asked
-        match terminal.asked_to_send(begun, asked.compared, count):
+            return opened, asked
+        match terminal.asked_to_send(opened, asked.compared, count):
             case Answer.YES:
-                return begun, asked
+                return opened, asked
             case Answer.COMPARE:
-                begun = begun.comparing()
+                opened = opened.comparing()
                 invocation = asked.invocation and replace(asked.invocation, compare=True)
                 asked = replace(asked, invocation=invocation)
-                terminal.print_readings(begun.plan, sys.stderr)
+                terminal.print_readings(opened.plan, sys.stderr)
             case Answer.NO:
                 raise UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
 
 
-def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environment) -> Finished:
+def _shown_stakes(opened: OpenRun, asked: Options, count: int, environment: Environment) -> RunResult:
     """Read the record of each of the `count` rows to send, for a question that says what is at stake.
 
     Raises GuardError.
@@ -466,14 +466,14 @@ def _shown_stakes(begun: Begun, asked: Options, count: int, environment: Environ
 
     with temporary_folder() as folder, _shown(count) as (progress, interrupts):
         asked = replace(asked, results=None)
-        compared = check.compare(begun.plan, asked, folder, environment, progress, interrupts, begun.earlier_part())
-    terminal.print_stakes(compared, sys.stderr)
-    terminal.print_notes(check.overridden(begun, compared), sys.stderr)
-    check.require_allowed(begun, compared)
+        compared = check.compare(opened.plan, asked, folder, environment, progress, interrupts, opened.earlier_part())
+    terminal.print_change_summary(compared, sys.stderr)
+    terminal.print_notes(check.overridden(opened, compared), sys.stderr)
+    check.require_allowed(opened, compared)
     return compared
 
 
-def _execute(run: Run, rows: int) -> Finished:
+def _execute(run: Run, rows: int) -> RunResult:
     with _shown(rows) as (progress, interrupts):
         return run.execute(progress, interrupts)
 
@@ -590,7 +590,7 @@ def _check(options: argparse.Namespace) -> int:
             return _end(finished, options, _next_command(finished, _as_typed(options)))
 
 
-def _compared(plan: Plan, results: Path, folder: Path, environment: Environment, *, tell: bool) -> Finished:
+def _compared(plan: Plan, results: Path, folder: Path, environment: Environment, *, tell: bool) -> RunResult:
     """Read the records and send nothing; `tell`: say beforehand what that costs."""
     from batch_updater.cli import terminal
     from batch_updater.runs import check, result
@@ -601,7 +601,7 @@ def _compared(plan: Plan, results: Path, folder: Path, environment: Environment,
         return check.compare(plan, result.Options(results), folder, environment, progress, interrupts)
 
 
-def _end(finished: Finished, options: argparse.Namespace, next_step: Sequence[str]) -> int:
+def _end(finished: RunResult, options: argparse.Namespace, next_step: Sequence[str]) -> int:
     from batch_updater.cli import terminal
 
     if options.json:
@@ -613,7 +613,7 @@ def _end(finished: Finished, options: argparse.Namespace, next_step: Sequence[st
     return finished.exit_code
 
 
-def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[str, ...]:
+def _next_command(finished: RunResult, invocation: Invocation | None) -> tuple[str, ...]:
     """Return what to do next, in lines: the same again, the repaired workbook, or after a good check the file itself.
 
     `invocation` is the command line of the run or check; None: a program started it, and how is not known.
@@ -651,7 +651,7 @@ def _next_command(finished: Finished, invocation: Invocation | None) -> tuple[st
     return (f'{summary.repair} its sheet "To fix", save it, then type', command)
 
 
-def _next_step(finished: Finished) -> tuple[str, ...]:
+def _next_step(finished: RunResult) -> tuple[str, ...]:
     """Return what to do about a run that the nightly job or another program has started."""
     inbox = finished.facts.inbox
     if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
@@ -779,10 +779,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
         config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with open_run.begun(source, config, options.environment, restart=True) as begun:
+        with open_run.open_run(source, config, options.environment, restart=True) as opened:
             if not options.json:
-                terminal.print_preview(begun, begun.to_send, sys.stderr)
-            finished = _execute(run.Run(begun, result.Options(), options.environment), begun.to_send)
+                terminal.print_preview(opened, opened.to_send, sys.stderr)
+            finished = _execute(run.Run(opened, result.Options(), options.environment), opened.to_send)
     if options.json:
         print_line(terminal.result_object(finished), sys.stdout)
     else:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Never, Self, TextIO
 from batch_updater.doctor.finding import Status, exit_code_of
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
-from batch_updater.messages import mapping_shown, moment
+from batch_updater.messages import format_time, mapping_shown
 from batch_updater.records import OutcomeKind, StopReason
-from batch_updater.reporter.change_summary import stakes_in_words
+from batch_updater.reporter.change_summary import change_summary_in_words
 from batch_updater.reporter.summary import NEEDS_NOTHING
-from batch_updater.runs.history import DamagedRun, with_takebacks
+from batch_updater.runs.history import DamagedRun, with_undos
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from batch_updater.records import Cause, Columns, Outcome
     from batch_updater.reporter.summary import Summary
     from batch_updater.runs.history import PastRun
-    from batch_updater.runs.open_run import Begun
-    from batch_updater.runs.result import Finished
+    from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.result import RunResult
     from batch_updater.runs.stage import Plan
 
 _REFRESH_S = 0.5
@@ -69,9 +69,9 @@ def rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def print_preview(begun: Begun, count: int, stream: TextIO, *, asking: bool = False) -> None:
+def print_preview(open_run: OpenRun, count: int, stream: TextIO, *, asking: bool = False) -> None:
     """Show what will happen; `count` rows are sent; `asking`: somebody is asked, for which records are read first."""
-    for label, text in _preview_lines(begun, count, asking=asking):
+    for label, text in _preview_lines(open_run, count, asking=asking):
         _print_wrapped(f"{label:<{_LABEL_WIDTH}} {text}", _LABEL_WIDTH + 1, stream)
 
 
@@ -83,16 +83,16 @@ def print_readings(plan: Plan, stream: TextIO) -> None:
     _print_wrapped(line, 0, stream)
 
 
-def print_earlier(begun: Begun, stream: TextIO) -> None:
+def print_earlier(open_run: OpenRun, stream: TextIO) -> None:
     """Say what past runs of the same input mean for this one."""
-    earlier = begun.earlier
+    earlier = open_run.earlier
     if past := earlier.resumed:
-        began = moment(past.started_at)
+        began = format_time(past.started_at)
         _print_wrapped(f"Resuming the run of {began}: {past.confirmed:,} of {rows(past.rows)} are done.", 0, stream)
-        if begun.is_old:
+        if open_run.is_old:
             print_line("It began more than a day ago: changes made since could be overwritten.", stream)
     if past := earlier.finished:
-        done, when = past.summary[OutcomeKind.UPDATED], moment(past.started_at)
+        done, when = past.summary[OutcomeKind.UPDATED], format_time(past.started_at)
         _print_wrapped(f"This was applied before ({when}): {done:,} of {rows(past.rows)} updated.", 0, stream)
     if earlier.note:
         _print_wrapped(earlier.note, 0, stream)
@@ -111,10 +111,10 @@ def _wrapped(line: str, indent: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
-    plan = begun.plan
+def _preview_lines(open_run: OpenRun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
+    plan = open_run.plan
     review, table = plan.review, plan.table
-    is_read_twice = plan.reads_first and (asking or begun.needs_changes)
+    is_read_twice = plan.reads_first and (asking or open_run.needs_changes)
     sheet = f', sheet "{table.sheet}"' if table.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}, headers in row {table.columns.header_row:,}"
     yield from _labelled("Columns", _mapping_lines(table.columns, _LABEL_WIDTH + 1))
@@ -122,11 +122,11 @@ def _preview_lines(begun: Begun, count: int, *, asking: bool) -> Iterator[tuple[
     yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
     yield from _labelled("Problems", _cause_lines(review.causes))
     yield from _labelled("Fields", _field_lines(plan))
-    yield from _labelled("Note", begun.notes)
+    yield from _labelled("Note", open_run.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=is_read_twice)
-    yield "Undo", begun.undo
-    if not begun.earlier.resumed:  # then the first row is done already
+    yield "Undo", open_run.undo
+    if not open_run.earlier.resumed:  # then the first row is done already
         yield from _labelled("First", _sample_lines(plan))
 
 
@@ -227,9 +227,9 @@ _VISIBLE_ONLY = frozenset({"v", "visible", "visible only", "n", "no"})
 """A no to "send them too?" sends nothing yet: the question whether to send the others follows."""
 
 
-def takes_hidden_rows(begun: Begun) -> bool:
+def takes_hidden_rows(open_run: OpenRun) -> bool:
     """Ask on stderr whether hidden rows are sent too. Raises UsageError if the answer is neither yes nor no."""
-    hidden, sheet = begun.plan.table.hidden_rows, begun.plan.table.sheet
+    hidden, sheet = open_run.plan.table.hidden_rows, open_run.plan.table.sheet
     are = "is" if hidden.count == 1 else "are"
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     _print_wrapped(f"{hidden.counted} {are} hidden (filtered, or by hand) in {where}: {hidden.numbers}.", 0, sys.stderr)
@@ -241,22 +241,26 @@ def takes_hidden_rows(begun: Begun) -> bool:
     raise UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
 
 
-def asked_to_send(begun: Begun, compared: Finished | None, count: int) -> Answer:
+def asked_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> Answer:
     """Ask on stderr whether to send `count` rows, or what reading their records has left of them.
 
     Anything but yes, or the wish to compare first where that is possible, is no.
     """
-    repeats = begun.plan.repeats
+    repeats = open_run.plan.repeats
     again = (
-        " again" if begun.earlier.finished else f", {repeats.rows:,} of them again," if repeats and not compared else ""
+        " again"
+        if open_run.earlier.finished
+        else f", {repeats.rows:,} of them again,"
+        if repeats and not compared
+        else ""
     )
     if compared:  # a record that could not be read may be so already, or not
         count = compared.summary[OutcomeKind.PLANNED] + compared.unread
     upper = "up to " if compared and compared.unread else ""
-    question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {begun.plan.config.api.base_url}?"
+    question = f"Send {upper}{count:,} update{'s' if count != 1 else ''}{again} to {open_run.plan.config.api.base_url}?"
     if not count:
         question = "Nothing is to be updated just now. Write the workbook of the run all the same?"
-    can_compare = not begun.plan.reads_first and begun.plan.endpoint.read is not None
+    can_compare = not open_run.plan.reads_first and open_run.plan.endpoint.read is not None
     answer = _answer(f"{question} [y/N]{', or c to compare first:' if can_compare else ''}")
     if can_compare and answer in {"c", "compare"}:
         return Answer.COMPARE
@@ -353,7 +357,7 @@ def _in_words(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
-def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> None:
+def print_end(finished: RunResult, next_step: Sequence[str], stream: TextIO) -> None:
     """Say what became of the rows, why the run ended early, where the workbook is and what to do or type next."""
     summary = finished.summary
     if finished.folder is None:
@@ -364,7 +368,7 @@ def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> N
         _print_wrapped(f"Stopped: {finished.stop.message} {finished.stop.advice}", 9, stream)
     _print_counts(summary, stream)
     if finished.folder is None:
-        print_stakes(finished, stream)
+        print_change_summary(finished, stream)
         print_notes(finished.facts.notes, stream)
         _print_problems(finished, stream)
         _print_trouble(finished, stream)
@@ -386,7 +390,7 @@ def print_end(finished: Finished, next_step: Sequence[str], stream: TextIO) -> N
         print_line(f"{'' if number else 'Next:':<{_LABEL_WIDTH}}{line}", stream)
 
 
-def _print_checked(finished: Finished, stream: TextIO) -> None:
+def _print_checked(finished: RunResult, stream: TextIO) -> None:
     """Say what was read and as what."""
     facts, columns = finished.facts, finished.table.columns
     sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
@@ -396,15 +400,15 @@ def _print_checked(finished: Finished, stream: TextIO) -> None:
     print_line("", stream)
 
 
-def print_stakes(finished: Finished, stream: TextIO) -> None:
+def print_change_summary(finished: RunResult, stream: TextIO) -> None:
     """Say what changes, or that nothing does."""
-    if finished.stakes is None:
+    if finished.change_summary is None:
         return
-    lines = stakes_in_words(finished.stakes)
+    lines = change_summary_in_words(finished.change_summary)
     if not lines and finished.is_whole:
         lines.append("Nothing changes.")
-    if finished.stakes.unchanged:
-        lines.append(f"{rows(finished.stakes.unchanged)} of records that hold already what is asked for.")
+    if finished.change_summary.unchanged:
+        lines.append(f"{rows(finished.change_summary.unchanged)} of records that hold already what is asked for.")
     if not finished.is_whole:
         lines.append("This is not all: some records could not be read.")
     elif finished.stop and finished.stop.reason is StopReason.LIMIT:
@@ -423,14 +427,16 @@ def print_notes(notes: Iterable[str], stream: TextIO) -> None:
         _print_wrapped(f"Note: {note}", 6, stream)
 
 
-def _print_trouble(finished: Finished, stream: TextIO) -> None:
+def _print_trouble(finished: RunResult, stream: TextIO) -> None:
     """Name what reading the records brought up, where no cell is to blame."""
-    causes = [cause for cause in finished.summary.causes if cause.example_cell is None] if finished.stakes else []
+    causes = (
+        [cause for cause in finished.summary.causes if cause.example_cell is None] if finished.change_summary else []
+    )
     for line in _cause_lines(causes):
         _print_wrapped(line, 2, stream)
 
 
-def _print_problems(finished: Finished, stream: TextIO) -> None:
+def _print_problems(finished: RunResult, stream: TextIO) -> None:
     """Name the faulty cells one by one: after a check somebody is about to correct them."""
     problems = (problem for row in finished.rows_in_doubt() for problem in row.outcome.problems)
     shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
@@ -455,7 +461,7 @@ def _print_counts(summary: Summary, stream: TextIO) -> None:
     print_line(f"  {summary.rows:>{width},}  rows", stream)
 
 
-def result_object(finished: Finished) -> str:
+def result_object(finished: RunResult) -> str:
     """Return what `--json` prints: one object on one line."""
     facts, summary = finished.facts, finished.summary
     return json.dumps(
@@ -487,22 +493,22 @@ def is_done(summary: Summary) -> bool:
 def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:
     """List past runs, the newest first: when, how long, how many rows, and what became of them."""
     there_are = False
-    for past, takeback in with_takebacks(runs):
+    for past, undo_workbook in with_undos(runs):
         there_are = True
         print_line(past.folder.name, stream)
         if isinstance(past, DamagedRun):
             print_line(f"    its journal {past.what}", stream)
             continue
-        for line in _past_lines(past, takeback):
+        for line in _past_lines(past, undo_workbook):
             _print_wrapped(f"    {line}", 4, stream)
     if not there_are:
         print_line("There are no runs yet.", stream)
 
 
-def _past_lines(past: PastRun, takeback: PastRun | None) -> Iterator[str]:
+def _past_lines(past: PastRun, undo_workbook: PastRun | None) -> Iterator[str]:
     going_on = past.is_going_on
     took = duration(past.elapsed_s) if past.is_ended else "going on just now" if going_on else "cut off"
-    yield f"{moment(past.started_at)}, {took}, {past.input}"
+    yield f"{format_time(past.started_at)}, {took}, {past.input}"
     if going_on:
         yield f"So far: {_in_words(past.counts)}"
         return
@@ -511,19 +517,19 @@ def _past_lines(past: PastRun, takeback: PastRun | None) -> Iterator[str]:
         yield f"{rows(past.rows)}: {_in_words(past.counts)}"
     if past.is_unfinished:
         why = f"{past.stop.message} " if past.stop else ""
-        again = "sends every row anew" if takeback else "goes on with it"
+        again = "sends every row anew" if undo_workbook else "goes on with it"
         yield f"Unfinished. {why}Running the same again {again}."
-    if takeback:
-        yield f"Taken back, in part at least, by the run {takeback.folder.name}."
+    if undo_workbook:
+        yield f"Taken back, in part at least, by the run {undo_workbook.folder.name}."
 
 
 def runs_object(runs: Iterable[PastRun | DamagedRun]) -> str:
     """Return what `runs --json` prints: one object on one line."""
-    found = [_run_object(past, takeback) for past, takeback in with_takebacks(runs)]
+    found = [_run_object(past, undo_workbook) for past, undo_workbook in with_undos(runs)]
     return json.dumps({"runs": found, "exit_code": 0})
 
 
-def _run_object(past: PastRun | DamagedRun, takeback: PastRun | None) -> dict[str, object]:
+def _run_object(past: PastRun | DamagedRun, undo_workbook: PastRun | None) -> dict[str, object]:
     if isinstance(past, DamagedRun):
         return {"run": str(past.folder), "damaged": past.why}
     identity = past.identity
@@ -544,7 +550,7 @@ def _run_object(past: PastRun | DamagedRun, takeback: PastRun | None) -> dict[st
         "results": past.parts[-1].results,
         "unfinished": past.is_unfinished,
         "going_on": past.is_going_on,
-        "taken_back_by": takeback.folder.name if takeback else None,
+        "taken_back_by": undo_workbook.folder.name if undo_workbook else None,
         "verdict": past.summary.verdict,
         "exit_code": int(past.summary.exit_code),
     }

@@ -14,9 +14,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from batch_updater.config.schema import Config, OAuthSettings
-from batch_updater.config.yaml_limits import unfolds_too_far
+from batch_updater.config.yaml_limits import exceeds_alias_limit
 from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
-from batch_updater.errors import ConfigError, Place
+from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.text.spelling import nearest
 
@@ -74,7 +74,7 @@ def _config(given: _Given, environ: Mapping[str, str], folder: Path, path: Path 
         raise ConfigError(
             tuple(dict.fromkeys(faults)),
             remedy="Correct the configuration; config.example.yaml explains every key.",
-            place=Place(file=str(path) if path else None),
+            place=Location(file=str(path) if path else None),
         )
     return config
 
@@ -90,7 +90,7 @@ def _merged(low: Mapping[str, object], high: Mapping[str, object]) -> dict[str, 
 
 
 def _read_file(path: Path) -> _Given:
-    place = Place(file=str(path))
+    place = Location(file=str(path))
     try:
         text = read_regular_text(path, _LARGEST_BYTES)
     except OSError as error:
@@ -99,7 +99,7 @@ def _read_file(path: Path) -> _Given:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8.", remedy="Save it as UTF-8.", place=place) from error
     try:
-        if unfolds_too_far(text):
+        if exceeds_alias_limit(text):
             raise ConfigError(f"{path} uses too many YAML aliases.", remedy="Write the values out.", place=place)
         return _parse(text, path)
     except (YAMLError, RecursionError) as error:
@@ -123,10 +123,12 @@ def _parse(text: str, path: Path) -> _Given:
         return _Given({}, {})
     if not isinstance(root, MappingNode):
         if slip := slip_in(text.splitlines(), _every_name()):
-            place = Place(file=str(path))
+            place = Location(file=str(path))
             raise ConfigError(f"{path}, line {slip.line}: {slip.what}.", remedy=slip.remedy, place=place)
         raise ConfigError(
-            f"{path} holds no sections such as `api:`.", remedy="See config.example.yaml.", place=Place(file=str(path))
+            f"{path} holds no sections such as `api:`.",
+            remedy="See config.example.yaml.",
+            place=Location(file=str(path)),
         )
     places: dict[_Path, str] = {}
     faults = [*_no_sections(root, text.splitlines(), str(path)), *_walked(root, (), str(path), places)]

@@ -23,7 +23,7 @@ from batch_updater.config.secret_shape import secret_problem
 from batch_updater.config.secrets import Secret
 from batch_updater.endpoint.base_url import Doubt, doubt, overlap, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.errors import ConfigError, Place, ResultsError, UsageError
+from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import write_whole
 from batch_updater.text.printable import printable
@@ -106,7 +106,9 @@ def require_free(path: Path) -> None:
             f"{path} is there already; it is not replaced.", remedy="Name another file, or change that one by hand."
         )
     if not path.absolute().parent.is_dir():
-        raise ResultsError(f"There is no folder {path.parent}.", remedy="Make it first.", place=Place(file=str(path)))
+        raise ResultsError(
+            f"There is no folder {path.parent}.", remedy="Make it first.", place=Location(file=str(path))
+        )
 
 
 def faults_of(key: str, text: str) -> list[str]:
@@ -336,7 +338,7 @@ def _fill(draft: Path, secret: Secret) -> None:
 
 def _unwritable(path: Path, error: OSError) -> ResultsError:
     why = f"{path} cannot be written: {error.strerror or error}."
-    return ResultsError(why, remedy="Name another file.", place=Place(file=str(path)))
+    return ResultsError(why, remedy="Name another file.", place=Location(file=str(path)))
 
 
 def _require_readable(path: Path, answers: Answers) -> None:

@@ -18,7 +18,7 @@ class _Open:
     nodes: int = 1
 
 
-def unfolds_too_far(text: str) -> bool:
+def exceeds_alias_limit(text: str) -> bool:
     """Whether a document would have more than 100,000 nodes with an own copy for every alias. Raises YAMLError.
 
     Nothing is built for the answer: it takes as long as the text is, however far it unfolds.

@@ -22,7 +22,7 @@ from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
 from batch_updater.sender.client import tls_context
-from batch_updater.sender.in_flight import UnderWay
+from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, r
     connector = aiohttp.TCPConnector(ssl=tls_context(str(api.ca_file) if api.ca_file else None) if secure else True)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         client = OAuthClient(
-            oauth, secret, session, permit=at_once, pause=at_once, under_way=UnderWay(LIMIT_S), attempts=1,
+            oauth, secret, session, permit=at_once, pause=at_once, in_flight=InFlight(LIMIT_S), attempts=1,
             redaction=redaction, proxy=proxy_for(api, oauth.token_url),
         )  # fmt: skip
         return (await client.fetch()).value

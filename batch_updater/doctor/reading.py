@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from batch_updater.doctor.finding import Finding, Status
 from batch_updater.doctor.reach import NO_ANSWER, ask, no_answer
 from batch_updater.endpoint.compare import same
-from batch_updater.endpoint.description import Kind, Location
+from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
@@ -48,7 +48,9 @@ class Trial:
 def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Field, ...]:
     """Return the fields of which a record has to be named to be read: those of the path without a constant."""
     path = endpoint.sample_read.path if endpoint.sample_read else ""
-    in_path = [field for field in endpoint.fields if field.location is Location.PATH and field.name not in constants]
+    in_path = [
+        field for field in endpoint.fields if field.location is ParameterLocation.PATH and field.name not in constants
+    ]
     return tuple(sorted(in_path, key=lambda field: path.find(f"{{{field.wire_name}}}")))
 
 
@@ -68,7 +70,8 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
     given |= {
         field: constants[field.name]
         for field in endpoint.fields
-        if field.name in constants and (field.location is Location.PATH or field.name in endpoint.sample_read.query)
+        if field.name in constants
+        and (field.location is ParameterLocation.PATH or field.name in endpoint.sample_read.query)
     }
     for field, text in given.items():
         if field.kind is Kind.INTEGER and not re.fullmatch(r"-?[0-9]{1,19}", text):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batch_updater.records import Value
 
 
-class Location(StrEnum):
+class ParameterLocation(StrEnum):
     """Where a field travels in the request."""
 
     PATH = "path"
@@ -71,7 +71,7 @@ class Field:
     """Unique within the endpoint; also the header that a template has."""
     wire_name: str
     """The name of the parameter or property in the request."""
-    location: Location
+    location: ParameterLocation
     kind: Kind
     required: bool
     title: str
@@ -179,7 +179,7 @@ class Endpoint:
     @cached_property
     def body_fields(self) -> tuple[Field, ...]:
         """The fields that travel in the body."""
-        return tuple(field for field in self.fields if field.location is Location.BODY)
+        return tuple(field for field in self.fields if field.location is ParameterLocation.BODY)
 
     @cached_property
     def reported_fields(self) -> tuple[Field, ...]:

@@ -31,8 +31,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.endpoint.description import AllowedNames, Bounds, Endpoint, Field, Kind, Location, ReadOperation
-from batch_updater.errors import EndpointError, Place
+from batch_updater.endpoint.description import (
+    AllowedNames,
+    Bounds,
+    Endpoint,
+    Field,
+    Kind,
+    ParameterLocation,
+    ReadOperation,
+)
+from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.text.spelling import nearest
 
@@ -114,7 +122,7 @@ def _unknown_built_in(name: str) -> NoReturn:
 
 
 def _text_of(path: Path) -> str:
-    place = Place(file=str(path))
+    place = Location(file=str(path))
     try:
         return read_regular_text(path, _LARGEST_BYTES)
     except UnicodeDecodeError as error:
@@ -130,14 +138,14 @@ def _parse(description: Description) -> Node:
     from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    from batch_updater.config.yaml_limits import unfolds_too_far  # noqa: PLC0415  (it imports the same)
+    from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
 
-    path, place = description.path, Place(file=description.path)
+    path, place = description.path, Location(file=description.path)
     yaml = YAML(typ="safe", pure=True)
     yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
     yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
     try:
-        if unfolds_too_far(description.text):
+        if exceeds_alias_limit(description.text):
             raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
         document = yaml.load(description.text)
     except (YAMLError, RecursionError) as error:
@@ -151,7 +159,7 @@ def _parse(description: Description) -> Node:
 
 def _not_valid(path: str, where: str, what: str) -> EndpointError:
     return EndpointError(
-        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Place(file=path)
+        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
     )
 
 
@@ -207,7 +215,7 @@ class _Document:
         answers = answers.with_told(frozenset(self._told))
         self._require_distinct(fields, operation.at)
         info = _mapping(self._root.get("info"))
-        fields = tuple(sorted(fields, key=lambda field: list(Location).index(field.location)))
+        fields = tuple(sorted(fields, key=lambda field: list(ParameterLocation).index(field.location)))
         read = self._read_operation(reading, fields)
         return Endpoint(
             name=name or str(operation.node.get("operationId") or f"{method} {path}"),
@@ -264,8 +272,8 @@ class _Document:
         for found in self._parameters(reading.path, reading.item, reading.operation):
             key = str(found.node.get("name")), str(found.node.get("in"))
             if key in known:
-                query += [known[key].name] if key[1] == Location.QUERY else []
-            elif key[1] == Location.PATH or found.node.get("required") is True:
+                query += [known[key].name] if key[1] == ParameterLocation.QUERY else []
+            elif key[1] == ParameterLocation.PATH or found.node.get("required") is True:
                 self._refuse(found.at, f"needs {key[0]}, which the update does not have", "Name another operation.")
         return ReadOperation(reading.path, tuple(query), reading.properties)
 
@@ -316,7 +324,7 @@ class _Document:
         return node
 
     def _refuse(self, at: str, what: str, remedy: str) -> NoReturn:
-        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Place(file=self._path))
+        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Location(file=self._path))
 
     def _parameters(self, path: str, item: _Found, operation: _Found) -> list[_Found]:
         """Return the parameters that become fields: those of the path, overridden by the operation's own."""
@@ -332,7 +340,7 @@ class _Document:
         return [found for (_, location), found in by_key.items() if self._travels(found, location)]
 
     def _travels(self, found: _Found, location: str) -> bool:
-        if location in (Location.PATH, Location.QUERY):
+        if location in (ParameterLocation.PATH, ParameterLocation.QUERY):
             return True
         if found.node.get("required") is True:
             name = found.node.get("name")
@@ -345,8 +353,8 @@ class _Document:
         if "content" in found.node:
             self._refuse(f"{found.at}/content", "is not supported for a parameter", "Use a schema.")
         schema = self._resolved(found.node.get("schema", {}), f"{found.at}/schema")
-        location = Location(str(found.node["in"]))
-        required = location is Location.PATH or found.node.get("required") is True
+        location = ParameterLocation(str(found.node["in"]))
+        required = location is ParameterLocation.PATH or found.node.get("required") is True
         described = _Described({**schema.node, **found.node}, schema, required)
         return self._field(str(found.node["name"]), location, described, answers)
 
@@ -368,7 +376,7 @@ class _Document:
             if found.node.get("readOnly") is not True:
                 # In 3.1 extensions may stand beside a $ref.
                 described = _Described({**found.node, **_mapping(node)}, found, name in required)
-                fields.append(self._field(name, Location.BODY, described, answers))
+                fields.append(self._field(name, ParameterLocation.BODY, described, answers))
         return tuple(fields), content_type
 
     def _json_content(self, owner: _Found) -> tuple[str, _Found | None]:
@@ -382,14 +390,14 @@ class _Document:
             if keyword in schema.node:
                 self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
 
-    def _field(self, wire_name: str, location: Location, described: _Described, answers: _Answers) -> Field:
+    def _field(self, wire_name: str, location: ParameterLocation, described: _Described, answers: _Answers) -> Field:
         node, schema = described.node, described.schema
         name = str(node.get("x-field-name") or wire_name)
         kind, nullable = self._kind(schema)
         enum, null_in_enum = self._enum(schema, kind)
         self._told.update(filter(None, (_text(node.get("x-reported-as")), _text(node.get("x-reported-id-as")))))
         allowed = self._allowed(node, schema.at)
-        selects_record = location is not Location.BODY and node.get("x-selects-record") is not False
+        selects_record = location is not ParameterLocation.BODY and node.get("x-selects-record") is not False
         is_free_text = kind is Kind.TEXT and not enum and allowed is None
         return Field(
             name=name,
@@ -402,7 +410,7 @@ class _Document:
             aliases=_texts(node.get("x-aliases")),
             enum=enum,
             bounds=_bounds(schema.node),
-            nullable=location is Location.BODY and (nullable or null_in_enum),
+            nullable=location is ParameterLocation.BODY and (nullable or null_in_enum),
             date_format=str(node.get("x-date-format") or _ISO_DATE),
             example=_example(node),
             default=_text(node.get("default")),

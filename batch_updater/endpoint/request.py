@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from batch_updater.endpoint.description import Endpoint, Field, Kind, Location
+from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,12 +54,12 @@ class RequestBuilder:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._path = tuple(
-            (f"{{{field.wire_name}}}", field) for field in endpoint.fields if field.location is Location.PATH
+            (f"{{{field.wire_name}}}", field) for field in endpoint.fields if field.location is ParameterLocation.PATH
         )
         self._query = tuple(
             (field.name, f"{quote(field.wire_name, safe='')}=", field)
             for field in endpoint.fields
-            if field.location is Location.QUERY
+            if field.location is ParameterLocation.QUERY
         )
         self._body = tuple(
             (field.name, f"{json.dumps(field.wire_name)}: ", _member_writer(field)) for field in endpoint.body_fields

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from batch_updater.errors import Place, ResultsError
+from batch_updater.errors import Location, ResultsError
 from batch_updater.files.reading import open_regular
 from batch_updater.records import MARK_PROPERTY
 
@@ -180,8 +180,8 @@ def _require_replaceable(path: Path) -> None:
         )
 
 
-def _at(path: Path) -> Place:
-    return Place(file=str(path))
+def _at(path: Path) -> Location:
+    return Location(file=str(path))
 
 
 def _is_replaceable(path: Path) -> bool:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.notes import CellNote
-from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.records import PartlyShownDate, ShownAs, ShownNumber
+from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.records import FormattedNumber, PartlyShownDate, ShownAs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +32,14 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | ShownNumber], Seen]:
+def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | FormattedNumber], Seen]:
     """Return the function that gives the value of a cell that is neither text, fault nor blank.
 
     It raises Refusal where the cell shows something else than would be sent. It adds to `noted` where it shows less, or
     another currency than `watch` has seen.
     """
 
-    def value_of(cell: Seen | ShownNumber) -> Seen:
+    def value_of(cell: Seen | FormattedNumber) -> Seen:
         # The most frequent kinds first: this runs for every cell that is no text.
         if isinstance(cell, Decimal):
             if cell.adjusted() < TINY and cell:
@@ -47,7 +47,7 @@ def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> C
             return cell
         if type(cell) is int or type(cell) is date:
             return cell
-        if isinstance(cell, ShownNumber):
+        if isinstance(cell, FormattedNumber):
             return _number_of(cell, field, noted, watch)
         if isinstance(cell, PartlyShownDate):
             return _day_of(cell, field, noted)
@@ -56,7 +56,7 @@ def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> C
     return value_of
 
 
-def _number_of(cell: ShownNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
+def _number_of(cell: FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
     is_text = field.kind is Kind.TEXT
     if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
         raise _shown_otherwise(cell, field)
@@ -75,22 +75,22 @@ def _close_to_zero(cell: Decimal, field: Field) -> CellNote:
     return CellNote(field.name, "close-to-zero", sentence)
 
 
-def _shown_otherwise(cell: ShownNumber, field: Field) -> Refusal:
+def _shown_otherwise(cell: FormattedNumber, field: Field) -> ValueProblem:
     number = shown(cell.number)
     if cell.effect is ShownAs.NOTHING:
-        return Refusal(
+        return ValueProblem(
             "shown-otherwise",
             f"The cell holds the number {number}, which its format does not show.",
             "Set the cell's format to General; then keep the number, or clear the cell to leave the field as it is.",
         )
     reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
     if field.kind is Kind.TEXT:
-        return Refusal(
+        return ValueProblem(
             "shown-otherwise",
             f"{reason}: as text it could be either.",
             f"Set the cell's format to Text and type {shown(cell)} or {number}, whichever is meant.",
         )
-    return Refusal(
+    return ValueProblem(
         "shown-otherwise", f"{reason}.", "Set the cell's format to Number and type the number that is meant, in full."
     )
 
@@ -100,7 +100,7 @@ def _day_of(cell: PartlyShownDate, field: Field, noted: list[CellNote]) -> date:
     if field.kind is not Kind.DATE:
         return day
     if cell.hidden == "date":
-        raise Refusal(
+        raise ValueProblem(
             "shown-otherwise",
             f"The cell holds the date {day}, which its format shows as a time of day.",
             f"Set the cell's format to Date, and type {day} if that day is meant.",

@@ -11,7 +11,7 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
-from batch_updater.records import CellFault, Problem, ShownNumber
+from batch_updater.records import CellError, FormattedNumber, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,7 +156,7 @@ class BelowTable:
         if isinstance(cell, str):
             is_short = position in self._amounts and len(cell) <= _LONGEST_NUMBER
             return is_short and any(map(str.isdigit, cell)) and _NUMBER.fullmatch(cell.strip()) is not None
-        is_number = isinstance(cell, (int, Decimal, ShownNumber)) and not isinstance(cell, bool)
+        is_number = isinstance(cell, (int, Decimal, FormattedNumber)) and not isinstance(cell, bool)
         return is_number and position not in self._no_amounts
 
     def _names_record(self, values: Mapping[str, Value]) -> bool:
@@ -200,14 +200,14 @@ def _is_called(name: str, words: re.Pattern[str]) -> bool:
 
 
 def _is_blank(cell: Cell) -> bool:
-    if isinstance(cell, CellFault):
+    if isinstance(cell, CellError):
         return cell.code == "merged-cell"  # titles lie across the table: the cells beside the first one hold nothing
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _formula(cell: Cell) -> str:
     """Return the formula that a cell shows instead of a value; '' if it shows none."""
-    if isinstance(cell, CellFault):
+    if isinstance(cell, CellError):
         return cell.text if cell.code in _FORMULAS else ""
     return cell if isinstance(cell, str) and _SUM.match(cell) else ""
 

@@ -27,9 +27,9 @@ from batch_updater.loader.numbers import (
     text_without_residue,
     without_residue,
 )
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
-from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellFault, Value
+from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellError, Value
 from batch_updater.text.characters import composed, suggestion
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _UNKNOWN: Final = ColumnFacts()
 def converter(
     field: Field, settings: InputSettings, noted: list[CellNote], column: ColumnFacts = _UNKNOWN
 ) -> Callable[[Cell], _Converted]:
-    """Return the function that turns a cell into the field's value, BLANK or a `Refusal`.
+    """Return the function that turns a cell into the field's value, BLANK or a `ValueProblem`.
 
     It adds to `noted` what people should know of a cell that is sent all the same.
     """
@@ -105,7 +105,7 @@ def converter(
             return value
         if cell is None:
             return BLANK
-        if isinstance(cell, CellFault):
+        if isinstance(cell, CellError):
             raise _cell_fault(cell)
         return from_other(seen(cell))
 
@@ -165,7 +165,7 @@ def _from_characters(
             _refuse_what_is_no_value(text)
         try:
             return from_text(cell)
-        except Refusal:
+        except ValueProblem:
             if explains:
                 refuse_for_cause(field, cell, marker)
             raise
@@ -189,7 +189,7 @@ def _refuse_what_is_no_value(text: str) -> None:
     if text.startswith(NOT_EXACT_MARK.strip()):
         raise _not_exact()
     if text.startswith('="') and text.endswith('"') and len(text) > len('=""'):
-        raise Refusal(
+        raise ValueProblem(
             "formula-as-text",
             f"{shown(text, quoted=True)} is how programs write a text for Excel alone.",
             f"Type {shown(text[2:-1], quoted=True)}, if that is meant.",
@@ -199,28 +199,28 @@ def _refuse_what_is_no_value(text: str) -> None:
 def _cleared(field: Field, marker: str) -> Value:
     if field.nullable:
         return None
-    raise Refusal(
+    raise ValueProblem(
         "cannot-be-cleared", f"The {field.title} cannot be cleared, which {marker!r} asks for.", "Type a value."
     )
 
 
-def _error_shown(text: str) -> Refusal:
-    return Refusal(
+def _error_shown(text: str) -> ValueProblem:
+    return ValueProblem(
         "error-cell",
         f"The cell shows the error {text} instead of a value.",
         "Repair the formula, or type the value itself; leave the cell blank to keep the field as it is.",
     )
 
 
-def _cell_fault(fault: CellFault) -> Refusal:
+def _cell_fault(fault: CellError) -> ValueProblem:
     if fault.code == "formula-without-value":
-        return Refusal(
+        return ValueProblem(
             fault.code,
             f"The cell holds the formula {shown(fault.text)}, but the file was saved without its result.",
             "Open the file in a spreadsheet program, save it and run again; or type the value itself.",
         )
     if fault.code == "stale-formula":
-        return Refusal(
+        return ValueProblem(
             fault.code,
             f"The cell holds the formula {shown(fault.text)}, and the workbook says that its saved results are out of "
             "date.",
@@ -228,25 +228,25 @@ def _cell_fault(fault: CellFault) -> Refusal:
         )
     if fault.code == "merged-cell":
         first = fault.text.partition(":")[0]
-        return Refusal(
+        return ValueProblem(
             fault.code,
             f"The cell is part of the merged cells {shown(fault.text)}, whose value stands for {shown(first)} alone.",
             "Unmerge the cells and give every row its own value.",
         )
     if fault.code == "hidden-text":
-        return Refusal(
+        return ValueProblem(
             "shown-otherwise",
             f"The cell holds the text {shown(fault.text, quoted=True)}, which its format does not show.",
             "Set the cell's format to General; then keep the text, or clear the cell to leave the field as it is.",
         )
     if fault.code == "text-shown-otherwise":
-        return Refusal(
+        return ValueProblem(
             "shown-otherwise",
             f"The cell shows {shown(fault.text, quoted=True)}, of which its format has added a part.",
             "Set the cell's format to Text and type the text that is meant.",
         )
     if fault.code == "no-value":
-        return Refusal(
+        return ValueProblem(
             fault.code,
             f"The cell is stored as a number, a date or a truth value, but contains {shown(fault.text, quoted=True)}.",
             "Type the value itself; leave the cell blank to keep the field as it is.",
@@ -254,8 +254,8 @@ def _cell_fault(fault: CellFault) -> Refusal:
     return _error_shown(shown(fault.text))
 
 
-def _not_exact() -> Refusal:
-    return Refusal(
+def _not_exact() -> ValueProblem:
+    return ValueProblem(
         "not-exact",
         "The value of this cell could not be kept exactly in the workbook.",
         f"Type the value again, in full and without {NOT_EXACT_MARK.strip()!r}.",
@@ -316,7 +316,7 @@ def _integer(cell: object) -> Value:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
     if isinstance(cell, Decimal) and cell != cell.to_integral_value():
-        raise Refusal(
+        raise ValueProblem(
             "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
         )
     if abs(cell) >= _MORE_DIGITS:
@@ -336,12 +336,12 @@ def _decimal(cell: object) -> Value:
     return number
 
 
-def _not_a_number(cell: object, wanted: str) -> Refusal:
+def _not_a_number(cell: object, wanted: str) -> ValueProblem:
     what = _kind_of_cell(cell)
     remedy = "Type the number"
     if isinstance(cell, (date, time, timedelta)):
         remedy = "Set the cell's format to Number and type the number again"
-    return Refusal("not-a-number", f"{shown(cell)} is {what}, not {wanted}.", f"{remedy}.")
+    return ValueProblem("not-a-number", f"{shown(cell)} is {what}, not {wanted}.", f"{remedy}.")
 
 
 def _kind_of_cell(cell: object) -> str:
@@ -358,8 +358,8 @@ def _kind_of_cell(cell: object) -> str:
             return "a number"
 
 
-def _damaged(cell: int | Decimal) -> Refusal:
-    return Refusal(
+def _damaged(cell: int | Decimal) -> ValueProblem:
+    return ValueProblem(
         "may-be-damaged",
         f"{_plain(cell)} is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only "
         f"{DIGITS_OF_A_CELL}.",
@@ -392,8 +392,10 @@ def _truth(cell: object) -> Value:
     raise _not_a_truth(cell)
 
 
-def _not_a_truth(cell: object) -> Refusal:
-    return Refusal("not-true-or-false", f"{shown(cell, quoted=True)} is neither TRUE nor FALSE.", "Type TRUE or FALSE.")
+def _not_a_truth(cell: object) -> ValueProblem:
+    return ValueProblem(
+        "not-true-or-false", f"{shown(cell, quoted=True)} is neither TRUE nor FALSE.", "Type TRUE or FALSE."
+    )
 
 
 def _date(cell: object) -> Value:
@@ -407,12 +409,12 @@ def _date(cell: object) -> Value:
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
-    raise Refusal("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
+    raise ValueProblem("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
 
 
 def _text(cell: object) -> Value:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
-        raise Refusal(
+        raise ValueProblem(
             "not-text",
             f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
             "Set the cell's format to Text and type it again.",
@@ -449,11 +451,11 @@ def _folded(value: Value) -> str:
     return composed(str(value)).strip().casefold()
 
 
-def _not_listed(field: Field, value: Value) -> Refusal:
+def _not_listed(field: Field, value: Value) -> ValueProblem:
     valid = [str(option) for option in field.enum]
     close, look = suggestion(str(value), valid)
     listed = ", ".join(valid[:20]) + (" ..." if len(valid) > 20 else "")
-    return Refusal(
+    return ValueProblem(
         "not-one-of-the-values",
         f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip(),
         f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}.",
@@ -490,8 +492,8 @@ def _whole_if_possible(bound: Decimal | None) -> int | Decimal | None:
     return int(bound) if bound is not None and bound == bound.to_integral_value() else bound
 
 
-def _out_of_bounds(code: str, value: int | Decimal, how: str) -> Refusal:
-    return Refusal(code, f"{_plain(value)} is {how}.", "Correct the number.")
+def _out_of_bounds(code: str, value: int | Decimal, how: str) -> ValueProblem:
+    return ValueProblem(code, f"{_plain(value)} is {how}.", "Correct the number.")
 
 
 def _within_length(field: Field) -> Callable[[Value], Value]:
@@ -502,21 +504,21 @@ def _within_length(field: Field) -> Callable[[Value], Value]:
     def check(value: Value) -> Value:
         if isinstance(value, str):
             if longest is not None and len(value) > longest:
-                raise Refusal(
+                raise ValueProblem(
                     "too-long",
                     f"{shown(value, quoted=True)} has {len(value):,} characters; the most that is allowed is "
                     f"{longest:,}.",
                     "Shorten it.",
                 )
             if len(value) < shortest:
-                raise Refusal(
+                raise ValueProblem(
                     "too-short",
                     f"{shown(value, quoted=True)} has {len(value):,} characters; the least that is allowed is "
                     f"{shortest:,}.",
                     "Type it in full.",
                 )
             if pattern is not None and not pattern.search(value):
-                raise Refusal(
+                raise ValueProblem(
                     "wrong-form",
                     f"{shown(value, quoted=True)} does not have the form that a {field.title} has.",
                     f"Type it like {field.example!r}." if field.example else "Correct it.",

@@ -14,9 +14,9 @@ from batch_updater.endpoint.description import Kind
 from batch_updater.loader.currencies import currency_sign
 from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.survey import number_in
-from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.records import CellError, FormattedNumber, ShownAs
 from batch_updater.text.characters import composed
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ColumnValues:
 
 
 def _is_empty(cell: Cell) -> bool:
-    return cell is None or isinstance(cell, CellFault) or (isinstance(cell, str) and not cell.strip())
+    return cell is None or isinstance(cell, CellError) or (isinstance(cell, str) and not cell.strip())
 
 
 def _is_date(cell: Cell) -> bool:
@@ -142,7 +142,7 @@ def _is_date(cell: Cell) -> bool:
     if isinstance(cell, str):
         try:
             date_from_text(cell, _SOME_DATES)
-        except Refusal as refusal:
+        except ValueProblem as refusal:
             return refusal.code in _SEVERAL_DAYS
         return True
     return isinstance(cell, date)
@@ -151,11 +151,11 @@ def _is_date(cell: Cell) -> bool:
 def _is_number(cell: Cell) -> bool:
     if isinstance(cell, str):
         return _NUMBER.fullmatch(cell.strip()) is not None and not _is_date(cell)
-    return isinstance(cell, (int, Decimal, ShownNumber)) and not isinstance(cell, bool)
+    return isinstance(cell, (int, Decimal, FormattedNumber)) and not isinstance(cell, bool)
 
 
 def _is_amount(cell: Cell) -> bool:
-    if isinstance(cell, ShownNumber):
+    if isinstance(cell, FormattedNumber):
         if cell.currency or cell.effect in _NO_AMOUNTS:
             return bool(cell.currency)
     elif isinstance(cell, str):

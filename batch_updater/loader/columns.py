@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.description import Kind, Location
-from batch_updater.errors import InputError, Place
+from batch_updater.endpoint.description import Kind, ParameterLocation
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
@@ -231,7 +231,7 @@ def _find_missing(endpoint: Endpoint, constants: Collection[str], findings: _Fin
             # Which record a row is about is the row's own.
             same = (
                 f", or give all rows the same value with --set {described.name}={described.example or 'VALUE'}"
-                if described.location is not Location.PATH
+                if described.location is not ParameterLocation.PATH
                 else ""
             )
             findings.faults.append(
@@ -293,4 +293,4 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) ->
     remedy = "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
     remedies = [_ADD_LINES, "input:", "  columns:", *lines] if lines else [remedy]
     cell = next((fault.cell for fault in faults if fault.cell), None)
-    return InputError(message, remedy=remedies, place=Place(row.file, row.sheet, cell))
+    return InputError(message, remedy=remedies, place=Location(row.file, row.sheet, cell))

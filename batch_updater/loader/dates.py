@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.config.schema import DateOrder
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import ValueProblem, shown
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -91,7 +91,7 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     if readings is None:
         if _SERIAL_NUMBER.fullmatch(bare):
             raise date_from_number(int(bare))
-        raise Refusal("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
+        raise ValueProblem("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
     if not readings:
         raise impossible_date(bare)
     possible = _left_by(settings.order, readings)
@@ -120,22 +120,22 @@ def order_shown_by(text: str) -> DateOrder | None:
     return orders.pop() if len(orders) == 1 else None
 
 
-def date_from_number(number: int | Decimal) -> Refusal:
+def date_from_number(number: int | Decimal) -> ValueProblem:
     """Return why a number is no date; it may be how Excel stores one."""
     reason = f"{shown(number)} is a number, not a date"
     if 1 <= number <= 2958465:
         day = _EXCEL_DAY_ZERO + timedelta(days=int(number))
-        return Refusal(
+        return ValueProblem(
             "not-a-date",
             f"{reason}; Excel may mean {day:%Y-%m-%d} by it.",
             f"Set the cell's format to Date, or type {day:%Y-%m-%d} if that day is meant.",
         )
-    return Refusal("not-a-date", f"{reason}.", _TYPE_ISO)
+    return ValueProblem("not-a-date", f"{reason}.", _TYPE_ISO)
 
 
-def has_time_of_day(cell: str, day: date | None) -> Refusal:
+def has_time_of_day(cell: str, day: date | None) -> ValueProblem:
     """Return why a date with a time of day is refused; `cell` is what the cell shows."""
-    return Refusal(
+    return ValueProblem(
         "has-time-of-day",
         f"{cell} is a date with a time of day, but only a date can be sent.",
         f"Type {day:%Y-%m-%d} if that day is meant." if day else _TYPE_ISO,
@@ -153,8 +153,8 @@ def _without_weekday(bare: str) -> tuple[int | None, str]:
     return None, bare
 
 
-def _other_weekday(bare: str, value: date) -> Refusal:
-    return Refusal(
+def _other_weekday(bare: str, value: date) -> ValueProblem:
+    return ValueProblem(
         "ambiguous-day",
         f"{shown(bare, quoted=True)} names two days: {_long(value)} is a {_WEEKDAYS[value.weekday()].title()}.",
         _TYPE_ISO,
@@ -174,18 +174,18 @@ def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
         return date_and_time
     if not readings:
         raise impossible_date(bare)
-    moment = _time_of(found)
+    clock_time = _time_of(found)
     left = _left_by(settings.order, readings)
     day = left[0] if len(left) == 1 else None
-    if moment is None:
+    if clock_time is None:
         return date_and_time
-    if moment != time():
+    if clock_time != time():
         raise has_time_of_day(shown(bare, quoted=True), day)
     ahead = _minutes_ahead_of_utc(found["zone"])
     if ahead:
         # Whichever day is meant, midnight there is the day before or the same day in UTC.
         here = day or readings[0][1]
-        elsewhere = (datetime.combine(here, moment) - timedelta(minutes=ahead)).date()
+        elsewhere = (datetime.combine(here, clock_time) - timedelta(minutes=ahead)).date()
         if elsewhere != here:
             raise _two_days(bare, here, elsewhere)
     return found["day"]
@@ -277,23 +277,23 @@ def _date_of(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def impossible_date(bare: str) -> Refusal:
+def impossible_date(bare: str) -> ValueProblem:
     """Return why a date that no spreadsheet program shows is refused."""
-    return Refusal(
+    return ValueProblem(
         "no-such-date", f"{shown(bare, quoted=True)} is a date that does not exist, or lies before 1900.", _TYPE_ISO
     )
 
 
-def _perhaps_impossible(bare: str, value: date) -> Refusal:
+def _perhaps_impossible(bare: str, value: date) -> ValueProblem:
     """Return why a date is refused that does not exist if its year is in front."""
-    return Refusal(
+    return ValueProblem(
         "ambiguous-day",
         f"{shown(bare, quoted=True)} could be {_long(value)}, or, with the year in front, a date that does not exist.",
         f"{_TYPE_ISO[:-1]}, or set input.date_order to DMY or MDY if the whole file is written so.",
     )
 
 
-def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings) -> Refusal:
+def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings) -> ValueProblem:
     """Return why a date with several readings is refused, with the settings that would leave one of them."""
     named = [_long(value) for value in possible]
     order, century = _settled_by(day, settings)
@@ -305,7 +305,7 @@ def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings
         asked.append("input.two_digit_years to the first year of the hundred (1930: from 1930 to 2029)")
     if asked:
         remedy += f", or set {' and '.join(asked)} if the whole file is written so"
-    return Refusal(
+    return ValueProblem(
         AMBIGUOUS_DATE if order and not century else "ambiguous-day",
         f"{shown(bare, quoted=True)} could be {', '.join(named[:-1])} or {named[-1]}.",
         f"{remedy}.",
@@ -331,8 +331,8 @@ def _long(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1].title()} {day.year}"
 
 
-def _two_days(bare: str, here: date, elsewhere: date) -> Refusal:
-    return Refusal(
+def _two_days(bare: str, here: date, elsewhere: date) -> ValueProblem:
+    return ValueProblem(
         "ambiguous-day",
         f"{shown(bare, quoted=True)} could be {_long(here)} or {_long(elsewhere)}: "
         "it is another day in another time zone.",

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.description import ParameterLocation
 from batch_updater.endpoint.request import written
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Targets:
     def __init__(self, endpoint: Endpoint) -> None:
         self.record_name = endpoint.record_name
         selecting = [field for field in endpoint.fields if field.selects_record]
-        selecting.sort(key=lambda field: field.location is not Location.PATH)
+        selecting.sort(key=lambda field: field.location is not ParameterLocation.PATH)
         self._fields = tuple((field, f"{quote(field.name, safe='')}=") for field in selecting)
         self._parts: dict[str, str] = {}
         """Texts that were met -> how they stand in a target; types repeat down a column."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, Expected, ExpectedValue, value_in_cells
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import is_blank_row
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def as_undo(settings: InputSettings) -> InputSettings:
     return InputSettings(sheet=settings.sheet, columns=settings.columns, max_unpacked_mb=settings.max_unpacked_mb)
 
 
-def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expected, place: Place) -> None:
+def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expected, place: Location) -> None:
     """Raise InputError if a job would change a field of which nothing is expected."""
     for job in jobs:
         known = {value.field for value in expected.get(job.target, ())}
@@ -71,5 +71,5 @@ def _damaged(source: Source, why: str, cell: str | None) -> InputError:
     return InputError(
         f'{source.name} takes a run back, but its sheet "{SHEET}" cannot be relied on: {why}.',
         remedy=_ANEW,
-        place=Place(source.name, SHEET, cell),
+        place=Location(source.name, SHEET, cell),
     )

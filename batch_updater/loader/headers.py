@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.columns import HeaderRow, fit_columns
 from batch_updater.loader.formats.book import is_blank_row
@@ -67,7 +67,7 @@ def read_head(sheet: Sheet, number: int | None) -> Head:
             remedy="Put the names of the fields into the first row."
             if number is None
             else "Correct input.header_row, or --header-row.",
-            place=Place(sheet.source.name, sheet.name),
+            place=Location(sheet.source.name, sheet.name),
         )
     return Head(sheet, tuple(rows), _as_header(sheet, header, rows))
 
@@ -121,7 +121,7 @@ class HeaderFit:
         return InputError(
             (sentence, *(open_there.lines if open_there else ())),
             remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
-            place=Place(header.file, header.sheet, f"A{header.number}"),
+            place=Location(header.file, header.sheet, f"A{header.number}"),
         )
 
     def of_sheet(self, sheet: Sheet, number: int | None) -> Fit | None:

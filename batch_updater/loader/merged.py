@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import InputError, Place
-from batch_updater.records import CellFault
+from batch_updater.errors import InputError, Location
+from batch_updater.records import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class MergedCells:
     """The merged areas that touch some columns, for rows in ascending order."""
 
-    def __init__(self, areas: Sequence[Area], positions: Collection[int], first_column: int, place: Place) -> None:
+    def __init__(self, areas: Sequence[Area], positions: Collection[int], first_column: int, place: Location) -> None:
         """`positions` count from `first_column`, as the cells given to `marked` do."""
         self._positions = [(first_column + position, position) for position in sorted(positions)]
         columns = [column for column, _ in self._positions]
@@ -50,5 +50,5 @@ class MergedCells:
                 top_left = row == area.first_row and column == area.first_column
                 if inside and not top_left:
                     changed.extend([None] * (position + 1 - len(changed)))
-                    changed[position] = CellFault("merged-cell", area.address)
+                    changed[position] = CellError("merged-cell", area.address)
         return changed

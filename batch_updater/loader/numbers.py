@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.records import DIGITS_OF_A_CELL, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
@@ -65,7 +65,7 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
     plain = _with_point(bare, bare, decimal_mark, _WHOLE_NUMBER)
     if _WHOLE.fullmatch(plain):
         return int(plain.partition(".")[0])
-    raise Refusal(
+    raise ValueProblem(
         "not-a-whole-number",
         f"{shown(bare, quoted=True)} is not a whole number.",
         "Type it without a decimal fraction.",
@@ -152,7 +152,7 @@ def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_w
     # With the other mark configured, a thousand such as 2.000 would still have two readings.
     settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
     choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
-    raise Refusal(
+    raise ValueProblem(
         "ambiguous-number",
         f"{shown(bare, quoted=True)} could be {thousand} or {bare.replace(found, '.')}.",
         f"{evidence}: {settled}type {choice}.",
@@ -187,7 +187,7 @@ def mark_shown_by(text: str) -> str | None:
 def _fault(text: str, decimal_mark: str) -> str | None:
     try:
         decimal_from_text(text, decimal_mark)
-    except Refusal as refusal:
+    except ValueProblem as refusal:
         return refusal.code
     return None
 
@@ -212,45 +212,47 @@ def _signless(text: str, decimal_mark: str) -> str:
 
 def _refuse_long(bare: str, wanted: str) -> None:
     if len(bare) > _MOST_DIGITS:
-        raise Refusal("not-a-number", f"{shown(bare, quoted=True)} is too long to be {wanted}.", "Correct the number.")
+        raise ValueProblem(
+            "not-a-number", f"{shown(bare, quoted=True)} is too long to be {wanted}.", "Correct the number."
+        )
 
 
 def _refuse_other_digits(bare: str) -> None:
     if any(character.isdigit() and not character.isascii() for character in bare):
-        raise Refusal(
+        raise ValueProblem(
             "not-a-number",
             f"{shown(bare, quoted=True)} is written in digits other than 0 to 9.",
             "Type it with the digits 0 to 9.",
         )
 
 
-def _damaged(bare: str) -> Refusal:
-    return Refusal(
+def _damaged(bare: str) -> ValueProblem:
+    return ValueProblem(
         "may-be-damaged",
         f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits.",
         "Type the number in full, from its source.",
     )
 
 
-def _percentage(bare: str, decimal_mark: str) -> Refusal:
+def _percentage(bare: str, decimal_mark: str) -> ValueProblem:
     reason = f"{shown(bare, quoted=True)} is not a number."
     digits = bare[:-1].strip().replace(decimal_mark, ".")
     if _PLAIN.fullmatch(digits):
         share = format(Decimal(digits).scaleb(-2), "f")
         reason = f"{shown(bare, quoted=True)} could be {digits} or {share}."
-    return Refusal("ambiguous-number", reason, "Type the number that is meant, without a percent sign.")
+    return ValueProblem("ambiguous-number", reason, "Type the number that is meant, without a percent sign.")
 
 
-def _no_number(bare: str, wanted: str) -> Refusal:
+def _no_number(bare: str, wanted: str) -> ValueProblem:
     example = "1234" if wanted == _WHOLE_NUMBER else "1234.5"
-    return Refusal(
+    return ValueProblem(
         "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", f"Type the digits alone, such as {example}."
     )
 
 
-def _other_mark(bare: str, decimal_mark: str) -> Refusal:
+def _other_mark(bare: str, decimal_mark: str) -> ValueProblem:
     other = "," if decimal_mark == "." else "."
-    return Refusal(
+    return ValueProblem(
         OTHER_MARK,
         f"{shown(bare, quoted=True)} is no number as long as the decimal mark is {decimal_mark!r}.",
         f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so.",
@@ -278,7 +280,7 @@ def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
         grouped, typed = one_reading_each(digits, mark)
-        raise Refusal(
+        raise ValueProblem(
             "ambiguous-number",
             f"{shown(bare, quoted=True)} could be {grouped} or {digits.replace(group, '.')}.",
             f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}.",

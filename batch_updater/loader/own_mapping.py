@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def mapping_in(source: Source, fields: Collection[str]) -> dict[str, str | None]
                         f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
                         "field.",
                         remedy="Use the configuration with which the workbook was made, or delete that sheet.",
-                        place=Place(source.name, SETTINGS_SHEET, f"B{row.number}"),
+                        place=Location(source.name, SETTINGS_SHEET, f"B{row.number}"),
                     )
                 mapping[header] = field
     return mapping

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.endpoint.description import Kind, Location
+from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.loader.column_values import ColumnValues
 from batch_updater.loader.header_words import (
     ID,
@@ -211,7 +211,7 @@ class Proposals:
             for field, name in self._short_forms
             if _are_same(own[-len(name) :] if name[-1] == ID else own, name)
         }
-        in_path = [field for field in self._endpoint.fields if field.location is Location.PATH]
+        in_path = [field for field in self._endpoint.fields if field.location is ParameterLocation.PATH]
         if len(in_path) == 1 and is_identifier:
             record = tuple(word.casefold() for word in words(self._endpoint.record_name))
             if len(own) == 1 or _are_same(own[:-1], record):

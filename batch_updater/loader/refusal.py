@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from batch_updater.records import CellFault, ShownNumber
+from batch_updater.records import CellError, FormattedNumber
 
 _SHOWN_CHARACTERS = 60
 
 
-class Refusal(Exception):  # noqa: N818  (a verdict about a cell, caught for each row; no error of the program)
+class ValueProblem(Exception):  # noqa: N818  (a verdict about a cell, caught for each row; no error of the program)
     """A cell is not taken: the code, reason and remedy of the `Problem` it becomes."""
 
     def __init__(self, code: str, reason: str, remedy: str) -> None:
@@ -35,7 +35,7 @@ def _shown_whole(cell: object) -> str:
         return ""
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (CellFault, ShownNumber)):
+    if isinstance(cell, (CellError, FormattedNumber)):
         return cell.text
     if isinstance(cell, Decimal):
         return format(cell, "f")

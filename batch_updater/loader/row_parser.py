@@ -12,9 +12,9 @@ from batch_updater.loader.cells import Blank, ColumnFacts, converter
 from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.survey import RAGGED, Findings
-from batch_updater.records import NOT_EXACT_MARK, CellFault, Problem, Row
+from batch_updater.records import NOT_EXACT_MARK, CellError, Problem, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -177,7 +177,7 @@ class RowReader:
                 continue
             try:
                 value = convert(cell)
-            except Refusal as refusal:
+            except ValueProblem as refusal:
                 problems.append(Problem(row.number, name, refusal.code, shown(cell), refusal.reason, refusal.remedy))
             else:
                 if not isinstance(value, Blank):
@@ -272,9 +272,9 @@ def _ragged(row: int, cells: Sequence[Cell] | None, width: Width) -> Problem:
 def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, ...]:
     kept: list[Cell] = list(cells[:stated])
     surplus = (
-        None if cell is None else CellFault("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}") for cell in cells[stated:]
+        None if cell is None else CellError("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}") for cell in cells[stated:]
     )
-    missing = CellFault("missing-cell", _MISSING_CELL)
+    missing = CellError("missing-cell", _MISSING_CELL)
     filled = [*kept, *surplus] if len(cells) > stated else kept + [missing] * (carried - len(kept))
     return (*filled[:carried], *[None] * (carried - len(filled)))
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.below import Below
 from batch_updater.loader.numbers import decimal_from_text, mark_shown_by, may_be_grouped
-from batch_updater.loader.refusal import Refusal, shown
-from batch_updater.records import ShownNumber
+from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.records import FormattedNumber
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -209,9 +209,9 @@ def number_in(cell: Cell) -> Decimal | None:
         for mark in (".", ","):
             try:
                 return decimal_from_text(cell, mark)
-            except Refusal:
+            except ValueProblem:
                 continue
         return None
-    if isinstance(cell, ShownNumber):
+    if isinstance(cell, FormattedNumber):
         cell = cell.number
     return Decimal(cell) if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool) else None

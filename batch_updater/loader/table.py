@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.errors import ConfigError, Place
+from batch_updater.errors import ConfigError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.columns import no_names
 from batch_updater.loader.duplicates import Targets
@@ -17,7 +18,7 @@ from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRows
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.own_mapping import mapping_in
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
 from batch_updater.loader.row_parser import RowReader, Width
 from batch_updater.loader.survey import Findings, survey
@@ -71,21 +72,25 @@ def open_table(
     is wrong.
     """
     source = open_source(path, settings, name=name)
-    expected = expected_in(source)
-    if expected is not None:
-        settings = as_undo(settings)
-    constants = _constants(endpoint, settings)
-    fit = HeaderFit(endpoint, settings.columns, constants, known_names)
-    sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
-    if sheet.ours and sheet.name == TEMPLATE_SHEET:
-        # It has the fields' own names, whatever other files call them.
-        own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
-        fit = replace(fit, further=own)
-    elif sheet.ours:
-        fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
-    head = read_head(sheet, None if sheet.ours else settings.header_row)
-    columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
-    return Table(sheet, head.header, columns, endpoint, settings, constants, expected)
+    with ExitStack() as on_error:
+        on_error.callback(source.close)
+        expected = expected_in(source)
+        if expected is not None:
+            settings = as_undo(settings)
+        constants = _constants(endpoint, settings)
+        fit = HeaderFit(endpoint, settings.columns, constants, known_names)
+        sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
+        if sheet.ours and sheet.name == TEMPLATE_SHEET:
+            # It has the fields' own names, whatever other files call them.
+            own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
+            fit = replace(fit, further=own)
+        elif sheet.ours:
+            fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
+        head = read_head(sheet, None if sheet.ours else settings.header_row)
+        columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
+        table = Table(sheet, head.header, columns, endpoint, settings, constants, expected)
+        on_error.pop_all()
+    return table
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
@@ -100,7 +105,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
             )
         try:
             value = converter(endpoint.by_name[name], settings, [])(text)
-        except Refusal as refusal:
+        except ValueProblem as refusal:
             message = f"The value of {name} in input.constants (or --set) cannot be used: {refusal.reason}"
             raise ConfigError(message, remedy=refusal.remedy) from refusal
         if isinstance(value, Blank):
@@ -224,7 +229,7 @@ class Table:
         self._cell_notes = tuple(reviewer.notes.sentences(self.columns))
         self._carry_columns_without_header()
         if self.expected is not None:
-            place = Place(self._sheet.source.name, self._sheet.name)
+            place = Location(self._sheet.source.name, self._sheet.name)
             jobs = (judged.job for judged in self.judged(review) if judged.job)
             require_expected(jobs, self._body, self.expected, place)
         if review.good and review.first_job is None:
@@ -307,7 +312,7 @@ class Table:
     def _merged_cells(self) -> MergedCells | None:
         if not self._layout.merged:
             return None
-        place = Place(self._sheet.source.name, self._sheet.name)
+        place = Location(self._sheet.source.name, self._sheet.name)
         return MergedCells(self._layout.merged, self.columns.of_field.values(), self.columns.first_column, place)
 
     def _carry_columns_without_header(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.description import ParameterLocation
 from batch_updater.loader.clear_marker import Nearness
 from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import text_without_residue
-from batch_updater.loader.refusal import Refusal, shown
+from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class TextReader:
         if _SHORTENED.fullmatch(bare):
             reason = f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits."
             if is_identifier:
-                raise Refusal("may-be-damaged", reason, "Type it in full, from its source.")
+                raise ValueProblem("may-be-damaged", reason, "Type it in full, from its source.")
             self._note("may-be-damaged", f"{reason} It is sent as it is.")
         elif found := _POINT_ZERO.fullmatch(bare):
             whole = found[1].replace(",", "")
@@ -143,13 +143,13 @@ class TextReader:
             meant = f"{whole} or {whole}{found[2]}" if is_group else whole
             reason = f"{shown(bare, quoted=True)} is probably {meant}: a program has made a number of it."
             if is_identifier and not self._has_fractions:
-                raise Refusal(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
+                raise ValueProblem(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
             if is_identifier or len(whole.lstrip("+-")) >= _FEWEST_DIGITS:
                 self._note(POINT_ZERO, f"{reason} It is sent as it is.")
         elif (meant := text_without_residue(bare)) is not None:
             reason = f"{shown(bare, quoted=True)} is probably {meant:f} as a program has calculated it."
             if is_identifier:
-                raise Refusal("calculated", reason, f"Type {meant:f}, or what is meant, from its source.")
+                raise ValueProblem("calculated", reason, f"Type {meant:f}, or what is meant, from its source.")
             self._note("calculated", f"{reason} It is sent as it is.")
 
     def _look_at_characters(self, text: str) -> None:
@@ -198,23 +198,23 @@ def as_written(field: Field, text: str) -> str:
     # Nearly every text is printable, which is told faster than that it has no control character.
     is_printable = text.isprintable()
     if not is_printable and (found := _CONTROL.search(text)):
-        raise Refusal(
+        raise ValueProblem(
             "control-character",
             f"{shown(text, quoted=True)} holds the character U+{ord(found[0]):04X}, which cannot be seen or sent.",
             "Type the text again.",
         )
-    if field.location is Location.PATH and (text in {".", ".."} or not is_printable):
+    if field.location is ParameterLocation.PATH and (text in {".", ".."} or not is_printable):
         raise _no_name(text)
     return text
 
 
-def _no_name(text: str) -> Refusal:
+def _no_name(text: str) -> ValueProblem:
     """Return why a text cannot be a part of the address of a record."""
     if (unseen := unseen_in(text)) is not None:
         return _invisible(text, unseen)
     odd = next((character for character in text if not character.isprintable()), None)
     cause = f": it holds {named(odd)}" if odd else ""
-    return Refusal(
+    return ValueProblem(
         "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record{cause}.", "Type the record's own name."
     )
 
@@ -232,12 +232,12 @@ def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
     if (unseen := unseen_in(text)) is not None:
         raise _invisible(text, unseen) from None
     if bare.lower() in _NOTHING:
-        raise Refusal("word-for-nothing", _is_for_nothing(bare), _instead_of_a_value(field, marker.text)) from None
+        raise ValueProblem("word-for-nothing", _is_for_nothing(bare), _instead_of_a_value(field, marker.text)) from None
 
 
-def _near_miss(field: Field, text: str, marker: str) -> Refusal:
+def _near_miss(field: Field, text: str, marker: str) -> ValueProblem:
     """Return why a text is refused that is probably meant for the clear marker."""
-    return Refusal(
+    return ValueProblem(
         "near-clear-marker",
         f"{shown(text, quoted=True)} looks like {marker}, which empties a field, but is written otherwise.",
         f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value.",
@@ -249,27 +249,27 @@ def _instead_of_a_value(field: Field, marker: str) -> str:
     return f"Leave the cell blank to keep the field as it is{emptied}."
 
 
-def _apostrophe(bare: str) -> Refusal:
+def _apostrophe(bare: str) -> ValueProblem:
     meant = bare.lstrip(_APOSTROPHES).removesuffix(bare[0]).strip()
-    return Refusal(
+    return ValueProblem(
         "apostrophe-in-front",
         f"{shown(bare, quoted=True)} begins with an apostrophe, which was probably put there for Excel.",
         f"Take it away: {shown(meant, quoted=True)} is probably meant." if meant else "Type a value.",
     )
 
 
-def _lost_letter(text: str) -> Refusal:
-    return Refusal(
+def _lost_letter(text: str) -> ValueProblem:
+    return ValueProblem(
         "replacement-character",
         f"{shown(text, quoted=True)} holds {named(_REPLACEMENT)}, the mark of a program that has lost a letter.",
         "Type the text again, from its source.",
     )
 
 
-def _invisible(text: str, unseen: str) -> Refusal:
+def _invisible(text: str, unseen: str) -> ValueProblem:
     if without_unseen(text).strip():
-        return Refusal("invisible-character", _holds_invisible(text, unseen), "Type the text again.")
-    return Refusal(
+        return ValueProblem("invisible-character", _holds_invisible(text, unseen), "Type the text again.")
+    return ValueProblem(
         "invisible-character",
         f"The cell looks blank but holds {named(unseen)}, which cannot be seen.",
         "Delete what it holds, or type a value.",

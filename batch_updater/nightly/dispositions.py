@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.errors import GuardError, InputError, as_lines
-from batch_updater.messages import dated_moment
+from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import stamp_of
 from batch_updater.nightly.night import FileResult, Trouble, Verdict
 from batch_updater.records import StopReason
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from batch_updater.nightly.inbox import Skipped, Waiting
     from batch_updater.records import Stop
     from batch_updater.runs.history import PastRun
-    from batch_updater.runs.open_run import Begun
-    from batch_updater.runs.result import Finished
+    from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.result import RunResult
 
 _STALE = timedelta(days=1)
 """What is not finished for longer is not under way any more."""
@@ -107,7 +107,7 @@ class Passed:
 class Tonight:
     """What has been made of one file in this night."""
 
-    runs: list[Finished] = field(default_factory=list)
+    runs: list[RunResult] = field(default_factory=list)
     confirmed_before: int = 0
     remark: str = ""
     """What earlier runs of the file mean for it, where that is worth a word."""
@@ -253,19 +253,19 @@ def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
     """Return a file whose unfinished run nobody has gone on with for too long."""
     return for_person(
         file,
-        f"Nothing more of it was sent: its run of {dated_moment(resumed.last_started_at)} is unfinished "
+        f"Nothing more of it was sent: its run of {format_date_time(resumed.last_started_at)} is unfinished "
         f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Going on "
         "with it could overwrite changes that others have made since.",
         f"To go on all the same, run the file {_BY_HAND}, and with --yes; to send every row anew, add --restart.",
     )
 
 
-def repeated(file: Waiting, past: PastRun, takeback: PastRun | None) -> Settled:
-    """Return a file whose content was applied before; `takeback` has set some of it back since."""
-    since = f" The run {takeback.folder.name} has taken some of that back." if takeback else ""
+def repeated(file: Waiting, past: PastRun, undo_workbook: PastRun | None) -> Settled:
+    """Return a file whose content was applied before; `undo_workbook` has set some of it back since."""
+    since = f" The run {undo_workbook.folder.name} has taken some of that back." if undo_workbook else ""
     return for_person(
         file,
-        f"It was not applied again: a file with the same content was applied on {dated_moment(past.started_at)} "
+        f"It was not applied again: a file with the same content was applied on {format_date_time(past.started_at)} "
         f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are "
         f"done since.{since}",
         f"Rows that were refused then are repaired in the workbook of that run. If all of it is meant again, run it "
@@ -276,18 +276,19 @@ def repeated(file: Waiting, past: PastRun, takeback: PastRun | None) -> Settled:
 def as_it_ended(file: Waiting, past: PastRun) -> Settled:
     """Return a file whose run had come to its end when the job was killed."""
     verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
-    note = f"It was run on {dated_moment(past.started_at)}; only the moving was missing."
+    note = f"It was run on {format_date_time(past.started_at)}; only the moving was missing."
     told = past.parts[-1].results
     workbook = past.folder / told if told and (past.folder / told).exists() else None
     return Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
 
 
-def half_done(file: Waiting, past: PastRun, begun: Begun) -> Settled:
+def half_done(file: Waiting, past: PastRun, open_run: OpenRun) -> Settled:
     """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = begun.candidate.changed_since(past) or "what the run had done was taken back"
+    changed = open_run.candidate.changed_since(past) or "what the run had done was taken back"
     return for_person(
         file,
-        f"Nothing more of it was sent: its run of {dated_moment(past.started_at)} ({PurePath(past.input).name}, run "
+        f"Nothing more of it was sent: its run of {format_date_time(past.started_at)} "
+        f"({PurePath(past.input).name}, run "
         f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
         f"done, and it is not gone on with, because this has changed since: {changed}.",
         f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up "

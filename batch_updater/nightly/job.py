@@ -28,9 +28,9 @@ from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
 from batch_updater.records import StopReason
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.runs.folder import sha256_of
-from batch_updater.runs.history import DamagedRun, applied_before, past_runs, taken_back_by
+from batch_updater.runs.history import DamagedRun, applied_before, past_runs, undone_by
 from batch_updater.runs.interrupts import Interrupted
-from batch_updater.runs.open_run import begun as begin_run
+from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options
 from batch_updater.runs.run import Run as RunToSend
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from batch_updater.nightly.memory import MemoryFile
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.open_run import Begun
-    from batch_updater.runs.result import Finished
+    from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.result import RunResult
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
@@ -124,13 +124,13 @@ class Job:
 
     def _unfinished_first(self, files: Sequence[Waiting]) -> list[Waiting]:
         """Put first what an earlier night was about to move, then what it began: nothing newer may come in between."""
-        begun = {
+        opened = {
             past.identity.content
             for past in past_runs(self._config.results.folder)
             if not isinstance(past, DamagedRun) and past.is_unfinished
         }
         return sorted(
-            files, key=lambda file: (not self._earlier.held(file), bool(begun) and _content(file) not in begun)
+            files, key=lambda file: (not self._earlier.held(file), bool(opened) and _content(file) not in opened)
         )
 
     def _run_all(self, files: Sequence[Waiting]) -> Trouble | None:
@@ -199,9 +199,9 @@ class Job:
         try:
             with (
                 self._interrupts.ending_at_once(),
-                begin_run(file.path, self._config, self._environment) as begun,
+                open_run(file.path, self._config, self._environment) as opened,
             ):
-                return self._run_of(file, begun, made)
+                return self._run_of(file, opened, made)
         except Interrupted:
             return settling.stopped(file, settling.INTERRUPTED, made)
         except CredentialsError as error:
@@ -217,16 +217,16 @@ class Job:
         except BatchUpdaterError as error:
             return settling.refused(file, error, made)
 
-    def _run_of(self, file: Waiting, begun: Begun, made: Tonight) -> Settled | Stopped | Passed | None:
+    def _run_of(self, file: Waiting, opened: OpenRun, made: Tonight) -> Settled | Stopped | Passed | None:
         if stamp_of(file.path) != file.stamp:
             return settling.replaced(file, made)
-        if refused := self._not_run(file, begun):
+        if refused := self._not_run(file, opened):
             return refused
         if not made.runs:
-            made.confirmed_before = begun.earlier.resumed.confirmed if begun.earlier.resumed else 0
-            made.remark = begun.earlier.note or ""
+            made.confirmed_before = opened.earlier.resumed.confirmed if opened.earlier.resumed else 0
+            made.remark = opened.earlier.note or ""
         options = Options(inbox=str(self._config.nightly.inbox))
-        finished = RunToSend(begun, options, self._environment).execute(None, self._interrupts)
+        finished = RunToSend(opened, options, self._environment).execute(None, self._interrupts)
         made.runs.append(finished)
         if trouble := _trouble_of(finished):
             return self._ended_by(file, trouble, made)
@@ -301,22 +301,22 @@ class Job:
             self._complain(f"{passed.file.path.name}: it could not be noted for the next night: {error.strerror}.")
         return passed.result
 
-    def _not_run(self, file: Waiting, begun: Begun) -> Settled | None:
+    def _not_run(self, file: Waiting, opened: OpenRun) -> Settled | None:
         """Return what becomes of a file that is not to be sent: old, or applied before."""
-        resumed = begun.earlier.resumed
-        if resumed and begun.to_send and begun.is_left_since(_OLD):
+        resumed = opened.earlier.resumed
+        if resumed and opened.to_send and opened.is_left_since(_OLD):
             return settling.left_for_long(file, resumed)
-        past = None if resumed else applied_before(self._config.results.folder, begun.candidate)
-        for ended in (begun.earlier.finished, past):  # the first may have confirmed no row
+        past = None if resumed else applied_before(self._config.results.folder, opened.candidate)
+        for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
             if ended and self._was_only_to_be_moved(file, ended):
                 return settling.as_it_ended(file, ended)
         if past is None:
             return None
         if past.is_unfinished:
-            return settling.half_done(file, past, begun)
+            return settling.half_done(file, past, opened)
         if self._config.nightly.repeat == "allow":
             return None
-        return settling.repeated(file, past, taken_back_by(self._config.results.folder, past))
+        return settling.repeated(file, past, undone_by(self._config.results.folder, past))
 
     def _was_only_to_be_moved(self, file: Waiting, past: PastRun) -> bool:
         """Whether an earlier night was killed after it had run this very file and before it was moved."""
@@ -373,7 +373,7 @@ def _content(file: Waiting) -> str:
         return ""  # it will be said when it is its turn
 
 
-def _trouble_of(finished: Finished) -> Trouble | None:
+def _trouble_of(finished: RunResult) -> Trouble | None:
     is_over = finished.stop is None or finished.stop.reason in (StopReason.ALL_ALIKE, StopReason.FAILURES)
     refusal = finished.uniform_refusal
     # A few mistyped ids are left until other files have their turn only where nothing else is left of their own file.
@@ -385,7 +385,7 @@ def _trouble_of(finished: Finished) -> Trouble | None:
     return settling.disk_trouble(finished.fault) if finished.fault else None
 
 
-def _is_worth_another(finished: Finished, starts: int) -> bool:
+def _is_worth_another(finished: RunResult, starts: int) -> bool:
     """Whether running it again at once may get rows done: those that had their turn and met a fault."""
     return finished.stop is None and bool(finished.summary.total(RUN_AGAIN)) and starts < _STARTS_A_NIGHT
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import ExitCode
-from batch_updater.messages import moment
+from batch_updater.messages import format_time
 from batch_updater.nightly.night import WORKED, Verdict
 from batch_updater.text.printable import printable
 
@@ -131,7 +131,7 @@ def _details(file: FileResult) -> Iterator[str]:
 
 def _ending(night: Night) -> Iterator[str]:
     yield f"Inbox: {night.inbox}"
-    yield f"Started: {moment(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}."
+    yield f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}."
 
 
 def _attachments(night: Night) -> Iterator[Path]:

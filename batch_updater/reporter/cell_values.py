@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-from batch_updater.records import NOT_EXACT_MARK, Cell, CellFault, ShownNumber, digits_of_double
+from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, FormattedNumber, digits_of_double
 
 Writable: TypeAlias = str | float | bool | datetime | date | time | timedelta | None
 
@@ -39,9 +39,9 @@ def writable(cell: Cell) -> Writable:
             return cell if holds_text(cell) else marked(cell)
         case int() | Decimal():
             return _number(cell)
-        case ShownNumber():
+        case FormattedNumber():
             return _number(cell.number)
-        case CellFault():
+        case CellError():
             # An error's name is, as text too, a problem when it comes back.
             return cell.text if cell.code == "error-cell" else marked(cell.text)
         case _:

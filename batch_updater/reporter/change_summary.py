@@ -28,10 +28,10 @@ _WRITTEN_OUT = 30
 """Digits before the point, or places behind it, of a number that is written out for people."""
 _PLAIN_PERCENTS = (Decimal(0), Decimal(100))
 """Nothing has changed; nothing is left, or twice as much."""
-_Item = TypeVar("_Item", "Jump", "tuple[Decimal, Jump]")
+_Item = TypeVar("_Item", "NumberChange", "tuple[Decimal, NumberChange]")
 
 
-class Jump(NamedTuple):
+class NumberChange(NamedTuple):
     """One number that changes."""
 
     size: Decimal
@@ -85,7 +85,7 @@ class Total:
 
 
 @dataclass(slots=True)
-class Stakes:
+class ChangeSummary:
     """Counts the changes of rows one by one; holds no row, except of records that several rows change."""
 
     numbers: frozenset[str] = frozenset()
@@ -110,11 +110,11 @@ class Stakes:
     """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
     totals: dict[str, Total] = field(default_factory=dict)
     """Field that holds numbers -> its sums."""
-    _jumps: dict[str, list[Jump]] = field(default_factory=dict)
+    _jumps: dict[str, list[NumberChange]] = field(default_factory=dict)
     """Field -> its largest changes; a heap, the smallest first."""
-    _widest: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    _widest: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
     """The changes by the largest factors, with these; a heap, the smallest first."""
-    _endless: list[tuple[Decimal, Jump]] = field(default_factory=list)
+    _endless: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
     """The same of changes to 0 and over 0, which would hide the others."""
     _wide: int = 0
     """Numbers that change by a factor that is rarely meant."""
@@ -174,23 +174,23 @@ class Stakes:
         total.now = _EXACT.add(total.now, before)
         total.new = _EXACT.add(total.new, after)
         size = _EXACT.abs(_EXACT.subtract(after, before))
-        jump = Jump(size, row, name, before, after, is_emptied=new is None)
+        jump = NumberChange(size, row, name, before, after, is_emptied=new is None)
         _keep(self._jumps.setdefault(name, []), jump)
         if (factor := jump.factor) is not None:
             _keep(self._widest if factor.is_finite() else self._endless, (factor, jump))
             self._wide += jump.is_wide
 
-    def largest_jumps(self, name: str | None = None) -> list[Jump]:
+    def largest_jumps(self, name: str | None = None) -> list[NumberChange]:
         """Return the largest changes of a number, of one field or of all, the largest first."""
         chosen = self._jumps.values() if name is None else (self._jumps.get(name, []),)
         return sorted((jump for jumps in chosen for jump in jumps), reverse=True)[:_SHOWN]
 
-    def widest_jumps(self, over: Decimal) -> list[Jump]:
+    def widest_jumps(self, over: Decimal) -> list[NumberChange]:
         """Return the changes by the largest factors, as far as these are over a limit, the largest first."""
         ranked = sorted([*self._widest, *self._endless], reverse=True)
         return [jump for factor, jump in ranked if factor > over]
 
-    def told_jumps(self) -> list[Jump]:
+    def told_jumps(self) -> list[NumberChange]:
         """Return the changes of numbers that people are told: the largest, then those by the largest factors."""
         return list(dict.fromkeys([*self.largest_jumps(), *self.widest_jumps(Decimal(1))]))
 
@@ -215,38 +215,40 @@ def written_out(number: Decimal) -> str:
     return f"{number:,f}" if is_readable else f"{number:.6g}"
 
 
-def stakes_in_words(stakes: Stakes) -> list[str]:
+def change_summary_in_words(change_summary: ChangeSummary) -> list[str]:
     """Return the figures as sentences for people; none if nothing changes."""
-    if not stakes.records:
+    if not change_summary.records:
         return []
-    lines = [_records_in_words(stakes)]
-    for name, count in stakes.fields.most_common():
-        cleared = f", emptied in {stakes.cleared[name]:,}" if stakes.cleared[name] else ""
-        lines.append(f"{name}: {_certain(count, stakes.unknown[name])}{cleared}.")
-    for name, total in stakes.totals.items():
+    lines = [_records_in_words(change_summary)]
+    for name, count in change_summary.fields.most_common():
+        cleared = f", emptied in {change_summary.cleared[name]:,}" if change_summary.cleared[name] else ""
+        lines.append(f"{name}: {_certain(count, change_summary.unknown[name])}{cleared}.")
+    for name, total in change_summary.totals.items():
         sign = "+" if total.new >= total.now else "-"
         share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
         sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
         lines.append(f"Total of {name} in these records: {sums}{share}.")
-    for name, count in stakes.no_numbers.items():
+    for name, count in change_summary.no_numbers.items():
         lines.append(
             f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
         )
-    lines += [f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in stakes.told_jumps()]
-    if more := stakes.untold_wide_jumps():
+    lines += [f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in change_summary.told_jumps()]
+    if more := change_summary.untold_wide_jumps():
         others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
         lines.append(f"{others} by a factor of {_WIDE} or more.")
     return lines
 
 
-def _records_in_words(stakes: Stakes) -> str:
-    certain = stakes.records - stakes.uncertain
+def _records_in_words(change_summary: ChangeSummary) -> str:
+    certain = change_summary.records - change_summary.uncertain
     verb = "changes" if certain == 1 else "change"
-    if not stakes.uncertain:
+    if not change_summary.uncertain:
         return f"{_count(certain, 'record')} {verb}."
     sure = f"{_count(certain, 'record')} {verb}" if certain else "No record changes for certain"
-    why = "only names could not be compared" if stakes.only_names_unknown else "the others could not be compared"
-    return f"{sure}, up to {stakes.records:,}; {why}."
+    why = (
+        "only names could not be compared" if change_summary.only_names_unknown else "the others could not be compared"
+    )
+    return f"{sure}, up to {change_summary.records:,}; {why}."
 
 
 def _certain(count: int, unknown: int) -> str:
@@ -271,12 +273,12 @@ def percent_of(total: Total) -> str:
     return f"{rounded:,}%"
 
 
-def _from_to(jump: Jump) -> str:
+def _from_to(jump: NumberChange) -> str:
     now, new = written_out(jump.now), written_out(jump.new)
     return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}{_percent_of_jump(jump)}"
 
 
-def _percent_of_jump(jump: Jump) -> str:
+def _percent_of_jump(jump: NumberChange) -> str:
     percent = jump.change_percent
     if percent is None or percent.adjusted() >= _WRITTEN_OUT:
         return ""

@@ -47,7 +47,7 @@ _NARROWEST_SHARE = 0.008
 """How much of the bar even one row of a million gets, so that it can be seen."""
 
 
-class Attention:
+class RowsForReview:
     """The rows that need a person, as the page shows them: the first thousand, so that memory stays flat."""
 
     def __init__(self, columns: Columns, endpoint: Endpoint) -> None:
@@ -105,7 +105,7 @@ class Page:
     facts: RunFacts
     endpoint: Endpoint
     summary: Summary
-    attention: Attention
+    attention: RowsForReview
     written: Written | None
     """The results workbook; None if it was not written."""
 

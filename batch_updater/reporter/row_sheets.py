@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
 from batch_updater.messages import outcome_message, what_is_wrong, what_to_do
-from batch_updater.records import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellFault, ShownNumber
+from batch_updater.records import ALL_ROWS, TO_FIX, TO_FIX_COLUMNS, CellError, FormattedNumber
 from batch_updater.reporter.cell_values import LONGEST_TEXT, holds_text, readable, writable
 from batch_updater.reporter.style import AS_TEXT, DATE, DATE_TIME, DURATION, FAULTY, TIME
 
@@ -92,7 +92,7 @@ class CellWriter:
             formatted = self._styles(**{**properties, "num_format": _time_format(value), "align": "left"})
             sheet.write_datetime(row, column, value, formatted)
         else:
-            if isinstance(cell, ShownNumber):
+            if isinstance(cell, FormattedNumber):
                 properties = {**properties, "num_format": cell.format}
             elif properties.get("num_format") == DATE:
                 # With a date's format a number would come back as a day: 45000 as 2023-03-15.
@@ -105,9 +105,9 @@ class CellWriter:
         sheet.write_string(row, column, text, self._styles(**properties))
 
 
-def _serial(moment: datetime) -> float:
+def _serial(at: datetime) -> float:
     """Return a moment as the days since 1899-12-30 UTC that Excel counts."""
-    return moment.timestamp() / 86_400 + _DAYS_BEFORE_1970
+    return at.timestamp() / 86_400 + _DAYS_BEFORE_1970
 
 
 def _time_format(value: date | time | timedelta) -> str:
@@ -125,7 +125,7 @@ def _lines(text: str, width: int) -> int:
 
 def shown(cell: Cell) -> str:
     """Return about what a cell shows, to measure it by."""
-    return "" if cell is None else cell.text if isinstance(cell, (CellFault, ShownNumber)) else str(cell)
+    return "" if cell is None else cell.text if isinstance(cell, (CellError, FormattedNumber)) else str(cell)
 
 
 def bounded(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batch_updater.messages import mapping_shown
 from batch_updater.records import OutcomeKind
 from batch_updater.reporter.cell_values import readable
-from batch_updater.reporter.change_summary import stakes_in_words
+from batch_updater.reporter.change_summary import change_summary_in_words
 from batch_updater.reporter.style import COLOURS, EXPLAINED, HEADER, LINE, QUIET
 from batch_updater.reporter.summary_view import CAUSES_LISTED, ended_early, example_place, told_facts, what_next
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.records import Cause, Columns, RunFacts
-    from batch_updater.reporter.change_summary import Stakes
+    from batch_updater.reporter.change_summary import ChangeSummary
     from batch_updater.reporter.style import Styles
     from batch_updater.reporter.summary import Summary
     from batch_updater.reporter.summary_view import Progress
@@ -42,7 +42,7 @@ class Figures:
 
     summary: Summary
     progress: Progress
-    stakes: Stakes
+    change_summary: ChangeSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def write_overview(
         page.text(ended_early(facts.stop), font_color=COLOURS[OutcomeKind.REJECTED][1])
     _mapping(page, styles, columns)
     counted = _counts(page, styles, summary, endpoint)
-    _stakes(page, figures.stakes, facts)
+    _stakes(page, figures.change_summary, facts)
     _causes(page, styles, summary)
     charts_at = _room_for_charts(page, summary, progress)
     _facts(page, styles, facts, endpoint)
@@ -159,8 +159,8 @@ def _counts(page: _Page, styles: Styles, summary: Summary, endpoint: Endpoint) -
     return first, last
 
 
-def _stakes(page: _Page, stakes: Stakes, facts: RunFacts) -> None:
-    if lines := stakes_in_words(stakes):
+def _stakes(page: _Page, change_summary: ChangeSummary, facts: RunFacts) -> None:
+    if lines := change_summary_in_words(change_summary):
         page.heading("What would change" if facts.command == "check" else "What has changed, or would")
         for line in lines:
             page.text(line)

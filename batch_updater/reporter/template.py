@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.description import Kind
-from batch_updater.errors import Place, ResultsError
+from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import remedy_of, write_whole
 from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET
 from batch_updater.reporter.list_sheets import ValidNames
@@ -38,7 +38,7 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
 
     Raises ResultsError if something is there already: a template may have been filled in since.
     """
-    place = Place(file=str(path))
+    place = Location(file=str(path))
     if path.exists() or path.is_symlink():
         raise ResultsError(f"{path} is there already.", remedy="Name a file that is not there yet.", place=place)
     writers = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK, ExpectedValue
-from batch_updater.errors import Place, ResultsError
+from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_workbook
 from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET
 from batch_updater.reporter.expected_sheet import write_expected, write_head
@@ -52,7 +52,7 @@ class NotPossible(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Takeback:
+class UndoWorkbook:
     """All that is to be set back of a run, and what cannot be."""
 
     rows: Sequence[UndoRow]
@@ -68,19 +68,19 @@ class Takeback:
     """Valid names that the run learned."""
 
 
-def write_takeback(path: Path, endpoint: Endpoint, takeback: Takeback, clear_marker: str) -> Path:
+def write_undo_workbook(path: Path, endpoint: Endpoint, undo_workbook: UndoWorkbook, clear_marker: str) -> Path:
     """Write the workbook, whole or not at all; returns where it is. Raises OSError, ResultsError if it has no room."""
-    fields = sum(len(row.expected) for row in takeback.rows)
+    fields = sum(len(row.expected) for row in undo_workbook.rows)
     if fields >= ROWS_OF_A_SHEET:
         raise ResultsError(
             f"The run changed {fields:,} fields, more than a sheet has rows, so it cannot be taken back in one file.",
             remedy="Set the records back in parts, from the results workbooks of the run.",
-            place=Place(file=str(path)),
+            place=Location(file=str(path)),
         )
 
     def write(draft: Path) -> None:
         with sink_for(draft) as sink:
-            _Draft(sink, endpoint, takeback).write(clear_marker)
+            _Draft(sink, endpoint, undo_workbook).write(clear_marker)
 
     return write_workbook(path, write)
 
@@ -88,12 +88,12 @@ def write_takeback(path: Path, endpoint: Endpoint, takeback: Takeback, clear_mar
 class _Draft:
     """One workbook while it is written."""
 
-    def __init__(self, sink: RawIOBase, endpoint: Endpoint, takeback: Takeback) -> None:
+    def __init__(self, sink: RawIOBase, endpoint: Endpoint, undo_workbook: UndoWorkbook) -> None:
         self._book = Book(sink)
         self._styles = Styles(self._book)
         self._endpoint = endpoint
-        self._takeback = takeback
-        self._names = ValidNames(endpoint, takeback.allowed)
+        self._takeback = undo_workbook
+        self._names = ValidNames(endpoint, undo_workbook.allowed)
 
     def write(self, clear_marker: str) -> None:
         data = self._book.add_worksheet(TEMPLATE_SHEET)
@@ -169,10 +169,10 @@ class _Draft:
         print_wide(sheet)
 
     def _lines(self, clear_marker: str) -> list[str]:
-        takeback, api, name = self._takeback, self._endpoint.api_name, self._endpoint.record_name
-        rows, left_out = len(takeback.rows), len(takeback.not_possible)
-        lines = [f"That run began on {takeback.started_at:%Y-%m-%d at %H:%M} UTC and sent {takeback.input}."]
-        if not takeback.is_ended:
+        undo_workbook, api, name = self._takeback, self._endpoint.api_name, self._endpoint.record_name
+        rows, left_out = len(undo_workbook.rows), len(undo_workbook.not_possible)
+        lines = [f"That run began on {undo_workbook.started_at:%Y-%m-%d at %H:%M} UTC and sent {undo_workbook.input}."]
+        if not undo_workbook.is_ended:
             lines.append("It did not come to its end: run its file again first, then write this workbook anew.")
         if rows:
             one = f"{rows:,} records are set back" if rows > 1 else "1 record is set back"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batch_updater.files.writing import write_workbook
 from batch_updater.records import MAPPED_HEADER, MARK_PROPERTY, SETTINGS_SHEET, OutcomeKind, Setting
 from batch_updater.reporter.cell_values import readable
-from batch_updater.reporter.change_summary import Stakes
+from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import ChangesSheet
 from batch_updater.reporter.expected_sheet import write_expected
 from batch_updater.reporter.list_sheets import ValidNames
@@ -40,7 +40,7 @@ class Written:
     """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
     summary: Summary
     progress: Progress
-    stakes: Stakes
+    change_summary: ChangeSummary
     """What the changes of rows whose record was read come to."""
 
 
@@ -58,12 +58,12 @@ def write_results(
 
     `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
-    found: list[tuple[Summary, Progress, Stakes]] = []
+    found: list[tuple[Summary, Progress, ChangeSummary]] = []
 
     def write(draft: Path) -> None:
         with sink_for(draft) as sink:
             book = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
-            found.append((book.write(rows, planned), book.progress, book.stakes))
+            found.append((book.write(rows, planned), book.progress, book.change_summary))
 
     return Written(write_workbook(path, write), *found[0])
 
@@ -84,7 +84,7 @@ class _Results:
         self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
         self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
         self._changes = ChangesSheet(self._book, styles, rows_of_a_sheet)
-        self.stakes = Stakes.of(endpoint)
+        self.change_summary = ChangeSummary.of(endpoint)
         self.progress = Progress(facts.started_at, facts.finished_at)
 
     def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
@@ -94,13 +94,13 @@ class _Results:
             tally.add(row.outcome)
             self.progress.add(row.outcome)
             if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
-                self.stakes.add(row)
+                self.change_summary.add(row)
                 self._changes.add(row)
             if row.outcome.kind not in NEEDS_NOTHING:
                 self._to_fix.add(row)
             if self._all:
                 self._all.add(row)
-        self.stakes.settle()
+        self.change_summary.settle()
         summary = tally.summary()
         self._finish(summary)
         return summary
@@ -115,7 +115,7 @@ class _Results:
             write_expected(self._book, self._styles, self._facts.expected.items())
         self._write_settings()
         facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        figures = Figures(summary, self.progress, self.stakes)
+        figures = Figures(summary, self.progress, self.change_summary)
         write_overview(self._overview, self._book, self._styles, facts, self._endpoint, self._columns, figures)
         self._overview.activate()
         # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.

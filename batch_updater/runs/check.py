@@ -8,21 +8,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import JournalError, Place, ResultsError
+from batch_updater.errors import JournalError, Location, ResultsError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, remedy_of
 from batch_updater.records import Invocation, RunFacts, Stop, StopReason
-from batch_updater.reporter.change_summary import Stakes
+from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.guards import exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.runs.history import JOURNAL
 from batch_updater.runs.journal import Journal
 from batch_updater.runs.reconcile import counted, lasting, planned_rows, require_sum
-from batch_updater.runs.result import Finished, Options, Progress, limit_stop
+from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.rows import rows_of
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
-from batch_updater.sender.send_options import Course
+from batch_updater.sender.send_options import SendOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from batch_updater.reporter.workbook import Written
     from batch_updater.runs.guards import Exceeded
     from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.open_run import Begun, EarlierPart
+    from batch_updater.runs.open_run import EarlierPart, OpenRun
     from batch_updater.runs.stage import Plan
 
 
-def check(plan: Plan, results: Path | None) -> Finished:
+def check(plan: Plan, results: Path | None) -> RunResult:
     """Judge every row and write the workbook, if it is given a place; send nothing.
 
     Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
@@ -53,7 +53,7 @@ def check(plan: Plan, results: Path | None) -> Finished:
     written, fault = _written(results, facts, plan, in_doubt(), planned)
     summary = written.summary if written else counted(in_doubt(), table.columns, planned, of_check=True)
     require_sum(review, summary)
-    return Finished(
+    return RunResult(
         table=table,
         facts=facts,
         rows=functools.partial(planned_rows, table, review),
@@ -135,7 +135,7 @@ def compare(
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
     earlier: EarlierPart | None = None,
-) -> Finished:
+) -> RunResult:
     """Read the record of every good row and say what would change; send nothing but readings.
 
     `folder` is a scratch folder, which must stay as long as the result is looked at; of a run that is resumed,
@@ -154,7 +154,7 @@ def compare(
             done, known = earlier or (None, ())
             for names in known:
                 journal.learned(names)
-            course = Course(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
+            course = SendOptions(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
             jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
             sent = run_loop(send(plan, hooks, jobs, credentials, environment, course, interrupts))
             journal.flush()
@@ -163,16 +163,16 @@ def compare(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(review, asked.limit, "were read")
     again = functools.partial(rows_of, folder, table, review, stop, plan.endpoint)
-    summary, stakes = _reckoned(again(), plan)
+    summary, change_summary = _reckoned(again(), plan)
     require_sum(review, summary)
     guards = plan.config.guards
-    over = (*exceeded(guards, table, review), *exceeded_by_changes(guards, stakes))
+    over = (*exceeded(guards, table, review), *exceeded_by_changes(guards, change_summary))
     facts = replace(
         _facts_of_check(plan, started_at, over),
         requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
     )  # fmt: skip
     written, fault = _written(asked.results, facts, plan, again())
-    return Finished(
+    return RunResult(
         table=table,
         facts=facts,
         rows=again,
@@ -186,37 +186,39 @@ def compare(
         retries=sent.retries,
         throttled=sent.throttled,
         stop=lasting(stop, summary),
-        stakes=stakes,
+        change_summary=change_summary,
         limiter=sent.limiter,
     )
 
 
-def _reckoned(rows: Iterator[ReportRow], plan: Plan) -> tuple[Summary, Stakes]:
+def _reckoned(rows: Iterator[ReportRow], plan: Plan) -> tuple[Summary, ChangeSummary]:
     """Count rows and what they change."""
-    stakes, tally = Stakes.of(plan.endpoint), Tally(plan.table.columns, of_check=True)
+    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(plan.table.columns, of_check=True)
     for row in rows:
         tally.add(row.outcome)
-        stakes.add(row)
-    stakes.settle()
-    return tally.summary(), stakes
+        change_summary.add(row)
+    change_summary.settle()
+    return tally.summary(), change_summary
 
 
-def require_allowed(begun: Begun, compared: Finished) -> None:
+def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
     """Raise GuardError if what would change is over a guard; a comparison that is not whole says nothing of that."""
-    plan = begun.plan
-    if begun.needs_changes and compared.is_whole and compared.stakes:
-        place = Place(file=plan.snapshot.name, sheet=plan.table.sheet)
-        require_changes_allowed(plan.config.guards, compared.stakes, place)
+    plan = open_run.plan
+    if open_run.needs_changes and compared.is_whole and compared.change_summary:
+        place = Location(file=plan.snapshot.name, sheet=plan.table.sheet)
+        require_changes_allowed(plan.config.guards, compared.change_summary, place)
 
 
-def overridden(begun: Begun, compared: Finished | None) -> tuple[str, ...]:
+def overridden(open_run: OpenRun, compared: RunResult | None) -> tuple[str, ...]:
     """Return a note for each guard on changes that is overridden, as far as records were read beforehand."""
-    if not begun.overrides_guards or compared is None or compared.stakes is None:
+    if not open_run.overrides_guards or compared is None or compared.change_summary is None:
         return ()
-    return tuple(guard.override_note for guard in exceeded_by_changes(begun.plan.config.guards, compared.stakes))
+    return tuple(
+        guard.override_note for guard in exceeded_by_changes(open_run.plan.config.guards, compared.change_summary)
+    )
 
 
-def why_incomplete(compared: Finished) -> Stop | None:
+def why_incomplete(compared: RunResult) -> Stop | None:
     """Return why not every record was read; None if all were."""
     why = "Nothing was sent, because the guards judge what would change:"
     if compared.is_whole:

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
 
-from batch_updater.errors import InputError, Place, ResultsError
+from batch_updater.errors import InputError, Location, ResultsError
 from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def require_unchanged(copy: Path, sha256: str) -> None:
         raise InputError(
             f"The copy of the input {copy} is not what the run read.",
             remedy="The workbooks in that folder are all there is.",
-            place=Place(file=str(copy)),
+            place=Location(file=str(copy)),
         )
 
 
@@ -149,7 +149,7 @@ def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
         raise InputError(
             f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
             remedy="Decode its texts with the encoding that they have.",
-            place=Place(file=name_of(frame)),
+            place=Location(file=name_of(frame)),
         ) from error
     return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 
@@ -164,7 +164,7 @@ def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
         raise InputError(
             f"Standard input holds {holds}, but only CSV is read from it.",
             remedy="Name the file instead of -.",
-            place=Place(file="standard input"),
+            place=Location(file="standard input"),
         )
     return Snapshot(copy, "standard input", "stdin", _copy(chain((beginning,), _chunks(stream)), copy))
 
@@ -186,7 +186,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
         raise InputError(
             f"{source} changed while it was being read.",
             remedy="Wait until whoever writes it has finished, then start again.",
-            place=Place(file=str(source)),
+            place=Location(file=str(source)),
         )
     return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
 
@@ -228,7 +228,7 @@ def _write_faults(path: Path) -> Iterator[None]:
             f"The copy of the input {path} cannot be written: {error.strerror or error}.",
             remedy="See that there is space and the right to write there, or name another folder: results.folder in "
             "the configuration for a run, the variable TMPDIR for a check.",
-            place=Place(file=str(path)),
+            place=Location(file=str(path)),
         ) from error
 
 
@@ -245,7 +245,7 @@ def _unreadable(source: Path, error: OSError) -> InputError:
         remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."
     else:
         message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
-    return InputError(message, remedy=remedy, place=Place(file=str(source)))
+    return InputError(message, remedy=remedy, place=Location(file=str(source)))
 
 
 def run_name(started_at: datetime, stem: str) -> str:

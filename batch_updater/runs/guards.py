@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batch_updater.errors import GuardError, Place
+from batch_updater.errors import GuardError, Location
 from batch_updater.reporter.change_summary import percent_of, written_out
 from batch_updater.runs.reconcile import invalid_rows
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config.schema import GuardSettings
     from batch_updater.loader.table import JudgedRow, Review, Table
-    from batch_updater.reporter.change_summary import Stakes
+    from batch_updater.reporter.change_summary import ChangeSummary
 
 _ROWS_NAMED = 5
 
@@ -73,10 +73,10 @@ def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator
 
 def require_none_exceeded(settings: GuardSettings, table: Table, review: Review, file: str) -> None:
     """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
-    _refuse(exceeded(settings, table, review), Place(file=file, sheet=table.sheet))
+    _refuse(exceeded(settings, table, review), Location(file=file, sheet=table.sheet))
 
 
-def _refuse(found: Sequence[Exceeded], place: Place) -> None:
+def _refuse(found: Sequence[Exceeded], place: Location) -> None:
     if not found:
         return
     keys = " and ".join(dict.fromkeys(guard.key for guard in found))
@@ -110,25 +110,25 @@ def not_judged(settings: GuardSettings, *, reads_first: bool) -> tuple[str, ...]
     return (f"{' and '.join(keys)} {are} judged only where records are read: add --compare, or set sending.compare.",)
 
 
-def require_changes_allowed(settings: GuardSettings, stakes: Stakes, place: Place) -> None:
+def require_changes_allowed(settings: GuardSettings, change_summary: ChangeSummary, place: Location) -> None:
     """Raise GuardError, which names every guard that the changes of a file are over."""
-    _refuse(exceeded_by_changes(settings, stakes), place)
+    _refuse(exceeded_by_changes(settings, change_summary), place)
 
 
-def exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> tuple[Exceeded, ...]:
+def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> tuple[Exceeded, ...]:
     """Return the guards that the changes of a file are over."""
-    return tuple(_exceeded_by_changes(settings, stakes))
+    return tuple(_exceeded_by_changes(settings, change_summary))
 
 
-def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Exceeded]:
-    if settings.changed is not None and stakes.records > settings.changed:
-        up_to = "Up to " if stakes.uncertain else ""  # a record that cannot be compared may change as well
+def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    if settings.changed is not None and change_summary.records > settings.changed:
+        up_to = "Up to " if change_summary.uncertain else ""  # a record that cannot be compared may change as well
         yield Exceeded(
             "guards.changed",
-            f"{up_to}{_counted(stakes.records, 'record')} would change, and "
-            f"guards.changed allows {settings.changed:,}; the first: {_rows(stakes.first_rows)}.",
+            f"{up_to}{_counted(change_summary.records, 'record')} would change, and "
+            f"guards.changed allows {settings.changed:,}; the first: {_rows(change_summary.first_rows)}.",
         )
-    if settings.factor is not None and (jumps := stakes.widest_jumps(_exact(settings.factor))):
+    if settings.factor is not None and (jumps := change_summary.widest_jumps(_exact(settings.factor))):
         widest, others = jumps[0], _rows([jump.row for jump in jumps[1:]])
         is_finite = widest.factor is not None and widest.factor.is_finite()
         factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
@@ -138,15 +138,15 @@ def _exceeded_by_changes(settings: GuardSettings, stakes: Stakes) -> Iterator[Ex
             f"{written_out(widest.new)}, {factor}, and "
             f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
-    yield from _exceeded_by_totals(settings.total_change_percent, stakes)
+    yield from _exceeded_by_totals(settings.total_change_percent, change_summary)
 
 
-def _exceeded_by_totals(limit: float | None, stakes: Stakes) -> Iterator[Exceeded]:
-    for name, total in stakes.totals.items():
+def _exceeded_by_totals(limit: float | None, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    for name, total in change_summary.totals.items():
         if limit is None or total.change_percent <= _exact(limit):
             continue
         percent = f" ({percent_of(total)})" if total.change_percent.is_finite() else ""
-        rows = _rows([jump.row for jump in stakes.largest_jumps(name)])
+        rows = _rows([jump.row for jump in change_summary.largest_jumps(name)])
         yield Exceeded(
             "guards.total_change_percent",
             f"The total of {name} would change from {written_out(total.now)} to {written_out(total.new)}{percent}, and "

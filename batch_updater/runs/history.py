@@ -19,7 +19,7 @@ import msgspec
 
 from batch_updater.config.schema import InputSettings  # noqa: TC001  (as above)
 from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
-from batch_updater.errors import InputError, Place, ResultsError, UsageError
+from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import Invocation, OutcomeKind, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.caller import CallerDigest  # noqa: TC001  (as above)
@@ -169,7 +169,7 @@ class Facts:
     """Whether its last part reads each record before its update."""
     is_takeback: bool
     """Whether the input is a workbook of `undo`."""
-    takes_back: str | None
+    undoes: str | None
     """The folder of the run that it takes back; None if it takes none back, or not that of the same caller."""
     invocation: Invocation | None
     """The command line that started it; None if none did."""
@@ -214,9 +214,9 @@ class PastRun:
         """Whether it was a workbook of `undo` that it ran."""
         return self.facts.is_takeback
 
-    def takes_back(self, other: PastRun) -> bool:
+    def undoes(self, other: PastRun) -> bool:
         """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
-        return self.facts.takes_back == str(other.folder.resolve())
+        return self.facts.undoes == str(other.folder.resolve())
 
     @property
     def started_at(self) -> datetime:
@@ -320,7 +320,7 @@ class DamagedRun:
             remedy="Ask for it as the user that ran it."
             if self.is_withheld
             else "The workbooks in that folder are all there is.",
-            place=Place(file=str(self.folder / JOURNAL)),
+            place=Location(file=str(self.folder / JOURNAL)),
         )
 
 
@@ -398,7 +398,7 @@ def _folders(parent: Path) -> list[Path]:
         raise ResultsError(
             f"The folder of results {parent} cannot be read: {error.strerror or error}.",
             remedy="Allow reading it, or name another folder under results.folder in the configuration.",
-            place=Place(file=str(parent)),
+            place=Location(file=str(parent)),
         ) from error
 
 
@@ -463,9 +463,9 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
     nobody knows then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
-    takebacks: list[PastRun] = []
-    runs = list(with_takebacks(_newest_first(past_runs(parent))))
-    for past, takeback in runs:
+    undo_workbooks: list[PastRun] = []
+    runs = list(with_undos(_newest_first(past_runs(parent))))
+    for past, undo_workbook in runs:
         if isinstance(past, DamagedRun):
             if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
@@ -476,13 +476,13 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
             if restart:
                 note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
                 break
-            if takeback:
+            if undo_workbook:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
             _require_whole(past)
-            is_anything_taken_back = any(candidate.is_same_api(one) for one in takebacks)
+            is_anything_taken_back = any(candidate.is_same_api(one) for one in undo_workbooks)
             return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
         if past.is_takeback and past.confirmed:
-            takebacks.append(past)
+            undo_workbooks.append(past)
         same_file = input_path is not None and past.facts.input_path == input_path
         is_related = same_file or past.identity.content == candidate.identity.content
         if note is None and is_related and past.is_unfinished:
@@ -500,13 +500,13 @@ def related_runs(
 ) -> tuple[PastRun, ...]:
     """Return the few runs that are most likely to have applied rows of an input, the newest first.
 
-    `runs` come as `with_takebacks` gives them. Those of a file of the same name come before others; what was taken back
+    `runs` come as `with_undos` gives them. Those of a file of the same name come before others; what was taken back
     counts as not done.
     """
     applied = [
         past
-        for past, takeback in runs
-        if isinstance(past, PastRun) and past.confirmed and takeback is None and not past.is_takeback
+        for past, undo_workbook in runs
+        if isinstance(past, PastRun) and past.confirmed and undo_workbook is None and not past.is_takeback
         and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
     ]  # fmt: skip
     name = None if input_path is None else PurePath(input_path).name
@@ -535,7 +535,7 @@ def related_by_name(
     for name in (stem, "undo"):
         likely.update([folder for folder in folders if _is_of(folder, name)][:_RELATED])
     runs = _runs_of(sorted(likely, reverse=True))
-    return related_runs(with_takebacks(runs), endpoint, base_url, input_path)
+    return related_runs(with_undos(runs), endpoint, base_url, input_path)
 
 
 def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
@@ -549,23 +549,23 @@ def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
     return None
 
 
-def with_takebacks(
+def with_undos(
     runs: Iterable[PastRun | DamagedRun],
 ) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
     """Yield runs, the newest first, each with the later one that took back some of it, as far as that is known."""
-    takebacks: list[PastRun] = []
+    undo_workbooks: list[PastRun] = []
     for past in runs:
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        yield past, next((one for one in takebacks if one.takes_back(past)), None)
+        yield past, next((one for one in undo_workbooks if one.undoes(past)), None)
         if past.is_takeback and past.confirmed:
-            takebacks.append(past)
+            undo_workbooks.append(past)
 
 
-def taken_back_by(parent: Path, run: PastRun) -> PastRun | None:
+def undone_by(parent: Path, run: PastRun) -> PastRun | None:
     """Return the run that took back some of another, as far as that is known."""
-    return next((by for past, by in with_takebacks(past_runs(parent)) if past.folder == run.folder), None)
+    return next((by for past, by in with_undos(past_runs(parent)) if past.folder == run.folder), None)
 
 
 _PERHAPS_TAKEN_BACK = (
@@ -634,5 +634,5 @@ def _damaged(run: DamagedRun) -> InputError:
         if run.is_withheld
         else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
-        place=Place(file=str(run.folder / JOURNAL)),
+        place=Location(file=str(run.folder / JOURNAL)),
     )

@@ -41,7 +41,7 @@ import msgspec
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.errors import JournalError
 from batch_updater.files.writing import sync_folder
-from batch_updater.records import AllowedList, AllowedValue, Kept, Outcome, OutcomeKind, Problem, StopReason
+from batch_updater.records import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem, RecordSnapshots, StopReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -107,7 +107,7 @@ UPDATE rows SET earlier_attempts = earlier_attempts + attempts, attempts = 0,
 """
 """What was read before an update that was certainly not applied is old by now: what is read next counts."""
 _NAMES = "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)"
-_PLAINLY = """
+_UPSERT_ROWS = """
 INSERT INTO rows (commit_number, number, target, digest, attempts, kind, status, message, advice, cause, sent_at,
     seconds, before, asked, reported)
 SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
@@ -168,7 +168,7 @@ SELECT coalesce(max(last), 0) FROM (
     UNION ALL SELECT max(commit_number) FROM parts
 )
 """
-_NOTHING_KEPT = Kept(None, None, None)
+_NOTHING_KEPT = RecordSnapshots(None, None, None)
 _GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
 _UNAWAITED_FOR_S = 0.1
@@ -241,7 +241,7 @@ class _Write(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows for `_PLAINLY`, and who waits for them to be committed."""
+    """Rows for `_UPSERT_ROWS`, and who waits for them to be committed."""
 
     values: Sequence[tuple[object, ...]]
     committed: asyncio.Future[None] | None
@@ -373,8 +373,8 @@ class Journal:
         if message or advice or cause or problems:
             self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
             return
-        moment = sent_at.timestamp() if sent_at else None
-        values = (row, "", None, attempts, kind, status, moment, seconds, *(kept or _NOTHING_KEPT))
+        sent = sent_at.timestamp() if sent_at else None
+        values = (row, "", None, attempts, kind, status, sent, seconds, *(kept or _NOTHING_KEPT))
         self._writes.put(_Rows((values,), None))
 
     async def will_change(self, row: int, before: str) -> None:
@@ -465,7 +465,7 @@ class Journal:
         others = [write for write in writes if isinstance(write, _Write)]
         if others:
             self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.execute(_PLAINLY, (number, plain))
+        self._connection.execute(_UPSERT_ROWS, (number, plain))
         for write in others:
             self._connection.execute(write.statement, (number, *write.values))
         if others:
@@ -761,8 +761,8 @@ def _outcome(record: _Record) -> Outcome:
     )
 
 
-def _kept(record: _Record) -> Kept | None:
-    kept = Kept(record.before, record.asked, record.reported)
+def _kept(record: _Record) -> RecordSnapshots | None:
+    kept = RecordSnapshots(record.before, record.asked, record.reported)
     return None if kept == _NOTHING_KEPT else kept
 
 
@@ -919,7 +919,7 @@ class JournalReader:
         return _allowed(self._connection)
 
 
-def _require_json(row: int, kept: Kept) -> None:
+def _require_json(row: int, kept: RecordSnapshots) -> None:
     """Raise DamagedJournalError unless what was kept is JSON: records, and of what came back anything."""
     try:
         are_records = all(isinstance(from_json(text), dict) for text in (kept.before, kept.asked) if text is not None)

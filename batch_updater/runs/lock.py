@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 import msgspec
 from filelock import FileLock, Timeout
 
-from batch_updater.errors import LockedError, Place, ResultsError
+from batch_updater.errors import Location, LockedError, ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import write_whole
-from batch_updater.messages import moment
+from batch_updater.messages import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,9 +170,9 @@ def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
     remedy = "Wait until it has ended, then run again."
     if holder is None:
         return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
-    since = moment(holder.since)
+    since = format_time(holder.since)
     return LockedError(
         f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
         remedy=remedy,
-        place=Place(file=holder.file),
+        place=Location(file=holder.file),
     )

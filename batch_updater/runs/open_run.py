@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.errors import JournalError, ResultsError, UsageError
 from batch_updater.files.writing import private_folder
-from batch_updater.messages import moment
+from batch_updater.messages import format_time
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.guards import exceeded, needs_changes, require_none_exceeded
@@ -56,7 +56,7 @@ class EarlierPart(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class OpenRun:
     """A run that holds its lock and has its folder; nothing has been sent."""
 
     plan: Plan
@@ -107,7 +107,7 @@ class Begun:
             return f"possible for the rows sent now, not for the {resumed.confirmed:,} done before{where_known}"
         return f"possible: every record is read before its update{where_known}"
 
-    def comparing(self) -> Begun:
+    def comparing(self) -> OpenRun:
         """Return the same run with each record read before its update."""
         config = self.plan.config
         sending = config.sending.model_copy(update={"compare": True})
@@ -128,7 +128,7 @@ class Begun:
         return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
 
     @property
-    def takes_back(self) -> str | None:
+    def undoes(self) -> str | None:
         """The folder of the run that it takes back; None if the input is not from there, or the caller is another.
 
         Raises CredentialsError.
@@ -153,7 +153,7 @@ class Begun:
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
         if self.is_old and self.to_send and self.earlier.resumed:
-            began = moment(self.earlier.resumed.started_at)
+            began = format_time(self.earlier.resumed.started_at)
             raise UsageError(
                 f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
                 "changes.",
@@ -162,7 +162,7 @@ class Begun:
 
 
 @contextmanager
-def begun(
+def open_run(
     source: Source,
     config: Config,
     environment: Environment,
@@ -170,7 +170,7 @@ def begun(
     restart: bool = False,
     override_guards: bool = False,
     visible_only: bool = False,
-) -> Iterator[Begun]:
+) -> Iterator[OpenRun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
 
     A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run;
@@ -206,7 +206,7 @@ def begun(
 
                 require_usable_proxies(config.api)
             folder_of_run = earlier.resumed.folder if earlier.resumed else folder
-            yield Begun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
+            yield OpenRun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
         finally:
             if not (folder / JOURNAL).exists():
                 if table is not None:

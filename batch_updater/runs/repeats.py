@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.messages import dated_moment
+from batch_updater.messages import format_date_time
 from batch_updater.reporter.summary import NEEDS_NOTHING
 from batch_updater.runs.history import JOURNAL
 from batch_updater.runs.journal import DamagedJournalError, journal_reader
@@ -44,7 +44,7 @@ class Repeats:
 
     def note(self, *, reads_first: bool) -> str:
         """Return what people are told; `reads_first`: what a record holds already is not sent."""
-        which = " and ".join(f"{run.folder.name} ({dated_moment(run.started_at)})" for run in self.runs)
+        which = " and ".join(f"{run.folder.name} ({format_date_time(run.started_at)})" for run in self.runs)
         runs = "run" if len(self.runs) == 1 else "runs"
         counted = f"{self.rows:,} of {self.good:,} good {'row' if self.good == 1 else 'rows'}"
         was, are, they = ("was", "is", "it") if self.rows == 1 else ("were", "are", "they")

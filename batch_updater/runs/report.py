@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.errors import Place, ResultsError
+from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
 from batch_updater.loader.table import open_table
 from batch_updater.records import RunFacts, Setting
-from batch_updater.reporter.page import Attention, Page
+from batch_updater.reporter.page import Page, RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs.reconcile import require_sum
-from batch_updater.runs.result import Finished
+from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import rows_in, rows_of
 from batch_updater.runs.run import page_written, workbook_name
 
@@ -42,7 +42,7 @@ def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
     return open_table(copy, endpoint, past.facts.reading, name=past.input, visible_only=past.identity.visible_only)
 
 
-def report(past: PastRun, results: Path | None) -> Finished:
+def report(past: PastRun, results: Path | None) -> RunResult:
     """Write the workbook of a past run again, from its folder alone; sends nothing.
 
     Raises InputError if what the folder holds cannot be relied on, ResultsError if the place is taken.
@@ -55,7 +55,7 @@ def report(past: PastRun, results: Path | None) -> Finished:
     review, stop = table.review(), past.stop
     with past.journal(review.numbers) as journal:
         told = _facts_of(past, table, journal)
-        attention = Attention(table.columns, endpoint)
+        attention = RowsForReview(table.columns, endpoint)
         rows = attention.noting(rows_in(journal, table, review, stop, endpoint))
         try:
             written = write_results(results, told, table.columns, endpoint, rows)
@@ -63,12 +63,12 @@ def report(past: PastRun, results: Path | None) -> Finished:
             raise ResultsError(
                 f"{results} cannot be written: {error.strerror or error}.",
                 remedy=remedy_of(error, OTHER_PLACE),
-                place=Place(file=str(results)),
+                place=Location(file=str(results)),
             ) from error
     require_sum(review, written.summary)
     fault = page_written(Page(told, endpoint, written.summary, attention, written), past.folder, None)
     again = functools.partial(rows_of, past.folder, table, review, stop, endpoint)
-    return Finished(
+    return RunResult(
         table=table,
         facts=told,
         rows=again,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from batch_updater.loader.table import Review, Table
     from batch_updater.records import Invocation, Outcome, ReportRow
-    from batch_updater.reporter.change_summary import Stakes
+    from batch_updater.reporter.change_summary import ChangeSummary
     from batch_updater.reporter.summary import Summary
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.pool import UniformRefusal
@@ -41,7 +41,7 @@ class Options:
     """Send, or compare, only the first so many good rows."""
     keep_going: bool = False
     """Whether to go on although the first rows were all refused alike."""
-    compared: Finished | None = None
+    compared: RunResult | None = None
     """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
     """The command line that asks for it; None if none does."""
@@ -50,7 +50,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RunResult:
     """How a run or a check ended."""
 
     table: Table
@@ -79,7 +79,7 @@ class Finished:
     stop: Stop | None = None
     uniform_refusal: UniformRefusal | None = None
     """How the API refused every row that was sent, or the first of many; None if it did not."""
-    stakes: Stakes | None = None
+    change_summary: ChangeSummary | None = None
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""

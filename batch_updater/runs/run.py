@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of, temporary_folder
 from batch_updater.records import RunFacts, Stop, StopReason
-from batch_updater.reporter.page import PAGE, Attention, Page, write_page
+from batch_updater.reporter.page import PAGE, Page, RowsForReview, write_page
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.caller import new_salt
 from batch_updater.runs.check import compare, overridden, require_allowed, why_incomplete
 from batch_updater.runs.history import JOURNAL, Facts
 from batch_updater.runs.journal import Journal, Part
-from batch_updater.runs.open_run import Begun, folder_faults
+from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.reconcile import counted, counted_without_input, invalid_rows, lasting, require_sum
-from batch_updater.runs.result import Finished, Options, Progress, limit_stop
+from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import rows_in, rows_of
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
-from batch_updater.sender.send_options import Course
+from batch_updater.sender.send_options import SendOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +47,17 @@ _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the ru
 class Run:
     """One run, or one more part of it: from what was begun to its workbook."""
 
-    def __init__(self, begun: Begun, options: Options, environment: Environment) -> None:
-        self._begun = begun
-        self._plan = begun.plan
-        self._folder = begun.folder
+    def __init__(self, open_run: OpenRun, options: Options, environment: Environment) -> None:
+        self._begun = open_run
+        self._plan = open_run.plan
+        self._folder = open_run.folder
         self._options = replace(options, keep_going=options.keep_going or self._is_known_to_be_right(options))
         self._environment = environment
         self._started_at = datetime.now(UTC)
         self._readings = [options.compared] if options.compared else []
         self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
 
-    def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> Finished:
+    def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
 
         Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
@@ -81,7 +81,7 @@ class Run:
                 reading = reading_of(self._plan, journal) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
                 jobs, known = self._jobs(journal), journal.allowed()
-                course = Course(self._plan.review.rows, self._options.keep_going, reading, before, known)
+                course = SendOptions(self._plan.review.rows, self._options.keep_going, reading, before, known)
                 sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, course, interrupts))
             if interrupts:
                 interrupts.sent()  # nothing was, perhaps; what is known is written all the same
@@ -139,7 +139,7 @@ class Run:
         for job in self._plan.jobs(self._options.limit, journal.earlier):
             yield job._replace(maybe_applied=True) if journal.earlier.maybe_applied(job.row) else job
 
-    def _report(self, results: Path, journal: Journal, sent: SendResult | None, stop: Stop | None) -> Finished:
+    def _report(self, results: Path, journal: Journal, sent: SendResult | None, stop: Stop | None) -> RunResult:
         """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same.
 
         `stop`: why nothing was sent.
@@ -151,7 +151,7 @@ class Run:
         )
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
-        facts, attention = self._facts(journal, sent, stop), Attention(table.columns, self._plan.endpoint)
+        facts, attention = self._facts(journal, sent, stop), RowsForReview(table.columns, self._plan.endpoint)
         written, fault = None, None
         try:
             if not (sent and sent.aborted):
@@ -171,7 +171,7 @@ class Run:
             fault = page_written(Page(facts, self._plan.endpoint, summary, attention, written), self._folder, fault)
         made = self._made(sent)
         again = functools.partial(rows_of, self._folder, table, review, stop, self._plan.endpoint)
-        finished = Finished(
+        finished = RunResult(
             table=table,
             facts=facts,
             rows=again,
@@ -188,11 +188,11 @@ class Run:
             throttled=sum(one.throttled for one in made),
             stop=lasting(stop, summary),
             uniform_refusal=sent.uniform_refusal if sent else None,
-            stakes=written.stakes if written else None,
+            change_summary=written.change_summary if written else None,
         )
         return _ended(journal, finished, self._started_at)
 
-    def _made(self, sent: SendResult | None) -> list[Finished | SendResult]:
+    def _made(self, sent: SendResult | None) -> list[RunResult | SendResult]:
         """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
         return [*self._readings, *([sent] if sent else [])]
 
@@ -263,7 +263,7 @@ def _flushed(journal: Journal) -> Stop | None:
     return None
 
 
-def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finished:
+def _ended(journal: Journal, finished: RunResult, started_at: datetime) -> RunResult:
     """Note in the journal how this part of the run ended; that it cannot be noted is a fault of its own."""
     stop = finished.stop
     part = Part(
@@ -280,16 +280,16 @@ def _ended(journal: Journal, finished: Finished, started_at: datetime) -> Finish
     return finished
 
 
-def _digest(begun: Begun, salt: str, credentials: Credentials | None) -> CallerDigest:
+def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:
     """Return what is told of who calls the API; a run that has nothing to send has no credentials."""
     token = credentials.token if credentials else None
-    return begun.candidate.caller.digest(salt, token.reveal() if token else None)
+    return open_run.candidate.caller.digest(salt, token.reveal() if token else None)
 
 
-def _opening_facts(begun: Begun, options: Options, caller: CallerDigest) -> Facts:
-    plan = begun.plan
+def _opening_facts(open_run: OpenRun, options: Options, caller: CallerDigest) -> Facts:
+    plan = open_run.plan
     return Facts(
-        identity=begun.candidate.identity,
+        identity=open_run.candidate.identity,
         caller=caller,
         input=plan.snapshot.name,
         input_path=plan.snapshot.source_path,
@@ -302,7 +302,7 @@ def _opening_facts(begun: Begun, options: Options, caller: CallerDigest) -> Fact
         invalid=invalid_rows(plan.review),
         reads_first=plan.reads_first,
         is_takeback=plan.table.expected is not None,
-        takes_back=begun.takes_back,
+        undoes=open_run.undoes,
         invocation=options.invocation,
         inbox=options.inbox,
     )

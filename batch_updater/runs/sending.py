@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
-    from batch_updater.sender.send_options import Course
+    from batch_updater.sender.send_options import SendOptions
 
 
 _COLLECTED_EVERY = 50_000
@@ -32,7 +32,7 @@ async def send(
     jobs: Iterator[Job],
     credentials: Credentials,
     environment: Environment,
-    course: Course,
+    course: SendOptions,
     interrupts: Interrupts | None,
 ) -> SendResult:
     """Send jobs, or read their records, until all are settled or the run is stopped."""

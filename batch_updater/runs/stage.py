@@ -12,7 +12,7 @@ from batch_updater.config.schema import settings_of
 from batch_updater.endpoint.base_url import doubt, require_fitting
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ConfigError, InputError, Place
+from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.table import open_table
 from batch_updater.records import Setting
 from batch_updater.runs import folder as snapshots
@@ -137,7 +137,7 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
             require_read(endpoint)
         except ConfigError as error:  # it is this file that asks for it
             table.close()
-            raise InputError(error.message, remedy=error.remedy, place=Place(file=snapshot.name)) from error
+            raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
     return Opened(config, description, endpoint, snapshot, table)
 
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.description import ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.expected_values import ExpectedValue
 from batch_updater.endpoint.reported import alike, reported_in, value_of
-from batch_updater.errors import Place, ResultsError
+from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import check_replaceable, remedy_of
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected_sheet import as_undo
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, OutcomeKind, digits_of_double
 from batch_updater.reporter.cell_values import holds_text, readable, writable
-from batch_updater.reporter.undo_workbook import NotPossible, Takeback, UndoRow, write_takeback
+from batch_updater.reporter.undo_workbook import NotPossible, UndoRow, UndoWorkbook, write_undo_workbook
 from batch_updater.runs.journal import DamagedJournalError
 from batch_updater.runs.lock import locked
 from batch_updater.runs.report import endpoint_of_run, table_of_run
@@ -92,19 +92,19 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
     endpoint = endpoint_of_run(past)
     require_read(endpoint)
     with nullcontext() if past.is_ended else locked(past.folder.parent, past.identity.base_url or "", past.input):
-        takeback = _takeback(past, endpoint)
+        undo_workbook = _takeback(past, endpoint)
     try:
-        written = write_takeback(path, endpoint, takeback, _SETTINGS.clear_marker)
+        written = write_undo_workbook(path, endpoint, undo_workbook, _SETTINGS.clear_marker)
     except OSError as error:
         raise ResultsError(
             f"{path} cannot be written: {error.strerror or error}.",
             remedy=remedy_of(error, "Name another place with --results."),
-            place=Place(file=str(path)),
+            place=Location(file=str(path)),
         ) from error
-    return Undo(written, len(takeback.rows), len(takeback.not_possible), past.is_ended)
+    return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.is_ended)
 
 
-def _takeback(past: PastRun, endpoint: Endpoint) -> Takeback:
+def _takeback(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
     table = table_of_run(past, endpoint)
     try:
         with past.journal() as journal:
@@ -116,7 +116,7 @@ def _takeback(past: PastRun, endpoint: Endpoint) -> Takeback:
     finally:
         table.close()
     rows, not_possible = _SettingBack(endpoint, names).of(changed)
-    return Takeback(rows, not_possible, past.folder.name, past.input, past.started_at, past.is_ended, allowed)
+    return UndoWorkbook(rows, not_possible, past.folder.name, past.input, past.started_at, past.is_ended, allowed)
 
 
 def _settled(table: Table, journal: JournalReader) -> Iterator[tuple[Job, Outcome]]:
@@ -194,7 +194,7 @@ class _Changed:
     def __init__(self, endpoint: Endpoint, names: _Names) -> None:
         self._endpoint = endpoint
         self._names = names
-        self._others = tuple(one.name for one in endpoint.fields if one.location is not Location.BODY)
+        self._others = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
         self.records: dict[str, _Record] = {}
         self.uncertain: list[NotPossible] = []
         """Fields of rows of which nobody knows whether they were applied."""
@@ -365,7 +365,7 @@ class _SettingBack:
         cell = _SETTINGS.clear_marker if value is None else _as_cell(value)
         try:
             read = self._converters[described.name](cell)
-        except Refusal as refusal:
+        except ValueProblem as refusal:
             raise _Impossible(f"The value cannot stand in a cell: {refusal.reason}") from refusal
         written = writable(cell)
         marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config.environment import Environment
     from batch_updater.config.schema import ApiSettings, OAuthSettings
-    from batch_updater.sender.in_flight import UnderWay
+    from batch_updater.sender.in_flight import InFlight
     from batch_updater.sender.proxies import Proxy
     from batch_updater.text.redaction import Redaction
 
@@ -228,7 +228,7 @@ class OAuthClient:
     """Awaited before every request: the token URL shares the account's limits."""
     pause: Callable[[float], Awaitable[None]]
     """Awaited between attempts, with seconds; raises Stopped once the run is ending."""
-    under_way: UnderWay
+    in_flight: InFlight
     attempts: int
     redaction: Redaction
     """Told of every token."""
@@ -262,7 +262,7 @@ class OAuthClient:
         await self.permit()
         try:
             async with (
-                self.under_way.limited(),
+                self.in_flight.limited(),
                 self.session.post(
                     self.settings.token_url,
                     data={name: value for name, value in form.items() if value},

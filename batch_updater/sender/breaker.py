@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.sender.shutdown import Stopping
+    from batch_updater.sender.shutdown import Shutdown
 
 _FAILURES_ALONE = 10
 """So many failures in a row, with no other answer between them, open the breaker."""
@@ -40,13 +40,13 @@ class Breaker:
         self,
         max_wait_s: float,
         retry_budget: float,
-        stopping: Stopping,
+        shutdown: Shutdown,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._max_wait_s = max_wait_s
         self._retry_budget = retry_budget
-        self._stopping = stopping
+        self._stopping = shutdown
         self._clock = clock
         self._chance = chance
         self._alone = 0

@@ -80,7 +80,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TransportError:
     """An attempt that brought no answer."""
 
     cause: str
@@ -92,7 +92,7 @@ class Fault:
     """Whether another attempt is bound to end the same way."""
 
 
-class Verdict(NamedTuple):
+class Classification(NamedTuple):
     """What one attempt means."""
 
     meaning: Meaning
@@ -157,33 +157,33 @@ def reading_in(answer: Answer, endpoint: Endpoint, job: Job) -> Confirmation:
     return Confirmation(record, doubt=NO_RECORD if record is None else None)
 
 
-def verdict_on(result: Answer | Fault, endpoint: Endpoint, *, settles: bool) -> Verdict:
+def classify(result: Answer | TransportError, endpoint: Endpoint, *, settles: bool) -> Classification:
     """Judge one attempt.
 
     `settles`: whether an answer of the kind 2xx says what the request came to.
     """
-    if isinstance(result, Fault):
+    if isinstance(result, TransportError):
         again = not result.lasting and may_repeat(endpoint, result.effect)
-        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, result.effect)
+        return Classification(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, result.effect)
     status = result.status
     if 200 <= status < 300:
         if settles:
-            return Verdict(Meaning.ACCEPTED, Effect.POSSIBLE)
+            return Classification(Meaning.ACCEPTED, Effect.POSSIBLE)
         # A cut-off answer is a lost one, and asking again is harmless. A whole one would come again as it is.
         again = not result.complete and may_repeat(endpoint, Effect.POSSIBLE)
-        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
+        return Classification(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
     if status == 401:
-        return Verdict(Meaning.TOKEN_REFUSED, Effect.NONE)
+        return Classification(Meaning.TOKEN_REFUSED, Effect.NONE)
     if status == 429 and means_quota(result, endpoint):
-        return Verdict(Meaning.QUOTA_USED_UP, Effect.NONE)
+        return Classification(Meaning.QUOTA_USED_UP, Effect.NONE)
     if (is_of_record := is_locked(result, endpoint)) or status in _LATER:
-        return Verdict(Meaning.TRY_AGAIN, Effect.NONE, is_of_record)
+        return Classification(Meaning.TRY_AGAIN, Effect.NONE, is_of_record)
     if status in _UNKNOWN_LATER:
         again = may_repeat(endpoint, Effect.POSSIBLE)
-        return Verdict(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
+        return Classification(Meaning.TRY_AGAIN if again else Meaning.GIVE_UP, Effect.POSSIBLE)
     if is_refusal(status):
-        return Verdict(Meaning.REFUSED, Effect.NONE)
-    return Verdict(Meaning.GIVE_UP, Effect.POSSIBLE)
+        return Classification(Meaning.REFUSED, Effect.NONE)
+    return Classification(Meaning.GIVE_UP, Effect.POSSIBLE)
 
 
 def is_refusal(status: int) -> bool:
@@ -199,12 +199,12 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
     return says_locked((*reasons, *error_codes(answer.body, answer.content_type)), endpoint.record_name)
 
 
-def shows_service_down(result: Answer | Fault) -> bool:
+def shows_service_down(result: Answer | TransportError) -> bool:
     """Whether a service that is down would answer like this: with 429, 5xx or not at all."""
-    return isinstance(result, Fault) or result.status == 429 or result.status >= 500
+    return isinstance(result, TransportError) or result.status == 429 or result.status >= 500
 
 
-def asks_to_slow_down(result: Answer | Fault) -> bool:
+def asks_to_slow_down(result: Answer | TransportError) -> bool:
     """Whether the service says that requests come too fast for it."""
     return isinstance(result, Answer) and result.status in (429, 503)
 

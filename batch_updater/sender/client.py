@@ -19,33 +19,33 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
 from batch_updater.endpoint.expected_values import moved, still_to_set
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ConfigError, JournalError, Place
+from batch_updater.errors import ConfigError, JournalError, Location
 from batch_updater.files.reading import open_regular
 from batch_updater.records import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
 from batch_updater.sender.breaker import ServiceDown
 from batch_updater.sender.classify import (
     Answer,
+    Classification,
     Effect,
-    Fault,
     Meaning,
-    Verdict,
+    TransportError,
     again_advice,
     asks_to_slow_down,
+    classify,
     confirmation_in,
     is_success,
     reading_in,
     shows_service_down,
     status_name,
     utc_now,
-    verdict_on,
 )
 from batch_updater.sender.missing import says_record_missing
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.outcomes import NOTHING_TOLD, OutcomeWriter, RowState, stored
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.retry_after import asked_wait_s
-from batch_updater.sender.shutdown import Stopped
+from batch_updater.sender.shutdown import ShuttingDown
 from batch_updater.sender.wire import SENDING, SentAgain
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.request import Prepared, Request
     from batch_updater.sender.auth import Token, TokenSource
     from batch_updater.sender.breaker import Breaker
-    from batch_updater.sender.in_flight import UnderWay
+    from batch_updater.sender.in_flight import InFlight
     from batch_updater.sender.limiter import Limiter
-    from batch_updater.sender.send_options import Course
-    from batch_updater.sender.shutdown import Stopping
+    from batch_updater.sender.send_options import SendOptions
+    from batch_updater.sender.shutdown import Shutdown
     from batch_updater.sender.wire import Connector
     from batch_updater.text.redaction import Redaction
 
@@ -153,8 +153,8 @@ class Controls:
 
     limiter: Limiter
     breaker: Breaker
-    under_way: UnderWay
-    stopping: Stopping
+    in_flight: InFlight
+    shutdown: Shutdown
     """Set once nothing new may start."""
 
 
@@ -180,7 +180,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
         raise ConfigError(
             f"api.ca_file: {ca_file} holds no certificates that can be read.",
             remedy="Name a file with certificates in PEM format.",
-            place=Place(file=ca_file),
+            place=Location(file=ca_file),
         ) from error
 
 
@@ -195,7 +195,7 @@ class Client:
         controls: Controls,
         credentials: Identity,
         hooks: Hooks,
-        course: Course,
+        course: SendOptions,
     ) -> None:
         self._endpoint = endpoint
         self._config = config
@@ -203,8 +203,8 @@ class Client:
         self._connector = cast("Connector", session.connector)
         self._limiter = controls.limiter
         self._breaker = controls.breaker
-        self._under_way = controls.under_way
-        self._stopping = controls.stopping
+        self._under_way = controls.in_flight
+        self._stopping = controls.shutdown
         self._hooks = hooks
         self._reading = course.reading
         self._tokens = credentials.tokens
@@ -234,7 +234,7 @@ class Client:
             await self._token()
         except _EndOfRun as end:
             return end.stop
-        except Stopped:
+        except ShuttingDown:
             pass  # whoever stopped the run has said why
         return None
 
@@ -252,7 +252,7 @@ class Client:
             settled = self._judged(row, await self._settle(row, request))
             if self._may_be_out_of_step(row, settled.outcome):
                 return await self._in_step(row, request, settled)
-        except Stopped:
+        except ShuttingDown:
             return Settled(self._outcomes.unsettled(row, self._stopping.why))
         except JournalError as error:
             return self._ended(row, disk_stop(error))
@@ -305,7 +305,7 @@ class Client:
             await reading.before_change(row.job.row, row.before)
         return None
 
-    def _judged(self, row: RowState, verdict: Verdict) -> Settled:
+    def _judged(self, row: RowState, verdict: Classification) -> Settled:
         answer = row.last
         if isinstance(answer, Answer):
             if verdict.meaning is Meaning.ACCEPTED:
@@ -330,7 +330,7 @@ class Client:
     def _ended(self, row: RowState, stop: Stop) -> Settled:
         return Settled(self._outcomes.stopped(row, stop), stop)
 
-    async def _settle(self, row: RowState, request: Request) -> Verdict:
+    async def _settle(self, row: RowState, request: Request) -> Classification:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
         first = await self._admitted(row, request)
         if not self._is_worth_another(first):
@@ -339,7 +339,7 @@ class Client:
         # made counts as the first of its own.
         made = [first]
 
-        async def attempt() -> Verdict:
+        async def attempt() -> Classification:
             return made.pop() if made else await self._admitted(row, request)
 
         def wait(state: RetryCallState) -> float:
@@ -362,7 +362,7 @@ class Client:
         )
         return await retrying(attempt)
 
-    def _is_worth_another(self, verdict: Verdict) -> bool:
+    def _is_worth_another(self, verdict: Classification) -> bool:
         """Whether another attempt may do better, and the run may make it.
 
         Repeats for locked records do not open the breaker: once its budget is spent there are no more of them.
@@ -373,7 +373,7 @@ class Client:
         )
         return verdict.meaning is Meaning.TRY_AGAIN and is_affordable
 
-    async def _admitted(self, row: RowState, request: Request) -> Verdict:
+    async def _admitted(self, row: RowState, request: Request) -> Classification:
         """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
         while True:
             while self._breaker.is_open:
@@ -392,11 +392,11 @@ class Client:
             row.tries += 1
             return verdict
 
-    async def _attempt(self, row: RowState, request: Request) -> Verdict:
+    async def _attempt(self, row: RowState, request: Request) -> Classification:
         """Send the row once, and once more for each token that has been replaced meanwhile."""
         while True:
             if self._stopping.is_set():
-                raise Stopped
+                raise ShuttingDown
             if self._tokens.is_due:
                 await self._token()
             token = self._tokens.current
@@ -410,21 +410,21 @@ class Client:
                 return verdict
             await self._replace(token)
 
-    def _verdict(self, row: RowState, result: Answer | Fault) -> Verdict:
+    def _verdict(self, row: RowState, result: Answer | TransportError) -> Classification:
         if row.reading and self._reading:
             # Reading changes nothing, whatever comes of it, and may be repeated.
-            verdict = verdict_on(result, self._reading.endpoint, settles=row.answer.settles)
+            verdict = classify(result, self._reading.endpoint, settles=row.answer.settles)
             return verdict._replace(effect=Effect.NONE)
-        return verdict_on(result, self._endpoint, settles=row.answer.settles)
+        return classify(result, self._endpoint, settles=row.answer.settles)
 
-    def _take_note(self, row: RowState, result: Answer | Fault, verdict: Verdict) -> None:
+    def _take_note(self, row: RowState, result: Answer | TransportError, verdict: Classification) -> None:
         """Remember what the attempt says about its row and about the service. Raises _EndOfRun."""
         if verdict.effect is Effect.POSSIBLE and verdict.meaning is not Meaning.ACCEPTED:
             row.effect = Effect.POSSIBLE
         row.is_locked = verdict.is_of_record
         if verdict.meaning is Meaning.TOKEN_REFUSED:
             row.token_refusals += 1
-        if isinstance(result, Fault):
+        if isinstance(result, TransportError):
             why, status = result.cause, None
         else:
             why, status = _WHY[verdict.meaning], result.status
@@ -438,15 +438,17 @@ class Client:
         if verdict.meaning is Meaning.TRY_AGAIN and not row.is_locked:
             self._obey_retry_after(row)
 
-    def _judge_service(self, row: RowState, result: Answer | Fault) -> None:
+    def _judge_service(self, row: RowState, result: Answer | TransportError) -> None:
         """Tell the limiter and the breaker; end the run where no attempt of any row can do better."""
-        if isinstance(result, Fault) and result.lasting:
+        if isinstance(result, TransportError) and result.lasting:
             raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, result.message, result.advice))
         if not shows_service_down(result):
             self._breaker.answered()
             return
-        unreachable = isinstance(result, Fault) and result.effect is Effect.NONE
-        what = self._redaction.text(result.message) if isinstance(result, Fault) else status_name(result.status)
+        unreachable = isinstance(result, TransportError) and result.effect is Effect.NONE
+        what = (
+            self._redaction.text(result.message) if isinstance(result, TransportError) else status_name(result.status)
+        )
         counts = self.counts
         retries = counts.retries - counts.retries_locked
         self._breaker.failed(what, unreachable=unreachable, requests=counts.requests, retries=retries)
@@ -458,7 +460,7 @@ class Client:
     def _service_down(self, row: RowState) -> Stop:
         waited_s, name = self._config.sending.max_wait_s, self._endpoint.api_name
         last, advice = "", "Check that it can be reached from here, then run again to go on."
-        if isinstance(row.last, Fault):
+        if isinstance(row.last, TransportError):
             last = f" {row.last.message}"
             advice = row.last.advice if row.last.effect is Effect.NONE else advice
         message = f"{name} has answered nothing but failures for {waited_s:g} s (sending.max_wait_s).{last}"
@@ -484,7 +486,7 @@ class Client:
         with _credentials_end_the_run():
             await self._tokens.refused(token)
 
-    def _told(self, row: RowState, result: Answer | Fault) -> Confirmation:
+    def _told(self, row: RowState, result: Answer | TransportError) -> Confirmation:
         if not isinstance(result, Answer) or not 200 <= result.status < 300:
             return NOTHING_TOLD
         if row.reading:
@@ -492,7 +494,7 @@ class Client:
         is_done = self._config.api.accepted_is_done
         return confirmation_in(result, self._endpoint, row.job, self.allowed, accepted_is_done=is_done)
 
-    async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | Fault:
+    async def _exchange(self, row: RowState, request: Request, token: Token | None) -> Answer | TransportError:
         """One physical request and its answer, or what went wrong."""
         await self._limiter.turn()
         if self._breaker.is_open and not row.is_probe:  # the turn may have taken long
@@ -510,7 +512,7 @@ class Client:
         except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
             return row.refusal or self._fault(error, row)
         except asyncio.CancelledError:
-            if not self._under_way.is_late(row):
+            if not self._under_way.timed_out(row):
                 raise
             return row.refusal or self._fault(TimeoutError(), row)
         finally:
@@ -522,7 +524,7 @@ class Client:
         if self._breaker.is_open and not row.is_probe:  # so may the connection, and the permit
             raise _HeldBack
         if self._stopping.is_set():
-            raise Stopped
+            raise ShuttingDown
         self._hooks.may_send()
         self.counts.requests += 1
         self.counts.retries += row.sendings > 0
@@ -569,7 +571,7 @@ class Client:
         query = f"?{request.query}" if request.query else ""
         return URL(f"{self._base}{request.path}{query}", encoded=True)
 
-    def _fault(self, error: Exception, row: RowState) -> Fault:
+    def _fault(self, error: Exception, row: RowState) -> TransportError:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         host = URL(self._base).host or ""
         if not row.has_left:
@@ -581,15 +583,17 @@ class Client:
         if not row.has_left or isinstance(error, aiohttp.ClientHttpProxyError):
             why = no_connection(error, self._base, self._proxy)
             lasting = why.ends_run(has_worked=self.answered.is_set())
-            return Fault("no connection", why.message, why.advice, Effect.NONE, lasting=lasting)
+            return TransportError("no connection", why.message, why.advice, Effect.NONE, lasting=lasting)
         advice = again_advice(self._endpoint)
         if isinstance(error, TimeoutError) and self._under_way.is_cut:
-            return Fault("ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE)
+            return TransportError(
+                "ended while on its way", "The run ended before the answer came.", advice, Effect.POSSIBLE
+            )
         if isinstance(error, TimeoutError):
             message = f"No answer came within {self._config.api.timeout_s:g} s."
-            return Fault("no answer in time", message, advice, Effect.POSSIBLE)
+            return TransportError("no answer in time", message, advice, Effect.POSSIBLE)
         message = "The connection was lost before the answer came."
-        return Fault("connection lost", message, advice, Effect.POSSIBLE)
+        return TransportError("connection lost", message, advice, Effect.POSSIBLE)
 
     def _log(self, row: RowState, event: str, **facts: object) -> None:
         _log.info(event, extra={"event": event, "row": row.job.row, "attempt": row.attempts, **facts})
@@ -598,10 +602,10 @@ class Client:
 _WHY = {meaning: meaning.name.lower() for meaning in Meaning}
 
 
-def _last_verdict(state: RetryCallState) -> Verdict:
+def _last_verdict(state: RetryCallState) -> Classification:
     if state.outcome is None:
         raise RuntimeError("tenacity gave up without an attempt")
-    verdict: Verdict = state.outcome.result()
+    verdict: Classification = state.outcome.result()
     return verdict
 
 
@@ -634,8 +638,8 @@ def _asked_wait_s(row: RowState) -> float:
     return (row.last.asked_wait_s or 0.0) if isinstance(row.last, Answer) else 0.0
 
 
-def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> Fault:
-    return Fault(
+def _tls_fault(error: aiohttp.ClientSSLError, host: str, *, lasting: bool) -> TransportError:
+    return TransportError(
         "no secure connection",
         f"No secure connection to {host} can be made: {reason_of(error)}.",
         "Check api.base_url and api.ca_file; ask whoever runs the network whether a proxy replaces certificates.",

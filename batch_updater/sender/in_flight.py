@@ -26,7 +26,7 @@ class _TokenRequest:
     has_left = False
 
 
-class UnderWay:
+class InFlight:
     """Cancels the task of a request that takes longer than `timeout_s`, as `asyncio.timeout` does.
 
     All requests have the same limit, those for tokens too, so that the one that began first is the first to be late,
@@ -75,7 +75,7 @@ class UnderWay:
                 self._timer.cancel()
             self._end_late()
 
-    def is_late(self, request: Outgoing) -> bool:
+    def timed_out(self, request: Outgoing) -> bool:
         """Whether the cancellation that has just arrived came from here, and from nowhere else as well."""
         if request not in self._late:
             return False
@@ -92,7 +92,7 @@ class UnderWay:
         try:
             yield
         except asyncio.CancelledError:
-            if self.is_late(request):
+            if self.timed_out(request):
                 raise TimeoutError from None
             raise
         finally:

@@ -8,12 +8,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from batch_updater.sender.shutdown import Stopped
+from batch_updater.sender.shutdown import ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batch_updater.sender.shutdown import Stopping
+    from batch_updater.sender.shutdown import Shutdown
 
 _WINDOW_S = 1.0
 _MARGIN_S = 0.01
@@ -53,7 +53,7 @@ class Limiter:
     """
 
     def __init__(
-        self, rate_per_s: float, burst: int, stopping: Stopping, clock: Callable[[], float] = time.monotonic
+        self, rate_per_s: float, burst: int, shutdown: Shutdown, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._rate_per_s = rate_per_s
         self._full_tolerance_s = self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
@@ -69,11 +69,11 @@ class Limiter:
         self._slowed_to_per_s = rate_per_s
         self._slowed_at = -math.inf
         self._most_ready = max(_READY_AT_LEAST, int(rate_per_s * _READY_S))
-        self.go_on(stopping)
+        self.go_on(shutdown)
 
-    def go_on(self, stopping: Stopping) -> None:
+    def go_on(self, shutdown: Shutdown) -> None:
         """Serve other requests to the same service, perhaps in another event loop: what was learned holds for them."""
-        self._stopping = stopping
+        self._stopping = shutdown
         self._turns = asyncio.Lock()
         self._permits = asyncio.Lock()
         self._ready = 0
@@ -90,7 +90,7 @@ class Limiter:
                 while not self._room.is_set():
                     await self._room.wait()
                 if self._stopping.is_set():
-                    raise Stopped
+                    raise ShuttingDown
         self.take_turn()
 
     async def permit(self) -> None:
@@ -116,7 +116,7 @@ class Limiter:
         while (left_s := wait_s()) > 0:
             await self._stopping.pause(left_s)
         if self._stopping.is_set():
-            raise Stopped
+            raise ShuttingDown
 
     @property
     def is_free(self) -> bool:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.compare import Confirmation
 from batch_updater.endpoint.exact_json import to_json
-from batch_updater.records import Kept, Outcome, OutcomeKind, Problem
+from batch_updater.records import Outcome, OutcomeKind, Problem, RecordSnapshots
 from batch_updater.sender.classify import (
     MESSAGE_CHARACTERS,
     REASON_CHARACTERS,
     Answer,
     Effect,
-    Fault,
+    TransportError,
     advice_on,
     advice_on_doubt,
     message_of,
@@ -86,7 +86,7 @@ class RowState:
     """Whether the last request was written: only then it can have been applied."""
     refusal: Answer | None = None
     """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
-    last: Answer | Fault | None = None
+    last: Answer | TransportError | None = None
     before: str | None = None
     """The record as it was read, in JSON; None if it was not."""
     asked: bytes | None = None
@@ -215,7 +215,7 @@ class OutcomeWriter:
         last, doubt = row.last, row.answer.doubt
         if last is None:
             return "The run ended before an answer came.", "Run again.", "no answer before the end"
-        if isinstance(last, Fault):
+        if isinstance(last, TransportError):
             return last.message, last.advice, last.cause
         status = HTTPStatus.LOCKED if row.is_locked else last.status
         cause = status_name(last.status)
@@ -261,13 +261,13 @@ class OutcomeWriter:
             self._kept(row, kind),
         )  # fmt: skip
 
-    def _kept(self, row: RowState, kind: OutcomeKind) -> Kept | None:
+    def _kept(self, row: RowState, kind: OutcomeKind) -> RecordSnapshots | None:
         """Return what the journal keeps of a row's values: of what changed a record, would change it, or may have."""
         asked = None if row.asked is None else row.asked.decode()
         if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.effect is Effect.POSSIBLE):
-            return Kept(row.before, asked, None)
+            return RecordSnapshots(row.before, asked, None)
         if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-            return Kept(row.before, asked, self._reported(row))
+            return RecordSnapshots(row.before, asked, self._reported(row))
         return None
 
     def _reported(self, row: RowState) -> str | None:

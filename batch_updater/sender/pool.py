@@ -26,11 +26,11 @@ from batch_updater.sender.client import (
     disk_stop,
     tls_context,
 )
-from batch_updater.sender.in_flight import UnderWay
+from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.shutdown import Stopped, Stopping
+from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint
     from batch_updater.records import Job
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.send_options import Course
+    from batch_updater.sender.send_options import SendOptions
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 """After these the next row of a target may have its turn."""
@@ -93,7 +93,7 @@ class SendResult:
 
 
 @dataclass(slots=True)
-class _Alike:
+class _UniformRefusals:
     """Counts how the first finished rows were refused: if all alike, the set-up is wrong and not the rows."""
 
     limit: int
@@ -222,7 +222,7 @@ class Sender:
         hooks: Hooks,
         credentials: Credentials,
         environment: Environment,
-        course: Course,
+        course: SendOptions,
     ) -> None:
         self._endpoint = endpoint
         self._builder = RequestBuilder(endpoint)
@@ -231,10 +231,10 @@ class Sender:
         self._credentials = credentials
         self._course = course
         self._environment = environment
-        self._stopping = Stopping()
+        self._stopping = Shutdown()
         self._stop: Stop | None = None
         self._aborted = False
-        self._alike = _Alike(0 if course.keep_going else config.sending.stop_after_alike)
+        self._alike = _UniformRefusals(0 if course.keep_going else config.sending.stop_after_alike)
         self._failures_left = config.sending.failures_allowed(course.rows)
         self._targets = _Targets()
         self._unparked = asyncio.Event()
@@ -242,7 +242,7 @@ class Sender:
         """Set with each outcome."""
         self._begun = 0
         """Workers that have begun since the first answer."""
-        self._under_way = UnderWay(config.api.timeout_s)
+        self._under_way = InFlight(config.api.timeout_s)
 
     def stop(self) -> None:
         """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
@@ -351,7 +351,7 @@ class Sender:
         """
         self._begun += 1
         wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._begun / self._config.sending.concurrency
-        with suppress(Stopped):  # then the job is told so
+        with suppress(ShuttingDown):  # then the job is told so
             await self._stopping.pause(wait_s)
 
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
@@ -428,7 +428,7 @@ class Sender:
                 session,
                 permit=limiter.turn,
                 pause=self._stopping.pause,
-                under_way=self._under_way,
+                in_flight=self._under_way,
                 attempts=self._config.sending.attempts,
                 redaction=self._environment.redaction,
                 proxy=proxy_for(api, api.oauth.token_url),

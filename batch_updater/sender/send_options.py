@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class SendOptions:
     """What a run is to do besides sending its jobs."""
 
     rows: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 
-class Stopped(Exception):  # noqa: N818  (no error: somebody asked for it)
+class ShuttingDown(Exception):  # noqa: N818  (no error: somebody asked for it)
     """The run is ending: nothing more may go out."""
 
 
-class Stopping(asyncio.Event):
+class Shutdown(asyncio.Event):
     """Set once nothing new may start; ends the pauses that are being made.
 
     A pause is one future and one timer: `asyncio.timeout` around `wait` cancels the task and catches that again, which
@@ -31,7 +31,7 @@ class Stopping(asyncio.Event):
     async def pause(self, seconds: float) -> None:
         """Sleep, but not longer than the run goes on. Raises Stopped if it is ending."""
         if self.is_set():
-            raise Stopped
+            raise ShuttingDown
         loop = asyncio.get_running_loop()
         over = loop.create_future()
         timer = loop.call_later(seconds, _end, over)
@@ -42,7 +42,7 @@ class Stopping(asyncio.Event):
             timer.cancel()
             self._pauses.discard(over)
         if self.is_set():
-            raise Stopped
+            raise ShuttingDown
 
 
 def _end(over: asyncio.Future[None]) -> None:

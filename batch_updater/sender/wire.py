@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-    from batch_updater.sender.in_flight import UnderWay
+    from batch_updater.sender.in_flight import InFlight
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.outcomes import RowState
 
@@ -198,10 +198,10 @@ class Connector(aiohttp.TCPConnector):
     writes the request (`WrittenAtOnce`) in the same step in which it is given one.
     """
 
-    def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, under_way: UnderWay) -> None:
+    def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight) -> None:
         super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
         self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
-        self._under_way = under_way
+        self._under_way = in_flight
         self.limiter = limiter
         self.leaves: Callable[[RowState], None] | None = None
         """Called in the moment in which a row's request is written; raises what keeps it from being written."""

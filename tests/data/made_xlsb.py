@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batch_updater.records import CellFault
+from batch_updater.records import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def cell_record(column: int, cell: Cell, *, style: int = GENERAL, shared: list[s
     match cell:
         case None:
             kind, data = 1, b""
-        case CellFault():
+        case CellError():
             kind, data = 3, bytes((_ERRORS[cell.text],))
         case bool():
             kind, data = 4, bytes((cell,))
@@ -64,9 +64,9 @@ def cell_record(column: int, cell: Cell, *, style: int = GENERAL, shared: list[s
         case int() if -(2**29) <= cell < 2**29:
             kind, data = 2, struct.pack("<i", cell << 2 | 2)
         case date():
-            moment = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001
+            at = cell if isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001
             style = DATE_TIME if isinstance(cell, datetime) else DATE
-            kind, data = 5, struct.pack("<d", (moment - datetime(1899, 12, 30)) / timedelta(days=1))  # noqa: DTZ001
+            kind, data = 5, struct.pack("<d", (at - datetime(1899, 12, 30)) / timedelta(days=1))  # noqa: DTZ001
         case timedelta():
             kind, style, data = 5, DURATION, struct.pack("<d", cell / timedelta(days=1))
         case int() | Decimal():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import xlwt
 from xlwt.CompoundDoc import XlsDoc
 
-from batch_updater.records import CellFault
+from batch_updater.records import CellError
 from tests.data.made_xlsb import ZEROS, cell_record, row_record, write_xlsb
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def cell(reference: str, value: object, *, style: int = GENERAL) -> str:
         return f'<c r="{reference}"{styled}>{value}</c>'
     if isinstance(value, str):
         return f'<c r="{reference}"{styled} t="inlineStr"><is><t xml:space="preserve">{value}</t></is></c>'
-    if isinstance(value, CellFault):
+    if isinstance(value, CellError):
         return f'<c r="{reference}"{styled} t="e"><v>{value.text}</v></c>'
     return f'<c r="{reference}"{styled}><v>{value}</v></c>'
 
@@ -225,7 +225,7 @@ def cells_of_every_kind() -> str:
             row(4, 3, (77, NAMED), (0.25, PERCENT)),
             row(5, 4, rich).replace('<c r="B5">', '<c r="B5" t="inlineStr">'),
             row(6, 5, "a_x000D_b&#10;c"),
-            row(7, 6, CellFault("error-cell", "#N/A"), CellFault("error-cell", "#REF!")),
+            row(7, 6, CellError("error-cell", "#N/A"), CellError("error-cell", "#REF!")),
             row(8, 7, "<f>A1&amp;B1</f>", "<f>1+1</f><v/>"),
             row(9, 8, "x", "<f>1+1</f><v>2</v>"),
             row(10, 9, None, None, None, (45000.5, DATE_TIME)),
@@ -323,7 +323,7 @@ def binary_workbooks() -> None:
         header
         + line(2, cell_record(0, 1), cell_record(1, "00123"), cell_record(2, 1234), cell_record(3, 7))
         + line(3, cell_record(0, 2), cell_record(1, 123, style=ZEROS))
-        + line(5, cell_record(0, 3), cell_record(1, CellFault("error-cell", "#REF!")), hidden=True)
+        + line(5, cell_record(0, 3), cell_record(1, CellError("error-cell", "#REF!")), hidden=True)
         + line(6, cell_record(0, True), cell_record(1, "x"))
     )
     write_xlsb(FOLDER / "cells-of-every-kind.xlsb", {"S": rows, "Hidden": header}, hidden=["Hidden"],

@@ -230,20 +230,23 @@ def test_refused_rows_are_judged_again_and_invalid_ones_stay(tmp_path: Path, api
 
 
 @pytest.mark.parametrize(
-    "moment", ["while a row is under way", "while the workbook is written", "when every row is done"]
+    "when", ["while a row is under way", "while the workbook is written", "when every row is done"]
 )
-def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, moment: str) -> None:
+def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, when: str) -> None:
     """Two signals end at once, without a workbook; nothing confirmed is lost."""
-    under_way, wanted = moment == "while a row is under way", {"while a row is under way": 5}.get(moment, 3000)
-    rows = 50 if under_way else 3000 if moment == "when every row is done" else 4000
+    in_flight, wanted = (
+        when == "while a row is under way",
+        {"while a row is under way": 5}.get(when, 3000),
+    )
+    rows = 50 if in_flight else 3000 if when == "when every row is done" else 4000
     numbered(tmp_path / "rows.csv", rows)
-    with sandbox("--latency-ms", "400" if under_way else "0") as api:
-        configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if under_way else 1500}}}\n")
+    with sandbox("--latency-ms", "400" if in_flight else "0") as api:
+        configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if in_flight else 1500}}}\n")
         process = start(tmp_path, "run", "rows.csv")
         while len(api.requests()) < wanted:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        if not under_way:
+        if not in_flight:
             while not list((tmp_path / "runs").glob("*/.rows-results-*")):
                 time.sleep(0.002)
         process.send_signal(signal.SIGTERM)

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from ruamel.yaml import YAML
 
 import batch_updater.endpoint
-from batch_updater.endpoint.description import Kind, Location
+from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import EndpointError
 from tests.endpoint.documents import document
@@ -38,16 +38,16 @@ def test_the_built_in_description_says_what_the_contract_says() -> None:
     endpoint = load_endpoint("nexus-opportunity")
     assert (endpoint.method, endpoint.path) == ("PUT", "/api/v2/opportunities/{OpportunityId}")
     assert [(field.name, field.location, field.kind, field.required) for field in endpoint.fields] == [
-        ("OpportunityId", Location.PATH, Kind.INTEGER, True),
-        ("opportunityType", Location.QUERY, Kind.TEXT, True),
-        ("LanguageId", Location.QUERY, Kind.INTEGER, False),
-        ("OpportunityName", Location.BODY, Kind.TEXT, False),
-        ("OpportunityID", Location.BODY, Kind.TEXT, False),
-        ("CategoryName", Location.BODY, Kind.TEXT, False),
-        ("StageName", Location.BODY, Kind.TEXT, False),
-        ("AcctPotential", Location.BODY, Kind.DECIMAL, False),
-        ("SalesRevenue", Location.BODY, Kind.DECIMAL, False),
-        ("PendingCloseDate", Location.BODY, Kind.DATE, False),
+        ("OpportunityId", ParameterLocation.PATH, Kind.INTEGER, True),
+        ("opportunityType", ParameterLocation.QUERY, Kind.TEXT, True),
+        ("LanguageId", ParameterLocation.QUERY, Kind.INTEGER, False),
+        ("OpportunityName", ParameterLocation.BODY, Kind.TEXT, False),
+        ("OpportunityID", ParameterLocation.BODY, Kind.TEXT, False),
+        ("CategoryName", ParameterLocation.BODY, Kind.TEXT, False),
+        ("StageName", ParameterLocation.BODY, Kind.TEXT, False),
+        ("AcctPotential", ParameterLocation.BODY, Kind.DECIMAL, False),
+        ("SalesRevenue", ParameterLocation.BODY, Kind.DECIMAL, False),
+        ("PendingCloseDate", ParameterLocation.BODY, Kind.DATE, False),
     ]
     assert endpoint.field("OpportunityId").bounds.minimum == 1
     assert endpoint.field("opportunityType").enum == ("Pre", "Post")

@@ -11,7 +11,7 @@ import openpyxl
 from openpyxl.packaging.custom import StringProperty
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.description import Bounds, Endpoint, Field, Kind, Location
+from batch_updater.endpoint.description import Bounds, Endpoint, Field, Kind, ParameterLocation
 from batch_updater.loader.table import JudgedRow, Table, open_table
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEXT = Field(
-    name="label", wire_name="label", location=Location.BODY, kind=Kind.TEXT, required=False, title="label",
+    name="label", wire_name="label", location=ParameterLocation.BODY, kind=Kind.TEXT, required=False, title="label",
     description="", aliases=(), enum=(), bounds=Bounds(), nullable=True, date_format="%Y-%m-%d", example="",
     default=None, selects_record=False, reported_as=None, reported_id_as=None, allowed=None,
 )  # fmt: skip
 ITEM = replace(
-    TEXT, name="itemId", wire_name="itemId", location=Location.PATH, kind=Kind.INTEGER, required=True,
+    TEXT, name="itemId", wire_name="itemId", location=ParameterLocation.PATH, kind=Kind.INTEGER, required=True,
     title="item number", nullable=False, selects_record=True, aliases=("Number of item",), example="7",
 )  # fmt: skip
 KIND = replace(
-    TEXT, name="itemKind", wire_name="itemKind", location=Location.QUERY, required=False, title="kind", nullable=False,
+    TEXT, name="itemKind", wire_name="itemKind", location=ParameterLocation.QUERY, required=False,
+    title="kind", nullable=False,
     selects_record=True, enum=("Small", "Large"), default="Small",
 )  # fmt: skip
 AMOUNT = replace(TEXT, name="amountDue", wire_name="amountDue", kind=Kind.DECIMAL, title="amount")

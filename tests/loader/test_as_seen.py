@@ -338,7 +338,7 @@ def test_a_currency_that_only_a_format_shows_is_told_where_it_contradicts_the_ot
         ]
 
 
-def as_shown(cell: Shown) -> str:
+def apply_format(cell: Shown) -> str:
     """Return what Excel shows, and so writes into a CSV file."""
     number = float(cell.number)
     return {
@@ -360,7 +360,7 @@ def as_shown(cell: Shown) -> str:
 def test_an_amount_is_judged_alike_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     """What a workbook shows is taken where the same characters in a CSV file are, and refused where they are."""
     cells = [Shown(code, 0.5 if code == "# ?/?" else number * 1000 + 123) for code, number in drawn]
-    in_text = sent(write_csv(tmp_path, AMOUNT, [as_shown(cell) for cell in cells]), AMOUNT)
+    in_text = sent(write_csv(tmp_path, AMOUNT, [apply_format(cell) for cell in cells]), AMOUNT)
     for file in tables(tmp_path, AMOUNT, cells):
         in_workbook = sent(file, AMOUNT)
         assert [isinstance(value, str) for value in in_workbook] == [isinstance(value, str) for value in in_text]

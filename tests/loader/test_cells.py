@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batch_updater.endpoint.description import Bounds, Location
+from batch_updater.endpoint.description import Bounds, ParameterLocation
 from batch_updater.loader.cells import BLANK, ERROR_LITERALS, Blank, converter
-from batch_updater.loader.refusal import Refusal
-from batch_updater.records import CellFault
+from batch_updater.loader.refusal import ValueProblem
+from batch_updater.records import CellError
 from tests.loader.described import ACTIVE, AMOUNT, COUNT, DAY, FIELDS, ITEM, KIND, TEXT, settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def read(field: Field, cell: Cell) -> Value | Blank:
 
 
 def code(field: Field, cell: Cell) -> str:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         read(field, cell)
     assert refused.value.reason.endswith(".")
     assert refused.value.remedy.endswith((".", "?"))
@@ -47,19 +47,19 @@ def test_the_clear_marker_clears_what_may_be_cleared() -> None:
 def test_an_error_of_excel_is_a_problem_also_as_text(literal: str) -> None:
     """An export of a failed formula is never sent as text and never taken for a blank."""
     assert code(TEXT, f" {literal.lower()} ") == "error-cell"
-    assert code(AMOUNT, CellFault("error-cell", literal)) == "error-cell"
+    assert code(AMOUNT, CellError("error-cell", literal)) == "error-cell"
     assert read(TEXT, f"see {literal}") == f"see {literal}"
 
 
 def test_a_formula_without_its_value_is_a_problem() -> None:
     """A workbook saved by a program that does not calculate holds no values to send."""
-    assert code(TEXT, CellFault("formula-without-value", "=A1")) == "formula-without-value"
+    assert code(TEXT, CellError("formula-without-value", "=A1")) == "formula-without-value"
 
 
 def test_what_stands_where_a_number_belongs_is_refused_in_every_field() -> None:
     """Not even a field for text takes what a broken program has put into a number's cell."""
     for field in (TEXT, AMOUNT, DAY):
-        assert code(field, CellFault("no-value", "NaN")) == "no-value"
+        assert code(field, CellError("no-value", "NaN")) == "no-value"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_would_be_a_loss_or_a_guess_is_refused(field: Field, cell: Cell, ex
 
 def test_the_nearest_value_of_a_list_is_offered() -> None:
     """A mistyped value of a list gets the one that was probably meant, and all that are valid."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         read(KIND, "Smal")
     assert refused.value.remedy == "Did you mean 'Small'? Valid are: Small, Large."
 
@@ -148,7 +148,7 @@ def test_texts_stay_within_their_bounds(bounds: Bounds, good: str, bad: str, exp
 @pytest.mark.parametrize("text", [".", "..", "a\nb"])
 def test_text_that_leads_elsewhere_names_no_record(text: str) -> None:
     """What cannot be one segment of a path is refused where it is read."""
-    field = replace(TEXT, location=Location.PATH)
+    field = replace(TEXT, location=ParameterLocation.PATH)
     assert code(field, text) == "not-an-identifier"
     assert read(field, "a/b") == "a/b"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.dates import DateSettings, date_from_number, date_from_text, order_shown_by
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 
 
 @pytest.mark.parametrize(
@@ -46,33 +46,33 @@ def test_dates_with_one_reading_are_taken(text: str, order: DateOrder | None, da
 )  # fmt: skip
 def test_dates_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
     """No date is guessed."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         date_from_text(text, DateSettings())
     assert refused.value.code == code
 
 
 def test_the_number_of_a_day_is_told_as_the_day_that_excel_means() -> None:
     """A spreadsheet without formats of dates exports such numbers."""
-    with pytest.raises(Refusal, match=r"45741 is a number, not a date; Excel may mean 2025-03-25 by it\."):
+    with pytest.raises(ValueProblem, match=r"45741 is a number, not a date; Excel may mean 2025-03-25 by it\."):
         date_from_text("45741", DateSettings())
 
 
 def test_an_ambiguous_date_names_both_days() -> None:
     """Whoever reads the message can choose between the two days."""
-    with pytest.raises(Refusal, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
+    with pytest.raises(ValueProblem, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
         date_from_text("03/04/2025", DateSettings())
 
 
 def test_a_year_of_two_digits_names_every_day_that_it_may_be() -> None:
     """With two digits any of the three numbers may be the year, of this century or the last."""
-    with pytest.raises(Refusal, match=r"31 March 2025 or 31 March 1925\.") as refused:
+    with pytest.raises(ValueProblem, match=r"31 March 2025 or 31 March 1925\.") as refused:
         date_from_text("25-03-31", DateSettings())
     assert "could be 25 March 2031, 25 March 1931, " in refused.value.reason
 
 
 def test_a_date_on_another_weekday_names_the_right_one() -> None:
     """One of the two is wrong, and nobody but the person who wrote it knows which."""
-    with pytest.raises(Refusal, match=r"names two days: 3 April 2025 is a Thursday\."):
+    with pytest.raises(ValueProblem, match=r"names two days: 3 April 2025 is a Thursday\."):
         date_from_text("Friday, 3 April 2025", DateSettings())
 
 
@@ -94,7 +94,7 @@ def test_every_day_survives_in_iso_form_and_shows_its_order_if_it_can(day: date)
 @given(st.text(alphabet="0123456789/-. :TZ+apmAPMaryun,", max_size=24))
 def test_any_text_is_a_date_or_is_refused(text: str) -> None:
     """No text makes the reading of dates fail in another way."""
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(ValueProblem):
         assert date_from_text(text, DateSettings()).year >= 1900
 
 
@@ -102,6 +102,6 @@ def test_any_text_is_a_date_or_is_refused(text: str) -> None:
 @pytest.mark.parametrize("order", [None, DateOrder.DMY, DateOrder.MDY])
 def test_what_may_be_another_day_is_refused_whatever_the_order(text: str, order: DateOrder | None) -> None:
     """The order of day and month says nothing about zones, and a moment after midnight is not midnight."""
-    with pytest.raises(Refusal) as raised:
+    with pytest.raises(ValueProblem) as raised:
         date_from_text(text, DateSettings(order))
     assert raised.value.code in {"ambiguous-day", "has-time-of-day"}

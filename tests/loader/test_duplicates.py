@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.description import Location
+from batch_updater.endpoint.description import ParameterLocation
 from batch_updater.loader.duplicates import TargetIndex, Targets
 from tests.loader.described import ITEM, KIND, TEXT, endpoint
 
@@ -28,7 +28,7 @@ def test_the_index_knows_just_the_targets_that_occur_twice(numbers: list[int]) -
 def test_the_target_is_made_of_what_selects_the_record() -> None:
     """Path before query, names and values encoded, and a default in place of what is not sent."""
     kind = replace(KIND, enum=(), default=None)
-    name = replace(TEXT, name="a b", location=Location.PATH, selects_record=True)
+    name = replace(TEXT, name="a b", location=ParameterLocation.PATH, selects_record=True)
     targets = Targets(endpoint((KIND, kind, ITEM, TEXT)))
     assert targets.of({"itemId": 7, "label": "x"}) == "itemId=7&itemKind=Small"
     assert targets.of({"itemKind": "Large"}) is None
@@ -39,7 +39,7 @@ def test_the_target_is_made_of_what_selects_the_record() -> None:
 
 def test_values_that_differ_make_different_targets() -> None:
     """No two records share a target, whatever characters their names hold."""
-    name = replace(TEXT, location=Location.PATH, selects_record=True)
+    name = replace(TEXT, location=ParameterLocation.PATH, selects_record=True)
     kind = replace(KIND, enum=(), default=None)
     targets = Targets(endpoint((name, kind)))
     pairs = [("a", "b"), ("a&itemKind=b", None), ("a", "B"), ("A", "b"), ("a ", "b"), ("a", None)]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.table import open_table
-from batch_updater.records import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellFault, Problem
+from batch_updater.records import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellError, Problem
 from tests.data.make_data import write_package
 from tests.loader.described import codes, csv_text, endpoint, judged, settings, table_of, workbook
 
@@ -162,7 +162,7 @@ def test_a_row_of_the_wrong_length_comes_back_as_one(tmp_path: Path) -> None:
         table = table_of(tmp_path, f"itemId,label,count\n{row}\n")
         (kept,) = judged(table)
         headers = [*TO_FIX_COLUMNS, *table.columns.headers]
-        cells = [NOT_EXACT_MARK + cell.text if isinstance(cell, CellFault) else cell for cell in kept.row.cells]
+        cells = [NOT_EXACT_MARK + cell.text if isinstance(cell, CellError) else cell for cell in kept.row.cells]
         path = workbook(
             tmp_path / "r.xlsx", {TO_FIX: [headers, [2, "invalid", "", "", *cells]]}, batch_updater="results"
         )

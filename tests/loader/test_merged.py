@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Area
 from batch_updater.loader.merged import MergedCells
-from batch_updater.records import CellFault
+from batch_updater.records import CellError
 
-PLACE = Place("a.xlsx", "S")
-INSIDE = CellFault("merged-cell", "B2:C3")
+PLACE = Location("a.xlsx", "S")
+INSIDE = CellError("merged-cell", "B2:C3")
 
 
 def test_only_the_cell_at_the_top_left_of_an_area_has_its_value() -> None:
@@ -27,7 +27,7 @@ def test_columns_of_no_field_may_be_merged() -> None:
 
 def test_areas_count_from_column_a_where_the_cells_do_not() -> None:
     """The columns that results put in front are no part of the cells, but of the areas' places."""
-    assert MergedCells([Area(2, 3, 5, 5)], [1], 4, PLACE).marked(3, ["1"]) == ["1", CellFault("merged-cell", "F2:F3")]
+    assert MergedCells([Area(2, 3, 5, 5)], [1], 4, PLACE).marked(3, ["1"]) == ["1", CellError("merged-cell", "F2:F3")]
 
 
 def test_areas_over_one_another_are_refused() -> None:

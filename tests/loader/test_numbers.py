@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_whole_numbers_with_one_reading_are_taken(text: str, number: int) -> Non
 )  # fmt: skip
 def test_whole_numbers_with_none_or_two_readings_are_refused(text: str, code: str) -> None:
     """What may be damaged, is a fraction, or could be two numbers is refused and says why."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         integer_from_text(text, ".")
     assert refused.value.code == code
     assert refused.value.remedy
@@ -68,7 +68,7 @@ def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str)
 )  # fmt: skip
 def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, code: str) -> None:
     """No number is guessed."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         decimal_from_text(text, mark)
     assert refused.value.code == code
 
@@ -76,14 +76,14 @@ def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, co
 @pytest.mark.parametrize(("text", "mark"), [("1.234.567", "."), ("1,234,567", ","), ("-1.234,5", "."), ("5.", ",")])
 def test_a_number_of_the_other_decimal_mark_names_the_setting(text: str, mark: str) -> None:
     """Whoever has a whole file of such numbers learns how to say so."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         decimal_from_text(text, mark)
     assert f"set input.decimal to '{'.' if mark == ',' else ','}'" in refused.value.remedy
 
 
 def test_an_ambiguous_number_names_both_readings() -> None:
     """Whoever reads the message can choose between the two numbers."""
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ValueProblem) as refused:
         decimal_from_text("1,234", ".")
     assert refused.value.reason == "'1,234' could be 1234 or 1.234."
 
@@ -99,13 +99,13 @@ def test_any_text_is_a_number_or_is_refused(text: str) -> None:
     """No text makes the reading of numbers fail in another way."""
     for read in (integer_from_text, decimal_from_text):
         for mark in (".", ","):
-            with contextlib.suppress(Refusal):
+            with contextlib.suppress(ValueProblem):
                 assert Decimal(read(text, mark)).is_finite()
 
 
 @pytest.mark.parametrize("text", ["1.234e3", "1.5e3", "-1.234e3", "$1.234e3"])
 def test_an_exponent_does_not_hide_the_other_decimal_mark(text: str) -> None:
     """With a decimal comma, 1.234e3 has two readings as 1.234 has."""
-    with pytest.raises(Refusal):
+    with pytest.raises(ValueProblem):
         decimal_from_text(text, ",")
     assert decimal_from_text(text.replace(".", ","), ",") == decimal_from_text(text, ".")

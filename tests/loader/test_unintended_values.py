@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.description import Kind, Location
+from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
-from batch_updater.loader.refusal import Refusal
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.table import JudgedRow, Table, open_table
 from tests.loader.described import (
     ACTIVE,
@@ -54,8 +54,8 @@ def read(field: Field, text: str, **given: object) -> tuple[object, list[str]]:
     return value, [note.code for note in noted]
 
 
-def refusal(field: Field, text: str, **given: object) -> Refusal:
-    with pytest.raises(Refusal) as refused:
+def refusal(field: Field, text: str, **given: object) -> ValueProblem:
+    with pytest.raises(ValueProblem) as refused:
         read(field, text, **given)
     assert refused.value.reason.endswith(".")
     assert refused.value.remedy.endswith((".", "?"))
@@ -431,7 +431,7 @@ def test_a_text_is_sent_in_its_composed_form(text: str) -> None:
     try:
         value, _ = read(TEXT, unicodedata.normalize("NFD", text))
         composed, _ = read(TEXT, unicodedata.normalize("NFC", text))
-    except Refusal:
+    except ValueProblem:
         return
     assert value == composed
 
@@ -467,7 +467,7 @@ def test_a_letter_of_another_form_inside_a_latin_word_is_told(text: str) -> None
 @pytest.mark.parametrize("character", ["\u200b", "\u00ad", "\u00a0", "\n"], ids=ascii)
 def test_what_cannot_be_in_the_name_of_a_record_is_named(character: str) -> None:
     """A text in the path of a call says which character is wrong, as every other text does."""
-    for field in (replace(TEXT, location=Location.PATH), replace(CODE, location=Location.PATH)):
+    for field in (replace(TEXT, location=ParameterLocation.PATH), replace(CODE, location=ParameterLocation.PATH)):
         assert f"U+{ord(character):04X}" in refusal(field, f"A{character}1").reason
 
 
@@ -840,7 +840,7 @@ CONVERTERS = [
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text makes the reading of a cell fail in another way, whatever the clear marker is."""
     for convert in CONVERTERS:
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(ValueProblem):
             convert(text)
 
 
@@ -857,7 +857,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_long_text_takes_no_longer_than_it_is(text: str) -> None:
     """A cell of 120,000 characters is judged at once, whatever they are."""
     for field in (TEXT, CODE, AMOUNT):
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(ValueProblem):
             read(field, text)
 
 

@@ -16,7 +16,7 @@ from batch_updater.endpoint.expected_values import ExpectedValue
 from batch_updater.loader.table import open_table
 from batch_updater.reporter.cell_values import holds_text
 from batch_updater.reporter.template import write_template
-from batch_updater.reporter.undo_workbook import Takeback, UndoRow, write_takeback
+from batch_updater.reporter.undo_workbook import UndoRow, UndoWorkbook, write_undo_workbook
 from tests.reporter.made import COLUMNS, ENDPOINT, STARTED, invalid, row, write
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_texts_of_an_undo_come_back(tmp_path: Path) -> None:
         for number, text in enumerate(LOOKS, 1)
     ]
     path = tmp_path / "undo.xlsx"
-    write_takeback(path, ENDPOINT, Takeback(rows, (), "run", "<r>x</r>", STARTED, True, ()), "#CLEAR")
+    write_undo_workbook(path, ENDPOINT, UndoWorkbook(rows, (), "run", "<r>x</r>", STARTED, True, ()), "#CLEAR")
     parts(path)
     assert read(path) == LOOKS
     expected = open_table(path, ENDPOINT, InputSettings(), name="undo.xlsx").expected

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
-from batch_updater.reporter.page import Attention, Page, write_page
+from batch_updater.reporter.page import Page, RowsForReview, write_page
 from batch_updater.reporter.summary import Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.text.printable import printable
@@ -32,7 +32,7 @@ HOSTILE = [
 
 def page(folder: Path, rows: Iterable[ReportRow], *, told: RunFacts | None = None, columns: Columns = COLUMNS) -> str:
     """Write workbook and page in one pass, as the pipeline does. Returns the page."""
-    told, attention = told or facts(), Attention(columns, ENDPOINT)
+    told, attention = told or facts(), RowsForReview(columns, ENDPOINT)
     written = write_results(folder / "a b.xlsx", told, columns, ENDPOINT, attention.noting(rows))
     write_page(folder / "report.html", Page(told, ENDPOINT, written.summary, attention, written))
     return (folder / "report.html").read_text(encoding="utf-8")
@@ -137,7 +137,7 @@ def test_a_long_list_and_long_texts_are_shortened_and_that_is_said(tmp_path: Pat
 
 def test_the_page_keeps_no_more_rows_than_it_shows(tmp_path: Path) -> None:
     """However many rows need a person, what is kept of them has a bound."""
-    attention = Attention(COLUMNS, ENDPOINT)
+    attention = RowsForReview(COLUMNS, ENDPOINT)
     tally = Tally(COLUMNS)
     for passed in attention.noting(invalid(n) for n in range(2, 5002)):
         tally.add(passed.outcome)

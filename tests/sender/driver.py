@@ -13,7 +13,7 @@ from batch_updater.records import AllowedList, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.client import Hooks, Reading
 from batch_updater.sender.pool import Sender, SendResult
-from batch_updater.sender.send_options import Course
+from batch_updater.sender.send_options import SendOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -110,7 +110,7 @@ def send(
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, environment),
             environment,
-            Course(len(listed), keep_going, reading),
+            SendOptions(len(listed), keep_going, reading),
         )
         return await sender.send(iter(listed))
 

@@ -8,7 +8,7 @@ import pytest
 
 from batch_updater.runs.run_log import spoken
 from batch_updater.sender.breaker import Breaker, ServiceDown
-from batch_updater.sender.shutdown import Stopped, Stopping
+from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 
 
 class Clock:
@@ -18,8 +18,8 @@ class Clock:
         return self.now
 
 
-def breaker(clock: Clock | None = None, max_wait_s: float = 60, stopping: Stopping | None = None) -> Breaker:
-    return Breaker(max_wait_s, 0.2, stopping or Stopping(), clock or Clock(), chance=lambda: 1.0)
+def breaker(clock: Clock | None = None, max_wait_s: float = 60, shutdown: Shutdown | None = None) -> Breaker:
+    return Breaker(max_wait_s, 0.2, shutdown or Shutdown(), clock or Clock(), chance=lambda: 1.0)
 
 
 def fail(of: Breaker, times: int = 1, *, unreachable: bool = False, requests: int = 0, retries: int = 0) -> None:
@@ -109,13 +109,13 @@ def test_waiting_for_a_probe_ends_when_the_run_does() -> None:
     """A stop releases whoever waits to probe."""
 
     async def waits() -> None:
-        stopping = Stopping()
-        one = breaker(stopping=stopping)
+        shutdown = Shutdown()
+        one = breaker(shutdown=shutdown)
         fail(one, 10)
         waiting = asyncio.create_task(one.before_probe())
         await asyncio.sleep(0)
-        stopping.set()
-        with pytest.raises(Stopped):
+        shutdown.set()
+        with pytest.raises(ShuttingDown):
             await waiting
 
     asyncio.run(waits())

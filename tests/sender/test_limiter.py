@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.shutdown import Stopped, Stopping
+from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 
 
 @dataclass
@@ -32,7 +32,7 @@ def both_wait_s(limiter: Limiter) -> float:
 def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float = 0.0) -> list[float]:
     """Take permits one after the other on a clock of our own; a lull is time in which nobody wants one."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
+    limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     taken = []
     for lull in lulls:
         clock.now += lull
@@ -86,7 +86,7 @@ def test_a_burst_after_a_lull_is_given_at_once() -> None:
 def test_a_pause_holds_everything() -> None:
     """After pause(5) the next permit comes in 5 s."""
     clock = Clock()
-    limiter = Limiter(1000, 100, Stopping(), clock)
+    limiter = Limiter(1000, 100, Shutdown(), clock)
     limiter.pause(5)
     assert limiter.turn_wait_s() == pytest.approx(5)
 
@@ -94,7 +94,7 @@ def test_a_pause_holds_everything() -> None:
 def test_refusals_of_requests_under_way_together_count_once() -> None:
     """Ten requests that went out before the service was found too slow make the pool slower once, a later one again."""
     clock = Clock()
-    limiter = Limiter(100, 0, Stopping(), clock)
+    limiter = Limiter(100, 0, Shutdown(), clock)
     assert [limiter.throttled(clock.now - 0.01 * n) for n in range(10)] == [True] + [False] * 9
     assert limiter.pace_per_s() == pytest.approx(70)
     clock.now += 0.1
@@ -105,7 +105,7 @@ def test_refusals_of_requests_under_way_together_count_once() -> None:
 def test_it_speeds_up_again_evenly() -> None:
     """After a decrease the pace grows by 2% of the configured rate a second, and never beyond that rate."""
     clock = Clock()
-    limiter = Limiter(1000, 0, Stopping(), clock)
+    limiter = Limiter(1000, 0, Shutdown(), clock)
     limiter.throttled(clock.now)
     paces = []
     for _ in range(20):
@@ -118,7 +118,7 @@ def test_it_speeds_up_again_evenly() -> None:
 def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
     """However often it is refused, one request a second stays, or the configured rate if that is less."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, 0, Stopping(), clock)
+    limiter = Limiter(rate_per_s, 0, Shutdown(), clock)
     for _ in range(refusals):
         clock.now += 0.001
         limiter.throttled(clock.now)
@@ -134,7 +134,7 @@ def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
 def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course: list[tuple[float, str]]) -> None:
     """Slowing down, pausing and speeding up again never give a window of one second more than rate + burst."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
+    limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     taken = []
     for lull, event in course:
         clock.now += lull + max(0.0, both_wait_s(limiter) - lull)
@@ -162,7 +162,7 @@ class Service:
     def run(self, rows: int, asked_per_s: float, workers: int) -> float:
         """Send all rows on a clock of our own; returns the seconds that it takes."""
         clock, chance = Clock(0.0), random.Random(3)
-        limiter = Limiter(asked_per_s, 0, Stopping(), clock)
+        limiter = Limiter(asked_per_s, 0, Shutdown(), clock)
         tokens, filled_at = float(self.burst), 0.0
         free, not_begun = [(0.0, 0)] * workers, rows  # when a worker wants a permit next, and after how many refusals
         answers: list[tuple[float, float, int, bool]] = []
@@ -210,13 +210,13 @@ def test_waiting_ends_when_the_run_does() -> None:
     """Whoever waits for a permit is released with Stopped."""
 
     async def waits() -> None:
-        stopping = Stopping()
-        limiter = Limiter(0.01, 0, stopping)
+        shutdown = Shutdown()
+        limiter = Limiter(0.01, 0, shutdown)
         await limiter.turn()
         waiting = asyncio.create_task(limiter.turn())
         await asyncio.sleep(0)
-        stopping.set()
-        with pytest.raises(Stopped):
+        shutdown.set()
+        with pytest.raises(ShuttingDown):
             await waiting
 
     asyncio.run(waits())
@@ -233,7 +233,7 @@ def test_no_second_holds_more_however_long_connections_take(
 ) -> None:
     """Whatever lies between turn and connection, and between permit and writing, no second sees more leave."""
     clock = Clock()
-    limiter = Limiter(rate_per_s, burst, Stopping(), clock)
+    limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     connected, left = [], []
     for connects_s, _ in requests:
         clock.now += max(0.0, limiter.turn_wait_s())
@@ -253,7 +253,7 @@ def test_no_second_holds_more_however_long_connections_take(
 def test_connections_that_come_together_send_evenly() -> None:
     """A hundred that were waited for for five seconds send a few at once, and then as the pace says."""
     clock = Clock()
-    limiter = Limiter(20, 0, Stopping(), clock)
+    limiter = Limiter(20, 0, Shutdown(), clock)
     for _ in range(100):
         clock.now += max(0.0, limiter.turn_wait_s())
         limiter.take_turn()
@@ -271,7 +271,7 @@ def test_connections_that_come_together_send_evenly() -> None:
 def test_the_rate_is_used_where_every_request_needs_a_connection(rate_per_s: float) -> None:
     """With connections that take between nothing and 100 ms, 97% of the permits are used."""
     clock, chance = Clock(), random.Random(5)
-    limiter = Limiter(rate_per_s, 0, Stopping(), clock)
+    limiter = Limiter(rate_per_s, 0, Shutdown(), clock)
     connecting: list[float] = []
     ready = 0
     left: list[float] = []
@@ -297,13 +297,13 @@ def test_waiting_for_a_permit_ends_when_the_run_does() -> None:
     """A request that has its connection, and waits for its permit, is released with Stopped."""
 
     async def waits() -> None:
-        stopping = Stopping()
-        limiter = Limiter(0.01, 0, stopping)
+        shutdown = Shutdown()
+        limiter = Limiter(0.01, 0, shutdown)
         limiter.take()
         waiting = asyncio.create_task(limiter.permit())
         await asyncio.sleep(0)
-        stopping.set()
-        with pytest.raises(Stopped):
+        shutdown.set()
+        with pytest.raises(ShuttingDown):
             await waiting
 
     asyncio.run(waits())
@@ -313,7 +313,7 @@ def test_a_turn_comes_after_those_that_have_their_connections() -> None:
     """While many wait with connections there are no turns, and they go in the order in which they came."""
 
     async def order() -> list[str]:
-        limiter, went = Limiter(100, 0, Stopping()), []
+        limiter, went = Limiter(100, 0, Shutdown()), []
         for _ in range(100):
             limiter.take()
 

@@ -22,7 +22,7 @@ async def as_asked(seen: Seen) -> web.StreamResponse:
     return web.json_response([{"ID": int(seen.id), "Type": "Pre", "OpportunityName": f"name {seen.id}"}])
 
 
-class Kept(dict[int, str]):
+class RecordSnapshots(dict[int, str]):
     """What each record was, as it was told before its update."""
 
     def __call__(self, _sender: Sender, row: int, before: str) -> None:
@@ -31,7 +31,7 @@ class Kept(dict[int, str]):
 
 def test_what_a_record_was_is_told_before_its_update() -> None:
     """Read, told, updated: two requests, and the first says nothing of the second."""
-    kept = Kept()
+    kept = RecordSnapshots()
     with Api() as api:
         sent = send(api.url, [job(1)], before_change=kept)
         assert api.methods() == ["GET", "PUT"]
@@ -45,7 +45,7 @@ def test_what_a_record_was_is_told_before_its_update() -> None:
 )
 def test_a_reading_is_repeated(trouble: Answer) -> None:
     """Reading changes nothing, so whatever comes of it may be asked again."""
-    kept = Kept()
+    kept = RecordSnapshots()
     with Api(readings={"1": [trouble]}) as api:
         sent = send(api.url, [job(1)], before_change=kept, api={"timeout_s": 0.5})
         assert api.methods() == ["GET", "GET", "PUT"]
@@ -71,7 +71,7 @@ RECORD = {"ID": 1, "Type": "Pre", "OpportunityName": "name 1"}
 def test_a_record_that_cannot_be_read_is_not_updated(trouble: Answer) -> None:
     """`failed`, whatever the fault: nothing can have been applied where only readings went out."""
     with Api(readings={"1": [trouble] * 3}) as api:
-        sent = send(api.url, [job(1)], before_change=Kept(), attempts=3)
+        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), attempts=3)
         assert set(api.methods()) == {"GET"}
     assert sent.kinds() == ["failed"]
     assert sent.outcomes[1].kept is None
@@ -80,7 +80,7 @@ def test_a_record_that_cannot_be_read_is_not_updated(trouble: Answer) -> None:
 def test_a_lost_update_after_a_reading_is_unconfirmed() -> None:
     """The attempts of the update are its own, and what it may have done does not depend on the reading."""
     with Api(readings={"1": [status(503)] * 2}, script={"1": [drop] * 3}) as api:
-        sent = send(api.url, [job(1)], before_change=Kept(), attempts=3)
+        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), attempts=3)
         assert api.methods() == ["GET"] * 3 + ["PUT"] * 3
     assert sent.kinds() == ["unconfirmed"]
 
@@ -91,7 +91,7 @@ def test_a_token_that_is_refused_while_reading_is_fetched_anew() -> None:
         oauth = {
             "token_url": f"{api.url}/oauth/token", "client_id": "id", "client_secret": "env:TOKEN", "scope": "s",
         }  # fmt: skip
-        sent = send(api.url, [job(1)], before_change=Kept(), api={"token": None, "oauth": oauth})
+        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), api={"token": None, "oauth": oauth})
         tokens = [seen.authorization for seen in api.seen]
     assert sent.kinds() == ["updated"]
     assert tokens == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
@@ -100,7 +100,7 @@ def test_a_token_that_is_refused_while_reading_is_fetched_anew() -> None:
 def test_a_token_that_cannot_be_replaced_ends_the_run_before_any_update() -> None:
     """401 to a reading with a token from the environment: `credentials`, and the row cannot have been applied."""
     with Api(readings={"1": [status(401)]}) as api:
-        sent = send(api.url, [job(1), job(2)], before_change=Kept())
+        sent = send(api.url, [job(1), job(2)], before_change=RecordSnapshots())
         assert api.methods() == ["GET"]
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.CREDENTIALS
@@ -135,7 +135,7 @@ def test_what_cannot_be_kept_is_not_changed() -> None:
 
 def test_an_update_that_was_sent_before_is_never_taken_for_the_time_before() -> None:
     """Of a row that an earlier part may have applied no record is told, and one that holds the values is `updated`."""
-    kept = Kept()
+    kept = RecordSnapshots()
     with Api(readings={"2": [as_asked]}) as api:
         jobs = [job(number)._replace(maybe_applied=True) for number in (1, 2)]
         sent = send(api.url, jobs, before_change=kept)

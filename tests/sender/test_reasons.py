@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.sender.classify import Answer, advice_on, verdict_on
+from batch_updater.sender.classify import Answer, advice_on, classify
 from batch_updater.sender.outcomes import OutcomeWriter, RowState
 from batch_updater.sender.reasons import Reason, read_error
 from batch_updater.text.redaction import Redaction
@@ -263,7 +263,7 @@ def outcome_of(answer: Answer) -> tuple[str, str]:
     task: asyncio.Task[object] = None  # type: ignore[assignment]  # none is needed to write an outcome
     row = RowState(job(1, StageName="Won"), task, attempts=1, status=answer.status, last=answer)
     writer = OutcomeWriter(ENDPOINT, Redaction())
-    is_refused = verdict_on(answer, ENDPOINT, settles=False).meaning.name == "REFUSED"
+    is_refused = classify(answer, ENDPOINT, settles=False).meaning.name == "REFUSED"
     outcome = writer.refused(row, answer, AllowedValues(ENDPOINT)) if is_refused else writer.unsettled(row)
     return outcome.message, outcome.advice
 

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from batch_updater.sender.in_flight import UnderWay
+from batch_updater.sender.in_flight import InFlight
 
 
-async def waits(under_way: UnderWay) -> None:
+async def waits(in_flight: InFlight) -> None:
     """Be under way until somebody ends it."""
-    async with under_way.limited():
+    async with in_flight.limited():
         await asyncio.Event().wait()
 
 
@@ -19,11 +19,11 @@ def test_everything_under_way_is_cut_at_once() -> None:
     """Each block ends as if its time were up, long before it is."""
 
     async def go() -> list[object]:
-        under_way = UnderWay(60)
+        in_flight = InFlight(60)
 
-        waiting = [asyncio.create_task(waits(under_way)) for _ in range(3)]
+        waiting = [asyncio.create_task(waits(in_flight)) for _ in range(3)]
         await asyncio.sleep(0)
-        under_way.cut()
+        in_flight.cut()
         async with asyncio.timeout(5):
             return await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -34,12 +34,12 @@ def test_what_is_ending_already_keeps_nothing_else_from_being_cut() -> None:
     """To cut twice in a row, as a second signal does, harms nothing: what was cut first is still ending then."""
 
     async def go() -> None:
-        under_way = UnderWay(60)
+        in_flight = InFlight(60)
 
-        waiting = asyncio.create_task(waits(under_way))
+        waiting = asyncio.create_task(waits(in_flight))
         await asyncio.sleep(0)
-        under_way.cut()
-        asyncio.get_running_loop().call_soon(under_way.cut)  # right after its time is up, before it has ended
+        in_flight.cut()
+        asyncio.get_running_loop().call_soon(in_flight.cut)  # right after its time is up, before it has ended
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):
                 await waiting
@@ -58,13 +58,13 @@ def test_each_request_has_its_own_time() -> None:
     """With one timer for all, each is late when its own time is up, and one that has ended in time is not touched."""
 
     async def go() -> list[tuple[str, float]]:
-        under_way, loop = UnderWay(0.2), asyncio.get_running_loop()
+        in_flight, loop = InFlight(0.2), asyncio.get_running_loop()
         began, ended = loop.time(), []
 
         async def waits(name: str, after_s: float, for_s: float) -> None:
             await asyncio.sleep(after_s)
             try:
-                async with under_way.limited():
+                async with in_flight.limited():
                     await asyncio.sleep(for_s)
                 ended.append((name, loop.time() - began))
             except TimeoutError:
@@ -83,12 +83,12 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
     """Only what ran out of time becomes a TimeoutError; the task that is cancelled for another reason is cancelled."""
 
     async def go() -> bool:
-        under_way = UnderWay(60)
+        in_flight = InFlight(60)
 
-        waiting = asyncio.create_task(waits(under_way))
+        waiting = asyncio.create_task(waits(in_flight))
         await asyncio.sleep(0)
         waiting.cancel()
-        under_way.cut()
+        in_flight.cut()
         await asyncio.wait([waiting], timeout=5)
         return waiting.cancelled()
 
@@ -99,11 +99,11 @@ def test_time_that_is_suspended_does_not_count() -> None:
     """A request that waits for something else for longer than its limit is not late, nor cut meanwhile."""
 
     async def go() -> None:
-        under_way = UnderWay(0.2)
-        async with under_way.limited():
-            with under_way.suspended():
+        in_flight = InFlight(0.2)
+        async with in_flight.limited():
+            with in_flight.suspended():
                 await asyncio.sleep(0.3)
-                under_way.cut()
+                in_flight.cut()
 
     asyncio.run(go())
 
@@ -112,13 +112,13 @@ def test_the_rest_of_its_time_counts_afterwards() -> None:
     """What was suspended is late when its own time is up, before one that began after it and has more time left."""
 
     async def go() -> list[str]:
-        under_way, ended = UnderWay(0.4), []
+        in_flight, ended = InFlight(0.4), []
 
         async def waits(name: str, *, suspended_s: float) -> None:
             try:
-                async with under_way.limited():
+                async with in_flight.limited():
                     await asyncio.sleep(0.2)
-                    with under_way.suspended():
+                    with in_flight.suspended():
                         await asyncio.sleep(suspended_s)
                     await asyncio.Event().wait()
             except TimeoutError:

@@ -15,9 +15,9 @@ import uvloop
 from yarl import URL
 
 from batch_updater.records import OutcomeKind
-from batch_updater.sender.in_flight import UnderWay
+from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.shutdown import Stopping
+from batch_updater.sender.shutdown import Shutdown
 from batch_updater.sender.wire import Connector, WrittenAtOnce
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.raw import REFUSAL, Connection, serving, whole
@@ -279,11 +279,11 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
             connection.write(request.answer())
 
     async def go(url: str) -> int:
-        limiter, under_way = Limiter(1000, 0, Stopping(), lambda: now[0]), UnderWay(WITHIN_S)
-        connector = Connector(2, True, limiter, under_way)
+        limiter, in_flight = Limiter(1000, 0, Shutdown(), lambda: now[0]), InFlight(WITHIN_S)
+        connector = Connector(2, True, limiter, in_flight)
 
         async def asked(session: aiohttp.ClientSession) -> int:
-            async with under_way.limited(), session.put(URL(url) / "7", data=b"{}") as response:
+            async with in_flight.limited(), session.put(URL(url) / "7", data=b"{}") as response:
                 return response.status
 
         async with aiohttp.ClientSession(connector=connector, request_class=WrittenAtOnce) as session:

@@ -8,19 +8,19 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from batch_updater.loader.formats.display_format import Mask
+from batch_updater.loader.formats.display_format import DisplayFormat
 from batch_updater.loader.formats.number_formats import (
     NO_VALUE,
     Format,
     Number,
-    as_shown,
+    apply_format,
     from_double,
     from_iso,
     no_value,
     text_as_shown,
 )
 from batch_updater.loader.formats.shared_strings import SharedStrings, unescaped
-from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellFault
+from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,13 +31,13 @@ _XML_BLANKS = " \t\r\n"
 _NOT_ZERO = frozenset("123456789")
 _MOST_REMEMBERED = 4096
 _MOST_DIGITS_REMEMBERED = 20
-_UNKNOWN: Final = CellFault("", "")
+_UNKNOWN: Final = CellError("", "")
 
 Converter: TypeAlias = "Callable[[str], Cell]"
 ManyConverter: TypeAlias = "Callable[[Sequence[str]], Sequence[Cell]]"
 
 
-def number(text: str) -> Number | CellFault:
+def number(text: str) -> Number | CellError:
     """Return a number as it is in a file: whole with all its digits, else as Excel shows it at most.
 
     What is none, such as the NaN of a program that does not know better, is a fault of its cell.
@@ -49,7 +49,7 @@ def number(text: str) -> Number | CellFault:
     return from_double(value) if math.isfinite(value) else no_value(bare)
 
 
-def _plain_number(content: str) -> Number | CellFault | None:
+def _plain_number(content: str) -> Number | CellError | None:
     """Return the number that a cell holds, as `number` does; the forms that nearly all have are read at once."""
     if content.isdigit() and len(content) <= DIGITS_OF_A_CELL and content.isascii():
         return int(content)
@@ -108,7 +108,7 @@ class CellContents:
 
     def _new(self, kind: str, shown: Format | None) -> Converter:
         match kind:
-            case "s" if isinstance(shown, Mask) and shown.changes_texts:
+            case "s" if isinstance(shown, DisplayFormat) and shown.changes_texts:
                 return lambda content: text_as_shown(self._strings.cell(content), shown)
             case "s":
                 return self._strings.cell
@@ -119,7 +119,7 @@ class CellContents:
             case "d":
                 return lambda content: from_iso(content, shown) if content else None
             case "e":
-                return lambda content: CellFault("error-cell", content or NO_VALUE)
+                return lambda content: CellError("error-cell", content or NO_VALUE)
             case "b":
                 return _truth
             case _:
@@ -138,7 +138,7 @@ class _Formatted:
     def __init__(self, shown: Format, *, epoch_1904: bool) -> None:
         self._shown = shown
         self._epoch_1904 = epoch_1904
-        self._decimals = shown.decimals if isinstance(shown, Mask) else None
+        self._decimals = shown.decimals if isinstance(shown, DisplayFormat) else None
         self._known: dict[str, Cell] = {"": None}
 
     def __call__(self, content: str) -> Cell:
@@ -151,7 +151,7 @@ class _Formatted:
         if cell is _UNKNOWN:
             cell = found = _plain_number(content)
             if isinstance(found, (int, Decimal)):
-                cell = as_shown(found, self._shown, epoch_1904=self._epoch_1904)
+                cell = apply_format(found, self._shown, epoch_1904=self._epoch_1904)
             if len(self._known) < _MOST_REMEMBERED and len(content) <= _MOST_DIGITS_REMEMBERED:
                 self._known[content] = cell
         return cell

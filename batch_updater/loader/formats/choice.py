@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.expected_values import UNDO_MARK
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import composed
@@ -132,7 +132,7 @@ def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Shee
         raise InputError(
             f"{source.name} has no sheet whose headers fit: {_beginnings(source, fits)}. {needed}",
             remedy="Put the names of the fields above the values of one sheet, or name its headers in input.columns.",
-            place=Place(file=source.name),
+            place=Location(file=source.name),
         )
     raise _several(source, fitting or sheets, fits)
 
@@ -147,7 +147,7 @@ def _named(source: Source, wanted: str) -> int | None:
         raise InputError(
             f"{source.name} has more than one sheet {wanted!r}: {_listed([names[index] for index in same])}.",
             remedy="Name one of them as it is written.",
-            place=Place(file=source.name, sheet=wanted),
+            place=Location(file=source.name, sheet=wanted),
         )
     return same[0] if same else None
 
@@ -164,7 +164,7 @@ def _required(source: Source, wanted: str, index: int | None) -> int:
     raise InputError(
         f"{source.name} has no sheet {wanted!r}.",
         remedy=f"{f'Did you mean {close!r}? ' if close else ''}It has: {_listed(names)}.",
-        place=Place(file=source.name, sheet=wanted),
+        place=Location(file=source.name, sheet=wanted),
     )
 
 
@@ -196,7 +196,7 @@ def _only_hidden(source: Source, visible: Mapping[int, Fit | None], fitting: Seq
     remedy = f"Say which one to read: {_options((names or hidden or ['Sheet1'])[0])}."
     if visible:
         remedy += " If a visible sheet is meant, correct its headers."
-    return InputError(f"{source.name} has {message}", remedy=remedy, place=Place(file=source.name))
+    return InputError(f"{source.name} has {message}", remedy=remedy, place=Location(file=source.name))
 
 
 def _beginnings(source: Source, fits: Mapping[int, Fit | None]) -> str:
@@ -229,7 +229,7 @@ def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | N
     return InputError(
         text,
         remedy=f"Say which one to read: {_options(example.name or '', row)}.",
-        place=Place(file=source.name, sheet=example.name if fit is not None and fit.fields else None),
+        place=Location(file=source.name, sheet=example.name if fit is not None and fit.fields else None),
     )
 
 

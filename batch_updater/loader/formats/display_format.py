@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.currencies import currency_beside
 from batch_updater.loader.numbers import decimal_from_text
-from batch_updater.loader.refusal import Refusal
-from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.loader.refusal import ValueProblem
+from batch_updater.records import CellError, FormattedNumber, ShownAs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,12 +127,12 @@ class _Section:
         exponent = number.as_tuple().exponent
         return isinstance(exponent, int) and -exponent <= self.decimals
 
-    def shown(self, number: int | Decimal, sign: str, code: str) -> ShownNumber | None:
+    def shown(self, number: int | Decimal, sign: str, code: str) -> FormattedNumber | None:
         """Return a number as it shows it; None where it shows just that number. `sign` is Excel's, not its own."""
         value = Decimal(number)
         text = (sign + self._render(abs(value))).strip()
         effect = self._effect(value, sign, text) if text else ShownAs.NOTHING
-        return None if effect is None else ShownNumber(number, text, code, effect, self.currency)
+        return None if effect is None else FormattedNumber(number, text, code, effect, self.currency)
 
     def _effect(self, value: Decimal, sign: str, text: str) -> ShownAs | None:
         if text == format(value, "f") or _is_same(text, value):
@@ -212,7 +212,7 @@ def _typed(text: str) -> Decimal | None:
     """Return the number that a text would be if it had been typed."""
     try:
         return decimal_from_text(text.strip(), ".")
-    except Refusal:
+    except ValueProblem:
         return None
 
 
@@ -303,7 +303,7 @@ def _is_same(text: str, value: Decimal) -> bool:
     return re.fullmatch(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", text) is not None and Decimal(text) == value
 
 
-class Mask:
+class DisplayFormat:
     """A format that may show more than the number, or less."""
 
     def __init__(self, code: str, sections: Sequence[_Section], text: str | None) -> None:
@@ -319,25 +319,25 @@ class Mask:
         self.decimals = first.decimals if is_plain else None
         """How many digits behind the point it shows of numbers from 1 on, and nothing else; None if it does else."""
 
-    def shown(self, number: int | Decimal) -> int | Decimal | ShownNumber:
+    def shown(self, number: int | Decimal) -> int | Decimal | FormattedNumber:
         """Return the number as the format shows it; the number itself where that makes no difference."""
         section, sign = self._section_for(number)
         if section.shows_just(number, -1 if number < 0 and not sign else 1):
             return self._beside_currency(number, section)
         return section.shown(number, sign, self.code) or self._beside_currency(number, section)
 
-    def shown_text(self, text: str) -> str | CellFault:
+    def shown_text(self, text: str) -> str | CellError:
         """Return a text; a fault of its cell where the format shows none of it, or more."""
         if self._text is None:
             return text
         if "@" not in self._text:
-            return CellFault("hidden-text", text)
-        return CellFault("text-shown-otherwise", self._text.replace("@", text))
+            return CellError("hidden-text", text)
+        return CellError("text-shown-otherwise", self._text.replace("@", text))
 
-    def _beside_currency(self, number: int | Decimal, section: _Section) -> int | Decimal | ShownNumber:
+    def _beside_currency(self, number: int | Decimal, section: _Section) -> int | Decimal | FormattedNumber:
         if not section.currency:
             return number
-        return ShownNumber(number, str(number), self.code, ShownAs.IN_CURRENCY, section.currency)
+        return FormattedNumber(number, str(number), self.code, ShownAs.IN_CURRENCY, section.currency)
 
     def _section_for(self, value: int | Decimal) -> tuple[_Section, str]:
         """Return the section that shows a number, and the sign that Excel puts in front by itself."""
@@ -362,7 +362,7 @@ class Mask:
         )
 
 
-def mask_of(code: str) -> Mask | None:
+def display_format_of(code: str) -> DisplayFormat | None:
     """Return the mask that a number format is; None if it shows every number as it is."""
     parts: list[list[re.Match[str]]] = [[]]
     for token in _TOKENS.finditer(code[:_MOST_CHARACTERS] or "General"):
@@ -376,7 +376,7 @@ def mask_of(code: str) -> Mask | None:
     text = None if of_texts is None else _text_of(of_texts)
     sections = [_section(part) for part in parts[:_SECTIONS_OF_NUMBERS] or [list(_TOKENS.finditer("General"))]]
     is_plain = all(section.is_general and not section.currency for section in sections)
-    return None if is_plain and text is None else Mask(code, sections, text)
+    return None if is_plain and text is None else DisplayFormat(code, sections, text)
 
 
 def _text_of(tokens: Sequence[re.Match[str]]) -> str | None:

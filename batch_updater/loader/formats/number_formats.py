@@ -10,13 +10,13 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
-from batch_updater.loader.formats.display_format import Mask, mask_of
+from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
 from batch_updater.records import (
     DIGITS_OF_A_CELL,
-    CellFault,
+    CellError,
+    FormattedNumber,
     PartlyShownDate,
     ShownAs,
-    ShownNumber,
     digits_of_double,
 )
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Number: TypeAlias = int | Decimal
 
 
-class Shown(Enum):
+class DateKind(Enum):
     """As what a number format shows a number, as far as it is more than a number."""
 
     DATE = "date"
@@ -39,21 +39,21 @@ class Shown(Enum):
 class PartOfDate:
     """A format that does not show all of a date."""
 
-    kind: Shown
+    kind: DateKind
     hidden: str
     """What it does not show of any date: `day`, `day and month` ...; '' if nothing."""
     has_two_digits: bool
     """Whether it shows the last two digits of the year alone."""
 
 
-Format: TypeAlias = Shown | PartOfDate | Mask
+Format: TypeAlias = DateKind | PartOfDate | DisplayFormat
 
 # Formats that a file names by number only (ECMA-376 part 1, 18.8.30); 27-36 and 50-58 are East Asian dates.
 _BUILT_IN_DATES: dict[int, Format] = {
-    **dict.fromkeys((14, *range(27, 32), 36, *range(50, 59)), Shown.DATE),
-    22: Shown.DATE_TIME,
-    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47), Shown.TIME),
-    46: Shown.DURATION,
+    **dict.fromkeys((14, *range(27, 32), 36, *range(50, 59)), DateKind.DATE),
+    22: DateKind.DATE_TIME,
+    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47), DateKind.TIME),
+    46: DateKind.DURATION,
 }
 _BUILT_IN_CODES = {
     **dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), "0"),
@@ -81,20 +81,20 @@ def shown_by(format_id: int, code: str | None) -> Format | None:
         code = _BUILT_IN_CODES.get(format_id)
         if code is None:
             return _BUILT_IN_DATES.get(format_id)
-    return _shown_by_code(code) or mask_of(code)
+    return _shown_by_code(code) or display_format_of(code)
 
 
-def _shown_by_code(code: str) -> Shown | PartOfDate | None:
+def _shown_by_code(code: str) -> DateKind | PartOfDate | None:
     first = _LITERALS.sub("", code).partition(";")[0]
     if _ELAPSED.search(first):
-        return Shown.DURATION
+        return DateKind.DURATION
     letters = _SCIENTIFIC.sub("", _BRACKETS.sub("", first)).lower().replace("general", "")
     has_time = "h" in letters or "s" in letters or "am/pm" in letters or "a/p" in letters
     # An m beside hours or seconds means minutes, alone it means months; e and g are Japanese years and eras.
     has_date = any(letter in letters for letter in "ydeg") or ("m" in letters and not has_time)
     if not has_date:
-        return Shown.TIME if has_time else None
-    kind = Shown.DATE_TIME if has_time else Shown.DATE
+        return DateKind.TIME if has_time else None
+    kind = DateKind.DATE_TIME if has_time else DateKind.DATE
     hidden = " and ".join(_hidden_of(letters))
     has_two_digits = "y" in letters and not _FOUR_DIGITS.search(letters)
     return PartOfDate(kind, hidden, has_two_digits) if hidden or has_two_digits else kind
@@ -110,40 +110,40 @@ def _hidden_of(letters: str) -> Iterator[str]:
         yield "year"
 
 
-def as_shown(
+def apply_format(
     number: Number, shown: Format, *, epoch_1904: bool
-) -> Number | date | datetime | time | timedelta | ShownNumber:
+) -> Number | date | datetime | time | timedelta | FormattedNumber:
     """Return a number as its format shows it; as it is, where that makes no difference."""
-    if isinstance(shown, Mask):
+    if isinstance(shown, DisplayFormat):
         return shown.shown(number)
     kind = shown.kind if isinstance(shown, PartOfDate) else shown
     found = from_serial(number, kind, epoch_1904=epoch_1904)
     if isinstance(found, (int, Decimal)):
-        return ShownNumber(number, _NO_DAY.get(found, "########"), "yyyy-mm-dd", ShownAs.OTHERWISE)
+        return FormattedNumber(number, _NO_DAY.get(found, "########"), "yyyy-mm-dd", ShownAs.OTHERWISE)
     return date_as_shown(found, shown) if isinstance(found, date) else found
 
 
-def text_as_shown(text: str | None, shown: Format | None) -> str | CellFault | None:
+def text_as_shown(text: str | None, shown: Format | None) -> str | CellError | None:
     """Return a text as its format shows it; a fault of its cell if it shows something else."""
-    return shown.shown_text(text) if text and isinstance(shown, Mask) else text
+    return shown.shown_text(text) if text and isinstance(shown, DisplayFormat) else text
 
 
 _NO_DAY: dict[Number, str] = {0: "1900-01-00", 60: "1900-02-29"}
 """What Excel shows for the days that are none, and for all others."""
 
 
-def date_as_shown(moment: date, shown: Format | None) -> date:
+def date_as_shown(shown_date: date, shown: Format | None) -> date:
     """Return a date with what its format does not show of it; a moment in the middle of a day as it is."""
-    if isinstance(moment, datetime) and moment.time() != time():
-        return moment
+    if isinstance(shown_date, datetime) and shown_date.time() != time():
+        return shown_date
     if isinstance(shown, PartOfDate):
-        hidden = shown.hidden or ("century" if shown.has_two_digits and moment.year not in _CENTURY else "")
+        hidden = shown.hidden or ("century" if shown.has_two_digits and shown_date.year not in _CENTURY else "")
     else:
-        hidden = "date" if shown is Shown.TIME else ""
-    return PartlyShownDate.of(moment, hidden) if hidden else moment
+        hidden = "date" if shown is DateKind.TIME else ""
+    return PartlyShownDate.of(shown_date, hidden) if hidden else shown_date
 
 
-def from_double(value: float) -> Number | CellFault:
+def from_double(value: float) -> Number | CellError:
     """Return a number of a file with the digits that Excel shows at most; a fault of its cell if it is none."""
     if not math.isfinite(value):
         return no_value(str(value))
@@ -162,24 +162,24 @@ _MOST_ELAPSED_DAYS = 10**9
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  (a date in a sheet has no time zone)
 
 
-def from_serial(serial: Number, shown: Shown, *, epoch_1904: bool) -> Number | date | datetime | time | timedelta:
+def from_serial(serial: Number, shown: DateKind, *, epoch_1904: bool) -> Number | date | datetime | time | timedelta:
     """Return what a serial number of days stands for, to the millisecond as Excel rounds it.
 
     A number that stands for none (a negative date, one past the year 9999, 29 February 1900) is returned as it is.
     """
-    if shown is Shown.DURATION and -_MOST_ELAPSED_DAYS < serial < _MOST_ELAPSED_DAYS:
+    if shown is DateKind.DURATION and -_MOST_ELAPSED_DAYS < serial < _MOST_ELAPSED_DAYS:
         return timedelta(milliseconds=round(serial * 86_400_000))
-    if not 0 <= serial <= _LAST_DAY + 1 or shown is Shown.DURATION:
+    if not 0 <= serial <= _LAST_DAY + 1 or shown is DateKind.DURATION:
         return serial
     days, part = divmod(serial, 1)
     since_midnight = _since_midnight(Decimal(part))
-    if not days and shown is not Shown.DATE and not epoch_1904:
+    if not days and shown is not DateKind.DATE and not epoch_1904:
         return (_DAY_ZERO + since_midnight).time()
     day = _day(int(days), epoch_1904=epoch_1904)
     if day is None:
         return serial
-    moment = day + since_midnight
-    return moment.date() if shown is Shown.DATE and not part else moment
+    shown_date = day + since_midnight
+    return shown_date.date() if shown is DateKind.DATE and not part else shown_date
 
 
 NO_VALUE = "#VALUE!"
@@ -187,12 +187,12 @@ NO_VALUE = "#VALUE!"
 _MOST_SHOWN = 40
 
 
-def no_value(text: str) -> CellFault:
+def no_value(text: str) -> CellError:
     """Return the fault of a cell that holds a text where its type asks for a number or a date."""
-    return CellFault("no-value", text[:_MOST_SHOWN]) if text else CellFault("error-cell", NO_VALUE)
+    return CellError("no-value", text[:_MOST_SHOWN]) if text else CellError("error-cell", NO_VALUE)
 
 
-def from_iso(value: str, shown: Format | None) -> date | datetime | time | str | CellFault:
+def from_iso(value: str, shown: Format | None) -> date | datetime | time | str | CellError:
     """Return what a text in the form of ISO 8601 stands for, where a file stores dates so, as its format shows it.
 
     One with a time zone is text, of which the same readings are possible as if it had been typed; one that does not
@@ -201,10 +201,14 @@ def from_iso(value: str, shown: Format | None) -> date | datetime | time | str |
     try:
         if ":" in value and "T" not in value:
             return time.fromisoformat(value)
-        moment = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+        shown_date = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
     except ValueError:
         return no_value(value)
-    return value if isinstance(moment, datetime) and moment.tzinfo is not None else date_as_shown(moment, shown)
+    return (
+        value
+        if isinstance(shown_date, datetime) and shown_date.tzinfo is not None
+        else date_as_shown(shown_date, shown)
+    )
 
 
 def _since_midnight(part: Decimal) -> timedelta:

@@ -27,11 +27,18 @@ from batch_updater.loader.formats.book import (
     too_many_areas,
 )
 from batch_updater.loader.formats.cell_contents import number
-from batch_updater.loader.formats.display_format import Mask, mask_of
-from batch_updater.loader.formats.number_formats import Format, Shown, as_shown, from_iso, no_value, text_as_shown
+from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
+from batch_updater.loader.formats.number_formats import (
+    DateKind,
+    Format,
+    apply_format,
+    from_iso,
+    no_value,
+    text_as_shown,
+)
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
 from batch_updater.loader.formats.trees import Step, trees
-from batch_updater.records import MARK_PROPERTY, Cell, CellFault, column_letters
+from batch_updater.records import MARK_PROPERTY, Cell, CellError, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -69,7 +76,7 @@ _SIGNS = {f"{_TEXT} tab": "\2", f"{_TEXT} line-break": "\3"}
 _CHARACTERS = {1: " ", 2: "\t", 3: "\n"}
 """What stands for the characters of elements until the blanks around them are one; no XML can hold these itself."""
 _ERROR = re.compile(r"#[A-Z0-9/]+[!?]?|Err:[0-9]+")
-_PERCENT: Final = mask_of("0%")
+_PERCENT: Final = display_format_of("0%")
 """How programs show a percentage whose style says nothing."""
 _TIME = re.compile(
     r"(-?)P(?:([0-9]{1,6})D)?T(?:([0-9]{1,8})H)?(?:([0-9]{1,8})M)?(?:([0-9]{1,8})(?:[.,]([0-9]{1,9}))?S)?"
@@ -282,7 +289,7 @@ class _SheetReader:
             case "date":
                 return from_iso(get(f"{OFFICE} date-value", ""), shown)
             case "time":
-                return _time(get(f"{OFFICE} time-value", ""), is_duration=shown is Shown.DURATION)
+                return _time(get(f"{OFFICE} time-value", ""), is_duration=shown is DateKind.DURATION)
             case _:
                 return no_value(text or kind)
 
@@ -315,32 +322,32 @@ class _SheetReader:
             raise UnreadableError(f"has a cell of more than {MOST_CHARACTERS:,} characters, {address}", SHORTEN)
 
 
-def _fault(cell: Element, text: str, *, has_text: bool) -> CellFault | None:
+def _fault(cell: Element, text: str, *, has_text: bool) -> CellError | None:
     """Return the fault of a cell that shows an error, or a formula without its result.
 
     The format has no type for errors. LibreOffice adds one of its own, and like others saves a formula that gives an
     error as one that gives an empty text; OpenOffice saves it as one that gives 0. Only the text tells.
     """
     if cell.get(f"{_CALCEXT} value-type") == "error":
-        return CellFault("error-cell", text or "#ERROR")
+        return CellError("error-cell", text or "#ERROR")
     formula = cell.get(f"{TABLE} formula")
     if formula is None or cell.get(f"{OFFICE} string-value"):
         return None
     if _ERROR.fullmatch(text):
-        return CellFault("error-cell", text)
+        return CellError("error-cell", text)
     if cell.get(f"{OFFICE} value-type") is None and not has_text:
-        return CellFault("formula-without-value", "=" + formula.partition("=")[2])
+        return CellError("formula-without-value", "=" + formula.partition("=")[2])
     return None
 
 
 def _number(cell: Element, text: str, shown: Format | None) -> Cell:
     plain = number(cell.get(f"{OFFICE} value", ""))
-    if isinstance(plain, CellFault):
+    if isinstance(plain, CellError):
         return plain
     # LibreOffice writes truth values as formulas that give 1 or 0.
     if cell.get(f"{TABLE} formula") is not None and plain in {0, 1} and text in {"TRUE", "FALSE"}:
         return plain == 1
-    return as_shown(plain, shown, epoch_1904=False) if isinstance(shown, Mask) else plain
+    return apply_format(plain, shown, epoch_1904=False) if isinstance(shown, DisplayFormat) else plain
 
 
 def _collapsed(paragraph: str) -> str:
@@ -367,7 +374,7 @@ def _times(element: Element, name: str) -> int:
     return times
 
 
-def _time(value: str, *, is_duration: bool) -> time | timedelta | CellFault:
+def _time(value: str, *, is_duration: bool) -> time | timedelta | CellError:
     """Read a duration (XML Schema part 2, 3.2.6), which is a time of day unless its format or its length says no."""
     found = _TIME.fullmatch(value)
     if found is None:

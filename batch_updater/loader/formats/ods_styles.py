@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.loader.formats.number_formats import Format, Shown, shown_by
+from batch_updater.loader.formats.number_formats import DateKind, Format, shown_by
 from batch_updater.loader.formats.trees import Step, trees
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Styles:
         data = self._data.get(name)
         if data is None:
             return None
-        return Shown.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
+        return DateKind.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
 
     def _code(self, data: _DataStyle) -> str:
         """Return the Excel number format that shows the same."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
-from batch_updater.errors import InputError, Place
+from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.formats.delimited import DelimitedBook
 from batch_updater.loader.formats.package import Package
@@ -233,7 +233,7 @@ def _kind_of_markup(head: bytes) -> str:
 
 @contextmanager
 def _faults_named(name: str, sheet: str | None = None) -> Iterator[None]:
-    place = Place(file=name, sheet=sheet)
+    place = Location(file=name, sheet=sheet)
     try:
         yield
     except UnreadableError as fault:

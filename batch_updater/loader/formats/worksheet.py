@@ -24,7 +24,7 @@ from batch_updater.loader.formats.long_part import LongPart
 from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
 from batch_updater.loader.formats.row_pattern import RowPattern
 from batch_updater.loader.formats.shared_strings import TextCollector
-from batch_updater.records import Cell, CellFault, column_letters
+from batch_updater.records import Cell, CellError, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -202,13 +202,13 @@ class RowReader:
         fault = None if self._formula is None else self._fault_of_formula(self._formula)
         self._cells.append(fault or self._contents.converter(self._kind, self._style)(self._value or ""))
 
-    def _fault_of_formula(self, formula: str) -> CellFault | None:
+    def _fault_of_formula(self, formula: str) -> CellError | None:
         if self._value is None or (not self._value and self._kind != "str"):
             # An empty text is a result, if it was written down.
-            return CellFault("formula-without-value", f"={formula or _SHARED_FORMULA}")
+            return CellError("formula-without-value", f"={formula or _SHARED_FORMULA}")
         # An error is told as the error that it shows.
         if self._results_are_stale and self._kind != "e":
-            return CellFault("stale-formula", f"={formula or _SHARED_FORMULA}")
+            return CellError("stale-formula", f"={formula or _SHARED_FORMULA}")
         return None
 
 

@@ -25,9 +25,9 @@ from batch_updater.loader.formats.book import (
     UnreadableError,
 )
 from batch_updater.loader.formats.encodings import codec_of
-from batch_updater.loader.formats.number_formats import Format, as_shown, from_double, shown_by, text_as_shown
+from batch_updater.loader.formats.number_formats import Format, apply_format, from_double, shown_by, text_as_shown
 from batch_updater.loader.formats.unlocking import unlocked
-from batch_updater.records import MARK_PROPERTY, CellFault
+from batch_updater.records import MARK_PROPERTY, CellError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,10 +140,10 @@ class XlsBook:
             for column, (kind, value) in enumerate(zip(types, values, strict=True))
         ]
         for column in formulas.stale.get(row, ()):
-            cells[column] = cells[column] if isinstance(cells[column], CellFault) else _STALE
+            cells[column] = cells[column] if isinstance(cells[column], CellError) else _STALE
         return cells
 
-    def _cell(self, sheet: Any, row: int, column: int, kind: int, value: Any, uncalculated: CellFault | None) -> Cell:
+    def _cell(self, sheet: Any, row: int, column: int, kind: int, value: Any, uncalculated: CellError | None) -> Cell:
         match kind:
             case 1:
                 # Text of no characters is always the result of a formula: a cell without text is blank.
@@ -152,13 +152,13 @@ class XlsBook:
             case 2 | 3:
                 plain = from_double(value)
                 shown = self._shown_by_style[sheet.cell_xf_index(row, column)]
-                if shown is None or isinstance(plain, CellFault):
+                if shown is None or isinstance(plain, CellError):
                     return plain
-                return as_shown(plain, shown, epoch_1904=bool(self._book.datemode))
+                return apply_format(plain, shown, epoch_1904=bool(self._book.datemode))
             case 4:
                 return bool(value)
             case 5:
-                return CellFault("error-cell", xlrd.error_text_from_code.get(value, "#UNKNOWN!"))
+                return CellError("error-cell", xlrd.error_text_from_code.get(value, "#UNKNOWN!"))
             case _:
                 return None
 
@@ -169,13 +169,13 @@ class XlsBook:
         return [shown_by(style.format_key, codes.get(style.format_key)) for style in self._book.xf_list]
 
 
-_STALE = CellFault("stale-formula", "=...")
+_STALE = CellError("stale-formula", "=...")
 
 
 class _Formulas(NamedTuple):
     """What a sheet says about its formulas."""
 
-    uncalculated: CellFault | None
+    uncalculated: CellError | None
     """What a formula with an empty result is: None (a blank) if any formula of the sheet has a result.
 
     A program that does not calculate saves each formula with the result "empty text" ([MS-XLS] 2.5.133, FormulaValue),
@@ -197,7 +197,7 @@ def _formulas(stream: bytes, position: int) -> _Formulas:
             row, column = struct.unpack_from("<HH", stream, at)
             cells.setdefault(row, []).append(column)
             has_results = has_results or not (stream[at + 6] == 3 and stream[at + 12 : at + 14] == b"\xff\xff")
-    uncalculated = CellFault("formula-without-value", "=...") if cells and not has_results else None
+    uncalculated = CellError("formula-without-value", "=...") if cells and not has_results else None
     return _Formulas(uncalculated, cells if is_uncalced else {})
 
 

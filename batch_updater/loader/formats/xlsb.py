@@ -25,10 +25,17 @@ from batch_updater.loader.formats.book import (
     UnreadableError,
     too_many_areas,
 )
-from batch_updater.loader.formats.number_formats import Format, Number, as_shown, from_double, shown_by, text_as_shown
+from batch_updater.loader.formats.number_formats import (
+    Format,
+    Number,
+    apply_format,
+    from_double,
+    shown_by,
+    text_as_shown,
+)
 from batch_updater.loader.formats.package import SAVE_AGAIN, mark_of, notes_of
 from batch_updater.loader.formats.shared_strings import SharedStrings
-from batch_updater.records import Cell, CellFault, column_letters
+from batch_updater.records import Cell, CellError, column_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -227,7 +234,7 @@ class _RowReader:
         }
         if results_are_stale:
             # Formulas stand in the file as their parts, not as texts.
-            stale = CellFault("stale-formula", "=...")
+            stale = CellError("stale-formula", "=...")
             self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
 
     def start_row(self, data: bytes) -> SheetRow | None:
@@ -262,11 +269,11 @@ class _RowReader:
     def _real(self, style: int, data: bytes) -> Cell:
         return self._as_shown(from_double(struct.unpack_from("<d", data, 8)[0]), style)
 
-    def _as_shown(self, number: Number | CellFault, style: int) -> Cell:
+    def _as_shown(self, number: Number | CellError, style: int) -> Cell:
         shown = self._format(style)
-        if shown is None or isinstance(number, CellFault):
+        if shown is None or isinstance(number, CellError):
             return number
-        return as_shown(number, shown, epoch_1904=self._epoch_1904)
+        return apply_format(number, shown, epoch_1904=self._epoch_1904)
 
     def _shared(self, number: int, style: int) -> Cell:
         return text_as_shown(self._strings[number], self._format(style))
@@ -332,7 +339,7 @@ def _wide_string(data: bytes, position: int) -> tuple[str, int]:
     return data[position + 4 : end].decode("utf-16-le", "surrogatepass"), end
 
 
-def _rk(data: bytes) -> Number | CellFault:
+def _rk(data: bytes) -> Number | CellError:
     """Return an RkNumber ([MS-XLSB] 2.5.122): a whole number or the upper half of a double, perhaps of hundredths."""
     bits = struct.unpack_from("<I", data, 8)[0]
     if bits & 2:
@@ -342,8 +349,8 @@ def _rk(data: bytes) -> Number | CellFault:
     return from_double(value / 100 if bits & 1 else float(value))
 
 
-def _error(data: bytes) -> CellFault:
-    return CellFault("error-cell", _ERRORS.get(data[8], "#UNKNOWN!"))
+def _error(data: bytes) -> CellError:
+    return CellError("error-cell", _ERRORS.get(data[8], "#UNKNOWN!"))
 
 
 def _bounded(text: str, where: str) -> str:

@@ -48,11 +48,11 @@ def test_of_several_sheets_none_is_guessed(tmp_path: Path) -> None:
 
 def test_a_hidden_sheet_is_never_chosen_silently(tmp_path: Path) -> None:
     """A hidden sheet is read only if it is named."""
-    path = workbook(tmp_path / "a.xlsx", {"Shown": FILLED, "Secret": FILLED})
+    path = workbook(tmp_path / "a.xlsx", {"DateKind": FILLED, "Secret": FILLED})
     hide(path, "Secret")
-    assert choose(path).name == "Shown"
+    assert choose(path).name == "DateKind"
     assert choose(path, sheet="Secret").name == "Secret"
-    other = workbook(tmp_path / "b.xlsx", {"Shown": [], "Also": [], "Secret": FILLED})
+    other = workbook(tmp_path / "b.xlsx", {"DateKind": [], "Also": [], "Secret": FILLED})
     hide(other, "Secret")
     with pytest.raises(InputError, match="hidden are: 'Secret'"):
         choose(other)

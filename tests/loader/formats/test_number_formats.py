@@ -8,26 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, to_excel
 
-from batch_updater.loader.formats.number_formats import Shown, as_shown, from_double, from_serial, shown_by
-from batch_updater.records import ShownNumber
+from batch_updater.loader.formats.number_formats import DateKind, apply_format, from_double, from_serial, shown_by
+from batch_updater.records import FormattedNumber
 
 
 @pytest.mark.parametrize(
     ("format_id", "code", "expected"),
     [
-        (0, None, None), (14, None, Shown.DATE), (22, None, Shown.DATE_TIME), (20, None, Shown.TIME),
-        (46, None, Shown.DURATION), (9, None, None), (49, None, None), (31, None, Shown.DATE),
-        (164, "yyyy-mm-dd", Shown.DATE), (164, "[$-409]d. mmmm yyyy;@", Shown.DATE),
-        (164, "dd.mm.yyyy hh:mm", Shown.DATE_TIME), (164, "hh:mm:ss AM/PM", Shown.TIME), (164, "mm:ss", Shown.TIME),
-        (164, "[h]:mm", Shown.DURATION), (164, "[ss]", Shown.DURATION), (164, "General", None), (164, "0.00E+00", None),
+        (0, None, None), (14, None, DateKind.DATE), (22, None, DateKind.DATE_TIME), (20, None, DateKind.TIME),
+        (46, None, DateKind.DURATION), (9, None, None), (49, None, None), (31, None, DateKind.DATE),
+        (164, "yyyy-mm-dd", DateKind.DATE), (164, "[$-409]d. mmmm yyyy;@", DateKind.DATE),
+        (164, "dd.mm.yyyy hh:mm", DateKind.DATE_TIME), (164, "hh:mm:ss AM/PM", DateKind.TIME),
+        (164, "mm:ss", DateKind.TIME),
+        (164, "[h]:mm", DateKind.DURATION), (164, "[ss]", DateKind.DURATION), (164, "General", None),
+        (164, "0.00E+00", None),
         (164, '#,##0.00 "days"', None), (164, "[Red]0;[Blue]-0", None), (164, "#,##0\\ \\d", None),
         (164, '0 "h";yyyy', None), (164, "_-* #,##0.00_-", None), (14, "0.00", None), (164, "@", None),
     ],
 )  # fmt: skip
-def test_only_formats_of_dates_and_times_make_dates(format_id: int, code: str | None, expected: Shown | None) -> None:
+def test_only_formats_of_dates_and_times_make_dates(
+    format_id: int, code: str | None, expected: DateKind | None
+) -> None:
     """A number is a date because its format shows one, not because it could be one."""
     found = shown_by(format_id, code)
-    assert (found if isinstance(found, Shown) else None) is expected
+    assert (found if isinstance(found, DateKind) else None) is expected
 
 
 @given(st.datetimes(datetime(1900, 3, 1), datetime(9999, 12, 30)), st.booleans())  # noqa: DTZ001  (sheets have no zones)
@@ -35,7 +39,7 @@ def test_serial_numbers_are_read_as_excel_writes_them(moment: datetime, epoch_19
     """Every day and time of both calendars comes back, to the millisecond."""
     moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000, year=max(moment.year, 1905))
     serial = to_excel(moment, CALENDAR_MAC_1904 if epoch_1904 else CALENDAR_WINDOWS_1900)  # type: ignore[no-untyped-call]
-    found = from_serial(Decimal(repr(serial)), Shown.DATE_TIME, epoch_1904=epoch_1904)
+    found = from_serial(Decimal(repr(serial)), DateKind.DATE_TIME, epoch_1904=epoch_1904)
     assert isinstance(found, datetime)
     assert abs(found - moment) <= timedelta(milliseconds=1)
 
@@ -43,14 +47,16 @@ def test_serial_numbers_are_read_as_excel_writes_them(moment: datetime, epoch_19
 @pytest.mark.parametrize(
     ("serial", "shown", "expected"),
     [
-        (1, Shown.DATE, date(1900, 1, 1)), (59, Shown.DATE, date(1900, 2, 28)), (60, Shown.DATE, 60),
-        (61, Shown.DATE, date(1900, 3, 1)), (0, Shown.DATE, 0), (-1, Shown.DATE, -1), (2958465, Shown.DATE, date.max),
-        (2958466, Shown.DATE, 2958466), (Decimal("0.5"), Shown.TIME, time(12)),
-        (Decimal("1.25"), Shown.DURATION, timedelta(hours=30)), (Decimal("-0.5"), Shown.DURATION, timedelta(-0.5)),
-        (Decimal("45000.5"), Shown.DATE, datetime.combine(date(2023, 3, 15), time(12))),
+        (1, DateKind.DATE, date(1900, 1, 1)), (59, DateKind.DATE, date(1900, 2, 28)), (60, DateKind.DATE, 60),
+        (61, DateKind.DATE, date(1900, 3, 1)), (0, DateKind.DATE, 0), (-1, DateKind.DATE, -1),
+        (2958465, DateKind.DATE, date.max),
+        (2958466, DateKind.DATE, 2958466), (Decimal("0.5"), DateKind.TIME, time(12)),
+        (Decimal("1.25"), DateKind.DURATION, timedelta(hours=30)),
+        (Decimal("-0.5"), DateKind.DURATION, timedelta(-0.5)),
+        (Decimal("45000.5"), DateKind.DATE, datetime.combine(date(2023, 3, 15), time(12))),
     ],
 )  # fmt: skip
-def test_the_edges_of_the_calendar(serial: int | Decimal, shown: Shown, expected: object) -> None:
+def test_the_edges_of_the_calendar(serial: int | Decimal, shown: DateKind, expected: object) -> None:
     """A number that stands for no day stays a number; a hidden time of day is not lost."""
     found = from_serial(serial, shown, epoch_1904=False)
     assert found == expected
@@ -59,7 +65,7 @@ def test_the_edges_of_the_calendar(serial: int | Decimal, shown: Shown, expected
 
 def test_the_calendar_of_1904() -> None:
     """Workbooks of old Macintosh versions count from 1904."""
-    assert from_serial(0, Shown.DATE, epoch_1904=True) == date(1904, 1, 1)
+    assert from_serial(0, DateKind.DATE, epoch_1904=True) == date(1904, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -85,18 +91,18 @@ def test_the_calendar_of_1904() -> None:
 def test_a_number_shown_with_more_than_it_has_is_told_apart(code: str, number: int | Decimal, text: str | None) -> None:
     """Leading zeros and letters that only the format shows are no part of the number, and not forgotten either."""
     shown = shown_by(164, code)
-    found = number if shown is None else as_shown(number, shown, epoch_1904=False)
+    found = number if shown is None else apply_format(number, shown, epoch_1904=False)
     if text is None:
         assert found == number
     else:
-        assert isinstance(found, ShownNumber)
+        assert isinstance(found, FormattedNumber)
         assert (found.number, found.text) == (number, text)
 
 
 @pytest.mark.parametrize("part", ["0.999999999", "0.99999999999999", "0.000000001"])
 def test_a_moment_beside_midnight_is_not_midnight(part: str) -> None:
     """Rounding may neither lose a time of day nor make it the next day."""
-    found = from_serial(45740 + Decimal(part), Shown.DATE_TIME, epoch_1904=False)
+    found = from_serial(45740 + Decimal(part), DateKind.DATE_TIME, epoch_1904=False)
     assert isinstance(found, datetime)
     assert (found.date(), found.time() != time()) == (date(2025, 3, 24), True)
 
@@ -110,6 +116,6 @@ def test_no_format_is_too_odd_to_be_read(pieces: list[str], value: float) -> Non
     number = from_double(value)
     assert isinstance(number, (int, Decimal))
     shown = shown_by(164, "".join(pieces))
-    found = number if shown is None else as_shown(number, shown, epoch_1904=False)
+    found = number if shown is None else apply_format(number, shown, epoch_1904=False)
     if not isinstance(found, (date, time)):
-        assert (found.number if isinstance(found, ShownNumber) else found) == number
+        assert (found.number if isinstance(found, FormattedNumber) else found) == number

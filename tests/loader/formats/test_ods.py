@@ -9,7 +9,7 @@ import pytest
 from batch_updater.errors import InputError
 from batch_updater.loader.formats.choice import choose_sheet
 from batch_updater.loader.formats.opening import Source, open_source
-from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.records import CellError, FormattedNumber, ShownAs
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import settings
 
@@ -40,18 +40,18 @@ def cell(path: Path, attributes: str, content: str = "") -> Cell:
         ('office:value-type="string" office:string-value="x"', "<text:p>shown</text:p>", "x"),
         ('office:value-type="float" office:value="0.1"', "<text:p>0</text:p>", Decimal("0.1")),
         ('office:value-type="float" office:value="123" table:style-name="zeros"', "",
-         ShownNumber(123, "00123", "00000")),
+         FormattedNumber(123, "00123", "00000")),
         ('office:value-type="percentage" office:value="0.5"', "<text:p>50%</text:p>",
-         ShownNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE)),
+         FormattedNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE)),
         ('office:value-type="currency" office:currency="EUR" office:value="5"', "", 5),
         ('office:value-type="boolean" office:boolean-value="true"', "", True),
         ('office:value-type="date" office:date-value="2025-04-03"', "", date(2025, 4, 3)),
         ('office:value-type="date" office:date-value="2025-04-03T09:30:00"', "",
          datetime.combine(date(2025, 4, 3), time(9, 30))),
         ('office:value-type="time" office:time-value="PT30H15M00S"', "", timedelta(hours=30, minutes=15)),
-        ('table:formula="of:=1+1"', "", CellFault("formula-without-value", "=1+1")),
+        ('table:formula="of:=1+1"', "", CellError("formula-without-value", "=1+1")),
         ('table:formula="of:=NA()" office:value-type="string" office:string-value=""', "<text:p>#N/A</text:p>",
-         CellFault("error-cell", "#N/A")),
+         CellError("error-cell", "#N/A")),
     ],
 )  # fmt: skip
 def test_a_cell_is_what_its_attributes_say(tmp_path: Path, attributes: str, content: str, expected: Cell) -> None:
@@ -89,13 +89,13 @@ def test_repeated_cells_and_rows_stand_where_they_are(tmp_path: Path) -> None:
 def test_a_number_or_date_that_is_none_is_a_fault_of_its_cell(tmp_path: Path, attributes: str, shown: str) -> None:
     """What cannot be read is neither a blank nor a zero, nor what its text seems to say."""
     code = "error-cell" if shown.startswith("#") else "no-value"
-    assert cell(tmp_path, attributes, "<text:p>7</text:p>") == CellFault(code, shown)
+    assert cell(tmp_path, attributes, "<text:p>7</text:p>") == CellError(code, shown)
 
 
 def test_an_error_that_is_saved_as_zero_is_an_error(tmp_path: Path) -> None:
     """OpenOffice saves the value 0 with a formula that fails; only the text shows that it has failed."""
     attributes = 'table:formula="of:=1/0" office:value-type="float" office:value="0"'
-    assert cell(tmp_path, attributes, "<text:p>#DIV/0!</text:p>") == CellFault("error-cell", "#DIV/0!")
+    assert cell(tmp_path, attributes, "<text:p>#DIV/0!</text:p>") == CellError("error-cell", "#DIV/0!")
 
 
 PHONES = (
@@ -122,7 +122,7 @@ def test_a_format_that_depends_on_the_number_shows_what_it_shows(tmp_path: Path,
     )
     opened = open_source(write_package(tmp_path / "a.ods", parts), settings(), name="a.ods")
     (found,) = next(iter(opened.rows(0))).cells
-    assert isinstance(found, ShownNumber)
+    assert isinstance(found, FormattedNumber)
     assert (found.number, found.text) == (number, text)
 
 

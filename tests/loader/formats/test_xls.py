@@ -13,7 +13,7 @@ from xlwt.CompoundDoc import XlsDoc
 
 from batch_updater.errors import InputError
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.records import CellError, FormattedNumber, ShownAs
 from tests.loader.described import settings
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def test_cells_arrive_as_they_stand(tmp_path: Path, *, calendar_1904: bool) -> N
     noon = datetime.combine(date(2023, 3, 15), time(12))
     assert found == [
         "00123", None, "NA", 7, Decimal("0.1"), 10**14 + 1, True, date(2023, 3, 15), noon,
-        ShownNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE),
-        ShownNumber(123, "00123", "00000"), ShownNumber(-3, "-003", "000"), CellFault("error-cell", "#REF!"),
+        FormattedNumber(Decimal("0.5"), "50%", "0%", ShownAs.OTHERWISE),
+        FormattedNumber(123, "00123", "00000"), FormattedNumber(-3, "-003", "000"), CellError("error-cell", "#REF!"),
     ]  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_formulas_give_what_was_saved_with_them(tmp_path: Path) -> None:
     for column in range(2):
         sheet.write(0, column, xlwt.Formula("A2"))
     file = saved(tmp_path, book)
-    assert read(file) == [(1, [CellFault("formula-without-value", "=...")] * 2, False)]
+    assert read(file) == [(1, [CellError("formula-without-value", "=...")] * 2, False)]
     # The result of the second formula (8 bytes, [MS-XLS] 2.5.133) becomes the number 2.
     content, empty = file.read_bytes(), b"\x03\0\0\0\0\0\xff\xff"
     second = content.rindex(empty)
@@ -148,7 +148,7 @@ PROTECT, HEADER, CALC_MODE, SAVE_RECALC = 0x12, 0x14, 0x0D, 0x5F
     ("code", "number", "expected"),
     [
         ("0.00_);-0.00", 46106, 46106), ("yyyy-mm-dd", 45741, date(2025, 3, 25)),
-        ("00000", 123, ShownNumber(123, "00123", "00000")),
+        ("00000", 123, FormattedNumber(123, "00123", "00000")),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("built_in", [14, 50, 59, 60, 9])
@@ -216,7 +216,7 @@ def test_a_number_that_is_none_is_a_fault_of_its_cell(tmp_path: Path, none: str)
 
     edited(tmp_path, book, edit)
     seventh = Decimal("0.142857142857143")
-    assert read(tmp_path / "a.xls") == [(1, [CellFault("no-value", none), seventh], False)]
+    assert read(tmp_path / "a.xls") == [(1, [CellError("no-value", none), seventh], False)]
 
 
 def test_results_that_a_sheet_says_are_out_of_date_are_refused(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_results_that_a_sheet_says_are_out_of_date_are_refused(tmp_path: Path) -
         return UNCALCED if kind == HEADER else kind, data.replace(empty, two)
 
     edited(tmp_path, book, edit)
-    assert read(tmp_path / "a.xls") == [(1, [7, None, CellFault("stale-formula", "=...")], False)]
+    assert read(tmp_path / "a.xls") == [(1, [7, None, CellError("stale-formula", "=...")], False)]
 
 
 def test_a_workbook_that_is_calculated_by_hand_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from batch_updater.errors import InputError
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.records import CellFault, ShownNumber
+from batch_updater.records import CellError, FormattedNumber
 from tests.data.made_xlsb import ZEROS, cell_record, record, row_record, write_xlsb
 from tests.data.make_data import write_package
 from tests.loader.described import settings
@@ -35,11 +35,11 @@ def test_cells_of_every_record_arrive_as_they_stand(tmp_path: Path) -> None:
     """Each of the format's kinds of cells gives its value."""
     cells: list[Cell] = [
         "00123", 7, -5, Decimal("0.1"), 10**14 + 1, True, date(2025, 4, 3), timedelta(hours=30), None,
-        CellFault("error-cell", "#N/A"), "last",
+        CellError("error-cell", "#N/A"), "last",
     ]  # fmt: skip
     data = b"".join(cell_record(column, cell) for column, cell in enumerate(cells))
     data += cell_record(len(cells), 123, style=ZEROS)
-    assert read(tmp_path, row_record(3) + data) == [(3, [*cells, ShownNumber(123, "00123", "00000")])]
+    assert read(tmp_path, row_record(3) + data) == [(3, [*cells, FormattedNumber(123, "00123", "00000")])]
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_shared_texts_may_be_missing_if_no_cell_has_one(tmp_path: Path) -> None:
 def test_a_number_that_is_none_is_a_fault_of_its_cell(tmp_path: Path) -> None:
     """One cell of a careless program does not cost the others."""
     data = row_record(1) + record(5, struct.pack("<IId", 0, 0, float("nan"))) + cell_record(1, 1)
-    assert read(tmp_path, data) == [(1, [CellFault("no-value", "nan"), 1])]
+    assert read(tmp_path, data) == [(1, [CellError("no-value", "nan"), 1])]

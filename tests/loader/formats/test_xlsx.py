@@ -17,7 +17,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from batch_updater.errors import InputError
 from batch_updater.loader.formats.opening import open_source
-from batch_updater.records import CellFault, ShownAs, ShownNumber
+from batch_updater.records import CellError, FormattedNumber, ShownAs
 from tests.data.make_data import write_package
 from tests.loader.described import settings
 
@@ -119,10 +119,10 @@ def test_errors_and_formulas_without_a_value_are_no_blanks(tmp_path: Path) -> No
         "<c t='str'><f>\"\"</f><v></v></c><c><f>1+1</f><v>2</v></c><c t='e'><f>1/0</f><v>#DIV/0!</v></c>"
         "<c t='s'><f>A1</f></c></row>"
     )
-    missing = CellFault("formula-without-value", "=A1")
+    missing = CellError("formula-without-value", "=A1")
     assert read(handmade(tmp_path, data)) == [
-        (1, [CellFault("error-cell", "#N/A"), CellFault("formula-without-value", "=A1+1"), missing, missing, None, 2,
-             CellFault("error-cell", "#DIV/0!"), missing]),
+        (1, [CellError("error-cell", "#N/A"), CellError("formula-without-value", "=A1+1"), missing, missing, None, 2,
+             CellError("error-cell", "#DIV/0!"), missing]),
     ]  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def test_what_is_no_value_is_a_fault_of_its_cell(tmp_path: Path, cell: str, show
     """An error, with or without its name, and what is no number or date, is neither a blank nor the end of the file."""
     cell = cell.replace("'", '"') if "r=" not in row else cell.replace("'", '"').replace("<c", '<c r="A1"')
     code = "error-cell" if shown.startswith("#") else "no-value"
-    assert read(handmade(tmp_path, row.format(cell))) == [(1, [CellFault(code, shown)])]
+    assert read(handmade(tmp_path, row.format(cell))) == [(1, [CellError(code, shown)])]
 
 
 def test_blanks_around_a_number_are_none_of_it(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_date_with_a_zone_is_left_to_the_reading_of_texts(tmp_path: Path) -> N
 def test_a_formula_written_down_elsewhere_is_a_formula(tmp_path: Path) -> None:
     """The second cell of a shared formula has no text of its own."""
     data = "<row><c><f t='shared' si='0'/></c></row>"
-    assert read(handmade(tmp_path, data)) == [(1, [CellFault("formula-without-value", "=...")])]
+    assert read(handmade(tmp_path, data)) == [(1, [CellError("formula-without-value", "=...")])]
 
 
 @pytest.mark.parametrize("cell", ["<c/>", "<c><v>1</v></c>"])
@@ -247,7 +247,7 @@ def test_numbers_too_large_for_their_format_arrive_as_they_are(tmp_path: Path) -
         '<cellXfs><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="46"/><xf numFmtId="14"/></cellXfs></styleSheet>'
     ).encode()
     assert read(write_package(tmp_path / "b.xlsx", parts)) == [
-        (1, [10**300, *(ShownNumber(10**power, "########", "yyyy-mm-dd", ShownAs.OTHERWISE) for power in (15, 30))])
+        (1, [10**300, *(FormattedNumber(10**power, "########", "yyyy-mm-dd", ShownAs.OTHERWISE) for power in (15, 30))])
     ]
 
 
@@ -272,7 +272,7 @@ def test_a_program_that_leaves_the_calculating_to_others_gives_no_results(tmp_pa
         sheet.write_formula(0, 1, "=500*3", None, 1500)
         sheet.write_number(0, 2, 0)
     assert read(tmp_path / "a.xlsx") == [
-        (1, [CellFault("stale-formula", "=500*3"), CellFault("stale-formula", "=500*3"), 0])
+        (1, [CellError("stale-formula", "=500*3"), CellError("stale-formula", "=500*3"), 0])
     ]
 
 
@@ -291,7 +291,7 @@ def test_a_cell_without_a_style_has_the_first_one(tmp_path: Path) -> None:
 def test_a_formula_of_text_without_a_value_is_no_blank(tmp_path: Path) -> None:
     """An empty text that was saved is one; nothing saved is none."""
     data = "<row r='1'><c r='A1' t='str'><f>B1</f></c><c r='B1' t='str'><f>C1</f><v></v></c></row>"
-    assert read(handmade(tmp_path, data)) == [(1, [CellFault("formula-without-value", "=B1"), None])]
+    assert read(handmade(tmp_path, data)) == [(1, [CellError("formula-without-value", "=B1"), None])]
 
 
 @pytest.mark.parametrize("where", ["styles", "merged", "columns"])
