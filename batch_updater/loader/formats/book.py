@@ -132,6 +132,11 @@ class UnreadableError(Exception):
         self.remedy = remedy
 
 
+def too_long(what: str) -> UnreadableError:
+    """Return the refusal of a text of more than `MOST_CHARACTERS`; `what` is the text, as in "a text in cell A1"."""
+    return UnreadableError(f"has {what} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+
+
 def too_many_areas() -> UnreadableError:
     """Return the refusal of a sheet with more than `MOST_AREAS`."""
     return UnreadableError(

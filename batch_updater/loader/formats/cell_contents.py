@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from batch_updater.loader.formats.display_format import DisplayFormat
@@ -23,7 +22,7 @@ from batch_updater.loader.formats.shared_strings import SharedStrings, unescaped
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -34,7 +33,6 @@ _MOST_DIGITS_REMEMBERED = 20
 _UNKNOWN: Final = CellError("", "")
 
 Converter: TypeAlias = "Callable[[str], Cell]"
-ManyConverter: TypeAlias = "Callable[[Sequence[str]], Sequence[Cell]]"
 
 
 def number(text: str) -> Number | CellError:
@@ -65,22 +63,6 @@ def _plain_number(content: str) -> Number | CellError | None:
     return number(content) if content else None
 
 
-def _plain_numbers(contents: Sequence[str]) -> Sequence[Cell]:
-    """Return the numbers that several cells hold, as `_plain_number` does for each."""
-    digits = "".join(contents).replace(".", "")
-    if digits.isdigit() and digits.isascii():
-        with contextlib.suppress(ValueError, InvalidOperation):  # blank, or no number
-            if max(map(len, contents)) <= DIGITS_OF_A_CELL and all(map(str.isdigit, contents)):
-                return list(map(int, contents))
-            return [
-                Decimal(content)
-                if "." in content and len(content) <= DIGITS_OF_A_CELL + 1 and content[-1] in _NOT_ZERO
-                else _plain_number(content)
-                for content in contents
-            ]
-    return list(map(_plain_number, contents))
-
-
 class CellContents:
     """Converts contents of cells by their type and style, the attributes `t` and `s`."""
 
@@ -98,13 +80,6 @@ class CellContents:
             if len(self._known) < _MOST_REMEMBERED:
                 self._known[kind, style] = known
         return known
-
-    def many_converter(self, kind: str, style: str) -> ManyConverter:
-        """Return what does the same for several cells at once; texts and plain numbers are quicker so."""
-        convert = self.converter(kind, style)
-        if convert is _plain_number:
-            return _plain_numbers
-        return self._strings.cells if convert == self._strings.cell else lambda contents: list(map(convert, contents))
 
     def _new(self, kind: str, shown: Format | None) -> Converter:
         match kind:

@@ -17,13 +17,13 @@ from batch_updater.loader.formats.book import (
     LAST_ROW,
     MOST_AREAS,
     MOST_CHARACTERS,
-    SHORTEN,
     Area,
     Layout,
     SheetEntry,
     SheetRow,
     UnreadableError,
     is_blank_row,
+    too_long,
     too_many_areas,
 )
 from batch_updater.loader.formats.cell_contents import number
@@ -318,8 +318,7 @@ class _SheetReader:
 
     def _refuse_long(self, text: str, column: int) -> None:
         if len(text) > MOST_CHARACTERS:
-            address = f"{column_letters(column)}{self._next_row}"
-            raise UnreadableError(f"has a cell of more than {MOST_CHARACTERS:,} characters, {address}", SHORTEN)
+            raise too_long(f"a text in cell {column_letters(column)}{self._next_row}")
 
 
 def _fault(cell: Element, text: str, *, has_text: bool) -> CellError | None:

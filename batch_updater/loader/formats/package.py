@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 from xml.parsers import expat
 
 from batch_updater.loader.formats.book import UnreadableError
-from batch_updater.records import MARK_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -217,30 +216,6 @@ def safe_parser(
 
 def _refuse_dtd(*_: object) -> NoReturn:
     raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
-
-
-def mark_of(package: Package) -> str | None:
-    """Return the value of our own document property, if a workbook has it."""
-    found = None
-    for relation in package.relationships(""):
-        if relation.type in {"custom-properties", "customProperties"}:
-            for element in package.elements(relation.part):
-                if element.parent == "property":
-                    value = element.text
-                elif element.attributes.get("name") == MARK_PROPERTY:
-                    found = value
-    return found
-
-
-def notes_of(related: Iterable[Relationship]) -> tuple[str, ...]:
-    """Return what a person should know of what a workbook's parts refer to."""
-    types = {relation.type for relation in related}
-    notes = []
-    if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
-        notes.append("It has macros, which are not run.")
-    if "externalLink" in types:
-        notes.append("It links to other workbooks; the values saved in it are read.")
-    return tuple(notes)
 
 
 class Feeder:

@@ -16,7 +16,7 @@ from batch_updater.loader.formats.long_part import PLAIN_CONTENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batch_updater.loader.formats.cell_contents import CellContents, ManyConverter
+    from batch_updater.loader.formats.cell_contents import CellContents, Converter
     from batch_updater.records import Cell
 
 WrittenCell: TypeAlias = "tuple[int, str, str]"
@@ -43,11 +43,11 @@ class RowPattern:
         self._cell = re.compile(rf"(<{prefix}c{_ATTRIBUTES})(?:/>|>(?:{formula}{value})?</{prefix}c>)\s*")
         self._hidden: dict[str, bool] = {}
         """Attributes of a row behind its number -> whether they hide it."""
-        self._forms: dict[int, dict[str, ManyConverter | None]] = {}
+        self._forms: dict[int, dict[str, Converter | None]] = {}
         """Column -> pattern of a cell in it -> what converts its content; None for a cell that has none."""
         self._tried = self._size = 0
         self._pattern: re.Pattern[str] | None = None
-        self._columns: list[tuple[int, list[ManyConverter]]] = []
+        self._columns: list[tuple[int, list[Converter]]] = []
         """What converts the groups of the pattern, column by column."""
 
     @property
@@ -91,8 +91,8 @@ class RowPattern:
         for column, kind, style in cells:
             found = self._cell.match(text, at)
             form = found and self._form(found, start[1], kind)
-            convert = self._contents.many_converter(kind, style)
-            if not found or not form or convert([found[3] or ""])[0] != row.cells[column]:
+            convert = self._contents.converter(kind, style)
+            if not found or not form or convert(found[3] or "") != row.cells[column]:
                 return
             forms.append((column, form, convert if found[3] is not None else None))
             at = found.end()
@@ -130,16 +130,16 @@ class RowPattern:
 
 
 def _cells(
-    converters: Sequence[ManyConverter], contents: Sequence[tuple[str | Any, ...]], blank: Sequence[Cell]
+    converters: Sequence[Converter], contents: Sequence[tuple[str | Any, ...]], blank: Sequence[Cell]
 ) -> Sequence[Cell]:
     """Convert the contents of one column, of which each row has at most one, whichever form its cell has."""
     cells = list(blank)
     for convert, of_form in zip(converters, contents, strict=True):
         blanks = of_form.count(None)
         if not blanks:
-            return convert(of_form)
+            return list(map(convert, of_form))
         if blanks < len(of_form):
-            rows = [at for at, content in enumerate(of_form) if content is not None]
-            for at, cell in zip(rows, convert([of_form[at] for at in rows]), strict=True):
-                cells[at] = cell
+            for at, content in enumerate(of_form):
+                if content is not None:
+                    cells[at] = convert(content)
     return cells

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from array import array
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.formats.book import MOST_CHARACTERS, SHORTEN, UnreadableError
+from batch_updater.loader.formats.book import MOST_CHARACTERS, SHORTEN, UnreadableError, too_long
 from batch_updater.loader.formats.long_part import PLAIN_CONTENT, LongPart
 from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 _MOST_LOOSE = 250_000
 """Texts that are kept as they are; further ones are packed, which takes a fourth of the memory and twice the time."""
@@ -38,20 +37,13 @@ class SharedStrings:
     def cell(self, content: str) -> str | None:
         """Return the text of a cell whose content is a text's number; blank if it has no content, or no characters."""
         if content.isdigit():
-            number = int(content)
-            return self._loose[number] if number < len(self._loose) else self[number]
+            try:
+                return self._loose[int(content)]
+            except IndexError:
+                return self[int(content)]
         if content:
             raise UnreadableError(f"refers to the text {content[:20]!r}, which is no number", SAVE_AGAIN)
         return None
-
-    def cells(self, contents: Sequence[str]) -> Sequence[str | None]:
-        """Return the texts of several cells, as `cell` does for each."""
-        loose = self._loose
-        digits = "".join(contents)
-        if digits.isdigit() and digits.isascii():
-            with contextlib.suppress(ValueError, IndexError):  # no content, or a text that is packed
-                return [loose[int(content)] for content in contents]
-        return list(map(self.cell, contents))
 
     def __getitem__(self, number: int) -> str | None:
         """Return a text by its number, which is not negative."""
@@ -65,7 +57,7 @@ class SharedStrings:
     def add(self, text: str) -> None:
         """Add the next text. Raises UnreadableError if there is too much of it to be kept."""
         if len(text) > MOST_CHARACTERS:
-            raise UnreadableError(f"has a text of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+            raise too_long("a text")
         if len(self._loose) < _MOST_LOOSE and self._loose_characters < _MOST_LOOSE_CHARACTERS:
             self._loose.append(text or None)
             self._loose_characters += len(text)
@@ -140,7 +132,7 @@ class TextCollector:
             self._pieces.append(text)
             self._length += len(text)
             if self._length > MOST_CHARACTERS:
-                raise UnreadableError(f"has {self._where()} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+                raise too_long(self._where())
 
     def clear(self) -> None:
         """Begin another text."""

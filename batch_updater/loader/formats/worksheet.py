@@ -19,6 +19,7 @@ from batch_updater.loader.formats.book import (
     SheetRow,
     UnreadableError,
     column_position,
+    too_long,
 )
 from batch_updater.loader.formats.long_part import LongPart
 from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
@@ -141,7 +142,7 @@ class RowReader:
         self._pieces.append(text)
         self._length += len(text)
         if self._length > MOST_CHARACTERS:
-            raise UnreadableError(f"has {self._address()} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+            raise too_long(self._address())
 
     def _address(self) -> str:
         return f"a text in cell {column_letters(len(self._cells))}{self._number}"
