@@ -105,6 +105,8 @@ MOST_CHARACTERS = 131_072
 
 SHORTEN = "Save what is to be sent, and only that, as a workbook of its own."
 """What to do about a cell or a workbook that is larger than any table of changes."""
+SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
+"""What to do about a file that contradicts itself."""
 
 
 def column_position(letters: str) -> int:

@@ -7,7 +7,7 @@ import re
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.formats.package import CHUNK_BYTES, Feeder
+from batch_updater.loader.formats.safe_xml import CHUNK_BYTES, Feeder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -17,6 +17,7 @@ from batch_updater.loader.formats.book import (
     LAST_ROW,
     MOST_AREAS,
     MOST_CHARACTERS,
+    SAVE_AGAIN,
     Area,
     Layout,
     SheetEntry,
@@ -37,7 +38,7 @@ from batch_updater.loader.formats.number_formats import (
     text_as_shown,
 )
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
-from batch_updater.loader.formats.trees import Step, trees
+from batch_updater.loader.formats.safe_xml import Step, trees
 from batch_updater.records import MARK_PROPERTY, Cell, CellError, column_letters
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
     from batch_updater.loader.formats.package import Allowance, Package
 
-_SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again."
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _DRAWN = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0 "
@@ -90,7 +90,7 @@ class OdsBook:
 
     def __init__(self, package: Package) -> None:
         self._package = package
-        if any(element.name == "encryption-data" for element in package.elements("META-INF/manifest.xml")):
+        if next(package.elements("META-INF/manifest.xml", "encryption-data"), None) is not None:
             raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
         self._styles = Styles(package)
         self._has_links = False
@@ -98,15 +98,15 @@ class OdsBook:
         """Sheets in which cells are merged."""
         self.sheets = tuple(self._find_sheets())
         self._is_manual = any(
-            element.attributes.get("name") == "AutoCalculate" and element.text == "false"
-            for element in package.elements("settings.xml", {"config-item"})
+            element.get("name") == "AutoCalculate" and element.text == "false"
+            for element in package.elements("settings.xml", "config-item")
         )
 
     @cached_property
     def mark(self) -> str | None:
         """What our own property says, if the file has it (OpenDocument 1.3 part 3, 4.3.3.17)."""
-        for element in self._package.elements("meta.xml"):
-            if element.name == "user-defined" and element.attributes.get("name") == MARK_PROPERTY:
+        for element in self._package.elements("meta.xml", "user-defined"):
+            if element.get("name") == MARK_PROPERTY:
                 return element.text
         return None
 
@@ -217,7 +217,7 @@ class _SheetReader:
             cells = self._cells(element)
             if cells and not (times > 1 and is_blank_row(cells)):
                 if self._next_row + times - 1 > LAST_ROW:
-                    raise UnreadableError(f"has more than {LAST_ROW:,} rows", _SAVE_AGAIN)
+                    raise UnreadableError(f"has more than {LAST_ROW:,} rows", SAVE_AGAIN)
                 self._charge((times - 1) * (_REPEATED_ROW_BYTES + len(cells) * _REPEATED_CELL_BYTES))
                 hidden = element.get(f"{TABLE} visibility", "visible") != "visible"
                 for number_ in range(self._next_row, self._next_row + times):
@@ -253,7 +253,7 @@ class _SheetReader:
                 blanks += times
                 continue
             if column + times > LAST_COLUMN:
-                raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._next_row}", _SAVE_AGAIN)
+                raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._next_row}", SAVE_AGAIN)
             if blanks or times > 1:
                 self._charge(blanks * GAP_BYTES + (times - 1) * _REPEATED_CELL_BYTES)
             cells += [None] * blanks + [cell] * times
@@ -369,7 +369,7 @@ def _times(element: Element, name: str) -> int:
         return 1
     times = int(value) if value.isdigit() and len(value) <= 9 else 0
     if times < 1:
-        raise UnreadableError(f"says {value[:20]!r} where a number of cells belongs", _SAVE_AGAIN)
+        raise UnreadableError(f"says {value[:20]!r} where a number of cells belongs", SAVE_AGAIN)
     return times
 
 

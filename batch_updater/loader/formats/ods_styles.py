@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.formats.number_formats import DateKind, Format, shown_by
-from batch_updater.loader.formats.trees import Step, trees
+from batch_updater.loader.formats.safe_xml import Step, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,14 +5,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from batch_updater.loader.formats.book import CALCULATED_BY_HAND, SheetEntry, UnreadableError
-from batch_updater.loader.formats.package import SAVE_AGAIN
+from batch_updater.loader.formats.book import CALCULATED_BY_HAND, SAVE_AGAIN, SheetEntry, UnreadableError
 from batch_updater.records import MARK_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batch_updater.loader.formats.package import Package
+
+
+NAMESPACES = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
+"""Of a workbook's parts: transitional and strict (ECMA-376 part 1, annex A)."""
 
 
 class OfficeBook:
@@ -38,11 +44,9 @@ class OfficeBook:
         found = None
         for relation in self._package.relationships(""):
             if relation.type in {"custom-properties", "customProperties"}:
-                for element in self._package.elements(relation.part):
-                    if element.parent == "property":
-                        value = element.text
-                    elif element.attributes.get("name") == MARK_PROPERTY:
-                        found = value
+                for element in self._package.elements(relation.part, "property"):
+                    if element.get("name") == MARK_PROPERTY:
+                        found = next((value.text for value in element), None)
         return found
 
     @property

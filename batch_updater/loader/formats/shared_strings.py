@@ -6,9 +6,10 @@ import re
 from array import array
 from typing import IO, TYPE_CHECKING
 
-from batch_updater.loader.formats.book import MOST_CHARACTERS, SHORTEN, UnreadableError, too_long
+from batch_updater.loader.formats.book import MOST_CHARACTERS, SAVE_AGAIN, SHORTEN, UnreadableError, too_long
 from batch_updater.loader.formats.long_part import PLAIN_CONTENT, LongPart
-from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
+from batch_updater.loader.formats.office_book import NAMESPACES
+from batch_updater.loader.formats.safe_xml import safe_parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable

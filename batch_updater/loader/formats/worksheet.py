@@ -15,6 +15,7 @@ from batch_updater.loader.formats.book import (
     LAST_COLUMN,
     LAST_ROW,
     MOST_CHARACTERS,
+    SAVE_AGAIN,
     SHORTEN,
     SheetRow,
     UnreadableError,
@@ -22,8 +23,9 @@ from batch_updater.loader.formats.book import (
     too_long,
 )
 from batch_updater.loader.formats.long_part import LongPart
-from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
+from batch_updater.loader.formats.office_book import NAMESPACES
 from batch_updater.loader.formats.row_pattern import RowPattern
+from batch_updater.loader.formats.safe_xml import safe_parser
 from batch_updater.loader.formats.shared_strings import TextCollector
 from batch_updater.records import Cell, CellError, column_letters
 

@@ -9,6 +9,7 @@ from batch_updater.loader.formats.book import (
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
+    SAVE_AGAIN,
     Area,
     Layout,
     UnreadableError,
@@ -16,7 +17,8 @@ from batch_updater.loader.formats.book import (
     too_many_areas,
 )
 from batch_updater.loader.formats.long_part import LongPart
-from batch_updater.loader.formats.package import NAMESPACES, SAVE_AGAIN, safe_parser
+from batch_updater.loader.formats.office_book import NAMESPACES
+from batch_updater.loader.formats.safe_xml import safe_parser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,6 +16,7 @@ from batch_updater.loader.formats.book import (
     LAST_ROW,
     MOST_AREAS,
     MOST_CHARACTERS,
+    SAVE_AGAIN,
     Area,
     Layout,
     SheetRow,
@@ -32,7 +33,6 @@ from batch_updater.loader.formats.number_formats import (
     text_as_shown,
 )
 from batch_updater.loader.formats.office_book import OfficeBook
-from batch_updater.loader.formats.package import SAVE_AGAIN
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.records import Cell, CellError, column_letters
 

@@ -26,22 +26,18 @@ class XlsxBook(OfficeBook):
 
     def __init__(self, package: Package, workbook: str) -> None:
         super().__init__(package, workbook)
-        elements = tuple(package.elements(workbook, {"workbook", "workbookPr", "sheet", "calcPr"}))
-        if not any(element.name == "workbook" for element in elements):
+        root = next(package.elements(workbook, "workbook"), None)
+        if root is None:
             raise UnreadableError("is an Office file, but no workbook", _SAVE_AS)
-        self._epoch_1904 = any(_is_true(element.attributes.get("date1904")) for element in elements)
-        # ECMA-376 part 1, 18.2.2
-        calculation: Mapping[str, str] = next(
-            (element.attributes for element in elements if element.name == "calcPr"), {}
-        )
-        self._results_are_stale = _is_true(calculation.get("fullCalcOnLoad")) or _is_false(
-            calculation.get("calcCompleted")
-        )
-        self._is_manual = calculation.get("calcMode") == "manual" and _is_false(calculation.get("calcOnSave"))
-        for element in elements:
-            if element.name == "sheet" and element.parent == "sheets":
-                get = element.attributes.get
-                self._add_sheet(get("name", ""), get("id", ""), hidden=get("state", "visible") != "visible")
+        self._epoch_1904 = any(_is_true(element.get("date1904")) for element in root.iter("workbookPr"))
+        calculation = next(root.iter("calcPr"), None)
+        if calculation is not None:  # ECMA-376 part 1, 18.2.2
+            get = calculation.get
+            self._results_are_stale = _is_true(get("fullCalcOnLoad")) or _is_false(get("calcCompleted"))
+            self._is_manual = get("calcMode") == "manual" and _is_false(get("calcOnSave"))
+        for sheet in root.iterfind(".//sheets/sheet"):
+            hidden = sheet.get("state", "visible") != "visible"
+            self._add_sheet(sheet.get("name", ""), sheet.get("id", ""), hidden=hidden)
 
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
@@ -67,22 +63,17 @@ class XlsxBook(OfficeBook):
     @cached_property
     def _shown_by_style(self) -> Mapping[str, Format]:
         """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
-        elements = [
-            element
-            for part in self._parts_of_type("styles")
-            for element in self._package.elements(part, {"numFmt", "xf"})
-        ]
-        codes = {
-            element.attributes.get("numFmtId", ""): element.attributes.get("formatCode", "")
-            for element in elements
-            if element.name == "numFmt" and element.parent == "numFmts"
-        }
-        formats = (
-            element.attributes.get("numFmtId", "0")
-            for element in elements
-            if element.name == "xf" and element.parent == "cellXfs"
-        )
-        styles = ((str(index), shown_by(int(id_), codes.get(id_))) for index, id_ in enumerate(formats))
+        codes: dict[str, str] = {}
+        ids: list[str] = []
+        for part in self._parts_of_type("styles"):
+            for group in self._package.elements(part, "numFmts", "cellXfs"):
+                for element in group:
+                    id_ = element.get("numFmtId", "0")
+                    if element.tag == "numFmt":
+                        codes[id_] = element.get("formatCode", "")
+                    elif element.tag == "xf":
+                        ids.append(id_)
+        styles = ((str(index), shown_by(int(id_), codes.get(id_))) for index, id_ in enumerate(ids))
         return {index: shown for index, shown in styles if shown is not None}
 
 
