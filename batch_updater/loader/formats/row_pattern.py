@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 WrittenCell: TypeAlias = "tuple[int, str, str]"
 """Column, type and style of a cell."""
-_MOST_FORMS = 500
+_MOST_FORMS = 2_000
 """Of the cells of a sheet."""
 _MOST_TRIED = 1_000
 """After so many rows that were not known before, only few more are learned from."""
 _ATTRIBUTES = r"(?:\s[^<>]*)?"
+_REFERENCE = re.compile(r"\sr=['\"][A-Za-z]+([0-9]+)['\"]")
 
 
 class RowPattern:
@@ -46,6 +47,7 @@ class RowPattern:
         self._forms: dict[int, dict[str, Converter | None]] = {}
         """Column -> pattern of a cell in it -> what converts its content; None for a cell that has none."""
         self._tried = self._size = 0
+        self._is_changed = False
         self._pattern: re.Pattern[str] | None = None
         self._columns: list[tuple[int, list[Converter]]] = []
         """What converts the groups of the pattern, column by column."""
@@ -77,9 +79,9 @@ class RowPattern:
         """
         self._tried += 1
         is_power_of_two = not self._tried & (self._tried - 1)
-        if self._size < _MOST_FORMS and (is_power_of_two or self._tried < _MOST_TRIED):
+        if self._size < _MOST_FORMS >= len(cells) and (is_power_of_two or self._tried < _MOST_TRIED):
             self._learn(text, row, cells)
-        if is_power_of_two and self._hidden:  # making a pattern takes milliseconds
+        if is_power_of_two and self._is_changed:  # making a pattern takes milliseconds
             self._compile()
 
     def _learn(self, text: str, row: SheetRow, cells: Sequence[WrittenCell]) -> None:
@@ -97,15 +99,17 @@ class RowPattern:
             forms.append((column, form, convert if found[3] is not None else None))
             at = found.end()
         if at == len(text):
+            size = self._size + len(self._hidden)
             self._hidden[start[2]] = row.hidden
             for column, form, converter in forms:
                 self._forms.setdefault(column, {})[form] = converter
             self._size = sum(map(len, self._forms.values()))
+            self._is_changed = self._is_changed or self._size + len(self._hidden) > size
 
     def _form(self, cell: re.Match[str], number: str, kind: str) -> str | None:
         """Return the pattern of a cell; None if it does not say in which row it is."""
-        own = re.search(rf"\sr=['\"][A-Za-z]+({number})['\"]", cell[1])
-        if own is None:
+        own = _REFERENCE.search(cell[1])
+        if own is None or own[1] != number:
             return None
         # Beside a formula a blank is no value, unless it is a text.
         some = "++" if self._formula in cell[0] and kind != "str" else "*+"
@@ -125,6 +129,7 @@ class RowPattern:
         cells = [f"(?>{'|'.join(self._forms[column])}|)" for column in sorted(self._forms)]
         attributes = "|".join(map(re.escape, self._hidden))
         self._pattern = re.compile(rf'\s*<{self._prefix}row r="([1-9][0-9]{{0,6}})"({attributes})>{"".join(cells)}')
+        self._is_changed = False
         converters = {column: [*filter(None, forms.values())] for column, forms in self._forms.items()}
         self._columns = sorted(converters.items())
 
