@@ -7,17 +7,13 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batch_updater.endpoint.expected_values import Expected
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +186,20 @@ class Columns:
         """Return the address of the cell that the problem is about; None if it is about no single cell."""
         position = self.of_field.get(problem.field or "")
         return None if position is None else self.address(problem.row, position)
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenRows:
+    """Data rows that the sheet does not show."""
+
+    count: int
+    numbers: str
+    """The first of them in words: `row 3`, `rows 3-7, 9 and more`."""
+
+    @property
+    def counted(self) -> str:
+        """How many they are: `1 row`, `12 rows`."""
+        return "1 row" if self.count == 1 else f"{self.count:,} rows"
 
 
 class Unknown(NamedTuple):
@@ -371,6 +381,22 @@ class ReportRow(NamedTuple):
     """Whether another row changes the same record; told only where there are changes."""
 
 
+class ExpectedValue(NamedTuple):
+    """One field of one record, before and after a run."""
+
+    field: str
+    before_shown: str
+    """As people read it: a name in place of an id where that is known; '' if the field was empty."""
+    left_shown: str
+    before: str
+    """As the API reported it, in JSON; so `left`."""
+    left: str
+
+
+Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
+"""Target, as in `Job.target` -> what is expected of its fields."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One line of the `Settings` sheet."""
@@ -472,3 +498,41 @@ class Cause:
     """Its faulty cell as Excel shows it; None if no cell is to blame."""
     example: str
     """What is wrong there, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedInput:
+    """What is known of an input once each of its rows was judged."""
+
+    columns: Columns
+    stated_width: int | None
+    """Cells of the header row, blank ones at its end included, where a row of another length is a problem."""
+    sheet: str | None
+    """Name of the sheet that was read; None if the format has no sheets."""
+    visible_only: bool
+    """Whether rows that the sheet does not show are left out."""
+    hidden_rows: HiddenRows
+    """Rows that the sheet does not show, left out or not."""
+    is_to_fix: bool
+    """Whether it is the sheet of a results workbook from which rows are run again."""
+    is_undo: bool
+    """Whether it is a workbook that undoes a run."""
+    notes: tuple[str, ...]
+    """What a person should know about how the file was read."""
+    rows: int
+    """Data rows; blank ones are not counted."""
+    good: int
+    """Rows that can be sent as they are."""
+    waiting: int
+    """Rows without problems that wait for an earlier row of their target, which has some."""
+    causes: tuple[Cause, ...]
+    """What is wrong, the commonest first."""
+    sent: Mapping[str, int]
+    """Field -> in how many good rows it is sent, cleared ones included."""
+    cleared: Mapping[str, int]
+    """Field -> in how many good rows it is cleared."""
+
+    @property
+    def invalid(self) -> int:
+        """Rows that cannot be sent as they are."""
+        return self.rows - self.good - self.waiting

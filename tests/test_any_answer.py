@@ -15,10 +15,10 @@ from batch_updater.config.schema import GuardSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, changes_of, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
-from batch_updater.endpoint.expected_values import ExpectedValue, moved, still_to_set
+from batch_updater.endpoint.expected_values import moved, still_to_set
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import alike, value_of
-from batch_updater.records import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
+from batch_updater.records import ExpectedValue, Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
 from batch_updater.reporter.cell_values import holds_text, writable
 from batch_updater.reporter.change_summary import ChangeSummary, change_summary_in_words
 from batch_updater.reporter.changes_sheet import cell_of

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.reported import alike, reported_in
-from batch_updater.records import FieldChange, Unknown
+from batch_updater.records import Expected, ExpectedValue, FieldChange, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,22 +26,6 @@ UNDO_MARK = "undo"
 MARKS = frozenset({UNDO_MARK, "undo-results", "undo-check"})
 """Values of the document property of workbooks that must have the sheet."""
 _CHECK_BYTES = 6
-
-
-class ExpectedValue(NamedTuple):
-    """One field of one record, before and after a run."""
-
-    field: str
-    before_shown: str
-    """As people read it: a name in place of an id where that is known; '' if the field was empty."""
-    left_shown: str
-    before: str
-    """As the API reported it, in JSON; so `left`."""
-    left: str
-
-
-Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
-"""Target, as in `Job.target` -> what is expected of its fields."""
 
 
 class Moved(NamedTuple):

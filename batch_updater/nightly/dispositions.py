@@ -13,7 +13,7 @@ from batch_updater.nightly.inbox import stamp_of
 from batch_updater.nightly.night import FileResult, Trouble, Verdict
 from batch_updater.records import StopReason
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
-from batch_updater.runs.journal import CONFIRMED
+from batch_updater.runs.tables import CONFIRMED
 from batch_updater.text.printable import printable
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def file_result(file: Waiting, verdict: Verdict, note: str, made: Tonight) -> Fi
     runs, last = made.runs, made.runs[-1]
     return FileResult(
         file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
-        columns=last.table.columns.mapping,
+        columns=last.columns.mapping,
         requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
         throttled=sum(one.throttled for one in runs),
         confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,

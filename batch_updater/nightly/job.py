@@ -15,9 +15,9 @@ from batch_updater.errors import (
     CredentialsError,
     EndpointError,
     ExitCode,
-    JournalError,
     LockedError,
     ResultsError,
+    StoreError,
 )  # fmt: skip
 from batch_updater.nightly import dispositions as settling
 from batch_updater.nightly.archive import put_away
@@ -175,7 +175,7 @@ class Job:
             self._memory.take_in_hand(file, self._started_at)
             settled = self._attempted(file, tonight)
             return self._filed(file, settled) if isinstance(settled, Settled) else settled
-        except JournalError as error:
+        except StoreError as error:
             return settling.stopped(file, settling.disk_trouble(str(error)), tonight)
         except OSError as error:
             why = f"{error.filename or self._memory.path} cannot be written: {error.strerror or error}."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.expected_values import COLUMNS, SHEET, ExpectedValue, cells_of
+from batch_updater.endpoint.expected_values import COLUMNS, SHEET, cells_of
+from batch_updater.records import ExpectedValue
 from batch_updater.reporter.row_sheets import print_wide
 from batch_updater.reporter.style import QUIET, Styles
 

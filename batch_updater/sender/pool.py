@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
-from batch_updater.errors import JournalError
+from batch_updater.errors import StoreError
 from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
@@ -323,7 +323,7 @@ class Sender:
         """Wait until these jobs may go out; if they never may, the run ends and they still get their outcomes."""
         try:
             await self._hooks.before_send(batch)
-        except JournalError as error:
+        except StoreError as error:
             self._end(disk_stop(error))
 
     async def _work(self, ready: _Ready, client: Client) -> None:
@@ -364,7 +364,7 @@ class Sender:
         self._judge_run(settled)
         try:
             await self._hooks.on_outcome(outcome)
-        except JournalError as error:
+        except StoreError as error:
             self._end(disk_stop(error))
         self._finished.set()
 

@@ -19,7 +19,7 @@ from tests.end_to_end.program import Done, batch_updater, configure, environment
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
-from tests.torture.runs import ended, journal_of, numbered, start, write_rows
+from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -397,7 +397,7 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
-        make_older(journal_of(tmp_path), 1.6)
+        make_older(database_of(tmp_path), 1.6)
         before = len(api.requests())
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
@@ -415,7 +415,7 @@ def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None
         opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:16 b"))
         for _ in range(2):
             assert by_name(night(tmp_path)) == {"a.csv": "again"}
-            make_older(journal_of(tmp_path), 1.1)
+            make_older(database_of(tmp_path), 1.1)
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.out
 

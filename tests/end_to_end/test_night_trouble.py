@@ -159,14 +159,14 @@ def test_a_half_done_file_with_other_settings_is_not_called_applied(tmp_path: Pa
     assert "delete" not in said
 
 
-def test_a_damaged_journal_concerns_its_own_content_alone(tmp_path: Path) -> None:
-    """An export has the same name every night: the next one is run; the one of that journal is for a person."""
+def test_a_damaged_database_concerns_its_own_content_alone(tmp_path: Path) -> None:
+    """An export has the same name every night: the next one is run; the one of that database is for a person."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
         assert by_name(night(tmp_path)) == {"a.csv": "done"}
-        (journal,) = tmp_path.glob("runs/*/journal.sqlite")
-        journal.write_bytes(b"no database" * 500)
+        (database,) = tmp_path.glob("runs/*/run.sqlite")
+        database.write_bytes(b"no database" * 500)
         opportunities(inbox / "a.csv", (2, "Pre", "b"))
         other = night(tmp_path)
         assert (other.code, by_name(other)) == (0, {"a.csv": "done"}), other.err
