@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,8 +59,8 @@ FAR = f'<table:table-cell table:number-columns-repeated="16383"/>{FULL}'
 )
 def test_what_is_repeated_without_end_is_refused_with_a_remedy(tmp_path: Path, rows: str) -> None:
     """The sentence names the file and the sheet, and what to do if all of it is meant."""
-    with pytest.raises(InputError) as raised:
-        read(ods(tmp_path, rows))
+    with closing(ods(tmp_path, rows)) as source, pytest.raises(InputError) as raised:
+        read(source)
     sheet = raised.value.place.sheet
     assert raised.value.message.startswith(f"a.ods has so many repeated or far-off cells on its sheet {sheet!r}")
     assert "500 MB" in raised.value.message
