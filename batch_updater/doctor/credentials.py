@@ -21,9 +21,9 @@ from batch_updater.errors import ConfigError
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
-from batch_updater.sender.client import tls_context
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.transport import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

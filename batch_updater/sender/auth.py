@@ -227,7 +227,7 @@ class OAuthClient:
     permit: Callable[[], Awaitable[None]]
     """Awaited before every request: the token URL shares the account's limits."""
     pause: Callable[[float], Awaitable[None]]
-    """Awaited between attempts, with seconds; raises Stopped once the run is ending."""
+    """Awaited between attempts, with seconds; raises ShuttingDown once the run is ending."""
     in_flight: InFlight
     attempts: int
     redaction: Redaction

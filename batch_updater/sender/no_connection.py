@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from yarl import URL
 
-from batch_updater.sender.classify import status_name
+from batch_updater.sender.answer import status_name
 from batch_updater.sender.proxies import sentence, unused_proxy
 
 if TYPE_CHECKING:

@@ -15,11 +15,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.endpoint.exact_json import number_of
-from batch_updater.sender.bodies import inner_json, read_body
+from batch_updater.sender.bodies import Body, inner_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+REASON_CHARACTERS = 1_000
+"""The longest text of a whole answer: there may be a reason for each cell."""
 _LONGEST_TEXT = 500
 """Characters of one reason, and of a body that is no JSON."""
 _LONGEST_QUOTE = 300
@@ -118,7 +120,7 @@ class Said(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All of it for people, on one line; '' if the answer says nothing."""
+        """All of it for people; '' if the answer says nothing."""
         told, before = "", ""
         for reason in self.reasons:
             more = reason.text if reason.field == before else str(reason)
@@ -126,26 +128,28 @@ class Said(NamedTuple):
             before = reason.field
         return told or self.quote
 
+    @property
+    def line(self) -> str:
+        """The text on one line and bounded."""
+        return one_line(self.text, REASON_CHARACTERS)
+
 
 SAYS_NOTHING = Said()
 
 
 def read_error(
-    body: bytes,
-    content_type: str,
-    message_keys: tuple[str, ...] = (),
-    is_field: Callable[[str], bool] = lambda _name: False,
+    body: Body, message_keys: tuple[str, ...] = (), is_field: Callable[[str], bool] = lambda _name: False
 ) -> Said:
     """Return what the body of an error answer says; `message_keys` are members that hold the message, the best first.
 
-    `content_type` is the header's value; `is_field`: whether a name is certainly that of a field.
+    `is_field`: whether a name is certainly that of a field.
     """
-    value, text = read_body(body, content_type)
+    value = body.value
     if value is None or isinstance(value, str):
         line = one_line(value or "", _LONGEST_TEXT)
         if line:
             return Said((Reason("", line),), is_worded=_is_worded(line))
-        quote = one_line(text, _LONGEST_QUOTE) if value == "" else ""
+        quote = one_line(body.text, _LONGEST_QUOTE) if value == "" else ""
         return Said((), quote, _is_worded(quote))
     reasons = _Collector(message_keys, is_field).reasons_in(value)
     if reasons:
@@ -153,12 +157,12 @@ def read_error(
     looked_at = islice(_leaves(value), _MOST_MEMBERS)
     leaves = [(name, one) for name, one in looked_at if not _NOTHING.fullmatch(one) and one not in _PHRASES]
     is_worded = any(_is_worded(one) for name, one in leaves if name in _CODE or not _NO_REASON.fullmatch(name))
-    return Said((), one_line(text, _LONGEST_QUOTE) if leaves else "", is_worded)
+    return Said((), one_line(body.text, _LONGEST_QUOTE) if leaves else "", is_worded)
 
 
-def error_codes(body: bytes, content_type: str) -> tuple[str, ...]:
+def error_codes(body: Body) -> tuple[str, ...]:
     """Return the short names of errors in an answer, and `locked` where a member says that the record is."""
-    return tuple(islice(_codes(read_body(body, content_type)[0]), _MOST_REASONS))
+    return tuple(islice(_codes(body.value), _MOST_REASONS))
 
 
 class _Within(NamedTuple):

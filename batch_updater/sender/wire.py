@@ -11,7 +11,10 @@ import errno
 import functools
 import logging
 import select
+import ssl
+import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
@@ -20,26 +23,47 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import TimerNoop
 from aiohttp.http import StreamWriter
 
+from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
+from batch_updater.sender.in_flight import InFlight
+from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.lookups import name_resolver
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-    from batch_updater.sender.in_flight import InFlight
-    from batch_updater.sender.limiter import Limiter
-    from batch_updater.sender.outcomes import RowState
-
 _log = logging.getLogger("batch_updater.sender")
 
 
-SENDING: ContextVar[RowState | None] = ContextVar("SENDING", default=None)
-"""The row whose request the current task is sending; None for a request for a token."""
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request of a row and its answer, from the moment in which it asks for a connection."""
+
+    leaves: Callable[[], None]
+    """Called in the moment in which the request is written; raises what keeps it from being written."""
+    is_connecting: bool = False
+    """Whether aiohttp has asked for a connection."""
+    reader: AnswerReader | None = None
+    """The connection on which the request was written."""
+    on_kept_connection: bool = False
+    """Whether it was not the first on that connection."""
+    written_at: float | None = None
+    """When it was written, on the monotonic clock: only then it can have been applied."""
+    refusal: Answer | None = None
+    """The answer as far as its status, if that is no success: it counts even if the rest does not come."""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the request was written."""
+        return self.written_at is not None
+
+
+EXCHANGE: ContextVar[Exchange | None] = ContextVar("EXCHANGE", default=None)
+"""What the current task is sending for a row; None for a request for a token."""
 
 
 class SentAgain(Exception):  # noqa: N818
@@ -49,6 +73,8 @@ class SentAgain(Exception):  # noqa: N818
     """
 
 
+_DOUBTED_FOR_S = 0.05
+_DOUBTED_AT_MOST_S = 2.0
 _ROUNDS_TO_CLOSE = 10
 """Rounds of the event loop after which the socket of a connection that has ended is closed."""
 
@@ -201,13 +227,11 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight) -> None:
         super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
         self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
-        self._under_way = in_flight
+        self._in_flight = in_flight
         self.limiter = limiter
-        self.leaves: Callable[[RowState], None] | None = None
-        """Called in the moment in which a row's request is written; raises what keeps it from being written."""
         self.is_distrusting = False
         """Whether the service has answered unasked: from then on every request gets a connection of its own."""
-        self.doubt_s = 0.05
+        self.doubt_s = _DOUBTED_FOR_S
         """How long a connection is left alone after a refusal that may have been meant for an earlier request."""
 
     async def connect(
@@ -218,25 +242,26 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Give a connection, a kept one or a new one.
 
-        Raises SentAgain and what `leaves`, the limiter and aiohttp raise.
+        Raises SentAgain and what `Exchange.leaves`, the limiter and aiohttp raise.
         """
-        row = SENDING.get()
-        if row is not None:
-            if row.is_connecting:
+        exchange = EXCHANGE.get()
+        if exchange is not None:
+            if exchange.is_connecting:
                 raise SentAgain
-            row.is_connecting = True
+            exchange.is_connecting = True
         has_failed = False
         while True:
             connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
             reader = cast("AnswerReader", connection.protocol)
             try:
                 if not self.limiter.is_free:  # it took its time to connect, and others have left meanwhile
-                    with self._under_way.suspended():
+                    with self._in_flight.suspended():
                         await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
-                    if row is not None and self.leaves is not None:
-                        row.on_kept_connection, row.reader = reader.is_used, reader
-                        self.leaves(row)
+                    if exchange is not None:
+                        exchange.leaves()
+                        exchange.reader, exchange.on_kept_connection = reader, reader.is_used
+                        exchange.written_at = time.monotonic()
                     return connection
             except BaseException:
                 connection.release()
@@ -257,16 +282,20 @@ class Connector(aiohttp.TCPConnector):
                 return
         super()._release(key, protocol, should_close=should_close)
 
-    async def is_another_s(self, row: RowState) -> bool:
+    async def is_another_s(self, reader: AnswerReader | None) -> bool:
         """Whether a refusal may have been meant for an earlier request on its connection.
 
         The answer that follows it shows that; of a service that has answered unasked before, none is waited for.
         """
-        if row.reader is None or not row.reader.is_doubted:
+        if reader is None or not reader.is_doubted:
             return False
         if not self.is_distrusting:
             await asyncio.sleep(self.doubt_s)
-        return self.is_distrusting or row.reader.has_spoken_unasked or row.reader.has_more
+        return self.is_distrusting or reader.has_spoken_unasked or reader.has_more
+
+    def expect_answers_within(self, first_answer_s: float) -> None:
+        """Wait in doubt for as long as an answer may take, judged by the first one."""
+        self.doubt_s = min(max(_DOUBTED_FOR_S, 2 * first_answer_s), _DOUBTED_AT_MOST_S)
 
     def distrust(self, why: str) -> None:
         """Keep no connection any more, and use none that is kept: its next answer may be to any request before."""
