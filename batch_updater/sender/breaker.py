@@ -6,12 +6,9 @@ import asyncio
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.shutdown import Shutdown
 
 _FAILURES_ALONE = 10
 """So many failures in a row, with no other answer between them, open the breaker."""

@@ -6,14 +6,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from batch_updater.sender.shutdown import ShuttingDown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 
 _WINDOW_S = 1.0
 _MARGIN_S = 0.01

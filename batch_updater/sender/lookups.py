@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import aiohttp
 
 from batch_updater.daemon_thread import in_daemon_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
 
 
 def name_resolver() -> aiohttp.ThreadedResolver:

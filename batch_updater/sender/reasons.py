@@ -10,15 +10,13 @@ They are not told apart. All of them have members whose names say that a text is
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from batch_updater.endpoint.exact_json import number_of
 from batch_updater.sender.bodies import Body, inner_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 REASON_CHARACTERS = 1_000
 """The longest text of a whole answer: there may be a reason for each cell."""

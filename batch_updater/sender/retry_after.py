@@ -12,12 +12,10 @@ So `1,5` is 5 seconds, though a decimal comma may be meant.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 _LONGEST_WAIT_S = 1e9
 """More than any run waits; keeps a number of any length finite."""

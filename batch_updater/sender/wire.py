@@ -13,28 +13,25 @@ import logging
 import select
 import ssl
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import aiohttp
 from aiohttp import ClientResponse
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
 from aiohttp.helpers import TimerNoop
 from aiohttp.http import StreamWriter
+from aiohttp.tracing import Trace
 
 from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.lookups import name_resolver
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -97,7 +94,7 @@ class AnswerReader(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop, connector: Connector) -> None:
         super().__init__(loop)
         self._connector = connector
-        self._socket: _Watched | None = None
+        self._is_readable: Callable[[], bool] = bool  # False, before there is a connection
         self.is_used = False
         """Whether a request has ever been written to it. What a proxy answers before that is for aiohttp."""
         self._is_idle = False
@@ -111,14 +108,17 @@ class AnswerReader(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the connection's socket."""
         super().connection_made(transport)
-        self._socket = _Watched(transport.get_extra_info("socket").fileno())
+        self._is_readable = _readability(transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         """Take what came; unasked, it ends the connection, and whatever waits for an answer on it waits in vain."""
-        is_asked = not self._is_idle and not (self.is_used and self._is_being_written())
+        is_being_written = self.transport is not None and self.transport.get_write_buffer_size() > 0
+        is_asked = not self._is_idle and not (self.is_used and is_being_written)
         if is_asked or not data:  # aiohttp hands on nothing to go on with what it has
             if self._awaits_status and data:
-                self._look_at_status(data)
+                status = data[9:12]  # of `HTTP/1.1 404 ...` (RFC 9112, section 4)
+                self._awaits_status = status[:1] == b"1"  # an interim answer is followed by another
+                self.is_doubted = self._was_used and status.isdigit() and is_refusal(int(status))
             super().data_received(data)
         elif self.transport is not None:
             self.set_exception(aiohttp.ClientConnectionError("bytes came before the request had been written"))
@@ -132,22 +132,12 @@ class AnswerReader(ResponseHandler):
         """Whether more than the answer came with it."""
         return bool(self._buffer or self._tail)
 
-    def _look_at_status(self, data: bytes) -> None:
-        """Read the status off the first bytes of an answer: `HTTP/1.1 404 ...` (RFC 9112, section 4)."""
-        status = data[9:12]
-        if status[:1] != b"1":  # an interim answer is followed by another
-            self._awaits_status = False
-            self.is_doubted = self._was_used and status.isdigit() and is_refusal(int(status))
-
-    def _is_being_written(self) -> bool:
-        return self.transport is not None and self.transport.get_write_buffer_size() > 0
-
     def is_usable(self, *, is_tls: bool) -> bool:
         """Whether the next bytes that come will be the answer to a request that is written now."""
-        if self._socket is None or not self.is_connected() or self.should_close:
+        if not self.is_connected() or self.should_close:
             return False
         # What has just arrived on a new connection with TLS may be its session ticket.
-        return (is_tls and not self.is_used) or not self._socket.is_readable()
+        return (is_tls and not self.is_used) or not self._is_readable()
 
     def written(self) -> None:
         """Take note that a request has been written."""
@@ -168,25 +158,13 @@ class AnswerReader(ResponseHandler):
             self.abort()
 
 
-class _Watched:
-    """A socket, and whether the kernel holds bytes of it that the event loop has not seen."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        if hasattr(select, "poll"):
-            self._poll = select.poll()
-            self._poll.register(descriptor, select.POLLIN)
-
-    if hasattr(select, "poll"):
-
-        def is_readable(self) -> bool:
-            """Whether bytes, the end of the stream or an error wait to be read."""
-            return bool(self._poll.poll(0))
-    else:  # Windows
-
-        def is_readable(self) -> bool:
-            """Whether bytes, the end of the stream or an error wait to be read."""
-            return bool(select.select([self._descriptor], [], [], 0)[0])
+def _readability(descriptor: int) -> Callable[[], bool]:
+    """Return what tells whether the kernel holds bytes, the end or an error of a socket that wait to be read."""
+    if not hasattr(select, "poll"):  # Windows
+        return lambda: bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda: bool(poll.poll(0))
 
 
 class WrittenAtOnce(aiohttp.ClientRequest):

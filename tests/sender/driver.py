@@ -1,27 +1,23 @@
-"""Runs the sender on a few jobs, as the pipeline does."""
+"""Runs the sender on a few rows, as a run does."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
-from batch_updater.records import AllowedList, Job, Outcome, Value
+from batch_updater.records import AllowedList, Attempt, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
 from batch_updater.sender.pool import Sender, SendResult
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import Attempt
-
-    Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
+Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 

@@ -8,10 +8,10 @@ import itertools
 import logging
 import socket
 import ssl
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -19,12 +19,7 @@ from aiohttp import web
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.sandbox.loop_thread import LoopThread
 from tests.sender.driver import ENDPOINT, job, send
-from tests.sender.server import Api, besides, cut_off, drop, endless, hang, ok, status, with_status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, besides, cut_off, drop, endless, hang, ok, status, with_status
 
 LISTS = {
     "ValidationMessage": "Stage 'Propsal' not found. Please select from available stages.",

@@ -8,23 +8,17 @@ import logging
 import random
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 from aiohttp import web
 
+from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import JournalError
-from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.records import Outcome, OutcomeKind, StopReason
+from batch_updater.sender.pool import Sender
 from tests.sender.driver import Sent, job, send
-from tests.sender.server import Api, drop, hang, ok, record, status
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.endpoint.request import Prepared
-    from batch_updater.records import Outcome
-    from batch_updater.sender.pool import Sender
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, drop, hang, ok, record, status
 
 
 def reason(sent: Sent) -> StopReason | None:

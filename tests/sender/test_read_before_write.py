@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
 from batch_updater.errors import JournalError
 from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.sender.pool import Sender
 from tests.sender.driver import job, send
-from tests.sender.server import Api, cut_off, drop, hang, status
-
-if TYPE_CHECKING:
-    from batch_updater.sender.pool import Sender
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, cut_off, drop, hang, status
 
 
 async def as_asked(seen: Seen) -> web.StreamResponse:
