@@ -46,13 +46,7 @@ class TransportError:
 
 
 def read_answer(
-    status: int,
-    body: bytes,
-    content_type: str,
-    endpoint: Endpoint,
-    *,
-    complete: bool = True,
-    asked_wait_s: float = 0.0,
+    status: int, body: bytes, content_type: str, endpoint: Endpoint, *, complete: bool = True, asked_wait_s: float = 0.0
 ) -> Answer:
     """Read an answer; `content_type` and `asked_wait_s` matter where it is no JSON or no success."""
     if 200 <= status < 300:

@@ -60,10 +60,6 @@ class Credentials:
 class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, not an error of ours)
     """The service does not take our credentials: the run stops."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL gives no token just now: the run stops."""
@@ -73,7 +69,6 @@ class TokenUnavailable(Exception):  # noqa: N818  (as above)
     ) -> None:
         """`is_lasting`: whether asking again changes nothing. `asked_wait_s`: how long the token URL asks to wait."""
         super().__init__(message)
-        self.message = message
         self.advice = advice
         self.is_lasting = is_lasting
         self.asked_wait_s = asked_wait_s

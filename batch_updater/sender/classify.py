@@ -104,8 +104,9 @@ def _without_success(result: Answer | TransportError, endpoint: Endpoint, *, can
     status = result.status
     if status == HTTPStatus.UNAUTHORIZED:
         return Classification(Meaning.TOKEN_REFUSED)
-    if status == HTTPStatus.TOO_MANY_REQUESTS and _means_quota(result, endpoint):
-        return Classification(Meaning.QUOTA_USED_UP)
+    quota = endpoint.quota_message
+    if status == HTTPStatus.TOO_MANY_REQUESTS and quota and quota.casefold() in result.said.line.casefold():
+        return Classification(Meaning.QUOTA_USED_UP)  # waiting does not help
     if (is_of_record := is_locked(result, endpoint)) or status in RETRYABLE:
         return Classification(Meaning.RETRY, is_of_record=is_of_record)
     if is_refusal(status):
@@ -153,12 +154,6 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
         return answer.status == HTTPStatus.LOCKED
     texts = (*(reason.text for reason in answer.said.reasons), *error_codes(answer.body))
     return says_locked(texts, endpoint.record_name)
-
-
-def _means_quota(answer: Answer, endpoint: Endpoint) -> bool:
-    """Whether a 429 says that the quota is used up, so that waiting does not help."""
-    quota = endpoint.quota_message
-    return quota is not None and quota.casefold() in answer.said.line.casefold()
 
 
 def shows_service_down(result: Answer | TransportError) -> bool:

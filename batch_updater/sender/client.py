@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -154,12 +152,11 @@ class Client:
     async def first_token(self) -> Stop | None:
         """Have a token before any row is touched; returns why the run ends if there is none."""
         try:
-            with _credentials_end_the_run():
-                await self._tokens.renew_if_due()
-        except _EndOfRun as end:
-            return end.stop
+            await self._tokens.renew_if_due()
+        except _END_THE_RUN as error:
+            return stop_for(error)
         except ShuttingDown:
-            pass  # why is known where it was set
+            pass  # its reason is known
         return None
 
     async def send(self, prepared: Prepared, task: asyncio.Task[object]) -> SentRow:
@@ -184,12 +181,10 @@ class Client:
                 return await self._in_step(sending, sent)
         except ShuttingDown:
             return SentRow(self._outcomes.unsettled(sending.row, self._shutdown.why))
-        except JournalError as error:
-            return self._ended(sending.row, disk_stop(error))
         except ServiceDown:
             return self._ended(sending.row, self._service_down(sending.row))
-        except _EndOfRun as end:
-            return self._ended(sending.row, end.stop)
+        except _END_THE_RUN as error:
+            return self._ended(sending.row, stop_for(error))
         return sent
 
     def _may_be_out_of_step(self, last: AttemptResult, outcome: Outcome) -> bool:
@@ -320,8 +315,7 @@ class Client:
             if self._shutdown.is_set():
                 raise ShuttingDown
             if self._tokens.is_due:
-                with _credentials_end_the_run():
-                    await self._tokens.renew_if_due()
+                await self._tokens.renew_if_due()
             token = self._tokens.current
             last = await self._exchange(sending, token, is_probe=is_probe)
             meaning = last.classification.meaning
@@ -332,8 +326,7 @@ class Client:
             sending.token_refusals += 1
             if sending.token_refusals >= _TOKEN_REFUSALS_PER_REQUEST:
                 return last
-            with _credentials_end_the_run():
-                await self._tokens.refused(token)
+            await self._tokens.refused(token)
 
     async def _exchange(self, sending: _Sending, token: Token | None, *, is_probe: bool) -> AttemptResult:
         """Make one physical request, and take note of what it says about its row and about the service.
@@ -437,17 +430,17 @@ def _last(state: RetryCallState) -> AttemptResult:
     return last
 
 
-def disk_stop(error: JournalError) -> Stop:
-    """Return why the run ends when its journal can no longer be written."""
-    return Stop(StopReason.DISK, str(error), error.remedy)
+_END_THE_RUN = (_EndOfRun, JournalError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
-@contextmanager
-def _credentials_end_the_run() -> Iterator[None]:
-    try:
-        yield
-    except (CredentialsRefused, ConfigError) as refusal:
-        advice = "Check the token or the client's credentials in the configuration, then run again."
-        raise _EndOfRun(Stop(StopReason.CREDENTIALS, refusal.message, advice)) from refusal
-    except TokenUnavailable as trouble:
-        raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, trouble.message, trouble.advice)) from trouble
+def stop_for(error: Exception) -> Stop:
+    """Return why the run ends after one of `_END_THE_RUN`."""
+    match error:
+        case _EndOfRun():
+            return error.stop
+        case JournalError():
+            return Stop(StopReason.DISK, str(error), error.remedy)
+        case TokenUnavailable():
+            return Stop(StopReason.SERVICE_DOWN, str(error), error.advice)
+    advice = "Check the token or the client's credentials in the configuration, then run again."
+    return Stop(StopReason.CREDENTIALS, str(error), advice)

@@ -1,4 +1,4 @@
-"""The names of hosts, looked up where a name server that does not answer keeps nobody waiting.
+"""The names of hosts, looked up so that a name server that does not answer holds nothing up.
 
 The system's look-up takes as long as it takes. An event loop makes it in threads that it waits for when it ends, so
 that a run whose name server hangs could not be ended for a minute.

@@ -202,18 +202,13 @@ class OutcomeWriter:
         """Return what is kept of a row's values: of what changed a record, would change it, or may have."""
         if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
             return RecordSnapshots(row.before, row.body.decode(), None)
-        if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-            return RecordSnapshots(row.before, row.body.decode(), self._reported(row))
-        return None
-
-    def _reported(self, row: RowSoFar) -> str | None:
-        """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
-        if row.reported.record is None:
+        if kind not in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
             return None
-        text = stored(row.reported.record, self._redaction)
-        if len(text) <= _LONGEST_KEPT:
-            return text
-        return to_json(f"a record of {len(text):,} characters, which is too long to be kept")
+        record = row.reported.record
+        text = None if record is None else stored(record, self._redaction)
+        if text and len(text) > _LONGEST_KEPT:
+            text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
+        return RecordSnapshots(row.before, row.body.decode(), text)
 
 
 def stored(record: Mapping[str, object], redaction: Redaction) -> str:

@@ -22,7 +22,7 @@ from batch_updater.errors import JournalError
 from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Controls, SentRow, disk_stop
+from batch_updater.sender.client import Client, Controls, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
@@ -230,7 +230,7 @@ class Sender:
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         """Set with each outcome."""
-        self._spread = 0
+        self._begun = 0
         """Workers that have begun since the first answer."""
         self._in_flight = InFlight(api.timeout_s)
 
@@ -315,7 +315,7 @@ class Sender:
         try:
             await self._hooks.before_send(batch)
         except JournalError as error:
-            self._end(disk_stop(error))
+            self._end(stop_for(error))
 
     async def _work(self, ready: _Ready, client: Client, transport: Transport) -> None:
         task = asyncio.current_task()
@@ -323,7 +323,7 @@ class Sender:
             raise RuntimeError("a worker is no task")
         prepared = ready.take() or await ready.wait()
         if transport.answered.is_set():
-            await self._take_its_time(transport.first_answer_s)
+            await self._stagger(transport.first_answer_s)
         while prepared is not None:
             await self._process(prepared, client, task)
             while (following := self._targets.release(prepared.job)) is not None:
@@ -334,14 +334,14 @@ class Sender:
                 await self._process(prepared, client, task)
             prepared = ready.take() or await ready.wait()
 
-    async def _take_its_time(self, first_answer_s: float) -> None:
+    async def _stagger(self, first_answer_s: float) -> None:
         """Let the workers begin one after another, spread over the time that an answer takes.
 
         Requests that go out together are answered together, and each answer then waits for those before it, round after
         round. With 50 workers and answers of 50 ms that costs 2% of the rate.
         """
-        self._spread += 1
-        wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._spread / self._sending.concurrency
+        self._begun += 1
+        wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._begun / self._sending.concurrency
         with suppress(ShuttingDown):  # then its row is told so
             await self._shutdown.pause(wait_s)
 
@@ -362,7 +362,7 @@ class Sender:
         try:
             await self._hooks.on_outcome(sent.outcome)
         except JournalError as error:
-            self._end(disk_stop(error))
+            self._end(stop_for(error))
         self._finished.set()
 
     def _judge_run(self, sent: SentRow) -> None:

@@ -56,6 +56,8 @@ _FIELD = (
 """Names of members that say which field is meant, the most certain first."""
 _FIELD_OF_ALL = _FIELD[: _FIELD.index("pointer")]
 """Those that say so in the outermost object as well: there `path` is the path of the request."""
+_OF_RECORDS = frozenset({"title", "summary", "description", "descriptions", "text"})
+"""Names of members that records have as well."""
 _LISTS_OF_FIELDS = frozenset({"fields", "fieldnames", "membernames"})
 _NO_FIELD = frozenset({"all", "base", "general", "global"})
 """What some call the field of an error that concerns no single one."""
@@ -178,10 +180,6 @@ class _Within(NamedTuple):
     """Texts of JSON around it."""
 
 
-def _within(field: str) -> _Within:
-    return _Within(field, is_named=bool(field))
-
-
 class _Collector:
     """Collects the reasons in one answer."""
 
@@ -201,7 +199,8 @@ class _Collector:
 
     def _outermost(self, answer: Mapping[str, object]) -> None:
         """Add the members with telling names, then what is in those that may be envelopes."""
-        within = _within(_field_of(answer, _FIELD_OF_ALL))
+        field = _field_of(answer, _FIELD_OF_ALL)
+        within = _Within(field, is_named=bool(field))
         telling = _texts_first(answer, filter(_tells, answer))
         names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
         for name in names:
@@ -236,18 +235,23 @@ class _Collector:
         """Add what an object says of which it is not known whether it is an error or a record."""
         field = _field_of(members, _FIELD_OF_ALL)
         # A record may have a title and a description of its own, an object that names a field is an error.
-        telling = [name for name in members if _tells(name) if field or _tells_anywhere(name)]
+        telling = [name for name in members if _tells(name) and (field or _bare(name) not in _OF_RECORDS)]
         if not field and is_listed and telling:
             field = _field_of(members, _FIELD)
-        within = _within(field) if field else within
+        within = _Within(field, is_named=True) if field else within
         for name in _texts_first(members, telling):
             self._add_all(members[name], within._replace(holds_fields=_may_hold_fields(name)))
         self._add_from_envelopes(members, within)
 
     def _repeats_request(self, members: Mapping[str, object]) -> bool:
         """Whether an object is a record, such as the request itself, and not about one."""
-        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)))
-        fields = (name for name in plain if self._is_field(name) and not _is_of_errors(name))
+        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)) and self._is_field(name))
+        of_errors = {*_FIELD, *_CODE}
+        fields = (
+            name
+            for name in plain
+            if not _tells(name) and (bare := _bare(name)) not in of_errors and not _NO_REASON.fullmatch(bare)
+        )
         return len(list(islice(fields, 2))) == 2
 
     def _add_all(self, value: object, within: _Within) -> None:
@@ -331,18 +335,6 @@ def _tells(name: str) -> bool:
     """Whether a member of that name holds texts for people."""
     bare = _bare(name)
     return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
-
-
-def _is_of_errors(name: str) -> bool:
-    """Whether errors have members of that name, be it the name of a field as well."""
-    bare = _bare(name)
-    return _tells(name) or bare in _FIELD or bare in _CODE or _NO_REASON.fullmatch(bare) is not None
-
-
-def _tells_anywhere(name: str) -> bool:
-    """Whether it does so even where a record may be repeated, which may have a title and a description."""
-    bare = _bare(name)
-    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text")
 
 
 def _may_hold_fields(name: str) -> bool:

@@ -44,14 +44,14 @@ def test_what_is_ending_already_keeps_nothing_else_from_being_cancelled() -> Non
             with pytest.raises(TimeoutError):
                 await waiting
 
-    faults: list[object] = []
+    errors: list[object] = []
 
     async def watched() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         await go()
 
     asyncio.run(watched())
-    assert faults == []
+    assert errors == []
 
 
 def test_each_request_has_its_own_time() -> None:
