@@ -7,21 +7,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from operator import itemgetter
-from typing import Protocol
 
 
-class Outgoing(Protocol):
+class Outgoing:
     """A request whose time runs."""
 
     @property
     def has_left(self) -> bool:
-        """Whether it was written, so that it may be applied."""
-
-
-class _TokenRequest:
-    """A request that applies nothing."""
-
-    has_left = False
+        """Whether it was written, so that it may be applied; one for a token applies nothing."""
+        return False
 
 
 class InFlight:
@@ -83,7 +77,7 @@ class InFlight:
     @asynccontextmanager
     async def limited(self) -> AsyncIterator[None]:
         """Limit a block to the time of a request, or until everything is cancelled. Raises TimeoutError."""
-        request, task = _TokenRequest(), asyncio.current_task()
+        request, task = Outgoing(), asyncio.current_task()
         if task is None:
             raise RuntimeError("a request is sent outside any task")
         self.start(request, task)

@@ -36,6 +36,10 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+_OF_THE_SET_UP = {
+    **dict.fromkeys(range(300, 400), "a redirect to another address"), 403: "403 Forbidden", 404: "404 Not Found",
+}  # fmt: skip
+"""Statuses that every row gets where the set-up is wrong."""
 _ENOUGH_MISSING = 3
 """So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
@@ -105,18 +109,10 @@ class _UniformRefusals:
         if self.seen >= self.limit or not outcome.attempts or outcome.kind in _UNSETTLED:
             return None
         self.are_missing = self.are_missing and sent.is_missing
-        kind = _refusal(outcome)
+        kind = _OF_THE_SET_UP.get(outcome.status or 0) if outcome.kind is OutcomeKind.REJECTED else None
         self.kind = kind if self.seen == 0 or kind == self.kind else None
         self.seen = self.seen + 1 if self.kind else self.limit
         return self.kind if self.seen == self.limit else None
-
-
-def _refusal(outcome: Outcome) -> str | None:
-    if outcome.kind is not OutcomeKind.REJECTED or outcome.status is None:
-        return None
-    if 300 <= outcome.status < 400:
-        return "a redirect to another address"
-    return {403: "403 Forbidden", 404: "404 Not Found"}.get(outcome.status)
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from aiohttp.tracing import Trace
 
 from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
-from batch_updater.sender.in_flight import InFlight
+from batch_updater.sender.in_flight import InFlight, Outgoing
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.lookups import name_resolver
 
@@ -37,7 +37,7 @@ _log = logging.getLogger("batch_updater.sender")
 
 
 @dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(Outgoing):
     """One request of a row and its answer, from the moment in which it asks for a connection."""
 
     leaves: Callable[[], None]
