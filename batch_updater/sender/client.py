@@ -242,7 +242,7 @@ class Client:
         return SentRow(self._outcomes.unsettled(row))
 
     def _learn(self, job: Job, answer: Answer) -> None:
-        if not answer.body.is_json:
+        if not answer.body.is_json or not answer.complete:
             return
         known, listed = self.allowed, self._redaction.json(answer.body.value)
         self._valid_now = self._valid_now.learn(job, listed)

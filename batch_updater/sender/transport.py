@@ -114,10 +114,10 @@ class Transport:
             proxy=self._proxy_url,
         ) as response:
             require_not_of_proxy(response, self._proxy)
-            status, headers = response.status, response.headers
-            content_type, wait_s = headers.get("Content-Type", ""), 0.0
+            status, content_type, wait_s = response.status, "", 0.0
             if not 200 <= status < 300:
-                wait_s = asked_wait_s(status, headers, datetime.now(UTC)) or 0.0
+                content_type = response.headers.get("Content-Type", "")
+                wait_s = asked_wait_s(status, response.headers, datetime.now(UTC)) or 0.0
                 exchange.refusal = Answer(status, complete=False, asked_wait_s=wait_s)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
