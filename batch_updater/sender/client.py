@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
@@ -413,14 +413,15 @@ class Client:
 
 def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: float | None) -> RowSoFar:
     """Return what a row has come to after one more attempt; the times are on the monotonic clock."""
-    now_s = time.monotonic()
-    started_s = row.started_s or started_s
-    return RowSoFar(
-        row.job, row.body, row.maybe_applied or last.classification.maybe_applied, last, row.attempts + 1,
-        last.result.status if isinstance(last.result, Answer) else row.status, started_s,
-        row.sent_at or datetime.now(UTC) - timedelta(seconds=now_s - (written_at or now_s)), now_s - started_s,
-        row.before,
-    )  # fmt: skip
+    job, body, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
+    now_s, result = time.monotonic(), last.result
+    if sent_at is None:
+        first_s = started_s
+        sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
+    if isinstance(result, Answer):
+        status = result.status
+    maybe_applied = maybe_applied or last.classification.maybe_applied
+    return RowSoFar(job, body, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
 
 
 def _last(state: RetryCallState) -> AttemptResult:

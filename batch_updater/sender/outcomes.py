@@ -78,7 +78,7 @@ class OutcomeWriter:
 
     def accepted(self, row: RowSoFar, answer: Answer) -> Outcome:
         """Return that the API took the row: `updated`, or `differs` if it reports something else."""
-        differences, doubt = row.reported.differences, row.reported.doubt
+        _, differences, doubt = row.reported
         if not differences:
             return self._outcome(row, OutcomeKind.UPDATED)
         problems = tuple(_difference(row.job.row, difference) for difference in differences)

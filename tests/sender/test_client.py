@@ -282,6 +282,30 @@ def test_a_pause_in_any_form_is_obeyed() -> None:
             assert api.seen[1].at - api.seen[0].at >= 0.49
 
 
+@pytest.mark.parametrize(
+    ("answers", "kind", "maybe_applied"),
+    [
+        ([ok], "updated", False),
+        ([status(503), ok], "updated", False),
+        ([status(504), ok], "updated", True),
+        ([status(400)], "rejected", False),
+        ([status(503), status(400)], "rejected", False),
+        ([status(504), status(400)], "rejected", True),
+        ([drop, status(400)], "rejected", True),
+        ([cut_off, status(400)], "rejected", True),
+        ([status(500)] * 2, "failed", False),
+        ([drop, status(500)], "unconfirmed", True),
+    ],
+)
+def test_an_outcome_tells_whether_an_attempt_before_may_have_been_applied(
+    answers: list[Answer], kind: str, *, maybe_applied: bool
+) -> None:
+    """A row that is refused in the end may have changed its record all the same, by an attempt without an answer."""
+    with Api(script={"1": answers}) as api:
+        outcome = send(api.url, [job(1)], attempts=2).outcomes[1]
+    assert (outcome.kind, outcome.maybe_applied) == (kind, maybe_applied)
+
+
 def test_a_longer_wait_than_allowed_ends_the_run() -> None:
     """Retry-After beyond sending.max_wait_s stops with `max_wait`; the row has failed."""
     with Api(usual=status(503, Retry_After="3600")) as api:
