@@ -172,5 +172,5 @@ def _answered(trial: Trial, answer: Answer, redaction: Redaction) -> str:
 
 def _said(answer: Answer, redaction: Redaction) -> str:
     """Return the API's own words, to follow the status."""
-    said = redaction.text(answer.said.line)[:200].rstrip(".")
+    said = redaction.text(answer.explanation.line)[:200].rstrip(".")
     return f": {said}" if said else ""

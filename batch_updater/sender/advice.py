@@ -6,7 +6,7 @@ from batch_updater.endpoint.compare import Doubt
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.sender.bodies import WEB_PAGE
 from batch_updater.sender.classify import ACCEPTED_ONLY
-from batch_updater.sender.reasons import SAYS_NOTHING, Said
+from batch_updater.sender.reasons import NO_EXPLANATION, Explanation
 
 _CORRECT = "Correct what the message names, then run this row again."
 _SET_UP = "Check api.base_url and api.endpoint in the configuration: {api} takes no such update there."
@@ -49,18 +49,20 @@ _ACCEPTED = (
 )
 
 
-def advice_on(status: int, endpoint: Endpoint, said: Said = SAYS_NOTHING, *, names_cells: bool = False) -> str:
+def advice_on(
+    status: int, endpoint: Endpoint, explanation: Explanation = NO_EXPLANATION, *, names_cells: bool = False
+) -> str:
     """Return what a person should do about an answer of that status.
 
-    `said`: what it says; `names_cells`: whether cells are named beside it.
+    `explanation`: what it says; `names_cells`: whether cells are named beside it.
     """
     if 300 <= status < 400:
         text = "Check api.base_url in the configuration: {api} answers from another address."
     elif 400 <= status < 500 and status not in (408, 425):
         text = _ADVICE.get(status, _CORRECT)
         if text is _CORRECT and not names_cells:
-            is_page = said.text.startswith(WEB_PAGE)
-            text = _SAYS_A_PAGE if is_page else text if said.is_worded else _SAYS_NOTHING
+            is_page = explanation.text.startswith(WEB_PAGE)
+            text = _SAYS_A_PAGE if is_page else text if explanation.is_worded else _SAYS_NOTHING
     else:
         text = _ADVICE.get(status, retry_advice(endpoint))
     return text.format(record=endpoint.record_name, api=endpoint.api_name)

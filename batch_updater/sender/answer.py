@@ -9,7 +9,7 @@ from typing import NamedTuple
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.sender.bodies import Body, read_body
-from batch_updater.sender.reasons import SAYS_NOTHING, Said, read_error
+from batch_updater.sender.reasons import NO_EXPLANATION, Explanation, read_error
 
 
 class Answer(NamedTuple):
@@ -20,9 +20,9 @@ class Answer(NamedTuple):
     """Whether the whole body arrived within its bounds."""
     body: Body = Body()
     """Empty for a success that did not arrive whole."""
-    said: Said = SAYS_NOTHING
+    explanation: Explanation = NO_EXPLANATION
     """What an error answer says, be it cut off."""
-    asked_wait_s: float = 0.0
+    retry_after_s: float = 0.0
     """How long the service asks to wait; 0 if it does not."""
 
     @property
@@ -46,20 +46,26 @@ class TransportError:
 
 
 def read_answer(
-    status: int, body: bytes, content_type: str, endpoint: Endpoint, *, complete: bool = True, asked_wait_s: float = 0.0
+    status: int,
+    body: bytes,
+    content_type: str,
+    endpoint: Endpoint,
+    *,
+    complete: bool = True,
+    retry_after_s: float = 0.0,
 ) -> Answer:
-    """Read an answer; `content_type` and `asked_wait_s` matter where it is no JSON or no success."""
+    """Read an answer; `content_type` and `retry_after_s` matter where it is no JSON or no success."""
     if 200 <= status < 300:
         return Answer(status, complete, _success(body, content_type) if complete else Body())
     answer = read_error_answer(status, body, content_type, endpoint)
-    return answer._replace(complete=complete, asked_wait_s=asked_wait_s)
+    return answer._replace(complete=complete, retry_after_s=retry_after_s)
 
 
 def read_error_answer(status: int, body: bytes, content_type: str, endpoint: Endpoint) -> Answer:
     """Read an answer whatever its status as one that says why something was not done."""
     read = read_body(body, content_type)
-    said = read_error(read, endpoint.error_message_keys, lambda name: endpoint.field_called(name) is not None)
-    return Answer(status, body=read, said=said)
+    explanation = read_error(read, endpoint.error_message_keys, lambda name: endpoint.field_called(name) is not None)
+    return Answer(status, body=read, explanation=explanation)
 
 
 def _success(body: bytes, content_type: str) -> Body:

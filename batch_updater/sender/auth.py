@@ -21,7 +21,7 @@ from batch_updater.config.secrets import Secret, fetch_secret, remember_secret
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, require_usable_proxies
-from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.retry_after import read_retry_after
 from batch_updater.text.redaction import Redaction
 
 _log = logging.getLogger("batch_updater.sender")
@@ -65,13 +65,13 @@ class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL gives no token just now: the run stops."""
 
     def __init__(
-        self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, asked_wait_s: float = 0.0
+        self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, retry_after_s: float = 0.0
     ) -> None:
-        """`is_lasting`: whether asking again changes nothing. `asked_wait_s`: how long the token URL asks to wait."""
+        """`is_lasting`: whether asking again changes nothing. `retry_after_s`: how long the token URL asks to wait."""
         super().__init__(message)
         self.advice = advice
         self.is_lasting = is_lasting
-        self.asked_wait_s = asked_wait_s
+        self.retry_after_s = retry_after_s
 
 
 def fetch_credentials(
@@ -230,11 +230,11 @@ class OAuthClient:
         def may_pass(error: BaseException) -> bool:
             if not isinstance(error, TokenUnavailable) or error.is_lasting:
                 return False
-            return error.asked_wait_s <= self.max_wait_s
+            return error.retry_after_s <= self.max_wait_s
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            return max(backoff(state), error.asked_wait_s if isinstance(error, TokenUnavailable) else 0.0)
+            return max(backoff(state), error.retry_after_s if isinstance(error, TokenUnavailable) else 0.0)
 
         retry, stop = retry_if_exception(may_pass), stop_after_attempt(self.attempts)
         return await AsyncRetrying(sleep=self.pause, stop=stop, wait=wait, retry=retry, reraise=True)(self._ask)
@@ -260,8 +260,8 @@ class OAuthClient:
                 require_not_of_proxy(response, self.proxy)
                 body = await read_at_most(response.content, _LARGEST_BYTES)
                 self.has_answered = True
-                asked_s = asked_wait_s(response.status, response.headers, datetime.now(UTC)) or 0.0
-                return self._judged(response.status, body, asked_s)
+                wait_s = read_retry_after(response.status, response.headers, datetime.now(UTC)) or 0.0
+                return self._token_in(response.status, body, wait_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unavailable(error) from None  # the text of a client error may quote the request
 
@@ -273,10 +273,10 @@ class OAuthClient:
         lasting = why.ends_run(has_worked=self.has_answered)
         return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
 
-    def _judged(self, status: int, body: bytes, asked_s: float) -> FetchedToken:
+    def _token_in(self, status: int, body: bytes, retry_after_s: float) -> FetchedToken:
         url = self.settings.token_url
         if status in {408, 423, 425, 429} or status >= 500:
-            raise TokenUnavailable(f"The token URL {url} answers {status}.", asked_wait_s=asked_s)
+            raise TokenUnavailable(f"The token URL {url} answers {status}.", retry_after_s=retry_after_s)
         try:
             parsed = json.loads(body)
         except (ValueError, RecursionError):

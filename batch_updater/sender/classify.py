@@ -46,7 +46,7 @@ class Meaning(Enum):
     RETRY = auto()
     """It may work in a moment."""
     GIVE_UP = auto()
-    """It did not work, and trying again at once would not help."""
+    """It did not work, and a retry at once would not help."""
 
 
 class Classification(NamedTuple):
@@ -105,7 +105,7 @@ def _without_success(result: Answer | TransportError, endpoint: Endpoint, *, can
     if status == HTTPStatus.UNAUTHORIZED:
         return Classification(Meaning.TOKEN_REFUSED)
     quota = endpoint.quota_message
-    if status == HTTPStatus.TOO_MANY_REQUESTS and quota and quota.casefold() in result.said.line.casefold():
+    if status == HTTPStatus.TOO_MANY_REQUESTS and quota and quota.casefold() in result.explanation.line.casefold():
         return Classification(Meaning.QUOTA_USED_UP)  # waiting does not help
     if (is_of_record := is_locked(result, endpoint)) or status in RETRYABLE:
         return Classification(Meaning.RETRY, is_of_record=is_of_record)
@@ -124,15 +124,15 @@ def _confirmation_in(
         return Confirmation(doubt=ACCEPTED_ONLY if answer.status == HTTPStatus.ACCEPTED else _NOT_DONE)
     if not answer.complete:
         return Confirmation(doubt=_CUT_OFF)
-    said = answer.body.value
+    content = answer.body.value
     if not answer.body.is_json:
-        if isinstance(said, str) and said.startswith(WEB_PAGE):
+        if isinstance(content, str) and content.startswith(WEB_PAGE):
             if not is_accepted:
                 return Confirmation(doubt=NO_RECORD)
-            said = said.removeprefix(WEB_PAGE).removeprefix(": ")
+            content = content.removeprefix(WEB_PAGE).removeprefix(": ")
         # XML may say that it failed. Its values are all texts, so it is not taken for the record: a list never is.
-        said = [said] if said else None
-    reported = confirmation(endpoint, job, answer.status, said, allowed)
+        content = [content] if content else None
+    reported = confirmation(endpoint, job, answer.status, content, allowed)
     if is_accepted and reported.doubt and not reported.doubt.said:
         return reported._replace(doubt=None)  # a record was not promised
     return reported
@@ -152,7 +152,7 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
     """Whether an answer says that the record is locked for the moment: 423, or a 409 with such a reason."""
     if answer.status != HTTPStatus.CONFLICT:
         return answer.status == HTTPStatus.LOCKED
-    texts = (*(reason.text for reason in answer.said.reasons), *error_codes(answer.body))
+    texts = (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body))
     return says_locked(texts, endpoint.record_name)
 
 

@@ -268,11 +268,11 @@ class Client:
 
         def wait(state: RetryCallState) -> float:
             # While the breaker is open its own pauses count.
-            return 0.0 if self._breaker.is_open else max(self._backoff(state), _last(state).asked_wait_s)
+            return 0.0 if self._breaker.is_open else max(self._backoff(state), _last(state).retry_after_s)
 
         def is_last(state: RetryCallState) -> bool:
             last = _last(state)
-            is_locked_long = last.classification.is_of_record and last.asked_wait_s > self._max_wait_s
+            is_locked_long = last.classification.is_of_record and last.retry_after_s > self._max_wait_s
             return is_locked_long or sending.tries >= self._attempts
 
         async def sleep(seconds: float) -> None:
@@ -337,7 +337,7 @@ class Client:
         if self._breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack
         started_s = time.monotonic()
-        exchange = Exchange(partial(self._leaves, sending.row, is_probe=is_probe))
+        exchange = Exchange(partial(self._before_write, sending.row, is_probe=is_probe))
         result = await self._transport.send(sending.request, token, exchange, sending.task)
         job = sending.row.job
         if sending.reads:
@@ -355,10 +355,10 @@ class Client:
         self._hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
         self._judge_service(row, result, exchange.written_at)
         if classification.meaning is Meaning.RETRY and not classification.is_of_record:
-            self._obey_retry_after(row, last.asked_wait_s)
+            self._obey_retry_after(row, last.retry_after_s)
         return last
 
-    def _leaves(self, row: RowSoFar, *, is_probe: bool) -> None:
+    def _before_write(self, row: RowSoFar, *, is_probe: bool) -> None:
         """Count a request that is written now. Raises _HeldBack, ShuttingDown or JournalError if it may not be."""
         if self._breaker.is_open and not is_probe:  # the connection may have taken long, and so may the permit
             raise _HeldBack
@@ -388,15 +388,15 @@ class Client:
             if self._limiter.throttled(written_at):
                 self._log(row, "slower", why=f"{self._limiter.pace_per_s():.3g} requests a second from now on")
 
-    def _obey_retry_after(self, row: RowSoFar, asked_s: float) -> None:
+    def _obey_retry_after(self, row: RowSoFar, retry_after_s: float) -> None:
         """Let the whole pool wait as long as the service asks; end the run if that is too long."""
-        if asked_s > self._max_wait_s:
+        if retry_after_s > self._max_wait_s:
             longest = f"more than sending.max_wait_s ({self._max_wait_s:g} s)"
-            message = f"{self._endpoint.api_name} asks to wait {asked_s:,.0f} s, which is {longest}."
+            message = f"{self._endpoint.api_name} asks to wait {retry_after_s:,.0f} s, which is {longest}."
             raise _EndOfRun(Stop(StopReason.MAX_WAIT, message, "Run again later."))
-        if asked_s:
-            self._limiter.pause(asked_s)
-            self._log(row, "pause", wait_s=round(asked_s, 3), why="the service asks for it (Retry-After)")
+        if retry_after_s:
+            self._limiter.pause(retry_after_s)
+            self._log(row, "pause", wait_s=round(retry_after_s, 3), why="the service asks for it (Retry-After)")
 
     def _service_down(self, row: RowSoFar) -> Stop:
         waited = f"{self._max_wait_s:g} s (sending.max_wait_s)"

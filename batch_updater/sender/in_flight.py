@@ -13,7 +13,7 @@ class Outgoing:
     """A request whose time runs."""
 
     @property
-    def has_left(self) -> bool:
+    def is_written(self) -> bool:
         """Whether it was written, so that it may be applied; one for a token applies nothing."""
         return False
 
@@ -93,7 +93,7 @@ class InFlight:
     def cancel_unsent(self) -> None:
         """End what has not been written yet, and every request for a token: nothing can be applied by them."""
         for request in self._tasks:
-            if not request.has_left:
+            if not request.is_written:
                 self._end(request)
 
     def cancel_all(self) -> None:

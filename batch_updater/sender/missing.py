@@ -29,7 +29,7 @@ def says_record_missing(answer: Answer, endpoint: Endpoint, job: Job) -> bool:
     """Whether a 404 has a reason that names the record of the job: by its id, or as what the API calls a record."""
     if answer.status != HTTPStatus.NOT_FOUND:
         return False
-    texts = (*(reason.text for reason in answer.said.reasons), *error_codes(answer.body))
+    texts = (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body))
     return any(_names_record(text, endpoint, job) for text in texts)
 
 

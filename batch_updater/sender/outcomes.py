@@ -18,7 +18,7 @@ from batch_updater.sender.advice import advice_on, advice_on_doubt
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
 from batch_updater.sender.classify import NOTHING_REPORTED, Classification
-from batch_updater.sender.reasons import Said, one_line
+from batch_updater.sender.reasons import Explanation, one_line
 from batch_updater.text.redaction import Redaction
 
 _MESSAGE_CHARACTERS = 500
@@ -36,9 +36,9 @@ class AttemptResult(NamedTuple):
     """Whether its request was not the first on its connection."""
 
     @property
-    def asked_wait_s(self) -> float:
+    def retry_after_s(self) -> float:
         """How long the service asks to wait; 0 if it does not."""
-        return self.result.asked_wait_s if isinstance(self.result, Answer) else 0.0
+        return self.result.retry_after_s if isinstance(self.result, Answer) else 0.0
 
 
 class RowSoFar(NamedTuple):
@@ -121,21 +121,23 @@ class OutcomeWriter:
 
     def refused(self, row: RowSoFar, answer: Answer, allowed: AllowedValues) -> Outcome:
         """Return why the API will not do it; `allowed` knows already what this answer taught."""
-        name, said = status_name(answer.status), answer.said
-        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {said.line}" if said.line else ".")
-        problems = self._blamed(row.job, said, allowed)
-        advice = advice_on(answer.status, self._endpoint, said, names_cells=bool(problems))
+        name, explanation = status_name(answer.status), answer.explanation
+        message = f"{self._endpoint.api_name} refused it ({name})" + (
+            f": {explanation.line}" if explanation.line else "."
+        )
+        problems = self._blamed(row.job, explanation, allowed)
+        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
 
-    def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:
+    def _blamed(self, job: Job, explanation: Explanation, allowed: AllowedValues) -> tuple[Problem, ...]:
         """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        said_of: dict[str, str] = {}
-        for reason in said.reasons:
+        text_of: dict[str, str] = {}
+        for reason in explanation.reasons:
             field = self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
-                said_of.setdefault(field.name, str(reason))
-        problems = {problem.field: problem for problem in allowed.blame(job, said.text, said_of)}
-        for name, words in said_of.items():
+                text_of.setdefault(field.name, str(reason))
+        problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}
+        for name, words in text_of.items():
             value = _short(str(job.values[name] or ""))
             problems.setdefault(name, Problem(job.row, name, "rejected", value, words, ""))
         return tuple(problems.values())
@@ -164,17 +166,18 @@ class OutcomeWriter:
             advice = advice_on_doubt(result.status, self._endpoint, doubt)
             return self._doubted(doubt, result), advice, f"{name}{doubt.cause}"
         advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
-        message = f"{self._endpoint.api_name} answered {name}" + (f": {result.said.line}" if result.said.line else ".")
+        message = f"{self._endpoint.api_name} answered {name}" + (
+            f": {result.explanation.line}" if result.explanation.line else "."
+        )
         return message, advice, "record locked" if is_locked else name
 
     def _doubted(self, doubt: Doubt, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
         value, body, is_json = answer.body
-        said = one_line(
-            doubt.said or (shown_text(body) if body or not is_json else to_json(value)), _MESSAGE_CHARACTERS
-        )
+        text = doubt.said or (shown_text(body) if body or not is_json else to_json(value))
+        quote = one_line(text, _MESSAGE_CHARACTERS)
         message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"
-        return message + (f": {said}" if said else ".")
+        return message + (f": {quote}" if quote else ".")
 
     def _outcome(
         self,

@@ -283,7 +283,7 @@ class Sender:
     async def _feed(self, rows: Iterator[Prepared], ready: _Ready, answered: asyncio.Event) -> None:
         """Make rows ready as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
         while not self._shutdown.is_set():
-            batch = await self._claimed(rows, ready.ahead if answered.is_set() else 1)
+            batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
             if not batch:
                 break
             self._finished.clear()
@@ -293,7 +293,7 @@ class Sender:
                 await _first_of(answered, self._finished)
         ready.end()
 
-    async def _claimed(self, rows: Iterator[Prepared], count: int) -> list[Prepared]:
+    async def _next_batch(self, rows: Iterator[Prepared], count: int) -> list[Prepared]:
         """Return the next rows that may start now, `count` at most; none at the end."""
         batch: list[Prepared] = []
         while len(batch) < count:

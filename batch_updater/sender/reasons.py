@@ -109,7 +109,7 @@ class Reason(NamedTuple):
         return f"{self.field}: {self.text}" if self.field else self.text
 
 
-class Said(NamedTuple):
+class Explanation(NamedTuple):
     """What an error answer says."""
 
     reasons: tuple[Reason, ...] = ()
@@ -121,12 +121,12 @@ class Said(NamedTuple):
     @property
     def text(self) -> str:
         """All of it for people; '' if the answer says nothing."""
-        told, before = "", ""
+        text, before = "", ""
         for reason in self.reasons:
             more = reason.text if reason.field == before else str(reason)
-            told += ("" if not told else " " if told[-1] in ".!?" else "; ") + more
+            text += ("" if not text else " " if text[-1] in ".!?" else "; ") + more
             before = reason.field
-        return told or self.quote
+        return text or self.quote
 
     @property
     def line(self) -> str:
@@ -134,12 +134,12 @@ class Said(NamedTuple):
         return one_line(self.text, REASON_CHARACTERS)
 
 
-SAYS_NOTHING = Said()
+NO_EXPLANATION = Explanation()
 
 
 def read_error(
     body: Body, message_keys: tuple[str, ...] = (), is_field: Callable[[str], bool] = lambda _name: False
-) -> Said:
+) -> Explanation:
     """Return what the body of an error answer says; `message_keys` are members that hold the message, the best first.
 
     `is_field`: whether a name is certainly that of a field.
@@ -148,16 +148,16 @@ def read_error(
     if value is None or isinstance(value, str):
         line = one_line(value or "", _LONGEST_TEXT)
         if line:
-            return Said((Reason("", line),), is_worded=_is_worded(line))
+            return Explanation((Reason("", line),), is_worded=_is_worded(line))
         quote = one_line(body.text, _LONGEST_QUOTE) if value == "" else ""
-        return Said((), quote, _is_worded(quote))
+        return Explanation((), quote, _is_worded(quote))
     reasons = _Collector(message_keys, is_field).reasons_in(value)
     if reasons:
-        return Said(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
+        return Explanation(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
     looked_at = islice(_leaves(value), _MOST_MEMBERS)
     leaves = [(name, one) for name, one in looked_at if not _NOTHING.fullmatch(one) and one not in _PHRASES]
     is_worded = any(_is_worded(one) for name, one in leaves if name in _CODE or not _NO_REASON.fullmatch(name))
-    return Said((), one_line(body.text, _LONGEST_QUOTE) if leaves else "", is_worded)
+    return Explanation((), one_line(body.text, _LONGEST_QUOTE) if leaves else "", is_worded)
 
 
 def error_codes(body: Body) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ _BETWEEN_VALUES = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
 """A comma, but not the one behind the weekday of a date."""
 
 
-def asked_wait_s(status: int, headers: MultiMapping[str], now: datetime) -> float | None:
+def read_retry_after(status: int, headers: MultiMapping[str], now: datetime) -> float | None:
     """Return the seconds that an answer asks to wait, the longest if it names several; None if it asks for nothing.
 
     The time of the service's own clock, its header Date, goes before `now`: a date in a header is by that clock.

@@ -25,7 +25,7 @@ from batch_updater.sender.auth import Token, read_at_most
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.retry_after import read_retry_after
 from batch_updater.sender.wire import EXCHANGE, Connector, Exchange, SentAgain
 
 _LARGEST_ANSWER_BYTES = 1 << 20
@@ -78,7 +78,7 @@ class Transport:
     ) -> Answer | TransportError:
         """Send one request in `task`, the current one, and return what comes of it.
 
-        Raises what `exchange.leaves` and the limiter raise.
+        Raises what `exchange.before_write` and the limiter raise.
         """
         EXCHANGE.set(exchange)
         # The clock starts now: waiting for a turn was not the service's fault.
@@ -86,7 +86,7 @@ class Transport:
         answer: Answer | TransportError
         try:
             answer = await self._answer(request, token, exchange)
-            if await self.connector.is_another_s(exchange.reader):
+            if await self.connector.is_for_another_request(exchange.reader):
                 exchange.refusal = None
                 raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
         except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
@@ -117,8 +117,8 @@ class Transport:
             status, content_type, wait_s = response.status, "", 0.0
             if not 200 <= status < 300:
                 content_type = response.headers.get("Content-Type", "")
-                wait_s = asked_wait_s(status, response.headers, datetime.now(UTC)) or 0.0
-                exchange.refusal = Answer(status, complete=False, asked_wait_s=wait_s)
+                wait_s = read_retry_after(status, response.headers, datetime.now(UTC)) or 0.0
+                exchange.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
@@ -127,7 +127,7 @@ class Transport:
                 body, complete = b"", False
             if not complete:
                 response.close()
-            return read_answer(status, body, content_type, self._endpoint, complete=complete, asked_wait_s=wait_s)
+            return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
 
     def _headers_with(self, token: Token | None) -> Mapping[str, str]:
         """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
@@ -155,7 +155,7 @@ class Transport:
                 # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
                 lasting=isinstance(error, aiohttp.ClientConnectorCertificateError) or not self.answered.is_set(),
             )
-        if not exchange.has_left or isinstance(error, aiohttp.ClientHttpProxyError):
+        if not exchange.is_written or isinstance(error, aiohttp.ClientHttpProxyError):
             why = no_connection(error, self._base, self._proxy)
             lasting = why.ends_run(has_worked=self.answered.is_set())
             return TransportError("no connection", why.message, why.advice, lasting=lasting)

@@ -40,7 +40,7 @@ _log = logging.getLogger("batch_updater.sender")
 class Exchange(Outgoing):
     """One request of a row and its answer, from the moment in which it asks for a connection."""
 
-    leaves: Callable[[], None]
+    before_write: Callable[[], None]
     """Called in the moment in which the request is written; raises what keeps it from being written."""
     is_connecting: bool = False
     """Whether aiohttp has asked for a connection."""
@@ -54,7 +54,7 @@ class Exchange(Outgoing):
     """The answer as far as its status, if that is no success: it counts even if the rest does not come."""
 
     @property
-    def has_left(self) -> bool:
+    def is_written(self) -> bool:
         """Whether the request was written."""
         return self.written_at is not None
 
@@ -220,7 +220,7 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Give a connection, a kept one or a new one.
 
-        Raises SentAgain and what `Exchange.leaves`, the limiter and aiohttp raise.
+        Raises SentAgain and what `Exchange.before_write`, the limiter and aiohttp raise.
         """
         exchange = EXCHANGE.get()
         if exchange is not None:
@@ -237,7 +237,7 @@ class Connector(aiohttp.TCPConnector):
                         await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
                     if exchange is not None:
-                        exchange.leaves()
+                        exchange.before_write()
                         exchange.reader, exchange.on_kept_connection = reader, reader.is_used
                         exchange.written_at = time.monotonic()
                     return connection
@@ -260,7 +260,7 @@ class Connector(aiohttp.TCPConnector):
                 return
         super()._release(key, protocol, should_close=should_close)
 
-    async def is_another_s(self, reader: AnswerReader | None) -> bool:
+    async def is_for_another_request(self, reader: AnswerReader | None) -> bool:
         """Whether a refusal may have been meant for an earlier request on its connection.
 
         The answer that follows it shows that; of a service that has answered unasked before, none is waited for.

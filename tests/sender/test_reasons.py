@@ -42,7 +42,7 @@ def told(answer: object) -> str:
 
 
 def told_by_nexus(answer: object) -> str:
-    return answered(400, json.dumps(answer).encode()).said.text
+    return answered(400, json.dumps(answer).encode()).explanation.text
 
 
 def answered(status: int, body: bytes, content_type: str = "", *, complete: bool = True) -> Answer:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.retry_after import read_retry_after
 
 NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
 IN_30_S = 1_795_917_630
@@ -17,7 +17,7 @@ IN_30_S = 1_795_917_630
 
 
 def asked(*headers: tuple[str, str], status: int = 429) -> float | None:
-    return asked_wait_s(status, CIMultiDict(headers), NOW)
+    return read_retry_after(status, CIMultiDict(headers), NOW)
 
 
 @pytest.mark.parametrize(
