@@ -36,7 +36,7 @@ from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.transport import Transport
-from batch_updater.sender.wire import Exchange
+from batch_updater.sender.wire import RowRequest
 from batch_updater.text.redaction import Redaction
 
 _BACKOFF_S = 0.5
@@ -337,8 +337,8 @@ class Client:
         if self._breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack
         started_s = time.monotonic()
-        exchange = Exchange(partial(self._before_write, sending.row, is_probe=is_probe))
-        result = await self._transport.send(sending.request, token, exchange, sending.task)
+        outgoing = RowRequest(partial(self._before_write, sending.row, is_probe=is_probe))
+        result = await self._transport.send(sending.request, token, outgoing, sending.task)
         job = sending.row.job
         if sending.reads:
             classification = classify_read(result, self._endpoint, job)
@@ -346,14 +346,14 @@ class Client:
             classification = classify_update(
                 result, self._endpoint, job, self.allowed, accepted_is_done=self._accepted_is_done
             )
-        last = AttemptResult(result, classification, exchange.on_kept_connection)
-        sending.row = row = _after(sending.row, last, started_s, exchange.written_at)
+        last = AttemptResult(result, classification, outgoing.on_kept_connection)
+        sending.row = row = _after(sending.row, last, started_s, outgoing.written_at)
         if isinstance(result, Answer):
             why, status = _WHY[classification.meaning], result.status
         else:
             why, status = result.cause, None
         self._hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
-        self._judge_service(row, result, exchange.written_at)
+        self._judge_service(row, result, outgoing.written_at)
         if classification.meaning is Meaning.RETRY and not classification.is_of_record:
             self._obey_retry_after(row, last.retry_after_s)
         return last

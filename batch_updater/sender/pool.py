@@ -116,7 +116,7 @@ class _UniformRefusals:
 
 
 @dataclass(slots=True)
-class _Targets:
+class _TargetQueues:
     """Keeps the rows of one target in file order, one at a time."""
 
     parked: dict[str, deque[Prepared]] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class Sender:
         self._aborted = False
         self._refusals = _UniformRefusals(0 if options.keep_going else sending.stop_after_alike)
         self._failures_left = sending.failures_allowed(options.rows)
-        self._targets = _Targets()
+        self._targets = _TargetQueues()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         """Set with each outcome."""
