@@ -280,9 +280,8 @@ class Client:
             await self._shutdown.pause(seconds)
 
         retry = retry_if_result(self._is_worth_another)
-        return await AsyncRetrying(sleep=sleep, stop=is_last, wait=wait, retry=retry, retry_error_callback=_last)(
-            attempt
-        )
+        retrying = AsyncRetrying(sleep=sleep, stop=is_last, wait=wait, retry=retry, retry_error_callback=_last)
+        return await retrying(attempt)
 
     def _is_worth_another(self, last: AttemptResult) -> bool:
         """Whether another attempt may do better, and the run may make it.
