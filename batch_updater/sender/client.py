@@ -15,9 +15,9 @@ from batch_updater.config.schema import ApiSettings, SendingSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.expected_values import moved, still_to_set
+from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import Prepared, Request
-from batch_updater.errors import ConfigError, JournalError
+from batch_updater.errors import ConfigError, StoreError
 from batch_updater.records import Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable
@@ -167,7 +167,7 @@ class Client:
             return SentRow(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
         reads = self._read_first
         first = request if reads is None else reads.builder.build_read(job)
-        sending = _Sending(RowSoFar(job, request.body, job.maybe_applied), first, task, reads is not None)
+        sending = _Sending(RowSoFar(job, job.maybe_applied), first, task, reads is not None)
         try:
             if reads is not None:
                 if sent := await self._read(sending, reads):
@@ -216,10 +216,10 @@ class Client:
             return self._sent(row, last)
         record = classification.confirmation.record or {}
         all_changes = changes(self._endpoint, job, record, self.allowed)
-        to_change = still_to_set(self._endpoint, job, record, all_changes, how.expected)
+        to_change = pending_changes(self._endpoint, job, record, all_changes, how.expected)
         if not to_change:
             return SentRow(self._outcomes.unchanged(row))
-        if since := moved(self._endpoint, job, record, to_change, how.expected):
+        if since := changed_since_run(self._endpoint, job, record, to_change, how.expected):
             return SentRow(self._outcomes.changed_since(row, since))
         if not job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
@@ -330,7 +330,7 @@ class Client:
     async def _exchange(self, sending: _Sending, token: Token | None, *, is_probe: bool) -> AttemptResult:
         """Make one physical request, and take note of what it says about its row and about the service.
 
-        Raises _HeldBack, _EndOfRun, ShuttingDown and JournalError.
+        Raises _HeldBack, _EndOfRun, ShuttingDown and StoreError.
         """
         await self._limiter.turn()
         if self._breaker.is_open and not is_probe:  # the turn may have taken long
@@ -358,7 +358,7 @@ class Client:
         return last
 
     def _before_write(self, row: RowSoFar, *, is_probe: bool) -> None:
-        """Count a request that is written now. Raises _HeldBack, ShuttingDown or JournalError if it may not be."""
+        """Count a request that is written now. Raises _HeldBack, ShuttingDown or StoreError if it may not be."""
         if self._breaker.is_open and not is_probe:  # the connection may have taken long, and so may the permit
             raise _HeldBack
         if self._shutdown.is_set():
@@ -412,7 +412,7 @@ class Client:
 
 def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: float | None) -> RowSoFar:
     """Return what a row has come to after one more attempt; the times are on the monotonic clock."""
-    job, body, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
+    job, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
     now_s, result = time.monotonic(), last.result
     if sent_at is None:
         first_s = started_s
@@ -420,7 +420,7 @@ def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: flo
     if isinstance(result, Answer):
         status = result.status
     maybe_applied = maybe_applied or last.classification.maybe_applied
-    return RowSoFar(job, body, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
+    return RowSoFar(job, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
 
 
 def _last(state: RetryCallState) -> AttemptResult:
@@ -430,7 +430,7 @@ def _last(state: RetryCallState) -> AttemptResult:
     return last
 
 
-_END_THE_RUN = (_EndOfRun, JournalError, CredentialsRefused, TokenUnavailable, ConfigError)
+_END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
 def stop_for(error: Exception) -> Stop:
@@ -438,7 +438,7 @@ def stop_for(error: Exception) -> Stop:
     match error:
         case _EndOfRun():
             return error.stop
-        case JournalError():
+        case StoreError():
             return Stop(StopReason.DISK, str(error), error.remedy)
         case TokenUnavailable():
             return Stop(StopReason.SERVICE_DOWN, str(error), error.advice)
