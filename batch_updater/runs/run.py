@@ -26,7 +26,7 @@ from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
+from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
 from batch_updater.runs.store import Part, opened_store
 from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
@@ -75,10 +75,13 @@ class Run:
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials and stop is None:
                 hooks = hooks_of(writer, log, progress)
-                reading = reading_of(self._plan, writer) if self._plan.reads_first else None
+                read_first = read_before_write(self._plan, writer) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
                 known = writer.store.names()
-                send_options = SendOptions(self._plan.staged.rows, self._options.keep_going, reading, before, known)
+                send_options = SendOptions(
+                    self._plan.staged.rows, self._options.keep_going, read_first, before, known,
+                    self._plan.config.input.duplicates == "in_order",
+                )  # fmt: skip
                 with opened_store(self._folder / DATABASE) as store:
                     jobs = store.jobs(self._plan.endpoint, self._options.limit)
                     work = send(self._plan, hooks, jobs, credentials, self._environment, send_options, interrupts)
