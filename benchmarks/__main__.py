@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
-PICTURE = Path(__file__).parent.parent / "docs" / "benchmark.png"
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "benchmark.png"
 SECTIONS: Mapping[str, Callable[[Bench], Section]] = {
     "sending": sending.fast,
     "latency": sending.slow,
@@ -69,7 +69,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small numbers: whether it works, not how fast it is")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave the others out")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="default: docs/benchmark.png if all is measured, otherwise none"
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="default: docs/pictures/benchmark.png if all is measured, otherwise none",
     )
     given = parser.parse_args()
     if given.plot is None and not given.quick and len(set(given.only)) == len(SECTIONS):

@@ -1,4 +1,4 @@
-"""Make the pictures of the README from real runs: `make pictures`.
+"""Make the pictures of the documentation from real runs: `make pictures`.
 
 Needs LibreOffice and poppler-utils from Debian for the workbook, and Chromium for the page; the terminal's picture is
 drawn from what the program printed on a pseudo-terminal.
@@ -24,13 +24,13 @@ from playwright.sync_api import sync_playwright
 from batch_updater.cli import demo
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 
-HERE = Path(__file__).parent
+PICTURES = Path(__file__).parent / "pictures"
 LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 19, 8.4, 16
 COLUMNS = 118
 
 
 def main() -> None:
-    """Make both pictures in this folder."""
+    """Make every picture but the benchmark's."""
     with tempfile.TemporaryDirectory() as name, Sandbox(SandboxSettings(latency_ms=20)) as sandbox:
         folder = Path(name)
         shutil.copy(demo.sample("mistakes.xlsx"), folder / "changes.xlsx")
@@ -39,7 +39,7 @@ def main() -> None:
             encoding="utf-8",
         )
         shown = run_on_a_terminal(["run", "changes.xlsx"], folder).replace(sandbox.url, "https://nexus.example.com")
-        (HERE / "terminal.svg").write_text(as_svg(shown.replace(str(folder), "~")), encoding="utf-8")
+        (PICTURES / "terminal.svg").write_text(as_svg(shown.replace(str(folder), "~")), encoding="utf-8")
         workbook = next(folder.glob("runs/*/*-results-*.xlsx"))
         as_png(workbook, folder)
         on_a_phone(workbook.with_name("report.html"), folder)
@@ -95,7 +95,7 @@ def as_png(workbook: Path, folder: Path) -> None:
     pdf = folder / f"{workbook.stem}.pdf"
     for page, name in ((1, "results"), (2, "to-fix")):
         numbers = ["-f", str(page), "-l", str(page), "-singlefile", "-r", "90", "-png"]
-        subprocess.run(["pdftoppm", *numbers, str(pdf), str(HERE / name)], check=True)  # noqa: S603, S607
+        subprocess.run(["pdftoppm", *numbers, str(pdf), str(PICTURES / name)], check=True)  # noqa: S603, S607
 
 
 def on_a_phone(page: Path, folder: Path) -> None:
@@ -107,7 +107,7 @@ def on_a_phone(page: Path, folder: Path) -> None:
         )  # fmt: skip
         shown = browser.new_page()
         shown.goto(page.as_uri())
-        shown.screenshot(path=HERE / "report-phone.png")
+        shown.screenshot(path=PICTURES / "report-phone.png")
         browser.close()
 
 

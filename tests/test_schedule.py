@@ -1,4 +1,4 @@
-"""samples/schedule/: what is installed for the night parses, says what the README says, and is hardened."""
+"""samples/schedule/: what is installed for the night parses, says what its page says, and is hardened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEDULE = Path(__file__).parent.parent / "samples" / "schedule"
 COMMAND = "batch-updater nightly --config /etc/batch-updater/config.yaml"
 TASK = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 MOST_EXPOSURE = 2.0
-README = (SCHEDULE.parent.parent / "README.md").read_text(encoding="utf-8")
+PAGE = (SCHEDULE.parent.parent / "docs" / "guide" / "scheduling.md").read_text(encoding="utf-8")
 
 
 def text_of(name: str) -> str:
@@ -55,7 +55,7 @@ def test_the_service_is_hardened(tmp_path: Path) -> None:
     assert float(found[1]) <= MOST_EXPOSURE
 
 
-def test_the_service_treats_every_exit_code_as_the_readme_says() -> None:
+def test_the_service_treats_every_exit_code_as_the_page_says() -> None:
     """1 is no failure, 3 is tried again, 2, 4 and 70 are not; it runs the command and stops no run too early."""
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have case
@@ -183,12 +183,12 @@ def test_the_windows_task_is_one_of_the_task_schema() -> None:
 
 
 def test_the_windows_task_says_what_is_not_known() -> None:
-    """Nobody has tried it there, in the file and in the README."""
+    """Nobody has tried it there, in the file and on the page."""
     assert "Untested on Windows" in text_of("windows-task.xml")
-    assert re.search(r"Untested on\s+Windows", README)
+    assert re.search(r"Untested on\s+Windows", PAGE)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SCHEDULE.iterdir()))
-def test_the_readme_explains_every_file(name: str) -> None:
+def test_the_page_explains_every_file(name: str) -> None:
     """Each has its place there."""
-    assert f"samples/schedule/{name}" in README
+    assert f"samples/schedule/{name}" in PAGE

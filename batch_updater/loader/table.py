@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,21 +72,25 @@ def open_table(
     is wrong.
     """
     source = open_source(path, settings, name=name)
-    expected = expected_in(source)
-    if expected is not None:
-        settings = as_undo(settings)
-    constants = _constants(endpoint, settings)
-    fit = HeaderFit(endpoint, settings.columns, constants, known_names)
-    sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
-    if sheet.ours and sheet.name == TEMPLATE_SHEET:
-        # It has the fields' own names, whatever other files call them.
-        own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
-        fit = replace(fit, further=own)
-    elif sheet.ours:
-        fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
-    head = read_head(sheet, None if sheet.ours else settings.header_row)
-    columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
-    return Table(sheet, head.header, columns, endpoint, settings, constants, expected)
+    with ExitStack() as on_error:
+        on_error.callback(source.close)
+        expected = expected_in(source)
+        if expected is not None:
+            settings = as_undo(settings)
+        constants = _constants(endpoint, settings)
+        fit = HeaderFit(endpoint, settings.columns, constants, known_names)
+        sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
+        if sheet.ours and sheet.name == TEMPLATE_SHEET:
+            # It has the fields' own names, whatever other files call them.
+            own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
+            fit = replace(fit, further=own)
+        elif sheet.ours:
+            fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
+        head = read_head(sheet, None if sheet.ours else settings.header_row)
+        columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
+        table = Table(sheet, head.header, columns, endpoint, settings, constants, expected)
+        on_error.pop_all()
+    return table
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:

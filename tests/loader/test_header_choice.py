@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import openpyxl
@@ -13,7 +14,6 @@ from tests.loader.header_files import FORMATS, opened, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 TABLE: list[list[object]] = [["OpportunityId", "opportunityType", "StageName"], [841, "Pre", "Qualified"]]
 READ_ME: list[list[object]] = [["Fill in the sheet Changes"], ["and send it"]]
@@ -25,6 +25,16 @@ def refused(path: Path, **given: object) -> InputError:
     with pytest.raises(InputError) as raised:
         opened(path, **given)  # type: ignore[arg-type]
     return raised.value
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells which files are open")
+def test_a_file_that_is_refused_is_not_held_open(tmp_path: Path) -> None:
+    """Its owner can move or replace it at once, even while the error is being handled."""
+    path = workbook(tmp_path / "a.xlsx", {"January": TABLE, "February": TABLE})
+    error = refused(path)
+    open_files = {entry.resolve() for entry in Path("/proc/self/fd").iterdir()}
+    assert error.__traceback__
+    assert path.resolve() not in open_files
 
 
 @pytest.mark.parametrize(

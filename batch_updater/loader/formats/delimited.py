@@ -39,6 +39,11 @@ _END_MARK = "\x1a"
 """Ctrl-Z, with which old programs of DOS say that a text ends."""
 _QUOTED_LINE = re.compile(r'"(?:[^"]++|"")*+"')
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+_REQUIRED_MARKS = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+"""Codec of Python that insists on a byte order mark -> the marks."""
 _SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
 
 
@@ -134,6 +139,8 @@ class DelimitedBook:
         decoder = codecs.getincrementaldecoder(self._encoding)()
         line = 1
         with self._path.open("rb") as stream:
+            if not stream.peek(4).startswith(_REQUIRED_MARKS.get(self._encoding, b"")):
+                return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
             while True:
                 chunk = stream.read(_CHUNK_BYTES)
                 try:
@@ -141,9 +148,6 @@ class DelimitedBook:
                 except UnicodeDecodeError as error:
                     line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
                     return self._not_in_encoding(error.object[error.start], line)
-                except UnicodeError:
-                    # Python's UTF-16 insists on a mark at the beginning.
-                    return UnreadableError(f"is not {self._encoding} with a mark at its beginning", _SAVE_UTF8)
 
     def _not_in_encoding(self, byte: int, line: int) -> UnreadableError:
         if self._encoding.startswith("utf-16"):
