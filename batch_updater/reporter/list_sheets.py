@@ -60,7 +60,8 @@ def write_allowed_values(book: OutputWorkbook, lists: tuple[AllowedList, ...]) -
     )
     for listed in lists:
         depends_on = ", ".join(f"{name} {value}" for name, value in listed.depends_on)
-        for row, value in enumerate(listed.values, row + 1):
+        for value in listed.values:
+            row += 1
             sheet.write_string(row, 0, listed.field, style)
             sheet.write_string(row, 1, depends_on, style)
             sheet.write_string(row, 2, readable(value.name), style)
@@ -77,7 +78,8 @@ def write_expected(book: OutputWorkbook, rows: Iterable[tuple[str, Iterable[Expe
     sheet.set_tab_color(QUIET)
     text, quiet, row = book.style(num_format=AS_TEXT), book.style(num_format=AS_TEXT, font_color=QUIET), 0
     for target, values in rows:
-        for row, value in enumerate(values, row + 1):
+        for value in values:
+            row += 1
             for column, cell in enumerate(expected_values.cells_of(target, value)):
                 sheet.write_string(row, column, cell, text if column < _READ_BY_PEOPLE else quiet)
     sheet.autofilter(0, 0, row, len(expected_values.COLUMNS) - 1)

@@ -1,4 +1,4 @@
-"""Facts and summary -> what a person should do next. Workbook, page, terminal, `--json` and the nightly job render it."""
+"""Facts and summary -> what a person should do next; workbook, page, terminal, `--json` and the nightly job show it."""
 
 from __future__ import annotations
 

@@ -29,64 +29,22 @@ _Value: TypeAlias = str | int | tuple[str, int]
 
 def write_summary(sheet: OutputSheet, book: OutputWorkbook, view: SummaryView) -> None:
     """Fill the sheet from the top; a sheet that is kept on disk is written once."""
-    lines, style, header, quiet = (
-        _Lines(sheet, book, view),
-        book.style,
-        book.header_style(),
-        book.style(font_color=QUIET),
-    )
-    count_style = style(num_format="#,##0", align="right")
+    lines = _Lines(sheet, book, view)
     lines.text(view.verdict, 30, bold=True, font_size=16)
     lines.text(view.next_step.in_full, font_size=11)
     if view.stop:
         lines.text(view.stop, font_color=COLOURS[OutcomeKind.REJECTED][1])
-    lines.heading(f"Columns, by the headers in row {view.header_row:,}")
-    lines.row((0, "Header", header), (1, "First value", header), (2, "", header), (3, "Field", header), wide=3)
-    for column in view.columns:
-        kind = style() if column.field else style(font_color=QUIET, italic=True)
-        value = column.first_value
-        if len(value) > _VALUE_CHARACTERS:
-            value = f"{value[: _VALUE_CHARACTERS - 3]}..."
-        lines.row((0, column.header, kind), (1, value, kind), (3, column.meaning, kind), wide=3)
-    if view.more_columns:
-        lines.text(view.more_columns, font_color=QUIET)
-    lines.heading("Rows by outcome")
-    first = lines.next
-    for count in view.counts:
-        outcome = book.outcome_style(count.kind)
-        lines.row((0, count.kind.value, outcome), (1, count.rows, count_style), (2, count.meaning, quiet))
-    if view.counts:
-        line_above = {"bold": True, "top": 1, "border_color": LINE}
-        total = (f"=SUM(B{first + 1}:B{lines.next})", view.rows)
-        total_style = style(num_format="#,##0", align="right", **line_above)
-        lines.row((0, "rows in all", style(**line_above)), (1, total, total_style))
+    lines.columns()
+    lines.counts()
     if view.changes:
         lines.heading(view.changes_heading)
         for change in view.changes:
             lines.text(change)
     if view.causes:
-        lines.heading("Commonest causes")
-        right = book.header_style(align="right")
-        names = (0, "Cause", header), (1, "Rows", right), (2, "Example", header), (3, "What is wrong there", header)
-        lines.row(*names, wide=3)
-    wrapped = style(text_wrap=True)
-    for cause in view.causes:
-        height = max(_height(cause.example, 88), _height(cause.text, 38))
-        place, example = (2, cause.example_place, style()), (3, cause.example, wrapped)
-        lines.row((0, cause.text, wrapped), (1, cause.count, count_style), place, example, height=height, wide=3)
-    if view.more_causes:
-        lines.text(f"and {view.more_causes:,} more kinds: see the sheet To fix", font_color=QUIET)
+        lines.causes()
     if view.counts:
-        lines.heading("At a glance" if view.timeline else "The rows")
-        _insert_charts(sheet, book, lines.next, first, view)
-        for _ in range(_CHART_ROWS):
-            lines.row()
-    lines.heading("Facts")
-    for name, value in view.facts:
-        if len(value) <= _FACT_CHARACTERS:
-            lines.row((0, name, quiet), (1, value, style()))
-        else:
-            lines.row((0, name, quiet), (1, value, wrapped), height=_height(value, _FACT_CHARACTERS), wide=1)
+        lines.charts()
+    lines.facts()
     sheet.print_area(0, 0, lines.next, _LAST_COLUMN)
     while lines.next <= len(view.timeline):
         lines.row()
@@ -105,6 +63,10 @@ class _Lines:
         self.next = 0
         self._sheet = sheet
         self._book = book
+        self._view = view
+        self._quiet = book.style(font_color=QUIET)
+        self._wrapped = book.style(text_wrap=True)
+        self._count = book.style(num_format="#,##0", align="right")
         self._data = (("seconds", "rows finished"), *view.timeline) if view.timeline else ()
 
     def row(self, *cells: tuple[int, _Value, Format], height: float | None = None, wide: int | None = None) -> None:
@@ -134,6 +96,68 @@ class _Lines:
         """Write a heading with a blank line above it."""
         self.row()
         self.row((0, text, self._book.style(bold=True, font_size=12, font_color=HEADER)), height=20)
+
+    def columns(self) -> None:
+        """Write the mapping table."""
+        header, view = self._book.header_style(), self._view
+        self.heading(f"Columns, by the headers in row {view.header_row:,}")
+        self.row((0, "Header", header), (1, "First value", header), (2, "", header), (3, "Field", header), wide=3)
+        for column in view.columns:
+            style = self._book.style() if column.field else self._book.style(font_color=QUIET, italic=True)
+            value = column.first_value
+            if len(value) > _VALUE_CHARACTERS:
+                value = f"{value[: _VALUE_CHARACTERS - 3]}..."
+            self.row((0, column.header, style), (1, value, style), (3, column.meaning, style), wide=3)
+        if view.more_columns:
+            self.text(view.more_columns, font_color=QUIET)
+
+    def counts(self) -> None:
+        """Write the rows of each outcome, and their sum as a formula."""
+        self.heading("Rows by outcome")
+        self._first_count = self.next
+        for count in self._view.counts:
+            outcome = self._book.outcome_style(count.kind)
+            self.row((0, count.kind.value, outcome), (1, count.rows, self._count), (2, count.meaning, self._quiet))
+        if self._view.counts:
+            label = self._book.style(bold=True, top=1, border_color=LINE)
+            total = self._book.style(bold=True, top=1, border_color=LINE, num_format="#,##0", align="right")
+            formula = f"=SUM(B{self._first_count + 1}:B{self.next})"
+            self.row((0, "rows in all", label), (1, (formula, self._view.rows), total))
+
+    def causes(self) -> None:
+        """Write the most common causes, each with its first row."""
+        self.heading("Commonest causes")
+        header, right = self._book.header_style(), self._book.header_style(align="right")
+        names = (0, "Cause", header), (1, "Rows", right), (2, "Example", header), (3, "What is wrong there", header)
+        self.row(*names, wide=3)
+        for cause in self._view.causes:
+            self.row(
+                (0, cause.text, self._wrapped),
+                (1, cause.count, self._count),
+                (2, cause.example_place, self._book.style()),
+                (3, cause.example, self._wrapped),
+                height=max(_height(cause.example, 88), _height(cause.text, 38)),
+                wide=3,
+            )
+        if self._view.more_causes:
+            self.text(f"and {self._view.more_causes:,} more kinds: see the sheet To fix", font_color=QUIET)
+
+    def charts(self) -> None:
+        """Insert the charts and leave room for them."""
+        self.heading("At a glance" if self._view.timeline else "The rows")
+        _insert_charts(self._sheet, self._book, self.next, self._first_count, self._view)
+        for _ in range(_CHART_ROWS):
+            self.row()
+
+    def facts(self) -> None:
+        """Write the facts about the run."""
+        self.heading("Facts")
+        for name, value in self._view.facts:
+            if len(value) <= _FACT_CHARACTERS:
+                self.row((0, name, self._quiet), (1, value, self._book.style()))
+            else:
+                height = _height(value, _FACT_CHARACTERS)
+                self.row((0, name, self._quiet), (1, value, self._wrapped), height=height, wide=1)
 
 
 def _height(text: str, characters: int) -> float:

@@ -34,7 +34,7 @@ class WrittenWorkbook:
     """A results workbook that was written, and what its rows come to."""
 
     path: Path
-    """Where it is: beside the target if that is open in another program, or is a file that the program did not write."""
+    """Where it is: beside the target if that is open in another program or was not written by this one."""
     view: SummaryView
     summary: Summary
     change_summary: ChangeSummary

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></title></bdi>", "&lt;b&gt; & 'x'",
-    "javascript:alert(1)", "\u202eabc", "\x00\x07\x1b", "]]>", "<!--", "{{ 7*7 }}", "{% raw %}", "{#", "'\"onmouseover=alert(1) ",
+    "javascript:alert(1)", "\u202eabc", "\x00\x07\x1b", "]]>", "<!--", "{{ 7*7 }}", "{% raw %}",
+    "{#", "'\"onmouseover=alert(1) ",
 ]  # fmt: skip
 
 
