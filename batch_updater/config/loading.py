@@ -135,7 +135,9 @@ def _parse(text: str, path: Path) -> _Given:
     if faults:  # a doubled key cannot be constructed
         return _Given({}, places, tuple(faults))
     # Dates such as 2024-12-31 are text to us, wherever they may stand.
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    # `add_constructor` would change every reader of YAML in the process.
+    constructors = yaml.constructor.yaml_constructors
+    yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
     return _Given(yaml.load(text), places)
 
 
