@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from batch_updater.cli.terminal import Bar, PlainLines
     from batch_updater.config.schema import Config
     from batch_updater.records import Invocation
+    from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.interrupts import Interrupts
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.plan import Plan
@@ -401,7 +402,7 @@ def _run(options: argparse.Namespace) -> int:
             finished = _run_as_asked(options, config, asking=asking)
     if finished is None:
         raise RuntimeError("hidden rows were asked about although they are left out")
-    return _end(finished, options, _next_command(finished, _as_typed(options)))
+    return _end(finished, options, _next_step(finished, _as_typed(options)))
 
 
 def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
@@ -505,15 +506,18 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import report
     from batch_updater.runs.history import find_run
 
     past = find_run(_config(options).results.folder, options.run)
     finished = report.report(past, options.results.resolve() if options.results else None)
     if finished.fault and not past.is_unfinished:
-        # Starting a finished run again would send every row anew.
-        return _end(finished, options, ("mend this, then write the report again",))
-    return _end(finished, options, _next_command(finished, past.facts.invocation))
+        # Starting a finished run again would send every row again.
+        text, config = "Correct this, then write the report again:", ("--config", str(options.config))
+        command = (PROGRAM, "report", options.run, *(config if options.config else ()))
+        return _end(finished, options, NextStep(NextKind.REPORT, text, command))
+    return _end(finished, options, _next_step(finished, past.facts.invocation))
 
 
 def _nightly(options: argparse.Namespace) -> int:
@@ -586,7 +590,7 @@ def _check(options: argparse.Namespace) -> int:
             else:
                 require_sendable(config)
                 finished = _compared(plan, results, folder, options.environment, tell=not options.json)
-            return _end(finished, options, _next_command(finished, _as_typed(options)))
+            return _end(finished, options, _next_step(finished, _as_typed(options)))
 
 
 def _compared(plan: Plan, results: Path, folder: Path, environment: Environment, *, tell: bool) -> RunResult:
@@ -600,68 +604,28 @@ def _compared(plan: Plan, results: Path, folder: Path, environment: Environment,
         return check.compare(plan, result.Options(results), folder, environment, progress, interrupts)
 
 
-def _end(finished: RunResult, options: argparse.Namespace, next_step: Sequence[str]) -> int:
+def _end(finished: RunResult, options: argparse.Namespace, step: NextStep) -> int:
     from batch_updater.cli import terminal
 
     if options.json:
-        print_line(terminal.result_object(finished), sys.stdout)
+        print_line(terminal.result_object(finished, step), sys.stdout)
     else:
-        terminal.print_end(finished, next_step, sys.stdout)
+        terminal.print_end(finished, step, sys.stdout)
     if options.json and finished.fault:  # the object has no place for it
         _say_aside(f"{PROGRAM}: {finished.fault}")
     return finished.exit_code
 
 
-def _next_command(finished: RunResult, invocation: Invocation | None) -> tuple[str, ...]:
-    """Return what to do next, in lines: the same again, the repaired workbook, or after a good check the file itself.
+def _next_step(finished: RunResult, invocation: Invocation | None) -> NextStep:
+    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it."""
+    from batch_updater.reporter.next_step import next_step
 
-    `invocation` is the command line of the run or check; None: a program started it, and how is not known.
-    """
-    from batch_updater.cli.terminal import is_done
-    from batch_updater.records import StopReason
-    from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN
-
-    summary = finished.summary
-    if not summary.rows or (is_done(summary) and finished.folder is not None and finished.fault is None):
-        return ()
-    if invocation is None:
-        return _next_step(finished)
-    if finished.folder is None:
-        command = command_line((PROGRAM, *invocation.again))
-        if finished.unread or finished.is_stopped:
-            return ("check again when every record can be read",)
-        if is_done(summary) and finished.facts.is_over_guard:
-            return ("correct the file; or, if it is as it should be,", f"{command} --override-guards")
-        if is_done(summary):
-            return (command,)
-        if finished.facts.is_over_guard or not summary.total(NEEDS_NOTHING):
-            return ("correct these cells and check again",)
-        return ("correct these cells and check again; or send the good rows as they are:", command)
-    if summary.is_gone_on_with(finished.stop) or finished.fault:
-        # One step only: the workbook of this part of the run would send again what the next part will have done.
-        again = command_line((PROGRAM, *invocation.again))
-        must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
-        first = "correct first what has stopped the run; then the" if must_mend else "the"
-        goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
-        if not finished.folder.exists():
-            first, goes_on = "the folder of the run has been removed, so that the", "starts from the first row"
-        return (f"{first} same command again {goes_on}:", again)
-    command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
-    return (f'{summary.repair} its sheet "To fix", save it, then type', command)
-
-
-def _next_step(finished: RunResult) -> tuple[str, ...]:
-    """Return what to do about a run that the nightly job or another program has started."""
-    inbox = finished.facts.inbox
-    if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
-        next_night = "the next night goes on, as long as the file lies in the inbox"
-        return (next_night if inbox else "start it again in the way in which it was started",)
-    repair = f'{finished.summary.repair} its sheet "To fix", save it, and'
-    return (
-        (f"{repair} put it into the inbox,", inbox)
-        if inbox
-        else (f"{repair} let this workbook be run as the file was",)
-    )
+    is_folder_gone = finished.folder is not None and not finished.folder.exists()
+    step = next_step(
+        finished.facts, finished.summary, invocation,
+        is_written=finished.fault is None, is_folder_gone=is_folder_gone,
+    )  # fmt: skip
+    return step.with_workbook(str(finished.results)) if finished.results else step
 
 
 def _as_typed(options: argparse.Namespace) -> Invocation:
@@ -774,6 +738,7 @@ def _how_to_set(variable: str) -> Iterator[str]:
 def _demo(options: argparse.Namespace) -> int:
     """Run the good sample against a sandbox of its own, with everything else as in real life."""
     from batch_updater.cli import demo, terminal
+    from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
@@ -782,11 +747,8 @@ def _demo(options: argparse.Namespace) -> int:
             if not options.json:
                 terminal.print_preview(opened, opened.to_send, sys.stderr)
             finished = _execute(run.Run(opened, result.Options(), options.environment), opened.to_send)
-    if options.json:
-        print_line(terminal.result_object(finished), sys.stdout)
-    else:
-        terminal.print_end(finished, (f"look at the workbook, then: {PROGRAM} template changes.xlsx",), sys.stdout)
-    return finished.exit_code
+    text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
+    return _end(finished, options, NextStep(NextKind.RUN, text, command))
 
 
 def _sandbox(options: argparse.Namespace) -> int:

@@ -19,11 +19,10 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.messages import format_time, mapping_shown
 from batch_updater.records import OutcomeKind, StopReason
-from batch_updater.reporter.change_summary import change_summary_in_words
-from batch_updater.reporter.summary import NEEDS_NOTHING
+from batch_updater.reporter.next_step import NextKind, NextStep
 from batch_updater.runs.history import DamagedRun, with_undos
 from batch_updater.runs.interrupts import Interrupted
-from batch_updater.text.printable import print_line, printable
+from batch_updater.text.printable import command_line, print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -204,14 +203,9 @@ def _sample_lines(plan: Plan) -> Iterator[str]:
 
 
 def _cause_lines(causes: Sequence[Cause]) -> Iterator[str]:
-    yield from map(_cause_line, causes[:_CAUSES_SHOWN])
+    yield from (cause.as_line for cause in causes[:_CAUSES_SHOWN])
     if (more := len(causes) - _CAUSES_SHOWN) > 0:
         yield f"and {more:,} more kinds of trouble, which the workbook lists"
-
-
-def _cause_line(cause: Cause) -> str:
-    where = f"row {cause.example_row}" + (f" ({cause.example_cell})" if cause.example_cell else "")
-    return f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
 
 
 class Answer(Enum):
@@ -357,7 +351,7 @@ def _in_words(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
-def print_end(finished: RunResult, next_step: Sequence[str], stream: TextIO) -> None:
+def print_end(finished: RunResult, step: NextStep, stream: TextIO) -> None:
     """Say what became of the rows, why the run ended early, where the workbook is and what to do or type next."""
     summary = finished.summary
     if finished.folder is None:
@@ -386,8 +380,14 @@ def print_end(finished: RunResult, next_step: Sequence[str], stream: TextIO) -> 
             print_line(f"{finished.asked_results} is open in another program or not ours: it stays as it is.", stream)
         print_line("", stream)
         print_line(f"Results: {finished.results}", stream)
-    for number, line in enumerate(next_step):
-        print_line(f"{'' if number else 'Next:':<{_LABEL_WIDTH}}{line}", stream)
+    _print_next(step, stream)
+
+
+def _print_next(step: NextStep, stream: TextIO) -> None:
+    if step.kind is not NextKind.NOTHING:
+        _print_wrapped(f"{'Next:':<{_LABEL_WIDTH}}{step.text}", _LABEL_WIDTH, stream)
+    if step.command:
+        print_line(f"{'':<{_LABEL_WIDTH}}{command_line(step.command)}", stream)
 
 
 def _print_checked(finished: RunResult, stream: TextIO) -> None:
@@ -404,7 +404,7 @@ def print_change_summary(finished: RunResult, stream: TextIO) -> None:
     """Say what changes, or that nothing does."""
     if finished.change_summary is None:
         return
-    lines = change_summary_in_words(finished.change_summary)
+    lines = list(finished.change_summary.in_words())
     if not lines and finished.is_whole:
         lines.append("Nothing changes.")
     if finished.change_summary.unchanged:
@@ -461,7 +461,7 @@ def _print_counts(summary: Summary, stream: TextIO) -> None:
     print_line(f"  {summary.rows:>{width},}  rows", stream)
 
 
-def result_object(finished: RunResult) -> str:
+def result_object(finished: RunResult, step: NextStep) -> str:
     """Return what `--json` prints: one object on one line."""
     facts, summary = finished.facts, finished.summary
     return json.dumps(
@@ -473,6 +473,7 @@ def result_object(finished: RunResult) -> str:
             "endpoint": facts.endpoint,
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
+            "next": {"kind": step.kind.value, "command": step.command},
             "columns": [column.as_object for column in finished.columns.mapping],
             "notes": [*facts.notes, *([finished.fault] if finished.fault else [])],
             "requests": finished.requests,
@@ -483,11 +484,6 @@ def result_object(finished: RunResult) -> str:
             "stopped": finished.stop.reason.value if finished.stop else None,
         }
     )
-
-
-def is_done(summary: Summary) -> bool:
-    """Whether no row needs anything more."""
-    return summary.total(NEEDS_NOTHING) == summary.rows
 
 
 def print_runs(runs: Iterable[PastRun | DamagedRun], stream: TextIO) -> None:

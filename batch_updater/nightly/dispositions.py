@@ -21,6 +21,7 @@ from batch_updater.errors import (
 from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import SkippedFile
 from batch_updater.records import StopReason
+from batch_updater.reporter.next_step import is_resumable
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.interrupts import Interrupted
@@ -133,7 +134,7 @@ def decide_run(result: RunResult, nights: int) -> Decision:
     if result.fault:
         return _left(NightStop(StopReason.DISK.value, result.fault, _DISK_REMEDY), summary)
     again = summary.total(RUN_AGAIN)
-    if stop and not summary.is_gone_on_with(stop):
+    if stop and not is_resumable(summary, stop):
         return _attention(stop.message, _REPAIR, _NEWER if again else "")
     if again:
         message = "The API failed at some rows, and again when the file was run once more."

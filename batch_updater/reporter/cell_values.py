@@ -1,4 +1,4 @@
-"""Cells -> what a sheet can hold of them exactly, or a mark that says that it cannot."""
+"""Cells -> values that a sheet holds exactly, or a text with a mark that says that it cannot."""
 
 from __future__ import annotations
 
@@ -44,20 +44,15 @@ def writable(cell: Cell) -> Writable:
         case CellError():
             # An error's name is, as text too, a problem when it comes back.
             return cell.text if cell.code == "error-cell" else marked(cell.text)
-        case _:
-            return _time(cell)
-
-
-def _time(cell: date | time | timedelta) -> Writable:
-    match cell:
         case datetime():
-            return cell if cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None else marked(str(cell))
+            is_exact = cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None
         case date():
-            return cell if cell >= _FIRST_DAY.date() else marked(str(cell))
+            is_exact = cell >= _FIRST_DAY.date()
         case time():
-            return cell if not cell.microsecond else marked(str(cell))
+            is_exact = not cell.microsecond
         case timedelta():
-            return cell if cell >= timedelta() and not cell.microseconds else marked(str(cell))
+            is_exact = cell >= timedelta() and not cell.microseconds
+    return cell if is_exact else marked(str(cell))
 
 
 def _number(cell: int | Decimal) -> Writable:
@@ -86,5 +81,10 @@ def marked(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text of ours or of the API's as a cell can show it; what it cannot hold is replaced."""
-    return _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", text)[: LONGEST_TEXT // 2]
+    """Return a text of ours or of the API's as a cell can show it: characters that it cannot hold are replaced."""
+    return text if holds_text(text) else _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", text)[: LONGEST_TEXT // 2]
+
+
+def shown(cell: Cell) -> str:
+    """Return about what a cell shows."""
+    return "" if cell is None else cell.text if isinstance(cell, (CellError, FormattedNumber)) else str(cell)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from batch_updater.config.environment import Environment
 from batch_updater.errors import Location, ResultsError, StoreError
@@ -15,7 +15,7 @@ from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replacea
 from batch_updater.records import Expected, Invocation, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary, Tally
-from batch_updater.reporter.workbook import Written, write_results
+from batch_updater.reporter.workbook import WrittenWorkbook, write_results
 from batch_updater.runs import tables
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.runs.history import DATABASE
@@ -74,7 +74,7 @@ def _require_replaceable(results: Path | None) -> None:
 
 def _written(
     results: Path | None, facts: RunFacts, plan: Plan, rows: Iterable[ReportRow], planned: int = 0
-) -> tuple[Written | None, str | None]:
+) -> tuple[WrittenWorkbook | None, str | None]:
     """Write the workbook of a check, if it is given a place; returns it, or why it could not be written."""
     if results is None:
         return None, None
@@ -108,7 +108,7 @@ def _facts_of_check(
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=expected,
-        run_options=_as_run(plan).options,
+        invocation=_as_run(plan),
         is_over_guard=bool(over),
     )
 
@@ -117,7 +117,7 @@ def _as_run(plan: Plan) -> Invocation:
     """Return the command line of a run that reads the same rows and treats them in the same way."""
     reading = plan.config.input
     return Invocation(
-        plan.snapshot.name, None, reading.sheet, (),
+        PurePath(plan.snapshot.name).name, None, reading.sheet, (),
         compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
     )  # fmt: skip
 

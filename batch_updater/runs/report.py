@@ -11,7 +11,7 @@ from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
 from batch_updater.records import RunFacts, Setting, StagedInput
-from batch_updater.reporter.page import Page, RowsForReview
+from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import tables
@@ -46,7 +46,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
                 place=Location(file=str(results)),
             ) from error
     check_row_count(staged, written.summary)
-    fault = page_written(Page(facts, endpoint, written.summary, for_review, written), past.folder, None)
+    fault = page_written(written.view, for_review, written.path, past.folder, None)
     every_row = partial(rows_in, past.folder, staged, endpoint, without_turn)
     return RunResult(
         columns=staged.columns,

@@ -14,7 +14,8 @@ from batch_updater.config.environment import Environment
 from batch_updater.errors import GuardError, ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
 from batch_updater.records import RunFacts, Stop, StopReason
-from batch_updater.reporter.page import PAGE, Page, RowsForReview, write_page
+from batch_updater.reporter.page import PAGE, RowsForReview, write_page
+from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import tables
 from batch_updater.runs.caller import CallerDigest, new_salt
@@ -156,7 +157,8 @@ class Run:
         summary = written.summary if written else tallied(writer.store.rows(without_turn), staged.columns)
         check_row_count(staged, summary)
         if fault != _NOT_WAITED_FOR:
-            fault = page_written(Page(facts, plan.endpoint, summary, for_review, written), self._folder, fault)
+            view = written.view if written else summary_view(facts, plan.endpoint, staged.columns, summary)
+            fault = page_written(view, for_review, written.path if written else None, self._folder, fault)
         made = self._made(sent)
         every_row = partial(rows_in, self._folder, staged, plan.endpoint, without_turn)
         finished = RunResult(
@@ -211,10 +213,12 @@ class Run:
         )
 
 
-def page_written(page: Page, folder: Path, fault: str | None) -> str | None:
+def page_written(
+    view: SummaryView, for_review: RowsForReview, workbook: Path | None, folder: Path, fault: str | None
+) -> str | None:
     """Write the page. Returns the fault that there was and that of the page: neither hides the other."""
     try:
-        write_page(folder / PAGE, page)
+        write_page(folder / PAGE, view, for_review, workbook)
     except OSError as error:
         remedy = remedy_of(error, "See that there is space, and the right to write there.")
         why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
