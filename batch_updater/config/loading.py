@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from batch_updater.config.schema import Config, OAuthSettings
-from batch_updater.config.yaml_limits import exceeds_alias_limit
+from batch_updater.config.yaml_limits import exceeds_alias_limit, safe_yaml
 from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
@@ -117,7 +117,7 @@ def _read_file(path: Path) -> _Given:
 
 
 def _parse(text: str, path: Path) -> _Given:
-    yaml = YAML(typ="safe", pure=True)
+    yaml = safe_yaml()
     root = yaml.compose(text)
     if root is None:
         return _Given({}, {})

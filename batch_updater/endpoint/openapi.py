@@ -135,13 +135,12 @@ def _text_of(path: Path) -> str:
 
 
 def _parse(description: Description) -> Node:
-    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415  (slow to import; JSON is YAML too)
 
-    from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
+    from batch_updater.config.yaml_limits import exceeds_alias_limit, safe_yaml  # noqa: PLC0415  (it imports the same)
 
     path, place = description.path, Location(file=description.path)
-    yaml = YAML(typ="safe", pure=True)
+    yaml = safe_yaml()
     yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
     yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
     try:
