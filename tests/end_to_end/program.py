@@ -1,16 +1,26 @@
-"""The real command line in a process of its own, against the sandbox in another."""
+"""The real command line against the sandbox: in the process of the test, or in one of its own.
+
+Importing the program takes longer than most commands. What needs a process of its own says so: signals, locks, limits,
+encodings, and threads that are left behind.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from batch_updater.cli import commands
+from batch_updater.sandbox import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +37,10 @@ class Done:
     out: str
     err: str
 
+    def __post_init__(self) -> None:
+        assert TOKEN not in self.out + self.err
+        assert "Traceback" not in self.err, self.err
+
     @property
     def object(self) -> dict[str, Any]:
         """The one JSON object that `--json` prints, and nothing else."""
@@ -39,19 +53,43 @@ class Done:
         return {kind: count for kind, count in self.object["outcomes"].items() if count}
 
 
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")}
-    return kept | {"NEXUS_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"} | variables
+def environment(**variables: str | None) -> dict[str, str]:
+    """Return the environment of a command; a variable that is None is not set."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")}
+    asked = ours | {"NEXUS_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"} | variables
+    return {name: value for name, value in asked.items() if value is not None}
 
 
-def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str) -> Done:
-    """Run one command to its end."""
+def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str | None) -> Done:
+    """Run one command to its end, in this process; main thread only."""
+    out, err = io.BytesIO(), io.BytesIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with (
+        chdir(cwd),
+        patch.dict(os.environ, {"COLUMNS": "80"} | environment(**variables), clear=True),
+        patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
+        patch("sys.stdout", io.TextIOWrapper(out, "utf-8")),
+        patch("sys.stderr", io.TextIOWrapper(err, "utf-8")),
+    ):
+        try:
+            code = commands.main([*map(str, arguments)])
+        except SystemExit as ended:  # --help and --version
+            code = int(ended.code or 0)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Done(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def batch_updater_process(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str | None) -> Done:
+    """Run one command to its end, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "batch_updater", *map(str, arguments)],
         cwd=cwd, env=environment(**variables), input=stdin, capture_output=True, text=True, encoding="utf-8",
         timeout=240, check=False,
     )  # fmt: skip
-    assert TOKEN not in done.stdout + done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -73,15 +111,14 @@ class Sandbox:
 
 @contextmanager
 def sandbox(*options: str) -> Iterator[Sandbox]:
-    """Run the sandbox in a process of its own."""
-    command = [sys.executable, "-m", "batch_updater", "sandbox", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        try:
-            assert process.stdout
-            yield Sandbox(process.stdout.readline().strip())
-        finally:
-            process.terminate()
-            process.wait()
+    """Run the sandbox in a thread of its own, with options of the command `sandbox`."""
+    asked = commands._parser().parse_args(["sandbox", *options])
+    settings = server.SandboxSettings(
+        port=asked.port, seed=asked.seed, rate_per_s=asked.rate, burst=asked.burst or 0, quota=asked.quota,
+        latency_ms=asked.latency_ms, faults=dict(asked.fault),
+    )  # fmt: skip
+    with server.Sandbox(settings) as running:
+        yield Sandbox(running.url)
 
 
 def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:

@@ -54,8 +54,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CutOff]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
-    return Inside(tmp_path, monkeypatch, capsys)
+def program(tmp_path: Path) -> Inside:
+    return Inside(tmp_path)
 
 
 def copied(killed: CutOff, folder: Path) -> Path:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 import batch_updater
-from batch_updater.cli.commands import main
 from batch_updater.errors import BatchUpdaterError, ConfigError, InputError, LockedError, ResultsError
 from batch_updater.runs.history import find_run
 from batch_updater.runs.lock import locked
@@ -459,7 +458,7 @@ def test_an_api_that_cannot_be_read_offers_no_undo(bench: Bench) -> None:
         bench.run(undo.path, api=api, sending={})
 
 
-def test_the_command_needs_neither_token_nor_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_needs_neither_token_nor_address(bench: Bench) -> None:
     """`undo RUN --json` works from the run's folder alone, writes a private file and opens no connection."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()]))
     assert run.folder
@@ -471,10 +470,10 @@ def test_the_command_needs_neither_token_nor_address(bench: Bench, monkeypatch: 
     elsewhere = program("undo", run.folder, "--results", "back.xlsx", cwd=bench.folder)
     assert f"Workbook: {bench.folder / 'back.xlsx'}" in elsewhere.out
     assert len(bench.api.received) == sent
-    monkeypatch.chdir(bench.folder)
-    assert main(["undo", "no-such-run", "--json"]) == 2
+    assert program("undo", "no-such-run", "--json", cwd=bench.folder).code == 2
     (bench.folder / "config.yaml").write_text(json.dumps(bench.configuration()), encoding="utf-8")
     shutil.copy(bench.folder / "back.xlsx", bench.folder / "copy.xlsx")
-    assert main(["run", "copy.xlsx"]) == 0
-    assert main(["report", str(next((bench.folder / "runs").glob("*copy"))), "--results", "again.xlsx"]) == 0
+    assert program("run", "copy.xlsx", cwd=bench.folder).code == 0
+    report = ("report", next((bench.folder / "runs").glob("*copy")), "--results", "again.xlsx")
+    assert program(*report, cwd=bench.folder).code == 0
     assert "Expected" in openpyxl.load_workbook(bench.folder / "again.xlsx").sheetnames
