@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.program import configure, sandbox
-from tests.torture.runs import confirmed_rows, ended, journal_of, numbered, run, start
+from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.torture.runs import confirmed_rows, ended, journal_of, numbered, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +86,9 @@ def _resume(folder: Path, whole: Path, journal: Path, cut_file: str, at: int) ->
     shutil.copytree(whole, folder / "runs")
     with (journal.parent / cut_file).open("r+b") as stream:
         stream.truncate(at)
-    code, result, _ = run(folder, "rows.csv")
-    if code == 2:
-        assert "is damaged" in result["error"]["message"]
-        assert "--restart" in result["error"]["remedy"]
-        code, result, _ = run(folder, "rows.csv", "--restart")
-    assert (code, result["outcomes"]["updated"]) == (0, ROWS)
+    done = batch_updater("run", "rows.csv", "--json", cwd=folder)
+    if done.code == 2:
+        assert "is damaged" in done.object["error"]["message"]
+        assert "--restart" in done.object["error"]["remedy"]
+        done = batch_updater("run", "rows.csv", "--restart", "--json", cwd=folder)
+    assert (done.code, done.object["outcomes"]["updated"]) == (0, ROWS)
