@@ -12,18 +12,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 from batch_updater.cli import commands
 from batch_updater.sandbox import server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TOKEN = "sandbox-token"
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -93,14 +91,17 @@ def batch_updater_process(*arguments: str | Path, cwd: Path, stdin: str = "", **
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-@dataclass
-class Sandbox:
-    url: str
+class Sandbox(server.Sandbox):
+    """A sandbox in a thread of its own."""
 
     def requests(self) -> list[dict[str, Any]]:
         """Everything that it received from clients of the API, in order."""
-        with urllib.request.urlopen(f"{self.url}/_sandbox/requests") as answer:
-            return [json.loads(line) for line in answer.read().decode().splitlines()]
+        return [json.loads(request.as_json()) for request in self.received]
+
+    def wait_for(self, requests: int) -> None:
+        """Wait until it has received so many."""
+        while len(self.received) < requests:
+            time.sleep(0.02)
 
     def records(self) -> dict[int, dict[str, Any]]:
         """Every `Pre` record that was touched, by its number."""
@@ -109,16 +110,14 @@ class Sandbox:
         return {record["ID"]: record for record in found if record["Type"] == "Pre"}
 
 
-@contextmanager
-def sandbox(*options: str) -> Iterator[Sandbox]:
-    """Run the sandbox in a thread of its own, with options of the command `sandbox`."""
+def sandbox(*options: str) -> Sandbox:
+    """Return a sandbox for `with`; the options are those of the command `sandbox`."""
     asked = commands._parser().parse_args(["sandbox", *options])
     settings = server.SandboxSettings(
         port=asked.port, seed=asked.seed, rate_per_s=asked.rate, burst=asked.burst or 0, quota=asked.quota,
         latency_ms=asked.latency_ms, faults=dict(asked.fault),
     )  # fmt: skip
-    with server.Sandbox(settings) as running:
-        yield Sandbox(running.url)
+    return Sandbox(settings)
 
 
 def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,8 +43,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CutOff]:
         configure(folder, api.url, SLOW)
         numbered(folder / "rows.csv", ROWS)
         process = start(folder, "run", "rows.csv")
-        while len(api.requests()) < ROWS // 5:
-            time.sleep(0.02)
+        api.wait_for(ROWS // 5)
         process.kill()
         process.communicate()
         configure(folder, api.url, FAST)

@@ -82,8 +82,7 @@ def killed_run(folder: Path, inbox: Path, api: Sandbox) -> None:
     """Leave an unfinished run of `unfinished.csv` behind, as a machine that loses power does."""
     aged(numbered(inbox / "unfinished.csv", 40))
     running = start(folder, "run", "inbox/unfinished.csv", "--yes", BATCH_UPDATER_SENDING__RATE_PER_S="20")
-    while len(api.requests()) < 5:
-        time.sleep(0.02)
+    api.wait_for(5)
     running.kill()
     running.communicate()
 
@@ -252,8 +251,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
         aged(inbox / "a.csv", 2 * _HOUR_S)
         opportunities(inbox / "b.csv", (60, "Pre", "b"))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         opportunities(inbox / "a.csv", (70, "Pre", "new"))
         opportunities(inbox / "b.csv", (80, "Pre", "new"))
         code, told, said = ended(running)
@@ -270,8 +268,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         inbox = prepared(tmp_path, api.url)
         aged(numbered(inbox / "long.csv", 60))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         other = night(tmp_path)
         assert other.code == other.object["exit_code"] == 4
         assert f"process {running.pid} has been working on {inbox} since" in other.object["error"]["message"]
@@ -282,8 +279,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         # A killed job leaves a lock that does not block.
         killed = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
         before = len(api.requests())
-        while len(api.requests()) < before + 2:
-            time.sleep(0.02)
+        api.wait_for(before + 2)
         killed.kill()
         killed.communicate()
         done = night(tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from socket import create_server
 
@@ -104,8 +103,7 @@ def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) 
         rows = [(row, "Pre", "a") for row in range(1, 20)]
         old = opportunities(inbox / "a.csv", (30, "Pre", "fault:status-503"), *rows).read_bytes()
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         opportunities(inbox / "a.csv", (70, "Pre", "new"))
         code, told, said = ended(running)
         assert code == 1, said

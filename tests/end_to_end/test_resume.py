@@ -36,8 +36,7 @@ def interrupted(folder: Path, api: Sandbox, rows: int = 100) -> dict[str, Any]:
     configure(folder, api.url, SLOW)
     before = len(api.requests())
     process = start(folder, "run", "rows.csv")
-    while len(api.requests()) < before + 12:
-        time.sleep(0.02)
+    api.wait_for(before + 12)
     process.send_signal(signal.SIGINT)
     code, result, _ = ended(process)
     assert (code, result["stopped"]) == (3, "interrupted")
@@ -243,8 +242,7 @@ def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, when: str) ->
     with sandbox("--latency-ms", "400" if in_flight else "0") as api:
         configure(tmp_path, api.url, f"sending: {{rate_per_s: {20 if in_flight else 1500}}}\n")
         process = start(tmp_path, "run", "rows.csv")
-        while len(api.requests()) < wanted:
-            time.sleep(0.02)
+        api.wait_for(wanted)
         process.send_signal(signal.SIGINT)
         if not in_flight:
             while not list((tmp_path / "runs").glob("*/.rows-results-*")):
@@ -286,8 +284,7 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     numbered(tmp_path / "rows.csv", 50)
     configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
     process = start(tmp_path, "run", "rows.csv")
-    while len(api.requests()) < 5:
-        time.sleep(0.02)
+    api.wait_for(5)
     process.kill()
     process.communicate()
     journal = journal_of(tmp_path)
@@ -331,8 +328,7 @@ def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sa
     numbered(tmp_path / "rows.csv", 200)
     configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
     process = start(tmp_path, "run", "rows.csv")
-    while len(api.requests()) < 5:
-        time.sleep(0.02)
+    api.wait_for(5)
     shown = batch_updater("runs", cwd=tmp_path).out
     (listed,) = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
     told = batch_updater("report", Path(listed["run"]).name, "--json", cwd=tmp_path)
@@ -385,8 +381,7 @@ def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandb
     numbered(tmp_path / "rows.csv", 200)
     configure(tmp_path, api.url, "sending: {rate_per_s: 40}\n")
     process = start(tmp_path, "run", "rows.csv")
-    while len(api.requests()) < 10:
-        time.sleep(0.02)
+    api.wait_for(10)
     shutil.rmtree(tmp_path / "runs")
     code, result, said = ended(process)
     assert (code, result["stopped"], result["results"]) == (3, "disk", None)
@@ -426,8 +421,7 @@ def test_a_resumed_run_that_is_killed_leaves_one_folder(tmp_path: Path, api: San
     configure(tmp_path, api.url, SLOW)
     before = len(api.requests())
     process = start(tmp_path, "run", "rows.csv")
-    while len(api.requests()) == before:
-        time.sleep(0.02)
+    api.wait_for(before + 1)
     process.kill()
     process.communicate()
     assert [str(path.parent) for path in tmp_path.glob("runs/*/input.csv")] == [first["run"]]

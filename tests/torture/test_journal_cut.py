@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,7 @@ def test_a_journal_cut_at_any_byte_is_refused(tmp_path: Path, cut_file: str, *, 
     with sandbox() as api:
         configure(tmp_path, api.url, SENDING)
         process = start(tmp_path, "run", "rows.csv")
-        while len(api.requests()) < ROWS // 3:
-            time.sleep(0.02)
+        api.wait_for(ROWS // 3)
         if cut_file.endswith("wal"):
             process.kill()
             process.communicate()
