@@ -1,7 +1,7 @@
-"""The real command line against the sandbox: in the process of the test, or in one of its own.
+"""The real command line in the process of the test, against the sandbox in a thread.
 
-Importing the program takes longer than most commands. What needs a process of its own says so: signals, locks, limits,
-encodings, and threads that are left behind.
+Importing the program takes longer than most commands. What needs a process of its own (signals, locks, limits,
+terminals) starts one: see `tests/torture/runs.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -79,16 +78,6 @@ def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variable
         sys.stdout.flush()
         sys.stderr.flush()
         return Done(code, out.getvalue().decode(), err.getvalue().decode())
-
-
-def batch_updater_process(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str | None) -> Done:
-    """Run one command to its end, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "batch_updater", *map(str, arguments)],
-        cwd=cwd, env=environment(**variables), input=stdin, capture_output=True, text=True, encoding="utf-8",
-        timeout=240, check=False,
-    )  # fmt: skip
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 class Sandbox(server.Sandbox):

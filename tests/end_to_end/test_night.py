@@ -334,13 +334,10 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
-        done = subprocess.run(
-            [sys.executable, "-m", "batch_updater", "nightly"], cwd=tmp_path, env=environment(), check=True,
-            capture_output=True, text=True,
-        )  # fmt: skip
-    line, verdict = done.stdout.splitlines()
+        done = batch_updater("nightly", cwd=tmp_path)
+    line, verdict = done.out.splitlines()
     assert line.startswith("a.csv: The row was updated. Moved to ")
-    assert (verdict, done.stderr) == ("1 file is done.", "")
+    assert (done.code, verdict, done.err) == (0, "1 file is done.", "")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
