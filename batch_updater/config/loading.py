@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from batch_updater.config.schema import Config, OAuthSettings
-from batch_updater.config.yaml_limits import exceeds_alias_limit, safe_yaml
+from batch_updater.config.yaml_limits import exceeds_alias_limit
 from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
@@ -117,7 +117,7 @@ def _read_file(path: Path) -> _Given:
 
 
 def _parse(text: str, path: Path) -> _Given:
-    yaml = safe_yaml()
+    yaml = YAML(typ="safe", pure=True)
     root = yaml.compose(text)
     if root is None:
         return _Given({}, {})
@@ -135,7 +135,9 @@ def _parse(text: str, path: Path) -> _Given:
     if faults:  # a doubled key cannot be constructed
         return _Given({}, places, tuple(faults))
     # Dates such as 2024-12-31 are text to us, wherever they may stand.
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    # `add_constructor` would change every reader of YAML in the process.
+    constructors = yaml.constructor.yaml_constructors
+    yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
     return _Given(yaml.load(text), places)
 
 

@@ -1,11 +1,10 @@
-"""A reader of YAML, and how large a document becomes with its aliases: a few lines can unfold to billions of nodes."""
+"""How large a YAML document becomes once its aliases are followed: a few lines can unfold to billions of nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
 _LARGEST_NODES = 100_000
@@ -17,13 +16,6 @@ class _Open:
 
     anchor: str | None
     nodes: int = 1
-
-
-def safe_yaml() -> YAML:
-    """Return a reader whose constructor is a class of its own: ruamel.yaml adds constructors to classes."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = type("Constructor", (SafeConstructor,), {})
-    return yaml
 
 
 def exceeds_alias_limit(text: str) -> bool:

@@ -135,14 +135,18 @@ def _text_of(path: Path) -> str:
 
 
 def _parse(description: Description) -> Node:
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415  (slow to import; JSON is YAML too)
+    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    from batch_updater.config.yaml_limits import exceeds_alias_limit, safe_yaml  # noqa: PLC0415  (it imports the same)
+    from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
 
     path, place = description.path, Location(file=description.path)
-    yaml = safe_yaml()
-    yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    yaml = YAML(typ="safe", pure=True)
+    # `add_constructor` would change every reader of YAML in the process.
+    yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
+        "tag:yaml.org,2002:float": _exact_number,
+        "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
+    }
     try:
         if exceeds_alias_limit(description.text):
             raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)

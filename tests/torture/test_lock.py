@@ -38,10 +38,9 @@ def test_a_lock_is_refused_at_once_and_dies_with_its_process(tmp_path: Path) -> 
     """The second ends while the first goes on; a lock left by a killed process does not block."""
     numbered(tmp_path / "rows.csv", 60)
     with sandbox() as api, sandbox() as another:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 0.2}\n"  # it takes five minutes)
+        configure(tmp_path, api.url, "sending: {rate_per_s: 0.2}\n")  # five minutes, far more than what comes meanwhile
         running = start(tmp_path, "run", "rows.csv")
-        while not api.requests():
-            time.sleep(0.05)
+        api.wait_for(1)
         code, result, _ = run(tmp_path, "rows.csv")
         assert (code, running.poll()) == (4, None)
         assert str(running.pid) in result["error"]["message"]
