@@ -79,7 +79,7 @@ def test_the_sandbox_shares_nothing_with_the_client() -> None:
 
 
 def test_no_field_of_the_api_is_named_in_code() -> None:
-    """Whatever is special about a field stands in the endpoint's description, never in a module."""
+    """Whatever is special about a field is in the endpoint's description, never in a module."""
     description = YAML(typ="safe").load(PACKAGE / "endpoint" / "nexus-opportunity.openapi.yaml")
     text = str(description)
     names = ("OpportunityId", "opportunityType", "LanguageId", "OpportunityName", "OpportunityID", "CategoryName",

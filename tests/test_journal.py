@@ -157,7 +157,7 @@ def test_learned_names_come_back(tmp_path: Path) -> None:
 
 
 def test_a_journal_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> None:
-    """The system would go on writing to a file that nobody can ever read again."""
+    """The system would go on writing to a file that cannot be read again."""
     path = tmp_path / "journal.sqlite"
     with created(path) as journal:
         asyncio.run(journal.settle(REJECTED))
@@ -245,7 +245,7 @@ def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path
 
 
 def test_a_workbook_in_a_folder_whose_name_is_no_text_is_noted(tmp_path: Path) -> None:
-    """On POSIX a name is bytes: what stands for them in Python is no text that SQLite takes."""
+    """On POSIX a name is bytes: their form in Python is no text that SQLite takes."""
     with created(tmp_path / "journal.sqlite") as journal:
         journal.end_part(Part(STARTED, STARTED, 1, 0, 0.5, None, None, None, "/r\udcff/x.xlsx"))
         journal.flush()

@@ -115,7 +115,7 @@ def test_runs_in_threads_know_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
-    """If the run's folder was changed or has gone, `frame` says so: outcomes stand beside the rows that they are of."""
+    """If the run's folder was changed or has gone, `frame` says so: outcomes are beside the rows that they are of."""
     with Sandbox() as sandbox:
         result = batch_updater.run(FRAME[:2], configuration(tmp_path, sandbox.url))
     assert result.folder

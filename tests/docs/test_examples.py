@@ -87,7 +87,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", with_code("console"), ids=title)
 def test_commands_print_what_the_page_shows(page: Path, folder: Path) -> None:
-    """Three dots stand for any text; a command whose exit code is not shown ends with 0 or 1."""
+    """Three dots match any text; a command whose exit code is not shown ends with 0 or 1."""
     shell = Shell(Inside(folder))
     checker = doctest.OutputChecker()
     for block in blocks(page, "console"):

@@ -150,7 +150,7 @@ def test_what_a_killed_run_left_whole_is_resumed(tmp_path: Path, killed: CutOff,
 
 
 def test_a_new_run_beside_a_damaged_one_can_be_resumed(tmp_path: Path, killed: CutOff, program: Inside) -> None:
-    """What was done anew counts from then on, and the older journal is asked no more."""
+    """The new run counts from then on, and the older journal is not read again."""
     empty(copied(killed, tmp_path) / "journal.sqlite")
     trial = program("run", "rows.csv", "--json", "--restart", "--limit", "3")
     assert trial.outcomes == {"updated": 3, "not_sent": ROWS - 3}
@@ -169,7 +169,7 @@ def test_a_damaged_journal_is_found_by_its_copy_of_the_input(tmp_path: Path, kil
 def test_a_copy_of_the_input_that_is_none_is_made_again(
     tmp_path: Path, killed: CutOff, program: Inside, become: Callable[[Path], None]
 ) -> None:
-    """The run goes on with the person's own file, which has the same content; a report needs the copy."""
+    """The run is resumed from the person's own file, which has the same content; a report needs the copy."""
     run = copied(killed, tmp_path)
     become(run / "input.csv")
     refused = program("report", run.name, "--json")
@@ -235,7 +235,7 @@ def other_inside(fact: Any, data: st.DataObject) -> object:
 def test_no_single_cell_of_a_journal_makes_the_program_fail(
     tmp_path: Path, unfinished: CutOff, program: Inside, data: st.DataObject
 ) -> None:
-    """Whatever stands in it: listed, and used or refused in a sentence, and refused before anything is sent."""
+    """Whatever it holds: listed, and used or refused in a sentence, and refused before anything is sent."""
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
     run = copied(unfinished, tmp_path)
     with closing(sqlite3.connect(run / "journal.sqlite")) as connection, connection:

@@ -173,7 +173,7 @@ def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: P
 
 
 def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:
-    """SIGINT: what is under way is confirmed, the rest is not_sent, the workbook is written, the code is 3."""
+    """SIGINT: requests in flight are confirmed, the rest is not_sent, the workbook is written, the code is 3."""
     with sandbox("--latency-ms", "50") as slow:
         configure(tmp_path, slow.url, "sending: {rate_per_s: 20}\n")
         write_csv(tmp_path / "c.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 401)])
@@ -208,7 +208,7 @@ def test_rows_and_faults_always_add_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", ["full", "closed"])
-def test_a_run_goes_on_though_nobody_can_be_told(tmp_path: Path, api: Sandbox, stream: str) -> None:
+def test_a_run_goes_on_though_its_output_cannot_be_written(tmp_path: Path, api: Sandbox, stream: str) -> None:
     """Standard error on a full disk, or closed: every row is sent, and the result says so."""
     configure(tmp_path, api.url)
     write_csv(tmp_path / "a.csv", [{"Id": n, "Type": "Pre", "OpportunityName": "x"} for n in range(1, 4)])
@@ -245,7 +245,7 @@ def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, ap
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_token_that_does_not_come_keeps_nobody_waiting(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_token_that_does_not_come_is_not_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     """A token URL that hangs is not waited for after the first signal: sending.drain_s is for rows."""
     with Api(token_answers=[hang]) as api:
         oauth = f"{{token_url: '{api.url}/oauth/token', client_id: me, client_secret: env:NEXUS_TOKEN}}"

@@ -31,7 +31,7 @@ def api() -> Iterator[Sandbox]:
 
 
 def interrupted(folder: Path, api: Sandbox, rows: int = 100) -> dict[str, Any]:
-    """Leave a run of rows.csv unfinished, as somebody's Ctrl-C does; returns its result."""
+    """Leave a run of rows.csv unfinished, as Ctrl-C does; returns its result."""
     numbered(folder / "rows.csv", rows)
     configure(folder, api.url, SLOW)
     before = len(api.requests())
@@ -118,7 +118,7 @@ def test_another_sheet_is_another_run(tmp_path: Path, api: Sandbox) -> None:
     assert (third.object["run"], third.object["requests"]) == (first.object["run"], 1)
 
 
-def test_restart_starts_anew(tmp_path: Path, api: Sandbox) -> None:
+def test_restart_starts_a_new_run(tmp_path: Path, api: Sandbox) -> None:
     """With --restart every row is sent again, in a run of its own; later starts know the newer run alone."""
     first = interrupted(tmp_path, api)
     second = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
@@ -229,13 +229,13 @@ def test_refused_rows_are_judged_again_and_invalid_ones_stay(tmp_path: Path, api
 
 
 @pytest.mark.parametrize(
-    "when", ["while a row is under way", "while the workbook is written", "when every row is done"]
+    "when", ["while a row is in flight", "while the workbook is written", "when every row is done"]
 )
 def test_a_second_signal_leaves_a_run_that_goes_on(tmp_path: Path, when: str) -> None:
     """Two signals end at once, without a workbook; nothing confirmed is lost."""
     in_flight, wanted = (
-        when == "while a row is under way",
-        {"while a row is under way": 5}.get(when, 3000),
+        when == "while a row is in flight",
+        {"while a row is in flight": 5}.get(when, 3000),
     )
     rows = 50 if in_flight else 3000 if when == "when every row is done" else 4000
     numbered(tmp_path / "rows.csv", rows)
@@ -355,7 +355,7 @@ def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None
 
 
 def test_a_damaged_journal_is_refused(tmp_path: Path, api: Sandbox) -> None:
-    """Nobody can tell what is done: nothing is sent, until somebody says --restart."""
+    """It is unknown what is done: nothing is sent without --restart."""
     interrupted(tmp_path, api)
     journal, before = journal_of(tmp_path), len(api.requests())
     assert journal
@@ -370,7 +370,7 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, api: Sandbox) -> None:
     assert (done.code, done.outcomes) == (0, {"updated": 100})
 
 
-def test_a_run_that_nobody_knows_is_named(tmp_path: Path) -> None:
+def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     """`report` of something else is one sentence."""
     done = batch_updater("report", "20260101-000000-x", "--json", cwd=tmp_path)
     assert (done.code, "There is no run" in done.object["error"]["message"]) == (2, True)

@@ -84,7 +84,7 @@ def test_a_long_name_is_no_obstacle(tmp_path: Path) -> None:
 def test_what_cannot_be_printed_changes_no_exit_code(
     tmp_path: Path, arguments: list[str], code: int, stdout: str
 ) -> None:
-    """Standard output on a full disk, closed, or read by nobody: every command ends as it would."""
+    """Standard output on a full disk, closed, or not read: every command ends as it would."""
     configure(tmp_path, "http://127.0.0.1:9")
     prepared = f'{{ "$@"; echo $? >code; }} {stdout}'
     done = in_shell(prepared, *arguments, cwd=tmp_path)

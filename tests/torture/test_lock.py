@@ -44,7 +44,7 @@ def test_a_lock_is_refused_at_once_and_dies_with_its_process(tmp_path: Path) -> 
         code, result, _ = run(tmp_path, "rows.csv")
         assert (code, running.poll()) == (4, None)
         assert str(running.pid) in result["error"]["message"]
-        # Another API is nobody's business, and neither is another folder of results.
+        # Another API is another matter, and so is another folder of results.
         elsewhere = {"BATCH_UPDATER_API__BASE_URL": another.url, "BATCH_UPDATER_SENDING__RATE_PER_S": "500"}
         assert run(tmp_path, "rows.csv", **elsewhere)[0] == 0
         other_folder = {"BATCH_UPDATER_RESULTS__FOLDER": "others", "BATCH_UPDATER_SENDING__RATE_PER_S": "500"}

@@ -67,7 +67,7 @@ def test_what_is_repeated_without_end_is_refused_with_a_remedy(tmp_path: Path, r
 
 
 def test_who_raises_the_limit_may_repeat(tmp_path: Path) -> None:
-    """The limit is that of what a file unpacks to, and counts for each reading anew."""
+    """The limit is that of what a file unpacks to, and counts for each reading."""
     source = ods(tmp_path, repeated(200, FULL), max_unpacked_mb=5)
     assert read(source) == read(source) == list(range(1, 201))
     with pytest.raises(InputError, match="more than 1 MB"):
