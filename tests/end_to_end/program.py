@@ -100,13 +100,16 @@ class Sandbox(server.Sandbox):
 
 
 def sandbox(*options: str) -> Sandbox:
-    """Return a sandbox for `with`; the options are those of the command `sandbox`."""
-    asked = commands._parser().parse_args(["sandbox", *options])
-    settings = server.SandboxSettings(
-        port=asked.port, seed=asked.seed, rate_per_s=asked.rate, burst=asked.burst or 0, quota=asked.quota,
-        latency_ms=asked.latency_ms, faults=dict(asked.fault),
-    )  # fmt: skip
-    return Sandbox(settings)
+    """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value."""
+    faults: dict[str, float] = {}
+    given: dict[str, Any] = {"faults": faults}
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        if option == "--fault":
+            name, _, chance = value.partition("=")
+            faults[name] = float(chance)
+        else:
+            given[{"--rate": "rate_per_s"}.get(option, option[2:].replace("-", "_"))] = json.loads(value)
+    return Sandbox(server.SandboxSettings(**given))
 
 
 def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:

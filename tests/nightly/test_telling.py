@@ -13,7 +13,6 @@ import pytest
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
-from batch_updater.nightly import time_limit
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import notify
 from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
@@ -39,8 +38,9 @@ def silent() -> Iterator[str]:
 def threads_end() -> Iterator[None]:
     """Wait for what a test has left behind: the next command in this process would end the process because of it."""
     yield
-    for thread in time_limit._left_behind:
-        thread.join()
+    for thread in threading.enumerate():
+        if thread.name == "attempt":
+            thread.join()
 
 
 def test_what_takes_too_long_is_left_behind() -> None:
