@@ -103,7 +103,7 @@ def test_without_an_address_the_way_there_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_wrong_description_is_told(tmp_path: Path, closed_port: int) -> None:
-    """The endpoint's own message and remedy are in its line."""
+    """The endpoint's own message and advice stand in its line."""
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}", "  endpoint: nexus-oportunity\n"))
     assert found["endpoint"].status is Status.WRONG
     assert "nexus-opportunity" in found["endpoint"].message + found["endpoint"].remedy

@@ -55,18 +55,18 @@ def test_a_finished_run_goes_when_its_days_are_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["undo.xlsx", "items-results-20260102-030405.xlsx"])
-def test_a_workbook_that_was_saved_since_stays(tmp_path: Path, name: str) -> None:
+def test_a_workbook_that_somebody_has_saved_stays(tmp_path: Path, name: str) -> None:
     """It holds what they have repaired, though its name is one of ours."""
     folder = finished(tmp_path)
     book = openpyxl.load_workbook(folder / name)
-    book["To fix"]["A1"] = "repaired"
+    book["To fix"]["A1"] = "mended"
     book.save(folder / name)
     clean(tmp_path, days_later=1000)
-    assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "repaired"
+    assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "mended"
 
 
 def test_an_unfinished_run_never_goes(tmp_path: Path) -> None:
-    """Whether rows are not done or it was cut off: a person may resume it."""
+    """Whether rows are not done or it was cut off: somebody may go on with it."""
     kept = [made(tmp_path, NAME, DONE, FAILED), made(tmp_path, f"{NAME}-2", *ALL_DONE, ended=False)]
     clean(tmp_path, days_later=1000)
     assert all(folder.exists() for folder in kept)
@@ -81,7 +81,7 @@ def test_the_run_in_use_never_goes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["items", "20260102-030405", "20269999-030405-items", "2026-backup", NAME[1:]])
 def test_what_is_not_named_like_a_run_stays(tmp_path: Path, name: str) -> None:
-    """A folder that has a journal of ours but another name is a person's copy."""
+    """A folder that has a journal of ours but another name is somebody's copy."""
     folder = finished(tmp_path, name)
     clean(tmp_path, days_later=1000)
     assert folder.exists()
@@ -138,7 +138,7 @@ def test_a_folder_with_something_of_a_person_stays_whole(
 @pytest.mark.parametrize("name", [WORKBOOK, "undo.xlsx"])
 @pytest.mark.parametrize("content", NOT_OURS.values(), ids=NOT_OURS)
 def test_a_workbook_that_cannot_be_read_keeps_its_folder_alone(tmp_path: Path, name: str, content: bytes) -> None:
-    """It may be a person's work that was damaged; the other old runs go."""
+    """It may be somebody's work that was damaged; the other old runs go."""
     folder, other = finished(tmp_path), finished(tmp_path, f"{NAME}-2")
     (folder / name).write_bytes(content)
     clean(tmp_path, days_later=1000)

@@ -87,7 +87,7 @@ def test_a_number_is_what_the_description_says() -> None:
 
 
 def test_the_largest_jumps_of_a_small_field_are_kept_beside_those_of_a_large_one() -> None:
-    """A stop because of a column's total names its rows, and not another column's."""
+    """Whoever is stopped because of a column's total is told of its rows, and not of another column's."""
     large = [money(0, str(10**9 + size)) for size in range(9)]
     found = change_summary(*large, (FieldChange("count", 1, Decimal(3)),))
     assert [jump.row for jump in found.largest_jumps("count")] == [11]
@@ -141,7 +141,7 @@ def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
     assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge
 
 
-def test_what_cannot_be_told_is_no_change() -> None:
+def test_what_nobody_can_tell_is_no_change() -> None:
     """Certain changes are counted first, then how many there may be, and why it is not known."""
     unknown = FieldChange("stage", Unknown("3"), "Won")
     assert change_summary_in_words(change_summary((unknown,), (unknown,))) == [

@@ -200,7 +200,7 @@ def test_trouble_of_the_account_ends_the_job_and_keeps_the_files(tmp_path: Path)
     assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] > 0
 
 
-def test_a_token_that_cannot_be_read_keeps_the_files(tmp_path: Path) -> None:
+def test_a_token_that_is_not_to_be_had_keeps_the_files(tmp_path: Path) -> None:
     """It is trouble of the account: exit 3, and every file waits."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -242,7 +242,7 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
 
 
 def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
-    """One replaced meanwhile keeps its verdict and the new one waits; one changed before its turn is not begun."""
+    """One replaced under way keeps its verdict and the new one waits; one changed before its turn is not begun."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         write_rows(
@@ -330,7 +330,7 @@ def test_dead_services_change_nothing(tmp_path: Path) -> None:
 
 
 def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
-    """Without --json they go to standard output, the verdict last; standard error is for trouble."""
+    """Without --json they stand on standard output, the verdict last; standard error is for trouble."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
@@ -342,7 +342,7 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, options: list[str]) -> None:
-    """Standard output on a full disk: the files are done and archived, exit 0, and the fault is told."""
+    """Standard output on a full disk: the files are done and put away, exit 0, and the fault is said."""
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
@@ -375,8 +375,8 @@ def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path
     assert (last.code, by_name(last)) == (0, {"a.csv": "done"}), last.err
 
 
-def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_path: Path) -> None:
-    """There is no typed command that could be typed again."""
+def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_path: Path) -> None:
+    """Nobody has typed a command that could be typed again."""
     with sandbox() as api:
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), ("x", "Pre", "b"))
         (file,) = night(tmp_path).object["files"]
@@ -386,7 +386,7 @@ def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_p
 
 
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
-    """A run left for more than 36 hours is not resumed unattended: the note beside the file says what to do."""
+    """What was left for more than 36 hours is not gone on with unattended: the note beside the file says what to do."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
@@ -401,7 +401,7 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
-def test_what_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
+def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None:
     """A job of every day takes up again what it began days ago: what counts is when it last went on with it."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -414,7 +414,7 @@ def test_what_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("age_h", [1, 3])
-def test_a_file_whose_rows_are_all_refused_in_one_way_is_for_a_person(tmp_path: Path, age_h: int) -> None:
+def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path, age_h: int) -> None:
     """If the rows of another are taken, before or after, it is the file: its note says how it is repaired."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -430,7 +430,7 @@ def test_a_file_whose_rows_are_all_refused_in_one_way_is_for_a_person(tmp_path: 
 
 
 def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
-    """Where the rows of every file are refused in one way it is not the files: exit 3, and the next night does them."""
+    """Where the rows of every file are refused alike it is not the files: exit 3, and the next night does them."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         for at, name in enumerate(("a.csv", "b.csv", "c.csv")):

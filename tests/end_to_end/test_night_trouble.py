@@ -71,7 +71,7 @@ def test_a_service_that_is_down_night_after_night_leaves_every_file(tmp_path: Pa
 
 
 def test_a_row_that_waits_for_a_failed_one_is_tried_again(tmp_path: Path) -> None:
-    """No person can repair a row at which the service failed: the file stays, and the later value comes last."""
+    """Nobody can repair a row at which the service failed: the file stays, and the later value comes last."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "old fault:status-503:8"), (1, "Pre", "new"))
@@ -97,7 +97,7 @@ def test_failures_of_the_service_up_to_the_limit_are_tried_again(tmp_path: Path)
 
 
 def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) -> None:
-    """The new file waits for its own turn, unread; the old one is archived, as the run has kept it."""
+    """The new file waits for its own turn, unread; the old one is put away, as the run has kept it."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         rows = [(row, "Pre", "a") for row in range(1, 20)]
@@ -193,7 +193,7 @@ def test_certificates_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_p
 
 
 def test_people_hear_that_no_api_is_named(tmp_path: Path) -> None:
-    """Nothing shows the exit code of a job at night."""
+    """Nobody looks at the exit code of a job at night."""
     with webhook() as hook:
         prepared(tmp_path, "http://127.0.0.1:9")
         text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
@@ -240,7 +240,7 @@ def test_nights_over_two_inboxes_do_not_mix_what_they_remember(tmp_path: Path) -
 
 
 def test_what_is_never_finished_is_told(tmp_path: Path) -> None:
-    """A dead upload and a forgotten lock need a person after a day, where they lie; other names are only told."""
+    """A dead upload and a forgotten lock need somebody after a day, where they lie; other names are only said."""
     day_s = 24 * _HOUR_S
     inbox = prepared(tmp_path, "http://127.0.0.1:9")
     for name, age_s in (
@@ -297,7 +297,7 @@ def test_a_file_that_ended_because_rows_were_refused_is_repaired_in_its_workbook
     assert api_rows(second) == {"updated": 3}
 
 
-def test_an_undone_run_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
+def test_what_was_taken_back_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
     """Whether it is meant again only people know: the note names the run that took it back, and so does `runs`."""
     compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
     with sandbox() as api:
@@ -318,7 +318,7 @@ def test_an_undone_run_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
     assert f"The run {run['taken_back_by']} has taken some of that back" in second.object["files"][0]["note"]
 
 
-def test_an_unfinished_run_that_was_undone_is_for_a_person(tmp_path: Path) -> None:
+def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -> None:
     """The next night applies nothing of it again."""
     compare = {"BATCH_UPDATER_SENDING__COMPARE": "true"}
     with sandbox() as api:
@@ -337,7 +337,7 @@ def test_an_unfinished_run_that_was_undone_is_for_a_person(tmp_path: Path) -> No
 
 
 def test_rows_that_wait_for_a_refused_one_are_repaired_with_it(tmp_path: Path) -> None:
-    """The file goes to a person in the first night, and holds nothing up."""
+    """The file goes to a person in the first night, and holds up nobody."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"), (1, "Pre", "b"), age_s=2 * _HOUR_S)
@@ -364,7 +364,7 @@ def test_a_recovery_is_told_though_the_job_was_killed_while_it_told_it(tmp_path:
     assert [body["title"][:37] for body in hook.bodies()] == ["batch-updater: The job works again. T"]
 
 
-def test_that_a_file_goes_to_another_address_again_is_told(tmp_path: Path) -> None:
+def test_that_a_file_goes_to_another_address_anew_is_said(tmp_path: Path) -> None:
     """All its rows are sent there, and an unfinished run to the old address is named."""
     with sandbox() as old, sandbox() as new:
         inbox = prepared(tmp_path, old.url)
@@ -403,7 +403,7 @@ def test_what_was_read_for_a_guard_is_counted(tmp_path: Path) -> None:
 
 
 def test_what_stays_here_is_written_before_anybody_is_told(tmp_path: Path) -> None:
-    """A signal to a job that waits for a dead recipient ends just that: figures and memory are there."""
+    """Somebody who ends a job that waits for a dead recipient ends just that: figures and memory are there."""
     with sandbox() as api, create_server(("127.0.0.1", 0)) as silent:
         opportunities(prepared(tmp_path, api.url) / "a.csv", ("x", "Pre", "a"))
         place = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -73,7 +73,7 @@ def test_a_command_that_gives_no_token_is_not_waited_for(tmp_path: Path, number:
 
 
 def test_an_interrupted_command_prints_one_json_object(tmp_path: Path) -> None:
-    """It tells the exit code and why."""
+    """Whoever reads it learns the exit code and why."""
     (tmp_path / "slow.sh").write_text("touch started; exec sleep 600\n", encoding="utf-8")
     prepared(tmp_path, "http://127.0.0.1:9", "sh slow.sh")
     process = start(tmp_path, "run", "c.csv", "--json")
@@ -189,7 +189,7 @@ def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "inbox").iterdir() if path.suffix == ".csv"] == ["c.csv"]
 
 
-def test_what_a_command_left_running_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_a_command_left_running_holds_nobody_up(tmp_path: Path) -> None:
     """What a program printed until it ended counts, though a helper of its keeps its output open."""
     script = "echo sandbox-token\nsleep 600 &\necho $! > helper\n"
     (tmp_path / "token.sh").write_text(script, encoding="utf-8")

@@ -45,7 +45,7 @@ def test_where_nothing_is_near_the_valid_names_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["Proposal", "proposal", " Proposal ", "PROPOSAL"])
 def test_case_and_blanks_are_left_to_the_api(name: str) -> None:
-    """What differs by nothing but case and surrounding blanks is sent as it is, whichever row came first."""
+    """What differs by nothing but case and surrounding blanks is sent as it stands, whichever row came first."""
     assert NOTHING.learn(job(), ANSWER).judge(job(StageName=name)) == ()
 
 

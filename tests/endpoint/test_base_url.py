@@ -54,7 +54,7 @@ def test_one_segment_alone_is_a_doubt(end: str, kept: str) -> None:
 
 @given(prefix=SEGMENTS, path=SEGMENTS.filter(bool), data=st.data())
 def test_any_beginning_of_any_path_is_found(prefix: list[str], path: list[str], data: st.DataObject) -> None:
-    """Whatever comes before it stays; a base URL that shares no segment with the path is never refused."""
+    """Whatever stands before it stays; a base URL that shares no segment with the path is never refused."""
     endpoint = replace(ENDPOINT, path=f"/{'/'.join(path)}/{{id}}")
     prefix = [f"x-{segment}" for segment in prefix if f"x-{segment}" not in path]
     alone = "".join(["https://host.example:8443", *(f"/{segment}" for segment in prefix)])

@@ -153,7 +153,7 @@ def test_a_record_that_holds_something_else_differs(answer: object, fields: list
     assert (settles, differing) == (True, fields)
 
 
-def test_values_of_an_unknown_record_do_not_differ() -> None:
+def test_values_of_nobody_knows_whose_record_do_not_differ() -> None:
     """Without the id, an old name may be that of another record."""
     assert judged({**without("ID"), "OpportunityName": "old"}) == (False, "with less than the record", [])
 

@@ -120,7 +120,7 @@ def test_what_is_always_reported_can_be_less_than_what_is_described(load: Callab
 
 
 def test_references_are_followed_and_the_operation_overrides_the_path(load: Callable[..., Endpoint]) -> None:
-    """Parameters, bodies and schemas may be anywhere in the document; the operation's own parameter wins."""
+    """Parameters, bodies and schemas may stand anywhere in the document; the operation's own parameter wins."""
     content = document(requestBody={"$ref": "#/components/requestBodies/Thing"})
     item = content["paths"]["/things/{thing}"]
     item["parameters"] = [

@@ -43,7 +43,7 @@ def test_what_is_no_value_is_refused(field: object, got: object) -> None:
         value_of(field, got)  # type: ignore[arg-type]
 
 
-def test_reports_are_equal_by_what_they_mean() -> None:
+def test_reports_are_alike_by_what_they_mean() -> None:
     """Decimals by value, dates by day, texts but for blanks and line ends, ids by themselves, null as blank."""
     assert alike(AMOUNT, Decimal("1.50"), Decimal("1.5"))
     assert alike(DAY, "2026-03-31", "2026-03-31T12:00:00")

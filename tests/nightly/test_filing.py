@@ -1,4 +1,4 @@
-"""archive.py: files are archived, and nothing is lost or replaced."""
+"""filing.py: files are put away, and nothing is lost or replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def names(folder: Path) -> dict[str, str]:
 
 
 def test_a_file_goes_with_its_workbook_and_its_note(tmp_path: Path) -> None:
-    """All three lie in the folder of the day, readable by those who could read the file; the inbox is empty."""
+    """All three lie in the folder of the day, readable by whoever could read the file; the inbox is empty."""
     (tmp_path / "inbox").mkdir()
     file, workbook = tmp_path / "inbox" / "a.csv", tmp_path / "a-results.xlsx"
     file.write_text("rows", encoding="utf-8")
@@ -82,7 +82,7 @@ def test_where_a_move_fails_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".csv", "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 83 + ".csv", "a." + "x" * 253])
-def test_the_longest_names_are_archived_too(tmp_path: Path, name: str) -> None:
+def test_the_longest_names_are_put_away_too(tmp_path: Path, name: str) -> None:
     """With a note, and a second time: what is made beside them has shorter names."""
     for number in range(2):
         file = tmp_path / name
@@ -95,7 +95,7 @@ def test_the_longest_names_are_archived_too(tmp_path: Path, name: str) -> None:
 
 
 def test_no_signal_at_any_moment_loses_a_file(tmp_path: Path) -> None:
-    """Interrupted again and again while it is archived, it is in the inbox or in its new place, and whole."""
+    """Interrupted again and again while it is put away, it is in the inbox or in its new place, and whole."""
     script = tmp_path / "putting.py"
     script.write_text(_PUTTING, encoding="utf-8")
     done = subprocess.run(
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_moved_stays(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_replaced_stays(tmp_path: Path) -> None:
-    """What was not read is not archived; the workbook and the note about what was read are."""
+    """What was not read is not put away; the workbook and the note about what was read are."""
     file, workbook = tmp_path / "a.csv", tmp_path / "a-results.xlsx"
     file.write_text("rows", encoding="utf-8")
     workbook.write_text("outcomes", encoding="utf-8")
@@ -170,7 +170,7 @@ def test_a_file_that_was_replaced_stays(tmp_path: Path) -> None:
 def test_a_group_that_may_change_the_place_may_change_what_is_put_there(
     tmp_path: Path, of_place: int, of_file: int, of_day: int, of_made: int
 ) -> None:
-    """Whatever the umask: a workbook is repaired where it lies, and moved from there; no other user gains a right."""
+    """Whatever the umask: a workbook is repaired where it lies, and moved from there; nobody else gains a right."""
     place, file, workbook = tmp_path / "to", tmp_path / "a.csv", tmp_path / "a-results.xlsx"
     place.mkdir()
     place.chmod(of_place)

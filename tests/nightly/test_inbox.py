@@ -77,7 +77,7 @@ def test_a_file_put_there_just_now_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grows_while_it_is_looked_at_is_left(tmp_path: Path) -> None:
-    """It is left although its writer sets an old time."""
+    """It is left although whoever writes it sets an old time."""
     path = put(tmp_path, "a.csv")
     put(tmp_path, "b.csv")
     ended = threading.Event()

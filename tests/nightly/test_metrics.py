@@ -32,7 +32,7 @@ def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
     moved = (replace(one, moved_to=tmp_path / one.name) for one in (done, attention))
     made = night(*moved, file(Verdict.LEFT), file(Verdict.ATTENTION))  # the last has lain there for too long
     assert write_metrics(path, made) is None
-    assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: another user collects it
+    assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: somebody else collects it
     found = samples(path)
     assert (found["last_run_rows/updated"], found["last_run_rows/rejected"], found["last_run_rows/failed"]) == (4, 2, 0)
     assert [found[f"last_run_{name}"] for name in ("requests", "retries", "throttled_requests")] == [20, 8, 4]
@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
 
 
 def test_the_last_success_outlives_a_night_that_fails(tmp_path: Path) -> None:
-    """An alert on the age of the last success does not start over because a night failed."""
+    """An alert on the age of the last success does not start anew because a night failed."""
     path = tmp_path / "night.prom"
     assert write_metrics(path, night(file(Verdict.DONE, updated=1))) is None
     succeeded = samples(path)["last_success_timestamp_seconds"]

@@ -48,7 +48,7 @@ def test_people_are_told_when_they_are_needed_or_the_job_recovers(
 
 
 def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> None:
-    """The subject alone tells whether a person is needed; the workbook to repair goes with it."""
+    """The subject alone tells whether somebody is needed; the workbook to repair goes with it."""
     workbook = tmp_path / "b-results.xlsx"
     workbook.write_bytes(b"PK")
     message = compose(night(DONE, replace(ATTENTION, results=workbook), AGAIN), None)
@@ -60,7 +60,7 @@ def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> Non
     assert message.attachments == (workbook,)
 
 
-def test_what_the_next_night_resumes_needs_no_person(tmp_path: Path) -> None:
+def test_of_what_the_next_night_goes_on_with_nobody_is_asked_anything(tmp_path: Path) -> None:
     """Neither a workbook to repair, which would send rows twice, nor the advice to run it again."""
     note = "1 of 1 rows are not done; it stays in the inbox, and the next night goes on."
     body = compose(night(replace(AGAIN, note=note, results=tmp_path / "c-results.xlsx")), None).body
@@ -71,7 +71,7 @@ def test_what_the_next_night_resumes_needs_no_person(tmp_path: Path) -> None:
 
 
 def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
-    """A mail that the server refuses is not read."""
+    """A mail that the server refuses tells nobody."""
     workbook = tmp_path / "large.xlsx"
     with workbook.open("wb") as stream:
         stream.truncate(9_000_000)
@@ -79,7 +79,7 @@ def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
 
 
 def test_recovery_is_said_in_the_subject() -> None:
-    """Recipients that were told of trouble are told that it is over."""
+    """Whoever was told of trouble is told that it is over."""
     assert compose(night(DONE), 3).subject == "batch-updater: The job works again. 1 file is done"
 
 
@@ -90,7 +90,7 @@ def test_what_was_left_is_named_with_its_reason() -> None:
 
 
 def test_a_message_has_an_end() -> None:
-    """Of many files the first are told, those that need a person before all others, and how many there are besides."""
+    """Of many files the first are told, those that need somebody before all others, and how many there are besides."""
     files = [FileResult(f"{at}.csv", Verdict.DONE, "x" * 5000) for at in range(80)]
     body = compose(night(*files, FileResult("last.csv", Verdict.ATTENTION)), None).body
     assert body.startswith("1 file needs you. 80 files are done.\n\nlast.csv: needs you")
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_not_said_to_wait() -> None:
 
 
 def test_a_message_can_be_encoded_whatever_a_file_is_called() -> None:
-    """Mail and web services refuse what is no UTF-8, and the other files would not be told either."""
+    """Mail and web services refuse what is no UTF-8, and nobody would hear of the other files either."""
     message = compose(night(FileResult("b\udce9.csv", Verdict.LEFT, "Left in the inbox: b\udce9.csv grows.")), None)
     assert "b\\udce9.csv: left in the inbox" in message.body
     message.body.encode("utf-8")

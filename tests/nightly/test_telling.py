@@ -79,7 +79,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
-    """A workbook that was removed meanwhile does not keep the rest from being told."""
+    """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
     with webhook() as received:
         message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
         assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
@@ -140,7 +140,7 @@ def test_every_workbook_is_attached_to_one_message(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_is_as_long_as_the_service_takes_it() -> None:
-    """It is cut at its end and goes as one: services refuse what is too long, and the verdict comes first."""
+    """It is cut at its end and goes as one: services refuse what is too long, and the verdict stands first."""
     with webhook() as received:
         assert (
             list(notify(replace(MESSAGE, body="verdict " * 10_000), (f"json://{received.place}/told",), NO_VARIABLES))

@@ -58,7 +58,7 @@ def test_the_sheets_are_those_of_the_interface(tmp_path: Path) -> None:
     assert openpyxl.load_workbook(path).sheetnames == ["Summary", "To fix", "Settings"]
 
 
-def test_to_fix_holds_every_row_that_needs_a_person(tmp_path: Path) -> None:
+def test_to_fix_holds_every_row_that_needs_somebody(tmp_path: Path) -> None:
     """To fix has our four columns, then the input's own; updated rows are not there."""
     path = tmp_path / "r.xlsx"
     failed = ReportRow(
@@ -123,7 +123,7 @@ def test_what_next_fits_how_the_run_was_started(tmp_path: Path, started: dict[st
 
 
 def test_a_stop_is_said_only_where_rows_are_not_done(tmp_path: Path) -> None:
-    """The reason of a stop is on the Summary, unless every row had come to its end by then."""
+    """The reason of a stop stands on the Summary, unless every row had come to its end by then."""
     path = tmp_path / "r.xlsx"
     stop = Stop(StopReason.QUOTA, "The quota is used up.", "Run again tomorrow.")
     not_sent = ReportRow(row(3), Outcome(3, OutcomeKind.NOT_SENT, "No turn.", "Run again.", "no turn"))

@@ -18,7 +18,7 @@ def test_an_empty_sandbox_says_so(sandbox: Sandbox) -> None:
 
 
 def test_requests_and_records_are_shown(sandbox: Sandbox) -> None:
-    """The page has what arrived, how it was answered, and the record as it is now."""
+    """The page has what arrived, how it was answered, and the record as it now stands."""
     put(sandbox, "7?opportunityType=Pre", '{"StageName": "Closed Won", "SalesRevenue": 123.40}')
     put(sandbox, "100001?opportunityType=Post", "{}")
     page = send(sandbox, "GET", "/").body.decode()

@@ -222,7 +222,7 @@ def test_an_endless_answer_is_cut() -> None:
 
 
 def test_no_connection_cannot_have_been_applied() -> None:
-    """Where nothing listens, the row has failed and the run ends: the pool never opens without an answer."""
+    """Where nobody listens, the row has failed and the run ends: the pool never opens without an answer."""
     with Api() as api:
         url = api.url
     sent = send(url, [job(n) for n in range(1, 101)], max_wait_s=1)

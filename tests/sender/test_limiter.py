@@ -30,7 +30,7 @@ def both_wait_s(limiter: Limiter) -> float:
 
 
 def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float = 0.0) -> list[float]:
-    """Take permits one after the other on a clock of our own; a lull is time in which none is asked for."""
+    """Take permits one after the other on a clock of our own; a lull is time in which nobody wants one."""
     clock = Clock()
     limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     taken = []
@@ -91,7 +91,7 @@ def test_a_pause_holds_everything() -> None:
     assert limiter.turn_wait_s() == pytest.approx(5)
 
 
-def test_refusals_of_requests_in_flight_together_count_once() -> None:
+def test_refusals_of_requests_under_way_together_count_once() -> None:
     """Ten requests that went out before the service was found too slow make the pool slower once, a later one again."""
     clock = Clock()
     limiter = Limiter(100, 0, Shutdown(), clock)
@@ -207,7 +207,7 @@ def test_a_service_that_allows_less_is_met(asked_per_s: float, workers: int, lat
 
 
 def test_waiting_ends_when_the_run_does() -> None:
-    """A task that waits for a permit is released with Stopped."""
+    """Whoever waits for a permit is released with Stopped."""
 
     async def waits() -> None:
         shutdown = Shutdown()

@@ -55,14 +55,14 @@ def test_every_row_has_exactly_one_outcome_whatever_happens() -> None:
 
 
 def test_the_first_job_goes_alone() -> None:
-    """Until the first answer there is one request in flight, whatever the concurrency."""
+    """Until the first answer there is one request under way, whatever the concurrency."""
     with Api(script={"1": [slow(0.3)]}) as api:
         send(api.url, [job(n) for n in range(1, 9)], concurrency=8)
         assert min(seen.at for seen in api.seen[1:]) - api.seen[0].at >= 0.3
 
 
 def test_a_target_is_never_twice_in_flight_and_keeps_file_order() -> None:
-    """In order: the rows of one record go one after the other, in the order of the file."""
+    """In order: the rows of one record go one after the other, as they stand in the file."""
     jobs = [job(1 + n % 4, row=n + 1, OpportunityName=f"row {n + 1}") for n in range(80)]
     arrived: dict[str, list[int]] = defaultdict(list)
     chance = random.Random(1)
@@ -100,7 +100,7 @@ def test_many_rows_of_one_target_do_not_pile_up() -> None:
 
 
 @pytest.mark.parametrize("code", [403, 404, 302])
-def test_rows_all_refused_in_one_way_end_the_run(code: int) -> None:
+def test_rows_refused_all_alike_end_the_run(code: int) -> None:
     """If the first rows are all refused with 403, 404 or a redirect, the set-up is wrong: stop with `all_alike`."""
     with Api(usual=status(code, Location="/x")) as api:
         sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=2)
@@ -135,7 +135,7 @@ def test_too_many_failures_end_the_run(limit: int | str, failures: int) -> None:
 
 
 def test_a_refused_token_ends_the_run() -> None:
-    """A 401 to a token that cannot be fetched again stops with `credentials`; only the token is blamed."""
+    """A 401 to a token that cannot be fetched again stops with `credentials`; nobody is blamed but the token."""
     with Api(usual=status(401, "Unauthorized")) as api:
         sent = send(api.url, [job(n) for n in range(1, 9)])
         assert reason(sent) is StopReason.CREDENTIALS
@@ -156,7 +156,7 @@ def stop_after(rows: int) -> tuple[list[int], object]:
     return finished, watch
 
 
-def test_a_stopped_run_starts_nothing_new_and_waits_for_requests_in_flight() -> None:
+def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_under_way() -> None:
     """After the first signal no request goes out; those in flight are waited for and confirmed."""
     finished, watch = stop_after(5)
     with Api(usual=slow(0.1)) as api:
@@ -333,7 +333,7 @@ def test_an_outage_costs_time_and_no_rows() -> None:
 def test_probes_do_not_count_towards_the_attempts() -> None:
     """With two attempts a row, one that failed and then probed in vain is still sent when the service is back."""
     failing_since: list[float] = []
-    all_in_flight = asyncio.Event()
+    all_under_way = asyncio.Event()
 
     async def answer(seen: Seen) -> web.StreamResponse:
         if seen.id == "1":
@@ -342,8 +342,8 @@ def test_probes_do_not_count_towards_the_attempts() -> None:
         # The tenth failing row goes out when the answer to the first has come: no row fails twice before ten have
         # failed once, and no success comes between them.
         if len(failing_since) == 10:
-            all_in_flight.set()
-        await all_in_flight.wait()
+            all_under_way.set()
+        await all_under_way.wait()
         return await (status(500) if seen.at - failing_since[0] < 1.2 else ok)(seen)
 
     with Api(usual=answer) as api:
@@ -446,7 +446,7 @@ def test_a_row_that_waits_for_its_permit_stays_when_the_journal_fails_meanwhile(
 
 
 def test_a_second_signal_ends_at_once() -> None:
-    """abort() waits for nothing: what is in flight is `unconfirmed`, and says that the run ended."""
+    """abort() waits for nothing: what is under way is `unconfirmed`, and says that the run ended."""
 
     def watch(sender: Sender, _: Outcome) -> None:
         sender.abort()

@@ -85,7 +85,7 @@ def test_a_lost_update_after_a_reading_is_unconfirmed() -> None:
     assert sent.kinds() == ["unconfirmed"]
 
 
-def test_a_token_that_is_refused_while_reading_is_fetched_again() -> None:
+def test_a_token_that_is_refused_while_reading_is_fetched_anew() -> None:
     """401 to a reading is one more request with another token, for a source that can give one."""
     with Api(readings={"1": [status(401)]}) as api:
         oauth = {

@@ -69,7 +69,7 @@ def test_a_date_goes_by_the_clock_of_the_service() -> None:
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,4} Nov [0-9]{1,9} [0-9:+-]{0,12} [A-Z]{0,4}"), st.text())
 def test_no_value_of_a_header_does_harm(value: str, date: str) -> None:
-    """Whatever it holds is a finite wait, or none."""
+    """Whatever stands there is a finite wait, or none."""
     for name in ("Retry-After", "retry-after-ms", "X-RateLimit-Reset", "RateLimit"):
         wait_s = asked((name, value), ("Date", date))
         assert wait_s is None or 0 <= wait_s <= 1e9

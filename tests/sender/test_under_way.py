@@ -1,4 +1,4 @@
-"""sender/in_flight.py: requests in flight can be cancelled at once."""
+"""sender/under_way.py: what is under way can be ended at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from batch_updater.sender.in_flight import InFlight
 
 
 async def waits(in_flight: InFlight) -> None:
-    """Be in flight until it is cancelled."""
+    """Be under way until somebody ends it."""
     async with in_flight.limited():
         await asyncio.Event().wait()
 
 
-def test_everything_in_flight_is_cancelled_at_once() -> None:
+def test_everything_under_way_is_cut_at_once() -> None:
     """Each block ends as if its time were up, long before it is."""
 
     async def go() -> list[object]:

@@ -287,7 +287,7 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
                 return response.status
 
         async with aiohttp.ClientSession(connector=connector, request_class=WrittenAtOnce) as session:
-            limiter.pause(0.01)  # on a clock that does not move
+            limiter.pause(0.01)  # on a clock that stands still
             asking = asyncio.create_task(asked(session))
             await asyncio.to_thread(went_bad.wait_for)
             now[0] += 1

@@ -70,7 +70,7 @@ def handmade(
 
 
 def test_cells_arrive_as_they_stand(tmp_path: Path) -> None:
-    """Text stays text, numbers keep their digits, dates are dates, each in its place."""
+    """Text stays text, numbers keep their digits, dates are dates, in the place where they stand."""
     book = openpyxl.Workbook()
     sheet = book.worksheets[0]
     cells = [
@@ -105,7 +105,7 @@ def test_rich_text_escapes_and_pronunciations(tmp_path: Path) -> None:
 
 
 def test_rich_text_of_a_library(tmp_path: Path) -> None:
-    """Rich text arrives whole, whichever program wrote it."""
+    """Rich text arrives whole, whoever wrote it."""
     book = openpyxl.Workbook()
     book.worksheets[0]["A1"] = CellRichText("plain ", TextBlock(InlineFont(b=True), "bold"))
     book.save(tmp_path / "a.xlsx")
@@ -144,7 +144,7 @@ def test_places_stated_and_unstated(tmp_path: Path) -> None:
      ("123456789012345678901", 123456789012345678901)],
 )  # fmt: skip
 def test_numbers_keep_the_digits_that_they_have(tmp_path: Path, text: str, number: int | Decimal) -> None:
-    """Whole numbers keep all digits of the file, fractions the shortest that mean the file's number."""
+    """Whole numbers keep all digits of the file, fractions the shortest that stand for the file's number."""
     ((_, (found,)),) = read(handmade(tmp_path, f"<row><c><v>{text}</v></c></row>"))
     assert found == number
     assert type(found) is type(number)
@@ -296,7 +296,7 @@ def test_a_formula_of_text_without_a_value_is_no_blank(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["styles", "merged", "columns"])
 def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) -> None:
-    """A small file may not fill the memory by way of what lies beside the rows."""
+    """A small file may not fill the memory by way of what stands beside the rows."""
     many = "<a/>" * 1_000_001 if where == "styles" else "<mergeCell ref='A1:B2'/>" * 200_001
     columns = "<col min='1' max='1' hidden='1'/>" * 200_001
     file = handmade(tmp_path, "<row r='1'><c r='A1' s='1'><v>1</v></c></row>", tail=many if where == "merged" else "")
@@ -313,7 +313,7 @@ def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) 
 
 
 def test_a_workbook_with_the_password_of_excel_itself_opens_as_in_excel(tmp_path: Path) -> None:
-    """Excel gives this password to workbooks whose structure alone is protected, and does not ask for it."""
+    """Excel gives this password to workbooks whose structure alone is protected, and asks nobody for it."""
     plain = io.BytesIO()
     with xlsxwriter.Workbook(plain) as book:
         book.add_worksheet().write_number(0, 0, 5)
@@ -366,7 +366,7 @@ def test_shared_texts_may_be_missing_if_no_cell_has_one(tmp_path: Path) -> None:
 
 
 def test_a_prefix_changes_nothing(tmp_path: Path) -> None:
-    """Whatever comes before the names of elements, texts, rows and merged areas are the same."""
+    """Whatever stands before the names of elements, texts, rows and merged areas are the same."""
     data = '<row r="1"><c r="A1" t="s"><v>1</v></c><c r="B1"><v>2</v></c></row>'
     tail = '<mergeCells count="1"><mergeCell ref="A2:B3"/></mergeCells>'
     parts = parts_of(handmade(tmp_path, data, strings="<si><t>a</t></si><si><t>b</t></si>", tail=tail))
