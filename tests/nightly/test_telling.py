@@ -35,23 +35,23 @@ def silent() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def threads_end() -> Iterator[None]:
-    """Wait for what a test has left behind: the next command in this process would end the process because of it."""
-    yield
+def over() -> Iterator[threading.Event]:
+    """End what a test has left behind: the next command in this process would end the process because of it."""
+    event = threading.Event()
+    yield event
+    event.set()
     for thread in threading.enumerate():
         if thread.name == "attempt":
             thread.join()
 
 
-def test_what_takes_too_long_is_left_behind() -> None:
+def test_what_takes_too_long_is_left_behind(over: threading.Event) -> None:
     """The time limit holds whatever the work does."""
-    over = threading.Event()
 
     def hangs() -> None:
         over.wait()
 
     assert tried(hangs, 0.1) == "it took longer than 0.1 s"
-    over.set()
 
 
 def test_of_an_exception_only_the_kind_is_told() -> None:
