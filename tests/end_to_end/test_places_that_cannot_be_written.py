@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import Done, configure, environment, sandbox
+from tests.end_to_end.test_night import aged
 from tests.sender.server import Api, ok
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ def test_a_night_names_the_place_that_cannot_be_written(
     """The file stays in the inbox unless it was archived, and the line says what to do."""
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "rows.csv").write_text(GOOD, encoding="utf-8")
+    aged(tmp_path / "inbox" / "rows.csv")
     configure(tmp_path, api.url, "nightly: {inbox: inbox, metrics: metrics/night.prom}\n")
     done = mounted(f'{script} && exec "$@"', "nightly", cwd=tmp_path)
     said = done.out + done.err
