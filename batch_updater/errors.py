@@ -102,7 +102,7 @@ class LockedError(BatchUpdaterError):
     exit_code = ExitCode.LOCKED
 
 
-class JournalError(Exception):
+class StoreError(Exception):
     """The journal cannot be written or read: nothing more may be sent. No `BatchUpdaterError`: rows may be sent."""
 
     remedy = "See that its folder is there, has room and may be written, then run again."

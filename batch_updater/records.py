@@ -7,17 +7,13 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batch_updater.endpoint.expected_values import Expected
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +188,20 @@ class Columns:
         return None if position is None else self.address(problem.row, position)
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenRows:
+    """Data rows that the sheet does not show."""
+
+    count: int
+    numbers: str
+    """The first of them in words: `row 3`, `rows 3-7, 9 and more`."""
+
+    @property
+    def counted(self) -> str:
+        """How many they are: `1 row`, `12 rows`."""
+        return "1 row" if self.count == 1 else f"{self.count:,} rows"
+
+
 class Unknown(NamedTuple):
     """A value that the API does not tell."""
 
@@ -206,6 +216,22 @@ class FieldChange(NamedTuple):
     now: object
     """As the API reports it; None if it is empty; Unknown if it cannot be told."""
     new: Value
+
+
+class ExpectedValue(NamedTuple):
+    """One field of one record, before and after a run that is undone."""
+
+    field: str
+    before_shown: str
+    """As people read it: a name in place of an id if it is known; '' if the field was empty. So `left_shown`."""
+    left_shown: str
+    before: str
+    """As the API reported it, in JSON. So `left`."""
+    left: str
+
+
+Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
+"""Target, as in `Job.target` -> the values that are expected of its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,3 +498,41 @@ class Cause:
     """Its faulty cell as Excel shows it; None if no cell is to blame."""
     example: str
     """What is wrong there, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedInput:
+    """What is known of an input once each of its rows was judged."""
+
+    columns: Columns
+    stated_width: int | None
+    """Cells of the header row, blank ones at its end included, where a row of another length is a problem."""
+    sheet: str | None
+    """Name of the sheet that was read; None if the format has no sheets."""
+    visible_only: bool
+    """Whether rows that the sheet does not show are left out."""
+    hidden_rows: HiddenRows
+    """Rows that the sheet does not show, left out or not."""
+    is_to_fix: bool
+    """Whether it is the sheet of a results workbook from which rows are run again."""
+    is_undo: bool
+    """Whether it is a workbook that undoes a run."""
+    notes: tuple[str, ...]
+    """What a person should know about how the file was read."""
+    rows: int
+    """Data rows; blank ones are not counted."""
+    good: int
+    """Rows that can be sent as they are."""
+    waiting: int
+    """Rows without problems that wait for an earlier row of their target, which has some."""
+    causes: tuple[Cause, ...]
+    """What is wrong, the commonest first."""
+    sent: Mapping[str, int]
+    """Field -> in how many good rows it is sent, cleared ones included."""
+    cleared: Mapping[str, int]
+    """Field -> in how many good rows it is cleared."""
+
+    @property
+    def invalid(self) -> int:
+        """Rows that cannot be sent as they are."""
+        return self.rows - self.good - self.waiting

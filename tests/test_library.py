@@ -119,8 +119,8 @@ def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
     with Sandbox() as sandbox:
         result = batch_updater.run(FRAME[:2], configuration(tmp_path, sandbox.url))
     assert result.folder
-    (result.folder / "journal.sqlite").write_bytes(b"no journal")
-    with pytest.raises(InputError, match="journal"):
+    (result.folder / "run.sqlite").write_bytes(b"no database")
+    with pytest.raises(InputError, match="database"):
         result.frame()
     (result.folder / "input.csv").write_text("OpportunityId,opportunityType,StageName\n1,Pre,x\n", encoding="utf-8")
     with pytest.raises(InputError, match="is not what the run read"):

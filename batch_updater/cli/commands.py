@@ -20,7 +20,7 @@ from batch_updater import __version__
 from batch_updater.cli.open_files import require_open_files
 from batch_updater.config.environment import Environment
 from batch_updater.config.token_help import ways_to_set
-from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.runs.interrupts import Interrupted, end_on_signals
 from batch_updater.text.printable import command_line, print_line
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from batch_updater.records import Invocation
     from batch_updater.runs.interrupts import Interrupts
     from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import Options, RunResult
     from batch_updater.runs.run import Run
-    from batch_updater.runs.stage import Plan
     from batch_updater.text.redaction import Redaction
 
 PROGRAM = "batch-updater"
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted:
         ended = EndedEarlyError("Interrupted; nothing was sent.", remedy="Start the same again.")
         code = _report_error(ended, environment.redaction, as_json=as_json)
-    except JournalError as error:
+    except StoreError as error:
         ended = EndedEarlyError(str(error), remedy=error.remedy)
         code = _report_error(ended, environment.redaction, as_json=as_json)
     except KeyboardInterrupt:
@@ -88,7 +88,7 @@ def _end_if_left_behind(code: int) -> None:
     """End here if something that the unattended job has tried still goes on."""
     attempt = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: nothing was tried
     if attempt is not None:
-        attempt.end_if_left_behind(code)
+        attempt.exit_if_threads_hang(code)
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -461,12 +461,10 @@ def _shown_stakes(opened: OpenRun, asked: Options, count: int, environment: Envi
     Raises GuardError.
     """
     from batch_updater.cli import terminal
-    from batch_updater.files.writing import temporary_folder
     from batch_updater.runs import check
 
-    with temporary_folder() as folder, _shown(count) as (progress, interrupts):
-        asked = replace(asked, results=None)
-        compared = check.compare(opened.plan, asked, folder, environment, progress, interrupts, opened.earlier_part())
+    with _shown(count) as (progress, interrupts):
+        compared = check.compare_beforehand(opened.plan, asked, environment, progress, interrupts)
     terminal.print_change_summary(compared, sys.stderr)
     terminal.print_notes(check.overridden(opened, compared), sys.stderr)
     check.require_allowed(opened, compared)
@@ -537,7 +535,7 @@ def _nightly(options: argparse.Namespace) -> int:
     elif night.has_worked:
         _say(night.verdict)
     if not night.has_worked:  # cron mails what stands there, and what stands there alone
-        _say_aside(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip())
+        _say_aside(f"{night.verdict} {night.stop.advice if night.stop else ''}".rstrip())
     return night.exit_code
 
 
@@ -572,7 +570,8 @@ def _undo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from batch_updater.config.schema import require_sendable
     from batch_updater.files.writing import fitting_name, temporary_folder
-    from batch_updater.runs import check, stage
+    from batch_updater.runs import check
+    from batch_updater.runs.plan import prepare
 
     config = _config(options)
     source = _source(options.file)
@@ -580,8 +579,8 @@ def _check(options: argparse.Namespace) -> int:
     beside = Path(options.file).parent if options.file != STDIN else Path()
     results = (options.results or beside / fitting_name(stem, "-check.xlsx")).resolve()
     with _logging(options), temporary_folder() as folder:
-        plan = stage.prepare(source, config, folder, visible_only=options.visible_only)
-        with contextlib.closing(plan.table):
+        plan = prepare(source, config, folder, visible_only=options.visible_only, compares=config.sending.compare)
+        with plan.store:
             if not config.sending.compare:
                 finished = check.check(plan, results)
             else:
@@ -597,7 +596,7 @@ def _compared(plan: Plan, results: Path, folder: Path, environment: Environment,
 
     if tell:
         terminal.print_readings(plan, sys.stderr)
-    with _shown(plan.review.good) as (progress, interrupts):
+    with _shown(plan.staged.good) as (progress, interrupts):
         return check.compare(plan, result.Options(results), folder, environment, progress, interrupts)
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from batch_updater.reporter.summary import Summary
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import RunResult
-    from batch_updater.runs.stage import Plan
 
 _REFRESH_S = 0.5
 _PLAIN_LINE_EVERY_S = 5.0
@@ -77,7 +77,7 @@ def print_preview(open_run: OpenRun, count: int, stream: TextIO, *, asking: bool
 
 def print_readings(plan: Plan, stream: TextIO) -> None:
     """Say what reading the record of every good row costs."""
-    count, rate = plan.review.good, plan.config.sending.rate_per_s
+    count, rate = plan.staged.good, plan.config.sending.rate_per_s
     readings = "1 record is read" if count == 1 else f"{count:,} records are read"
     line = f"{readings}: about {duration(count / rate)} at {rate:g} requests a second{_share(plan, count)}."
     _print_wrapped(line, 0, stream)
@@ -113,14 +113,14 @@ def _wrapped(line: str, indent: int) -> list[str]:
 
 def _preview_lines(open_run: OpenRun, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
     plan = open_run.plan
-    review, table = plan.review, plan.table
+    staged = plan.staged
     is_read_twice = plan.reads_first and (asking or open_run.needs_changes)
-    sheet = f', sheet "{table.sheet}"' if table.sheet else ""
-    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {table.columns.header_row:,}"
-    yield from _labelled("Columns", _mapping_lines(table.columns, _LABEL_WIDTH + 1))
-    bad = review.rows - review.good
-    yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from _labelled("Problems", _cause_lines(review.causes))
+    sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
+    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
+    yield from _labelled("Columns", _mapping_lines(staged.columns, _LABEL_WIDTH + 1))
+    bad = staged.rows - staged.good
+    yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
+    yield from _labelled("Problems", _cause_lines(staged.causes))
     yield from _labelled("Fields", _field_lines(plan))
     yield from _labelled("Note", open_run.notes)
     yield "To", f"{plan.config.api.base_url} ({plan.endpoint.name})"
@@ -188,17 +188,17 @@ def _width(text: str) -> int:
 
 def _field_lines(plan: Plan) -> Iterator[str]:
     for field in plan.endpoint.body_fields:
-        if sent := plan.review.sent.get(field.name, 0):
-            cleared = plan.review.cleared.get(field.name, 0)
+        if sent := plan.staged.sent.get(field.name, 0):
+            cleared = plan.staged.cleared.get(field.name, 0)
             yield f"{field.name} in {rows(sent)}" + (f", cleared in {cleared:,} of them" if cleared else "")
 
 
 def _sample_lines(plan: Plan) -> Iterator[str]:
-    if plan.review.first_job is None:
+    if plan.first_job is None:
         return
-    request = RequestBuilder(plan.endpoint).build(plan.review.first_job)
+    request = RequestBuilder(plan.endpoint).build(plan.first_job)
     query = f"?{request.query}" if request.query else ""
-    yield f"{request.method} {plan.config.api.base_url}{request.path}{query}   (row {plan.review.first_job.row})"
+    yield f"{request.method} {plan.config.api.base_url}{request.path}{query}   (row {plan.first_job.row})"
     body = request.body.decode()
     yield body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
 
@@ -229,7 +229,7 @@ _VISIBLE_ONLY = frozenset({"v", "visible", "visible only", "n", "no"})
 
 def takes_hidden_rows(open_run: OpenRun) -> bool:
     """Ask on stderr whether hidden rows are sent too. Raises UsageError if the answer is neither yes nor no."""
-    hidden, sheet = open_run.plan.table.hidden_rows, open_run.plan.table.sheet
+    hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
     are = "is" if hidden.count == 1 else "are"
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     _print_wrapped(f"{hidden.counted} {are} hidden (filtered, or by hand) in {where}: {hidden.numbers}.", 0, sys.stderr)
@@ -392,7 +392,7 @@ def print_end(finished: RunResult, next_step: Sequence[str], stream: TextIO) -> 
 
 def _print_checked(finished: RunResult, stream: TextIO) -> None:
     """Say what was read and as what."""
-    facts, columns = finished.facts, finished.table.columns
+    facts, columns = finished.facts, finished.columns
     sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
     _print_wrapped(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9, stream)
     for line in _mapping_lines(columns, 2):
@@ -438,12 +438,12 @@ def _print_trouble(finished: RunResult, stream: TextIO) -> None:
 
 def _print_problems(finished: RunResult, stream: TextIO) -> None:
     """Name the faulty cells one by one: after a check somebody is about to correct them."""
-    problems = (problem for row in finished.rows_in_doubt() for problem in row.outcome.problems)
+    problems = (problem for row in finished.rows_to_fix() for problem in row.outcome.problems)
     shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
     if shown:
         print_line("", stream)
     for problem in shown[:_PROBLEMS_SHOWN]:
-        cell = finished.table.columns.address_of(problem)
+        cell = finished.columns.address_of(problem)
         where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
         _print_wrapped(f"{where}: {problem.in_full}", 2, stream)
     if len(shown) > _PROBLEMS_SHOWN:
@@ -473,7 +473,7 @@ def result_object(finished: RunResult) -> str:
             "endpoint": facts.endpoint,
             "rows": summary.rows,
             "outcomes": {kind.value: summary[kind] for kind in OutcomeKind},
-            "columns": [column.as_object for column in finished.table.columns.mapping],
+            "columns": [column.as_object for column in finished.columns.mapping],
             "notes": [*facts.notes, *([finished.fault] if finished.fault else [])],
             "requests": finished.requests,
             "retries": finished.retries,

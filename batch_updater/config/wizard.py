@@ -21,7 +21,7 @@ from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import ApiSettings, Config, OAuthSettings
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.config.secrets import Secret
-from batch_updater.endpoint.base_url import Doubt, doubt, overlap, require_fitting
+from batch_updater.endpoint.base_url import RepeatedPath, possible_repetition, repeated_path, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
@@ -140,14 +140,14 @@ def faults_of(key: str, text: str) -> list[str]:
 def _meant_base_url(text: str) -> str:
     """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
-    found = overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
-    meant = found.instead if found and (found.is_certain or meant == text.rstrip("/")) else meant
+    found = repeated_path(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
+    meant = found.corrected if found and (found.is_certain or meant == text.rstrip("/")) else meant
     return meant if meant and not faults_of(_BASE_URL, meant) else ""
 
 
-def doubt_about(base_url: str) -> Doubt | None:
+def doubt_about(base_url: str) -> RepeatedPath | None:
     """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
-    return doubt(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
+    return possible_repetition(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
 
 
 def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:

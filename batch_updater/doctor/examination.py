@@ -13,7 +13,7 @@ from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tried
-from batch_updater.endpoint.base_url import doubt, require_fitting
+from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
@@ -130,6 +130,6 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     except (ConfigError, EndpointError) as error:
         return None, wrong("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if found := doubt(config.api.base_url, endpoint):
+    if found := possible_repetition(config.api.base_url, endpoint):
         return endpoint, Finding("endpoint", Status.WARNING, f"{message}; but {found.message}", found.remedy)
     return endpoint, Finding("endpoint", Status.OK, message)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater.doctor.finding import Finding, Status
 from batch_updater.doctor.reach import NO_ANSWER, ask, no_answer
-from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Kind, ParameterLocation
+from batch_updater.endpoint.reported import equals_reported
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
@@ -159,7 +159,9 @@ def _holds(trial: Trial, parsed: object) -> bool:
     return any(
         isinstance(one, Mapping)
         and bool(one)
-        and all(same(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named)
+        and all(
+            equals_reported(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named
+        )
         for one in (parsed if isinstance(parsed, list) else [parsed])
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.expected_values import COLUMNS, SHEET, ExpectedValue, cells_of
+from batch_updater.endpoint.expected_values import COLUMNS, SHEET, cells_of
 from batch_updater.reporter.row_sheets import print_wide
 from batch_updater.reporter.style import QUIET, Styles
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from xlsxwriter import Workbook
     from xlsxwriter.worksheet import Worksheet
+
+    from batch_updater.records import ExpectedValue
 
 _WIDTHS = (44, 22, 30, 30, 26, 26, 14)
 _READ_BY_PEOPLE = 4

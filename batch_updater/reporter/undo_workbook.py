@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK, ExpectedValue
+from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_workbook
-from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET
+from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET, ExpectedValue
 from batch_updater.reporter.expected_sheet import write_expected, write_head
 from batch_updater.reporter.list_sheets import ValidNames
 from batch_updater.reporter.output_workbook import Book, sink_for

@@ -124,16 +124,6 @@ def is_copy_of(path: Path, sha256: str) -> bool:
         return False
 
 
-def require_unchanged(copy: Path, sha256: str) -> None:
-    """Raise InputError unless the copy of an input is still what the run read."""
-    if not is_copy_of(copy, sha256):
-        raise InputError(
-            f"The copy of the input {copy} is not what the run read.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Location(file=str(copy)),
-        )
-
-
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")

@@ -7,45 +7,42 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.schema import InputSettings  # noqa: TC001  (as above)
-from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
-from batch_updater.records import Invocation, OutcomeKind, Stop, StopReason
+from batch_updater.records import AllowedList, Invocation, OutcomeKind, StagedInput, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
-from batch_updater.runs.caller import CallerDigest  # noqa: TC001  (as above)
+from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
-from batch_updater.runs.journal import (
-    CONFIRMED,
-    DamagedJournalError,
-    WithheldJournalError,
-    from_facts,
-    is_left_alone,
-    journal_reader,
-)
 from batch_updater.runs.lock import held_since, origin_of
+from batch_updater.runs.store import (
+    DamagedStoreError,
+    Part,
+    Store,
+    WithheldStoreError,
+    converted,
+    is_left_alone,
+    opened_store,
+)
+from batch_updater.runs.tables import CONFIRMED
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
-
-    from batch_updater.records import AllowedList
-    from batch_updater.runs.caller import Caller
-    from batch_updater.runs.journal import JournalReader, Part
-
-JOURNAL = "journal.sqlite"
+DATABASE = "run.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
 _RUNS_ASKED_FOR_NAMES = 10
+_MOST_ROWS = 2**31
+"""More than any file has."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _CUT_OFF = Stop(
@@ -161,10 +158,10 @@ class Facts:
     reading: InputSettings
     settings: tuple[tuple[str, str], ...]
     """Name and value of every setting."""
+    staged_by: str
+    """The version of the program that has judged the rows."""
     rows: _Count
     """Data rows of the input."""
-    invalid: _Count
-    """Those of them that cannot be sent as they are."""
     reads_first: bool
     """Whether its last part reads each record before its update."""
     is_takeback: bool
@@ -268,19 +265,31 @@ class PastRun:
         return since is not None and since <= self.parts[-1].started_at
 
     @contextmanager
-    def journal(self, rows: Container[int] | None = None) -> Iterator[JournalReader]:
-        """Open its journal for reading, after every record of it was checked; `rows` are those that the input has.
-
-        Raises InputError if it cannot be relied on.
-        """
+    def store(self) -> Iterator[Store]:
+        """Open its database for reading, after every record of it was checked. Raises InputError if one is damaged."""
         try:
-            with journal_reader(self.folder / JOURNAL) as journal:
-                journal.require_whole()
-                if rows is not None:
-                    journal.require_rows_of(rows)
-                yield journal
-        except DamagedJournalError as error:
+            with opened_store(self.folder / DATABASE) as store:
+                store.require_whole()
+                yield store
+        except DamagedStoreError as error:
             raise _damaged_run(self.folder, error).error from error
+
+    def staged(self, store: Store) -> StagedInput:
+        """Return what is known of its input. Raises DamagedStoreError."""
+        staged = converted(store.fact("staged"), StagedInput, "its table run")
+        columns, width = staged.columns, len(staged.columns.headers)
+        numbers = (
+            columns.first_column, columns.header_row, staged.stated_width or 0, staged.hidden_rows.count,
+            staged.good, staged.waiting, staged.invalid, *staged.sent.values(), *staged.cleared.values(),
+        )  # fmt: skip
+        is_plausible = all(0 <= number <= _MOST_ROWS for number in numbers) and staged.rows == self.rows
+        if not is_plausible or not all(0 <= position < width for position in columns.of_field.values()):
+            raise DamagedStoreError("its table run holds figures that no input has")
+        return staged
+
+    def damaged(self, error: DamagedStoreError) -> InputError:
+        """Return what is said where the run cannot be resumed."""
+        return _damaged(_damaged_run(self.folder, error))
 
     @property
     def is_ended(self) -> bool:
@@ -316,11 +325,11 @@ class DamagedRun:
     def error(self) -> InputError:
         """What is said to whoever asks for that run."""
         return InputError(
-            f"What became of the rows of the run {self.folder} cannot be told: its journal {self.what.rstrip('.')}.",
+            f"The outcomes of the run {self.folder} cannot be read: its database {DATABASE} {self.what.rstrip('.')}.",
             remedy="Ask for it as the user that ran it."
             if self.is_withheld
             else "The workbooks in that folder are all there is.",
-            place=Location(file=str(self.folder / JOURNAL)),
+            place=Location(file=str(self.folder / DATABASE)),
         )
 
 
@@ -330,54 +339,44 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
         return _read(folder)
     except OSError as error:
         if error.errno in _NOWHERE:
-            return _without_journal(folder)
+            return _without_database(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
-    except DamagedJournalError as error:
+    except DamagedStoreError as error:
         return _damaged_run(folder, error)
 
 
-def _damaged_run(folder: Path, error: DamagedJournalError) -> DamagedRun:
-    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldJournalError))
+def _damaged_run(folder: Path, error: DamagedStoreError) -> DamagedRun:
+    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldStoreError))
 
 
 def _read(folder: Path) -> PastRun:
-    """Read the journal of a run. Raises DamagedJournalError and OSError."""
-    with journal_reader(folder / JOURNAL) as journal:
-        facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+    """Read the database of a run. Raises DamagedStoreError and OSError."""
+    with opened_store(folder / DATABASE) as store:
+        facts = converted(store.facts(), Facts, "its table run", lambda section, value: section.model_validate(value))
+        parts = store.parts()
         if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
-            raise DamagedJournalError("its table run holds a name that is never given")
+            raise DamagedStoreError("its table run holds a name that is never given")
         if not parts:
-            raise DamagedJournalError("it does not say when the run was started")
-        counts = _all_counts(facts, journal.counts())
-        journal.require_all_commits()
+            raise DamagedStoreError("it does not say when the run was started")
+        # Of a part that has ended the counts are noted: going over all rows of all runs would take long.
+        counts = {**dict.fromkeys(OutcomeKind, 0), **(parts[-1].counts or store.counts(OutcomeKind.NOT_SENT))}
+        if sum(counts.values()) != facts.rows or counts[OutcomeKind.PLANNED]:
+            raise DamagedStoreError("its rows are not those of its input")
+        store.require_all_commits()
     try:
         origin_of(facts.identity.base_url or "")
     except ValueError as error:
-        raise DamagedJournalError(f"the address of its API is none: {error}") from error
+        raise DamagedStoreError(f"the address of its API is none: {error}") from error
     return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
 
 
-def _without_journal(folder: Path) -> DamagedRun | None:
+def _without_database(folder: Path) -> DamagedRun | None:
     """Return the run of a folder that has lost its journal; None if none was ever begun there."""
     try:
-        is_lost = is_left_alone(folder / JOURNAL) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
-    except (OSError, DamagedJournalError):
+        is_lost = is_left_alone(folder / DATABASE) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
+    except (OSError, DamagedStoreError):
         is_lost = _NAME.match(folder.name) is not None
     return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
-
-
-def _all_counts(facts: Facts, known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
-    """Add the rows that the journal does not know: those with problems of their own, and those that had no turn.
-
-    The journal itself holds those as invalid that names of the API, learned on the way, have made so.
-    """
-    counts = {kind: known.get(kind, 0) for kind in OutcomeKind}
-    without_turn = facts.rows - facts.invalid - sum(counts.values())
-    if without_turn < 0 or counts[OutcomeKind.PLANNED]:
-        raise DamagedJournalError("its rows are not those that can be sent")
-    counts[OutcomeKind.NOT_SENT] += without_turn
-    counts[OutcomeKind.INVALID] += facts.invalid
-    return counts
 
 
 def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
@@ -415,10 +414,10 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
     try:
         for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
             if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
-                with journal_reader(past.folder / JOURNAL) as journal:
-                    for names in journal.allowed():
+                with opened_store(past.folder / DATABASE) as store:
+                    for names in store.names():
                         lists.setdefault((names.field, names.depends_on), names)
-    except (ResultsError, DamagedJournalError, OSError):
+    except (ResultsError, DamagedStoreError, OSError):
         pass  # what was learned until then is all that is known
     return tuple(lists.values())
 
@@ -612,27 +611,18 @@ def _may_be_of(folder: Path, content: str, stem: str) -> bool:
 def _require_whole(past: PastRun) -> None:
     """Raise InputError unless every record of its journal can be relied on."""
     try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_whole()
-    except DamagedJournalError as error:
-        raise _damaged(_damaged_run(past.folder, error)) from error
-
-
-def require_rows_of(past: PastRun, rows: Container[int]) -> None:
-    """Raise InputError if the journal of a run that is resumed knows rows that the input does not have."""
-    try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_rows_of(rows)
-    except DamagedJournalError as error:
+        with opened_store(past.folder / DATABASE) as store:
+            store.require_whole()
+    except DamagedStoreError as error:
         raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
-        f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
+        f"Which rows are done cannot be told: the database of the earlier run {run.folder} {run.what.rstrip('.')}.",
         remedy="See that this user can read and write there, and that the disk has room; then run again."
         if run.is_withheld
         else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
-        place=Location(file=str(run.folder / JOURNAL)),
+        place=Location(file=str(run.folder / DATABASE)),
     )

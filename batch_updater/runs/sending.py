@@ -1,25 +1,26 @@
-"""The sender with the journal, the log and the progress around it, in an event loop of its own."""
+"""The sender with the run's database, the log and the progress around it, in an event loop of its own."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+from batch_updater.config.environment import Environment
+from batch_updater.endpoint.request import Prepared
+from batch_updater.records import Outcome
+from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.plan import Plan
+from batch_updater.runs.result import Progress
+from batch_updater.runs.run_log import LogFile
+from batch_updater.runs.writer import RunWriter
+from batch_updater.sender.send_options import SendOptions
 
-    from batch_updater.config.environment import Environment
-    from batch_updater.records import Job, Outcome
-    from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.journal import Journal
-    from batch_updater.runs.result import Progress
-    from batch_updater.runs.run_log import LogFile
-    from batch_updater.runs.stage import Plan
+if TYPE_CHECKING:  # imported only where something is sent: it takes long
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
-    from batch_updater.sender.send_options import SendOptions
 
 
 _COLLECTED_EVERY = 50_000
@@ -29,10 +30,10 @@ _COLLECTED_EVERY = 50_000
 async def send(
     plan: Plan,
     hooks: Hooks,
-    jobs: Iterator[Job],
+    jobs: Iterator[Prepared],
     credentials: Credentials,
     environment: Environment,
-    course: SendOptions,
+    options: SendOptions,
     interrupts: Interrupts | None,
 ) -> SendResult:
     """Send jobs, or read their records, until all are settled or the run is stopped."""
@@ -40,37 +41,38 @@ async def send(
 
     from batch_updater.sender.pool import Sender
 
-    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, course)
+    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, options)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:
-        return await sender.send(jobs)
+        return await sender.send(one.job for one in jobs)
     finally:
         if interrupts:
             interrupts.sent()
 
 
-def reading_of(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
+def reading_of(plan: Plan, writer: RunWriter, *, only: bool = False) -> Reading:
     """Return how records are read, and where what they hold is kept; `only`: nothing is sent."""
     from batch_updater.sender.client import Reading
 
-    return Reading.of(plan.endpoint, journal.will_change, only=only, expected=plan.table.expected)
+    expected = writer.store.expected() if plan.staged.is_undo else None
+    return Reading.of(plan.endpoint, writer.will_change, only=only, expected=expected)
 
 
-def hooks_of(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
+def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hooks:
     """Return what the sender calls: before a request may go out, and with whatever it learns."""
     from batch_updater.sender.client import Hooks
 
     async def settled(outcome: Outcome) -> None:
-        await journal.settle(outcome)
+        await writer.settle(outcome)
         if progress:
             progress.settled(outcome)
 
     return Hooks(
-        before_send=journal.will_send,
-        may_send=journal.require_writable,
+        before_send=writer.will_send,
+        may_send=writer.require_writable,
         on_outcome=settled,
-        on_names=journal.learned,
+        on_names=writer.learned,
         on_attempt=log.attempt,
     )
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Doubt, confirmation, record_of
+from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Unconfirmed, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.records import OutcomeKind
 from batch_updater.sender.bodies import WEB_PAGE, read_body, read_text
@@ -107,8 +107,8 @@ _UNKNOWN_LATER = {408, 502, 504}
 """May have been applied, and worth another attempt."""
 _NO_CONFIRMATION = {202, 206, 207}
 """Accepted to be done later, a part of an answer, one status for each of several things: RFC 9110, RFC 4918."""
-_CUT_OFF = Doubt(", cut off", ", but the answer was cut off")
-_NOT_DONE = Doubt(", which is no confirmation", ", which does not say that it was done")
+_CUT_OFF = Unconfirmed(", cut off", ", but the answer was cut off")
+_NOT_DONE = Unconfirmed(", which is no confirmation", ", which does not say that it was done")
 ACCEPTED_ONLY = _NOT_DONE._replace(
     words=", which does not say that it was done (if every update is answered like this, set api.accepted_is_done: "
     "true in the configuration)"
@@ -303,7 +303,7 @@ def advice_on(status: int, endpoint: Endpoint, said: Said = SAYS_NOTHING, *, nam
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
 
 
-def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Doubt) -> str:
+def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Unconfirmed) -> str:
     """Return what a person should do about an answer of that status, of the kind 2xx, that confirms nothing."""
     advice = advice_on(status, endpoint)
     return f"{advice} {_ACCEPTED.format(api=endpoint.api_name)}" if doubt is ACCEPTED_ONLY else advice

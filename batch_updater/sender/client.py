@@ -17,9 +17,9 @@ from yarl import URL
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
-from batch_updater.endpoint.expected_values import moved, still_to_set
+from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ConfigError, JournalError, Location
+from batch_updater.errors import ConfigError, Location, StoreError
 from batch_updater.files.reading import open_regular
 from batch_updater.records import AllowedList, Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import CredentialsRefused, TokenUnavailable, read_at_most
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from batch_updater.config.secrets import Secret
     from batch_updater.endpoint.compare import Confirmation
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected_values import Expected
     from batch_updater.endpoint.request import Prepared, Request
+    from batch_updater.records import Expected
     from batch_updater.sender.auth import Token, TokenSource
     from batch_updater.sender.breaker import Breaker
     from batch_updater.sender.in_flight import InFlight
@@ -79,7 +79,7 @@ _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Whom the sender tells, and waits for; all but the last two may raise JournalError: then nothing more goes out."""
+    """Whom the sender tells, and waits for; all but the last two may raise StoreError: then nothing more goes out."""
 
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
     """Awaited once for every job, with others, before its first request may go out."""
@@ -117,7 +117,7 @@ class Reading:
     """The update's, as far as an answer to a reading is judged by it."""
     builder: RequestBuilder
     before_change: Callable[[int, str], Awaitable[None]]
-    """Awaited with a row and its record as JSON before the update may go out; raises JournalError."""
+    """Awaited with a row and its record as JSON before the update may go out; raises StoreError."""
     only: bool
     """Whether nothing is sent but readings."""
     expected: Expected
@@ -254,7 +254,7 @@ class Client:
                 return await self._in_step(row, request, settled)
         except ShuttingDown:
             return Settled(self._outcomes.unsettled(row, self._stopping.why))
-        except JournalError as error:
+        except StoreError as error:
             return self._ended(row, disk_stop(error))
         except ServiceDown:
             return self._ended(row, self._service_down(row))
@@ -290,10 +290,10 @@ class Client:
             return self._judged(row, verdict)
         record = row.answer.record or {}
         found = changes(self._endpoint, row.job, record, self.allowed)
-        found = still_to_set(self._endpoint, row.job, record, found, reading.expected)
+        found = pending_changes(self._endpoint, row.job, record, found, reading.expected)
         if not found:
             return Settled(self._outcomes.unchanged(row))
-        if since := moved(self._endpoint, row.job, record, found, reading.expected):
+        if since := changed_since_run(self._endpoint, row.job, record, found, reading.expected):
             return Settled(self._outcomes.changed_since(row, since))
         if not row.job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
@@ -520,7 +520,7 @@ class Client:
             SENDING.set(None)
 
     def leaves(self, row: RowState) -> None:
-        """Count a request that is written now. Raises _HeldBack, Stopped or JournalError if it may not be."""
+        """Count a request that is written now. Raises _HeldBack, Stopped or StoreError if it may not be."""
         if self._breaker.is_open and not row.is_probe:  # so may the connection, and the permit
             raise _HeldBack
         if self._stopping.is_set():
@@ -609,7 +609,7 @@ def _last_verdict(state: RetryCallState) -> Classification:
     return verdict
 
 
-def disk_stop(error: JournalError) -> Stop:
+def disk_stop(error: StoreError) -> Stop:
     """Return why the run ends when its journal can no longer be written."""
     return Stop(StopReason.DISK, str(error), error.remedy)
 

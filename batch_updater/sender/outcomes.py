@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batch_updater.endpoint.allowed import AllowedValues
-    from batch_updater.endpoint.compare import Difference, Doubt
+    from batch_updater.endpoint.compare import Difference, Unconfirmed
     from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected_values import Moved
+    from batch_updater.endpoint.expected_values import ChangedSinceRun
     from batch_updater.records import Job, Stop
     from batch_updater.sender.reasons import Said
     from batch_updater.sender.wire import AnswerReader
@@ -148,7 +148,7 @@ class OutcomeWriter:
         # Where an earlier part of the run sent it without an answer, this is what it left.
         return self._outcome(row, OutcomeKind.UPDATED if row.job.maybe_applied else OutcomeKind.UNCHANGED)
 
-    def changed_since(self, row: RowState, found: Sequence[Moved]) -> Outcome:
+    def changed_since(self, row: RowState, found: Sequence[ChangedSinceRun]) -> Outcome:
         """Say that somebody has changed the record since the run that is to be taken back."""
         problems = tuple(self._moved(row.job.row, one) for one in found)
         name = self._endpoint.record_name
@@ -159,7 +159,7 @@ class OutcomeWriter:
         message = " ".join(problem.reason for problem in problems)
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", problems=problems)
 
-    def _moved(self, row: int, found: Moved) -> Problem:
+    def _moved(self, row: int, found: ChangedSinceRun) -> Problem:
         now = _short(repr(found.now)) if found.now else "empty"
         left = _short(repr(found.left)) if found.left else "it empty"
         reason = f"{found.field}: changed since: now {now}, the run had left {left}."
@@ -227,7 +227,7 @@ class OutcomeWriter:
         message = f"{self._endpoint.api_name} answered {cause}"
         return message + (f": {said}" if said else "."), advice, "record locked" if row.is_locked else cause
 
-    def _doubted(self, doubt: Doubt, answer: Answer) -> str:
+    def _doubted(self, doubt: Unconfirmed, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
         said = one_line(doubt.said, MESSAGE_CHARACTERS) if doubt.said else text_of(answer) if answer.complete else None
         message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"

@@ -8,12 +8,13 @@ import math
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
-from batch_updater.errors import JournalError
+from batch_updater.errors import StoreError
 from batch_updater.records import Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.auth import OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
@@ -48,6 +49,8 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
+_REFUSED_CALLS = frozenset({405, 406, 410, 415})
+"""Refusals of the call more than of a row. They stop no run, but where all rows get one, it may not be the file."""
 _ENOUGH_MISSING = 3
 """So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
@@ -128,7 +131,9 @@ def _refusal(outcome: Outcome) -> str | None:
         return None
     if 300 <= outcome.status < 400:
         return "a redirect to another address"
-    return {403: "403 Forbidden", 404: "404 Not Found"}.get(outcome.status)
+    if outcome.status in {403, 404} or outcome.status in _REFUSED_CALLS:
+        return f"{outcome.status} {HTTPStatus(outcome.status).phrase}"
+    return None
 
 
 @dataclass(slots=True)
@@ -323,7 +328,7 @@ class Sender:
         """Wait until these jobs may go out; if they never may, the run ends and they still get their outcomes."""
         try:
             await self._hooks.before_send(batch)
-        except JournalError as error:
+        except StoreError as error:
             self._end(disk_stop(error))
 
     async def _work(self, ready: _Ready, client: Client) -> None:
@@ -364,7 +369,7 @@ class Sender:
         self._judge_run(settled)
         try:
             await self._hooks.on_outcome(outcome)
-        except JournalError as error:
+        except StoreError as error:
             self._end(disk_stop(error))
         self._finished.set()
 
@@ -387,7 +392,8 @@ class Sender:
     def _judge_run(self, settled: Settled) -> None:
         """End the run if its outcomes so far say that going on makes no sense."""
         outcome = settled.outcome
-        if kind := self._alike.kind_after(settled):
+        kind = self._alike.kind_after(settled)
+        if kind and outcome.status not in _REFUSED_CALLS:
             message = f"The first {self._alike.limit} rows were all refused alike: {kind}. So something else is wrong."
             advice = f"{outcome.advice} If it is right all the same, add --keep-going."
             self._end(Stop(StopReason.ALL_ALIKE, message, advice))

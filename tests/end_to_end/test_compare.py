@@ -87,7 +87,7 @@ def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
     assert any("2 records change." in str(cell) for (cell, *_) in book["Summary"].iter_rows(values_only=True))
 
 
-def test_the_journal_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
+def test_the_database_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
     """Of every updated row: the record before where it was read, the body that was sent, and the API's answer."""
     with sandbox() as api:
         configure(tmp_path, api.url, FAST)
@@ -299,8 +299,8 @@ def test_check_of_an_undo_opens_no_connection(tmp_path: Path) -> None:
 
 
 def kept_of(folder: str) -> tuple[Any, Any, Any]:
-    with closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as journal:
-        (row,) = journal.execute("SELECT before, asked, reported FROM rows").fetchall()
+    with closing(sqlite3.connect(Path(folder) / "run.sqlite")) as database:
+        (row,) = database.execute("SELECT before, body, reported FROM rows").fetchall()
     before, asked, reported = (None if text is None else json.loads(text) for text in row)
     return before, asked, reported
 

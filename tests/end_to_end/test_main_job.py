@@ -152,7 +152,7 @@ def test_csv_comes_from_standard_input_too(tmp_path: Path, api: Sandbox) -> None
 
 
 def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: Path, api: Sandbox) -> None:
-    """Copy of the input, journal, log and workbook, for their owner alone; no token, and no customer in the log."""
+    """Copy of the input, database, log and workbook, for their owner alone; no token, and no customer in the log."""
     configure(tmp_path, api.url)
     write_csv(tmp_path / "my changes!.csv", [{"Id": 7301, "Type": "Pre", "OpportunityName": "Canary Customer"}])
     done = batch_updater("run", "my changes!.csv", "--json", cwd=tmp_path)
@@ -160,7 +160,7 @@ def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: P
     assert done.object["run"] == str(folder)
     assert folder.name.endswith("-my_changes")
     names = {path.name for path in folder.iterdir()}
-    assert {"input.csv", "journal.sqlite", "run.log"} <= names
+    assert {"input.csv", "run.sqlite", "run.log"} <= names
     assert any(name.startswith("my_changes-results-") and name.endswith(".xlsx") for name in names)
     assert (folder / "input.csv").read_bytes() == (tmp_path / "my changes!.csv").read_bytes()
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from batch_updater.nightly.dispositions import Disposition
 from batch_updater.nightly.message import compose
-from batch_updater.nightly.night import Verdict
 from batch_updater.text.printable import printable, printable_lines
 from tests.end_to_end.program import batch_updater
 from tests.nightly.made import file, night
@@ -90,7 +90,8 @@ def test_a_faulty_configuration_is_told_in_as_many_lines_as_it_has_faults(tmp_pa
 
 def test_no_name_begins_a_line_of_the_message_of_a_night() -> None:
     """Its subject is one line, and its body has the lines that it has for a harmless name."""
-    hostile, harmless = (compose(night(file(Verdict.ATTENTION, name, invalid=1)), None) for name in (FORGED, "a.csv"))
+    files = (file(Disposition.ATTENTION, name, invalid=1) for name in (FORGED, "a.csv"))
+    hostile, harmless = (compose(night(one), None) for one in files)
     assert hostile.body.count("\n") == harmless.body.count("\n")
     assert hostile.body == printable_lines(hostile.body)
     assert hostile.subject == printable(hostile.subject)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.program import batch_updater, configure, sandbox
 from tests.end_to_end.test_terminal import converse
-from tests.torture.runs import ended, journal_of, numbered, start, write_rows
+from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,16 +128,16 @@ def test_restart_starts_a_new_run(tmp_path: Path, api: Sandbox) -> None:
     assert "Resuming" not in third.err
 
 
-def make_older(journal: Path | None, days: float) -> None:
-    assert journal
-    with closing(sqlite3.connect(journal)) as connection, connection:
+def make_older(database: Path | None, days: float) -> None:
+    assert database
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE parts SET started_at = started_at - ?", (days * 86_400,))
 
 
 def test_an_old_run_is_resumed_only_if_a_person_says_so(tmp_path: Path, api: Sandbox) -> None:
     """After more than a day newer changes could be overwritten: it is asked, or without a terminal needs --yes."""
     interrupted(tmp_path, api)
-    make_older(journal_of(tmp_path), 1.1)
+    make_older(database_of(tmp_path), 1.1)
     before = len(api.requests())
     refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert refused.code == 2
@@ -287,20 +287,20 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     api.wait_for(5)
     process.kill()
     process.communicate()
-    journal = journal_of(tmp_path)
-    assert journal
+    database = database_of(tmp_path)
+    assert database
     before = len(api.requests())
-    done = batch_updater("report", journal.parent, "--json", cwd=tmp_path)
+    done = batch_updater("report", database.parent, "--json", cwd=tmp_path)
     assert (done.code, done.object["rows"], len(api.requests())) == (3, 50, before)
     assert done.outcomes["updated"] >= 3
     listed = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
-    assert (listed[0]["run"], listed[0]["outcomes"]) == (str(journal.parent), done.object["outcomes"])
+    assert (listed[0]["run"], listed[0]["outcomes"]) == (str(database.parent), done.object["outcomes"])
     assert (listed[0]["ended_at"], listed[0]["unfinished"]) == (None, True)
-    told = batch_updater("report", journal.parent, "--config", tmp_path / "config.yaml", cwd=tmp_path.parent).out
+    told = batch_updater("report", database.parent, "--config", tmp_path / "config.yaml", cwd=tmp_path.parent).out
     assert "The run was cut off" in told
     assert "wait for an earlier row" not in told
     assert f"batch-updater run {tmp_path}/rows.csv --config {tmp_path}/config.yaml\n" in told
-    assert "The run was cut off" in (journal.parent / "report.html").read_text(encoding="utf-8")
+    assert "The run was cut off" in (database.parent / "report.html").read_text(encoding="utf-8")
     shown = batch_updater("runs", cwd=tmp_path).out
     assert "cut off, rows.csv" in shown
     assert "Running the same again goes on with it." in shown
@@ -354,17 +354,17 @@ def test_past_runs_are_listed_newest_first(tmp_path: Path, api: Sandbox) -> None
     assert "All 100 rows were updated." in batch_updater("runs", cwd=tmp_path).out
 
 
-def test_a_damaged_journal_is_refused(tmp_path: Path, api: Sandbox) -> None:
+def test_a_damaged_database_is_refused(tmp_path: Path, api: Sandbox) -> None:
     """It is unknown what is done: nothing is sent without --restart."""
     interrupted(tmp_path, api)
-    journal, before = journal_of(tmp_path), len(api.requests())
-    assert journal
-    journal.write_bytes(b"no database" * 500)
+    database, before = database_of(tmp_path), len(api.requests())
+    assert database
+    database.write_bytes(b"no database" * 500)
     refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     assert (refused.code, len(api.requests())) == (2, before)
-    assert refused.object["error"]["file"] == str(journal)
+    assert refused.object["error"]["file"] == str(database)
     assert "is damaged" in batch_updater("runs", cwd=tmp_path).out
-    reported = batch_updater("report", journal.parent.name, "--json", cwd=tmp_path)
+    reported = batch_updater("report", database.parent.name, "--json", cwd=tmp_path)
     assert reported.code == 2
     done = batch_updater("run", "rows.csv", "--restart", "--json", cwd=tmp_path)
     assert (done.code, done.outcomes) == (0, {"updated": 100})
@@ -377,7 +377,7 @@ def test_an_unknown_run_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_removed_under_a_run_ends_it(tmp_path: Path, api: Sandbox) -> None:
-    """Nothing more is sent once the journal is gone; every row still has its outcome, and the exit code says again."""
+    """Nothing more is sent once the database is gone; every row still has its outcome, and the exit code says again."""
     numbered(tmp_path / "rows.csv", 200)
     configure(tmp_path, api.url, "sending: {rate_per_s: 40}\n")
     process = start(tmp_path, "run", "rows.csv")
@@ -409,7 +409,7 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
     names = sorted(entry.name for entry in folder.iterdir())
-    ours = ["input.csv", "journal.sqlite", "report.html", "run.log"]
+    ours = ["input.csv", "run.sqlite", "report.html", "run.log"]
     assert [name for name in names if not name.endswith(".xlsx")] == ours
     assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
     assert folder.stat().st_mode & 0o77 == 0

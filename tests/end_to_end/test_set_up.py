@@ -92,7 +92,7 @@ def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
         " ".join(checked.out.split()),
     )
     for said in told:
-        assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
+        assert f"rows would be sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
         assert f"set api.base_url to {gateway.url}" in said
     assert (done.code, endpoint["status"], checked.code) == (0, "warning", 0)
     assert sent == {"/api/api/v2/opportunities/501"}

@@ -381,7 +381,7 @@ def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     end = "UPDATE parts SET ended_at = NULL"
     import sqlite3
 
-    with sqlite3.connect(run.folder / "journal.sqlite") as connection:
+    with sqlite3.connect(run.folder / "run.sqlite") as connection:
         connection.execute(end)
     with locked(run.folder.parent, bench.api.url, "other.csv"), pytest.raises(LockedError):
         bench.undo(run)
@@ -397,8 +397,9 @@ def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared:
     table = bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()])
     first = bench.run(table, sending={"compare": compared})
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = NULL, reported = NULL")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET state = 'in_flight', outcome = NULL, reported = NULL")
+        connection.execute("UPDATE parts SET counts = NULL")
     resumed = batch_updater.run(table, bench.configuration())
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1})
     undo = bench.undo(resumed)
@@ -418,8 +419,9 @@ def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench
     table = bench.table([row, TEACHING])
     first = bench.run(table, sending=one_by_one)
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = 'failed' WHERE number = 2")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
+        connection.execute("UPDATE parts SET counts = NULL")
     resumed = batch_updater.run(table, bench.configuration(sending=one_by_one))
     assert (resumed.folder, done(resumed)) == (first.folder, {"unchanged": 1, "rejected": 1})
 
@@ -429,8 +431,9 @@ def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> No
     table = bench.table([Change(1, "Pre", "", {"StageName": "Proposal"}).row(), TEACHING])
     first = bench.run(table, sending={"rate_per_s": 5000, "concurrency": 1})
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = 'failed' WHERE number = 2")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
+        connection.execute("UPDATE parts SET counts = NULL")
         connection.execute("UPDATE names SET list = replace(list, 'Proposal', 'Earlier')")
     resumed = batch_updater.run(table, bench.configuration(sending={"rate_per_s": 5000, "concurrency": 1}))
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1, "rejected": 1})

@@ -20,12 +20,13 @@ from tests.data.made_xlsb import FIRST_OWN, cell_record, record, row_record, wri
 from tests.data.make_data import opendocument_parts, sheet_xml, workbook_parts, write_package
 from tests.data.make_data import row as xml_row
 from tests.loader.described import csv_text, endpoint, settings, workbook
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_updater.loader.table import JudgedRow
+    from tests.loader.staged import JudgedRow
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay")
 LABEL, AMOUNT, COUNT, DAY = HEADERS[1:]
@@ -212,7 +213,7 @@ def write_csv(folder: Path, column: str, shown: Sequence[str]) -> Path:
 
 def judged(path: Path) -> tuple[list[JudgedRow], tuple[str, ...]]:
     table = open_table(path, endpoint(), settings(), name=path.name)
-    rows = list(table.judged(table.review()))
+    rows = staged(table).rows
     return rows, table.notes
 
 

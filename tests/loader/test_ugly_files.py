@@ -8,6 +8,7 @@ import pytest
 from batch_updater.errors import InputError
 from batch_updater.loader.table import open_table
 from tests.loader.described import endpoint, settings
+from tests.loader.staged import staged
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -224,7 +225,7 @@ def given(name: str) -> Gives | Refused:
     options = {"max_unpacked_mb": 2} if name == "unpacks-to-much.xlsx" else {}
     try:
         table = open_table(DATA / name, endpoint(), settings(**options), name=name)
-        rows = list(table.judged(table.review()))
+        rows = staged(table).rows
     except InputError as refusal:
         return Refused(refusal.message, refusal.remedy)
     jobs = {row.row.number: {key: text(value) for key, value in row.job.values.items()} for row in rows if row.job}

@@ -18,7 +18,7 @@ from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.table import JudgedRow, Table, open_table
+from batch_updater.loader.table import Table, open_table
 from tests.loader.described import (
     ACTIVE,
     AMOUNT,
@@ -34,6 +34,7 @@ from tests.loader.described import (
     table_of,
     workbook,
 )
+from tests.loader.staged import JudgedRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

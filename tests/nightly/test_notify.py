@@ -1,4 +1,4 @@
-"""notify.py, ping.py and attempt.py: what fails there is said in time, and holds no secret."""
+"""notify.py, ping.py and time_limit.py: failures are reported in time and without secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import notify
 from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
-from batch_updater.nightly.time_limit import tried
+from batch_updater.nightly.time_limit import run_with_timeout
 from tests.nightly.receivers import webhook
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_what_takes_too_long_is_left_behind(over: threading.Event) -> None:
     def hangs() -> None:
         over.wait()
 
-    assert tried(hangs, 0.1) == "it took longer than 0.1 s"
+    assert run_with_timeout(hangs, 0.1) == "it took longer than 0.1 s"
 
 
 def test_of_an_exception_only_the_kind_is_told() -> None:
@@ -60,7 +60,7 @@ def test_of_an_exception_only_the_kind_is_told() -> None:
     def fails() -> None:
         raise RuntimeError("https://me:canary@host")
 
-    assert tried(fails, 5) == "it failed in a way that was not foreseen"
+    assert run_with_timeout(fails, 5) == "it failed in a way that was not foreseen"
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
@@ -79,7 +79,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
-    """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
+    """A workbook that is gone by now does not keep the message back."""
     with webhook() as received:
         message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
         assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
@@ -160,13 +160,13 @@ def test_a_process_ends_whatever_was_left_behind() -> None:
 _LEAVING = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.nightly.time_limit import end_if_left_behind, tried
+from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
 
 def hangs():
     with ThreadPoolExecutor() as pool:
         pool.submit(threading.Event().wait, 120).result()
 
-end_if_left_behind(70)  # nothing yet
-print(tried(hangs, 0.2))
-end_if_left_behind(3)
+exit_if_threads_hang(70)  # nothing yet
+print(run_with_timeout(hangs, 0.2))
+exit_if_threads_hang(3)
 """

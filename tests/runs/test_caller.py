@@ -98,7 +98,7 @@ def test_another_client_of_oauth_is_another_account(change: dict[str, str]) -> N
     assert changes(caller(), before) == ["the account (api.oauth)"]
 
 
-def test_a_journal_tells_neither_a_value_nor_that_two_runs_have_the_same() -> None:
+def test_a_database_tells_neither_a_value_nor_that_two_runs_have_the_same() -> None:
     """Digests with a salt of the run's own, under the name of the header; the same one for the same salt."""
     one = caller({"KEY": "secret-key"}, headers=HEADERS, token="env:TOKEN")
     told = json.dumps(asdict(one.digest(SALT, "secret-token")))
