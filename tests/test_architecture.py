@@ -29,7 +29,7 @@ def test_whatever_is_printed_goes_through_one_function() -> None:
 
 
 def test_no_field_of_the_api_is_named_in_code() -> None:
-    """Whatever is special about a field stands in the endpoint's description, never in a module."""
+    """Whatever is special about a field is in the endpoint's description, never in a module."""
     description = YAML(typ="safe").load(PACKAGE / "endpoint" / "nexus-opportunity.openapi.yaml")
     text = str(description)
     names = ("OpportunityId", "opportunityType", "LanguageId", "OpportunityName", "OpportunityID", "CategoryName",

@@ -243,7 +243,7 @@ def text(value: object) -> str:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_each_file_gives_what_the_table_says(name: str) -> None:
-    """A quirk changes nothing of what stands in a file: its rows, problems and remarks, or the refusal, are these."""
+    """A quirk changes nothing of what a file holds: its rows, problems and remarks, or the refusal, are these."""
     expected, found = TABLE[name], given(name)
     if isinstance(expected, Refused):
         assert isinstance(found, Refused)
