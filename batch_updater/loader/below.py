@@ -40,7 +40,7 @@ _FIGURE = re.compile(
 )
 """How other figures about a column are called, which in its own column may be a name."""
 _AFTER_TOTAL = re.compile(r"[\s:=*_.-]*(?:\([0-9]+\))?[\s:=*_.-]*|\s(?:of|de|von|der|di)\s.+", re.IGNORECASE)
-"""What may follow such a word where it stands in the place of a record's name."""
+"""What may follow such a word in the place of a record's name."""
 _DOWN = r"\.?\$?([A-Z]{1,3})\$?[0-9]+:\.?\$?\1\$?[0-9]+"
 _SUM = re.compile(rf"=\s*\+?(?:SUM|SUBTOTAL|AGGREGATE)\((?:.*\W)?(?:{_DOWN}|\w*\[[^@\[\]]+\])", re.IGNORECASE)
 """The sum of cells one below the other, or of a column of a table: =SUM(F2:F4), =SUBTOTAL(109,Table1[Amount])."""

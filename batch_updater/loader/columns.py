@@ -41,7 +41,7 @@ _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HeaderRow:
-    """The header row as it stands in the file."""
+    """The header row as the file holds it."""
 
     file: str
     sheet: str | None

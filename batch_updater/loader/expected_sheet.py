@@ -1,4 +1,4 @@
-"""The sheet `Expected` of a workbook that takes a run back: read whole, or the workbook is refused."""
+"""The sheet `Expected` of a workbook that undoes a run: read whole, or the workbook is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from batch_updater.loader.formats.opening import Source
     from batch_updater.records import Expected, ExpectedValue, Job
 
-_ANEW = "Write the undo workbook anew with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
+_WRITE_AGAIN = (
+    "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
+)
 
 
 def expected_in(source: Source) -> Expected | None:
@@ -61,16 +63,16 @@ def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expect
         known = {value.field for value in expected.get(job.target, ())}
         if missing := sorted(body & job.values.keys() - known):
             raise InputError(
-                f'{place.file} takes a run back, but its sheet "{SHEET}" does not say what the run had left in '
-                f"{missing[0]} of row {job.row}: somebody's newer change could be overwritten.",
-                remedy=_ANEW,
+                f'{place.file} undoes a run, but its sheet "{SHEET}" does not say what the run had left in '
+                f"{missing[0]} of row {job.row}: a newer change could be overwritten.",
+                remedy=_WRITE_AGAIN,
                 place=place,
             )
 
 
 def _damaged(source: Source, why: str, cell: str | None) -> InputError:
     return InputError(
-        f'{source.name} takes a run back, but its sheet "{SHEET}" cannot be relied on: {why}.',
-        remedy=_ANEW,
+        f'{source.name} undoes a run, but its sheet "{SHEET}" cannot be relied on: {why}.',
+        remedy=_WRITE_AGAIN,
         place=Location(source.name, SHEET, cell),
     )

@@ -276,7 +276,7 @@ def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
         if digits.count(mark) <= 1:
             return digits.replace(mark, ".")
     elif _is_grouped(digits, group, mark):
-        # A single group mark might also be somebody else's decimal mark.
+        # A single group mark might also be another person's decimal mark.
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
         grouped, typed = one_reading_each(digits, mark)

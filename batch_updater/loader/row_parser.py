@@ -30,7 +30,7 @@ class ParsedRow(NamedTuple):
 
     number: int
     cells: Sequence[Cell]
-    """As they stand in the file, at least one for each header unless the row is too short."""
+    """As the file holds them, at least one for each header unless the row is too short."""
     values: Mapping[str, Value]
     """Of the cells without a problem, and the constants."""
     problems: tuple[Problem, ...]
@@ -253,17 +253,17 @@ def _repeated_headers(row: int) -> Problem:
 
 def _ragged(row: int, cells: Sequence[Cell] | None, width: Width) -> Problem:
     """Return the problem of a row of the wrong length; `cells` is None where they are not known any more."""
-    remedy = "Put every value under its header; in CSV, a value that holds the separator stands in quotation marks."
+    remedy = "Put every value under its header; in CSV, a value that holds the separator needs quotation marks."
     if cells is None:
         sentence = "The row did not have as many cells as the header row"
     elif len(cells) == 1 and isinstance(cells[0], str) and width.delimiter in cells[0]:
-        sentence = "The row is one cell, because its line as a whole stands in quotation marks"
+        sentence = "The row is one cell, because its whole line is in quotation marks"
         remedy = "Take away the first and the last quotation mark of the line, and one of each two inside."
     else:
         separated = f", separated by {name_of_delimiter(width.delimiter)}," if width.delimiter else ""
         count = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
         sentence = f"The row has {count}{separated} but the header row has {width.headers:,}"
-    return Problem(row, None, RAGGED, "", f"{sentence}: its values may stand in the wrong columns.", remedy)
+    return Problem(row, None, RAGGED, "", f"{sentence}: its values may be in the wrong columns.", remedy)
 
 
 def carried_cells(cells: Sequence[Cell], carried: int, stated: int | None, *, is_ragged: bool) -> tuple[Cell, ...]:

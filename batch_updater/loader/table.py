@@ -40,7 +40,7 @@ from batch_updater.records import (
 from batch_updater.text.spelling import nearest
 
 _MOST_EXTRA_COLUMNS = 100
-"""So many columns to the right of the last header are carried into the results; nobody has more by intention."""
+"""So many columns to the right of the last header are carried into the results; no one has more by intention."""
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -131,7 +131,7 @@ class Table:
         self.hidden_rows = HiddenRows(0, "")
         """Rows that the sheet does not show, left out or not; after `rows`."""
         self.expected = expected
-        """What the records must still hold, in a workbook that takes a run back; None in any other."""
+        """What the records must still hold, in a workbook that undoes a run; None in any other."""
         self.endpoint = endpoint
         self.columns = columns
         """After `rows` also the columns without a header to the right of the last one that hold anything."""

@@ -1,4 +1,4 @@
-"""Which record a row updates, and what is said of rows that update the same one."""
+"""Which record a row updates, and the problem of rows that update the same one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Targets:
         selecting.sort(key=lambda field: field.location is not ParameterLocation.PATH)
         self._fields = tuple((field, f"{quote(field.name, safe='')}=") for field in selecting)
         self._parts: dict[str, str] = {}
-        """Texts that were met -> how they stand in a target; types repeat down a column."""
+        """Texts that were met -> how a target holds them; types repeat down a column."""
 
     @property
     def first_field(self) -> Field | None:

@@ -36,7 +36,7 @@ class FaultKind:
     """One fault, or a family of them."""
 
     name: str
-    """`drop-after`; N in it stands for a whole number, as in `status-N`."""
+    """`drop-after`; N in it is a whole number, as in `status-N`."""
     meaning: str
     applied: bool
     """Whether the update is carried out all the same."""

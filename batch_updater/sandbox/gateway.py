@@ -42,7 +42,7 @@ class Gateway:
         self.reset()
 
     def reset(self) -> None:
-        """Fill the bucket, and begin to count anew."""
+        """Fill the bucket and count from zero."""
         self._permits = self._capacity
         self._filled_at = self._clock()
         self._admitted = 0

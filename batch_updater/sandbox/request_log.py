@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Received:
-    """One request, and what became of it."""
+    """One request and its answer."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Received:
     """Name of the fault that it met."""
 
     def as_json(self) -> str:
-        """Return it as one line; a body that is not UTF-8 stands under `body_base64`."""
+        """Return it as one line; a body that is not UTF-8 is under `body_base64`."""
         shown: dict[str, object] = {
             "method": self.method, "path": self.path, "query": self.query, "headers": dict(self.headers),
             "at_s": self.at_s, "token": self.token, "status": self.status, "applied": self.applied, "fault": self.fault,

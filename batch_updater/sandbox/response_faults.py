@@ -84,7 +84,7 @@ async def missing_token(_: Exchange, __: int) -> web.StreamResponse:
 
 
 async def token_revoked(exchange: Exchange, _: int) -> web.StreamResponse:
-    """401 now, and from now on for whoever carries this token."""
+    """401 now, and from now on for every request with this token."""
     exchange.revoke_token()
     return as_response(unauthorized_answer())
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Sandbox", "SandboxSettings", "running"]
 
 _END_WITHIN_S = 0.2
-"""How long requests under way may take to end when the sandbox does."""
+"""How long requests in flight may take to end when the sandbox does."""
 
 
 @asynccontextmanager

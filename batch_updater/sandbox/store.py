@@ -82,7 +82,7 @@ def language_names(language: int) -> Names:
 
 
 class Store:
-    """All records. Those that nobody has changed are made anew from the seed whenever they are asked for."""
+    """All records. Those that were not changed are made from the seed each time."""
 
     def __init__(self, seed: int, records: int, *, null_clears: bool) -> None:
         self._seed = seed
@@ -91,7 +91,7 @@ class Store:
         self._changed: dict[tuple[str, int], Record] = {}
 
     def __iter__(self) -> Iterator[Record]:
-        """Go over the records that somebody has changed, the latest last."""
+        """Go over the records that were changed, the latest last."""
         yield from self._changed.values()
 
     def __len__(self) -> int:

@@ -63,7 +63,7 @@ class Tokens:
         return self._issue()
 
     def _issue(self) -> Answer:
-        # A prefix of its own, so that whoever searches for tokens that leaked finds every one.
+        # A prefix of its own, so that a search for leaked tokens finds every one.
         token = f"sandbox-issued-{secrets.token_urlsafe(24)}"
         self._issued[token] = (f"issued-{len(self._issued) + 1}", self._clock() + self._expires_s)
         body = {"access_token": token, "token_type": "Bearer", "expires_in": int(self._expires_s)}

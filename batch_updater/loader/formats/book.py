@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SheetRow(NamedTuple):
-    """One row as it stands in a sheet."""
+    """One row as the sheet holds it."""
 
     number: int
     """As Excel shows it, from 1."""
@@ -118,7 +118,7 @@ def column_position(letters: str) -> int:
 
 
 GAP_BYTES = 4
-"""What each blank cell counts that does not stand in the file but has one that does to its right."""
+"""What each blank cell counts that is not in the file but has one to its right that is."""
 CALCULATED_BY_HAND = "It is calculated by hand only: results of formulas in it may be out of date."
 """The note about a workbook whose formulas are not calculated when it is saved."""
 MOST_AREAS = 200_000

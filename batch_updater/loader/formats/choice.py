@@ -80,7 +80,7 @@ class Fit(NamedTuple):
     row: int
     """The row that fits best."""
     first_row: int
-    """The row that is read as the header row if nothing else is said."""
+    """The row that is read as the header row unless another is configured."""
     fields: int
     """How many fields the row that fits best names."""
     is_whole: bool

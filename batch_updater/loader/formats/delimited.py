@@ -240,7 +240,7 @@ class _Tidied:
         """Whether blanks stood before a quotation mark."""
         self._lines = iter(lines)
         self._is_open = False
-        """Whether the next line goes on with a cell in quotation marks."""
+        """Whether the next line continues a cell in quotation marks."""
         mark = re.escape(delimiter)
         blanks = rf"(?:(?!{mark})[^\S\r\n])*+"
         inside = r'(?:[^"]++|"")*+'
@@ -307,7 +307,7 @@ def _delimiter_of(sample: str, header_row: int | None) -> str:
         delimiter: found for delimiter, found in possible.items() if found.count(found[0]) > len(found) / 2
     }
     if not consistent and header_row is None:
-        # Lines of title may stand above the headers, as the rows below them show.
+        # Lines of title may be above the headers, as the rows below them show.
         below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
         _refuse_other_header(widths, below)
         consistent = {delimiter: found for delimiter, found in below.items() if found}

@@ -269,7 +269,7 @@ def _has_only_apostrophes_between(pieces: Sequence[_Piece]) -> bool:
 def _as_fraction(number: Decimal, above: Sequence[_Piece], below: Sequence[_Piece]) -> str:
     """Return a number as a fraction, about as Excel chooses it: with its whole part apart if there are places for it.
 
-    `above` and `below` are what stands on both sides of the line.
+    `above` and `below` are what is on both sides of the line.
     """
     fixed = _denominator(below)
     most = fixed or max(1, 10 ** sum(piece.kind is _Kind.PLACE for piece in below) - 1)

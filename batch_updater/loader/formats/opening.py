@@ -73,7 +73,7 @@ _LOCKS = {"~$": "Excel", ".~lock.": "LibreOffice"}
 """How the names of the notes begin by which programs tell one another that a file is open."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# What the libraries of the formats raise over a damaged file; each means the same to whoever sent it.
+# What the libraries of the formats raise over a damaged file; each means the same to a person.
 _DAMAGES = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, expat.ExpatError, EOFError, NotImplementedError, RuntimeError,
     ValueError, LookupError, ArithmeticError,

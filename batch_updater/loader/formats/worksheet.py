@@ -58,7 +58,7 @@ class RowReader:
         self._row_text = ""
         self._cells: list[Cell] = []
         self._written: list[WrittenCell] | None = []
-        """How the cells of the row are written; None if it goes on with another piece of it."""
+        """How the cells of the row are written; None if it continues with another piece of it."""
         self._hidden = False
         self._kind = self._style = ""
         self._value: str | None = None

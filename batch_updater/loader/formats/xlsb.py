@@ -193,7 +193,7 @@ class _RowReader:
             _RICH_TEXT: lambda style, data: self._text(_wide_string(data, 9)[0], style),
         }
         if results_are_stale:
-            # Formulas stand in the file as their parts, not as texts.
+            # The file holds formulas as their parts, not as texts.
             stale = CellError("stale-formula", "=...")
             self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
 

@@ -62,7 +62,7 @@ class XlsxBook(OfficeBook):
 
     @cached_property
     def _shown_by_style(self) -> Mapping[str, Format]:
-        """Style index as it stands in a cell -> as what it shows a number; only styles that show more than one."""
+        """Style index as a cell holds it -> as what it shows a number; only styles that show more than one."""
         codes: dict[str, str] = {}
         ids: list[str] = []
         for part in self._parts_of_type("styles"):
