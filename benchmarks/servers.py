@@ -153,7 +153,7 @@ def _nginx(program: str, folder: Path) -> Iterator[Nginx]:
 
 @contextlib.contextmanager
 def _bare(latency_ms: int) -> Iterator[Bare]:
-    command = [sys.executable, "-m", "batch_updater.sandbox.echo_server", str(latency_ms)]
+    command = [sys.executable, "-m", "benchmarks.echo_server", str(latency_ms)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
     with _ending(process):
         _pin(process)

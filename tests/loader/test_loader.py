@@ -351,7 +351,7 @@ def test_a_row_of_another_length_names_what_separates_its_cells(tmp_path: Path) 
     table = table_of(tmp_path, 'itemId;label;count\n1;a;1\n2;b;2,5;x\n"3;""b; c"";3"\n4;d;4\n5;e;5\n')
     reasons = [row.problems[0].reason for row in judged(table) if row.problems]
     assert reasons[0].startswith("The row has 4 cells, separated by semicolons, but the header row has 3")
-    assert reasons[1].startswith("The row is one cell, because its line as a whole stands in quotation marks")
+    assert reasons[1].startswith("The row is one cell, because its whole line is in quotation marks")
 
 
 @pytest.mark.parametrize(("last", "is_full"), [(65_536, True), (65_535, False), (1_048_576, True), (1_048_575, False)])

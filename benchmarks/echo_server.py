@@ -4,7 +4,7 @@ It judges nothing and stores nothing: it answers with the id, the type and the f
 id of a name. `GET /` tells what it saw, as JSON: requests, and when the first came and the last answer went, in seconds
 of a monotonic clock.
 
-    python -m batch_updater.sandbox.echo_server [LATENCY_MS]
+    python -m benchmarks.echo_server [LATENCY_MS]
 
 prints its URL and serves until it is terminated.
 """
