@@ -90,7 +90,7 @@ async def serve(latency_s: float) -> None:
     seen = Seen()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: BareConnection(seen, latency_s), "127.0.0.1", 0, backlog=1024)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201  (how the program that started it learns where it is)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 

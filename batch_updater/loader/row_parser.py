@@ -57,6 +57,22 @@ class Width:
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
+_REPEATED_KINDS = frozenset({Kind.TEXT, Kind.DATE, Kind.BOOLEAN})
+"""Kinds of fields whose texts repeat down a column, and mean the same in every row."""
+_MOST_KNOWN = 1_000
+
+
+class _Slot(NamedTuple):
+    """A mapped column."""
+
+    position: int
+    name: str
+    convert: Callable[[Cell], Value | Blank]
+    known: dict[str, Value]
+    """Texts that were met and need no note -> their values."""
+    are_repeated: bool
+
+
 class RowParser:
     """Turns rows of cells into values and problems, for one endpoint and one header row."""
 
@@ -100,8 +116,9 @@ class RowParser:
 
     def settle(self, findings: Findings) -> None:
         """From now on read the cells as the whole file shows them to be meant."""
-        self._slots: tuple[tuple[int, str, Callable[[Cell], Value | Blank]], ...] = tuple(
-            (position, field.name, self._converter(field, position, findings)) for position, field in self._fields
+        self._slots = tuple(
+            _Slot(position, field.name, self._converter(field, position, findings), {}, field.kind in _REPEATED_KINDS)
+            for position, field in self._fields
         )
         self._below_from = findings.below_from
 
@@ -153,7 +170,7 @@ class RowParser:
         `values` are those of the cells without a problem, wherever they belong.
         """
         number, cells = parsed.number, parsed.cells
-        below = self._below.kind_of(cells, {name: values[name] for _, name, _ in self._slots if name in values})
+        below = self._below.kind_of(cells, {name: values[name] for _, name, *_ in self._slots if name in values})
         if below is None:
             return parsed
         if not below.is_certain and (self._below_from is None or number < self._below_from):
@@ -162,15 +179,18 @@ class RowParser:
 
     def _repeats_headers(self, cells: Sequence[Cell]) -> bool:
         """Whether the row's mapped cells are their own headers, as where several exports were put together."""
-        return all(cells[position] == self._headers[position] for position, _, _ in self._slots)
+        return all(cells[position] == self._headers[position] for position, *_ in self._slots)
 
     def _convert(self, number: int, cells: Sequence[Cell]) -> ParsedRow:
         """Convert the cells of the mapped columns. Runs for every row: kept lean."""
         values = dict(self._constants)
         problems: list[Problem] = []
-        for position, name, convert in self._slots:
+        for position, name, convert, known, are_repeated in self._slots:
             cell = cells[position]
             if cell is None:
+                continue
+            if are_repeated and type(cell) is str and cell in known:
+                values[name] = known[cell]
                 continue
             try:
                 value = convert(cell)
@@ -179,6 +199,8 @@ class RowParser:
             else:
                 if not isinstance(value, Blank):
                     values[name] = value
+                    if are_repeated and type(cell) is str and not self._noted and len(known) < _MOST_KNOWN:
+                        known[cell] = value
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
             problems.extend(self._missing(number, values, {problem.field for problem in problems}))
         if not self._noted:

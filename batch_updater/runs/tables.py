@@ -191,7 +191,7 @@ ROWS_TO_FIX = Statement(_every_row.where(not_(_is(_kind, "updated", "unchanged",
 COUNTS = Statement(select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind")))
 LAST_ANSWER_AT = Statement(select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0))))
 NUMBER_AT = Statement(select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at")))
-_field = func.json_each(_r.fields).table_valued("type")
+_field = func.json_each(_r.fields, "$[1]").table_valued("type")
 CLEARING = Statement(
     select(_r.number).where(_is_good, exists(select(_field.c.type).where(_field.c.type == "null")))
     .order_by(_r.number).limit(bindparam("most"))

@@ -40,15 +40,16 @@ def begun(
         store.executemany(
             tables.STAGE,
             (
-                {"number": row, "commit_number": 0, "state": "ready", "target": f"id={row}", "cells": f'["{row}"]',
-                 "fields": f'{{"id":{row}}}', "path": f"/items/{row}", "query": "", "body": "{}", "problems": None}
+                {"number": row, "commit_number": 0, "state": "ready",
+                 "target": f"id={row}", "cells": f'["s","{row}"]',
+                 "fields": f'[["id"],["i",{row}]]', "path": f"/items/{row}", "query": "", "body": "{}", "problems": None}
                 for row in rows
             ),
         )  # fmt: skip
         store.executemany(
             tables.STAGE,
             (
-                {"number": row, "commit_number": 0, "state": "invalid", "target": None, "cells": '["x"]',
+                {"number": row, "commit_number": 0, "state": "invalid", "target": None, "cells": '["s","x"]',
                  "fields": None, "path": None, "query": None, "body": None, "problems": encode_problems([_PROBLEM])}
                 for row in invalid
             ),
