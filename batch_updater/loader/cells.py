@@ -60,7 +60,6 @@ _ERRORS = (
 ERROR_LITERALS = frozenset(_ERRORS.split())
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
-_MOST_REMEMBERED = 256
 _DIGITS = frozenset("0123456789")
 _MORE_DIGITS = 10**DIGITS_OF_A_CELL
 """The least whole number that Excel does not keep every digit of."""
@@ -91,18 +90,10 @@ def converter(
     watch = CurrencyWatch(field, column.header, noted)
     from_characters, from_other = _readers(field, settings, noted, column, watch)
     seen = cell_as_seen(field, noted, watch)
-    # Names, types and dates repeat down a column: what they come to is worked out once.
-    known: dict[str, _Converted] = {}
 
     def convert(cell: Cell) -> _Converted:
         if isinstance(cell, str):
-            if cell in known:
-                return known[cell]
-            notes = len(noted)
-            value = from_characters(cell)
-            if len(known) < _MOST_REMEMBERED and len(noted) == notes:
-                known[cell] = value
-            return value
+            return from_characters(cell)
         if cell is None:
             return BLANK
         if isinstance(cell, CellError):

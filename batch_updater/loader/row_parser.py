@@ -57,9 +57,8 @@ class Width:
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
-_REPEATED_KINDS = frozenset({Kind.TEXT, Kind.DATE, Kind.BOOLEAN})
-"""Kinds of fields whose texts repeat down a column, and mean the same in every row."""
 _MOST_KNOWN = 1_000
+"""Names, types and dates repeat down a column: so many texts are converted once."""
 
 
 class _Slot(NamedTuple):
@@ -70,7 +69,6 @@ class _Slot(NamedTuple):
     convert: Callable[[Cell], Value | Blank]
     known: dict[str, Value]
     """Texts that were met and need no note -> their values."""
-    are_repeated: bool
 
 
 class RowParser:
@@ -117,7 +115,7 @@ class RowParser:
     def settle(self, findings: Findings) -> None:
         """From now on read the cells as the whole file shows them to be meant."""
         self._slots = tuple(
-            _Slot(position, field.name, self._converter(field, position, findings), {}, field.kind in _REPEATED_KINDS)
+            _Slot(position, field.name, self._converter(field, position, findings), {})
             for position, field in self._fields
         )
         self._below_from = findings.below_from
@@ -185,11 +183,11 @@ class RowParser:
         """Convert the cells of the mapped columns. Runs for every row: kept lean."""
         values = dict(self._constants)
         problems: list[Problem] = []
-        for position, name, convert, known, are_repeated in self._slots:
+        for position, name, convert, known in self._slots:
             cell = cells[position]
             if cell is None:
                 continue
-            if are_repeated and type(cell) is str and cell in known:
+            if type(cell) is str and cell in known:
                 values[name] = known[cell]
                 continue
             try:
@@ -199,7 +197,7 @@ class RowParser:
             else:
                 if not isinstance(value, Blank):
                     values[name] = value
-                    if are_repeated and type(cell) is str and not self._noted and len(known) < _MOST_KNOWN:
+                    if type(cell) is str and not self._noted and len(known) < _MOST_KNOWN:
                         known[cell] = value
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
             problems.extend(self._missing(number, values, {problem.field for problem in problems}))
