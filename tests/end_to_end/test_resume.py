@@ -427,7 +427,7 @@ def test_no_lock_or_draft_is_left(tmp_path: Path, api: Sandbox) -> None:
     batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
     names = sorted(entry.name for entry in folder.iterdir())
-    ours = ["input.csv", "run.sqlite", "report.html", "run.log"]
+    ours = ["input.csv", "report.html", "run.log", "run.sqlite"]
     assert [name for name in names if not name.endswith(".xlsx")] == ours
     assert all(entry.stat().st_mode & 0o77 == 0 for entry in folder.iterdir())
     assert folder.stat().st_mode & 0o77 == 0
