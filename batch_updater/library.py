@@ -58,7 +58,7 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One or two plain sentences: how many rows are done, how many need somebody."""
+        """One or two plain sentences: how many rows are done, how many need a person."""
         return self._finished.summary.verdict
 
     @property
@@ -123,7 +123,7 @@ def run(
 ) -> Run:
     """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
-    An unfinished run of the same rows is gone on with, unless `restart`; one that began more than a day ago only with
+    An unfinished run of the same rows is resumed, unless `restart`; one that began more than a day ago only with
     `resume_old`. `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError,
     EndpointError, InputError, ResultsError, LockedError, UsageError) if nothing was sent.
     """

@@ -82,7 +82,7 @@ class PartlyShownDate(date):
 
 
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | FormattedNumber | CellError | None
-"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
+"""A cell as the file holds it. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
 Excel shows of the file's number; CSV knows only text and blank."""
 
 Value: TypeAlias = str | int | Decimal | bool | date | None
@@ -91,7 +91,7 @@ Value: TypeAlias = str | int | Decimal | bool | date | None
 MARK_PROPERTY = "batch-updater"
 """Custom document property of a workbook that this program wrote: `results`, `check`, `template` or `undo`.
 
-With `undo-` before them the first two belong to a workbook that takes a run back."""
+With `undo-` before them the first two belong to a workbook that undoes a run."""
 TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
@@ -154,7 +154,7 @@ class Columns:
     """What the header row says: which column holds which field."""
 
     headers: tuple[str, ...]
-    """The headers as they stand in the file, one for each cell of a `Row`; a blank header is ''."""
+    """The headers as the file holds them, one for each cell of a `Row`; a blank header is ''."""
     first_column: int
     """0-based column of the sheet where `headers[0]` stands; 0 unless the sheet does not start at A."""
     of_field: Mapping[str, int]
@@ -271,13 +271,13 @@ class Job(NamedTuple):
     target: str
     """Which record the row updates, the same text for the same record: `itemId=123&kind=A`."""
     values: Mapping[str, Value]
-    """Field name -> value, for the fields that are sent: route, query and body alike."""
+    """Field name -> value, for the fields that are sent: of route, query and body."""
     maybe_applied: bool = False
-    """Whether an earlier part of the run sent it without learning what became of it."""
+    """Whether an earlier part of the run sent it without learning its outcome."""
 
 
 class OutcomeKind(StrEnum):
-    """What became of a row: exactly one of these for every data row."""
+    """Outcomes: exactly one of these for every data row."""
 
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -291,7 +291,7 @@ class OutcomeKind(StrEnum):
 
 
 class RecordSnapshots(NamedTuple):
-    """A row's record as JSON texts, for whoever wants to know what has changed, or to take it back."""
+    """A row's record as JSON texts, to tell what has changed, and to undo it."""
 
     before: str | None
     """The record before the update; None where it was not read."""
@@ -302,7 +302,7 @@ class RecordSnapshots(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one row."""
+    """The outcome of one row."""
 
     row: int
     kind: OutcomeKind
@@ -325,6 +325,8 @@ class Outcome(NamedTuple):
     """From the first request to the last answer."""
     kept: RecordSnapshots | None = None
     """None where nothing was sent or read."""
+    maybe_applied: bool = False
+    """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
 class Attempt(NamedTuple):
@@ -385,7 +387,7 @@ class AllowedList:
 
 
 class ReportRow(NamedTuple):
-    """A row and what became of it: what the reporter receives, in file order."""
+    """A row and its outcome: what the reporter receives, in file order."""
 
     row: Row
     outcome: Outcome
@@ -417,7 +419,7 @@ class Invocation:
     """Field and value."""
     compare: bool = False
     is_default_config: bool = False
-    """Whether nobody named the configuration: it lay in the folder where the program was started."""
+    """Whether the configuration was found in the folder where the program was started, and not named."""
     header_row: int | None = None
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
@@ -474,7 +476,7 @@ class RunFacts:
     notes: tuple[str, ...] = ()
     """What a person should know about how the file was read."""
     expected: Expected | None = None
-    """What the records must still hold where the run takes another one back."""
+    """What the records must still hold where the run undoes another one."""
     is_over_guard: bool = False
     """Of a check: whether a run would send nothing because of a guard."""
     invocation: Invocation | None = None

@@ -24,7 +24,7 @@ def problem_codes(name: str) -> list[set[str]]:
 
 
 def test_the_samples_can_be_made_again_byte_for_byte(tmp_path: Path) -> None:
-    """Nobody changes a sample by hand, and making them twice changes nothing."""
+    """Samples are not changed by hand, and making them twice changes nothing."""
     subprocess.run([sys.executable, SAMPLES / "make_samples.py", tmp_path], check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(MADE)
     for name in MADE:

@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater import __version__
 from batch_updater.cli.open_files import require_open_files
 from batch_updater.config.environment import Environment
 from batch_updater.config.token_help import ways_to_set
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.runs.interrupts import Interrupted, end_on_signals
 from batch_updater.text.printable import command_line, print_line
+from batch_updater.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

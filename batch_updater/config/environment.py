@@ -7,9 +7,9 @@ import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batch_updater import __version__
 from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
+from batch_updater.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

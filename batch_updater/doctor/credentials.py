@@ -21,9 +21,9 @@ from batch_updater.errors import ConfigError
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
-from batch_updater.sender.client import tls_context
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.transport import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,10 +142,10 @@ def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environmen
         return None, wrong("token", error)
     except CredentialsRefused as error:
         remedy = "Check client_id, client_secret and scope under api.oauth."
-        return None, Finding("token", Status.WRONG, error.message, remedy)
+        return None, Finding("token", Status.WRONG, str(error), remedy)
     except TokenUnavailable as error:
         remedy = error.advice if error.is_lasting else "Check api.oauth.token_url; if it is right, try again later."
-        return None, Finding("token", Status.WRONG, error.message, remedy)
+        return None, Finding("token", Status.WRONG, str(error), remedy)
     return token, Finding("token", Status.OK, f"{oauth.token_url} gives one to client {oauth.client_id}.")
 
 

@@ -20,9 +20,9 @@ from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.sender.auth import read_at_most
-from batch_updater.sender.client import tls_context
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for, sentence, unused_proxy
+from batch_updater.sender.transport import tls_context
 from batch_updater.sender.wire import sockets_closed
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from batch_updater.endpoint.reported import equals_reported
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
-from batch_updater.sender.classify import Answer, message_of, status_name
+from batch_updater.sender.answer import Answer, read_error_answer, status_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def tried(api: ApiSettings, had: Had, trial: Trial, redaction: Redaction) -> Fin
     with_token = {**headers, "Authorization": f"Bearer {had.token.reveal()}"} if had.token else headers
     try:
         heard = ask(api, "GET", url, with_token)
-        answer = Answer(heard.status, heard.body, complete=True)
+        answer = read_error_answer(heard.status, heard.body, "", trial.endpoint)
         if heard.status in _DENIED:
             return _denied(had, trial, answer, redaction)
         if heard.status in {408, 425, 429} or heard.status >= 500:
@@ -122,7 +122,7 @@ def _url(api: ApiSettings, trial: Trial) -> str:
 
 def _denied(had: Had, trial: Trial, answer: Answer, redaction: Redaction) -> Finding:
     name = trial.endpoint.api_name
-    said = _said(trial, answer, redaction)
+    said = _said(answer, redaction)
     if had.token is None:
         message = f"none is configured, and {name} wants one ({status_name(answer.status)}){said}."
         return Finding("token", Status.WRONG, message, "Say under api.token where it is kept.")
@@ -138,7 +138,7 @@ def _denied(had: Had, trial: Trial, answer: Answer, redaction: Redaction) -> Fin
 def _judged(had: Had, trial: Trial, answer: Answer, redaction: Redaction, *, is_proven: bool) -> Finding:
     """Judge an answer that refuses no token; `is_proven`: without one it is refused."""
     name, answered = trial.endpoint.api_name, _answered(trial, answer, redaction)
-    is_read = 200 <= answer.status < 300 and _holds(trial, answer.parsed())
+    is_read = 200 <= answer.status < 300 and _holds(trial, answer.body.value)
     if had.token is None and is_read:
         return Finding("token", Status.OK, f"none is configured, and {name} gives {trial.shown} without one.")
     if not is_proven:
@@ -147,7 +147,7 @@ def _judged(had: Had, trial: Trial, answer: Answer, redaction: Redaction, *, is_
     accepted = f"{had.token_finding.message.rstrip('.')}, and {name} accepts it"
     if is_read:
         return Finding("token", Status.OK, f"{accepted}: it gave {trial.shown}.")
-    if answer.status in _NO_SUCH or answer.parsed() == []:
+    if answer.status in _NO_SUCH or answer.body.value == []:
         remedy = "Name one that is there: --record. If this one is, check api.base_url."
         return Finding("token", Status.WARNING, f"{accepted}; but there is no {trial.shown}.", remedy)
     return Finding("token", Status.WARNING, f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
@@ -169,10 +169,10 @@ def _holds(trial: Trial, parsed: object) -> bool:
 def _answered(trial: Trial, answer: Answer, redaction: Redaction) -> str:
     without = ", but not with the record" if 200 <= answer.status < 300 else ""
     name = trial.endpoint.api_name
-    return f"{name} answered {status_name(answer.status)}{without}{_said(trial, answer, redaction)}"
+    return f"{name} answered {status_name(answer.status)}{without}{_said(answer, redaction)}"
 
 
-def _said(trial: Trial, answer: Answer, redaction: Redaction) -> str:
+def _said(answer: Answer, redaction: Redaction) -> str:
     """Return the API's own words, to follow the status."""
-    said = message_of(answer, trial.endpoint)
-    return f": {redaction.text(said)[:200].rstrip('.')}" if said else ""
+    said = redaction.text(answer.explanation.line)[:200].rstrip(".")
+    return f": {said}" if said else ""

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-_hanging: list[threading.Thread] = []
+_hanging: list[threading.Event] = []
 
 
 def exit_if_threads_hang(exit_code: int) -> None:
@@ -15,7 +15,7 @@ def exit_if_threads_hang(exit_code: int) -> None:
 
     Libraries start threads of their own, which a daemon thread cannot end.
     """
-    if any(thread.is_alive() for thread in _hanging):
+    if any(not ended.is_set() for ended in _hanging):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
@@ -35,12 +35,14 @@ def run_with_timeout(work: Callable[[], str | None], limit_s: float) -> str | No
         except Exception:  # noqa: BLE001  (other people's code; nothing it raises may change the night)
             why = "it failed in a way that was not foreseen"
         failures[:] = [why] if why else []
+        ended.set()
 
-    thread = threading.Thread(target=attempt, name="attempt", daemon=True)
-    thread.start()
+    # Not `join`: before Python 3.13 a signal that ends it has `is_alive` call a running thread ended.
+    ended = threading.Event()
     try:
-        thread.join(limit_s)
+        threading.Thread(target=attempt, name="attempt", daemon=True).start()
+        ended.wait(limit_s)
     finally:  # a signal may end the waiting
-        if thread.is_alive():
-            _hanging.append(thread)
+        if not ended.is_set():
+            _hanging.append(ended)
     return next(iter(failures), None)

@@ -25,7 +25,7 @@ from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.rows import PLANNED, check_row_count, lasting, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
+from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
 from batch_updater.runs.store import opened_store
 from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
@@ -148,8 +148,10 @@ def compare(
             RunWriter.begin(plan.store, folder / DATABASE, {}, started_at) as writer,
             LogFile(folder / "run.log") as log,
         ):
-            reading = reading_of(plan, writer, only=True)
-            send_options = SendOptions(staged.rows, asked.keep_going, reading, allowed=known)
+            send_options = SendOptions(
+                staged.rows, asked.keep_going, read_before_write(plan, writer, only=True), allowed=known,
+                in_order=plan.config.input.duplicates == "in_order",
+            )  # fmt: skip
             with opened_store(folder / DATABASE) as store:
                 jobs, hooks = store.jobs(plan.endpoint, asked.limit), hooks_of(writer, log, progress)
                 sent = run_loop(send(plan, hooks, jobs, credentials, environment, send_options, interrupts))

@@ -27,12 +27,12 @@ class Exceeded:
 
     @property
     def note(self) -> str:
-        """What a check says of it."""
+        """The note of a check."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
     @property
     def override_note(self) -> str:
-        """What is said of it where a person sends all the same."""
+        """The note where a person sends all the same."""
         return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
 
 

@@ -1,4 +1,4 @@
-"""Past runs, as the journals in their folders tell of them: which one to resume, which one to look at again."""
+"""Past runs, as read from the databases in their folders: which one to resume, which one to report or undo."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
     "The run was cut off: it was killed, or the machine went down.",
-    "Start the same again: it goes on with the rows that are not done.",
+    "Start the same again: it resumes with the rows that are not done.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes two runs of the same caller the same: then the later one goes on with the earlier."""
+    """What makes two runs of the same caller the same: the later one then resumes the earlier."""
 
     content: str
     """SHA-256 of the input."""
@@ -142,7 +142,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the journal of a run tells of it from its beginning."""
+    """The facts about a run that its database holds from its beginning."""
 
     identity: Identity
     caller: CallerDigest
@@ -164,17 +164,17 @@ class Facts:
     """Data rows of the input."""
     reads_first: bool
     """Whether its last part reads each record before its update."""
-    is_takeback: bool
+    is_undo: bool
     """Whether the input is a workbook of `undo`."""
     undoes: str | None
-    """The folder of the run that it takes back; None if it takes none back, or not that of the same caller."""
+    """The folder of the run that it undoes; None if it undoes none, or none of the same caller."""
     invocation: Invocation | None
     """The command line that started it; None if none did."""
     inbox: str | None
     """The inbox from which the unattended job took its file; None if it did not."""
 
     def as_json(self) -> dict[str, object]:
-        """Return what is put into the journal."""
+        """Return the facts as the database holds them."""
         told: dict[str, object] = msgspec.to_builtins(self, enc_hook=lambda reading: reading.model_dump(mode="json"))
         return told
 
@@ -207,12 +207,12 @@ class PastRun:
         return self.facts.input
 
     @property
-    def is_takeback(self) -> bool:
+    def is_undo(self) -> bool:
         """Whether it was a workbook of `undo` that it ran."""
-        return self.facts.is_takeback
+        return self.facts.is_undo
 
     def undoes(self, other: PastRun) -> bool:
-        """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
+        """Whether it ran the workbook that undoes the other run, as far as that lay in that run's folder."""
         return self.facts.undoes == str(other.folder.resolve())
 
     @property
@@ -222,7 +222,7 @@ class PastRun:
 
     @property
     def last_started_at(self) -> datetime:
-        """When its last part was started: the last time that somebody wanted it to go on."""
+        """When its last part was started."""
         return self.parts[-1].started_at
 
     @property
@@ -261,7 +261,7 @@ class PastRun:
         if self.is_ended:
             return False
         since = held_since(self.folder.parent, self.identity.base_url or "")
-        # Whoever holds the lock now may be another run, begun after this one was cut off.
+        # The lock may be held by another run, begun after this one was cut off.
         return since is not None and since <= self.parts[-1].started_at
 
     @contextmanager
@@ -288,7 +288,7 @@ class PastRun:
         return staged
 
     def damaged(self, error: DamagedStoreError) -> InputError:
-        """Return what is said where the run cannot be resumed."""
+        """Return the error for a run that cannot be resumed."""
         return _damaged(_damaged_run(self.folder, error))
 
     @property
@@ -298,32 +298,32 @@ class PastRun:
 
     @property
     def summary(self) -> Summary:
-        """What became of its rows, without causes."""
+        """Its outcomes, without causes."""
         return Summary(self.rows, self.counts, ())
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether running the same again goes on with it: rows are not done, or the last workbook is missing."""
+        """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedRun:
-    """A run whose journal cannot be read."""
+    """A run whose database cannot be read."""
 
     folder: Path
     why: str
     is_withheld: bool = False
-    """Whether it is the system that does not let it be read: the journal itself may be whole."""
+    """Whether it is the system that does not let it be read: the database itself may be whole."""
 
     @property
     def what(self) -> str:
-        """What is wrong with its journal, in words."""
+        """What is wrong with its database, in words."""
         return f"cannot be read: {self.why}" if self.is_withheld else f"is damaged: {self.why}"
 
     @property
     def error(self) -> InputError:
-        """What is said to whoever asks for that run."""
+        """The error of a command that needs that run."""
         return InputError(
             f"The outcomes of the run {self.folder} cannot be read: its database {DATABASE} {self.what.rstrip('.')}.",
             remedy="Ask for it as the user that ran it."
@@ -334,7 +334,7 @@ class DamagedRun:
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
-    """Read the journal of a run; None if the folder holds none, and nothing that only a run leaves."""
+    """Read the database of a run; None if the folder holds none, and nothing that only a run leaves."""
     try:
         return _read(folder)
     except OSError as error:
@@ -371,7 +371,7 @@ def _read(folder: Path) -> PastRun:
 
 
 def _without_database(folder: Path) -> DamagedRun | None:
-    """Return the run of a folder that has lost its journal; None if none was ever begun there."""
+    """Return the run of a folder that has lost its database; None if none was ever begun there."""
     try:
         is_lost = is_left_alone(folder / DATABASE) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
     except (OSError, DamagedStoreError):
@@ -425,7 +425,7 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
 def find_run(parent: Path, run: str) -> PastRun:
     """Return the run that a person names by its folder or the folder's name.
 
-    Raises UsageError if there is none, InputError if its journal is damaged.
+    Raises UsageError if there is none, InputError if its database is damaged.
     """
     for folder in (parent / run, parent / unicodedata.normalize("NFC", run), Path(run)):
         try:
@@ -446,11 +446,11 @@ class Earlier:
     """What past runs mean for one that is about to start."""
 
     resumed: PastRun | None = None
-    """The unfinished run that is gone on with."""
+    """The unfinished run that is resumed."""
     finished: PastRun | None = None
-    """The same run, already finished: it is done anew."""
+    """The same run, already finished: every row is sent again."""
     note: str | None = None
-    """A sentence about an unfinished run that is not gone on with."""
+    """A sentence about an unfinished run that is not resumed."""
     related: tuple[PastRun, ...] = ()
     """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
 
@@ -458,13 +458,13 @@ class Earlier:
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
-    Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
-    nobody knows then which rows are done; CredentialsError as `Candidate` does.
+    Raises ResultsError if the folder cannot be read, InputError if a database that may be of the same run is damaged:
+    it does not tell then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
-    undo_workbooks: list[PastRun] = []
+    undos: list[PastRun] = []
     runs = list(with_undos(_newest_first(past_runs(parent))))
-    for past, undo_workbook in runs:
+    for past, undo in runs:
         if isinstance(past, DamagedRun):
             if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
@@ -475,13 +475,13 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
             if restart:
                 note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
                 break
-            if undo_workbook:
-                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
+            if undo:
+                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
             _require_whole(past)
-            is_anything_taken_back = any(candidate.is_same_api(one) for one in undo_workbooks)
-            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
-        if past.is_takeback and past.confirmed:
-            undo_workbooks.append(past)
+            is_anything_undone = any(candidate.is_same_api(one) for one in undos)
+            return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
+        if past.is_undo and past.confirmed:
+            undos.append(past)
         same_file = input_path is not None and past.facts.input_path == input_path
         is_related = same_file or past.identity.content == candidate.identity.content
         if note is None and is_related and past.is_unfinished:
@@ -499,13 +499,13 @@ def related_runs(
 ) -> tuple[PastRun, ...]:
     """Return the few runs that are most likely to have applied rows of an input, the newest first.
 
-    `runs` come as `with_undos` gives them. Those of a file of the same name come before others; what was taken back
-    counts as not done.
+    `runs` come as `with_undos` gives them. Those of a file of the same name come before others; undone rows count as
+    not done.
     """
     applied = [
         past
-        for past, undo_workbook in runs
-        if isinstance(past, PastRun) and past.confirmed and undo_workbook is None and not past.is_takeback
+        for past, undo in runs
+        if isinstance(past, PastRun) and past.confirmed and undo is None and not past.is_undo
         and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
     ]  # fmt: skip
     name = None if input_path is None else PurePath(input_path).name
@@ -515,13 +515,13 @@ def related_runs(
 
 
 _RELATED = 5
-"""Runs that are held against the rows of an input: each costs a look at its journal."""
+"""Runs that are held against the rows of an input: each costs a look at its database."""
 
 
 def related_by_name(
     parent: Path, endpoint: str, base_url: str | None, input_path: str | None, stem: str
 ) -> tuple[PastRun, ...]:
-    """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
+    """Return the same where nothing is sent, opening few databases: those that the names of folders suggest.
 
     These are the newest runs, those of inputs of that name, and those that may have undone one of them; no run if
     the folder of results cannot be read.
@@ -551,25 +551,23 @@ def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
 def with_undos(
     runs: Iterable[PastRun | DamagedRun],
 ) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
-    """Yield runs, the newest first, each with the later one that took back some of it, as far as that is known."""
-    undo_workbooks: list[PastRun] = []
+    """Yield runs, the newest first, each with the later one that undid some of it, as far as that is known."""
+    undos: list[PastRun] = []
     for past in runs:
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        yield past, next((one for one in undo_workbooks if one.undoes(past)), None)
-        if past.is_takeback and past.confirmed:
-            undo_workbooks.append(past)
+        yield past, next((one for one in undos if one.undoes(past)), None)
+        if past.is_undo and past.confirmed:
+            undos.append(past)
 
 
 def undone_by(parent: Path, run: PastRun) -> PastRun | None:
-    """Return the run that took back some of another, as far as that is known."""
+    """Return the run that undid some of another, as far as that is known."""
     return next((by for past, by in with_undos(past_runs(parent)) if past.folder == run.folder), None)
 
 
-_PERHAPS_TAKEN_BACK = (
-    "A run has been taken back since. If it was this one, the rows that count as done are not: add --restart."
-)
+_PERHAPS_UNDONE = "A run has been undone since. If it was this one, the rows that count as done are not: add --restart."
 
 
 def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
@@ -609,7 +607,7 @@ def _may_be_of(folder: Path, content: str, stem: str) -> bool:
 
 
 def _require_whole(past: PastRun) -> None:
-    """Raise InputError unless every record of its journal can be relied on."""
+    """Raise InputError unless every record of its database can be relied on."""
     try:
         with opened_store(past.folder / DATABASE) as store:
             store.require_whole()

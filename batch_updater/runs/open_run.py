@@ -69,7 +69,7 @@ class OpenRun:
 
     @property
     def undo(self) -> str:
-        """Whether the run can be taken back, in words."""
+        """Whether the run can be undone, in words."""
         plan, resumed = self.plan, self.earlier.resumed
         if plan.endpoint.read is None:
             return f"not possible: the description {plan.endpoint.name} names no way to read a record"
@@ -94,7 +94,7 @@ class OpenRun:
 
     @property
     def undoes(self) -> str | None:
-        """The folder of the run that it takes back; None if the input is not from there, or the caller is another.
+        """The folder of the run that it undoes; None if the input is not from there, or the caller is another.
 
         Raises CredentialsError.
         """
@@ -106,12 +106,12 @@ class OpenRun:
 
     @property
     def is_old(self) -> bool:
-        """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
+        """Whether it resumes a run that began more than a day ago, or in the future, as by a wrong clock."""
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
     def is_left_since(self, age: timedelta) -> bool:
-        """Whether nobody has gone on for so long with the run that it goes on with, or its clock was wrong."""
+        """Whether the run that it resumes was last started longer ago than that, or by a wrong clock."""
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
 
@@ -120,9 +120,9 @@ class OpenRun:
         if self.is_old and self.to_send and self.earlier.resumed:
             began = format_time(self.earlier.resumed.started_at)
             raise UsageError(
-                f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
+                f"The run of {began} is unfinished, but more than a day old: resuming it could overwrite newer "
                 "changes.",
-                remedy="To go on all the same, add --yes; to send every row anew, add --restart.",
+                remedy="To resume it, add --yes; to send every row again, add --restart.",
             )
 
 
@@ -136,9 +136,9 @@ def open_run(
     override_guards: bool = False,
     visible_only: bool = False,
 ) -> Iterator[OpenRun]:
-    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
+    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it resumes.
 
-    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run;
+    A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run;
     `visible_only`: leave out the rows that the sheet does not show. Raises
     LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
     header's value cannot be fetched, InputError if the database of such a run is damaged, and what `prepare` raises.

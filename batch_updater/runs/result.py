@@ -21,7 +21,7 @@ _LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
 
 
 class Progress(Protocol):
-    """Whoever wants to show how far the sending is."""
+    """Shows how far the sending is."""
 
     def settled(self, outcome: Outcome) -> None:
         """Take note of one more row that has its outcome."""
@@ -36,7 +36,7 @@ class Options:
     limit: int | None = None
     """Send, or compare, only the first so many good rows."""
     keep_going: bool = False
-    """Whether to go on although the first rows were all refused alike."""
+    """Whether to go on although the first rows were all refused in the same way."""
     compared: RunResult | None = None
     """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
@@ -116,5 +116,5 @@ def limit_stop(good: int, limit: int | None, done: str) -> Stop | None:
     return Stop(
         StopReason.LIMIT,
         f"Only the first {limit:,} good rows {done}, as --limit asked.",
-        "If they are as you want them, run again without --limit: it goes on with the rest.",
+        "If they are as you want them, run again without --limit: that sends the rest.",
     )

@@ -6,12 +6,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from batch_updater import __version__
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import tables
 from batch_updater.runs.history import DATABASE, PastRun
 from batch_updater.runs.plan import Opened, Plan
 from batch_updater.runs.store import DamagedStoreError, Store, faults_named
+from batch_updater.version import __version__
 
 
 def resumed_plan(opened: Opened, past: PastRun) -> Plan:

@@ -27,7 +27,7 @@ _OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-results
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    What cannot be removed is said in the log alone: the rows are done all the same.
+    A folder that cannot be removed is a warning in the log: the rows are done all the same.
     """
     latest = now - timedelta(days=results.keep_days)
     try:
@@ -81,7 +81,7 @@ def _remove(folder: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file is certainly ours: a workbook that somebody has saved since holds their work."""
+    """Whether a file is certainly ours: a workbook that a person has saved since holds their work."""
     if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
         return False
     return path.suffix != ".xlsx" or path.stem == "input" or is_untouched_of_ours(path)

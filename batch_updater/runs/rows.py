@@ -68,7 +68,7 @@ def rows_in(
 def tallied(
     rows: Iterable[ReportRow | StoredRow], columns: Columns, planned: int = 0, *, of_check: bool = False
 ) -> Summary:
-    """Return what became of rows; `planned` rows of that outcome are counted beforehand."""
+    """Count outcomes; `planned` rows of that outcome are counted beforehand."""
     tally = Tally(columns, planned, of_check=of_check)
     for row in rows:
         tally.add(row.outcome)

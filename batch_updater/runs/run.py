@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batch_updater import __version__
 from batch_updater.config.environment import Environment
 from batch_updater.errors import GuardError, ResultsError, StoreError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
@@ -28,10 +27,11 @@ from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
+from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
 from batch_updater.runs.store import Part, opened_store
 from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
+from batch_updater.version import __version__
 
 if TYPE_CHECKING:  # imported only where something is sent: it takes long
     from batch_updater.sender.auth import Credentials
@@ -58,7 +58,7 @@ class Run:
     def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
 
-        Raises ConfigError if no token is to be had, ResultsError if the workbook's place is taken or the folder
+        Raises ConfigError if a token cannot be fetched, ResultsError if the workbook's place is taken or the folder
         cannot be written, GuardError if a guard is exceeded: then nothing was sent.
         """
         from batch_updater.sender.auth import fetch_credentials
@@ -76,10 +76,13 @@ class Run:
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials and stop is None:
                 hooks = hooks_of(writer, log, progress)
-                reading = reading_of(self._plan, writer) if self._plan.reads_first else None
+                read_first = read_before_write(self._plan, writer) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
                 known = writer.store.names()
-                send_options = SendOptions(self._plan.staged.rows, self._options.keep_going, reading, before, known)
+                send_options = SendOptions(
+                    self._plan.staged.rows, self._options.keep_going, read_first, before, known,
+                    self._plan.config.input.duplicates == "in_order",
+                )  # fmt: skip
                 with opened_store(self._folder / DATABASE) as store:
                     jobs = store.jobs(self._plan.endpoint, self._options.limit)
                     work = send(self._plan, hooks, jobs, credentials, self._environment, send_options, interrupts)
@@ -91,9 +94,9 @@ class Run:
             return finished
 
     def _is_known_to_be_right(self, options: Options) -> bool:
-        """Whether rows that are all refused alike say nothing of the set-up any more.
+        """Whether rows that are all refused in the same way say nothing of the set-up any more.
 
-        A person who starts the run again has seen it. By night nobody has, until a row is confirmed.
+        A person who starts the run again has seen it. At night no one has, until a row is confirmed.
         """
         resumed = self._open_run.earlier.resumed
         return resumed is not None and (options.inbox is None or bool(resumed.confirmed))
@@ -122,7 +125,7 @@ class Run:
     def _writer(self, credentials: Credentials | None) -> RunWriter:
         path = self._folder / DATABASE
         if resumed := self._open_run.earlier.resumed:
-            self._plan.store.close()  # whoever closes the database last takes everything into one file
+            self._plan.store.close()  # the last connection that is closed takes everything into one file
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
             facts = {"caller": asdict(digest)} if digest else {}
@@ -249,7 +252,7 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
     part = Part(
         started_at, datetime.now(UTC), finished.requests, finished.retries, finished.elapsed_s,
         stop.reason.value if stop else None, stop.message if stop else None, stop.advice if stop else None,
-        # Without everything written it is unfinished: running it again sends nothing anew, and writes.
+        # Without everything written it is unfinished: running it again sends nothing and writes.
         str(finished.results) if finished.results and finished.fault is None else None,
         {kind: count for kind, count in finished.summary.counts.items() if count},
     )  # fmt: skip
@@ -282,7 +285,7 @@ def _opening_facts(open_run: OpenRun, options: Options, caller: CallerDigest) ->
         staged_by=__version__,
         rows=plan.staged.rows,
         reads_first=plan.reads_first,
-        is_takeback=plan.staged.is_undo,
+        is_undo=plan.staged.is_undo,
         undoes=open_run.undoes,
         invocation=options.invocation,
         inbox=options.inbox,

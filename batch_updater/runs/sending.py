@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
-from batch_updater.endpoint.request import Prepared
+from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import Outcome
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Progress
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.writer import RunWriter
-from batch_updater.sender.send_options import SendOptions
+from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
 if TYPE_CHECKING:  # imported only where something is sent: it takes long
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
 
 
@@ -41,27 +40,25 @@ async def send(
 
     from batch_updater.sender.pool import Sender
 
-    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, options)
+    config = plan.config
+    sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:
-        return await sender.send(one.job for one in jobs)
+        return await sender.send(jobs)
     finally:
         if interrupts:
             interrupts.sent()
 
 
-def reading_of(plan: Plan, writer: RunWriter, *, only: bool = False) -> Reading:
+def read_before_write(plan: Plan, writer: RunWriter, *, only: bool = False) -> ReadBeforeWrite:
     """Return how records are read, and where what they hold is kept; `only`: nothing is sent."""
-    from batch_updater.sender.client import Reading
-
-    expected = writer.store.expected() if plan.staged.is_undo else None
-    return Reading.of(plan.endpoint, writer.will_change, only=only, expected=expected)
+    expected = writer.store.expected() if plan.staged.is_undo else {}
+    return ReadBeforeWrite(RequestBuilder(plan.endpoint), writer.will_change, only, expected)
 
 
 def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hooks:
     """Return what the sender calls: before a request may go out, and with whatever it learns."""
-    from batch_updater.sender.client import Hooks
 
     async def settled(outcome: Outcome) -> None:
         await writer.settle(outcome)
@@ -78,7 +75,7 @@ def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hook
 
 
 def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
-    """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
+    """Run an event loop: that of uvloop, which is faster, where it exists (not on Windows)."""
     import asyncio
 
     try:
@@ -95,7 +92,7 @@ def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
 def _seldom_collected() -> Iterator[None]:
     """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
 
-    Afterwards it is as it was: the process may be somebody else's, who uses the library. Where another thread sends a
+    Afterwards it is as it was: the process may belong to a program that uses the library. Where another thread sends a
     run it is so already, and that thread sets it back.
     """
     before = gc.get_threshold()

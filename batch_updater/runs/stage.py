@@ -8,7 +8,6 @@ from itertools import groupby, islice
 
 import msgspec
 
-from batch_updater import __version__
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.loader.dates import AMBIGUOUS_DATE
 from batch_updater.loader.findings import RAGGED
@@ -28,6 +27,7 @@ from batch_updater.runs.encoding import (
     encode_problems,
 )
 from batch_updater.runs.store import Store
+from batch_updater.version import __version__
 
 _BATCH = 500
 

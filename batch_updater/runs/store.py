@@ -234,7 +234,7 @@ class Store:
         return store
 
     def open_for_writing(self, path: Path) -> None:
-        """Go on with a run's database. Raises sqlite3.Error."""
+        """Open a run's database in place of the one before. Raises sqlite3.Error."""
         with ExitStack() as stack:
             connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             stack.callback(connection.close)

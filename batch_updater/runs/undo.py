@@ -1,4 +1,4 @@
-"""A past run -> the workbook that takes it back: every changed field to its earliest value before the run.
+"""A past run -> the workbook that undoes it: every changed field gets its earliest value before the run.
 
 Works from the run's folder alone and opens no connection. Holds one value before and one after for each changed field.
 """
@@ -58,7 +58,7 @@ _REFUSED = "The row was refused, but an attempt before that had no answer: wheth
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A workbook that takes a run back."""
+    """A workbook that undoes a run."""
 
     path: Path
     rows: int
@@ -80,12 +80,12 @@ class Undo:
         if self.not_possible:
             said += f' {fields} cannot: see the sheet "Not possible".'
         if not self.is_ended:
-            said += " The run did not come to its end: run its file again first, then undo it anew."
+            said += " The run did not come to its end: run its file again first, then undo it once more."
         return said
 
 
 def write_undo(past: PastRun, results: Path | None) -> Undo:
-    """Write the workbook that takes a run back, into the run's folder unless it is given a place.
+    """Write the workbook that undoes a run, into the run's folder unless it is given a place.
 
     Raises LockedError if the run may be going on, ConfigError if its endpoint describes no reading, InputError if what
     the folder holds cannot be relied on, ResultsError if the place is taken or cannot be written.
@@ -136,7 +136,7 @@ class _Change:
     before_was_read: bool
     left: _Report | None = None
     not_told: str = ""
-    """Why nobody knows what the run left."""
+    """Why it is not known what the run left."""
 
 
 @dataclass(slots=True)
@@ -156,11 +156,11 @@ class _Names:
         self._seen: dict[tuple[object, str], str] = {}
 
     def note(self, described: Field, job: Job, identity: object, name: str) -> None:
-        """Take note of a name that stands for an id."""
+        """Take note of the name that belongs to an id."""
         self._seen.setdefault((self._allowed.key_of(described, job), str(identity)), name)
 
     def id_of(self, described: Field, job: Job) -> int | str | None:
-        """Return the id that stands for the job's name; None if it is not known."""
+        """Return the id of the job's name; None if it is not known."""
         return self._allowed.id_of(described, job)
 
     def name_of(self, described: Field, job: Job, identity: object) -> str | None:
@@ -178,7 +178,7 @@ class _Changed:
         self._others = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
         self.records: dict[str, _Record] = {}
         self.uncertain: list[NotPossible] = []
-        """Fields of rows of which nobody knows whether they were applied."""
+        """Fields of rows of which it is not known whether they were applied."""
 
     def add(self, job: Job, outcome: Outcome, expected: Expected) -> None:
         """Take note of one row."""
@@ -238,7 +238,7 @@ class _Left:
         self.not_told = f"{api} {told}, so a later change could not be told."
 
     def of(self, one: Field, earlier: _Report | None) -> _Report | None:
-        """Return what a field was left as, an id where it was one earlier; None if nobody knows."""
+        """Return what a field was left as, an id where it was one earlier; None if that is not known."""
         if self._is_others:
             return None
         reported = _report(one, self._record)
@@ -347,11 +347,11 @@ class _SettingBack:
         try:
             read = self._converters[described.name](cell)
         except ValueProblem as refusal:
-            raise _Impossible(f"The value cannot stand in a cell: {refusal.reason}") from refusal
+            raise _Impossible(f"A cell cannot hold the value: {refusal.reason}") from refusal
         written = writable(cell)
         marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)
         if marked or type(read) is not type(value) or str(read) != str(value):
-            raise _Impossible(f"The value {_short(str(value))} cannot stand in a cell exactly.")
+            raise _Impossible(f"A cell cannot hold the value {_short(str(value))} exactly.")
         return cell
 
     def _expected(self, described: Field, job: Job, before: _Report, left: _Report) -> ExpectedValue:

@@ -169,8 +169,8 @@ class RunWriter:
         """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
         self.require_writable()
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
-        before, asked, reported = outcome.kept or _NO_SNAPSHOTS
-        refused_late = outcome.kind is OutcomeKind.REJECTED and asked is not None
+        before, _, reported = outcome.kept or _NO_SNAPSHOTS
+        refused_late = outcome.kind is OutcomeKind.REJECTED and outcome.maybe_applied
         maybe_applied = refused_late or outcome.kind is OutcomeKind.UNCONFIRMED
         if not (outcome.message or outcome.advice or outcome.cause or outcome.problems or maybe_applied):
             values = (

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,8 +43,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CutOff]:
         configure(folder, api.url, SLOW)
         numbered(folder / "rows.csv", ROWS)
         process = start(folder, "run", "rows.csv")
-        while len(api.requests()) < ROWS // 5:
-            time.sleep(0.02)
+        api.wait_for(ROWS // 5)
         process.kill()
         process.communicate()
         configure(folder, api.url, FAST)
@@ -54,8 +52,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CutOff]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
-    return Inside(tmp_path, monkeypatch, capsys)
+def program(tmp_path: Path) -> Inside:
+    return Inside(tmp_path)
 
 
 def copied(killed: CutOff, folder: Path) -> Path:
@@ -152,7 +150,7 @@ def test_what_a_killed_run_left_whole_is_resumed(tmp_path: Path, killed: CutOff,
 
 
 def test_a_new_run_beside_a_damaged_one_can_be_resumed(tmp_path: Path, killed: CutOff, program: Inside) -> None:
-    """What was done anew counts from then on, and the older database is asked no more."""
+    """The new run counts from then on, and the older database is not read again."""
     empty(copied(killed, tmp_path) / "run.sqlite")
     trial = program("run", "rows.csv", "--json", "--restart", "--limit", "3")
     assert trial.outcomes == {"updated": 3, "not_sent": ROWS - 3}
@@ -235,7 +233,7 @@ def other_inside(fact: Any, data: st.DataObject) -> object:
 def test_no_single_cell_of_a_database_makes_the_program_fail(
     tmp_path: Path, unfinished: CutOff, program: Inside, data: st.DataObject
 ) -> None:
-    """Whatever stands in it: listed, and used or refused in a sentence, and refused before anything is sent."""
+    """Whatever it holds: listed, and used or refused in a sentence, and refused before anything is sent."""
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
     run = copied(unfinished, tmp_path)
     with closing(sqlite3.connect(run / "run.sqlite")) as connection, connection:

@@ -82,8 +82,7 @@ def killed_run(folder: Path, inbox: Path, api: Sandbox) -> None:
     """Leave an unfinished run of `unfinished.csv` behind, as a machine that loses power does."""
     aged(numbered(inbox / "unfinished.csv", 40))
     running = start(folder, "run", "inbox/unfinished.csv", "--yes", BATCH_UPDATER_SENDING__RATE_PER_S="20")
-    while len(api.requests()) < 5:
-        time.sleep(0.02)
+    api.wait_for(5)
     running.kill()
     running.communicate()
 
@@ -256,8 +255,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
         aged(inbox / "a.csv", 2 * _HOUR_S)
         opportunities(inbox / "b.csv", (60, "Pre", "b"))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         opportunities(inbox / "a.csv", (70, "Pre", "new"))
         opportunities(inbox / "b.csv", (80, "Pre", "new"))
         code, told, said = ended(running)
@@ -274,8 +272,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         inbox = prepared(tmp_path, api.url)
         aged(numbered(inbox / "long.csv", 60))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         other = night(tmp_path)
         assert other.code == other.object["exit_code"] == 4
         assert f"process {running.pid} has been working on {inbox} since" in other.object["error"]["message"]
@@ -286,8 +283,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         # A killed job leaves a lock that does not block.
         killed = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
         before = len(api.requests())
-        while len(api.requests()) < before + 2:
-            time.sleep(0.02)
+        api.wait_for(before + 2)
         killed.kill()
         killed.communicate()
         done = night(tmp_path)
@@ -342,13 +338,10 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
-        done = subprocess.run(
-            [sys.executable, "-m", "batch_updater", "nightly"], cwd=tmp_path, env=environment(), check=True,
-            capture_output=True, text=True,
-        )  # fmt: skip
-    line, verdict = done.stdout.splitlines()
+        done = batch_updater("nightly", cwd=tmp_path)
+    line, verdict = done.out.splitlines()
     assert line.startswith("a.csv: The row was updated. Moved to ")
-    assert (verdict, done.stderr) == ("1 file is done.", "")
+    assert (done.code, verdict, done.err) == (0, "1 file is done.", "")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

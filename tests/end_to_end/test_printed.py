@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from batch_updater.cli.commands import main
 from batch_updater.nightly.dispositions import Disposition
 from batch_updater.nightly.message import compose
 from batch_updater.text.printable import printable, printable_lines
+from tests.end_to_end.program import batch_updater
 from tests.nightly.made import file, night
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts without such characters")
 
@@ -32,22 +25,11 @@ ODD = "\x01\x07\x08\t\n\r\x1b\x7f\x85\x9b\u061c\u200f\u2028\u202e\u2066"
 FORGED = "a.csv\nb.csv: All rows were updated.\x1b[2K\u202e"
 
 
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Put back what the program does to signals."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def printed(folder: Path, *arguments: str) -> str:
-    """Run a command in this process. Returns all that it prints, which must be plain lines."""
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = main([*arguments])
-    assert code in {0, 1, 2, 3}
-    text = out.buffer.getvalue().decode()
+    """Run a command. Returns all that it prints, which must be plain lines."""
+    done = batch_updater(*arguments, cwd=folder)
+    assert done.code in {0, 1, 2, 3}
+    text = done.err + done.out
     assert text == printable_lines(text), arguments
     return text
 

@@ -97,7 +97,7 @@ def test_a_workbook_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandb
     assert f"batch-updater report {workbook.parent.name} writes it again" in note
 
 
-def test_other_rows_and_rows_that_were_taken_back_are_not_spoken_of(tmp_path: Path) -> None:
+def test_other_rows_and_undone_rows_are_not_mentioned(tmp_path: Path) -> None:
     """Other values, other records, another address, a run that was undone since."""
     with sandbox() as api:
         workbook = first_run(tmp_path, api, "--compare")

@@ -30,7 +30,7 @@ SECRETS = ("sandbox-token", SECRET, "sandbox-issued-")
 FAULT_NAMES = [kind.name.replace("-N", "-503" if kind.lowest else "-300") for kind in FAULTS]
 
 
-def configure_oauth(folder: Path, api: Sandbox, more: str = "") -> None:
+def configure_oauth(folder: Path, api: Sandbox | Api, more: str = "") -> None:
     (folder / "secret").write_text(SECRET, encoding="ascii")
     (folder / "secret").rename(folder / "token")  # the one file that may hold it: see assert_no_token
     (folder / "config.yaml").write_text(
@@ -160,7 +160,7 @@ def test_a_token_url_that_repeats_the_client_secret_is_not_quoted(tmp_path: Path
     with Api() as api:
         for answer in (repeats_the_form(400), repeats_the_form(200), repeats_the_form(503)):
             api.token_answers.extend([answer] * 2)
-            configure_oauth(tmp_path, Sandbox(api.url))
+            configure_oauth(tmp_path, api)
             done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path)
             assert done.code == 3
             assert_in_no_form(tmp_path, done, SECRET)

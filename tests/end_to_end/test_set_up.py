@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import TOKEN, Done, batch_updater, sandbox
+from tests.end_to_end.test_night import aged
 from tests.proxy import NO_HOST, answer, proxy
 from tests.sender.server import Api
 
@@ -243,6 +244,7 @@ def test_the_night_says_the_same_of_a_proxy(tmp_path: Path) -> None:
     behind_proxy(tmp_path, "nightly: {inbox: in, notify_when: never}\n")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "two.csv").write_text(ROWS, encoding="utf-8")
+    aged(tmp_path / "in" / "two.csv")
     done = run(tmp_path, "nightly", HTTPS_PROXY="127.0.0.1:3128")
     assert (done.code, "(the variable HTTPS_PROXY) cannot be used" in done.err) == (2, True)
     with proxy(answer(407)) as serving:

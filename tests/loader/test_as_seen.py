@@ -358,7 +358,7 @@ def apply_format(cell: Shown) -> str:
         max_size=8,
     )
 )
-def test_an_amount_is_judged_alike_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+def test_an_amount_is_judged_the_same_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     """What a workbook shows is taken where the same characters in a CSV file are, and refused where they are."""
     cells = [Shown(code, 0.5 if code == "# ?/?" else number * 1000 + 123) for code, number in drawn]
     in_text = sent(write_csv(tmp_path, AMOUNT, [apply_format(cell) for cell in cells]), AMOUNT)

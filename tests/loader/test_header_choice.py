@@ -47,7 +47,7 @@ def test_a_file_that_is_refused_is_not_held_open(tmp_path: Path) -> None:
 def test_the_sheet_whose_headers_fit_is_chosen_and_named(
     tmp_path: Path, others: dict[str, Sequence[Sequence[object]]], first: bool
 ) -> None:
-    """Instructions, lists and covers beside the table do not stand in its way, wherever it is."""
+    """Instructions, lists and covers beside the table do not hide it, wherever it is."""
     sheets = {"Changes ": TABLE, **others} if first else {**others, "Changes ": TABLE}
     table = opened(workbook(tmp_path / "a.xlsx", sheets))
     assert (table.sheet, staged(table).input.good) == ("Changes ", 1)

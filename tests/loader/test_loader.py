@@ -152,7 +152,7 @@ def test_constants_fill_every_row_and_are_checked_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", ["1,a", "1,a,2,3", "1,a,2,,x", "1"])
 def test_a_csv_row_of_another_length_than_the_header_is_refused(tmp_path: Path, row: str) -> None:
-    """Values of a row with too few or too many cells may stand under the wrong headers."""
+    """Values of a row with too few or too many cells may be under the wrong headers."""
     table = table_of(tmp_path, f"itemId,label,count\n1,a,2\n{row}\n9,a,2,,\n")
     assert codes(table)[3] == [(None, "ragged-row")]
     assert codes(table)[2] == codes(table)[4] == []
@@ -347,7 +347,7 @@ def test_a_text_written_for_excel_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_row_of_another_length_names_what_separates_its_cells(tmp_path: Path) -> None:
-    """A wrong delimiter, and a line that stands in quotation marks as a whole, can be told from the message."""
+    """A wrong delimiter, and a line in quotation marks as a whole, can be told from the message."""
     table = table_of(tmp_path, 'itemId;label;count\n1;a;1\n2;b;2,5;x\n"3;""b; c"";3"\n4;d;4\n5;e;5\n')
     reasons = [row.problems[0].reason for row in judged(table) if row.problems]
     assert reasons[0].startswith("The row has 4 cells, separated by semicolons, but the header row has 3")

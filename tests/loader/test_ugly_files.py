@@ -193,7 +193,7 @@ TABLE: dict[str, Gives | Refused] = {
     "billion-laughs.xlsx": Refused("holds a document type definition", "save it again"),
     "unpacks-to-much.xlsx": Refused("unpacks to more than 2 MB", "input.max_unpacked_mb"),
     "rows-out-of-order.xlsx": Refused("has row 2 in the wrong place", "save it again"),
-    "cells-out-of-order.xlsx": Refused("has cells of row 2 in the wrong place", "save it again"),
+    "cells-out-of-order.xlsx": Refused("has cell B2 in the wrong place", "save it again"),
     "cells-out-of-order.xlsb": Refused("has a cell of row 2 in the wrong place", "save it again"),
     "no-workbook-inside.xlsx": Refused("is a zip file that holds no workbook", "Unpack it"),
     "word-document.xlsx": Refused("is an Office file, but no workbook", "save it as"),
@@ -243,7 +243,7 @@ def text(value: object) -> str:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_each_file_gives_what_the_table_says(name: str) -> None:
-    """A quirk changes nothing of what stands in a file: its rows, problems and remarks, or the refusal, are these."""
+    """A quirk changes nothing of what a file holds: its rows, problems and remarks, or the refusal, are these."""
     expected, found = TABLE[name], given(name)
     if isinstance(expected, Refused):
         assert isinstance(found, Refused)

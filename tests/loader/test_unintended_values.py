@@ -669,7 +669,7 @@ def test_what_is_offered_for_a_number_of_two_readings_is_taken(
 
 
 def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
-    """The number alone is sent, so that people have to know that dollars stand among euros."""
+    """The number alone is sent, so that people have to know of dollars among euros."""
     mapping = {"Amount (EUR)": "amountDue"}
     table = table_of(tmp_path, "itemId,Amount (EUR)\n1,5\n2,$6\n3,7 EUR\n", columns=mapping)
     assert all(row.job for row in judged(table))

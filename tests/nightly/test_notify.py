@@ -34,11 +34,22 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_what_takes_too_long_is_left_behind() -> None:
+@pytest.fixture(autouse=True)
+def over() -> Iterator[threading.Event]:
+    """End what a test has left behind: the next command in this process would end the process because of it."""
+    event = threading.Event()
+    yield event
+    event.set()
+    for thread in threading.enumerate():
+        if thread.name == "attempt":
+            thread.join()
+
+
+def test_what_takes_too_long_is_left_behind(over: threading.Event) -> None:
     """The time limit holds whatever the work does."""
 
     def hangs() -> None:
-        threading.Event().wait(60)
+        over.wait()
 
     assert run_with_timeout(hangs, 0.1) == "it took longer than 0.1 s"
 
@@ -158,4 +169,30 @@ def hangs():
 exit_if_threads_hang(70)  # nothing yet
 print(run_with_timeout(hangs, 0.2))
 exit_if_threads_hang(3)
+"""
+
+
+def test_a_signal_that_ends_the_waiting_leaves_nothing_that_holds_the_process() -> None:
+    """The process ends at once, although the work goes on."""
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+_INTERRUPTED = """
+import os, signal, threading
+from concurrent.futures import ThreadPoolExecutor
+from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a shell
+
+def hangs():
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(threading.Event().wait, 120)
+        os.kill(os.getpid(), signal.SIGINT)
+        waiting.result()
+
+try:
+    run_with_timeout(hangs, 60)
+except KeyboardInterrupt:
+    exit_if_threads_hang(3)
 """

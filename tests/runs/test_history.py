@@ -47,7 +47,7 @@ def caller(values: Mapping[str, str] = MappingProxyType({}), **api: object) -> C
     return Caller(ApiSettings.model_validate(api), lambda reference, _: values[reference.location])
 
 
-NOBODY = caller()
+ANY_CALLER = caller()
 
 
 def made(
@@ -63,9 +63,9 @@ def made(
     folder = parent / name
     folder.mkdir()
     facts = Facts(
-        identity=identity, caller=digest or NOBODY.digest(SALT, None), input="items.csv", input_path="/items.csv",
+        identity=identity, caller=digest or ANY_CALLER.digest(SALT, None), input="items.csv", input_path="/items.csv",
         input_file="input.csv", stem="items", description=Description("items", "items.yaml", None, "{}"),
-        reading=InputSettings(), settings=(), staged_by="1", rows=3, reads_first=False, is_takeback=False, undoes=None,
+        reading=InputSettings(), settings=(), staged_by="1", rows=3, reads_first=False, is_undo=False, undoes=None,
         invocation=None, inbox=None,
     )  # fmt: skip
     started_at = STARTED + timedelta(seconds=after_s)
@@ -105,7 +105,7 @@ def test_when_a_run_is_unfinished(
 
 
 def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
-    """An unfinished run that was done anew since is not gone on with."""
+    """An unfinished run that was restarted since is not resumed."""
     old = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     assert _earlier(tmp_path).resumed == read_run(old)
     new = made(tmp_path, "20260102-030405-items-2", DONE, DONE._replace(row=3), after_s=0.5)
@@ -114,7 +114,7 @@ def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
 
 
 def _earlier(
-    parent: Path, identity: Identity = SAME, by: Caller = NOBODY, *, stem: str = "items", restart: bool = False
+    parent: Path, identity: Identity = SAME, by: Caller = ANY_CALLER, *, stem: str = "items", restart: bool = False
 ) -> Earlier:
     return earlier_run(parent, Candidate(identity, by), "/items.csv", stem, restart=restart)
 
@@ -129,7 +129,7 @@ def _earlier(
     ],
 )  # fmt: skip
 def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], words: str) -> None:
-    """An unfinished run of the same file that is not gone on with is named, with what differs."""
+    """An unfinished run of the same file that is not resumed is named, with what differs."""
     made(tmp_path, "20260102-030405-items", DONE, FAILED)
     found = _earlier(tmp_path, replace(SAME, **change))  # type: ignore[arg-type]
     assert found.resumed is None
@@ -143,11 +143,11 @@ def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
     made(tmp_path, "20260102-030405-items", DONE, DONE._replace(row=3))
     assert _earlier(tmp_path, replace(SAME, content="x")).note is None
     made(tmp_path, "20260102-030406-other", FAILED, identity=replace(SAME, content="y"), after_s=1)
-    assert earlier_run(tmp_path, Candidate(SAME, NOBODY), "/another.csv", "another", restart=False).note is None
+    assert earlier_run(tmp_path, Candidate(SAME, ANY_CALLER), "/another.csv", "another", restart=False).note is None
 
 
 def test_a_database_that_the_system_withholds_is_not_called_damaged(tmp_path: Path) -> None:
-    """Whoever may not read it is told so, and whom to ask."""
+    """A user who may not read it is told so, and whom to ask."""
     folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     folder.chmod(0)
     user = os.geteuid()

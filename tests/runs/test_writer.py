@@ -176,31 +176,29 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "asked", "before"),
+    ("kind", "is_doubtful", "before"),
     [
-        (OutcomeKind.FAILED, None, "new"), (OutcomeKind.REJECTED, None, "new"), (OutcomeKind.REJECTED, "{}", "old"),
-        (OutcomeKind.UNCONFIRMED, None, "old"),
+        (OutcomeKind.FAILED, False, "new"), (OutcomeKind.REJECTED, False, "new"), (OutcomeKind.REJECTED, True, "old"),
+        (OutcomeKind.UNCONFIRMED, True, "old"),
     ],
 )  # fmt: skip
 def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applied(
-    tmp_path: Path, kind: OutcomeKind, asked: str | None, before: str
+    tmp_path: Path, kind: OutcomeKind, before: str, *, is_doubtful: bool
 ) -> None:
-    """Before an update that was certainly not applied, others may have changed the record: the later reading counts.
+    """Before an update that was certainly not applied, others may have changed the record: the later reading counts."""
 
-    What was asked is kept of a refused row only if an attempt of it may have been applied.
-    """
-
-    async def go(writer: RunWriter, read: str, ended: OutcomeKind, asked: str | None) -> None:
+    async def go(writer: RunWriter, read: str, ended: OutcomeKind, *, is_doubtful: bool) -> None:
         await writer.will_send([prepared(7)])
         await writer.will_change(7, read)
-        await writer.settle(Outcome(7, ended, message="why", kept=RecordSnapshots(read, asked, None)))
+        kept = RecordSnapshots(read, None, None)
+        await writer.settle(Outcome(7, ended, message="why", kept=kept, maybe_applied=is_doubtful))
 
     path = tmp_path / "run.sqlite"
     with begun(path, ROWS) as writer:
-        asyncio.run(go(writer, '"old"', kind, asked))
+        asyncio.run(go(writer, '"old"', kind, is_doubtful=is_doubtful))
     with RunWriter.resume(path, {"reads_first": False}, STARTED) as writer:
         assert (7 in maybe_applied(writer.store)) == (before == "old")
-        asyncio.run(go(writer, '"new"', OutcomeKind.UPDATED, "{}"))
+        asyncio.run(go(writer, '"new"', OutcomeKind.UPDATED, is_doubtful=False))
         writer.flush()
         (outcome,) = outcomes(writer.store)
     assert outcome.kept == RecordSnapshots(f'"{before}"', "{}", None)

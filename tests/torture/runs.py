@@ -72,7 +72,7 @@ def confirmed_rows(database: Path | None) -> set[int]:
 
 
 def assert_no_token(folder: Path, token: str = TOKEN) -> None:
-    """Fail if the token stands in a file of a folder, workbooks unpacked included."""
+    """Fail if a file of a folder holds the token, workbooks unpacked included."""
     for path in folder.rglob("*"):
         if path.is_file() and path.name != "token":
             assert token.encode() not in path.read_bytes(), path

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.program import configure, sandbox
-from tests.torture.runs import confirmed_rows, database_of, ended, numbered, run, start
+from tests.end_to_end.program import batch_updater, configure, sandbox
+from tests.torture.runs import confirmed_rows, database_of, ended, numbered, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +24,7 @@ def test_a_database_cut_at_any_byte_is_refused(tmp_path: Path, cut_file: str, *,
     with sandbox() as api:
         configure(tmp_path, api.url, SENDING)
         process = start(tmp_path, "run", "rows.csv")
-        while len(api.requests()) < ROWS // 3:
-            time.sleep(0.02)
+        api.wait_for(ROWS // 3)
         if cut_file.endswith("wal"):
             process.kill()
             process.communicate()
@@ -86,9 +84,9 @@ def _resume(folder: Path, whole: Path, database: Path, cut_file: str, at: int) -
     shutil.copytree(whole, folder / "runs")
     with (database.parent / cut_file).open("r+b") as stream:
         stream.truncate(at)
-    code, result, _ = run(folder, "rows.csv")
-    if code == 2:
-        assert "is damaged" in result["error"]["message"]
-        assert "--restart" in result["error"]["remedy"]
-        code, result, _ = run(folder, "rows.csv", "--restart")
-    assert (code, result["outcomes"]["updated"]) == (0, ROWS)
+    done = batch_updater("run", "rows.csv", "--json", cwd=folder)
+    if done.code == 2:
+        assert "is damaged" in done.object["error"]["message"]
+        assert "--restart" in done.object["error"]["remedy"]
+        done = batch_updater("run", "rows.csv", "--restart", "--json", cwd=folder)
+    assert (done.code, done.object["outcomes"]["updated"]) == (0, ROWS)

@@ -70,7 +70,7 @@ def killed_after(folder: Path, seconds: float) -> bool:
 def run_to_its_end(folder: Path) -> tuple[int, dict[str, Any], str]:
     """Resume the run until no row is left to do; returns what its last part said.
 
-    A run that came to its end before it could be killed would be done anew: the workbook is asked of it instead.
+    A run that came to its end before it could be killed would be restarted: the workbook is asked of it instead.
     """
     for past in ended(start(folder, "runs"))[1]["runs"]:
         if not past["unfinished"]:
@@ -88,7 +88,7 @@ def rows_of(requests: list[dict[str, Any]]) -> set[int]:
 
 
 def test_the_last_row_of_a_record_wins_whatever_happens(tmp_path: Path, *, torture: bool) -> None:
-    """In order, with delays, faults and kills: never two requests of a record at once, and its last row stands."""
+    """In order, with delays, faults and kills: never two requests of a record at once, and its last row wins."""
     rows, records, kills = (200, 20, 20) if torture else (60, 6, 5)
     chance = random.Random(11)
     lines: list[dict[str, object]] = [
@@ -101,7 +101,7 @@ def test_the_last_row_of_a_record_wins_whatever_happens(tmp_path: Path, *, tortu
         for _ in range(kills):
             is_killed = killed_after(tmp_path, chance.uniform(0.4, begun_s + 0.5))
             if not is_killed or len(confirmed_rows(database_of(tmp_path))) == rows:
-                break  # one more start could do a finished run anew
+                break  # one more start could restart a finished run
         code, result, said = run_to_its_end(tmp_path)
         requests, stored = api.requests(), api.records()
     assert (code, result["outcomes"]["updated"]) == (0, rows), said
