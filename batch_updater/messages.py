@@ -1,4 +1,4 @@
-"""Words that every report uses: what is wrong with a row, what to do about it, when something was."""
+"""The sentences that more than one part says: what is wrong with a row, what to do about it, how many, when."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ def _places(problems: Sequence[Problem], columns: Columns) -> str:
     cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
     places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
     return f"{places}: " if places else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 _COLUMNS_NOT_SENT_SHOWN = 30

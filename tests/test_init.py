@@ -73,7 +73,7 @@ def test_options_make_a_configuration(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert load_config(path, {}).nightly.inbox == tmp_path / "in box"
     assert "batch-updater doctor --config nexus.yaml" in done.out
-    assert "make the folder in box" in done.out
+    assert "create the folder in box" in done.out
 
 
 def test_client_credentials_by_options(tmp_path: Path) -> None:

@@ -311,15 +311,15 @@ def test_what_was_taken_back_is_not_applied_again_by_the_job(tmp_path: Path) -> 
         undone = batch_updater("undo", file["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
         undoing, run = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
-        assert (run["run"], run["taken_back_by"]) == (file["run"], Path(undoing["run"]).name)
-        assert "Taken back, in part at least, by the run " in batch_updater("runs", cwd=tmp_path).out
+        assert (run["run"], run["undone_by"]) == (file["run"], Path(undoing["run"]).name)
+        assert "Undone, at least in part, by the run " in batch_updater("runs", cwd=tmp_path).out
         (inbox / "b.csv").write_bytes(content)
         aged(inbox / "b.csv")
         before = len(api.requests())
         second = night(tmp_path, **compare)
         assert len(api.requests()) == before
     assert (second.code, by_name(second)) == (1, {"b.csv": "attention"}), second.err
-    assert f"The run {run['taken_back_by']} has taken some of that back" in second.object["files"][0]["note"]
+    assert f"The run {run['undone_by']} has taken some of that back" in second.object["files"][0]["note"]
 
 
 def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_an_unfinished_run_that_was_taken_back_is_for_a_person(tmp_path: Path) -
         assert by_name(first) == {"a.csv": "again"}
         undone = batch_updater("undo", first.object["files"][0]["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
-        assert "Running the same again sends every row anew." in batch_updater("runs", cwd=tmp_path).out
+        assert "Running the same file again sends every row." in batch_updater("runs", cwd=tmp_path).out
         before = len(api.requests())
         second = night(tmp_path, **compare)
         assert len(api.requests()) == before

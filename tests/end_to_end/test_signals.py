@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such 
 
 ENDS_WITHIN_S = 20
 """Far below what is waited for here, far above what ending takes on a busy machine."""
-NOTHING_SENT = "batch-updater: Interrupted; nothing was sent.\n"
+NOTHING_SENT = "batch-updater: Interrupted. Nothing was sent.\n"
 
 
 def prepared(folder: Path, base_url: str, command: str = "", more: str = "") -> None:
@@ -79,7 +79,7 @@ def test_an_interrupted_command_prints_one_json_object(tmp_path: Path) -> None:
     process = start(tmp_path, "run", "c.csv", "--json")
     wait_for(process, tmp_path / "started")
     told, said = ended_by(process, signal.SIGTERM)
-    assert json.loads(told)["error"]["message"] == "Interrupted; nothing was sent.", said
+    assert json.loads(told)["error"]["message"] == "Interrupted. Nothing was sent.", said
     assert json.loads(told)["exit_code"] == process.returncode == 3
 
 

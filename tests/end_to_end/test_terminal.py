@@ -83,10 +83,10 @@ def test_a_person_is_asked_with_what_is_at_stake(tmp_path: Path) -> None:
         methods = [request["method"] for request in api.requests()[before:]]
     said = " ".join(shown.split())
     assert code == 0, shown
-    assert "3 readings before anything is sent, as many right before the updates, and as many updates at most" in said
+    assert "3 reads before anything is sent, 3 right before the updates, and at most 3 updates" in said
     assert "What changes:" in said
     assert "2 records change." in said
-    assert "1 row of records that hold already what is asked for." in said
+    assert "1 row without a change: the record already holds these values." in said
     assert "Send 2 updates to" in said
     assert (methods.count("GET"), methods.count("PUT")) == (6, 2)
 
@@ -128,7 +128,7 @@ def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
         code, shown = converse("y", tmp_path, "run", "c.csv")
         assert [request["method"] for request in api.requests()].count("PUT") == 3
     assert code == 0
-    assert "Nothing is to be updated just now." in " ".join(shown.split())
+    assert "There is nothing to update. Write the results workbook anyway?" in " ".join(shown.split())
     assert "Every record holds already what is asked for: nothing was sent." in shown
 
 
