@@ -17,11 +17,11 @@ import pytest
 from aiohttp import web
 
 from batch_updater.config.environment import Environment
-from batch_updater.doctor.examination import Wanted, examine
+from batch_updater.doctor.examination import DoctorOptions, examine
 from batch_updater.doctor.finding import Finding, Status, exit_code_of
 from batch_updater.doctor.folders import file_system_of
 from batch_updater.doctor.reach import certificate_finding, clock_finding
-from batch_updater.doctor.reading import fields_to_name, trial_of
+from batch_updater.doctor.token_trial import fields_to_name, trial_of
 from batch_updater.endpoint.description import Kind, ReadOperation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import UsageError
@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_is_wrong(
     (tmp_path / "a-file").touch()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + text.replace("PATH", where))
     assert found[check].status is Status.WRONG
-    assert ("is not there" if check in {"inbox", "metrics"} else "cannot be written") in found[check].message
+    assert ("does not exist" if check in {"inbox", "metrics"} else "cannot be written") in found[check].message
 
 
 def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, closed_port: int) -> None:
@@ -135,7 +135,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
     text = api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in, metrics: figures/night.prom}"
     found = examined(tmp_path, text)
     assert found["inbox"].status is found["metrics"].status is Status.WRONG
-    assert found["inbox"].remedy.startswith("Make it")
+    assert found["inbox"].remedy.startswith("Create it")
     (tmp_path / "in").mkdir()
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, text)
@@ -538,7 +538,7 @@ def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer
         headers = "{X-Api-Key: key-written-out-1, X-Auth: Token written, X-Scheme: 'env:S'}"
         path.write_text(api(service.url, f"  headers: {headers}\n"), encoding="utf-8")
         environ = {"T": SECRET, "S": "Bearer kept1"}
-        found = {one.check: one for one in examine(path, Environment(environ), Wanted(("5",)))}
+        found = {one.check: one for one in examine(path, Environment(environ), DoctorOptions(("5",)))}
     assert (found["token"].status, words in found["token"].message) == (kind, True), found["token"]
     for secret in (SECRET, "written", "kept1"):
         assert secret not in str(found)
@@ -556,6 +556,6 @@ def test_a_person_is_asked_for_a_record(tmp_path: Path) -> None:
             asked.extend(field.name for field in fields)
             return []
 
-        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(ask_record=ask))}
+        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), DoctorOptions(ask_record=ask))}
     assert asked == ["OpportunityId"]
     assert "no record was named" in found["token"].message

@@ -332,13 +332,13 @@ def _template(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from batch_updater.doctor.examination import Wanted, examine
+    from batch_updater.doctor.examination import DoctorOptions, examine
     from batch_updater.doctor.finding import exit_code_of
 
     ask = preview.ask_for_record if _on_terminal() and not options.json else None
-    wanted = Wanted(tuple(options.record), ask, options.notify)
+    doctor_options = DoctorOptions(tuple(options.record), ask, options.notify)
     findings = []
-    for finding in examine(_config_path(options), options.environment, wanted):
+    for finding in examine(_config_path(options), options.environment, doctor_options):
         findings.append(finding)
         if not options.json:
             write_lines(text_output.finding_lines(finding), sys.stdout)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch_updater.config.loading import load_config
-from batch_updater.doctor.credentials import fetched, notification_findings
+from batch_updater.doctor.credentials import fetch_api_secrets, notification_findings
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
-from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tried
+from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
 from batch_updater.endpoint.base_url import doubt, require_fitting
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from batch_updater.config.environment import Environment
     from batch_updater.config.schema import Config
-    from batch_updater.doctor.credentials import Had
+    from batch_updater.doctor.credentials import ApiSecrets
     from batch_updater.endpoint.description import Endpoint, Field
 
 _CONFIGURATION = "configuration"
@@ -33,7 +33,7 @@ _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS,
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DoctorOptions:
     """What is checked only if a person says so."""
 
     record: tuple[str, ...] = ()
@@ -44,19 +44,16 @@ class Wanted:
     """Whether a test message is sent to everyone under `nightly.notify`."""
 
 
-_NOTHING_MORE = Wanted()
-
-
-def examine(path: Path | None, environment: Environment, wanted: Wanted = _NOTHING_MORE) -> Iterator[Finding]:
+def examine(path: Path | None, environment: Environment, options: DoctorOptions | None = None) -> Iterator[Finding]:
     """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
 
     Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. What a finding says
     may come from outside (a proxy, an API, a token URL): it holds no secret that is known by then.
     """
-    return (found.redacted(environment.redaction) for found in _examined(path, environment, wanted))
+    return (found.redacted(environment.redaction) for found in _examined(path, environment, options or DoctorOptions()))
 
 
-def _examined(path: Path | None, environment: Environment, wanted: Wanted) -> Iterator[Finding]:
+def _examined(path: Path | None, environment: Environment, options: DoctorOptions) -> Iterator[Finding]:
     try:
         config = load_config(path, environment.variables)
     except ConfigError as error:
@@ -69,42 +66,47 @@ def _examined(path: Path | None, environment: Environment, wanted: Wanted) -> It
     endpoint, finding = _endpoint(config)
     yield finding
     failed = failed or (None if endpoint else finding.check)
-    yield from folder_findings(config)
-    yield lock_finding(config)
+    yield from folder_findings(config.results, config.nightly)
+    yield lock_finding(config.results.folder, config.api.base_url)
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
         for found in reach_findings(config.api, config.api.base_url):
             yield found
             failed = failed or (found.check if found.status is Status.WRONG else None)
-    had = fetched(config, environment)
-    yield _token_finding(config, endpoint, had, failed, environment, wanted)
-    yield from had.header_findings
-    yield from notification_findings(config, environment, send=wanted.notify)
+    secrets = fetch_api_secrets(config.api, environment)
+    yield _token_finding(config, endpoint, secrets, failed, environment, options)
+    yield from secrets.header_findings
+    yield from notification_findings(config.nightly, environment, send=options.notify)
 
 
 def _token_finding(
-    config: Config, endpoint: Endpoint | None, had: Had, failed: str | None, environment: Environment, wanted: Wanted
+    config: Config,
+    endpoint: Endpoint | None,
+    secrets: ApiSecrets,
+    failed: str | None,
+    environment: Environment,
+    options: DoctorOptions,
 ) -> Finding:
     """Try the token on a record, if one is named; `failed` is the check because of which that makes no sense."""
-    if had.token_finding.status is Status.WRONG:
-        return had.token_finding
-    failed = failed or next((one.check for one in had.header_findings if one.status is Status.WRONG), None)
+    if secrets.token_finding.status is Status.WRONG:
+        return secrets.token_finding
+    failed = failed or next((one.check for one in secrets.header_findings if one.status is Status.WRONG), None)
     if endpoint is None or failed:
-        return not_tried(had, f"another check has failed: {failed}")
+        return not_tried(secrets, f"another check has failed: {failed}")
     if endpoint.sample_read is None:
-        return not_tried(had, f"the description {endpoint.name} names no way to read a record (x-read)")
-    constants, named = config.input.constants, wanted.record
-    if not named and wanted.ask_record and had.token:
-        named = tuple(wanted.ask_record(endpoint, fields_to_name(endpoint, constants)))
+        return not_tried(secrets, f"the description {endpoint.name} names no way to read a record (x-read)")
+    constants, named = config.input.constants, options.record
+    if not named and options.ask_record and secrets.token:
+        named = tuple(options.ask_record(endpoint, fields_to_name(endpoint, constants)))
     if not named:
         why = "no record was named that may be read with it"
-        return not_tried(had, why, "batch-updater doctor --record ID reads one.")
+        return not_tried(secrets, why, "batch-updater doctor --record ID reads one.")
     try:
         trial = trial_of(endpoint, constants, named)
     except UsageError as error:
         return wrong("token", error)
-    return tried(config.api, had, trial, environment.redaction)
+    return try_token(config.api, secrets, trial, environment.redaction)
 
 
 def _configuration_finding(path: Path | None, config: Config) -> Finding:

@@ -15,7 +15,7 @@ from batch_updater.runs.lock import locked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batch_updater.config.schema import Config
+    from batch_updater.config.schema import NightlySettings, ResultsSettings
 
 _LITTLE_ROOM_BYTES = 500_000_000
 """A run of a million rows leaves about as much: copy, journal, log, workbook."""
@@ -24,10 +24,9 @@ _SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph"
 """File systems that other machines may use at the same time (Linux's names)."""
 
 
-def folder_findings(config: Config) -> Iterator[Finding]:
+def folder_findings(results: ResultsSettings, nightly: NightlySettings) -> Iterator[Finding]:
     """Yield a finding for every folder that the program writes to; leaves nothing behind in them."""
-    yield _folder("results folder", config.results.folder, "results.folder")
-    nightly = config.nightly
+    yield _folder("results folder", results.folder, "results.folder")
     if nightly.inbox:
         beside = nightly.inbox.parent
         yield _folder_of_others("inbox", nightly.inbox, "nightly.inbox")
@@ -51,7 +50,9 @@ def _metrics(path: Path) -> Finding:
 def _folder_of_others(check: str, path: Path, key: str) -> Finding:
     """Judge a folder that the program does not make: others have to know where it is."""
     if not path.is_dir():
-        return Finding(check, Status.WRONG, f"{path} is not there, or is no folder.", f"Make it, or correct {key}.")
+        return Finding(
+            check, Status.WRONG, f"{path} does not exist, or is not a folder.", f"Create it, or correct {key}."
+        )
     return _folder(check, path, key)
 
 
@@ -64,16 +65,16 @@ def _folder(check: str, path: Path, key: str) -> Finding:
             probe.write(b"x")
             probe.flush()
     except OSError as error:
-        made = "" if there == path else f"{path} is not there and cannot be made: "
+        made = "" if there == path else f"{path} does not exist and cannot be created: "
         message = f"{made}{there} cannot be written: {error.strerror}."
-        whom = "the user that runs batch-updater"
-        return Finding(check, Status.WRONG, message, f"Let {whom} write there, or name another folder under {key}.")
+        remedy = f"Let the user that runs batch-updater write there, or name another folder under {key}."
+        return Finding(check, Status.WRONG, message, remedy)
     return _room(check, path, key, there)
 
 
 def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     free_bytes = shutil.disk_usage(there).free
-    found = f"{path} {'can be written' if there == path else 'is not there yet and can be made'}"
+    found = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
     found += f"; {_size(free_bytes)} free"
     if free_bytes < _LITTLE_ROOM_BYTES:
         return Finding(check, Status.WARNING, f"{found}.", f"Free some space, or name another folder under {key}.")
@@ -118,14 +119,13 @@ def file_system_of(path: Path, mounts: str) -> str | None:
     return found
 
 
-def lock_finding(config: Config) -> Finding:
-    """Say whether another run holds the lock, by taking it for a moment."""
-    folder, base_url = config.results.folder, config.api.base_url
+def lock_finding(folder: Path, base_url: str | None) -> Finding:
+    """Say whether another run holds the lock of a folder of results, by taking it for a moment."""
     if base_url is None or not folder.is_dir():
         return Finding("lock", Status.OK, "free: nothing has run here yet.")
     try:
         with locked(folder, base_url, "batch-updater doctor"):
-            return Finding("lock", Status.OK, "free: no other run is going on.")
+            return Finding("lock", Status.OK, "free: no other run is in progress.")
     except LockedError as error:
         return Finding("lock", Status.WARNING, error.message, error.remedy)
     except ResultsError as error:

@@ -1,4 +1,4 @@
-"""Whether the API accepts the token: one record is read with it, and once more without, for some APIs look at none.
+"""Whether the API accepts the token: one record is read with it, and once more without, for some APIs ignore it.
 
 Reading is the only call that changes nothing. The record is one that a person names.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batch_updater.doctor.finding import Finding, Status
-from batch_updater.doctor.reach import NO_ANSWER, ask, no_answer
+from batch_updater.doctor.reach import NoAnswer, ask
 from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.request import RequestBuilder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batch_updater.config.schema import ApiSettings
-    from batch_updater.doctor.credentials import Had
+    from batch_updater.doctor.credentials import ApiSecrets
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.text.redaction import Redaction
 
@@ -32,7 +32,7 @@ _NO_SUCH = frozenset({404, 410})
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TokenTrial:
     """A record that may be read."""
 
     endpoint: Endpoint
@@ -54,7 +54,7 @@ def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Fi
     return tuple(sorted(in_path, key=lambda field: path.find(f"{{{field.wire_name}}}")))
 
 
-def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[str]) -> Trial:
+def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[str]) -> TokenTrial:
     """Return the trial of a record: a value for each field to name, then, if need be, for the parameters of the query.
 
     Raises UsageError, which says what is needed.
@@ -75,85 +75,91 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
     }
     for field, text in given.items():
         if field.kind is Kind.INTEGER and not re.fullmatch(r"-?[0-9]{1,19}", text):
-            raise UsageError(f"{field.name} has to be a whole number.", remedy="Name a record that is there.")
-    values = {field.name: _as_described(field, text) for field, text in given.items()}
-    trial = Trial(replace(endpoint, read=endpoint.sample_read), Job(0, "", values))
+            raise UsageError(f"{field.name} has to be a whole number.", remedy="Name an existing record.")
+    values = {
+        field.name: next((str(value) for value in field.enum if str(value).casefold() == text.casefold()), text)
+        for field, text in given.items()
+    }
+    trial = TokenTrial(replace(endpoint, read=endpoint.sample_read), Job(0, "", values))
     try:
         RequestBuilder(trial.endpoint).build_read(trial.job)
     except ValueError as error:
-        raise UsageError("The record cannot be named like that.", remedy="Name one that is there.") from error
+        raise UsageError("The record cannot be named like that.", remedy="Name an existing record.") from error
     return trial
 
 
-def _as_described(field: Field, text: str) -> str:
-    return next((str(value) for value in field.enum if str(value).casefold() == text.casefold()), text)
-
-
-def not_tried(had: Had, why: str, remedy: str = "") -> Finding:
+def not_tried(secrets: ApiSecrets, why: str, remedy: str = "") -> Finding:
     """Return that it is not known whether the API accepts the token, if one is configured."""
-    if had.token is None:
-        return had.token_finding
-    return Finding("token", Status.SKIPPED, f"not tried: {had.token_finding.message.rstrip('.')}, but {why}.", remedy)
+    if secrets.token is None:
+        return secrets.token_finding
+    return Finding("token", Status.SKIPPED, f"not tried: {_fetched(secrets)}, but {why}.", remedy)
 
 
-def tried(api: ApiSettings, had: Had, trial: Trial, redaction: Redaction) -> Finding:
-    """Read the record, and say what that tells of the token."""
-    url = _url(api, trial)
-    headers = {"Accept": "application/json", **{name: value.reveal() for name, value in had.headers.items()}}
-    with_token = {**headers, "Authorization": f"Bearer {had.token.reveal()}"} if had.token else headers
-    try:
-        heard = ask(api, "GET", url, with_token)
-        answer = Answer(heard.status, heard.body, complete=True)
-        if heard.status in _DENIED:
-            return _denied(had, trial, answer, redaction)
-        if heard.status in {408, 425, 429} or heard.status >= 500:
-            return not_tried(had, _answered(trial, answer, redaction), "Try again later.")
-        is_proven = had.token is not None and ask(api, "GET", url, headers).status in _DENIED
-    except NO_ANSWER as error:
-        failure = no_answer(error, api, url)
-        return not_tried(had, f"reading brought no answer. {failure.message.rstrip('.')}", failure.remedy)
-    return _judged(had, trial, answer, redaction, is_proven=is_proven)
+def _fetched(secrets: ApiSecrets) -> str:
+    """Return where the token comes from, to be followed by what the API says of it."""
+    return secrets.token_finding.message.rstrip(".")
 
 
-def _url(api: ApiSettings, trial: Trial) -> str:
+def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redaction: Redaction) -> Finding:
+    """Read the record, and say what the answer tells about the token."""
     request = RequestBuilder(trial.endpoint).build_read(trial.job)
-    return f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
+    url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
+    headers = {"Accept": "application/json", **{name: value.reveal() for name, value in secrets.headers.items()}}
+    with_token = {**headers, "Authorization": f"Bearer {secrets.token.reveal()}"} if secrets.token else headers
+    try:
+        with_it = ask(api, "GET", url, with_token)
+        answer = Answer(with_it.status, with_it.body, complete=True)
+        message = message_of(answer, trial.endpoint)
+        reason = f": {redaction.text(message)[:200].rstrip('.')}" if message else ""
+        if answer.status in _DENIED:
+            return _denied(secrets, trial, answer.status, reason)
+        if answer.status in {408, 425, 429} or answer.status >= 500:
+            return not_tried(secrets, _answered(trial, answer.status, reason), "Try again later.")
+        is_proven = secrets.token is not None and ask(api, "GET", url, headers).status in _DENIED
+    except NoAnswer as error:
+        why = f"reading brought no answer. {error.finding.message.rstrip('.')}"
+        return not_tried(secrets, why, error.finding.remedy)
+    return _judged(secrets, trial, answer, reason, is_proven=is_proven)
 
 
-def _denied(had: Had, trial: Trial, answer: Answer, redaction: Redaction) -> Finding:
-    name = trial.endpoint.api_name
-    said = _said(trial, answer, redaction)
-    if had.token is None:
-        message = f"none is configured, and {name} wants one ({status_name(answer.status)}){said}."
+def _answered(trial: TokenTrial, status: int, reason: str) -> str:
+    without = ", but not with the record" if 200 <= status < 300 else ""
+    return f"{trial.endpoint.api_name} answered {status_name(status)}{without}{reason}"
+
+
+def _denied(secrets: ApiSecrets, trial: TokenTrial, status: int, reason: str) -> Finding:
+    name, why = trial.endpoint.api_name, f"({status_name(status)}){reason}"
+    if secrets.token is None:
+        message = f"none is configured, and {name} wants one {why}."
         return Finding("token", Status.WRONG, message, "Say under api.token where it is kept.")
-    if answer.status == 401:
-        message = f"{name} does not accept it ({status_name(answer.status)}){said}."
-        remedy = "See that it is whole, has not run out, and belongs to this API and account."
+    if status == 401:
+        message = f"{name} does not accept it {why}."
+        remedy = "Check that it is complete, has not expired, and belongs to this API and account."
     else:
-        message = f"{name} does not let it read {trial.shown} ({status_name(answer.status)}){said}."
+        message = f"{name} does not let it read {trial.shown} {why}."
         remedy = "Check api.base_url, and ask the people who manage the account what it may do."
-    return Finding("token", Status.WRONG, f"{had.token_finding.message.rstrip('.')}, but {message}", remedy)
+    return Finding("token", Status.WRONG, f"{_fetched(secrets)}, but {message}", remedy)
 
 
-def _judged(had: Had, trial: Trial, answer: Answer, redaction: Redaction, *, is_proven: bool) -> Finding:
+def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str, *, is_proven: bool) -> Finding:
     """Judge an answer that refuses no token; `is_proven`: without one it is refused."""
-    name, answered = trial.endpoint.api_name, _answered(trial, answer, redaction)
+    name, answered = trial.endpoint.api_name, _answered(trial, answer.status, reason)
     is_read = 200 <= answer.status < 300 and _holds(trial, answer.parsed())
-    if had.token is None and is_read:
+    if secrets.token is None and is_read:
         return Finding("token", Status.OK, f"none is configured, and {name} gives {trial.shown} without one.")
     if not is_proven:
         what = f"{name} gives {trial.shown}" if is_read else answered
-        return not_tried(had, f"{what}, without a token as well", "" if is_read else "Check api.base_url.")
-    accepted = f"{had.token_finding.message.rstrip('.')}, and {name} accepts it"
+        return not_tried(secrets, f"{what}, without a token as well", "" if is_read else "Check api.base_url.")
+    accepted = f"{_fetched(secrets)}, and {name} accepts it"
     if is_read:
         return Finding("token", Status.OK, f"{accepted}: it gave {trial.shown}.")
     if answer.status in _NO_SUCH or answer.parsed() == []:
-        remedy = "Name one that is there: --record. If this one is, check api.base_url."
+        remedy = "Name an existing one: --record. If this one exists, check api.base_url."
         return Finding("token", Status.WARNING, f"{accepted}; but there is no {trial.shown}.", remedy)
     return Finding("token", Status.WARNING, f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
 
 
-def _holds(trial: Trial, parsed: object) -> bool:
+def _holds(trial: TokenTrial, parsed: object) -> bool:
     """Whether an answer holds the record, alone or in an array; a record of which not all is named may be several."""
     named = [field for field in trial.endpoint.reported_fields if field.name in trial.job.values and field.reported_as]
     return any(
@@ -162,15 +168,3 @@ def _holds(trial: Trial, parsed: object) -> bool:
         and all(same(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named)
         for one in (parsed if isinstance(parsed, list) else [parsed])
     )
-
-
-def _answered(trial: Trial, answer: Answer, redaction: Redaction) -> str:
-    without = ", but not with the record" if 200 <= answer.status < 300 else ""
-    name = trial.endpoint.api_name
-    return f"{name} answered {status_name(answer.status)}{without}{_said(trial, answer, redaction)}"
-
-
-def _said(trial: Trial, answer: Answer, redaction: Redaction) -> str:
-    """Return the API's own words, to follow the status."""
-    said = message_of(answer, trial.endpoint)
-    return f": {redaction.text(said)[:200].rstrip('.')}" if said else ""
