@@ -127,7 +127,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to("nowhere")
     for name in ("config.yaml", "link.yaml"):
         done = batch_updater("init", name, "--yes", "--base-url", URL, cwd=tmp_path)
-        assert (done.code, "is there already" in done.err) == (2, True)
+        assert (done.code, "exists already" in done.err) == (2, True)
     assert (tmp_path / "config.yaml").read_text(encoding="ascii") == "mine"
     assert not (tmp_path / "nowhere").exists()
 
@@ -224,7 +224,7 @@ def test_an_empty_answer_to_a_needed_question_asks_again() -> None:
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
     init.ask(answers, Path("config.yaml"), io.StringIO(f"\n\n{URL}\n\nn\nn\n"), screen)
     assert answers.texts["api.base_url"] == URL
-    assert screen.getvalue().count("Where is the API") == 3
+    assert screen.getvalue().count("What is the address of the API") == 3
 
 
 def test_the_example_is_packaged() -> None:
