@@ -16,7 +16,6 @@ from ruamel.yaml.reader import ReaderError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ruamel.yaml.error import YAMLError
     from ruamel.yaml.nodes import Node
 
 ESCAPES = r"in double quotes a backslash begins an escape, such as \n for a line break, so no Windows path fits there"
@@ -40,7 +39,7 @@ class Slip(NamedTuple):
     """What to write, in a sentence. No value is repeated: it may be a secret."""
 
 
-def slip_behind(error: YAMLError, text: str, keys: Collection[str]) -> Slip | None:
+def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | None:
     """Return the slip because of which a document cannot be read; None if none is known.
 
     `keys` are the names that a key may have.
