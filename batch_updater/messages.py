@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from batch_updater.records import Columns, MappedColumn, Outcome, Problem
+from batch_updater.records import Columns, MappedColumn, Outcome, Problem
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import getpass
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from batch_updater import __version__
 from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from batch_updater.config.schema import Config, OAuthSettings
 from batch_updater.config.yaml_limits import exceeds_alias_limit
@@ -19,13 +20,6 @@ from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
-    from ruamel.yaml.nodes import Node
 
 PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000

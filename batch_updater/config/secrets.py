@@ -9,22 +9,19 @@ import shlex
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.files.reading import read_regular
+from batch_updater.text.redaction import Redaction
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.text.redaction import Redaction
 
 _COMMAND_LIMIT_S = 30
 _STEP_S = 0.01

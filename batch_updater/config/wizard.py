@@ -9,10 +9,11 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 from ruamel.yaml import YAML
 
@@ -27,10 +28,6 @@ from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import write_whole
 from batch_updater.text.printable import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import TextIO
 
 EXAMPLE = "config.example.yaml"
 OPTIONS = {

@@ -7,16 +7,12 @@ YAML tells where it can no longer read on, in words of its grammar. That may be 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.nodes import Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from ruamel.yaml.nodes import Node
 
 ESCAPES = r"in double quotes a backslash begins an escape, such as \n for a line break, so no Windows path fits there"
 WITHOUT_ESCAPES = r"Write the path without quotation marks, or with / in place of each backslash: C:/Users/me."

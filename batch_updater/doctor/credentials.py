@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from batch_updater.config.schema import ReferenceKind, SecretReference
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.config.token_help import ways_to_set
 from batch_updater.doctor.finding import Finding, Status, wrong
@@ -21,13 +22,7 @@ from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings
-    from batch_updater.text.redaction import Redaction
+from batch_updater.text.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)

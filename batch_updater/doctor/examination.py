@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
-from batch_updater.doctor.credentials import fetch_api_secrets, notification_findings
+from batch_updater.config.schema import Config
+from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, notification_findings
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
 from batch_updater.endpoint.base_url import doubt, require_fitting
+from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import Config
-    from batch_updater.doctor.credentials import ApiSecrets
-    from batch_updater.endpoint.description import Endpoint, Field
 
 _CONFIGURATION = "configuration"
 _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)

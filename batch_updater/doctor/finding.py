@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from batch_updater.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from batch_updater.errors import BatchUpdaterError
-    from batch_updater.text.redaction import Redaction
+from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.text.redaction import Redaction
 
 
 class Status(StrEnum):

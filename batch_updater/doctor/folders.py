@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from batch_updater.config.schema import NightlySettings, ResultsSettings
 from batch_updater.doctor.finding import Finding, Status, wrong
 from batch_updater.errors import LockedError, ResultsError
 from batch_updater.runs.lock import locked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from batch_updater.config.schema import NightlySettings, ResultsSettings
 
 _LITTLE_ROOM_BYTES = 500_000_000
 """A run of a million rows leaves about as much: copy, journal, log, workbook."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
+from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.finding import Finding, Status, skipped, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.messages import counted
@@ -29,15 +33,6 @@ from batch_updater.sender.no_connection import is_about_proxy, no_connection, re
 from batch_updater.sender.proxies import Proxy, proxy_for, sentence, unused_proxy
 from batch_updater.sender.shutdown import Shutdown
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-
-    from aiohttp.abc import ResolveResult
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
-
-    from batch_updater.config.schema import ApiSettings
 
 _PROXY = "proxy"
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")

@@ -6,26 +6,20 @@ Reading is the only call that changes nothing. The record is one that a person n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from batch_updater.config.schema import ApiSettings
+from batch_updater.doctor.credentials import ApiSecrets
 from batch_updater.doctor.finding import Finding, Status
 from batch_updater.doctor.reach import NoAnswer, ask
 from batch_updater.endpoint.compare import same
-from batch_updater.endpoint.description import Kind, ParameterLocation
+from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
 from batch_updater.sender.classify import Answer, message_of, status_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.config.schema import ApiSettings
-    from batch_updater.doctor.credentials import ApiSecrets
-    from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.text.redaction import Redaction
+from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})

@@ -10,12 +10,11 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from _typeshed import ReadableBuffer
 
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)

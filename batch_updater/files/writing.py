@@ -8,18 +8,14 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.reading import open_regular
 from batch_updater.records import MARK_PROPERTY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
@@ -59,8 +55,7 @@ def temporary_folder() -> Iterator[Path]:
 def no_temporary_folder(error: OSError) -> ResultsError:
     """Return what is said where temporary files cannot be kept."""
     return ResultsError(
-        f"A temporary folder cannot be made: {error.strerror or error}.",
-        remedy=ROOM_FOR_TEMPORARY_FILES,
+        f"A temporary folder cannot be made: {error.strerror or error}.", remedy=ROOM_FOR_TEMPORARY_FILES
     )
 
 

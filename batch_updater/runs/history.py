@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from batch_updater.config.schema import InputSettings  # noqa: TC001  (as above)
-from batch_updater.endpoint.openapi import Description  # noqa: TC001  (as above)
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import Invocation, OutcomeKind, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
-from batch_updater.runs.caller import CallerDigest  # noqa: TC001  (as above)
+from batch_updater.runs.caller import CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
 from batch_updater.runs.journal import (
     CONFIRMED,

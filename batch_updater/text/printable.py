@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import TextIO
+from collections.abc import Iterable
+from typing import TextIO
 
 _UNPRINTABLE = re.compile(
     "["

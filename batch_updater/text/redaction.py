@@ -12,14 +12,10 @@ import base64
 import html
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from urllib.parse import SplitResult
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 REDACTED = "[redacted]"
 """Takes the place of a secret."""
