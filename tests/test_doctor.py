@@ -357,7 +357,7 @@ def test_a_service_that_fails_is_a_warning_and_a_silent_one_is_wrong(
         ("env:NOWHERE", "NOWHERE is not set"),
         ("file:nowhere", "nowhere cannot be read"),
         ("command:false", "exit code 1"),
-        ("command:echo two words", "has a blank within it"),
+        ("command:echo two words", "contains a blank"),
     ],
 )
 def test_a_token_that_cannot_be_had_is_wrong(tmp_path: Path, closed_port: int, reference: str, words: str) -> None:

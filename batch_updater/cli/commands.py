@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(line, sys.stderr)
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
-    sys.stdout.flush()  # what cannot be written is said now; at exit it would be an exit code of Python's
+    sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
     time_limit = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: no thread can hang
     if time_limit is not None:
         time_limit.end_if_left_behind(code)

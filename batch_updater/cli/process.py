@@ -21,7 +21,7 @@ _FILES_WANTED = 1024
 class _ToleratedStream(io.TextIOWrapper):
     """A standard stream whose faults do not affect the run: from the first one on it writes nowhere.
 
-    A full disk or a closed pipe is told by the exit code and the workbook just as well.
+    A closed or full stdout or stderr changes neither the run nor its exit code.
     """
 
     def write(self, text: str, /) -> int:

@@ -1,6 +1,6 @@
-r"""What people write where YAML wants something else, and what to write instead.
+r"""Common slips in YAML files, and what to write instead.
 
-YAML tells where it can no longer read on, in words of its grammar. That may be lines behind the slip: after
+YAML reports where it can no longer parse, in terms of its grammar. That may be lines after the slip: after
 `base_url:https://host`, which is one text to YAML, it stops at the colon of the next line.
 """
 
@@ -25,7 +25,7 @@ _LINE = re.compile(
 
 
 class Slip(NamedTuple):
-    """Something that was meant otherwise than YAML reads it."""
+    """A place where YAML reads something else than was meant."""
 
     line: int
     """Of the file, from 1; 0 where that is not known."""
@@ -36,7 +36,7 @@ class Slip(NamedTuple):
 
 
 def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | None:
-    """Return the slip because of which a document cannot be read; None if none is known.
+    """Return the slip that keeps a document from being read; None if it is not one of the common ones.
 
     `keys` are the names that a key may have.
     """
@@ -55,10 +55,7 @@ def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | No
 
 
 def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | None:
-    """Return the first slip in lines that hold one, or that YAML reads otherwise than as keys and values.
-
-    `first` is the number of the first line.
-    """
+    """Return the first slip in some lines; None if there is none. `first` is the number of the first line."""
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
     for number, line in enumerate(lines, first):
         if not line.lstrip().startswith("#") and (found := _in_line(line, names)):
@@ -67,7 +64,7 @@ def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | N
 
 
 def _in_line(line: str, names: str) -> tuple[str, str] | None:
-    """Return what is wrong with a line wherever it stands, and what to write."""
+    """Return what is wrong with a line by itself, and what to write."""
     if re.match(r" *\t", line):
         return "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."
     if found := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
@@ -118,7 +115,7 @@ _TYPOGRAPHIC_SLIP = (
 
 
 def _slip_at(lines: list[str]) -> Slip | None:
-    """Return what is wrong with the last line beside the one before it."""
+    """Return what is wrong with the last line, compared with the one before it."""
     number, line = len(lines), lines[-1] if lines else ""
     if line.startswith(("---", "...")):
         return Slip(number, "a second document begins there", "Remove the line.")
@@ -146,7 +143,7 @@ def _slip_at(lines: list[str]) -> Slip | None:
 
 
 def _unclosed(error: MarkedYAMLError) -> Slip | None:
-    """Return that a list or mapping in brackets has no end, if that is what YAML waits for."""
+    """Return that a bracket is never closed, if that is what YAML reports."""
     bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
     if bracket is None or error.context_mark is None:
         return None
@@ -154,7 +151,7 @@ def _unclosed(error: MarkedYAMLError) -> Slip | None:
 
 
 def silent_slip(node: Node) -> tuple[str, str] | None:
-    """Return what was probably meant otherwise in a text that YAML takes as it is."""
+    """Return what was probably not meant in a text that YAML accepts as it is."""
     if not isinstance(node, ScalarNode) or node.style or not node.value:
         return None
     if node.value[0] in _TYPOGRAPHIC and node.value[-1] in _TYPOGRAPHIC:

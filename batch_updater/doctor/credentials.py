@@ -1,4 +1,4 @@
-"""Whether every secret of a configuration can be fetched. None is shown, and none goes where it does not belong."""
+"""Whether every secret of a configuration can be fetched. None is shown, and each goes only where it belongs."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ApiSecrets:
     token: Secret | None
     """None: none is configured, or it cannot be fetched."""
     token_finding: Finding
-    """Whether the token can be fetched; nothing of whether the API accepts it."""
+    """Whether the token can be fetched, not whether the API accepts it."""
     headers: Mapping[str, Secret]
     header_findings: tuple[Finding, ...]
-    """About those that are kept by reference."""
+    """About those by reference."""
 
 
 def fetch_api_secrets(api: ApiSettings, environment: Environment) -> ApiSecrets:
@@ -45,9 +45,9 @@ def fetch_api_secrets(api: ApiSettings, environment: Environment) -> ApiSecrets:
     elif api.oauth:
         token, token_finding = _oauth_token(api, api.oauth, environment)
     else:
-        remedy = "If the API wants one, say under api.token where it is kept."
+        remedy = "If the API needs one, set api.token to where it is kept."
         token = None
-        token_finding = Finding("token", Status.WARNING, "none is configured: rows are sent without.", remedy)
+        token_finding = Finding("token", Status.WARNING, "none is configured: rows are sent without one.", remedy)
     headers: dict[str, Secret] = {}
     findings = []
     for name, value in api.headers.items():
@@ -105,8 +105,8 @@ def notification_findings(nightly: NightlySettings, environment: Environment, *,
     """Yield a finding for every address that is notified; `send`: a test message goes to each."""
     if not nightly.notify and (nightly.inbox or send):
         status = Status.WRONG if send else Status.WARNING
-        message = "no one is told: the nightly job sends no message when it needs a person."
-        yield Finding("notify", status, message, "Say under nightly.notify whom to tell.")
+        message = "no one is notified when the nightly job needs a person."
+        yield Finding("notify", status, message, "Add an address under nightly.notify.")
     for number, target in enumerate(nightly.notify, 1):
         finding = _target_finding(f"notify {number}", target, environment)
         if send and finding.status is Status.OK:

@@ -23,27 +23,27 @@ from batch_updater.sender.auth import remember_written
 
 _CONFIGURATION = "configuration"
 _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)
-"""A configuration as some editors save it, and as other programs call theirs."""
+"""Names under which some editors save a configuration, and other programs theirs."""
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorOptions:
-    """What is checked only if a person says so."""
+    """What is checked only on request."""
 
     record: tuple[str, ...] = ()
     """Names a record that may be read to try the token."""
     ask_record: Callable[[Endpoint, Sequence[Field]], Sequence[str]] | None = None
-    """Asks for one: returns a value for each field, or nothing; None: there is no one to ask."""
+    """Asks a person for one and returns a value for each field, or nothing; None: there is no one to ask."""
     notify: bool = False
-    """Whether a test message is sent to everyone under `nightly.notify`."""
+    """Whether a test message is sent to every address under `nightly.notify`."""
 
 
 def examine(path: Path | None, environment: Environment, options: DoctorOptions | None = None) -> Iterator[Finding]:
-    """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
+    """Yield one finding after the other; `path` None: the environment alone is the configuration.
 
-    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. What a finding says
-    may come from outside (a proxy, an API, a token URL): it holds no secret that is known by then.
+    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. Texts from outside
+    (a proxy, an API, a token URL) are redacted.
     """
     return (found.redacted(environment.redaction) for found in _examined(path, environment, options or DoctorOptions()))
 
@@ -83,7 +83,7 @@ def _token_finding(
     environment: Environment,
     options: DoctorOptions,
 ) -> Finding:
-    """Try the token on a record, if one is named; `failed` is the check because of which that makes no sense."""
+    """Try the token on a record, if one is named; `failed` is the check that has made this pointless, or None."""
     if secrets.token_finding.status is Status.WRONG:
         return secrets.token_finding
     failed = failed or next((one.check for one in secrets.header_findings if one.status is Status.WRONG), None)
@@ -110,17 +110,17 @@ def _configuration_finding(path: Path | None, config: Config) -> Finding:
         remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
         return Finding(_CONFIGURATION, Status.WRONG, f"{where} not say which API to send to.", remedy)
     source = str(path) if path else "the environment"
-    return Finding(_CONFIGURATION, Status.OK, f"{source} has no faults; sends to {config.api.base_url}.")
+    return Finding(_CONFIGURATION, Status.OK, f"{source} is valid; sends to {config.api.base_url}.")
 
 
 def _no_file() -> str:
-    """Say that there is no configuration, and which file is probably meant to be it."""
+    """Say that there is no configuration, and which file may be meant as one."""
     others = sorted(path.name for path in Path().glob("*") if _MISNAMED.fullmatch(path.name))
     return "There is no config.yaml in this folder" + (f" but {others[0]}, which is not read" if others else "")
 
 
 def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
-    """Return the endpoint, None if it cannot be read or the base URL does not fit it, and what is to be said of it."""
+    """Return the endpoint, None if it cannot be read or the base URL does not fit it, and the finding."""
     try:
         endpoint = load_endpoint(config.api.endpoint)
         require_fitting(config.api.base_url, endpoint)

@@ -1,4 +1,4 @@
-"""What one check of the doctor found."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Finding:
     status: Status
     message: str
     remedy: str = ""
-    """What to do about it; empty where nothing is to be done."""
+    """What to do about it; '' where nothing is to be done."""
     more: tuple[str, ...] = ()
     """Further lines of the message."""
     steps: tuple[str, ...] = ()
@@ -44,18 +44,18 @@ class Finding:
         return "\n".join((self.remedy, *self.steps))
 
     def redacted(self, redaction: Redaction) -> Finding:
-        """Return the finding without the secrets that its texts may repeat."""
+        """Return the finding with the secrets in its texts redacted."""
         text = redaction.text
         return replace(self, message=text(self.message), remedy=text(self.remedy), more=tuple(map(text, self.more)))
 
 
 def wrong(check: str, error: BatchUpdaterError) -> Finding:
-    """Return what the program itself would say when it ends with this error."""
+    """Return an error as a finding, with the error's own message and remedy."""
     return Finding(check, Status.WRONG, error.lines[0], error.remedy, error.lines[1:])
 
 
 def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:
-    """Yield a line for each check that makes no sense after another one has failed."""
+    """Yield a finding for each check that another one's failure has made pointless."""
     for check in checks:
         yield Finding(check, Status.SKIPPED, f"not checked, because of: {because_of}")
 

@@ -14,7 +14,7 @@ from batch_updater.errors import LockedError, ResultsError
 from batch_updater.runs.lock import locked
 
 _LITTLE_ROOM_BYTES = 500_000_000
-"""A run of a million rows leaves about as much: copy, journal, log, workbook."""
+"""A run of a million rows takes about as much: copy, database, log, workbook."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs"})
 """File systems that other machines may use at the same time (Linux's names)."""
@@ -44,7 +44,7 @@ def _metrics(path: Path) -> Finding:
 
 
 def _folder_of_others(check: str, path: Path, key: str) -> Finding:
-    """Judge a folder that the program does not make: others have to know where it is."""
+    """Check a folder that the program does not create, because other programs use it."""
     if not path.is_dir():
         return Finding(
             check, Status.WRONG, f"{path} does not exist, or is not a folder.", f"Create it, or correct {key}."
@@ -55,8 +55,8 @@ def _folder_of_others(check: str, path: Path, key: str) -> Finding:
 def _folder(check: str, path: Path, key: str) -> Finding:
     there = _nearest_existing(path)
     try:
-        # Whether a file can be made is known when one has been made: permission bits say nothing about a read-only
-        # file system, a quota or access lists.
+        # Only creating a file shows whether one can be created: permission bits say nothing about a read-only file
+        # system, a quota or access lists.
         with tempfile.NamedTemporaryFile(dir=there, prefix=".batch-updater-doctor-") as probe:
             probe.write(b"x")
             probe.flush()
@@ -94,13 +94,13 @@ def _mounts() -> str:
     try:
         return _MOUNTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""  # not Linux: it cannot be told
+        return ""  # not Linux
 
 
 def file_system_of(path: Path, mounts: str) -> str | None:
-    """Return the kind of file system that a path is on, by the text of Linux's mountinfo; None if that cannot be told.
+    """Return the kind of file system of a path by the text of Linux's mountinfo (proc(5)); None if it is unknown.
 
-    Format: proc(5). Later mounts hide earlier ones of the same place.
+    Later mounts hide earlier ones of the same folder.
     """
     place, found, longest = path.resolve(), None, -1
     for line in mounts.splitlines():

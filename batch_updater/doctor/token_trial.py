@@ -27,20 +27,20 @@ _NO_SUCH = frozenset({404, 410})
 
 @dataclass(frozen=True, slots=True)
 class TokenTrial:
-    """A record that may be read."""
+    """A record that may be read to try the token."""
 
     endpoint: Endpoint
     job: Job
-    """Only what selects the record."""
+    """Only the values that select the record."""
 
     @property
     def shown(self) -> str:
-        """What a person calls it, such as `opportunity 501`."""
+        """Its name for people, such as `opportunity 501`."""
         return f"{self.endpoint.record_name} {', '.join(str(value) for value in self.job.values.values())}"
 
 
 def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Field, ...]:
-    """Return the fields of which a record has to be named to be read: those of the path without a constant."""
+    """Return the fields that name a record: those of the path without a constant."""
     path = endpoint.sample_read.path if endpoint.sample_read else ""
     in_path = [
         field for field in endpoint.fields if field.location is ParameterLocation.PATH and field.name not in constants
@@ -49,7 +49,7 @@ def fields_to_name(endpoint: Endpoint, constants: Mapping[str, str]) -> tuple[Fi
 
 
 def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[str]) -> TokenTrial:
-    """Return the trial of a record: a value for each field to name, then, if need be, for the parameters of the query.
+    """Return the trial of a record; `typed` holds a value for each field that names it, then for query parameters.
 
     Raises UsageError, which says what is needed.
     """
@@ -83,14 +83,14 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
 
 
 def not_tried(secrets: ApiSecrets, why: str, remedy: str = "") -> Finding:
-    """Return that it is not known whether the API accepts the token, if one is configured."""
+    """Return that the token was not tried, if one is configured."""
     if secrets.token is None:
         return secrets.token_finding
     return Finding("token", Status.SKIPPED, f"not tried: {_fetched(secrets)}, but {why}.", remedy)
 
 
 def _fetched(secrets: ApiSecrets) -> str:
-    """Return where the token comes from, to be followed by what the API says of it."""
+    """Return where the token comes from, to be followed by what the API says about it."""
     return secrets.token_finding.message.rstrip(".")
 
 
@@ -124,8 +124,8 @@ def _answered(trial: TokenTrial, status: int, reason: str) -> str:
 def _denied(secrets: ApiSecrets, trial: TokenTrial, status: int, reason: str) -> Finding:
     name, why = trial.endpoint.api_name, f"({status_name(status)}){reason}"
     if secrets.token is None:
-        message = f"none is configured, and {name} wants one {why}."
-        return Finding("token", Status.WRONG, message, "Say under api.token where it is kept.")
+        message = f"none is configured, and {name} needs one {why}."
+        return Finding("token", Status.WRONG, message, "Set api.token to where it is kept.")
     if status == 401:
         message = f"{name} does not accept it {why}."
         remedy = "Check that it is complete, has not expired, and belongs to this API and account."

@@ -16,7 +16,7 @@ _UNSEEN: Final = re.compile(
 )
 """Control characters, Unicode's Default_Ignorable_Code_Point, fillers, and marks of programs (U+FFF9 to U+FFFC)."""
 _WITHOUT_JOINERS = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HEBREW")
-"""How the names of letters begin whose scripts do not use the zero-width joiner and non-joiner."""
+"""Scripts, as the names of their letters begin, that do not use the zero-width joiner and non-joiner."""
 _EMOJI = frozenset({"So", "Sm", "Sk", "Mn", "Me"})
 """Categories of what a joiner connects in an emoji: signs, skin tones, variation selectors, keycaps."""
 _VARIED = _EMOJI | {"Po", "Pd", "Lo"}
@@ -25,7 +25,7 @@ _BLACK_FLAG = "\U0001f3f4"
 _COMPOSABLE = re.compile("[^\uf900-\ufaff\U0002f800-\U0002fa1f]+")
 """All but the compatibility ideographs: NFC would replace those by others that look different, such as in a name."""
 _NEAR = 16
-"""How many characters before it a flag is that the tags behind it make that of a region."""
+"""Characters within which a black flag precedes the tags that make it the flag of a region."""
 _CHARACTERS_NAMED = 3
 _CAPITALS_OF_OTHERS = "\u0370-\u03ab\u03bf\u0400-\u052f"
 _IN_A_LATIN_WORD = re.compile(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
@@ -54,13 +54,13 @@ def composed(text: str) -> str:
 
 
 def named(character: str) -> str:
-    """Return what a character is called: `U+200B (ZERO WIDTH SPACE)`."""
+    """Return a character's code and name: `U+200B (ZERO WIDTH SPACE)`."""
     name = "BYTE ORDER MARK" if character == "\ufeff" else unicodedata.name(character, "")
     return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 
 
 def without_unseen(text: str) -> str:
-    """Return what can be seen of a text, blanks included."""
+    """Return a text without characters that cannot be seen; blanks stay."""
     return text if text.isascii() else _UNSEEN.sub("", text)
 
 
@@ -109,20 +109,20 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 
 def look_alike_in(text: str) -> str | None:
-    """Return the first letter of another script, or form, in a Latin word that it looks at home in; None if none is."""
+    """Return the first letter of another script or form that passes for Latin in a Latin word; None if none does."""
     if found := _IN_AN_ASCII_WORD.search(text):
         return found[0]
     return next((found[0] for found in _IN_A_LATIN_WORD.finditer(text) if ord(found[0]) in _LOOKS_LIKE), None)
 
 
 def look(text: str) -> str:
-    """Return a text as it looks: the same for texts that are easily taken for each other."""
+    """Return a text by its look: the same for texts that are easily mistaken for each other."""
     flat = without_unseen(unicodedata.normalize("NFKC", text)).translate(_LOOKS_LIKE)
     return " ".join(unicodedata.normalize("NFC", flat).split())
 
 
 def skeleton(text: str) -> str:
-    """Return a text as it looks, without regard to case."""
+    """Return a text by its look, ignoring case."""
     return look(text).casefold()
 
 
@@ -154,14 +154,14 @@ def _other_characters(typed: str, meant: str) -> str:
     ]
     if not found:
         return ""
-    told = [
+    differences = [
         f"character {position + 1} is {named(character)}" + (f", not {_short(expected)}" if expected else "")
         for position, character, expected in found[:_CHARACTERS_NAMED]
     ]
     more = len(found) - _CHARACTERS_NAMED
     if more > 0:
-        told.append(f"and {more} more")
-    return f"It is written with other characters than {meant!r}: {'; '.join(told)}."
+        differences.append(f"and {more} more")
+    return f"It is written with other characters than {meant!r}: {'; '.join(differences)}."
 
 
 def _differing(typed: str, meant: str) -> list[tuple[int, str, str]]:

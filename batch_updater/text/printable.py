@@ -1,7 +1,7 @@
-r"""Text that people read on a terminal, in a mail or in a note: one line stays one line, and shows all that it holds.
+r"""Text for a terminal, a mail or a note: one line stays one line, and shows everything that it contains.
 
-A file's name, a cell or an answer of the API may hold what moves a terminal's cursor, begins a line that looks like
-one of ours, or turns the text around it about. Such characters are shown as escapes: `\x1b`, `\n`, `\u202e`.
+A file's name, a cell or an answer of the API may contain characters that move a terminal's cursor, begin a line that
+looks like one of ours, or reverse the text around them. They are shown as escapes: `\x1b`, `\n`, `\u202e`.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _UNPRINTABLE = re.compile(
 
 
 def printable(text: str) -> str:
-    """Return a text for one line, its unprintable characters, line breaks included, as visible escapes."""
+    """Return a text with its unprintable characters, line breaks included, as visible escapes."""
     return _UNPRINTABLE.sub(_escaped, text)
 
 
 def printable_lines(text: str) -> str:
-    """Return the same for a text whose line breaks are meant."""
+    """Return the same for a text whose line breaks are intended."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def print_line(text: str, stream: TextIO) -> None:
-    """Write one line for people. Whatever a command prints goes through here. Raises OSError."""
+    """Write one line for people; all output of a command goes through here. Raises OSError."""
     stream.write(f"{printable(text)}\n")
 
 
 def command_line(words: Iterable[str]) -> str:
-    """Return words as a command to be copied into a shell, in which each stays one word and what it is.
+    """Return words quoted as a command to be copied into a shell.
 
-    One with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
+    A word with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
     """
     return " ".join(map(_quoted, words))
 

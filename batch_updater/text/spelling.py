@@ -1,4 +1,4 @@
-"""The nearest valid spelling of something that was typed wrong."""
+"""The nearest valid spelling of a misspelt word."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_that_there_is_no_place_for_temporary_files_is_a_sentence(tmp_path: Path
     script = f'read_only "$PWD" && cd "$PWD"; export TMPDIR=$PWD/temporary; {everywhere}; exec "$@"'
     done = mounted(script, *arguments, cwd=tmp_path)
     assert done.code == 2, done.err
-    assert "A temporary folder cannot be made: No usable temporary directory" in done.object["error"]["message"]
+    assert "A temporary folder cannot be created: No usable temporary directory" in done.object["error"]["message"]
     assert "TMPDIR" in done.object["error"]["remedy"]
 
 
@@ -230,5 +230,5 @@ def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: 
             said = process.communicate(timeout=60)[0]
     assert process.returncode == 3, said
     assert "  3  rows" in said
-    assert "No such file or directory. Its folder is not there." in said
+    assert "No such file or directory. Its folder does not exist." in said
     assert "the folder of the run has been removed, so that the same command again starts from the first row:" in said
