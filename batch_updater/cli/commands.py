@@ -422,7 +422,7 @@ def _progress(rows: int) -> Iterator[tuple[ProgressBar | ProgressLines, Interrup
     with (
         Interrupts() as interrupts,
         interrupts.ending_at_once(),
-        ProgressBar(rows) if sys.stderr.isatty() else ProgressLines(rows, sys.stderr) as progress,
+        contextlib.closing(ProgressBar(rows) if sys.stderr.isatty() else ProgressLines(rows, sys.stderr)) as progress,
         spoken(progress.say),
     ):
         yield progress, interrupts

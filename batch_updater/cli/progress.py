@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Never, Self, TextIO
+from typing import TYPE_CHECKING, Never, TextIO
 
 from batch_updater.cli.text_output import duration, outcome_counts
 from batch_updater.messages import counted
 from batch_updater.text.printable import print_line, printable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tqdm import tqdm
 
     from batch_updater.records import Outcome, OutcomeKind
@@ -36,12 +34,8 @@ class ProgressBar:
         )
         self._shown_at = time.monotonic()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Show the last counts and end the bar."""
         self._bar.set_postfix_str(outcome_counts(self._counts), refresh=False)
         self._bar.close()
 
@@ -69,12 +63,7 @@ class ProgressLines:
         self._counts: Counter[OutcomeKind] = Counter()
         self._started_at = self._shown_at = time.monotonic()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Print nothing: the result follows."""
 
     def settled(self, outcome: Outcome) -> None:
