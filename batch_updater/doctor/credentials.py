@@ -14,7 +14,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.config.token_help import ways_to_set
-from batch_updater.doctor.finding import Finding, Status, wrong
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
 from batch_updater.errors import ConfigError
 from batch_updater.nightly.message import Message
@@ -47,7 +47,7 @@ def fetch_api_secrets(api: ApiSettings, environment: Environment) -> ApiSecrets:
     else:
         remedy = "If the API needs one, set api.token to where it is kept."
         token = None
-        token_finding = Finding("token", Status.WARNING, "none is configured: rows are sent without one.", remedy)
+        token_finding = warning("token", "none is configured: rows are sent without one.", remedy)
     headers: dict[str, Secret] = {}
     findings = []
     for name, value in api.headers.items():
@@ -68,8 +68,8 @@ def _referenced(
         secret = fetch_secret(reference, environment, key)
     except ConfigError as error:
         is_variable = reference.kind is ReferenceKind.ENVIRONMENT
-        return None, replace(wrong(check, error), steps=ways_to_set(reference.location) if is_variable else ())
-    return secret, Finding(check, Status.OK, f"{reference.shown} gives {key}.")
+        return None, replace(from_error(check, error), steps=ways_to_set(reference.location) if is_variable else ())
+    return secret, ok(check, f"{reference.shown} gives {key}.")
 
 
 def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> tuple[Secret | None, Finding]:
@@ -77,14 +77,14 @@ def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environmen
         secret = fetch_secret(oauth.client_secret, environment, "api.oauth.client_secret")
         token = asyncio.run(_fetch_token(api, oauth, secret, environment.redaction))
     except ConfigError as error:
-        return None, wrong("token", error)
+        return None, from_error("token", error)
     except CredentialsRefused as error:
         remedy = "Check client_id, client_secret and scope under api.oauth."
-        return None, Finding("token", Status.WRONG, error.message, remedy)
+        return None, wrong("token", error.message, remedy)
     except TokenUnavailable as error:
         remedy = error.advice if error.is_lasting else "Check api.oauth.token_url; if it is right, try again later."
-        return None, Finding("token", Status.WRONG, error.message, remedy)
-    return token, Finding("token", Status.OK, f"{oauth.token_url} gives one to client {oauth.client_id}.")
+        return None, wrong("token", error.message, remedy)
+    return token, ok("token", f"{oauth.token_url} gives one to client {oauth.client_id}.")
 
 
 async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, redaction: Redaction) -> Secret:
@@ -121,17 +121,17 @@ def _target_finding(check: str, target: str | SecretReference, environment: Envi
     try:
         address = address_of(target, environment, "nightly.notify")
     except ConfigError as error:
-        return wrong(check, error)
+        return from_error(check, error)
     try:
         apprise = importlib.import_module("apprise")
     except ImportError:
-        return Finding(check, Status.OK, f"{source} gives the address; whether it fits was not checked.")
+        return ok(check, f"{source} gives the address; whether it fits was not checked.")
     with _silenced("apprise"):  # its log quotes addresses that it does not take
         is_valid = apprise.Apprise().add(address)
     if not is_valid:
         message = f"the address from {source} is not one that apprise can send to."
-        return Finding(check, Status.WRONG, message, "See apprise's documentation for how addresses are written.")
-    return Finding(check, Status.OK, f"the address from {source} fits; nothing was sent.")
+        return wrong(check, message, "See apprise's documentation for how addresses are written.")
+    return ok(check, f"the address from {source} fits; nothing was sent.")
 
 
 def _source_of(target: str | SecretReference) -> str:
@@ -161,22 +161,22 @@ def _send_test_message(finding: Finding, key: str, target: str | SecretReference
     if why := why_not_told(_TEST_MESSAGE, target, environment, key):
         message = f"the test message to the address from {source} failed: {why}."
         remedy = "Check the address and its password, and whether this machine may reach the service."
-        return Finding(finding.check, Status.WRONG, message, remedy)
+        return wrong(finding.check, message, remedy)
     message = f"a test message was sent to the address from {source}: check that it arrived."
-    return Finding(finding.check, Status.OK, message)
+    return ok(finding.check, message)
 
 
 def _health_check_finding(health_check: str | SecretReference, environment: Environment) -> Finding:
     try:
         address = urlsplit(address_of(health_check, environment, "nightly.health_check"))
     except ConfigError as error:
-        return wrong("health check", error)
+        return from_error("health check", error)
     except ValueError:  # its text may quote the address
         address = urlsplit("")
     remedy = "Write it whole: https://host/path."
     if address.scheme not in {"http", "https"} or not address.hostname:
-        return Finding("health check", Status.WRONG, "nightly.health_check is not a web address.", remedy)
+        return wrong("health check", "nightly.health_check is not a web address.", remedy)
     if "@" in address.netloc:
         message = "nightly.health_check has a name or password before its host, which is not sent."
-        return Finding("health check", Status.WRONG, message, remedy)
-    return Finding("health check", Status.OK, "the address is valid; nothing was sent.")
+        return wrong("health check", message, remedy)
+    return ok("health check", "the address is valid; nothing was sent.")

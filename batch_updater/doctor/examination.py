@@ -11,7 +11,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
 from batch_updater.config.schema import Config
 from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, notification_findings
-from batch_updater.doctor.finding import Finding, Status, skipped, wrong
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
@@ -52,7 +52,7 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     try:
         config = load_config(path, environment.variables)
     except ConfigError as error:
-        yield wrong(_CONFIGURATION, error)
+        yield from_error(_CONFIGURATION, error)
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
     remember_written(config.api, environment.redaction)
@@ -100,23 +100,20 @@ def _token_finding(
     try:
         trial = trial_of(endpoint, constants, named)
     except UsageError as error:
-        return wrong("token", error)
+        return from_error("token", error)
     return try_token(config.api, secrets, trial, environment.redaction)
 
 
 def _configuration_finding(path: Path | None, config: Config) -> Finding:
     if config.api.base_url is None:
-        where = f"{path} does" if path else f"{_no_file()}, and the environment does"
+        others = sorted(file.name for file in Path().glob("*") if _MISNAMED.fullmatch(file.name))
+        unread = f" but {others[0]}, which is not read" if others else ""
+        no_file = f"There is no config.yaml in this folder{unread}, and the environment does"
+        where = f"{path} does" if path else no_file
         remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
-        return Finding(_CONFIGURATION, Status.WRONG, f"{where} not say which API to send to.", remedy)
+        return wrong(_CONFIGURATION, f"{where} not say which API to send to.", remedy)
     source = str(path) if path else "the environment"
-    return Finding(_CONFIGURATION, Status.OK, f"{source} is valid; sends to {config.api.base_url}.")
-
-
-def _no_file() -> str:
-    """Say that there is no configuration, and which file may be meant as one."""
-    others = sorted(path.name for path in Path().glob("*") if _MISNAMED.fullmatch(path.name))
-    return "There is no config.yaml in this folder" + (f" but {others[0]}, which is not read" if others else "")
+    return ok(_CONFIGURATION, f"{source} is valid; sends to {config.api.base_url}.")
 
 
 def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
@@ -125,8 +122,8 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
         endpoint = load_endpoint(config.api.endpoint)
         require_fitting(config.api.base_url, endpoint)
     except (ConfigError, EndpointError) as error:
-        return None, wrong("endpoint", error)
+        return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
     if found := doubt(config.api.base_url, endpoint):
-        return endpoint, Finding("endpoint", Status.WARNING, f"{message}; but {found.message}", found.remedy)
-    return endpoint, Finding("endpoint", Status.OK, message)
+        return endpoint, warning("endpoint", f"{message}; but {found.message}", found.remedy)
+    return endpoint, ok("endpoint", message)

@@ -49,7 +49,22 @@ class Finding:
         return replace(self, message=text(self.message), remedy=text(self.remedy), more=tuple(map(text, self.more)))
 
 
-def wrong(check: str, error: BatchUpdaterError) -> Finding:
+def ok(check: str, message: str) -> Finding:
+    """Return that a check found nothing wrong."""
+    return Finding(check, Status.OK, message)
+
+
+def warning(check: str, message: str, remedy: str) -> Finding:
+    """Return something that allows sending."""
+    return Finding(check, Status.WARNING, message, remedy)
+
+
+def wrong(check: str, message: str, remedy: str) -> Finding:
+    """Return something that has to be corrected before anything can be sent."""
+    return Finding(check, Status.WRONG, message, remedy)
+
+
+def from_error(check: str, error: BatchUpdaterError) -> Finding:
     """Return an error as a finding, with the error's own message and remedy."""
     return Finding(check, Status.WRONG, error.lines[0], error.remedy, error.lines[1:])
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batch_updater.config.schema import NightlySettings, ResultsSettings
-from batch_updater.doctor.finding import Finding, Status, wrong
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.errors import LockedError, ResultsError
 from batch_updater.runs.lock import locked
 
@@ -35,11 +35,11 @@ def folder_findings(results: ResultsSettings, nightly: NightlySettings) -> Itera
 def _metrics(path: Path) -> Finding:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a device or a pipe"
-        return Finding("metrics", Status.WRONG, f"{path} is {what}.", "Name a file under nightly.metrics.")
+        return wrong("metrics", f"{path} is {what}.", "Name a file under nightly.metrics.")
     found = _folder_of_others("metrics", path.parent, "nightly.metrics")
     if found.status is Status.OK and path.suffix != ".prom":
         remedy = "Let its name end in .prom: node_exporter reads no others."
-        return Finding("metrics", Status.WARNING, found.message, remedy)
+        return warning("metrics", found.message, remedy)
     return found
 
 
@@ -53,7 +53,7 @@ def _folder_of_others(check: str, path: Path, key: str) -> Finding:
 
 
 def _folder(check: str, path: Path, key: str) -> Finding:
-    there = _nearest_existing(path)
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     try:
         # Only creating a file shows whether one can be created: permission bits say nothing about a read-only file
         # system, a quota or access lists.
@@ -64,30 +64,22 @@ def _folder(check: str, path: Path, key: str) -> Finding:
         made = "" if there == path else f"{path} does not exist and cannot be created: "
         message = f"{made}{there} cannot be written: {error.strerror}."
         remedy = f"Let the user that runs batch-updater write there, or name another folder under {key}."
-        return Finding(check, Status.WRONG, message, remedy)
+        return wrong(check, message, remedy)
     return _room(check, path, key, there)
 
 
 def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     free_bytes = shutil.disk_usage(there).free
     found = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
-    found += f"; {_size(free_bytes)} free"
+    found += f"; {free_bytes / 1e9:.1f} GB free" if free_bytes >= 1e9 else f"; {free_bytes / 1e6:.0f} MB free"
     if free_bytes < _LITTLE_ROOM_BYTES:
-        return Finding(check, Status.WARNING, f"{found}.", f"Free some space, or name another folder under {key}.")
+        return warning(check, f"{found}.", f"Free some space, or name another folder under {key}.")
     kind = file_system_of(there, _mounts())
     if kind in _SHARED:
         message = f"{found}; it is on a network share ({kind})."
         remedy = f"Name a folder on a local disk under {key}: locks and the journal may fail on a share."
-        return Finding(check, Status.WARNING, message, remedy)
-    return Finding(check, Status.OK, f"{found}.")
-
-
-def _nearest_existing(path: Path) -> Path:
-    return next(there for there in (path, *path.parents) if os.path.lexists(there))
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+        return warning(check, message, remedy)
+    return ok(check, f"{found}.")
 
 
 def _mounts() -> str:
@@ -118,11 +110,11 @@ def file_system_of(path: Path, mounts: str) -> str | None:
 def lock_finding(folder: Path, base_url: str | None) -> Finding:
     """Say whether another run holds the lock of a folder of results, by taking it for a moment."""
     if base_url is None or not folder.is_dir():
-        return Finding("lock", Status.OK, "free: nothing has run here yet.")
+        return ok("lock", "free: nothing has run here yet.")
     try:
         with locked(folder, base_url, "batch-updater doctor"):
-            return Finding("lock", Status.OK, "free: no other run is in progress.")
+            return ok("lock", "free: no other run is in progress.")
     except LockedError as error:
-        return Finding("lock", Status.WARNING, error.message, error.remedy)
+        return warning("lock", error.message, error.remedy)
     except ResultsError as error:
-        return wrong("lock", error)
+        return from_error("lock", error)

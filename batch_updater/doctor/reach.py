@@ -22,7 +22,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from batch_updater.config.schema import ApiSettings
-from batch_updater.doctor.finding import Finding, Status, skipped, wrong
+from batch_updater.doctor.finding import Finding, from_error, ok, skipped, warning, wrong
 from batch_updater.errors import ConfigError
 from batch_updater.messages import counted
 from batch_updater.sender.auth import read_at_most
@@ -77,11 +77,11 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
     try:
         proxy = proxy_for(api, base_url)
     except ConfigError as error:
-        yield wrong(_PROXY, error)
+        yield from_error(_PROXY, error)
         yield from skipped(REACH_CHECKS, _PROXY)
         return
     if proxy:
-        yield Finding(_PROXY, Status.OK, f"{sentence(proxy)} is on the way to the API.")
+        yield ok(_PROXY, f"{sentence(proxy)} is on the way to the API.")
     try:
         answer = ask(api, "HEAD", f"{base_url}/", {})
     except NoAnswer as error:
@@ -98,9 +98,9 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
     yield certificate_finding(datetime.now(UTC), answer.certificate_ends)
     status = f"HEAD of the address, without a token, is answered with {answer.status}"
     if answer.status >= 500:
-        yield Finding("answer", Status.WARNING, f"{status}.", "The service may be down: try again later.")
+        yield warning("answer", f"{status}.", "The service may be down: try again later.")
     else:
-        yield Finding("answer", Status.OK, f"{status}: the service is there.")
+        yield ok("answer", f"{status}: the service is there.")
     yield clock_finding(datetime.now(UTC), answer.date)
 
 
@@ -108,10 +108,10 @@ def _connected(url: str, proxy: Proxy | None, addresses: frozenset[str]) -> Iter
     """Yield that a host was found, and that it takes connections."""
     host, (first, *others) = _host(url, proxy), sorted(addresses)
     if addresses == {host}:
-        yield Finding("DNS", Status.OK, f"{host} is an address: there is no name to look up.")
+        yield ok("DNS", f"{host} is an address: there is no name to look up.")
     else:
-        yield Finding("DNS", Status.OK, f"{host} is {first}{f' and {len(others)} more' if others else ''}.")
-    yield Finding("connection", Status.OK, f"{_subject(url, proxy)} takes connections.")
+        yield ok("DNS", f"{host} is {first}{f' and {len(others)} more' if others else ''}.")
+    yield ok("connection", f"{_subject(url, proxy)} takes connections.")
 
 
 def _host(url: str, proxy: Proxy | None) -> str:
@@ -150,7 +150,7 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
             finally:
                 addresses = connector.addresses
     except ConfigError as error:
-        raise NoAnswer(wrong("certificate", error), addresses) from error
+        raise NoAnswer(from_error("certificate", error), addresses) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # Not as its cause: the text of an exception may quote a proxy's password.
         raise NoAnswer(_failure(error, url, proxy, addresses), addresses) from None
@@ -207,7 +207,7 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
             of_proxy = f", the host of {proxy}," if proxy else ""
             message = f"{_host(url, proxy)}{of_proxy} cannot be looked up: {why}."
             remedy = f"{unused}Check {source}, and this machine's network and name servers."
-            return Finding("DNS", Status.WRONG, message, remedy)
+            return wrong("DNS", message, remedy)
         case aiohttp.ClientSSLError() if not is_about_proxy(error, proxy):
             return _no_tls(error)
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() if not isinstance(
@@ -215,15 +215,15 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
         ):
             message = f"{_subject(url, proxy)} does not take connections: {why}."
             remedy = f"{unused}Check {source}, and whether a firewall lets this machine through."
-            return Finding("connection", Status.WRONG, message, remedy)
+            return wrong("connection", message, remedy)
         case aiohttp.ClientError() | OSError() if proxy:
             no_way = no_connection(error, url, proxy)
-            return Finding("answer", Status.WRONG, no_way.message, no_way.advice)
+            return wrong("answer", no_way.message, no_way.advice)
     message = (
         f"There was {why}." if isinstance(error, TimeoutError) else f"There was no answer that can be read ({why})."
     )
     remedy = "Check host and port of api.base_url; ask the people who run the API."
-    return Finding("answer", Status.WRONG, message, remedy)
+    return wrong("answer", message, remedy)
 
 
 def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
@@ -236,35 +236,35 @@ def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
     else:
         message = "A secure connection (TLS) cannot be established."
         remedy = "Check host and port of api.base_url."
-    return Finding("certificate", Status.WRONG, message, remedy)
+    return wrong("certificate", message, remedy)
 
 
 def certificate_finding(now: datetime, ends: datetime | None) -> Finding:
     """Say for how long the API's certificate, which was verified, is still valid."""
     if ends is None:
-        return Finding("certificate", Status.OK, "none needed: plain http to this machine.")
+        return ok("certificate", "none needed: plain http to this machine.")
     message = f"verified, and valid for {counted((ends - now).days, 'more day')}."
     if ends - now < _EXPIRES_SOON:
         remedy = f"Ask the people who run the API to renew it before {ends:%Y-%m-%d}."
-        return Finding("certificate", Status.WARNING, message, remedy)
-    return Finding("certificate", Status.OK, message)
+        return warning("certificate", message, remedy)
+    return ok("certificate", message)
 
 
 def clock_finding(now: datetime, date: str | None) -> Finding:
     """Compare this machine's time with the `Date` of an answer; None: there was none."""
     remedy = "Set this machine's clock, or let it be set (timedatectl set-ntp true)."
     if not _EARLIEST_YEAR <= now.year <= _LAST_YEAR:
-        return Finding("clock", Status.WRONG, f"This machine's clock shows the year {now.year}.", remedy)
+        return wrong("clock", f"This machine's clock shows the year {now.year}.", remedy)
     try:
         theirs = parsedate_to_datetime(date or "")
     except ValueError:
         shown = f"{now:%Y-%m-%d %H:%M} UTC"
-        return Finding("clock", Status.OK, f"shows {shown}; there is no answer with a date to compare with.")
+        return ok("clock", f"shows {shown}; there is no answer with a date to compare with.")
     off = now - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
     if abs(off) > _CLOCK_MAY_BE_OFF:
         message = f"is {_about(abs(off))} {'ahead of' if off > timedelta() else 'behind'} the API's."
-        return Finding("clock", Status.WARNING, f"{message} Tokens may be refused.", remedy)
-    return Finding("clock", Status.OK, "agrees with the API's.")
+        return warning("clock", f"{message} Tokens may be refused.", remedy)
+    return ok("clock", "agrees with the API's.")
 
 
 def _about(off: timedelta) -> str:

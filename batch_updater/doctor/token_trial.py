@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.credentials import ApiSecrets
-from batch_updater.doctor.finding import Finding, Status
+from batch_updater.doctor.finding import Finding, Status, ok, warning, wrong
 from batch_updater.doctor.reach import NoAnswer, ask
 from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
@@ -125,14 +125,14 @@ def _denied(secrets: ApiSecrets, trial: TokenTrial, status: int, reason: str) ->
     name, why = trial.endpoint.api_name, f"({status_name(status)}){reason}"
     if secrets.token is None:
         message = f"none is configured, and {name} needs one {why}."
-        return Finding("token", Status.WRONG, message, "Set api.token to where it is kept.")
+        return wrong("token", message, "Set api.token to where it is kept.")
     if status == 401:
         message = f"{name} does not accept it {why}."
         remedy = "Check that it is complete, has not expired, and belongs to this API and account."
     else:
         message = f"{name} does not let it read {trial.shown} {why}."
         remedy = "Check api.base_url, and ask the people who manage the account what it may do."
-    return Finding("token", Status.WRONG, f"{_fetched(secrets)}, but {message}", remedy)
+    return wrong("token", f"{_fetched(secrets)}, but {message}", remedy)
 
 
 def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str, *, is_proven: bool) -> Finding:
@@ -140,17 +140,17 @@ def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str,
     name, answered = trial.endpoint.api_name, _answered(trial, answer.status, reason)
     is_read = 200 <= answer.status < 300 and _holds(trial, answer.parsed())
     if secrets.token is None and is_read:
-        return Finding("token", Status.OK, f"none is configured, and {name} gives {trial.shown} without one.")
+        return ok("token", f"none is configured, and {name} gives {trial.shown} without one.")
     if not is_proven:
         what = f"{name} gives {trial.shown}" if is_read else answered
         return not_tried(secrets, f"{what}, without a token as well", "" if is_read else "Check api.base_url.")
     accepted = f"{_fetched(secrets)}, and {name} accepts it"
     if is_read:
-        return Finding("token", Status.OK, f"{accepted}: it gave {trial.shown}.")
+        return ok("token", f"{accepted}: it gave {trial.shown}.")
     if answer.status in _NO_SUCH or answer.parsed() == []:
         remedy = "Name an existing one: --record. If this one exists, check api.base_url."
-        return Finding("token", Status.WARNING, f"{accepted}; but there is no {trial.shown}.", remedy)
-    return Finding("token", Status.WARNING, f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
+        return warning("token", f"{accepted}; but there is no {trial.shown}.", remedy)
+    return warning("token", f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")
 
 
 def _holds(trial: TokenTrial, parsed: object) -> bool:

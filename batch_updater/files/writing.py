@@ -148,35 +148,21 @@ def check_replaceable(path: Path) -> None:
 
     A workbook of ours that was saved by another program since contains a person's work, and is not replaced.
     """
+    cause = None
     try:
-        _require_replaceable(path)
+        if not path.parent.is_dir():
+            why, remedy = f"There is no folder {path.parent}.", "Create it, or name another with --results."
+        elif path.suffix.lower() != ".xlsx":
+            why, remedy = f"{path} cannot be a results workbook.", "Give it a name that ends in .xlsx."
+        elif _is_replaceable(path):
+            return
+        else:
+            why = f"{path} exists already, and is not a workbook as batch-updater wrote it."
+            remedy = "Move it away, or name another with --results."
     except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy="Name another with --results.",
-            place=_at(path),
-        ) from error
-
-
-def _require_replaceable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise ResultsError(
-            f"There is no folder {path.parent}.", remedy="Create it, or name another with --results.", place=_at(path)
-        )
-    if path.suffix.lower() != ".xlsx":
-        raise ResultsError(
-            f"{path} cannot be a results workbook.", remedy="Give it a name that ends in .xlsx.", place=_at(path)
-        )
-    if not _is_replaceable(path):
-        raise ResultsError(
-            f"{path} exists already, and is not a workbook as batch-updater wrote it.",
-            remedy="Move it away, or name another with --results.",
-            place=_at(path),
-        )
-
-
-def _at(path: Path) -> Location:
-    return Location(file=str(path))
+        why, remedy = f"{path} cannot be written: {error.strerror or error}.", "Name another with --results."
+        cause = error
+    raise ResultsError(why, remedy=remedy, place=Location(file=str(path))) from cause
 
 
 def _is_replaceable(path: Path) -> bool:
