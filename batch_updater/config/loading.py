@@ -124,7 +124,9 @@ def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
     if problems:  # a doubled key cannot be constructed
         return _Source({}, locations, tuple(problems))
     # Dates such as 2024-12-31 are text to us, wherever they are.
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    # `add_constructor` would change every reader of YAML in the process.
+    constructors = yaml.constructor.yaml_constructors
+    yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
     return _Source(yaml.load(text), locations)
 
 

@@ -142,8 +142,11 @@ def _parse(description: Description) -> Node:
 
     path, place = description.path, Location(file=description.path)
     yaml = YAML(typ="safe", pure=True)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:float", _exact_number)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+    # `add_constructor` would change every reader of YAML in the process.
+    yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
+        "tag:yaml.org,2002:float": _exact_number,
+        "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
+    }
     try:
         if exceeds_alias_limit(description.text):
             raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)

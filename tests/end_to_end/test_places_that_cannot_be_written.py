@@ -50,7 +50,9 @@ def api() -> Iterator[Sandbox]:
 def mounted(script: str, *arguments: str, cwd: Path) -> Done:
     """Run a script in a namespace of its own in which `$@` is the command; it ends with the command's exit code."""
     (cwd / "temporary").mkdir(exist_ok=True)
-    variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    # Where the program cannot write, neither can what measures it.
+    without = {"PYTHONUNBUFFERED", "COVERAGE_PROCESS_CONFIG"}
+    variables = {name: value for name, value in environment().items() if name not in without}
     program = (sys.executable, "-m", "batch_updater")
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f"{READ_ONLY}{FULL}{script}", "sh", *program, *arguments],

@@ -328,7 +328,7 @@ def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sa
 
 def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
     """While its process works on it, it is said to be going on, and its report says how far it has come."""
-    numbered(tmp_path / "rows.csv", 200)
+    numbered(tmp_path / "rows.csv", 5_000)
     configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
     process = start(tmp_path, "run", "rows.csv")
     while len(api.requests()) < 5:

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell prepar
 
 def in_shell(prepared: str, *arguments: str, cwd: Path) -> Done:
     """Run one command in a POSIX shell in which something was prepared; `$@` in it is the command."""
-    variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    # Where the program cannot write, neither can what measures it.
+    without = {"PYTHONUNBUFFERED", "COVERAGE_PROCESS_CONFIG"}
+    variables = {name: value for name, value in environment().items() if name not in without}
     done = subprocess.run(
         ["sh", "-c", prepared, "sh", sys.executable, "-m", "batch_updater", *arguments],
         cwd=cwd, env=variables, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
