@@ -449,12 +449,10 @@ class RunFacts:
     """What a person should know about how the file was read."""
     expected: Expected | None = None
     """What the records must still hold where the run takes another one back."""
-    run_options: tuple[str, ...] = ()
-    """Of a check: the options with which a run does what was checked."""
     is_over_guard: bool = False
     """Of a check: whether a run would send nothing because of a guard."""
     invocation: Invocation | None = None
-    """The command line that started the run; None if none did, or for a check."""
+    """The command line that started the run, or that runs what was checked; None if a program started the run."""
     inbox: str | None = None
     """The inbox from which the unattended job took the file; None if it did not."""
 
@@ -472,3 +470,14 @@ class Cause:
     """Its faulty cell as Excel shows it; None if no cell is to blame."""
     example: str
     """What is wrong there, in words."""
+
+    @property
+    def example_place(self) -> str:
+        """Where it shows first: `F14 (row 14)`."""
+        return f"{self.example_cell} (row {self.example_row})" if self.example_cell else f"row {self.example_row}"
+
+    @property
+    def as_line(self) -> str:
+        """How many rows have it, and the first of them: `3 x Size: not a number, such as row 4 (B4): ...`."""
+        where = f"row {self.example_row:,}" + (f" ({self.example_cell})" if self.example_cell else "")
+        return f"{self.count:,} x {self.text}, such as {where}: {self.example}"

@@ -19,10 +19,9 @@ from batch_updater.endpoint.expected_values import ExpectedValue, moved, still_t
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import alike, value_of
 from batch_updater.records import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
-from batch_updater.reporter.cell_values import holds_text, writable
-from batch_updater.reporter.change_summary import ChangeSummary, change_summary_in_words
+from batch_updater.reporter.cell_values import holds_text, readable, writable
+from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import cell_of
-from batch_updater.reporter.row_sheets import bounded
 from batch_updater.runs.guards import exceeded_by_changes
 
 if TYPE_CHECKING:
@@ -103,11 +102,11 @@ def compare_all(record: Mapping[str, object]) -> None:
             ReportRow(Row(number, ()), Outcome(number, OutcomeKind.UPDATED), JOB.target, found, number == 3)
         )
     change_summary.settle()
-    assert all(len(line) < 400 for line in change_summary_in_words(change_summary))
+    assert all(len(line) < 400 for line in change_summary.in_words())
     guards = GuardSettings(changed=0, factor=1.5, total_change_percent=0.1)
     assert all(len(guard.sentence) < 400 for guard in exceeded_by_changes(guards, change_summary))
     for change in found:
-        now = bounded(change.now.id) if isinstance(change.now, Unknown) else change.now
+        now = readable(change.now.id) if isinstance(change.now, Unknown) else change.now
         cell = writable(cell_of(now))
         assert not isinstance(cell, str) or holds_text(cell)
     for field in ENDPOINT.body_fields:

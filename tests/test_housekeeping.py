@@ -12,7 +12,7 @@ import pytest
 
 from batch_updater.config.schema import ResultsSettings
 from batch_updater.records import MARK_PROPERTY
-from batch_updater.reporter.output_workbook import Book
+from batch_updater.reporter.output_workbook import OutputWorkbook
 from batch_updater.runs.retention import remove_old_runs
 from tests.test_files import NOT_OURS
 from tests.test_history import DONE, FAILED, STARTED, made
@@ -37,7 +37,7 @@ def finished(parent: Path, name: str = NAME) -> Path:
     for file in ("input.csv", "run.log", "report.html"):
         (folder / file).touch()
     for file in ("undo.xlsx", WORKBOOK):
-        workbook = Book(str(folder / file))
+        workbook = OutputWorkbook(str(folder / file))
         workbook.set_properties({"created": datetime(2026, 1, 2)})  # noqa: DTZ001  (as programs write it)
         workbook.set_custom_property(MARK_PROPERTY, "results")
         workbook.add_worksheet("To fix")

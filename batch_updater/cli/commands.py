@@ -20,7 +20,7 @@ from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, JournalError, UsageError
 from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
-from batch_updater.text.printable import command_line, print_line
+from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
     from batch_updater.records import Invocation
+    from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.result import Options, RunResult
@@ -92,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
     with _logging(options):
         while (result := _run_as_asked(options, config, asking=asking)) is None:
             options.visible_only = True
-    return _end(result, options, _next_command(result, _as_typed(options)))
+    return _end(result, options, _next_step(result, _as_typed(options)))
 
 
 def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
@@ -177,7 +178,7 @@ def _check(options: argparse.Namespace) -> int:
                 with _progress(plan.review.good) as (progress, interrupts):
                     asked = Options(results)
                     result = check.compare(plan, asked, folder, options.environment, progress, interrupts)
-            return _end(result, options, _next_command(result, _as_typed(options)))
+            return _end(result, options, _next_step(result, _as_typed(options)))
 
 
 def _runs(options: argparse.Namespace) -> int:
@@ -189,14 +190,17 @@ def _runs(options: argparse.Namespace) -> int:
 
 
 def _report_again(options: argparse.Namespace) -> int:
+    from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import report
 
     past = _past_run(options)
     result = report.report(past, _results(options))
     if result.fault and not past.is_unfinished:
         # Running a finished run again would send every row again.
-        return _end(result, options, ("correct this, then write the report again",))
-    return _end(result, options, _next_command(result, past.facts.invocation))
+        text, config = "Correct this, then write the report again:", ("--config", str(options.config))
+        command = (PROGRAM, "report", options.run, *(config if options.config else ()))
+        return _end(result, options, NextStep(NextKind.REPORT, text, command))
+    return _end(result, options, _next_step(result, past.facts.invocation))
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -228,8 +232,8 @@ def _nightly(options: argparse.Namespace) -> int:
     return night.exit_code
 
 
-def _end(result: RunResult, options: argparse.Namespace, next_step: Sequence[str]) -> int:
-    _show(options, json_output.result_object(result), text_output.result_lines(result, next_step))
+def _end(result: RunResult, options: argparse.Namespace, step: NextStep) -> int:
+    _show(options, json_output.result_object(result, step), text_output.result_lines(result, step))
     if options.json and result.fault:
         _say(f"{PROGRAM}: {result.fault}", sys.stderr)
     return result.exit_code
@@ -243,56 +247,14 @@ def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Itera
         write_lines(lines, sys.stdout)
 
 
-def _next_command(finished: RunResult, invocation: Invocation | None) -> tuple[str, ...]:
-    """Return what to do next, in lines: the same again, the repaired workbook, or after a good check the file itself.
+def _next_step(result: RunResult, invocation: Invocation | None) -> NextStep:
+    """Return what to do next; `invocation` is the command line of the run or check, None if a program started it."""
+    from batch_updater.reporter.next_step import next_step
 
-    `invocation` is the command line of the run or check; None: a program started it, and how is not known.
-    """
-    from batch_updater.records import StopReason
-    from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN
-
-    summary = finished.summary
-    is_done = summary.total(NEEDS_NOTHING) == summary.rows
-    if not summary.rows or (is_done and finished.folder is not None and finished.fault is None):
-        return ()
-    if invocation is None:
-        return _next_step(finished)
-    if finished.folder is None:
-        command = command_line((PROGRAM, *invocation.again))
-        if finished.unread or finished.is_stopped:
-            return ("check again when every record can be read",)
-        if is_done and finished.facts.is_over_guard:
-            return ("correct the file; or, if it is as it should be,", f"{command} --override-guards")
-        if is_done:
-            return (command,)
-        if finished.facts.is_over_guard or not summary.total(NEEDS_NOTHING):
-            return ("correct these cells and check again",)
-        return ("correct these cells and check again; or send the good rows as they are:", command)
-    if summary.is_gone_on_with(finished.stop) or finished.fault:
-        # One step only: the workbook of this part of the run would send again what the next part will have done.
-        again = command_line((PROGRAM, *invocation.again))
-        must_mend = finished.stop is not None and finished.stop.reason in {StopReason.CREDENTIALS, StopReason.ALL_ALIKE}
-        first = "correct first what has stopped the run; then the" if must_mend else "the"
-        goes_on = "goes on with the rows that are not done" if summary.total(RUN_AGAIN) else "writes the workbook"
-        if not finished.folder.exists():
-            first, goes_on = "the folder of the run has been removed, so that the", "starts from the first row"
-        return (f"{first} same command again {goes_on}:", again)
-    command = command_line((PROGRAM, *invocation.repaired(str(finished.results))))
-    return (f'{summary.repair} its sheet "To fix", save it, then type', command)
-
-
-def _next_step(finished: RunResult) -> tuple[str, ...]:
-    """Return what to do about a run that the nightly job or another program has started."""
-    inbox = finished.facts.inbox
-    if finished.summary.is_gone_on_with(finished.stop) or finished.fault:
-        next_night = "the next night goes on, as long as the file lies in the inbox"
-        return (next_night if inbox else "start it again in the way in which it was started",)
-    repair = f'{finished.summary.repair} its sheet "To fix", save it, and'
-    return (
-        (f"{repair} put it into the inbox,", inbox)
-        if inbox
-        else (f"{repair} let this workbook be run as the file was",)
-    )
+    is_folder_gone = result.folder is not None and not result.folder.exists()
+    is_written = result.fault is None
+    step = next_step(result.facts, result.summary, invocation, is_written=is_written, is_folder_gone=is_folder_gone)
+    return step.with_workbook(str(result.results)) if result.results else step
 
 
 def _as_typed(options: argparse.Namespace) -> Invocation:
@@ -368,6 +330,7 @@ def _init(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     """Run the good sample against a sandbox of its own, with everything else as in real life."""
     from batch_updater.cli import demo
+    from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
     with demo.sandbox() as url, demo.token_file() as token, _logging(options):
@@ -377,7 +340,8 @@ def _demo(options: argparse.Namespace) -> int:
                 write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
             with _progress(opened.to_send) as (progress, interrupts):
                 ended = run.Run(opened, result.Options(), options.environment).execute(progress, interrupts)
-    return _end(ended, options, (f"look at the workbook, then: {PROGRAM} template changes.xlsx",))
+    text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
+    return _end(ended, options, NextStep(NextKind.RUN, text, command))
 
 
 def _sandbox(options: argparse.Namespace) -> int:

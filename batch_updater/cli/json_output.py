@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from batch_updater.doctor.finding import Finding
     from batch_updater.errors import BatchUpdaterError, ExitCode
+    from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import DamagedRun, PastRun
     from batch_updater.runs.result import RunResult
 
@@ -23,7 +24,7 @@ def write_object(value: Mapping[str, object], stream: TextIO) -> None:
     print_line(json.dumps(value), stream)
 
 
-def result_object(result: RunResult) -> dict[str, object]:
+def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
     """Return what `run`, `check`, `report` and `demo` print."""
     facts, summary = result.facts, result.summary
     return {
@@ -34,6 +35,7 @@ def result_object(result: RunResult) -> dict[str, object]:
         "endpoint": facts.endpoint,
         "rows": summary.rows,
         "outcomes": _outcomes(summary.counts),
+        "next": {"kind": step.kind.value, "command": step.command},
         "columns": [column.as_object for column in result.table.columns.mapping],
         "notes": [*facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,

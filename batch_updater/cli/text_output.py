@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batch_updater.doctor.finding import Finding
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
+    from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import DamagedRun, PastRun
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
@@ -81,7 +82,7 @@ def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
-def result_lines(result: RunResult, next_step: Sequence[str]) -> Iterator[Line]:
+def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
     """Yield the outcome of a run or check, why it stopped, where the workbook is, and what to do next."""
     summary = result.summary
     if result.folder is None:
@@ -103,8 +104,10 @@ def result_lines(result: RunResult, next_step: Sequence[str]) -> Iterator[Line]:
         yield from (Line(), Line("Commonest causes:"))
         yield from (Line(f"  {text}", 6) for text in cause_texts(summary.causes))
     yield from _workbook_lines(result)
-    for label, line in zip(itertools.chain(["Next:"], itertools.repeat("")), next_step, strict=False):
-        yield Line(f"{label:9}{line}")
+    if step.kind.value != "nothing":
+        yield Line(f"Next:    {step.text}", 9)
+    if step.command:
+        yield Line(f"         {command_line(step.command)}")
 
 
 def _checked_lines(result: RunResult) -> Iterator[Line]:
@@ -152,11 +155,9 @@ def _padded(texts: list[str]) -> list[str]:
 
 def change_summary_lines(result: RunResult) -> Iterator[Line]:
     """Yield what changes, or that nothing does."""
-    from batch_updater.reporter.change_summary import change_summary_in_words
-
     if result.change_summary is None:
         return
-    texts = change_summary_in_words(result.change_summary)
+    texts = list(result.change_summary.in_words())
     if not texts and result.is_whole:
         texts.append("Nothing changes.")
     if unchanged := result.change_summary.unchanged:
@@ -196,9 +197,7 @@ def _problem_lines(result: RunResult) -> Iterator[Line]:
 
 def cause_texts(causes: Sequence[Cause]) -> Iterator[str]:
     """Yield the commonest causes, each with an example."""
-    for cause in causes[:_CAUSES_SHOWN]:
-        where = f"row {cause.example_row}" + (f" ({cause.example_cell})" if cause.example_cell else "")
-        yield f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
+    yield from (cause.as_line for cause in causes[:_CAUSES_SHOWN])
     if (more := len(causes) - _CAUSES_SHOWN) > 0:
         yield f"and {counted(more, 'more cause')}, which the workbook lists"
 

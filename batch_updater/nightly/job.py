@@ -26,6 +26,7 @@ from batch_updater.nightly.inbox import LOOK_S, look, stamp_of
 from batch_updater.nightly.memory import Memory
 from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
 from batch_updater.records import StopReason
+from batch_updater.reporter.next_step import NextKind, next_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.runs.folder import sha256_of
 from batch_updater.runs.history import DamagedRun, applied_before, past_runs, undone_by
@@ -256,7 +257,7 @@ class Job:
         """Return what becomes of a file that was run, nothing of which concerns other files."""
         last = made.runs[-1]
         again = last.summary.total(RUN_AGAIN)
-        if last.stop and (last.stop.reason is StopReason.WAITING or last.summary.is_refused(last.stop)):
+        if last.stop and next_step(last.facts, last.summary, None).kind is NextKind.REPAIR:
             self._memory.give_up(file)
             return settling.ended_by_refusals(file, last.stop, made)
         if not again:

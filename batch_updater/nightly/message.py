@@ -119,8 +119,7 @@ def _details(file: FileResult) -> Iterator[str]:
             yield file.summary.verdict
         yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
         for cause in file.summary.causes[:_CAUSES_NAMED]:
-            where = f"row {cause.example_row:,}" + (f" ({cause.example_cell})" if cause.example_cell else "")
-            yield f"{cause.count:,} x {cause.text}, such as {where}: {cause.example}"
+            yield cause.as_line
     if file.note:
         yield file.note
     if file.results and file.verdict is Verdict.ATTENTION:

@@ -1,4 +1,4 @@
-"""Cells -> what a sheet can hold of them exactly, or a mark that says that it cannot."""
+"""Cells -> values that a sheet holds exactly, or a text with a mark that says that it cannot."""
 
 from __future__ import annotations
 
@@ -86,5 +86,10 @@ def marked(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text of ours or of the API's as a cell can show it; what it cannot hold is replaced."""
-    return _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", text)[: LONGEST_TEXT // 2]
+    """Return a text of ours or of the API's as a cell can show it: characters that it cannot hold are replaced."""
+    return text if holds_text(text) else _UNHOLDABLE.sub("\N{REPLACEMENT CHARACTER}", text)[: LONGEST_TEXT // 2]
+
+
+def shown(cell: Cell) -> str:
+    """Return about what a cell shows."""
+    return "" if cell is None else cell.text if isinstance(cell, (CellError, FormattedNumber)) else str(cell)

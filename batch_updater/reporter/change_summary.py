@@ -1,25 +1,20 @@
-"""What changes of many records come to: how many, in which fields, and what becomes of the sums of money."""
+"""The changes of many records in figures: how many, in which fields, and by how much the sums of money change."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
-from batch_updater.records import FieldChange, OutcomeKind, Unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import ReportRow
+from batch_updater.records import FieldChange, OutcomeKind, ReportRow, Unknown
 
 _SHOWN = 5
-"""Rows that are named, and jumps of each ranking."""
+"""Rows that are named, and changes of each ranking."""
 _WIDE = Decimal(100)
 """A number that changes by this factor is named, or at least counted."""
 _EXACT = Context(prec=1000)
@@ -27,7 +22,7 @@ _EXACT = Context(prec=1000)
 _WRITTEN_OUT = 30
 """Digits before the point, or places behind it, of a number that is written out for people."""
 _PLAIN_PERCENTS = (Decimal(0), Decimal(100))
-"""Nothing has changed; nothing is left, or twice as much."""
+"""Nothing has changed; nothing is left, or the number has doubled."""
 _Item = TypeVar("_Item", "NumberChange", "tuple[Decimal, NumberChange]")
 
 
@@ -45,9 +40,9 @@ class NumberChange(NamedTuple):
 
     @property
     def factor(self) -> Decimal | None:
-        """By how much the greater of both is greater than the other, infinity to 0 and over 0; None if there is none.
+        """The greater number divided by the other, infinity to 0 and over 0; None if there is no factor.
 
-        Filling a field for the first time is no jump, and emptying one is judged by the totals and by its own guard.
+        Filling a field for the first time has none; emptying one is judged by the totals and by its own guard.
         """
         if not self.now or self.is_emptied:
             return None
@@ -95,7 +90,7 @@ class ChangeSummary:
     uncertain: int = 0
     """Those of them of which no field is known to change."""
     unchanged: int = 0
-    """Rows whose record holds already what they ask for."""
+    """Rows whose record already holds these values."""
     first_rows: list[int] = field(default_factory=list)
     """The first few that change their record."""
     fields: Counter[str] = field(default_factory=Counter)
@@ -103,27 +98,27 @@ class ChangeSummary:
     cleared: Counter[str] = field(default_factory=Counter)
     """Field -> records in which it is emptied."""
     unknown: Counter[str] = field(default_factory=Counter)
-    """Field -> records of which nobody can tell whether it changes."""
+    """Field -> records of which it is not known whether it changes."""
     only_names_unknown: bool = True
-    """Whether all that cannot be told are names, of which the API reports the id alone."""
+    """Whether all unknown values are names, of which the API reports only the id."""
     no_numbers: Counter[str] = field(default_factory=Counter)
     """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
     totals: dict[str, Total] = field(default_factory=dict)
     """Field that holds numbers -> its sums."""
-    _jumps: dict[str, list[NumberChange]] = field(default_factory=dict)
+    _largest: dict[str, list[NumberChange]] = field(default_factory=dict)
     """Field -> its largest changes; a heap, the smallest first."""
     _widest: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
     """The changes by the largest factors, with these; a heap, the smallest first."""
     _endless: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
-    """The same of changes to 0 and over 0, which would hide the others."""
+    """The same for changes to 0 and over 0, which would hide the others."""
     _wide: int = 0
     """Numbers that change by a factor that is rarely meant."""
     _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = field(default_factory=dict)
-    """Target that several rows change -> field -> the last of the rows, and what all of them come to."""
+    """Target that several rows change -> field -> the last of the rows, and all of them as one change."""
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> Self:
-        """Return empty stakes for an endpoint."""
+        """Return an empty summary for an endpoint."""
         kinds = (Kind.INTEGER, Kind.DECIMAL)
         return cls(frozenset(field.name for field in endpoint.body_fields if field.kind in kinds))
 
@@ -174,29 +169,52 @@ class ChangeSummary:
         total.now = _EXACT.add(total.now, before)
         total.new = _EXACT.add(total.new, after)
         size = _EXACT.abs(_EXACT.subtract(after, before))
-        jump = NumberChange(size, row, name, before, after, is_emptied=new is None)
-        _keep(self._jumps.setdefault(name, []), jump)
-        if (factor := jump.factor) is not None:
-            _keep(self._widest if factor.is_finite() else self._endless, (factor, jump))
-            self._wide += jump.is_wide
+        change = NumberChange(size, row, name, before, after, is_emptied=new is None)
+        _keep(self._largest.setdefault(name, []), change)
+        if (factor := change.factor) is not None:
+            _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
+            self._wide += change.is_wide
 
-    def largest_jumps(self, name: str | None = None) -> list[NumberChange]:
+    def largest_changes(self, name: str | None = None) -> list[NumberChange]:
         """Return the largest changes of a number, of one field or of all, the largest first."""
-        chosen = self._jumps.values() if name is None else (self._jumps.get(name, []),)
-        return sorted((jump for jumps in chosen for jump in jumps), reverse=True)[:_SHOWN]
+        chosen = self._largest.values() if name is None else (self._largest.get(name, []),)
+        return sorted((change for changes in chosen for change in changes), reverse=True)[:_SHOWN]
 
-    def widest_jumps(self, over: Decimal) -> list[NumberChange]:
-        """Return the changes by the largest factors, as far as these are over a limit, the largest first."""
+    def widest_changes(self, over: Decimal) -> list[NumberChange]:
+        """Return the changes by the largest factors that are over a limit, the largest first."""
         ranked = sorted([*self._widest, *self._endless], reverse=True)
-        return [jump for factor, jump in ranked if factor > over]
+        return [change for factor, change in ranked if factor > over]
 
-    def told_jumps(self) -> list[NumberChange]:
-        """Return the changes of numbers that people are told: the largest, then those by the largest factors."""
-        return list(dict.fromkeys([*self.largest_jumps(), *self.widest_jumps(Decimal(1))]))
-
-    def untold_wide_jumps(self) -> int:
-        """Return how many numbers change by a factor that is rarely meant, beside those of `told_jumps`."""
-        return self._wide - sum(jump.is_wide for jump in self.told_jumps())
+    def in_words(self) -> Iterator[str]:
+        """Yield the figures as sentences; none if nothing changes."""
+        if not self.records:
+            return
+        certain = self.records - self.uncertain
+        sure = f"{_count(certain, 'record')} {'changes' if certain == 1 else 'change'}"
+        if self.uncertain:
+            sure = sure if certain else "No record changes for certain"
+            which = "only names" if self.only_names_unknown else "the others"
+            yield f"{sure}, up to {self.records:,}; {which} could not be compared."
+        else:
+            yield f"{sure}."
+        for name, count in self.fields.most_common():
+            known, up_to = count - self.unknown[name], f"up to {_count(count, 'record')}"
+            counted = _count(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
+            cleared = f", emptied in {self.cleared[name]:,}" if self.cleared[name] else ""
+            yield f"{name}: {counted}{cleared}."
+        for name, total in self.totals.items():
+            sign = "+" if total.new >= total.now else "-"
+            share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
+            sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
+            yield f"Total of {name} in these records: {sums}{share}."
+        for name, count in self.no_numbers.items():
+            yield f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
+        named = list(dict.fromkeys([*self.largest_changes(), *self.widest_changes(Decimal(1))]))
+        for change in named:
+            yield f"Row {change.row:,}: {change.field} {_from_to(change)}."
+        if more := self._wide - sum(change.is_wide for change in named):
+            others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
+            yield f"{others} by a factor of {_WIDE} or more."
 
 
 def _keep(heap: list[_Item], item: _Item) -> None:
@@ -210,57 +228,13 @@ def _number(value: object) -> Decimal | None:
 
 
 def written_out(number: Decimal) -> str:
-    """Return a number for people: all its digits, as long as anybody would read them."""
+    """Return a number for people: with all its digits, as long as they can be read."""
     is_readable = abs(number.adjusted()) < _WRITTEN_OUT and len(number.as_tuple().digits) <= 2 * _WRITTEN_OUT
     return f"{number:,f}" if is_readable else f"{number:.6g}"
 
 
-def change_summary_in_words(change_summary: ChangeSummary) -> list[str]:
-    """Return the figures as sentences for people; none if nothing changes."""
-    if not change_summary.records:
-        return []
-    lines = [_records_in_words(change_summary)]
-    for name, count in change_summary.fields.most_common():
-        cleared = f", emptied in {change_summary.cleared[name]:,}" if change_summary.cleared[name] else ""
-        lines.append(f"{name}: {_certain(count, change_summary.unknown[name])}{cleared}.")
-    for name, total in change_summary.totals.items():
-        sign = "+" if total.new >= total.now else "-"
-        share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
-        sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
-        lines.append(f"Total of {name} in these records: {sums}{share}.")
-    for name, count in change_summary.no_numbers.items():
-        lines.append(
-            f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
-        )
-    lines += [f"Row {jump.row:,}: {jump.field} {_from_to(jump)}." for jump in change_summary.told_jumps()]
-    if more := change_summary.untold_wide_jumps():
-        others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
-        lines.append(f"{others} by a factor of {_WIDE} or more.")
-    return lines
-
-
-def _records_in_words(change_summary: ChangeSummary) -> str:
-    certain = change_summary.records - change_summary.uncertain
-    verb = "changes" if certain == 1 else "change"
-    if not change_summary.uncertain:
-        return f"{_count(certain, 'record')} {verb}."
-    sure = f"{_count(certain, 'record')} {verb}" if certain else "No record changes for certain"
-    why = (
-        "only names could not be compared" if change_summary.only_names_unknown else "the others could not be compared"
-    )
-    return f"{sure}, up to {change_summary.records:,}; {why}."
-
-
-def _certain(count: int, unknown: int) -> str:
-    """Return in how many records a field changes: those that are certain, then those that could not be compared."""
-    if not unknown:
-        return _count(count, "record")
-    up_to = f"up to {_count(count, 'record')}"
-    return f"{count - unknown:,} certain, {up_to}" if count > unknown else up_to
-
-
 def percent_of(total: Total) -> str:
-    """Return by how much a sum changes, with its sign of per cent; the sum must not have been 0.
+    """Return by how much a sum changes, with a percent sign; the sum must not have been 0.
 
     Only what is 0 or 100 per cent is rounded to it: a sum that falls by 99.999% leaves something.
     """
@@ -273,17 +247,14 @@ def percent_of(total: Total) -> str:
     return f"{rounded:,}%"
 
 
-def _from_to(jump: NumberChange) -> str:
-    now, new = written_out(jump.now), written_out(jump.new)
-    return f"emptied, {now} before" if jump.is_emptied else f"from {now} to {new}{_percent_of_jump(jump)}"
-
-
-def _percent_of_jump(jump: NumberChange) -> str:
-    percent = jump.change_percent
+def _from_to(change: NumberChange) -> str:
+    now, new, percent = written_out(change.now), written_out(change.new), change.change_percent
+    if change.is_emptied:
+        return f"emptied, {now} before"
     if percent is None or percent.adjusted() >= _WRITTEN_OUT:
-        return ""
-    # Never rounded to more than it is: a fall by 99.999% leaves something.
-    return f" ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
+        return f"from {now} to {new}"
+    # Never rounded up: a fall by 99.999% leaves something.
+    return f"from {now} to {new} ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
 
 
 def _count(count: int, what: str) -> str:

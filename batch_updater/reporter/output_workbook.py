@@ -5,20 +5,23 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
 
 from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxFileError
+from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import TemporaryFilesError, temporary_folder
+from batch_updater.records import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.style import COLOURS, HEADER, INK
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
+ROWS_OF_A_SHEET = 1_048_576
+"""What an xlsx sheet holds at most, its header included (ECMA-376, part 1, 18.3.1.73)."""
 _NOT_IN_XML = "\x00-\x08\x0b-\x1f\ufffe\uffff"
 _TO_ESCAPE = re.compile(f"_(?=x[0-9A-Fa-f]{{4}}[_{_NOT_IN_XML}])|[{_NOT_IN_XML}]")
 """What XML cannot hold, and the beginning of what would be read as an escape of it (ECMA-376, part 1, 22.9.2.19).
@@ -27,7 +30,7 @@ That may also be something before an escape, which begins with the `_` that it l
 _KEEP_BLANKS = True
 
 
-class Sheet(Worksheet):  # type: ignore[misc]  # its types are not followed
+class OutputSheet(Worksheet):  # type: ignore[misc]  # its types are not followed
     """A sheet that takes no text for markup.
 
     XlsxWriter writes a text that begins with `<r>` and ends with `</r>` as it is, because its own rich texts look like
@@ -43,33 +46,66 @@ class Sheet(Worksheet):  # type: ignore[misc]  # its types are not followed
             return data
         return _TO_ESCAPE.sub(lambda found: f"_x{ord(found[0]):04X}_", data)
 
+    def print_wide(self) -> None:
+        """Have the sheet printed across, all its columns on one page."""
+        self.set_landscape()
+        self.set_paper(9)
+        self.fit_to_pages(1, 0)
+        self.repeat_rows(0)
 
-class Book(Workbook):  # type: ignore[misc]  # as above
+
+class OutputWorkbook(Workbook):  # type: ignore[misc]  # as above
     """A workbook whose sheets keep their rows on disk, so that memory stays flat: they are written from the top."""
 
-    worksheet_class = Sheet
+    worksheet_class = OutputSheet
 
-    def __init__(self, place: str | io.RawIOBase) -> None:
+    def __init__(self, file: str | io.RawIOBase, scratch: Path | None = None) -> None:
         options = {
             "constant_memory": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "strings_to_numbers": False,
             "default_date_format": "yyyy-mm-dd",
-            "tmpdir": str(place.scratch) if isinstance(place, _Sink) else None,
+            "tmpdir": str(scratch) if scratch else None,
         }
-        super().__init__(place, options)
+        super().__init__(file, options)
+        self._formats_made: dict[tuple[tuple[str, object], ...], Format] = {}
+
+    def style(self, **properties: object) -> Format:
+        """Return the format with these properties of XlsxWriter; each is made once."""
+        key = tuple(sorted(properties.items()))
+        if key not in self._formats_made:
+            self._formats_made[key] = self.add_format({"font_color": INK, "valign": "top", **properties})
+        return self._formats_made[key]
+
+    def header_style(self, **properties: object) -> Format:
+        """Return the format of a header row's cell."""
+        usual = {"bold": True, "font_color": "#FFFFFF", "bg_color": HEADER, "text_wrap": True, "valign": "vcenter"}
+        return self.style(**{**usual, **properties})
+
+    def outcome_style(self, kind: OutcomeKind) -> Format:
+        """Return the format of a cell that names an outcome."""
+        fill, ink = COLOURS[kind]
+        return self.style(bg_color=fill, font_color=ink, bold=True)
+
+    def add_list(self, name: str, columns: Mapping[str, int]) -> OutputSheet:
+        """Add a sheet that begins with a header row: header -> width in characters."""
+        sheet: OutputSheet = self.add_worksheet(name)
+        for column, (header, width) in enumerate(columns.items()):
+            sheet.set_column(column, column, width)
+            sheet.write_string(0, column, header, self.header_style())
+        sheet.freeze_panes(1, 0)
+        sheet.print_wide()
+        return sheet
 
 
 class _Sink(io.RawIOBase):
-    """A file for a zip file: once it is known that it cannot be written, it takes whatever comes and keeps nothing.
+    """A file for a zip file. After the first fault it accepts everything and keeps nothing.
 
-    A zip file that cannot be written would otherwise raise once more when it is thrown away, where nobody can catch it.
+    Otherwise a zip file that cannot be written raises once more when it is deleted, where nothing can catch it.
     """
 
-    def __init__(self, file: PrivateFile, scratch: Path) -> None:
-        self.scratch = scratch
-        """Folder for temporary files: XlsxWriter leaves them behind where it cannot write the workbook."""
+    def __init__(self, file: PrivateFile) -> None:
         self._file: PrivateFile | None = file
         self._at = 0
         self.fault: OSError | None = None
@@ -104,15 +140,23 @@ class _Sink(io.RawIOBase):
 
 
 @contextmanager
-def sink_for(draft: Path) -> Iterator[io.RawIOBase]:
-    """Give what a workbook is written to. Raises OSError at the end of the block if the draft did not take it all.
+def new_workbook(draft: Path, title: str, mark: str, created_at: datetime) -> Iterator[OutputWorkbook]:
+    """Give a workbook to fill; at the end of the block it is written into the draft. Raises OSError if it does not fit.
 
-    XlsxWriter keeps rows and parts in temporary files meanwhile: that those find no room is said of their folder.
+    `mark` is the document property by which the program knows its own workbooks. XlsxWriter keeps rows and parts in
+    temporary files and leaves them behind where it cannot write the workbook: they have a folder of their own, and a
+    fault of that folder names it.
     """
     with temporary_folder() as scratch, PrivateFile(draft, "rb+") as file:
-        sink = _Sink(file, scratch)
+        sink = _Sink(file)
         try:
-            yield sink
+            book = OutputWorkbook(sink, scratch)
+            # Created and modified at the same time: so an untouched workbook is told from one that a person saved.
+            created = created_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+            book.set_properties({"title": title, "created": created})
+            book.set_custom_property(MARK_PROPERTY, mark)
+            yield book
+            book.close()
         except (OSError, XlsxFileError) as error:
             cause = error.args[0] if isinstance(error, XlsxFileError) and error.args else error
             why = f"{getattr(cause, 'strerror', None) or cause} (temporary files in {tempfile.gettempdir()})"

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from batch_updater.errors import ExitCode
-from batch_updater.records import Cause, OutcomeKind, StopReason
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batch_updater.records import Columns, Outcome, Stop
+from batch_updater.records import Cause, Columns, Outcome, OutcomeKind
 
 NEEDS_NOTHING = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.PLANNED})
 NEEDS_PERSON = frozenset({OutcomeKind.INVALID, OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
@@ -21,15 +16,15 @@ RUN_AGAIN = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of all rows."""
+    """The outcomes of all rows."""
 
     rows: int
     counts: Mapping[OutcomeKind, int]
     """Every outcome, those with no row too."""
     causes: tuple[Cause, ...]
-    """The commonest first."""
+    """The most common first."""
     of_check: bool = False
-    """Whether nothing was to be sent."""
+    """Whether it is about a check, which sends nothing."""
 
     def __getitem__(self, kind: OutcomeKind) -> int:
         return self.counts[kind]
@@ -38,96 +33,56 @@ class Summary:
         """Return how many rows have one of these outcomes."""
         return sum(self.counts[kind] for kind in kinds)
 
-    def is_gone_on_with(self, stop: Stop | None) -> bool:
-        """Whether starting the same again does more: not where rows wait for others that have to be repaired."""
-        again = self.total(RUN_AGAIN)
-        only_wait = (
-            (stop is None or stop.reason is StopReason.WAITING)
-            and self.counts[OutcomeKind.NOT_SENT] == again
-            and self.total(NEEDS_PERSON)
-        )
-        return bool(again and not only_wait and not self.is_refused(stop))
-
-    def is_refused(self, stop: Stop | None) -> bool:
-        """Whether it ended because its rows, and they alone, were refused: the same again would end so too."""
-        failed = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
-        return stop is not None and stop.reason is StopReason.FAILURES and not failed
-
-    @property
-    def repair(self) -> str:
-        """How rows are repaired, to be followed by the sheet that holds them."""
-        has_cells = any(cause.example_cell for cause in self.causes)
-        return "repair the coloured cells on" if has_cells else 'do what the column "What to do" says on'
-
     @property
     def exit_code(self) -> ExitCode:
-        """What the outcomes alone say: run again before needs a person before fine."""
+        """The exit code by the outcomes alone: run again before needs a person before fine."""
         if self.total(RUN_AGAIN):
             return ExitCode.RUN_AGAIN
         return ExitCode.NEEDS_PERSON if self.total(NEEDS_PERSON) else ExitCode.OK
 
     @property
     def verdict(self) -> str:
-        """One or two plain sentences: how many rows are done, how many need somebody."""
+        """A few plain sentences: how many rows are done, how many need a person."""
         if not self.rows:
             return "There was nothing to do: the file has no data rows."
-        if self.of_check or self.counts[OutcomeKind.INVALID] == self.rows:
-            return self._verdict_of_check()
+        is_check = self.of_check or self.counts[OutcomeKind.INVALID] == self.rows
         if self.counts[OutcomeKind.UNCHANGED] == self.rows:
-            return "Every record holds already what is asked for: nothing was sent."
-        parts = [_sentence(self.counts[OutcomeKind.UPDATED], self.rows, "updated")]
-        if unchanged := self.counts[OutcomeKind.UNCHANGED]:
-            parts.append(f"{unchanged:,} {_were(unchanged)} so already.")
-        if person := self.total(NEEDS_PERSON):
-            parts.append(f"{person:,} {_need(person)} you.")
-        if again := self.total(RUN_AGAIN):
-            parts.append(f"{again:,} {_are(again)} not done.")
-        return " ".join(parts)
+            return f"Every record already holds these values: nothing {'would be' if is_check else 'was'} sent."
+        return self._verdict_of_check() if is_check else self._verdict_of_run()
+
+    def _verdict_of_run(self) -> str:
+        updated, rows = self.counts[OutcomeKind.UPDATED], self.rows
+        if updated == rows:
+            first = f"All {rows:,} rows were updated." if rows > 1 else "The row was updated."
+        elif updated:
+            first = f"{updated:,} of {rows:,} rows {'was' if updated == 1 else 'were'} updated."
+        else:
+            first = f"None of the {rows:,} rows was updated." if rows > 1 else "The row was not updated."
+        again = self.total(RUN_AGAIN), "is not done", "are not done"
+        return self._sentences(first, (self.total(NEEDS_PERSON), "needs you", "need you"), again)
 
     def _verdict_of_check(self) -> str:
-        planned, wrong = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON)
-        person = f" {wrong:,} {_need(wrong)} you." if wrong else ""
-        if self.counts[OutcomeKind.UNCHANGED] == self.rows:
-            return "Every record holds already what is asked for: nothing would be sent."
-        if unchanged := self.counts[OutcomeKind.UNCHANGED]:
-            already = f"{unchanged:,} {_were(unchanged)} so already."
-            return f"{planned:,} of {self.rows:,} rows would be sent. {already}{person}"
-        if self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]:
-            unread = self.total(RUN_AGAIN)
-            missing = f"{unread:,} {'record' if unread == 1 else 'records'} could not be read."
-            return f"{planned:,} of {self.rows:,} rows would be sent. {missing}{person}"
-        if not planned:
-            return f"None of the {self.rows:,} rows can be sent." if self.rows > 1 else "The row cannot be sent."
-        if not wrong:
-            return f"All {self.rows:,} rows are good." if self.rows > 1 else "The row is good."
-        return f"{planned:,} of {self.rows:,} rows are good. {wrong:,} {_need(wrong)} you."
+        planned, person, rows = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON), self.rows
+        if person == rows:
+            return f"None of the {rows:,} rows can be sent." if rows > 1 else "The row cannot be sent."
+        if planned == rows:
+            return f"All {rows:,} rows are good." if rows > 1 else "The row is good."
+        first = f"{planned:,} of {rows:,} rows {'are good' if planned + person == rows else 'would be sent'}."
+        unread = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
+        left = ("record could not be read", "records could not be read") if unread else ("has to wait", "have to wait")
+        return self._sentences(first, (self.total(RUN_AGAIN), *left), (person, "needs you", "need you"))
 
-
-def _sentence(count: int, rows: int, done: str) -> str:
-    if count == rows:
-        return f"All {rows:,} rows were {done}." if rows > 1 else f"The row was {done}."
-    if not count:
-        return f"None of the {rows:,} rows was {done}." if rows > 1 else f"The row was not {done}."
-    return f"{count:,} of {rows:,} rows {_were(count)} {done}."
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _need(count: int) -> str:
-    return "needs" if count == 1 else "need"
+    def _sentences(self, first: str, *counted: tuple[int, str, str]) -> str:
+        """Return the first sentence and one for each count that is not 0, with its words for one and for several."""
+        counted = ((self.counts[OutcomeKind.UNCHANGED], "was so already", "were so already"), *counted)
+        more = (f"{count:,} {one if count == 1 else several}." for count, one, several in counted if count)
+        return " ".join((first, *more))
 
 
 class Tally:
-    """Counts outcomes one by one; holds no row."""
+    """Counts outcomes one by one; holds no row. `planned` rows of that outcome are counted beforehand."""
 
     def __init__(self, columns: Columns, planned: int = 0, *, of_check: bool = False) -> None:
-        """`planned` rows of that outcome are counted beforehand."""
         self._of_check = of_check
         self._columns = columns
         self._counts = Counter({OutcomeKind.PLANNED: planned})
@@ -145,27 +100,14 @@ class Tally:
             self._add_cause(outcome, outcome.cause, None, outcome.message)
 
     def _add_cause(self, outcome: Outcome, text: str, cell: str | None, example: str) -> None:
-        # Not by outcome as well: which of two equal rows was rejected and which was invalid is a matter of chance.
+        # Not by outcome as well: which of two equal rows was rejected and which was invalid depends on chance.
         self._cause_counts[text] += 1
         if text not in self._causes:
             self._causes[text] = Cause(text, 0, outcome.row, cell, example)
 
     def summary(self) -> Summary:
         """Return what was counted so far."""
-        ranked = (
-            Cause(
-                cause.text,
-                self._cause_counts[key],
-                cause.example_row,
-                cause.example_cell,
-                cause.example,
-            )
-            for key, cause in self._causes.items()
-        )
         counts = {kind: self._counts[kind] for kind in OutcomeKind}
-        return Summary(
-            sum(counts.values()),
-            counts,
-            tuple(sorted(ranked, key=lambda cause: (-cause.count, cause.example_row))),
-            self._of_check,
-        )
+        causes = (replace(cause, count=self._cause_counts[cause.text]) for cause in self._causes.values())
+        ranked = tuple(sorted(causes, key=lambda cause: (-cause.count, cause.example_row)))
+        return Summary(sum(counts.values()), counts, ranked, self._of_check)

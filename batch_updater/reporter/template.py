@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import csv
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import remedy_of, write_whole
-from batch_updater.records import MARK_PROPERTY, TEMPLATE_SHEET
-from batch_updater.reporter.list_sheets import ValidNames
-from batch_updater.reporter.output_workbook import Book, sink_for
+from batch_updater.records import TEMPLATE_SHEET
+from batch_updater.reporter.list_sheets import drop_down
+from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook
 from batch_updater.reporter.row_sheets import cell_properties
-from batch_updater.reporter.style import HEADER, QUIET, REQUIRED, Styles
-from batch_updater.reporter.workbook import ROWS_OF_A_SHEET
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from xlsxwriter.worksheet import Worksheet
-
-    from batch_updater.endpoint.description import Endpoint, Field
+from batch_updater.reporter.style import HEADER, QUIET, REQUIRED
 
 _HOW = "How to fill in"
+_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 28, "Example": 26}
 _KINDS = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number",
@@ -36,71 +29,51 @@ _KINDS = {
 def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
     """Write an empty workbook (.xlsx) or CSV file to fill in.
 
-    Raises ResultsError if something is there already: a template may have been filled in since.
+    Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
     place = Location(file=str(path))
     if path.exists() or path.is_symlink():
-        raise ResultsError(f"{path} is there already.", remedy="Name a file that is not there yet.", place=place)
-    writers = {
-        ".xlsx": lambda draft: _write_workbook(draft, endpoint, clear_marker),
-        ".csv": lambda draft: _write_csv(draft, endpoint),
-    }
-    if path.suffix.lower() not in writers:
+        raise ResultsError(f"{path} already exists.", remedy="Choose another name.", place=place)
+
+    def write_csv(draft: Path) -> None:
+        # With a byte order mark: without it Excel takes the file for the system's old encoding.
+        with draft.open("w", encoding="utf-8-sig", newline="") as stream:
+            csv.writer(stream).writerow([field.name for field in endpoint.fields])
+
+    def write_xlsx(draft: Path) -> None:
+        with new_workbook(draft, f"Template for {endpoint.name}", "template", datetime.now(UTC)) as book:
+            _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint)
+            _write_how(book, endpoint, clear_marker)
+
+    write = {".xlsx": write_xlsx, ".csv": write_csv}.get(path.suffix.lower())
+    if write is None:
         raise ResultsError(
             f"{path} cannot be a template.", remedy="Use a name that ends in .xlsx or .csv.", place=place
         )
     try:
-        write_whole(path, writers[path.suffix.lower()])
+        write_whole(path, write)
     except OSError as error:
         raise ResultsError(
             f"{path} cannot be written: {error.strerror or error}.",
-            remedy=remedy_of(error, "Name another place."),
+            remedy=remedy_of(error, "Choose another place."),
             place=place,
         ) from error
 
 
-def _write_csv(draft: Path, endpoint: Endpoint) -> None:
-    # With a byte order mark: without it Excel takes the file for the system's old encoding.
-    with draft.open("w", encoding="utf-8-sig", newline="") as stream:
-        csv.writer(stream).writerow([field.name for field in endpoint.fields])
-
-
-def _write_workbook(draft: Path, endpoint: Endpoint, clear_marker: str) -> None:
-    with sink_for(draft) as sink:
-        book = Book(sink)
-        styles = Styles(book)
-        _write_data(book.add_worksheet(TEMPLATE_SHEET), styles, endpoint)
-        _write_how(book.add_worksheet(_HOW), styles, endpoint, clear_marker)
-        book.set_properties(
-            {"title": f"Template for {endpoint.name}", "created": datetime.now(UTC).replace(tzinfo=None, microsecond=0)}
-        )
-        book.set_custom_property(MARK_PROPERTY, "template")
-        book.close()
-
-
-def _write_data(sheet: Worksheet, styles: Styles, endpoint: Endpoint) -> None:
-    names = ValidNames(endpoint, ())
+def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint) -> None:
     for column, field in enumerate(endpoint.fields):
-        header = styles.header(bg_color=REQUIRED) if field.required else styles.header()
+        header = book.header_style(bg_color=REQUIRED) if field.required else book.header_style()
         sheet.write_string(0, column, field.name, header)
-        sheet.write_comment(0, column, _note(field), {"x_scale": 2, "y_scale": 1.3, "font_size": 9})
-        sheet.set_column(column, column, max(len(field.name) + 4, 14), styles(**cell_properties(field)))
-        if validation := names.validation(field):
+        needed = "Needed in every row." if field.required else "Leave it blank to change nothing."
+        example = f" For example: {field.example}." if field.example else ""
+        note = f"{field.description} {needed} It is {_kind(field)}.{example}".strip()
+        sheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": 1.3, "font_size": 9})
+        sheet.set_column(column, column, max(len(field.name) + 4, 14), book.style(**cell_properties(field)))
+        if validation := drop_down(field, ()):
             sheet.data_validation(1, column, ROWS_OF_A_SHEET - 1, column, validation)
     sheet.set_row(0, 24)
     sheet.freeze_panes(1, 0)
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _note(field: Field) -> str:
-    needed = "Needed in every row." if field.required else "Leave it blank to change nothing."
-    example = f" For example: {field.example}." if field.example else ""
-    return f"{field.description} {needed} It is {_kind(field)}.{example}".strip()
+    sheet.print_wide()
 
 
 def _kind(field: Field) -> str:
@@ -113,37 +86,31 @@ def _kind(field: Field) -> str:
     return _KINDS[field.kind] + least + most + longest
 
 
-def _write_how(sheet: Worksheet, styles: Styles, endpoint: Endpoint, clear_marker: str) -> None:
-    sheet.write_row(0, 0, ("Column", "Needed?", "What it is", "It holds", "Example"), styles.header())
-    wrapped = styles(text_wrap=True)
+def _write_how(book: OutputWorkbook, endpoint: Endpoint, clear_marker: str) -> None:
+    sheet, style = book.add_list(_HOW, _HOW_COLUMNS), book.style
+    wrapped = style(text_wrap=True)
     for number, field in enumerate(endpoint.fields, 1):
-        needed = styles(bold=True, font_color=REQUIRED) if field.required else styles(font_color=QUIET)
-        sheet.write_string(number, 0, field.name, styles(bold=True))
+        needed = style(bold=True, font_color=REQUIRED) if field.required else style(font_color=QUIET)
+        sheet.write_string(number, 0, field.name, style(bold=True))
         sheet.write_string(number, 1, "yes" if field.required else "no", needed)
         sheet.write_string(number, 2, field.description, wrapped)
         sheet.write_string(number, 3, _kind(field), wrapped)
         sheet.write_string(number, 4, field.example, wrapped)
-    number = len(endpoint.fields) + 2
-    sheet.write_string(number, 0, "Rules", styles(bold=True, font_size=12, font_color=HEADER))
-    for line, rule in enumerate(_rules(endpoint, clear_marker), number + 1):
-        sheet.merge_range(line, 0, line, 4, "", wrapped)
-        sheet.write_string(line, 0, rule, wrapped)
-        sheet.set_row(line, 15 * (1 + len(rule) // 125))
-    for column, width in enumerate((24, 10, 52, 28, 26)):
-        sheet.set_column(column, column, width)
-    sheet.freeze_panes(1, 0)
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
-
-
-def _rules(endpoint: Endpoint, clear_marker: str) -> tuple[str, ...]:
-    return (
+    selecting = [field.name for field in endpoint.fields if field.selects_record]
+    together = " and ".join([", ".join(selecting[:-1]), selecting[-1]] if len(selecting) > 1 else selecting)
+    rules = (
         f'Fill in the sheet "{TEMPLATE_SHEET}", one row for each {endpoint.record_name}.',
         "The columns with a brown header are needed in every row.",
         "A blank cell changes nothing: the field stays as it is.",
         f"To empty a field, write {clear_marker} into its cell.",
         "Type dates as dates of Excel. As text write them as 2025-03-25.",
-        f"No two rows may have the same {_and([field.name for field in endpoint.fields if field.selects_record])}.",
+        f"No two rows may have the same {together}.",
         "You may add columns of your own; they are not sent, and come back in the results.",
         "Then: batch-updater check THIS-WORKBOOK, and batch-updater run THIS-WORKBOOK.",
     )
+    number = len(endpoint.fields) + 2
+    sheet.write_string(number, 0, "Rules", style(bold=True, font_size=12, font_color=HEADER))
+    for line, rule in enumerate(rules, number + 1):
+        sheet.merge_range(line, 0, line, len(_HOW_COLUMNS) - 1, "", wrapped)
+        sheet.write_string(line, 0, rule, wrapped)
+        sheet.set_row(line, 15 * (1 + len(rule) // 125))

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.files.writing import write_workbook
-from batch_updater.records import MAPPED_HEADER, MARK_PROPERTY, SETTINGS_SHEET, OutcomeKind, Setting
+from batch_updater.records import (
+    MAPPED_HEADER,
+    SETTINGS_SHEET,
+    TO_FIX,
+    Columns,
+    OutcomeKind,
+    ReportRow,
+    RunFacts,
+    Setting,
+)
 from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.change_summary import ChangeSummary
-from batch_updater.reporter.changes_sheet import ChangesSheet
-from batch_updater.reporter.expected_sheet import write_expected
-from batch_updater.reporter.list_sheets import ValidNames
-from batch_updater.reporter.output_workbook import Book, sink_for
-from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet, bounded
-from batch_updater.reporter.style import Styles
-from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
-from batch_updater.reporter.summary_sheet import Figures, write_overview
-from batch_updater.reporter.summary_view import Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from io import RawIOBase
-    from pathlib import Path
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import Columns, ReportRow, RunFacts
-
-ROWS_OF_A_SHEET = 1_048_576
-"""What an xlsx sheet holds at most, its header included (ECMA-376, part 1, 18.3.1.73)."""
+from batch_updater.reporter.changes_sheet import CHANGES, ChangesSheet
+from batch_updater.reporter.list_sheets import write_allowed_values, write_expected
+from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputWorkbook, new_workbook
+from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet
+from batch_updater.reporter.summary import NEEDS_NOTHING, Summary, Tally
+from batch_updater.reporter.summary_sheet import write_summary
+from batch_updater.reporter.summary_view import SummaryView, Timeline, summary_view
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A workbook that was written."""
+class WrittenWorkbook:
+    """A results workbook that was written, and what its rows come to."""
 
     path: Path
-    """Where it is: beside the target if another program holds that open, or somebody has put a file there."""
+    """Where it is: beside the target if that is open in another program or was not written by this one."""
+    view: SummaryView
     summary: Summary
-    progress: Progress
     change_summary: ChangeSummary
     """What the changes of rows whose record was read come to."""
 
@@ -53,93 +50,63 @@ def write_results(
     *,
     planned: int = 0,
     rows_of_a_sheet: int = ROWS_OF_A_SHEET,
-) -> Written:
+) -> WrittenWorkbook:
     """Write the workbook of a run or a check, whole or not at all.
 
-    `rows` are gone over once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
+    `rows` are read once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
     """
-    found: list[tuple[Summary, Progress, ChangeSummary]] = []
+    is_check = facts.command == "check"
+    written: list[tuple[SummaryView, Summary, ChangeSummary]] = []
+    title, mark = ("Results of a check", "check") if is_check else ("Results of a run", "results")
+    mark = mark if facts.expected is None else f"undo-{mark}"
 
     def write(draft: Path) -> None:
-        with sink_for(draft) as sink:
-            book = _Results(sink, facts, columns, endpoint, rows_of_a_sheet)
-            found.append((book.write(rows, planned), book.progress, book.change_summary))
+        with new_workbook(draft, title, mark, facts.finished_at) as book:
+            summary_sheet = book.add_worksheet("Summary")
+            to_fix = ToFixSheet(book, columns, endpoint, facts.allowed, rows_of_a_sheet)
+            all_rows = None if is_check else AllRowsSheet(book, columns, rows_of_a_sheet)
+            changes = ChangesSheet(book, rows_of_a_sheet)
+            tally = Tally(columns, planned, of_check=is_check)
+            timeline = Timeline(facts.started_at, facts.finished_at)
+            change_summary = ChangeSummary.of(endpoint)
+            for row in rows:
+                tally.add(row.outcome)
+                timeline.add(row.outcome)
+                if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
+                    change_summary.add(row)
+                    changes.add(row)
+                if row.outcome.kind not in NEEDS_NOTHING:
+                    to_fix.add(row)
+                if all_rows:
+                    all_rows.add(row)
+            change_summary.settle()
+            to_fix.finish()
+            if all_rows:
+                all_rows.finish()
+            changes.finish()
+            write_allowed_values(book, facts.allowed)
+            if facts.expected is not None:
+                write_expected(book, facts.expected.items())
+            _write_settings(book, facts, columns)
+            notes = (
+                f'The sheet "{name}" is full: {left_out:,} more {what} have no room.'
+                for name, left_out, what in ((TO_FIX, to_fix.left_out, "rows"), (CHANGES, changes.left_out, "changes"))
+                if left_out
+            )
+            noted, summary = replace(facts, notes=(*facts.notes, *notes)), tally.summary()
+            view = summary_view(noted, endpoint, columns, summary, timeline, change_summary)
+            write_summary(summary_sheet, book, view)
+            summary_sheet.activate()
+            written.append((view, summary, change_summary))
 
-    return Written(write_workbook(path, write), *found[0])
-
-
-class _Results:
-    """One workbook while it is written."""
-
-    def __init__(
-        self, sink: RawIOBase, facts: RunFacts, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int
-    ) -> None:
-        self._book = Book(sink)
-        self._facts = facts
-        self._endpoint = endpoint
-        self._columns = columns
-        styles = self._styles = Styles(self._book)
-        self._overview = self._book.add_worksheet("Summary")
-        self._names = ValidNames(endpoint, facts.allowed)
-        self._to_fix = ToFixSheet(self._book, styles, columns, endpoint, self._names, rows_of_a_sheet)
-        self._all = AllRowsSheet(self._book, styles, columns, rows_of_a_sheet) if facts.command != "check" else None
-        self._changes = ChangesSheet(self._book, styles, rows_of_a_sheet)
-        self.change_summary = ChangeSummary.of(endpoint)
-        self.progress = Progress(facts.started_at, facts.finished_at)
-
-    def write(self, rows: Iterable[ReportRow], planned: int) -> Summary:
-        """Go over the rows and fill every sheet. Returns what became of them."""
-        tally = Tally(self._columns, planned, of_check=self._facts.command == "check")
-        for row in rows:
-            tally.add(row.outcome)
-            self.progress.add(row.outcome)
-            if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
-                self.change_summary.add(row)
-                self._changes.add(row)
-            if row.outcome.kind not in NEEDS_NOTHING:
-                self._to_fix.add(row)
-            if self._all:
-                self._all.add(row)
-        self.change_summary.settle()
-        summary = tally.summary()
-        self._finish(summary)
-        return summary
-
-    def _finish(self, summary: Summary) -> None:
-        self._to_fix.finish()
-        if self._all:
-            self._all.finish()
-        self._changes.finish()
-        self._names.write(self._book, self._styles)
-        if self._facts.expected is not None:
-            write_expected(self._book, self._styles, self._facts.expected.items())
-        self._write_settings()
-        facts = self._facts if summary.total(RUN_AGAIN) else replace(self._facts, stop=None)
-        figures = Figures(summary, self.progress, self.change_summary)
-        write_overview(self._overview, self._book, self._styles, facts, self._endpoint, self._columns, figures)
-        self._overview.activate()
-        # Created and modified alike: that is how an untouched workbook of ours is told from one that somebody saved.
-        written_at = facts.finished_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-        title = "Results of a check" if facts.command == "check" else "Results of a run"
-        self._book.set_properties({"title": title, "created": written_at})
-        mark = "check" if facts.command == "check" else "results"
-        self._book.set_custom_property(MARK_PROPERTY, mark if facts.expected is None else f"undo-{mark}")
-        self._book.close()
-
-    def _write_settings(self) -> None:
-        sheet = self._book.add_worksheet(SETTINGS_SHEET)
-        sheet.write_row(0, 0, ("Setting", "Value"), self._styles.header())
-        wrapped = self._styles(text_wrap=True)
-        # By these the sheet To fix is read when it comes back: its headers are written in the same way.
-        mapping = (Setting(MAPPED_HEADER + bounded(one.header), one.meaning) for one in self._columns.mapping)
-        for number, setting in enumerate((*self._facts.settings, *mapping), 1):
-            sheet.write_string(number, 0, bounded(setting.name), self._styles())
-            sheet.write_string(number, 1, readable(setting.value), wrapped)  # a folder's name may be no text
-        sheet.set_column(0, 0, 28)
-        sheet.set_column(1, 1, 80)
-        sheet.freeze_panes(1, 0)
-        sheet.set_paper(9)
-        sheet.fit_to_pages(1, 0)
+    return WrittenWorkbook(write_workbook(path, write), *written[-1])
 
 
-__all__ = ["ROWS_OF_A_SHEET", "OutcomeKind", "Written", "write_results"]
+def _write_settings(book: OutputWorkbook, facts: RunFacts, columns: Columns) -> None:
+    sheet = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
+    # By these the sheet To fix is read when it comes back: its headers are written in the same way.
+    mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in columns.mapping)
+    for number, setting in enumerate((*facts.settings, *mapping), 1):
+        sheet.write_string(number, 0, readable(setting.name), book.style())
+        # The name of a folder may not be valid text.
+        sheet.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))

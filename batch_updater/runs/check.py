@@ -6,6 +6,7 @@ import functools
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from batch_updater.errors import JournalError, Location, ResultsError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from batch_updater.config.environment import Environment
     from batch_updater.records import ReportRow
     from batch_updater.reporter.summary import Summary
-    from batch_updater.reporter.workbook import Written
+    from batch_updater.reporter.workbook import WrittenWorkbook
     from batch_updater.runs.guards import Exceeded
     from batch_updater.runs.interrupts import Interrupts
     from batch_updater.runs.open_run import EarlierPart, OpenRun
@@ -81,7 +82,7 @@ def _require_replaceable(results: Path | None) -> None:
 
 def _written(
     results: Path | None, facts: RunFacts, plan: Plan, rows: Iterator[ReportRow], planned: int = 0
-) -> tuple[Written | None, str | None]:
+) -> tuple[WrittenWorkbook | None, str | None]:
     """Write the workbook of a check, if it is given a place; returns it, or why it could not be written."""
     if results is None:
         return None, None
@@ -113,7 +114,7 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
         expected=plan.table.expected,
-        run_options=_as_run(plan).options,
+        invocation=_as_run(plan),
         is_over_guard=bool(over),
     )
 
@@ -122,7 +123,7 @@ def _as_run(plan: Plan) -> Invocation:
     """Return the command line of a run that reads the same rows and treats them in the same way."""
     reading = plan.config.input
     return Invocation(
-        plan.snapshot.name, None, reading.sheet, (),
+        PurePath(plan.snapshot.name).name, None, reading.sheet, (),
         compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.table.visible_only,
     )  # fmt: skip
 

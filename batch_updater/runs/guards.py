@@ -128,8 +128,8 @@ def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary)
             f"{up_to}{_counted(change_summary.records, 'record')} would change, and "
             f"guards.changed allows {settings.changed:,}; the first: {_rows(change_summary.first_rows)}.",
         )
-    if settings.factor is not None and (jumps := change_summary.widest_jumps(_exact(settings.factor))):
-        widest, others = jumps[0], _rows([jump.row for jump in jumps[1:]])
+    if settings.factor is not None and (changes := change_summary.widest_changes(_exact(settings.factor))):
+        widest, others = changes[0], _rows([change.row for change in changes[1:]])
         is_finite = widest.factor is not None and widest.factor.is_finite()
         factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
         yield Exceeded(
@@ -146,7 +146,7 @@ def _exceeded_by_totals(limit: float | None, change_summary: ChangeSummary) -> I
         if limit is None or total.change_percent <= _exact(limit):
             continue
         percent = f" ({percent_of(total)})" if total.change_percent.is_finite() else ""
-        rows = _rows([jump.row for jump in change_summary.largest_jumps(name)])
+        rows = _rows([change.row for change in change_summary.largest_changes(name)])
         yield Exceeded(
             "guards.total_change_percent",
             f"The total of {name} would change from {written_out(total.now)} to {written_out(total.new)}{percent}, and "

@@ -12,7 +12,7 @@ from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
 from batch_updater.loader.table import open_table
 from batch_updater.records import RunFacts, Setting
-from batch_updater.reporter.page import Page, RowsForReview
+from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import folder as snapshots
@@ -55,8 +55,8 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     review, stop = table.review(), past.stop
     with past.journal(review.numbers) as journal:
         told = _facts_of(past, table, journal)
-        attention = RowsForReview(table.columns, endpoint)
-        rows = attention.noting(rows_in(journal, table, review, stop, endpoint))
+        reviewed = RowsForReview(table.columns, endpoint)
+        rows = reviewed.noting(rows_in(journal, table, review, stop, endpoint))
         try:
             written = write_results(results, told, table.columns, endpoint, rows)
         except OSError as error:
@@ -66,7 +66,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
                 place=Location(file=str(results)),
             ) from error
     require_sum(review, written.summary)
-    fault = page_written(Page(told, endpoint, written.summary, attention, written), past.folder, None)
+    fault = page_written(written.view, reviewed, written.path, past.folder, None)
     again = functools.partial(rows_of, past.folder, table, review, stop, endpoint)
     return RunResult(
         table=table,

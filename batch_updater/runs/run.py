@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from batch_updater.errors import GuardError, InputError, JournalError, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of, temporary_folder
 from batch_updater.records import RunFacts, Stop, StopReason
-from batch_updater.reporter.page import PAGE, Page, RowsForReview, write_page
+from batch_updater.reporter.page import PAGE, RowsForReview, write_page
+from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.caller import new_salt
 from batch_updater.runs.check import compare, overridden, require_allowed, why_incomplete
@@ -151,11 +152,11 @@ class Run:
         )
         stop = _flushed(journal) or stop
         table, review = self._plan.table, self._plan.review
-        facts, attention = self._facts(journal, sent, stop), RowsForReview(table.columns, self._plan.endpoint)
+        facts, reviewed = self._facts(journal, sent, stop), RowsForReview(table.columns, self._plan.endpoint)
         written, fault = None, None
         try:
             if not (sent and sent.aborted):
-                rows = attention.noting(rows_in(journal, table, review, stop, self._plan.endpoint))
+                rows = reviewed.noting(rows_in(journal, table, review, stop, self._plan.endpoint))
                 written = write_results(results, facts, table.columns, self._plan.endpoint, rows)
             else:
                 fault = _NOT_WAITED_FOR
@@ -168,7 +169,8 @@ class Run:
             fault, summary = _NOT_WAITED_FOR, self._summary(journal, stop)
         require_sum(review, summary)
         if fault != _NOT_WAITED_FOR:
-            fault = page_written(Page(facts, self._plan.endpoint, summary, attention, written), self._folder, fault)
+            view = written.view if written else summary_view(facts, self._plan.endpoint, table.columns, summary)
+            fault = page_written(view, reviewed, written.path if written else None, self._folder, fault)
         made = self._made(sent)
         again = functools.partial(rows_of, self._folder, table, review, stop, self._plan.endpoint)
         finished = RunResult(
@@ -232,10 +234,12 @@ class Run:
         )
 
 
-def page_written(page: Page, folder: Path, fault: str | None) -> str | None:
+def page_written(
+    view: SummaryView, reviewed: RowsForReview, workbook: Path | None, folder: Path, fault: str | None
+) -> str | None:
     """Write the page. Returns the fault that there was and that of the page: neither hides the other."""
     try:
-        write_page(folder / PAGE, page)
+        write_page(folder / PAGE, view, reviewed, workbook)
     except OSError as error:
         remedy = remedy_of(error, "See that there is space, and the right to write there.")
         why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"

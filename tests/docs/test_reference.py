@@ -20,6 +20,7 @@ from batch_updater.cli.commands import main
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.errors import ExitCode
 from batch_updater.records import Cause, OutcomeKind, StopReason
+from batch_updater.reporter.next_step import NextKind
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.docs.pages import (
     DASH,
@@ -157,9 +158,10 @@ def test_the_guides_for_the_night_have_every_exit_code(page: str) -> None:
     assert sorted(map(str, ExitCode)) in [sorted(column) for column in found]
 
 
-def test_the_reasons_of_a_stop_are_those_of_the_program() -> None:
-    """The values of `stopped`."""
+def test_the_reasons_of_a_stop_and_the_next_steps_are_those_of_the_program() -> None:
+    """The values of `stopped`, and those of `next.kind`."""
     assert first_column(section(JSON, "run, check, report, demo"), 1) == [reason.value for reason in StopReason]
+    assert first_column(section(JSON, "run, check, report, demo"), 2) == [kind.value for kind in NextKind]
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_a_check_speaks_of_what_would_be_sent(tmp_path: Path) -> None:
         down = batch_updater("check", "down.csv", "--compare", cwd=tmp_path)
     assert down.code == 3
     assert "0 of 1 rows would be sent. 1 record could not be read." in down.out
-    assert "check again when every record can be read" in down.out
+    assert "Check again when every record can be read." in down.out
 
 
 def test_what_a_person_overrides_is_kept(tmp_path: Path) -> None:

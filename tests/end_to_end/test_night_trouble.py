@@ -273,7 +273,7 @@ def test_page_and_workbook_say_that_the_next_night_goes_on(tmp_path: Path) -> No
         (file,) = night(tmp_path).object["files"]
         assert file["outcomes"]["failed"] == file["outcomes"]["invalid"] == 1
         page = Path(file["run"]) / "report.html"
-        assert "The next night goes on with the rows that are not done" in page.read_text(encoding="utf-8")
+        assert "The next night continues with the rows that are not done" in page.read_text(encoding="utf-8")
         again = night(tmp_path)
         assert (again.code, by_name(again)) == (1, {"a.csv": "attention"})
         assert "Repair the coloured cells" in page.read_text(encoding="utf-8")

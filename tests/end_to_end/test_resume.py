@@ -181,10 +181,10 @@ def test_what_to_do_next_is_one_step(tmp_path: Path, api: Sandbox) -> None:
     write_rows(tmp_path / "rows.csv", [*rows, {"Id": "x", "Type": "Pre", "OpportunityName": "y"}])
     configure(tmp_path, api.url)
     trial = batch_updater("run", "rows.csv", "--limit", "2", cwd=tmp_path)
-    assert "Next:    the same command again goes on" in trial.out
+    assert "Next:    Run the same command again to send the rows that are not done:" in trial.out
     assert "To fix" not in trial.out
     rest = batch_updater("run", "rows.csv", cwd=tmp_path)
-    assert 'Next:    repair the coloured cells on its sheet "To fix"' in rest.out
+    assert 'Next:    Repair the coloured cells on the sheet "To fix"' in rest.out
 
 
 def test_a_wrong_token_is_what_to_correct_first(tmp_path: Path, api: Sandbox) -> None:
@@ -193,7 +193,7 @@ def test_a_wrong_token_is_what_to_correct_first(tmp_path: Path, api: Sandbox) ->
     configure(tmp_path, api.url)
     done = batch_updater("run", "rows.csv", cwd=tmp_path, NEXUS_TOKEN="wrong-token")
     assert done.code == 3
-    assert "Next:    correct first what has stopped the run" in done.out
+    assert "Next:    First correct what stopped the run." in done.out
 
 
 def test_what_may_have_been_applied_stays_so_over_a_resume(tmp_path: Path) -> None:

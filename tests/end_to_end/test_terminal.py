@@ -129,7 +129,7 @@ def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
         assert [request["method"] for request in api.requests()].count("PUT") == 3
     assert code == 0
     assert "There is nothing to update. Write the results workbook anyway?" in " ".join(shown.split())
-    assert "Every record holds already what is asked for: nothing was sent." in shown
+    assert "Every record already holds these values: nothing was sent." in shown
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("--compair", "--compare"), ("--overide-guards", "--override-guards")])

@@ -19,7 +19,7 @@ from batch_updater.records import (
     Setting,
     Stop,
 )
-from batch_updater.reporter.workbook import Written, write_results
+from batch_updater.reporter.workbook import WrittenWorkbook, write_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def invalid(number: int, *cells: Cell, field: str = "StageName", value: str = "P
     return ReportRow(row(number, *cells), Outcome(number, OutcomeKind.INVALID, problems=(problem,)))
 
 
-def write(path: Path, rows: Iterable[ReportRow], **options: object) -> Written:
+def write(path: Path, rows: Iterable[ReportRow], **options: object) -> WrittenWorkbook:
     made = options.pop("facts", facts())
     columns = options.pop("columns", COLUMNS)
     return write_results(path, made, columns, ENDPOINT, rows, **options)  # type: ignore[arg-type]  # as the caller names them

@@ -106,20 +106,20 @@ def test_the_summary_says_the_verdict_and_counts_that_add_up(tmp_path: Path) -> 
         ({"inbox": "/srv/in"}, "put it into the inbox, /srv/in: the next night sends just those rows."),
         (
             {"invocation": Invocation("changes.xlsx", "/etc/b u.yaml", None, (("LanguageId", "1"),))},
-            "batch-updater run THIS-WORKBOOK --config '/etc/b u.yaml' --set LanguageId=1. It sends just those rows.",
+            "batch-updater run THIS-WORKBOOK --config '/etc/b u.yaml' --set LanguageId=1",
         ),
         (
             {"invocation": Invocation("changes.xlsx", "/home/me/config.yaml", None, (), is_default_config=True)},
-            "batch-updater run THIS-WORKBOOK. It sends just those rows.",
+            "just those rows: batch-updater run THIS-WORKBOOK",
         ),
-        ({}, "batch-updater run THIS-WORKBOOK. It sends just those rows."),
+        ({}, "run it as the file was run: it sends just those rows."),
     ],
 )
 def test_what_next_fits_how_the_run_was_started(tmp_path: Path, started: dict[str, Any], said: str) -> None:
     """By hand it is the command with its configuration and constants, by night the inbox."""
     path = tmp_path / "r.xlsx"
     write(path, [invalid(4)], facts=replace(facts(), **started))
-    assert said in str(sheet(path, "Summary")["A2"].value)
+    assert str(sheet(path, "Summary")["A2"].value).endswith(said)
 
 
 def test_a_stop_is_said_only_where_rows_are_not_done(tmp_path: Path) -> None:
@@ -201,6 +201,14 @@ def test_rows_beyond_a_sheet_go_on_on_the_next(tmp_path: Path) -> None:
     assert names[2:5] == ["All rows", "All rows 2", "All rows 3"]
     rows = [line[0] for name in names[2:5] for line in values(path, name)[1:]]
     assert rows == list(range(2, 27))
+
+
+def test_rows_for_which_to_fix_has_no_room_are_counted(tmp_path: Path) -> None:
+    """Where To fix is full, the Summary says how many rows it lacks."""
+    path = tmp_path / "r.xlsx"
+    write(path, [invalid(n, n) for n in range(2, 27)], rows_of_a_sheet=11)
+    assert len(values(path, "To fix")) == 11
+    assert 'The sheet "To fix" is full: 15 more rows have no room.' in str(values(path, "Summary"))
 
 
 def test_no_rows_still_make_a_workbook(tmp_path: Path) -> None:

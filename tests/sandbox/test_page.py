@@ -30,11 +30,12 @@ def test_requests_and_records_are_shown(sandbox: Sandbox) -> None:
 
 def test_nothing_of_a_request_becomes_markup(sandbox: Sandbox) -> None:
     """Path, query, body and fields are escaped, and the page may neither run nor load anything."""
-    hostile = "<script>alert('x')</script>\\\"&"
+    hostile = "<script>alert('x')</script>{{ 7*7 }}\\\"&"
     put(sandbox, f"7?opportunityType=Pre&{'<img/src=x>'}", f'{{"OpportunityName": "{hostile}"}}')
     reply = send(sandbox, "GET", "/")
     page = reply.body.decode()
     assert "&lt;script&gt;" in page
+    assert "{{ 7*7 }}" in page
     assert "<script" not in page
     assert "<img" not in page
     assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")

@@ -1,4 +1,4 @@
-"""reporter/html.py: the page of a run, read back as XML and as a browser's parser reads it."""
+"""reporter/page.py: the page of a run, read back as XML and as a browser's parser reads it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
-from batch_updater.reporter.page import Page, RowsForReview, write_page
+from batch_updater.reporter.page import RowsForReview, write_page
 from batch_updater.reporter.summary import Tally
+from batch_updater.reporter.summary_view import summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.text.printable import printable
 from tests.reporter.made import COLUMNS, ENDPOINT, facts, invalid, row, updated
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></title></bdi>", "&lt;b&gt; & 'x'",
-    "javascript:alert(1)", "\u202eabc", "\x00\x07\x1b", "]]>", "<!--", "{{x}}",
+    "javascript:alert(1)", "\u202eabc", "\x00\x07\x1b", "]]>", "<!--", "{{ 7*7 }}", "{% raw %}",
+    "{#", "'\"onmouseover=alert(1) ",
 ]  # fmt: skip
 
 
 def page(folder: Path, rows: Iterable[ReportRow], *, told: RunFacts | None = None, columns: Columns = COLUMNS) -> str:
     """Write workbook and page in one pass, as the pipeline does. Returns the page."""
-    told, attention = told or facts(), RowsForReview(columns, ENDPOINT)
-    written = write_results(folder / "a b.xlsx", told, columns, ENDPOINT, attention.noting(rows))
-    write_page(folder / "report.html", Page(told, ENDPOINT, written.summary, attention, written))
+    reviewed = RowsForReview(columns, ENDPOINT)
+    written = write_results(folder / "a b.xlsx", told or facts(), columns, ENDPOINT, reviewed.noting(rows))
+    write_page(folder / "report.html", written.view, reviewed, written.path)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -137,13 +139,16 @@ def test_a_long_list_and_long_texts_are_shortened_and_that_is_said(tmp_path: Pat
 
 def test_the_page_keeps_no_more_rows_than_it_shows(tmp_path: Path) -> None:
     """However many rows need a person, what is kept of them has a bound."""
-    attention = RowsForReview(COLUMNS, ENDPOINT)
+    reviewed = RowsForReview(COLUMNS, ENDPOINT)
     tally = Tally(COLUMNS)
-    for passed in attention.noting(invalid(n) for n in range(2, 5002)):
+    for passed in reviewed.noting(invalid(n, n, "Pre", "x" * 30_000) for n in range(2, 5002)):
         tally.add(passed.outcome)
-    assert (tally.summary().rows, len(attention.rows)) == (5000, 1000)
-    write_page(tmp_path / "p.html", Page(facts(), ENDPOINT, tally.summary(), attention, None))
-    assert "The results workbook could not be written" in (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert (tally.summary().rows, len(reviewed.rows)) == (5000, 1000)
+    assert len(str(reviewed.rows)) < 1_000_000
+    write_page(tmp_path / "p.html", summary_view(facts(), ENDPOINT, COLUMNS, tally.summary()), reviewed, None)
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "The results workbook could not be written" in text
+    assert "to write the results workbook" in text
 
 
 @pytest.mark.parametrize("rows", [[], [updated(2)], [updated(2), failed(3)]])

@@ -1,0 +1,144 @@
+"""Facts and summary -> what a person should do next; workbook, page, terminal, `--json` and the nightly job show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import PurePath
+
+from batch_updater.records import Invocation, OutcomeKind, RunFacts, Stop, StopReason
+from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN, Summary
+from batch_updater.text.printable import command_line
+
+THIS_WORKBOOK = "THIS-WORKBOOK"
+"""Stands in a command for the results workbook: only its reader knows what it is called by then."""
+_PROGRAM = "batch-updater"
+_CORRECT_FIRST = frozenset({StopReason.CREDENTIALS, StopReason.ALL_ALIKE})
+"""Stop reasons that running again does not remove."""
+
+
+class NextKind(StrEnum):
+    """What the next step is about."""
+
+    NOTHING = "nothing"
+    RUN = "run"
+    """Everything that was checked is good."""
+    CORRECT = "correct"
+    """Correct the file. The command, if there is one, sends it as it is."""
+    CHECK = "check"
+    """Check again: not every record could be read."""
+    RESUME = "resume"
+    REPAIR = "repair"
+    """Repair the rows on the sheet To fix."""
+    REPORT = "report"
+    """Write the reports of a finished run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do next."""
+
+    kind: NextKind
+    text: str
+    """Sentences; the last one ends with a colon if there is a command."""
+    command: tuple[str, ...] | None = None
+    """Words to type, the program first; THIS_WORKBOOK stands for the results workbook."""
+
+    def with_workbook(self, workbook: str) -> NextStep:
+        """Return the step with the name or path of the results workbook in its command."""
+        words = self.command and tuple(workbook if word == THIS_WORKBOOK else word for word in self.command)
+        return replace(self, command=words)
+
+    @property
+    def in_full(self) -> str:
+        """Text and command on one line."""
+        return f"{self.text} {command_line(self.command)}" if self.command else self.text
+
+
+def next_step(
+    facts: RunFacts,
+    summary: Summary,
+    invocation: Invocation | None,
+    *,
+    is_written: bool = True,
+    is_folder_gone: bool = False,
+) -> NextStep:
+    """Return what to do next.
+
+    `invocation` is the command line as the reader has to type it; None: a program started it, nobody knows how.
+    `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
+    """
+    nothing = NextStep(NextKind.NOTHING, "There is nothing left to do.")
+    if facts.command == "check":
+        return _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing
+    if is_resumable(summary, facts.stop) or not is_written:
+        return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
+    return repair_step(facts, summary, invocation) if summary.total(NEEDS_PERSON) else nothing
+
+
+def is_resumable(summary: Summary, stop: Stop | None) -> bool:
+    """Whether running the same again gets more rows done.
+
+    It does not if the rows left only wait for rows that need a person, or if the run ended because rows were refused.
+    """
+    again, not_sent = summary.total(RUN_AGAIN), summary[OutcomeKind.NOT_SENT]
+    waits = (stop is None or stop.reason is StopReason.WAITING) and summary.total(NEEDS_PERSON)
+    was_refused = stop is not None and stop.reason is StopReason.FAILURES
+    return bool(again and not (again == not_sent and (waits or was_refused)))
+
+
+def _after_check(facts: RunFacts, summary: Summary, invocation: Invocation | None) -> NextStep:
+    source = PurePath(facts.input_path).name
+    command = (_PROGRAM, *(invocation.again if invocation else ("run", source)))
+    if is_resumable(summary, facts.stop):
+        correct = f"Correct these cells in {source}, and c" if summary.total(NEEDS_PERSON) else "C"
+        return NextStep(NextKind.CHECK, f"{correct}heck again when every record can be read.")
+    if summary.total(NEEDS_PERSON):
+        correct = f"Correct these cells in {source} and check again."
+        if facts.is_over_guard:
+            return NextStep(NextKind.CORRECT, f"{correct} As the file is, a guard is exceeded (see the notes).")
+        if not summary.total(NEEDS_NOTHING):
+            return NextStep(NextKind.CORRECT, correct)
+        or_send = "Or send the good rows now, and repair the others in the workbook of that run:"
+        return NextStep(NextKind.CORRECT, f"{correct} {or_send}", command)
+    if facts.is_over_guard:
+        text = "A guard is exceeded (see the notes): correct the file. If it is right as it is, send it:"
+        return NextStep(NextKind.CORRECT, text, (*command, "--override-guards"))
+    return NextStep(NextKind.RUN, "Send them:", command)
+
+
+def _resume(facts: RunFacts, summary: Summary, invocation: Invocation | None, *, is_folder_gone: bool) -> NextStep:
+    sends = "rows that are not done" if summary.total(RUN_AGAIN) else ""
+    if facts.inbox:
+        continues = f"continues with the {sends}" if sends else "writes the results workbook"
+        text = f"The next night {continues}, as long as the file is in the inbox."
+        if sends:
+            text += f" If it was moved away: {_repair(summary)} and put it into the inbox, {facts.inbox}."
+        return NextStep(NextKind.RESUME, text)
+    what = f"send the {sends}" if sends else "write the results workbook"
+    if invocation is None:
+        return NextStep(NextKind.RESUME, f"Run it again in the way it was started, to {what}.")
+    first = "First correct what stopped the run. " if facts.stop and facts.stop.reason in _CORRECT_FIRST else ""
+    again = f"{first}Run the same command again to {what}:"
+    if is_folder_gone:
+        again = "The run's folder has been removed. The same command starts again with the first row:"
+    return NextStep(NextKind.RESUME, again, (_PROGRAM, *invocation.again))
+
+
+def repair_step(facts: RunFacts, summary: Summary, invocation: Invocation | None) -> NextStep:
+    """Return how to repair the rows on the sheet To fix."""
+    repair = _repair(summary)
+    repair = f"{repair[0].upper()}{repair[1:]}"
+    if facts.inbox:
+        text = f"{repair} and put it into the inbox, {facts.inbox}: the next night sends just those rows."
+        return NextStep(NextKind.REPAIR, text)
+    if invocation is None:
+        return NextStep(NextKind.REPAIR, f"{repair} and run it as the file was run: it sends just those rows.")
+    command = (_PROGRAM, *invocation.repaired(THIS_WORKBOOK))
+    return NextStep(NextKind.REPAIR, f"{repair} and run it, which sends just those rows:", command)
+
+
+def _repair(summary: Summary) -> str:
+    has_cells = any(cause.example_cell for cause in summary.causes)
+    repair = "repair the coloured cells on" if has_cells else 'do what the column "What to do" says on'
+    return f'{repair} the sheet "To fix" of the results workbook, save it,'
