@@ -198,7 +198,7 @@ def _report_again(options: argparse.Namespace) -> int:
     if result.fault and not past.is_unfinished:
         # Running a finished run again would send every row again.
         text, config = "Correct this, then write the report again:", ("--config", str(options.config))
-        command = (PROGRAM, "report", options.run, *(config if options.config else ()))
+        command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
     return _end(result, options, _next_step(result, past.facts.invocation))
 
@@ -425,10 +425,14 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _past_run(options: argparse.Namespace) -> PastRun:
-    """Return the run that RUN names. Raises UsageError if there is none, InputError if its journal is damaged."""
-    from batch_updater.runs.history import find_run
+    """Return the run that RUN names, or the newest. Raises UsageError if there is none, InputError if it is damaged."""
+    from batch_updater.runs.history import find_run, past_runs
 
-    return find_run(_config(options).results.folder, options.run)
+    folder = _config(options).results.folder
+    newest = None if options.run else next(iter(past_runs(folder)), None)
+    if newest is None and not options.run:
+        raise UsageError(f"There are no runs in {folder}.", remedy="Check results.folder, or name a run's folder.")
+    return find_run(folder, str(newest.folder) if newest else options.run)
 
 
 def _source(file: str) -> Path | BinaryIO:

@@ -28,6 +28,8 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
     """Return what `run`, `check`, `report` and `demo` print."""
     facts, summary = result.facts, result.summary
     return {
+        "schema": 1,
+        "command": facts.command,
         "run": str(result.folder) if result.folder else None,
         "input": facts.input_path,
         "sheet": facts.sheet,
@@ -35,11 +37,22 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         "endpoint": facts.endpoint,
         "rows": summary.rows,
         "outcomes": _outcomes(summary.counts),
+        "verdict": summary.verdict,
+        "causes": [
+            {
+                "cause": cause.text,
+                "rows": cause.count,
+                "example": {"row": cause.example_row, "cell": cause.example_cell, "message": cause.example},
+            }
+            for cause in summary.causes
+        ],
         "next": {"kind": step.kind.value, "command": step.command},
         "columns": [column.as_object for column in result.table.columns.mapping],
         "notes": [*facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,
+        "started_at": facts.started_at.isoformat(),
+        "finished_at": facts.finished_at.isoformat(),
         "elapsed_s": round(result.elapsed_s, 3),
         "rate_per_s": round(result.rate_per_s, 3),
         "exit_code": int(result.exit_code),

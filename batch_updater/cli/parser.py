@@ -177,7 +177,8 @@ def _add_compare(parser: CommandParser) -> None:
 
 
 def _add_past_run(parser: CommandParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the run's folder, or the folder's name")
+    what = "the run's folder, or the folder's name (default: the newest run)"
+    parser.add_argument("run", metavar="RUN", nargs="?", help=what)
     _add_config(parser)
 
 
