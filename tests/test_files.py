@@ -82,7 +82,7 @@ def test_only_an_untouched_workbook_of_ours_may_be_replaced(tmp_path: Path) -> N
     write(path, [updated(2, 1, "Pre")])
     check_replaceable(path)
     openpyxl.load_workbook(path).save(path)
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(path)
     path.write_text("notes", encoding="utf-8")
     with pytest.raises(ResultsError):
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_not_ours(tmp_path: Path, content: bytes) -> None
     """A damaged, encrypted or foreign file is never replaced, and never a fault of the program."""
     path = tmp_path / "r.xlsx"
     path.write_bytes(content)
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(path)
     assert write_workbook(path, new).name == "r (2).xlsx"
     assert path.read_bytes() == content
@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_not_ours(tmp_path: Path, content: bytes) -> None
 def test_what_is_no_file_is_not_ours(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """A pipe is not waited for."""
     make(tmp_path / "r.xlsx")
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(tmp_path / "r.xlsx")
 
 

@@ -73,18 +73,18 @@ def meant_address(text: str) -> str | None:
 
     It never contains what may be a secret: a name and password, a query, a token in place of the address.
     """
-    found = _TYPED.fullmatch(text.strip().strip(_QUOTES_AROUND).strip())
-    if found is None:
+    match = _TYPED.fullmatch(text.strip().strip(_QUOTES_AROUND).strip())
+    if match is None:
         return None
-    host, port, path = found["host"], found["port"] or "", (found["path"] or "").rstrip("/")
+    host, port, path = match["host"], match["port"] or "", (match["path"] or "").rstrip("/")
     is_here = is_loopback(host.strip("[]"))
-    if not (is_here or found["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
+    if not (is_here or match["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
         return None  # any word would do
     if any(map(_is_like_a_key, re.split(r"[./]", f"{host}{path}"))):
         return None
     if {".", ".."} & set(path.split("/")):
         return None
-    if is_here and not (found["scheme"] or "").lower().startswith("https"):
+    if is_here and not (match["scheme"] or "").lower().startswith("https"):
         return f"http://{host}{port}{path}"
     return f"https://{host}{port.removesuffix(':80')}{path}"
 

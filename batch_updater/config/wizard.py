@@ -138,8 +138,8 @@ def faults_of(key: str, text: str) -> list[str]:
 def _meant_base_url(text: str) -> str:
     """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
-    found = base_urls.overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
-    meant = found.instead if found and (found.is_certain or meant == text.rstrip("/")) else meant
+    overlap = base_urls.overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
+    meant = overlap.instead if overlap and (overlap.is_certain or meant == text.rstrip("/")) else meant
     return meant if meant and not faults_of(_BASE_URL, meant) else ""
 
 
@@ -316,8 +316,8 @@ def write(path: Path, answers: Answers) -> None:
 def _require_readable(path: Path, answers: Answers) -> None:
     """Raise unless the file says what was answered: then the fault is ours."""
     load_config(path, {})
-    found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    if {section: keys for section, keys in found.items() if keys is not None} != answers.values:
+    written = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    if {section: keys for section, keys in written.items() if keys is not None} != answers.values:
         raise RuntimeError("what was written is not what was answered")
 
 
@@ -356,21 +356,21 @@ def rendered(text: str, values: Mapping[str, Mapping[str, object]]) -> str:
 
 
 def _line(line: str, section: str, values: Mapping[str, object]) -> Iterator[str]:
-    found = re.match(r"  (?:# )?([a-z_]+):", line)
+    match = re.match(r"  (?:# )?([a-z_]+):", line)
     nested = re.match(r"  #   ([a-z_]+):", line)
     keys = Config.model_fields[section].annotation.model_fields if section else {}  # type: ignore[union-attr]
     oauth = values.get(_OAUTH)
     if nested and isinstance(oauth, dict) and nested[1] in OAuthSettings.model_fields:
         if nested[1] in oauth:
             yield f"    {nested[1]}: {_written(oauth[nested[1]])}"
-    elif not found or found[1] not in keys:
+    elif not match or match[1] not in keys:
         yield line
-    elif found[1] not in values:
+    elif match[1] not in values:
         yield line if line.startswith("  #") else f"  # {line.strip()}"
-    elif found[1] == _OAUTH:
+    elif match[1] == _OAUTH:
         yield "  oauth:"
     else:
-        yield f"  {found[1]}: {_written(values[found[1]])}"
+        yield f"  {match[1]}: {_written(values[match[1]])}"
 
 
 def _written(value: object) -> str:

@@ -58,8 +58,8 @@ def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | N
     """Return the first slip in some lines; None if there is none. `first` is the number of the first line."""
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
     for number, line in enumerate(lines, first):
-        if not line.lstrip().startswith("#") and (found := _in_line(line, names)):
-            return Slip(number, *found)
+        if not line.lstrip().startswith("#") and (slip := _in_line(line, names)):
+            return Slip(number, *slip)
     return None
 
 
@@ -67,16 +67,16 @@ def _in_line(line: str, names: str) -> tuple[str, str] | None:
     """Return what is wrong with a line by itself, and what to write."""
     if re.match(r" *\t", line):
         return "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."
-    if found := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
-        return f"there is no blank behind the colon of {found[1]}", f"Write {found[1]}: and then a blank."
-    if found := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
-        return f"no colon follows {found[1]}", f"Write {found[1]}: and then a blank."
+    if match := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
+        return f"there is no blank behind the colon of {match[1]}", f"Write {match[1]}: and then a blank."
+    if match := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
+        return f"no colon follows {match[1]}", f"Write {match[1]}: and then a blank."
     if re.match(r"\s*[\w-]+:[ ]*\t", line):
         return "a tab follows the colon", "Write one blank in place of the tab."
     if re.match(rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", line):
         return _BLANKS_SLIP
-    if found := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
-        return _in_value(re.sub(r"\s+#.*", "", found["value"]).strip())
+    if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
+        return _in_value(re.sub(r"\s+#.*", "", match["value"]).strip())
     return None
 
 
@@ -99,8 +99,8 @@ def _in_value(value: str) -> tuple[str, str] | None:
             f"a value that begins with {value.lstrip('[ ')[0]} means something else to YAML",
             "Put each such value between single quotation marks: ['*.csv'].",
         )
-    if found := re.match(r"(env|file|command): ", value):
-        return f"a blank follows {found[1]}:", f"Write {found[1]}: and the rest without a blank between them."
+    if match := re.match(r"(env|file|command): ", value):
+        return f"a blank follows {match[1]}:", f"Write {match[1]}: and the rest without a blank between them."
     return None
 
 
@@ -119,24 +119,24 @@ def _slip_at(lines: list[str]) -> Slip | None:
     number, line = len(lines), lines[-1] if lines else ""
     if line.startswith(("---", "...")):
         return Slip(number, "a second document begins there", "Remove the line.")
-    found = _LINE.match(line) or re.match(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>)", line)
+    match = _LINE.match(line) or re.match(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>)", line)
     before = next((at for at in range(number - 2, -1, -1) if lines[at].strip() and lines[at].lstrip()[0] != "#"), None)
-    if found is None or before is None:
+    if match is None or before is None:
         return None
-    if re.search(r":(\s|$)", found["value"].strip("\"'")):
+    if re.search(r":(\s|$)", match["value"].strip("\"'")):
         return Slip(number, "a colon and a blank are within the value", "Put the value between single quotation marks.")
     if re.fullmatch(r"\s*[\w-]+\s*", lines[before]):
         name = lines[before].strip()
         return Slip(before + 1, f"no colon follows {name}", f"Write {name}: with a colon.")
     above = re.match(r" *", lines[before])
-    if _LINE.match(lines[before]) and above and len(found["indent"]) > above.end():
+    if _LINE.match(lines[before]) and above and len(match["indent"]) > above.end():
         return Slip(number, "the line is indented further than the one before", "Begin both in the same column.")
     first = next(at for at, one in enumerate(lines, 1) if one.strip() and one.lstrip()[0] != "#")
-    if lines[first - 1][0] == " " and not found["indent"]:
+    if lines[first - 1][0] == " " and not match["indent"]:
         return Slip(
             first, "the line is indented, and the sections below are not", "Begin every section in the first column."
         )
-    if above and 0 < len(found["indent"]) < above.end():
+    if above and 0 < len(match["indent"]) < above.end():
         what = "the line is indented less than the keys before it, and more than their section"
         return Slip(number, what, "Begin all keys of a section in the same column.")
     return None

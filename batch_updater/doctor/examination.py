@@ -45,7 +45,9 @@ def examine(path: Path | None, environment: Environment, options: DoctorOptions 
     Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. Texts from outside
     (a proxy, an API, a token URL) are redacted.
     """
-    return (found.redacted(environment.redaction) for found in _examined(path, environment, options or DoctorOptions()))
+    return (
+        finding.redacted(environment.redaction) for finding in _examined(path, environment, options or DoctorOptions())
+    )
 
 
 def _examined(path: Path | None, environment: Environment, options: DoctorOptions) -> Iterator[Finding]:
@@ -66,9 +68,9 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
-        for found in reach_findings(config.api, config.api.base_url):
-            yield found
-            failed = failed or (found.check if found.status is Status.WRONG else None)
+        for finding in reach_findings(config.api, config.api.base_url):
+            yield finding
+            failed = failed or (finding.check if finding.status is Status.WRONG else None)
     secrets = fetch_api_secrets(config.api, environment)
     yield _token_finding(config, endpoint, secrets, failed, environment, options)
     yield from secrets.header_findings
@@ -124,6 +126,6 @@ def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
     except (ConfigError, EndpointError) as error:
         return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if found := doubt(config.api.base_url, endpoint):
-        return endpoint, warning("endpoint", f"{message}; but {found.message}", found.remedy)
+    if concern := doubt(config.api.base_url, endpoint):
+        return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
     return endpoint, ok("endpoint", message)

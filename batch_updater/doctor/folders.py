@@ -36,11 +36,11 @@ def _metrics(path: Path) -> Finding:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a device or a pipe"
         return wrong("metrics", f"{path} is {what}.", "Name a file under nightly.metrics.")
-    found = _folder_of_others("metrics", path.parent, "nightly.metrics")
-    if found.status is Status.OK and path.suffix != ".prom":
+    finding = _folder_of_others("metrics", path.parent, "nightly.metrics")
+    if finding.status is Status.OK and path.suffix != ".prom":
         remedy = "Let its name end in .prom: node_exporter reads no others."
-        return warning("metrics", found.message, remedy)
-    return found
+        return warning("metrics", finding.message, remedy)
+    return finding
 
 
 def _folder_of_others(check: str, path: Path, key: str) -> Finding:
@@ -70,16 +70,16 @@ def _folder(check: str, path: Path, key: str) -> Finding:
 
 def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     free_bytes = shutil.disk_usage(there).free
-    found = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
-    found += f"; {free_bytes / 1e9:.1f} GB free" if free_bytes >= 1e9 else f"; {free_bytes / 1e6:.0f} MB free"
+    state = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
+    state += f"; {free_bytes / 1e9:.1f} GB free" if free_bytes >= 1e9 else f"; {free_bytes / 1e6:.0f} MB free"
     if free_bytes < _LITTLE_ROOM_BYTES:
-        return warning(check, f"{found}.", f"Free some space, or name another folder under {key}.")
+        return warning(check, f"{state}.", f"Free some space, or name another folder under {key}.")
     kind = file_system_of(there, _mounts())
     if kind in _SHARED:
-        message = f"{found}; it is on a network share ({kind})."
+        message = f"{state}; it is on a network share ({kind})."
         remedy = f"Name a folder on a local disk under {key}: locks and the journal may fail on a share."
         return warning(check, message, remedy)
-    return ok(check, f"{found}.")
+    return ok(check, f"{state}.")
 
 
 def _mounts() -> str:
@@ -94,7 +94,7 @@ def file_system_of(path: Path, mounts: str) -> str | None:
 
     Later mounts hide earlier ones of the same folder.
     """
-    place, found, longest = path.resolve(), None, -1
+    target, kind, longest = path.resolve(), None, -1
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split(" ")
@@ -102,9 +102,9 @@ def file_system_of(path: Path, mounts: str) -> str | None:
             continue
         # The kernel writes a blank in a name as \040.
         mounted_at = Path(fields[4].replace("\\040", " "))
-        if len(mounted_at.parts) >= longest and place.is_relative_to(mounted_at):
-            found, longest = after.split(" ")[0], len(mounted_at.parts)
-    return found
+        if len(mounted_at.parts) >= longest and target.is_relative_to(mounted_at):
+            kind, longest = after.split(" ")[0], len(mounted_at.parts)
+    return kind
 
 
 def lock_finding(folder: Path, base_url: str | None) -> Finding:

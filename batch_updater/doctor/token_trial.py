@@ -60,19 +60,19 @@ def trial_of(endpoint: Endpoint, constants: Mapping[str, str], typed: Sequence[s
     if not len(needed) <= len(typed) <= len(needed) + len(more):
         names = " ".join([field.name for field in needed] + [f"[{field.name}]" for field in more])
         raise UsageError(f"The record to read is named by {names}.", remedy="Name it by these values, in this order.")
-    given = dict(zip((*needed, *more), typed, strict=False))
-    given |= {
+    texts = dict(zip((*needed, *more), typed, strict=False))
+    texts |= {
         field: constants[field.name]
         for field in endpoint.fields
         if field.name in constants
         and (field.location is ParameterLocation.PATH or field.name in endpoint.sample_read.query)
     }
-    for field, text in given.items():
+    for field, text in texts.items():
         if field.kind is Kind.INTEGER and not re.fullmatch(r"-?[0-9]{1,19}", text):
             raise UsageError(f"{field.name} has to be a whole number.", remedy="Name an existing record.")
     values = {
         field.name: next((str(value) for value in field.enum if str(value).casefold() == text.casefold()), text)
-        for field, text in given.items()
+        for field, text in texts.items()
     }
     trial = TokenTrial(replace(endpoint, read=endpoint.sample_read), Job(0, "", values))
     try:

@@ -72,7 +72,7 @@ def unseen_in(text: str) -> str | None:
     """
     if text.isascii():
         return None
-    return next((found[0] for found in _UNSEEN.finditer(text) if not _is_in_use(text, found.start())), None)
+    return next((match[0] for match in _UNSEEN.finditer(text) if not _is_in_use(text, match.start())), None)
 
 
 def _is_in_use(text: str, at: int) -> bool:
@@ -110,9 +110,9 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 def look_alike_in(text: str) -> str | None:
     """Return the first letter of another script or form that passes for Latin in a Latin word; None if none does."""
-    if found := _IN_AN_ASCII_WORD.search(text):
-        return found[0]
-    return next((found[0] for found in _IN_A_LATIN_WORD.finditer(text) if ord(found[0]) in _LOOKS_LIKE), None)
+    if match := _IN_AN_ASCII_WORD.search(text):
+        return match[0]
+    return next((match[0] for match in _IN_A_LATIN_WORD.finditer(text) if ord(match[0]) in _LOOKS_LIKE), None)
 
 
 def look(text: str) -> str:
@@ -147,18 +147,18 @@ def suggestion(typed: str, valid: Sequence[str]) -> Suggestion:
 def _other_characters(typed: str, meant: str) -> str:
     looks_the_same = skeleton(typed) == skeleton(meant)
     scripts = {_script(character) for character in meant}
-    found = [
+    foreign = [
         (position, character, expected)
         for position, character, expected in _differing(typed, meant)
         if looks_the_same or _is_foreign(character, scripts)
     ]
-    if not found:
+    if not foreign:
         return ""
     differences = [
         f"character {position + 1} is {named(character)}" + (f", not {_short(expected)}" if expected else "")
-        for position, character, expected in found[:_CHARACTERS_NAMED]
+        for position, character, expected in foreign[:_CHARACTERS_NAMED]
     ]
-    more = len(found) - _CHARACTERS_NAMED
+    more = len(foreign) - _CHARACTERS_NAMED
     if more > 0:
         differences.append(f"and {more} more")
     return f"It is written with other characters than {meant!r}: {'; '.join(differences)}."
@@ -166,14 +166,14 @@ def _other_characters(typed: str, meant: str) -> str:
 
 def _differing(typed: str, meant: str) -> list[tuple[int, str, str]]:
     """Return where `typed` differs, case aside: position, character, and the one that `meant` has instead or ''."""
-    found = []
+    differences = []
     for _, start, end, other, until in SequenceMatcher(None, typed, meant, autojunk=False).get_opcodes():
         same_length = end - start == until - other
         for offset in range(end - start):
             expected = meant[other + offset] if same_length else ""
             if expected.casefold() != typed[start + offset].casefold():
-                found.append((start + offset, typed[start + offset], expected))
-    return found
+                differences.append((start + offset, typed[start + offset], expected))
+    return differences
 
 
 def _is_foreign(character: str, scripts: set[str]) -> bool:

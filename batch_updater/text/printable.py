@@ -48,8 +48,8 @@ def command_line(words: Iterable[str]) -> str:
     return " ".join(map(_quoted, words))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _quoted(word: str) -> str:
@@ -59,7 +59,7 @@ def _quoted(word: str) -> str:
     return f"$'{_UNPRINTABLE.sub(_as_bytes, plain)}'"
 
 
-def _as_bytes(found: re.Match[str]) -> str:
-    is_byte = "\udc80" <= found[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
-    content = found[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+def _as_bytes(match: re.Match[str]) -> str:
+    is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
+    content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
     return "".join(f"\\x{byte:02x}" for byte in content)

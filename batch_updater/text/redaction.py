@@ -169,7 +169,7 @@ class Redaction:
         if len(text) > _LONGEST:
             return REDACTED
         parts, at = [], 0
-        for start, end in sorted({span for layer in _layers(text) for span in self._found(layer)}):
+        for start, end in sorted({span for layer in _layers(text) for span in self._spans(layer)}):
             if start >= at:
                 parts += [text[at:start], REDACTED]
             at = max(at, end)
@@ -189,7 +189,7 @@ class Redaction:
             case _:
                 return value
 
-    def _found(self, layer: _Layer) -> Iterator[tuple[int, int]]:
+    def _spans(self, layer: _Layer) -> Iterator[tuple[int, int]]:
         """Yield where a secret, or a part of it, begins and ends in the original text."""
         lowered, at = _lowered(layer.text), 0
         while chunk := self._any_chunk.search(lowered, at):
@@ -252,11 +252,11 @@ def _unescaped(layer: _Layer, escape: _Escape) -> _Layer:
     origins: list[int] = []
     ends: list[int] = []
     at = 0
-    for found in escape.pattern.finditer(layer.text):
-        parts += [layer.text[at : found.start()], escape.meaning(found[1])]
-        origins += [*layer.origins[at : found.start()], *[layer.origins[found.start()]] * len(parts[-1])]
-        ends += [*layer.ends[at : found.start()], *[layer.ends[found.end() - 1]] * len(parts[-1])]
-        at = found.end()
+    for match in escape.pattern.finditer(layer.text):
+        parts += [layer.text[at : match.start()], escape.meaning(match[1])]
+        origins += [*layer.origins[at : match.start()], *[layer.origins[match.start()]] * len(parts[-1])]
+        ends += [*layer.ends[at : match.start()], *[layer.ends[match.end() - 1]] * len(parts[-1])]
+        at = match.end()
     return _Layer("".join([*parts, layer.text[at:]]), [*origins, *layer.origins[at:]], [*ends, *layer.ends[at:]])
 
 
