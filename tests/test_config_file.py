@@ -1,4 +1,4 @@
-"""config_file.py and config.py: what a configuration may say, and what is said about a wrong one."""
+"""The configuration: what it may contain, and the message for every mistake."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_example_names_every_key_with_its_default() -> None:
 
 
 def test_the_example_stays_true_with_its_commented_keys(tmp_path: Path) -> None:
-    """Every commented key is one that can be switched on as it stands."""
+    """Every commented key can be switched on as it is written."""
     text = EXAMPLE.read_text(encoding="utf-8")
     for line in re.findall(r"(?m)^  # ([a-z_]+: .+)$", text):
         key = line.partition(":")[0]

@@ -1,4 +1,4 @@
-"""doctor/: every check is wrong once; nothing is updated, and no secret is shown."""
+"""The doctor: every check fails once; nothing is updated, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def server(name: str = "localhost.pem") -> ssl.SSLContext:
 
 
 def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
-    """Every check is ok, but for the token, of which no one has named a record to read; no update, no file is left."""
+    """Every check is ok, but for the token, for which no record was named; no update, no file is left."""
     with Api() as service:
         found = examined(tmp_path, api(service.url))
     assert {check for check, finding in found.items() if finding.status is not Status.OK} == {"token"}
@@ -149,7 +149,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
 def test_the_file_of_metrics_is_one_that_is_read(
     tmp_path: Path, closed_port: int, name: str, status: Status, words: str
 ) -> None:
-    """A folder in its place, and a name that node_exporter passes over, would be noticed by no one."""
+    """A folder in its place, and a name that node_exporter ignores, would go unnoticed."""
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{metrics: {name}}}")["metrics"]
     assert found.status is status
@@ -157,7 +157,7 @@ def test_the_file_of_metrics_is_one_that_is_read(
 
 
 def test_who_holds_the_lock_is_told(tmp_path: Path, closed_port: int) -> None:
-    """A run that is going on is a warning with its process and file; afterwards the lock is free again."""
+    """A run in progress is a warning with its process and file; afterwards the lock is free again."""
     url = f"http://127.0.0.1:{closed_port}"
     program = f"""
 from pathlib import Path
@@ -479,7 +479,7 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
 def test_the_address_of_the_health_check_is_looked_at(
     tmp_path: Path, closed_port: int, address: str, status: Status, kept: str
 ) -> None:
-    """One without https://, or with a password that is not sent, reaches no one, every night; it is not shown."""
+    """One without https://, or with a password that is not sent, is never reached; it is not shown."""
     (tmp_path / "check").write_text(address, encoding="ascii")
     value = address if kept == "literally" else f"file:{tmp_path / 'check'}"
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{value}'}}")

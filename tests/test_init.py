@@ -1,4 +1,4 @@
-"""init.py: a configuration from options or from answers, explained by the example's own words."""
+"""`init`: a configuration from options or from answers, explained by the example's own words."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def said(path: Path) -> dict[str, dict[str, object]]:
 
 
 def test_options_make_a_configuration(tmp_path: Path) -> None:
-    """Everything given stands in the file, nothing else does; it is private, and the next step is named."""
+    """The file contains what was given and nothing else; it is private, and the next step is named."""
     done = batch_updater(
         "init", "nexus.yaml", "--base-url", URL, "--token", "command:pass show nexus/token", "--rate", "7.5",
         "--inbox", "in box", "--notify", "env:TELL", cwd=tmp_path,
@@ -77,7 +77,7 @@ def test_options_make_a_configuration(tmp_path: Path) -> None:
 
 
 def test_client_credentials_by_options(tmp_path: Path) -> None:
-    """OAuth's four keys stand in a section of their own; what was not given is left out."""
+    """OAuth's four keys are in a section of their own; what was not given is left out."""
     done = batch_updater(
         "init", "--base-url", URL, "--oauth-token-url", "https://login.example.org/t", "--client-id", 'a "b"',
         "--client-secret", "file:secret", "--json", cwd=tmp_path,
@@ -186,7 +186,7 @@ def test_answers_that_end_write_nothing(tmp_path: Path) -> None:
 
 
 def test_the_file_holds_every_explanation_of_the_example(tmp_path: Path) -> None:
-    """Every key stands there once, chosen or behind a #, under the example's own words."""
+    """Every key appears once, chosen or behind a #, under the example's own words."""
     path = tmp_path / "config.yaml"
     init.write(path, init.Answers({"api.base_url": URL, "api.token": "env:T"}))
     written, example = path.read_text(encoding="utf-8"), init.example()

@@ -17,7 +17,7 @@ from batch_updater.errors import ConfigError
 from batch_updater.records import Setting
 
 
-class _Section(BaseModel):
+class ConfigSection(BaseModel):
     """One section of the file; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -64,7 +64,7 @@ class ReferenceKind(StrEnum):
     COMMAND = "command"
 
 
-class SecretReference(_Section):
+class SecretReference(ConfigSection):
     """Where a secret is kept; never the secret itself. `config/secrets.py` fetches it."""
 
     kind: ReferenceKind
@@ -123,7 +123,7 @@ def _proxy(text: str) -> str:
     return text
 
 
-class OAuthSettings(_Section):
+class OAuthSettings(ConfigSection):
     """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
     token_url: Annotated[Text, AfterValidator(require_web_address)]
@@ -156,7 +156,7 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
     return text
 
 
-class ApiSettings(_Section):
+class ApiSettings(ConfigSection):
     """Which API is called, with which credentials and headers."""
 
     base_url: Annotated[Text, AfterValidator(require_base_url)] | None = None
@@ -190,7 +190,7 @@ def _failures(value: object) -> object:
     raise ValueError('must be a number of rows, or a share such as "10%"')
 
 
-class SendingSettings(_Section):
+class SendingSettings(ConfigSection):
     """Rate, concurrency and retries."""
 
     rate_per_s: Annotated[Number, Field(gt=0)] = 20.0
@@ -224,7 +224,7 @@ def _constant(value: object) -> object:
     return _plain_text(value)
 
 
-class InputSettings(_Section):
+class InputSettings(ConfigSection):
     """How the file is read."""
 
     sheet: Text | None = None
@@ -244,7 +244,7 @@ class InputSettings(_Section):
     max_unpacked_mb: Annotated[Whole, Field(ge=1)] = 500
 
 
-class GuardSettings(_Section):
+class GuardSettings(ConfigSection):
     """Limits above which nothing is sent."""
 
     rows: Annotated[Whole, Field(ge=0)] | None = None
@@ -261,14 +261,14 @@ class GuardSettings(_Section):
     """Largest change of a column's total, in percent of what it is now."""
 
 
-class ResultsSettings(_Section):
+class ResultsSettings(ConfigSection):
     """Where results go."""
 
     folder: AbsolutePath = Field(Path("runs"), validate_default=True)
     keep_days: Annotated[Whole, Field(ge=1, le=36_500)] = 90
 
 
-class NightlySettings(_Section):
+class NightlySettings(ConfigSection):
     """The unattended job."""
 
     inbox: AbsolutePath | None = None
@@ -284,7 +284,7 @@ class NightlySettings(_Section):
     health_check: HeaderValue | None = None
 
 
-class Config(_Section):
+class Config(ConfigSection):
     """The whole configuration. Paths are absolute."""
 
     api: ApiSettings = Field(default_factory=ApiSettings)

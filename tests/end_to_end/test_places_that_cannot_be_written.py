@@ -209,7 +209,7 @@ def test_a_night_names_the_place_that_cannot_be_written(
 
 
 def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: Path) -> None:
-    """Every row has its outcome, exit code 3, and the next command is not told as one that goes on."""
+    """Every row has its outcome, exit code 3, and the next command is not described as resuming."""
     (tmp_path / "rows.csv").write_text(GOOD, encoding="utf-8")
     arrived, released = threading.Event(), threading.Event()
 

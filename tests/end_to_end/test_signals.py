@@ -55,7 +55,7 @@ def ended_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[st
         return process.communicate(timeout=ENDS_WITHIN_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        pytest.fail(f"it goes on: {process.communicate()}")
+        pytest.fail(f"it still runs: {process.communicate()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -131,7 +131,7 @@ def connecting_to(port: int) -> int:
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    """The system's look-up of a name knows no time limit of ours, and goes on beyond the end of the run."""
+    """The system's look-up of a name knows no time limit of ours, and continues beyond the end of the run."""
     unshare = shutil.which("unshare")
     if unshare is None or os.getuid():
         pytest.skip("a name server of its own takes a mount namespace")
@@ -189,7 +189,7 @@ def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "inbox").iterdir() if path.suffix == ".csv"] == ["c.csv"]
 
 
-def test_what_a_command_left_running_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_process_that_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
     """What a program printed until it ended counts, though a helper of its keeps its output open."""
     script = "echo sandbox-token\nsleep 600 &\necho $! > helper\n"
     (tmp_path / "token.sh").write_text(script, encoding="utf-8")

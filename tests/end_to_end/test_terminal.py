@@ -119,8 +119,8 @@ def test_a_trial_of_a_run_that_goes_on_asks_for_what_it_sends(tmp_path: Path) ->
     assert "Send 1 update to" in " ".join(shown.split())
 
 
-def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
-    """Where every record is so already the question is whether to write that down."""
+def test_with_nothing_to_update_the_question_is_about_the_workbook(tmp_path: Path) -> None:
+    """Where every record already holds the values, the question is whether to write the workbook."""
     comparable(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url, COMPARING)
@@ -141,7 +141,7 @@ def test_a_misspelt_option_is_recognised(tmp_path: Path, typed: str, meant: str)
 
 
 def test_a_guard_on_changes_is_named_before_the_question(tmp_path: Path) -> None:
-    """Nobody says yes first and learns then that it is not allowed."""
+    """It comes before the question, not after a yes."""
     comparable(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url, f"{COMPARING}guards: {{changed: 2}}\n")
