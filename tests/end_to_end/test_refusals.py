@@ -105,7 +105,7 @@ def test_a_file_with_a_header_only_is_nothing_to_do(tmp_path: Path) -> None:
     assert done.object["results"]
 
 
-def test_a_question_without_an_answer(tmp_path: Path) -> None:
+def test_a_service_that_does_not_answer_ends_the_run(tmp_path: Path) -> None:
     """Where nothing listens the run ends as service_down, with exit code 3 and truthful outcomes."""
     (tmp_path / "c.csv").write_text(GOOD + "2,Pre,y\n3,Pre,z\n", encoding="utf-8")
     configure(tmp_path, "http://127.0.0.1:9", "sending: {attempts: 2, max_wait_s: 2}\n")

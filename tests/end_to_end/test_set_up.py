@@ -74,7 +74,7 @@ def test_a_base_url_with_the_path_of_the_call_sends_nothing(
 
 
 def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
-    """A gateway may have the prefix `/api` as well: init, doctor, check and run name the whole address, and continue."""
+    """A gateway may have the prefix `/api` as well: init, doctor, check and run name the whole address and continue."""
     with Api() as gateway:
         base_url = f"{gateway.url}/api"
         done = run(tmp_path, "init", "--base-url", base_url, "--token", "env:NEXUS_TOKEN")
