@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
-from batch_updater.config.schema import Config
+from batch_updater.config.schema import ApiSettings, Config
 from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, notification_findings
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
@@ -58,9 +58,9 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
     remember_written(config.api, environment.redaction)
-    yield _configuration_finding(path, config)
+    yield _configuration_finding(path, config.api.base_url)
     failed = None if config.api.base_url else _CONFIGURATION
-    endpoint, finding = _endpoint(config)
+    endpoint, finding = _endpoint(config.api)
     yield finding
     failed = failed or (None if endpoint else finding.check)
     yield from folder_findings(config.results, config.nightly)
@@ -106,8 +106,8 @@ def _token_finding(
     return try_token(config.api, secrets, trial, environment.redaction)
 
 
-def _configuration_finding(path: Path | None, config: Config) -> Finding:
-    if config.api.base_url is None:
+def _configuration_finding(path: Path | None, base_url: str | None) -> Finding:
+    if base_url is None:
         others = sorted(file.name for file in Path().glob("*") if _MISNAMED.fullmatch(file.name))
         unread = f" but {others[0]}, which is not read" if others else ""
         no_file = f"There is no config.yaml in this folder{unread}, and the environment does"
@@ -115,17 +115,17 @@ def _configuration_finding(path: Path | None, config: Config) -> Finding:
         remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
         return wrong(_CONFIGURATION, f"{where} not say which API to send to.", remedy)
     source = str(path) if path else "the environment"
-    return ok(_CONFIGURATION, f"{source} is valid; sends to {config.api.base_url}.")
+    return ok(_CONFIGURATION, f"{source} is valid; sends to {base_url}.")
 
 
-def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
+def _endpoint(api: ApiSettings) -> tuple[Endpoint | None, Finding]:
     """Return the endpoint, None if it cannot be read or the base URL does not fit it, and the finding."""
     try:
-        endpoint = load_endpoint(config.api.endpoint)
-        require_fitting(config.api.base_url, endpoint)
+        endpoint = load_endpoint(api.endpoint)
+        require_fitting(api.base_url, endpoint)
     except (ConfigError, EndpointError) as error:
         return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if concern := doubt(config.api.base_url, endpoint):
+    if concern := doubt(api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
     return endpoint, ok("endpoint", message)
