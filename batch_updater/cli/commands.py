@@ -91,12 +91,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     with _logging(options):
-        while (result := _run_as_asked(options, config, asking=asking)) is None:
+        while (result := _run_once(options, config, asking=asking)) is None:
             options.visible_only = True
     return _end(result, options, _next_step(result, _as_typed(options)))
 
 
-def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
+def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
     """Run the file; None if a person wants it read again without the hidden rows."""
     from batch_updater.runs import open_run, result, run
 
@@ -113,44 +113,46 @@ def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) 
         count = opened.sends(options.limit)
         if opened.to_send and (asking or not options.json):
             write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
-        asked = result.Options(_results(options), options.limit, options.keep_going, None, _from_anywhere(options))
-        agreed, asked = _agreed(opened, asked, count, options.environment) if asking else (opened, asked)
-        options.compare |= agreed.plan.config.sending.compare and not config.sending.compare
+        choices = result.Options(_results(options), options.limit, options.keep_going, None, _from_anywhere(options))
+        to_run = opened
+        if asking:
+            to_run, choices = _ask_to_send(opened, choices, count, options.environment)
+        options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
         with _progress(count) as (progress, interrupts):
-            return run.Run(agreed, asked, options.environment).execute(progress, interrupts)
+            return run.Run(to_run, choices, options.environment).execute(progress, interrupts)
 
 
-def _agreed(opened: OpenRun, asked: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
-    """Ask whether to send `count` rows. Returns the run and its options as the answer wants them.
+def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
+    """Ask whether to send `count` rows, and compare first if a person says so. Returns the run and its options then.
 
     Raises UsageError if the answer is no, GuardError.
     """
     while True:
         if opened.plan.reads_first:
-            asked = replace(asked, compared=_compared_before(opened, asked, count, environment))
+            choices = replace(choices, compared=_compare_first(opened, choices, count, environment))
         # What has stopped the reading would stop the sending: there is nothing to ask then.
-        if asked.compared and asked.compared.is_stopped:
-            return opened, asked
-        match preview.ask_to_send(opened, asked.compared, count):
+        if choices.compared and choices.compared.is_stopped:
+            return opened, choices
+        match preview.ask_to_send(opened, choices.compared, count):
             case preview.Consent.YES:
-                return opened, asked
+                return opened, choices
             case preview.Consent.COMPARE:
                 opened = opened.comparing()
-                invocation = asked.invocation and replace(asked.invocation, compare=True)
-                asked = replace(asked, invocation=invocation)
+                invocation = choices.invocation and replace(choices.invocation, compare=True)
+                choices = replace(choices, invocation=invocation)
                 write_lines(preview.reads_lines(opened.plan), sys.stderr)
             case preview.Consent.NO:
                 raise preview.cancelled()
 
 
-def _compared_before(opened: OpenRun, asked: Options, count: int, environment: Environment) -> RunResult:
+def _compare_first(opened: OpenRun, choices: Options, count: int, environment: Environment) -> RunResult:
     """Read the record of each of the `count` rows to send, and show what would change. Raises GuardError."""
     from batch_updater.files.writing import temporary_folder
     from batch_updater.runs import check
 
     with temporary_folder() as folder, _progress(count) as (progress, interrupts):
-        asked = replace(asked, results=None)
-        compared = check.compare(opened.plan, asked, folder, environment, progress, interrupts, opened.earlier_part())
+        choices = replace(choices, results=None)
+        compared = check.compare(opened.plan, choices, folder, environment, progress, interrupts, opened.earlier_part())
     write_lines(text_output.change_summary_lines(compared), sys.stderr)
     write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
     check.require_allowed(opened, compared)
@@ -176,8 +178,8 @@ def _check(options: argparse.Namespace) -> int:
                 if not options.json:
                     write_lines(preview.reads_lines(plan), sys.stderr)
                 with _progress(plan.review.good) as (progress, interrupts):
-                    asked = Options(results)
-                    result = check.compare(plan, asked, folder, options.environment, progress, interrupts)
+                    choices = Options(results)
+                    result = check.compare(plan, choices, folder, options.environment, progress, interrupts)
             return _end(result, options, _next_step(result, _as_typed(options)))
 
 
