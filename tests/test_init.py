@@ -127,7 +127,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to("nowhere")
     for name in ("config.yaml", "link.yaml"):
         done = batch_updater("init", name, "--yes", "--base-url", URL, cwd=tmp_path)
-        assert (done.code, "exists already" in done.err) == (2, True)
+        assert (done.code, "already exists" in done.err) == (2, True)
     assert (tmp_path / "config.yaml").read_text(encoding="ascii") == "mine"
     assert not (tmp_path / "nowhere").exists()
 

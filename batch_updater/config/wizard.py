@@ -101,7 +101,7 @@ def require_free(path: Path) -> None:
     """Raise UsageError if there is a file already, ResultsError if there is no folder for it."""
     if os.path.lexists(path):
         raise UsageError(
-            f"{path} exists already; it is not replaced.", remedy="Name another file, or change that one by hand."
+            f"{path} already exists; it is not replaced.", remedy="Name another file, or change that one by hand."
         )
     if not path.absolute().parent.is_dir():
         raise ResultsError(
@@ -225,7 +225,7 @@ class _Dialogue:
         is_yaml = self.path.suffix.lower() in {".yaml", ".yml"}
         ending = "token" if key == _TOKEN else "secret"
         path = self.path.with_name(f"{self.path.stem if is_yaml else self.path.name}.{ending}")
-        if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} exists already. Replace it?"):
+        if os.path.lexists(path) and not self.confirmed(f"{printable(str(path))} already exists. Replace it?"):
             return
         try:
             text = getpass.getpass("Paste it and press Enter; nothing is shown: ", self.screen).strip()

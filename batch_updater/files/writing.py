@@ -157,7 +157,7 @@ def check_replaceable(path: Path) -> None:
         elif _is_replaceable(path):
             return
         else:
-            why = f"{path} exists already, and is not a workbook as batch-updater wrote it."
+            why = f"{path} already exists, and is not a workbook as batch-updater wrote it."
             remedy = "Move it away, or name another with --results."
     except OSError as error:
         why, remedy = f"{path} cannot be written: {error.strerror or error}.", "Name another with --results."

@@ -33,9 +33,9 @@ NO_FILE = "it is a device or a pipe, not a file"
         ("token", ["doctor"], f"token cannot be read: {NO_FILE}"),
         ("authority.pem", ["run", "c.csv", "--yes"], "authority.pem holds no certificates"),
         ("pipe.csv", ["run", "pipe.csv", "--yes"], "pipe.csv is a device or a pipe, not a file"),
-        ("results.xlsx", ["check", "c.csv", "--results", "results.xlsx"], "results.xlsx exists already"),
-        ("c-check.xlsx", ["check", "c.csv"], "c-check.xlsx exists already"),
-        ("template.xlsx", ["template", "template.xlsx"], "template.xlsx is there already"),
+        ("results.xlsx", ["check", "c.csv", "--results", "results.xlsx"], "results.xlsx already exists"),
+        ("c-check.xlsx", ["check", "c.csv"], "c-check.xlsx already exists"),
+        ("template.xlsx", ["template", "template.xlsx"], "template.xlsx already exists"),
     ],
 )
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
