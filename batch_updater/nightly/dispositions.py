@@ -12,6 +12,7 @@ from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import stamp_of
 from batch_updater.nightly.night import FileResult, Trouble, Verdict
 from batch_updater.records import StopReason
+from batch_updater.reporter.next_step import repair_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
 from batch_updater.runs.journal import CONFIRMED
 from batch_updater.text.printable import printable
@@ -49,10 +50,6 @@ _BUT_NEWER = "Newer files may have been sent since: take out the rows of records
 _CHECK_THE_SET_UP = (
     "Check api.base_url and the account. If they are right, see whether the file is: it stays in the inbox until "
     "another one shows that rows are taken."
-)
-_REPAIR = (
-    'Repair the rows on the sheet "To fix" of its workbook, which holds every row that is not done, and put that '
-    "workbook into the inbox."
 )
 
 
@@ -201,7 +198,9 @@ def with_refused_rows(file: Waiting, made: Tonight) -> Settled:
 
 def _repair(made: Tonight) -> str:
     """Say how a file is repaired; that its other rows may be older than what was sent since, where there are any."""
-    return f"{_REPAIR} {_BUT_NEWER}" if made.runs[-1].summary.total(RUN_AGAIN) else _REPAIR
+    last = made.runs[-1]
+    repair = repair_step(last.facts, last.summary, None).text
+    return f"{repair} {_BUT_NEWER}" if last.summary.total(RUN_AGAIN) else repair
 
 
 def waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:

@@ -44,20 +44,15 @@ def writable(cell: Cell) -> Writable:
         case CellError():
             # An error's name is, as text too, a problem when it comes back.
             return cell.text if cell.code == "error-cell" else marked(cell.text)
-        case _:
-            return _time(cell)
-
-
-def _time(cell: date | time | timedelta) -> Writable:
-    match cell:
         case datetime():
-            return cell if cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None else marked(str(cell))
+            is_exact = cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None
         case date():
-            return cell if cell >= _FIRST_DAY.date() else marked(str(cell))
+            is_exact = cell >= _FIRST_DAY.date()
         case time():
-            return cell if not cell.microsecond else marked(str(cell))
+            is_exact = not cell.microsecond
         case timedelta():
-            return cell if cell >= timedelta() and not cell.microseconds else marked(str(cell))
+            is_exact = cell >= timedelta() and not cell.microseconds
+    return cell if is_exact else marked(str(cell))
 
 
 def _number(cell: int | Decimal) -> Writable:

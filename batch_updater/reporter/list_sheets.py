@@ -22,7 +22,18 @@ _READ_BY_PEOPLE = 4
 
 def drop_down(field: Field, lists: tuple[AllowedList, ...]) -> dict[str, object] | None:
     """Return the validation of a field's cells, as XlsxWriter takes it; None if no valid values are known."""
-    source = _source(field, lists)
+    source: list[str] | str | None = ["TRUE", "FALSE"] if field.kind is Kind.BOOLEAN else None
+    if field.enum:
+        names = [str(value) for value in field.enum]
+        source = names if len(",".join(names)) <= _LONGEST_INLINE_LIST else None
+    elif source is None:
+        first = 2
+        for listed in lists:
+            last = first + len(listed.values) - 1
+            if listed.field == field.name:
+                source = f"='{_ALLOWED_VALUES}'!$C${first}:$C${last}"
+                break  # several languages: the first list is offered
+            first = last + 1
     if source is None:
         return None
     return {
@@ -32,21 +43,6 @@ def drop_down(field: Field, lists: tuple[AllowedList, ...]) -> dict[str, object]
         "error_title": "Not in the list",
         "error_message": f"This is not a {field.title} that is known to be valid. Keep it anyway?",
     }
-
-
-def _source(field: Field, lists: tuple[AllowedList, ...]) -> list[str] | str | None:
-    if field.enum:
-        names = [str(value) for value in field.enum]
-        return names if len(",".join(names)) <= _LONGEST_INLINE_LIST else None
-    if field.kind is Kind.BOOLEAN:
-        return ["TRUE", "FALSE"]
-    first = 2
-    for listed in lists:  # several languages: the first list is offered
-        last = first + len(listed.values) - 1
-        if listed.field == field.name:
-            return f"='{_ALLOWED_VALUES}'!$C${first}:$C${last}"
-        first = last + 1
-    return None
 
 
 def write_allowed_values(book: OutputWorkbook, lists: tuple[AllowedList, ...]) -> None:

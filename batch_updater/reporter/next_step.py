@@ -42,7 +42,7 @@ class NextStep:
     text: str
     """Sentences; the last one ends with a colon if there is a command."""
     command: tuple[str, ...] | None = None
-    """Words to type, the program first; THIS_WORKBOOK stands for the results workbook."""
+    """Words to type, the program first; THIS_WORKBOOK in place of the results workbook's name."""
 
     def with_workbook(self, workbook: str) -> NextStep:
         """Return the step with the name or path of the results workbook in its command."""
@@ -65,7 +65,7 @@ def next_step(
 ) -> NextStep:
     """Return what to do next.
 
-    `invocation` is the command line as the reader has to type it; None: a program started it, nobody knows how.
+    `invocation` is the command line as the reader has to type it; None: a program started it.
     `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
     """
     nothing = NextStep(NextKind.NOTHING, "There is nothing left to do.")

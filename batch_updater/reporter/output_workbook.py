@@ -151,7 +151,7 @@ def new_workbook(draft: Path, title: str, mark: str, created_at: datetime) -> It
         sink = _Sink(file)
         try:
             book = OutputWorkbook(sink, scratch)
-            # Created and modified at the same time: so an untouched workbook is told from one that a person saved.
+            # Created and modified at the same time: a workbook that a person has saved since then differs.
             created = created_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
             book.set_properties({"title": title, "created": created})
             book.set_custom_property(MARK_PROPERTY, mark)

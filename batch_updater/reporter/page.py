@@ -71,22 +71,21 @@ class RowsForReview:
         """Pass on every row, and keep what the page shows of those that need a person."""
         for row in rows:
             if row.outcome.kind in NEEDS_PERSON and len(self.rows) < _ROWS_SHOWN:
-                self.rows.append(self._reviewed(row))
+                outcome, columns = row.outcome, self._columns
+                fields = dict.fromkeys(problem.field for problem in outcome.problems if problem.field)
+                faulty = [at for field in fields if (at := columns.of_field.get(field)) is not None]
+                self.rows.append(
+                    _ReviewedRow(
+                        number=row.row.number,
+                        kind=outcome.kind,
+                        selecting=self._cells(row, self._selecting),
+                        wrong=_shortened(what_is_wrong(outcome, columns)),
+                        faulty=self._cells(row, faulty[:_CELLS_SHOWN]),
+                        more_faulty=max(len(faulty) - _CELLS_SHOWN, 0),
+                        todo=_shortened(what_to_do(outcome, columns)),
+                    )
+                )
             yield row
-
-    def _reviewed(self, row: ReportRow) -> _ReviewedRow:
-        outcome, columns = row.outcome, self._columns
-        fields = dict.fromkeys(problem.field for problem in outcome.problems if problem.field)
-        faulty = [at for field in fields if (at := columns.of_field.get(field)) is not None]
-        return _ReviewedRow(
-            number=row.row.number,
-            kind=outcome.kind,
-            selecting=self._cells(row, self._selecting),
-            wrong=_shortened(what_is_wrong(outcome, columns)),
-            faulty=self._cells(row, faulty[:_CELLS_SHOWN]),
-            more_faulty=max(len(faulty) - _CELLS_SHOWN, 0),
-            todo=_shortened(what_to_do(outcome, columns)),
-        )
 
     def _cells(self, row: ReportRow, positions: Sequence[int]) -> list[_NamedCell]:
         columns, number = self._columns, row.row.number

@@ -36,6 +36,7 @@ _RESULT_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
 _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 _DAYS_BEFORE_1970 = 25_569
+_TIME_FORMATS = ((datetime, DATE_TIME), (date, DATE), (time, TIME), (timedelta, DURATION))
 _STARTS_FORMULA = frozenset("=+-@")
 """Excel makes a formula of such a text as soon as a person edits its cell."""
 
@@ -93,7 +94,8 @@ class CellWriter:
             # LibreOffice makes a number of a truth value whose format says anything else.
             sheet.write_boolean(row, column, value, style(**{**properties, "num_format": "General"}))
         elif isinstance(value, (date, time, timedelta)):
-            formatted = style(**{**properties, "num_format": _time_format(value), "align": "left"})
+            shown_as = next(shown_as for kind, shown_as in _TIME_FORMATS if isinstance(value, kind))
+            formatted = style(**{**properties, "num_format": shown_as, "align": "left"})
             sheet.write_datetime(row, column, value, formatted)
         else:
             if isinstance(cell, FormattedNumber):
@@ -102,14 +104,6 @@ class CellWriter:
                 # With a date's format a number would come back as a day: 45000 as 2023-03-15.
                 properties = {**properties, "num_format": "General"}
             sheet.write_number(row, column, value, style(**properties))
-
-
-def _time_format(value: date | time | timedelta) -> str:
-    if isinstance(value, timedelta):
-        return DURATION
-    if isinstance(value, time):
-        return TIME
-    return DATE_TIME if isinstance(value, datetime) else DATE
 
 
 def _lines(text: str, width: int) -> int:

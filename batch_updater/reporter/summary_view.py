@@ -1,4 +1,4 @@
-"""Facts and summary of a run -> what page and Summary sheet say besides the rows, ready to be shown."""
+"""Facts and summary of a run -> everything that page and Summary sheet show except the rows."""
 
 from __future__ import annotations
 

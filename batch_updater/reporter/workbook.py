@@ -22,7 +22,7 @@ from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import CHANGES, ChangesSheet
 from batch_updater.reporter.list_sheets import write_allowed_values, write_expected
-from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputWorkbook, new_workbook
+from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, new_workbook
 from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet
 from batch_updater.reporter.summary import NEEDS_NOTHING, Summary, Tally
 from batch_updater.reporter.summary_sheet import write_summary
@@ -31,14 +31,14 @@ from batch_updater.reporter.summary_view import SummaryView, Timeline, summary_v
 
 @dataclass(frozen=True, slots=True)
 class WrittenWorkbook:
-    """A results workbook that was written, and what its rows come to."""
+    """A results workbook that was written, and what it says."""
 
     path: Path
-    """Where it is: beside the target if that is open in another program or was not written by this one."""
+    """Where it is: next to the target if that is open in another program or was not written by this one."""
     view: SummaryView
     summary: Summary
     change_summary: ChangeSummary
-    """What the changes of rows whose record was read come to."""
+    """The changes of the rows whose record was read."""
 
 
 def write_results(
@@ -53,7 +53,7 @@ def write_results(
 ) -> WrittenWorkbook:
     """Write the workbook of a run or a check, whole or not at all.
 
-    `rows` are read once, in file order; `planned` is how many good rows a check has beside them. Raises OSError.
+    `rows` are read once, in file order; `planned` is how many more rows of a check are good. Raises OSError.
     """
     is_check = facts.command == "check"
     written: list[tuple[SummaryView, Summary, ChangeSummary]] = []
@@ -87,7 +87,13 @@ def write_results(
             write_allowed_values(book, facts.allowed)
             if facts.expected is not None:
                 write_expected(book, facts.expected.items())
-            _write_settings(book, facts, columns)
+            settings = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
+            # By these the sheet To fix is read when it comes back: its headers are written in the same way.
+            mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in columns.mapping)
+            for number, setting in enumerate((*facts.settings, *mapping), 1):
+                settings.write_string(number, 0, readable(setting.name), book.style())
+                # The name of a folder may not be valid text.
+                settings.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))
             notes = (
                 f'The sheet "{name}" is full: {left_out:,} more {what} have no room.'
                 for name, left_out, what in ((TO_FIX, to_fix.left_out, "rows"), (CHANGES, changes.left_out, "changes"))
@@ -100,13 +106,3 @@ def write_results(
             written.append((view, summary, change_summary))
 
     return WrittenWorkbook(write_workbook(path, write), *written[-1])
-
-
-def _write_settings(book: OutputWorkbook, facts: RunFacts, columns: Columns) -> None:
-    sheet = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
-    # By these the sheet To fix is read when it comes back: its headers are written in the same way.
-    mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in columns.mapping)
-    for number, setting in enumerate((*facts.settings, *mapping), 1):
-        sheet.write_string(number, 0, readable(setting.name), book.style())
-        # The name of a folder may not be valid text.
-        sheet.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))

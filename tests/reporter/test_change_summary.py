@@ -141,7 +141,7 @@ def test_totals_of_numbers_of_any_size_are_exact_and_readable() -> None:
     assert "Total of amount in these records: 1 before, 1.00000e+400 after (+1.00000e+402%)." in huge
 
 
-def test_what_nobody_can_tell_is_no_change() -> None:
+def test_what_is_not_known_is_no_certain_change() -> None:
     """Certain changes are counted first, then how many there may be, and why it is not known."""
     unknown = FieldChange("stage", Unknown("3"), "Won")
     assert words(change_summary((unknown,), (unknown,))) == [

@@ -86,7 +86,7 @@ def test_reports_that_could_not_be_written_ask_for_the_same_command() -> None:
 
 @pytest.mark.parametrize("kinds", [[U, I], [U, F], [U, I, F]])
 def test_a_run_that_a_program_started_has_no_command(kinds: list[OutcomeKind]) -> None:
-    """By night it is the inbox; of a run from a library nobody knows how it was started."""
+    """By night it is the inbox; how a library started its run is not known."""
     by_night, library = after_run(kinds, invocation=None, inbox="/srv/in"), after_run(kinds, invocation=None)
     assert by_night.command is library.command is None
     assert by_night.kind is library.kind is after_run(kinds).kind

@@ -70,7 +70,7 @@ def read(path: Path) -> list[object]:
 @given(st.lists(st.lists(PIECES).map("".join)))
 @example(LOOKS)
 def test_texts_of_a_results_workbook_come_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
-    """Whatever stands in a cell of the input stands in the results, for our reader and for another."""
+    """The text of a cell of the input is the text in the results, for our reader and for another."""
     texts = [text for text in texts if text and holds_text(text)]
     path = tmp_path_factory.mktemp("book") / "r.xlsx"
     write(path, [invalid(number, 1, "Pre", text) for number, text in enumerate(texts, 2)])
@@ -79,7 +79,7 @@ def test_texts_of_a_results_workbook_come_back(tmp_path_factory: pytest.TempPath
     book = openpyxl.load_workbook(path)
     for sheet, column in (("To fix", 7), ("All rows", 4)):
         for number, text in enumerate(texts, 2):
-            # openpyxl leaves the escapes of inline texts as they stand in the file.
+            # openpyxl does not decode the escapes of inline texts.
             if "_x" not in text and "\r" not in text:
                 assert book[sheet].cell(number, column).value == text
 

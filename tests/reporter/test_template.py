@@ -42,7 +42,7 @@ def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> Non
     assert dict(judged.job.values) == {"OpportunityId": 123, "opportunityType": "Pre", "OpportunityName": "New name"}
 
 
-def test_a_template_helps_whoever_fills_it_in(tmp_path: Path) -> None:
+def test_a_template_helps_the_person_who_fills_it_in(tmp_path: Path) -> None:
     """Each header has a note, needed ones another colour, enums a drop-down; a second sheet explains the rules."""
     path = tmp_path / "t.xlsx"
     write_template(path, ENDPOINT, "#EMPTY")

@@ -58,7 +58,7 @@ def test_the_sheets_are_those_of_the_interface(tmp_path: Path) -> None:
     assert openpyxl.load_workbook(path).sheetnames == ["Summary", "To fix", "Settings"]
 
 
-def test_to_fix_holds_every_row_that_needs_somebody(tmp_path: Path) -> None:
+def test_to_fix_holds_every_row_that_needs_a_person_or_another_run(tmp_path: Path) -> None:
     """To fix has our four columns, then the input's own; updated rows are not there."""
     path = tmp_path / "r.xlsx"
     failed = ReportRow(
@@ -123,7 +123,7 @@ def test_what_next_fits_how_the_run_was_started(tmp_path: Path, started: dict[st
 
 
 def test_a_stop_is_said_only_where_rows_are_not_done(tmp_path: Path) -> None:
-    """The reason of a stop stands on the Summary, unless every row had come to its end by then."""
+    """The Summary shows the reason of a stop, unless every row was done by then."""
     path = tmp_path / "r.xlsx"
     stop = Stop(StopReason.QUOTA, "The quota is used up.", "Run again tomorrow.")
     not_sent = ReportRow(row(3), Outcome(3, OutcomeKind.NOT_SENT, "No turn.", "Run again.", "no turn"))
@@ -193,8 +193,8 @@ def test_text_never_becomes_a_formula_or_a_link(tmp_path: Path, text: str) -> No
     assert values(path, "To fix")[1][4] == text
 
 
-def test_rows_beyond_a_sheet_go_on_on_the_next(tmp_path: Path) -> None:
-    """Where a sheet is full, All rows 2 goes on, and no row is lost."""
+def test_rows_beyond_a_sheet_continue_on_the_next(tmp_path: Path) -> None:
+    """Where a sheet is full, All rows 2 continues, and no row is lost."""
     path = tmp_path / "r.xlsx"
     write(path, [updated(n, n) for n in range(2, 27)], rows_of_a_sheet=11)
     names = openpyxl.load_workbook(path).sheetnames
