@@ -299,6 +299,8 @@ class Outcome(NamedTuple):
     """From the first request to the last answer."""
     kept: RecordSnapshots | None = None
     """None where nothing was sent or read."""
+    maybe_applied: bool = False
+    """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
 class Attempt(NamedTuple):

@@ -80,10 +80,10 @@ def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environmen
         return None, from_error("token", error)
     except CredentialsRefused as error:
         remedy = "Check client_id, client_secret and scope under api.oauth."
-        return None, wrong("token", error.message, remedy)
+        return None, wrong("token", str(error), remedy)
     except TokenUnavailable as error:
         remedy = error.advice if error.is_lasting else "Check api.oauth.token_url; if it is right, try again later."
-        return None, wrong("token", error.message, remedy)
+        return None, wrong("token", str(error), remedy)
     return token, ok("token", f"{oauth.token_url} gives one to client {oauth.client_id}.")
 
 

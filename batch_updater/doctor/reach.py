@@ -26,12 +26,12 @@ from batch_updater.doctor.finding import Finding, from_error, ok, skipped, warni
 from batch_updater.errors import ConfigError
 from batch_updater.messages import counted
 from batch_updater.sender.auth import read_at_most
-from batch_updater.sender.client import tls_context
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, proxy_for, sentence, unused_proxy
 from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.transport import tls_context
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 _PROXY = "proxy"

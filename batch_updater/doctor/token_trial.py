@@ -18,7 +18,7 @@ from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterL
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
-from batch_updater.sender.classify import Answer, message_of, status_name
+from batch_updater.sender.answer import Answer, read_error_answer, status_name
 from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
@@ -102,9 +102,9 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     with_token = {**headers, "Authorization": f"Bearer {secrets.token.reveal()}"} if secrets.token else headers
     try:
         with_it = ask(api, "GET", url, with_token)
-        answer = Answer(with_it.status, with_it.body, complete=True)
-        message = message_of(answer, trial.endpoint)
-        reason = f": {redaction.text(message)[:200].rstrip('.')}" if message else ""
+        answer = read_error_answer(with_it.status, with_it.body, "", trial.endpoint)
+        explanation = redaction.text(answer.explanation.line)[:200].rstrip(".")
+        reason = f": {explanation}" if explanation else ""
         if answer.status in _DENIED:
             return _denied(secrets, trial, answer.status, reason)
         if answer.status in {408, 425, 429} or answer.status >= 500:
@@ -138,7 +138,7 @@ def _denied(secrets: ApiSecrets, trial: TokenTrial, status: int, reason: str) ->
 def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str, *, is_proven: bool) -> Finding:
     """Judge an answer that refuses no token; `is_proven`: without one it is refused."""
     name, answered = trial.endpoint.api_name, _answered(trial, answer.status, reason)
-    is_read = 200 <= answer.status < 300 and _holds(trial, answer.parsed())
+    is_read = 200 <= answer.status < 300 and _holds(trial, answer.body.value)
     if secrets.token is None and is_read:
         return ok("token", f"none is configured, and {name} gives {trial.shown} without one.")
     if not is_proven:
@@ -147,7 +147,7 @@ def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str,
     accepted = f"{_fetched(secrets)}, and {name} accepts it"
     if is_read:
         return ok("token", f"{accepted}: it gave {trial.shown}.")
-    if answer.status in _NO_SUCH or answer.parsed() == []:
+    if answer.status in _NO_SUCH or answer.body.value == []:
         remedy = "Name an existing one: --record. If this one exists, check api.base_url."
         return warning("token", f"{accepted}; but there is no {trial.shown}.", remedy)
     return warning("token", f"{accepted}; but {answered}.", "Check api.base_url and api.endpoint.")

@@ -22,7 +22,7 @@ from batch_updater.runs.reconcile import counted, lasting, planned_rows, require
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.rows import rows_of
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
+from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
 from batch_updater.sender.send_options import SendOptions
 
 if TYPE_CHECKING:
@@ -155,9 +155,12 @@ def compare(
             done, known = earlier or (None, ())
             for names in known:
                 journal.learned(names)
-            course = SendOptions(review.rows, asked.keep_going, reading_of(plan, journal, only=True), allowed=known)
+            options = SendOptions(
+                review.rows, asked.keep_going, read_before_write(plan, journal, only=True), allowed=known,
+                in_order=plan.config.input.duplicates == "in_order",
+            )  # fmt: skip
             jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
-            sent = run_loop(send(plan, hooks, jobs, credentials, environment, course, interrupts))
+            sent = run_loop(send(plan, hooks, jobs, credentials, environment, options, interrupts))
             journal.flush()
             allowed = journal.allowed()
     except JournalError as error:

@@ -369,7 +369,7 @@ class Journal:
     async def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises JournalError if an earlier one could not be written."""
         self.require_writable()
-        row, kind, message, advice, cause, problems, status, attempts, sent_at, seconds, kept = outcome
+        row, kind, message, advice, cause, problems, status, attempts, sent_at, seconds, kept, _ = outcome
         if message or advice or cause or problems:
             self._writes.put(_Write(_SETTLED, _settled_values(outcome)))
             return

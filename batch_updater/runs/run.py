@@ -25,7 +25,7 @@ from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import rows_in, rows_of
 from batch_updater.runs.run_log import LogFile
-from batch_updater.runs.sending import hooks_of, reading_of, run_loop, send
+from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
 from batch_updater.sender.send_options import SendOptions
 
 if TYPE_CHECKING:
@@ -79,11 +79,14 @@ class Run:
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
             if credentials and stop is None:
                 hooks = hooks_of(journal, log, progress)
-                reading = reading_of(self._plan, journal) if self._plan.reads_first else None
+                read_first = read_before_write(self._plan, journal) if self._plan.reads_first else None
                 before = self._readings[-1].limiter if self._readings else None
                 jobs, known = self._jobs(journal), journal.allowed()
-                course = SendOptions(self._plan.review.rows, self._options.keep_going, reading, before, known)
-                sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, course, interrupts))
+                options = SendOptions(
+                    self._plan.review.rows, self._options.keep_going, read_first, before, known,
+                    self._plan.config.input.duplicates == "in_order",
+                )  # fmt: skip
+                sent = run_loop(send(self._plan, hooks, jobs, credentials, self._environment, options, interrupts))
             if interrupts:
                 interrupts.sent()  # nothing was, perhaps; what is known is written all the same
             finished = self._report(results, journal, sent, stop)

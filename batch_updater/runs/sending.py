@@ -6,6 +6,9 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.request import Prepared, RequestBuilder
+from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
@@ -17,9 +20,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.run_log import LogFile
     from batch_updater.runs.stage import Plan
     from batch_updater.sender.auth import Credentials
-    from batch_updater.sender.client import Hooks, Reading
     from batch_updater.sender.pool import SendResult
-    from batch_updater.sender.send_options import SendOptions
 
 
 _COLLECTED_EVERY = 50_000
@@ -32,7 +33,7 @@ async def send(
     jobs: Iterator[Job],
     credentials: Credentials,
     environment: Environment,
-    course: SendOptions,
+    options: SendOptions,
     interrupts: Interrupts | None,
 ) -> SendResult:
     """Send jobs, or read their records, until all are settled or the run is stopped."""
@@ -40,26 +41,24 @@ async def send(
 
     from batch_updater.sender.pool import Sender
 
-    sender = Sender(plan.endpoint, plan.config, hooks, credentials, environment, course)
+    config, builder = plan.config, RequestBuilder(plan.endpoint)
+    sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:
-        return await sender.send(jobs)
+        return await sender.send(Prepared(job, builder.build(job)) for job in jobs)
     finally:
         if interrupts:
             interrupts.sent()
 
 
-def reading_of(plan: Plan, journal: Journal, *, only: bool = False) -> Reading:
+def read_before_write(plan: Plan, journal: Journal, *, only: bool = False) -> ReadBeforeWrite:
     """Return how records are read, and where what they hold is kept; `only`: nothing is sent."""
-    from batch_updater.sender.client import Reading
-
-    return Reading.of(plan.endpoint, journal.will_change, only=only, expected=plan.table.expected)
+    return ReadBeforeWrite(RequestBuilder(plan.endpoint), journal.will_change, only, plan.table.expected or {})
 
 
 def hooks_of(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
     """Return what the sender calls: before a request may go out, and with whatever it learns."""
-    from batch_updater.sender.client import Hooks
 
     async def settled(outcome: Outcome) -> None:
         await journal.settle(outcome)

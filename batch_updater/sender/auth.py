@@ -7,38 +7,36 @@ import json
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from batch_updater.config.schema import ReferenceKind, SecretReference
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import ApiSettings, OAuthSettings, ReferenceKind, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret, remember_secret
+from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
-from batch_updater.sender.proxies import require_usable_proxies
-from batch_updater.sender.retry_after import asked_wait_s
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import ApiSettings, OAuthSettings
-    from batch_updater.sender.in_flight import InFlight
-    from batch_updater.sender.proxies import Proxy
-    from batch_updater.text.redaction import Redaction
+from batch_updater.sender.proxies import Proxy, require_usable_proxies
+from batch_updater.sender.retry_after import read_retry_after
+from batch_updater.text.redaction import Redaction
 
 _log = logging.getLogger("batch_updater.sender")
-_COMMAND_LIMIT_S = 30
-_STEP_S = 0.01
-_KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
 _LONGEST_LIFETIME_S = 1e9
 """More than any run takes; keeps a number of any length finite."""
 _RENEW_BEFORE_S = 60.0
 _RENEW_BEFORE_SHARE = 0.1
+_KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
+_KEY_LENGTH = 16
+_OAUTH_ERRORS = (
+    "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope",
+    "unsupported_grant_type",
+)  # fmt: skip
+"""The short names of errors of RFC 6749, section 5.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +60,18 @@ class Credentials:
 class CredentialsRefused(Exception):  # noqa: N818  (an answer of the service, not an error of ours)
     """The service does not take our credentials: the run stops."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 class TokenUnavailable(Exception):  # noqa: N818  (as above)
     """The token URL gives no token just now: the run stops."""
 
     def __init__(
-        self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, asked_wait_s: float = 0.0
+        self, message: str, advice: str = "Run again later.", *, is_lasting: bool = False, retry_after_s: float = 0.0
     ) -> None:
-        """`is_lasting`: whether asking again changes nothing. `asked_wait_s`: how long the token URL asks to wait."""
+        """`is_lasting`: whether asking again changes nothing. `retry_after_s`: how long the token URL asks to wait."""
         super().__init__(message)
-        self.message = message
         self.advice = advice
         self.is_lasting = is_lasting
-        self.asked_wait_s = asked_wait_s
+        self.retry_after_s = retry_after_s
 
 
 def fetch_credentials(
@@ -107,32 +100,25 @@ def fetch_credentials(
 
 
 def remember_written(api: ApiSettings, redaction: Redaction) -> None:
-    """Have the secrets redacted that are written out: headers of the configuration, and logins of proxies."""
+    """Have the secrets redacted that are written out: logins of proxies, and headers that are keys by name or look."""
     for address in filter(None, (api.proxy, *getproxies().values())):
         redaction.remember_login(address)
-    for value in _literal_keys(api.headers):
-        remember_secret(value, redaction)
-
-
-_KEY_HEADER = re.compile(r"key|token|secret|auth|passw|cookie|signature|credential", re.IGNORECASE)
-_KEY_LENGTH = 16
-
-
-def _literal_keys(headers: Mapping[str, str | SecretReference]) -> Iterator[str]:
-    """Yield the values that are written out in the configuration and are keys of the API by name or look."""
-    for name, value in headers.items():
+    for name, value in api.headers.items():
         if isinstance(value, str) and (_KEY_HEADER.search(name) or (len(value) >= _KEY_LENGTH and " " not in value)):
-            yield value
+            remember_secret(value, redaction)
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
+class FetchedToken:
+    """A token as its source gave it."""
+
     value: Secret
     lifetime_s: float | None = None
+    """None: only a 401 tells when it has run out."""
 
 
 class TokenSource:
-    """The pool's one token: fetched once for everybody, renewed before it runs out.
+    """The pool's one token: fetched once for all workers, renewed before it runs out.
 
     `fetch` gives a new token, or is None where the first is the only one.
     """
@@ -140,7 +126,7 @@ class TokenSource:
     def __init__(
         self,
         first: Secret | None,
-        fetch: Callable[[], Awaitable[_Fetched]] | None,
+        fetch: Callable[[], Awaitable[FetchedToken]] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fetch = fetch
@@ -196,7 +182,7 @@ class TokenSource:
                 raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
             self._fetched_after_refusal = True
 
-    async def _renew(self, fetch: Callable[[], Awaitable[_Fetched]], why: str) -> None:
+    async def _renew(self, fetch: Callable[[], Awaitable[FetchedToken]], why: str) -> None:
         asked_at = self._clock()
         fetched = await fetch()
         _log.info("token", extra={"event": "token", "why": f"a new token: {why}"})
@@ -211,8 +197,8 @@ class TokenSource:
 def source_by_reference(reference: SecretReference, first: Secret, environment: Environment) -> TokenSource:
     """Return the source for a token that is kept somewhere; an environment variable cannot change while we run."""
 
-    async def fetch() -> _Fetched:
-        return _Fetched(await asyncio.to_thread(fetch_secret, reference, environment, "api.token"))
+    async def fetch() -> FetchedToken:
+        return FetchedToken(await asyncio.to_thread(fetch_secret, reference, environment, "api.token"))
 
     return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
@@ -227,7 +213,7 @@ class OAuthClient:
     permit: Callable[[], Awaitable[None]]
     """Awaited before every request: the token URL shares the account's limits."""
     pause: Callable[[float], Awaitable[None]]
-    """Awaited between attempts, with seconds; raises Stopped once the run is ending."""
+    """Awaited between attempts, with seconds; raises ShuttingDown once the run is ending."""
     in_flight: InFlight
     attempts: int
     redaction: Redaction
@@ -237,22 +223,23 @@ class OAuthClient:
     """The longest wait that the token URL may ask for."""
     has_answered: bool = field(default=False, init=False)
 
-    async def fetch(self) -> _Fetched:
+    async def fetch(self) -> FetchedToken:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""
         backoff = wait_random_exponential(multiplier=0.5, max=10)
-        retrying = AsyncRetrying(
-            sleep=self.pause,
-            stop=stop_after_attempt(self.attempts),
-            wait=lambda state: max(backoff(state), _asked_wait_s(state)),
-            retry=retry_if_exception(self._may_pass),
-            reraise=True,
-        )
-        return await retrying(self._ask)
 
-    def _may_pass(self, error: BaseException) -> bool:
-        return isinstance(error, TokenUnavailable) and not error.is_lasting and error.asked_wait_s <= self.max_wait_s
+        def may_pass(error: BaseException) -> bool:
+            if not isinstance(error, TokenUnavailable) or error.is_lasting:
+                return False
+            return error.retry_after_s <= self.max_wait_s
 
-    async def _ask(self) -> _Fetched:
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(backoff(state), error.retry_after_s if isinstance(error, TokenUnavailable) else 0.0)
+
+        retry, stop = retry_if_exception(may_pass), stop_after_attempt(self.attempts)
+        return await AsyncRetrying(sleep=self.pause, stop=stop, wait=wait, retry=retry, reraise=True)(self._ask)
+
+    async def _ask(self) -> FetchedToken:
         form = {
             "grant_type": "client_credentials",
             "client_id": self.settings.client_id,
@@ -273,8 +260,8 @@ class OAuthClient:
                 require_not_of_proxy(response, self.proxy)
                 body = await read_at_most(response.content, _LARGEST_BYTES)
                 self.has_answered = True
-                asked_s = asked_wait_s(response.status, response.headers, datetime.now(UTC)) or 0.0
-                return self._judged(response.status, body, asked_s)
+                wait_s = read_retry_after(response.status, response.headers, datetime.now(UTC)) or 0.0
+                return self._token_in(response.status, body, wait_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unavailable(error) from None  # the text of a client error may quote the request
 
@@ -286,13 +273,18 @@ class OAuthClient:
         lasting = why.ends_run(has_worked=self.has_answered)
         return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
 
-    def _judged(self, status: int, body: bytes, asked_s: float) -> _Fetched:
+    def _token_in(self, status: int, body: bytes, retry_after_s: float) -> FetchedToken:
         url = self.settings.token_url
         if status in {408, 423, 425, 429} or status >= 500:
-            raise TokenUnavailable(f"The token URL {url} answers {status}.", asked_wait_s=asked_s)
+            raise TokenUnavailable(f"The token URL {url} answers {status}.", retry_after_s=retry_after_s)
+        try:
+            parsed = json.loads(body)
+        except (ValueError, RecursionError):
+            parsed = None
+        answer = parsed if isinstance(parsed, dict) else {}
         if status != 200:
-            raise CredentialsRefused(f"The token URL {url} refuses the client's credentials ({status}{_code(body)}).")
-        answer = _json(body)
+            code = f", {answer['error']}" if answer.get("error") in _OAUTH_ERRORS else ""
+            raise CredentialsRefused(f"The token URL {url} refuses the client's credentials ({status}{code}).")
         token, kind, lifetime = answer.get("access_token"), answer.get("token_type", "Bearer"), answer.get("expires_in")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token.strip():
             raise CredentialsRefused(f"The token URL {url} answers without a token.")
@@ -300,13 +292,8 @@ class OAuthClient:
         if str(kind).lower() != "bearer":
             raise CredentialsRefused(f"The token URL {url} gives no bearer token.")
         if not isinstance(lifetime, (int, float)) or isinstance(lifetime, bool) or lifetime <= 0:
-            return _Fetched(Secret(token))  # it says nothing usable: only a 401 will tell
-        return _Fetched(Secret(token), float(min(lifetime, _LONGEST_LIFETIME_S)))
-
-
-def _asked_wait_s(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.asked_wait_s if isinstance(error, TokenUnavailable) else 0.0
+            return FetchedToken(Secret(token))  # it says nothing usable: only a 401 will tell
+        return FetchedToken(Secret(token), float(min(lifetime, _LONGEST_LIFETIME_S)))
 
 
 async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
@@ -317,19 +304,3 @@ async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
         parts.append(part)
         size += len(part)
     return b"".join(parts)
-
-
-def _json(body: bytes) -> Mapping[str, object]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _code(body: bytes) -> str:
-    """Return OAuth's own short name of the fault (RFC 6749, section 5.2), if it is one."""
-    code = _json(body).get("error")
-    known = ("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope",
-             "unsupported_grant_type")  # fmt: skip
-    return f", {code}" if code in known else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from typing import NamedTuple
 from xml.parsers import expat
 
 from batch_updater.endpoint.exact_json import from_json
@@ -25,24 +26,29 @@ _BINARY = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _CHARSET = re.compile(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 
 
-def read_body(body: bytes, content_type: str) -> tuple[object, str]:
-    """Return what a body says, and the body as text.
+class Body(NamedTuple):
+    """What the body of an answer says."""
+
+    value: object = None
+    """JSON's own types for JSON and XML, else the text that is shown; None says nothing."""
+    text: str = ""
+    """The whole body; '' where a success holds JSON."""
+    is_json: bool = False
+
+
+def read_body(body: bytes, content_type: str) -> Body:
+    """Read a body.
 
     JSON, XML and web pages are known by how they look: `content_type`, the header's value, is wrong too often, and
-    only names the charset. A web page counts as the text that it shows; None says nothing.
+    only names the charset. A web page counts as the text that it shows.
     """
     text = decoded(body, content_type)
     value = inner_json(text)
     if isinstance(value, (dict, list)) or (value is None and text.strip() == "null"):
-        return value, text
+        return Body(value, text, is_json=True)
     said = (value if isinstance(value, str) else text).strip()
     is_xml = said.startswith("<") and not _PAGE.search(said[:_LOOKED_AT])
-    return (_from_xml(said) if is_xml else _as_shown(said)), text
-
-
-def read_text(body: bytes, content_type: str) -> str:
-    """Return the beginning of a body that is no JSON, as people read it; a web page as the text that it shows."""
-    return _as_shown(decoded(body, content_type)[:_LOOKED_AT].strip())
+    return Body(_from_xml(said) if is_xml else shown_text(said), text)
 
 
 def decoded(body: bytes, content_type: str) -> str:
@@ -72,8 +78,8 @@ def inner_json(text: str) -> object:
         return None
 
 
-def _as_shown(text: str) -> str:
-    """Return a text; of a web page what it shows: that of a proxy or server has its reason somewhere in it."""
+def shown_text(text: str) -> str:
+    """Return the beginning of a text; of a web page what it shows, for its reason may be anywhere in it."""
     text = text[:_LOOKED_AT]
     if not _PAGE.search(text):
         return text

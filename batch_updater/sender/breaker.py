@@ -6,12 +6,9 @@ import asyncio
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.shutdown import Shutdown
 
 _FAILURES_ALONE = 10
 """So many failures in a row, with no other answer between them, open the breaker."""
@@ -46,7 +43,7 @@ class Breaker:
     ) -> None:
         self._max_wait_s = max_wait_s
         self._retry_budget = retry_budget
-        self._stopping = shutdown
+        self._shutdown = shutdown
         self._clock = clock
         self._chance = chance
         self._alone = 0
@@ -92,14 +89,14 @@ class Breaker:
     async def before_probe(self) -> None:
         """Wait until the next probe is due. Call it with `turn` held, and only while the breaker is open.
 
-        Raises ServiceDown if the last one allowed has failed, Stopped if the run is ending.
+        Raises ServiceDown if the last one allowed has failed, ShuttingDown if the run is ending.
         """
         if self._probes and self._clock() >= self._deadline:
             raise ServiceDown
         if (wait_s := self.next_probe_s) > 0:
             if _log.isEnabledFor(logging.INFO):
                 _log.info("breaker waits", extra={"event": "breaker waits", "wait_s": round(wait_s, 3)})
-            await self._stopping.pause(wait_s)
+            await self._shutdown.pause(wait_s)
         self._probes += 1
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 

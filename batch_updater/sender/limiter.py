@@ -6,14 +6,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from batch_updater.sender.shutdown import ShuttingDown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sender.shutdown import Shutdown
+from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 
 _WINDOW_S = 1.0
 _MARGIN_S = 0.01
@@ -73,7 +68,7 @@ class Limiter:
 
     def go_on(self, shutdown: Shutdown) -> None:
         """Serve other requests to the same service, perhaps in another event loop: what was learned holds for them."""
-        self._stopping = shutdown
+        self._shutdown = shutdown
         self._turns = asyncio.Lock()
         self._permits = asyncio.Lock()
         self._ready = 0
@@ -83,20 +78,20 @@ class Limiter:
         self._room.set()
 
     async def turn(self) -> None:
-        """Return when one more request may be made ready to leave. Raises Stopped once the run is ending."""
-        if self._turns.locked() or not self._room.is_set() or self._stopping.is_set() or self.turn_wait_s() > 0:
+        """Return when one more request may be made ready to leave. Raises ShuttingDown once the run is ending."""
+        if self._turns.locked() or not self._room.is_set() or self._shutdown.is_set() or self.turn_wait_s() > 0:
             async with self._turns:
                 await self._wait(self.turn_wait_s)
                 while not self._room.is_set():
                     await self._room.wait()
-                if self._stopping.is_set():
+                if self._shutdown.is_set():
                     raise ShuttingDown
         self.take_turn()
 
     async def permit(self) -> None:
         """Return when a request that has a connection may be written; it must be at once, and followed by `take`.
 
-        Raises Stopped once the run is ending.
+        Raises ShuttingDown once the run is ending.
         """
         self._count_ready(1)
         try:
@@ -114,8 +109,8 @@ class Limiter:
 
     async def _wait(self, wait_s: Callable[[], float]) -> None:
         while (left_s := wait_s()) > 0:
-            await self._stopping.pause(left_s)
-        if self._stopping.is_set():
+            await self._shutdown.pause(left_s)
+        if self._shutdown.is_set():
             raise ShuttingDown
 
     @property
@@ -170,7 +165,7 @@ class Limiter:
     def throttled(self, written_at: float) -> bool:
         """Slow down, because the service refused a request that was written at that moment; returns whether.
 
-        It does so once for all the requests that were under way together: those after the first say nothing new.
+        It does so once for all the requests that were in flight together: those after the first say nothing new.
         """
         if written_at <= self._slowed_at:
             return False

@@ -7,10 +7,7 @@ duplicate, a state that forbids the change. They do not pass by themselves, so o
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 _PERSON = (
     "(?:users?|sessions?|person|people|someone|somebody|colleague|editor|process|transaction|client|thread|job"

@@ -1,4 +1,4 @@
-"""The names of hosts, looked up where a name server that does not answer keeps nobody waiting.
+"""The names of hosts, looked up so that a name server that does not answer holds nothing up.
 
 The system's look-up takes as long as it takes. An event loop makes it in threads that it waits for when it ends, so
 that a run whose name server hangs could not be ended for a minute.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import aiohttp
 
 from batch_updater.daemon_thread import in_daemon_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
 
 
 def name_resolver() -> aiohttp.ThreadedResolver:

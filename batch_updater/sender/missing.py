@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.records import Job
+from batch_updater.sender.answer import Answer
 from batch_updater.sender.bodies import WEB_PAGE
 from batch_updater.sender.reasons import error_codes
-
-if TYPE_CHECKING:
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import Job
-    from batch_updater.sender.classify import Answer
 
 _ADDRESS = re.compile(r"\S*/\S*")
 """It holds the record's id, and often the name of records, whatever is missing."""
@@ -32,8 +29,8 @@ def says_record_missing(answer: Answer, endpoint: Endpoint, job: Job) -> bool:
     """Whether a 404 has a reason that names the record of the job: by its id, or as what the API calls a record."""
     if answer.status != HTTPStatus.NOT_FOUND:
         return False
-    texts = [reason.text for reason in answer.said(endpoint).reasons]
-    return any(_names_record(text, endpoint, job) for text in (*texts, *error_codes(answer.body, answer.content_type)))
+    texts = (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body))
+    return any(_names_record(text, endpoint, job) for text in texts)
 
 
 def _names_record(text: str, endpoint: Endpoint, job: Job) -> bool:

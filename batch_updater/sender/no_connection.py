@@ -6,18 +6,14 @@ import os
 import re
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
+from multidict import MultiMapping
 from yarl import URL
 
-from batch_updater.sender.classify import status_name
-from batch_updater.sender.proxies import sentence, unused_proxy
-
-if TYPE_CHECKING:
-    from multidict import MultiMapping
-
-    from batch_updater.sender.proxies import Proxy
+from batch_updater.sender.answer import status_name
+from batch_updater.sender.proxies import Proxy, sentence, unused_proxy
 
 _DOCTOR = "batch-updater doctor checks the way step by step"
 

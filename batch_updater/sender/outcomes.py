@@ -1,247 +1,187 @@
-"""The state of a row while it is sent, and the outcome that it ends with, in words for people."""
+"""What the attempts at a row have come to, and the outcome that this makes, in words for people."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from batch_updater.endpoint.compare import Confirmation
+from batch_updater.endpoint.allowed import AllowedValues
+from batch_updater.endpoint.compare import Confirmation, Difference, Doubt
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
-from batch_updater.records import Outcome, OutcomeKind, Problem, RecordSnapshots
-from batch_updater.sender.classify import (
-    MESSAGE_CHARACTERS,
-    REASON_CHARACTERS,
-    Answer,
-    Effect,
-    TransportError,
-    advice_on,
-    advice_on_doubt,
-    message_of,
-    status_name,
-    text_of,
-    unsettled_kind,
-    utc_now,
-)
-from batch_updater.sender.reasons import one_line
+from batch_updater.endpoint.expected_values import Moved
+from batch_updater.records import Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
+from batch_updater.sender.advice import advice_on, advice_on_doubt
+from batch_updater.sender.answer import Answer, TransportError, status_name
+from batch_updater.sender.bodies import shown_text
+from batch_updater.sender.classify import NOTHING_REPORTED, Classification
+from batch_updater.sender.reasons import Explanation, one_line
+from batch_updater.text.redaction import Redaction
 
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from batch_updater.endpoint.allowed import AllowedValues
-    from batch_updater.endpoint.compare import Difference, Doubt
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected_values import Moved
-    from batch_updater.records import Job, Stop
-    from batch_updater.sender.reasons import Said
-    from batch_updater.sender.wire import AnswerReader
-    from batch_updater.text.redaction import Redaction
+_MESSAGE_CHARACTERS = 500
+"""How much of an answer that confirms nothing a message quotes: it may hold a megabyte."""
+_LONGEST_KEPT = 20_000
+"""Characters of a record."""
 
 
-NOTHING_TOLD = Confirmation()
-"""Of an attempt that brought no answer of the kind 2xx."""
+class AttemptResult(NamedTuple):
+    """What one attempt came to."""
+
+    result: Answer | TransportError
+    classification: Classification
+    on_kept_connection: bool = False
+    """Whether its request was not the first on its connection."""
+
+    @property
+    def retry_after_s(self) -> float:
+        """How long the service asks to wait; 0 if it does not."""
+        return self.result.retry_after_s if isinstance(self.result, Answer) else 0.0
 
 
-@dataclass(slots=True, eq=False)
-class RowState:
-    """What is known of a row while it is being sent."""
+class RowSoFar(NamedTuple):
+    """What the attempts at a row have come to so far."""
 
     job: Job
-    task: asyncio.Task[object]
-    """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
+    body: bytes
+    """Of the update."""
+    maybe_applied: bool
+    """Whether any attempt may have been applied, those of earlier parts of the run included."""
+    last: AttemptResult | None = None
+    """The last attempt at the current request, which reads or updates; None before the first."""
     attempts: int = 0
-    """Requests that went out."""
-    sendings: int = 0
-    """Those of them that were the current request, reading or update, and not the one before it."""
-    reading: bool = False
-    """Whether the current request reads the record."""
-    was_read: bool = False
-    """Whether the record was read, so that the current request is the update."""
-    tries: int = 0
-    """Those that count towards `sending.attempts`: no probes, no repeats after a 401."""
-    written_at: float = 0.0
-    """When the last request left, on the limiter's clock."""
-    effect: Effect = Effect.NONE
-    """The gravest of all attempts so far, those of earlier parts of the run included."""
+    """Requests that went out, and attempts that got no connection."""
     status: int | None = None
-    sent_at: datetime | None = None
+    """Of the last answer to the current request."""
     started_s: float = 0.0
-    seconds: float | None = None
+    """When the first attempt began, on the monotonic clock."""
+    sent_at: datetime | None = None
+    seconds: float = 0.0
     """From the first request to the last answer, or what stood in for it."""
-    token_refusals: int = 0
-    is_locked: bool = False
-    """Whether the last answer said that the record is locked."""
-    is_probe: bool = False
-    """Whether it is sent although the breaker is open."""
-    is_connecting: bool = False
-    """Whether aiohttp has asked for a connection for the last request."""
-    on_kept_connection: bool = False
-    """Whether the last request was not the first on its connection."""
-    reader: AnswerReader | None = None
-    """The connection on which the last request was written."""
-    has_left: bool = False
-    """Whether the last request was written: only then it can have been applied."""
-    refusal: Answer | None = None
-    """The last answer as far as its status, if that is no success: it counts even if the rest does not come."""
-    last: Answer | TransportError | None = None
     before: str | None = None
-    """The record as it was read, in JSON; None if it was not."""
-    asked: bytes | None = None
-    """Body of the update."""
-    answer: Confirmation = NOTHING_TOLD
-    """What the last answer says of the record."""
+    """The record as it was read, in JSON; None if it was not, or is no value from before the update."""
 
-    def is_sent_next(self) -> None:
-        """Take note that one more attempt begins, with nothing of it on the wire yet."""
-        if not self.attempts:
-            self.started_s = time.monotonic()
-        self.is_connecting = self.has_left = False
-        self.refusal = None
-
-    def count(self, *, has_left: bool) -> None:
-        """Count one more attempt, whose request is written now or never."""
-        if not self.attempts:
-            self.sent_at = utc_now()
-        self.attempts += 1
-        self.sendings += 1
-        if has_left:
-            self.has_left = True
-            self.written_at = time.monotonic()
-
-    def begins(self, *, reading: bool) -> None:
-        """Take note that the next request is another one."""
-        self.was_read = self.reading
-        self.reading = reading
-        self.sendings = self.tries = self.token_refusals = 0
-        self.status = None
-
-    def clock_stops(self) -> float:
-        """Take note of how long the row has taken so far, in seconds since its first request, and return it."""
-        self.seconds = seconds = time.monotonic() - self.started_s
-        return seconds
+    @property
+    def reported(self) -> Confirmation:
+        """What the last answer says of the record."""
+        return self.last.classification.confirmation if self.last else NOTHING_REPORTED
 
 
 class OutcomeWriter:
-    """Puts into words what became of rows of one endpoint."""
+    """Puts into words what rows of one endpoint have come to."""
 
     def __init__(self, endpoint: Endpoint, redaction: Redaction) -> None:
         self._endpoint = endpoint
         self._redaction = redaction
 
-    def accepted(self, row: RowState) -> Outcome:
-        """Say what became of a row that the API took: what was asked for, or what it reports instead."""
-        if not row.answer.differences:
+    def accepted(self, row: RowSoFar, answer: Answer) -> Outcome:
+        """Return that the API took the row: `updated`, or `differs` if it reports something else."""
+        _, differences, doubt = row.reported
+        if not differences:
             return self._outcome(row, OutcomeKind.UPDATED)
-        problems = tuple(self._difference(row.job.row, difference) for difference in row.answer.differences)
+        problems = tuple(_difference(row.job.row, difference) for difference in differences)
         message = " ".join(problem.reason for problem in problems)
-        if row.answer.doubt and row.answer.doubt.said and isinstance(row.last, Answer):
-            message += f" {self._doubted(row.answer.doubt, row.last)}"
+        if doubt and doubt.said:
+            message += f" {self._doubted(doubt, answer)}"
         name = self._endpoint.record_name
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
         return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
 
-    def unchanged(self, row: RowState) -> Outcome:
-        """Say that the record that was read holds already what is asked for."""
+    def unchanged(self, row: RowSoFar) -> Outcome:
+        """Return that the record that was read holds already what is asked for."""
         # Where an earlier part of the run sent it without an answer, this is what it left.
         return self._outcome(row, OutcomeKind.UPDATED if row.job.maybe_applied else OutcomeKind.UNCHANGED)
 
-    def changed_since(self, row: RowState, found: Sequence[Moved]) -> Outcome:
-        """Say that somebody has changed the record since the run that is to be taken back."""
-        problems = tuple(self._moved(row.job.row, one) for one in found)
-        name = self._endpoint.record_name
+    def changed_since(self, row: RowSoFar, moved: Sequence[Moved]) -> Outcome:
+        """Return that the record was changed after the run that is to be undone."""
+        problems = []
+        for one in moved:
+            now = _short(repr(one.now)) if one.now else "empty"
+            left = _short(repr(one.left)) if one.left else "it empty"
+            reason = f"{one.field}: changed since: now {now}, the run had left {left}."
+            problems.append(Problem(row.job.row, one.field, "changed-since", _short(one.now), reason, ""))
         advice = (
-            f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row; if not, "
-            "correct it there, or with a file of its own: this row is refused while the record is not as it was left."
+            f"Look at the {self._endpoint.record_name} in {self._endpoint.api_name}. If it is right as it is, delete "
+            "this row; if not, correct it there, or with a file of its own: this row is refused while the record is "
+            "not as it was left."
         )
         message = " ".join(problem.reason for problem in problems)
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", problems=problems)
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", tuple(problems))
 
-    def _moved(self, row: int, found: Moved) -> Problem:
-        now = _short(repr(found.now)) if found.now else "empty"
-        left = _short(repr(found.left)) if found.left else "it empty"
-        reason = f"{found.field}: changed since: now {now}, the run had left {left}."
-        return Problem(row, found.field, "changed-since", _short(found.now), reason, "")
-
-    def planned(self, row: RowState) -> Outcome:
-        """Say that the row would be sent, and what its record holds now."""
+    def planned(self, row: RowSoFar) -> Outcome:
+        """Return that the row would be sent, and what its record holds now."""
         return self._outcome(row, OutcomeKind.PLANNED)
 
-    def missing(self, row: RowState) -> Outcome:
-        """Say that there is no such record to read."""
+    def missing(self, row: RowSoFar) -> Outcome:
+        """Return that there is no such record to read."""
         message = f"{self._endpoint.api_name} has no such {self._endpoint.record_name}."
         return self._outcome(row, OutcomeKind.REJECTED, message, advice_on(404, self._endpoint), status_name(404))
 
-    def refused(self, row: RowState, answer: Answer, allowed: AllowedValues) -> Outcome:
-        """Say why the API will not do it; `allowed` knows already what this answer taught."""
-        said = answer.said(self._endpoint)
-        text, name = one_line(said.text, REASON_CHARACTERS), status_name(answer.status)
-        message = f"{self._endpoint.api_name} refused it ({name})" + (f": {text}" if text else ".")
-        problems = self._blamed(row.job, said, allowed)
-        advice = advice_on(answer.status, self._endpoint, said, names_cells=bool(problems))
+    def refused(self, row: RowSoFar, answer: Answer, allowed: AllowedValues) -> Outcome:
+        """Return why the API will not do it; `allowed` knows already what this answer taught."""
+        name, explanation = status_name(answer.status), answer.explanation
+        message = f"{self._endpoint.api_name} refused it ({name})" + (
+            f": {explanation.line}" if explanation.line else "."
+        )
+        problems = self._blamed(row.job, explanation, allowed)
+        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
         return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
 
-    def _blamed(self, job: Job, said: Said, allowed: AllowedValues) -> tuple[Problem, ...]:
+    def _blamed(self, job: Job, explanation: Explanation, allowed: AllowedValues) -> tuple[Problem, ...]:
         """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        said_of: dict[str, str] = {}
-        for reason in said.reasons:
+        text_of: dict[str, str] = {}
+        for reason in explanation.reasons:
             field = self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
-                said_of.setdefault(field.name, str(reason))
-        problems = {problem.field: problem for problem in allowed.blame(job, said.text, said_of)}
-        for name, words in said_of.items():
+                text_of.setdefault(field.name, str(reason))
+        problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}
+        for name, words in text_of.items():
             value = _short(str(job.values[name] or ""))
             problems.setdefault(name, Problem(job.row, name, "rejected", value, words, ""))
         return tuple(problems.values())
 
-    def unsettled(self, row: RowState, why_not: str = "") -> Outcome:
-        """Say what is known of a row that no attempt has settled, or why there was none."""
-        if not row.attempts or (row.was_read and not row.sendings):
+    def unsettled(self, row: RowSoFar, why_not: str = "") -> Outcome:
+        """Return what is known of a row that no attempt has settled, or why there was none."""
+        if row.last is None:
             return not_sent(row.job, why_not)
-        message, advice, cause = self._trouble(row)
-        return self._outcome(row, unsettled_kind(row.effect), message, advice, cause)
+        message, advice, cause = self._trouble(row.last.result, row.last.classification)
+        return self._outcome(row, _unsettled_kind(row), message, advice, cause)
 
-    def stopped(self, row: RowState, stop: Stop) -> Outcome:
-        """Say that something ended the run while this row was being sent."""
-        if not row.attempts or (row.was_read and not row.sendings):
+    def stopped(self, row: RowSoFar, stop: Stop) -> Outcome:
+        """Return that something ended the run while this row was being sent."""
+        if row.last is None:
             return not_sent(row.job, stop.message)
-        cause = self._trouble(row)[2]
-        return self._outcome(row, unsettled_kind(row.effect), stop.message, stop.advice, cause)
+        cause = self._trouble(row.last.result, row.last.classification)[2]
+        return self._outcome(row, _unsettled_kind(row), stop.message, stop.advice, cause)
 
-    def _trouble(self, row: RowState) -> tuple[str, str, str]:
-        """Return message, advice and cause."""
-        last, doubt = row.last, row.answer.doubt
-        if last is None:
-            return "The run ended before an answer came.", "Run again.", "no answer before the end"
-        if isinstance(last, TransportError):
-            return last.message, last.advice, last.cause
-        status = HTTPStatus.LOCKED if row.is_locked else last.status
-        cause = status_name(last.status)
+    def _trouble(self, result: Answer | TransportError, classification: Classification) -> tuple[str, str, str]:
+        """Return message, advice and cause of an attempt that did not settle its row."""
+        if isinstance(result, TransportError):
+            return result.message, result.advice, result.cause
+        name, is_locked = status_name(result.status), classification.is_of_record
+        doubt = classification.confirmation.doubt
         if doubt is not None:
-            advice = advice_on_doubt(status, self._endpoint, doubt)
-            return self._doubted(doubt, last), advice, f"{cause}{doubt.cause}"
-        advice = advice_on(status, self._endpoint)
-        said = message_of(last, self._endpoint)
-        message = f"{self._endpoint.api_name} answered {cause}"
-        return message + (f": {said}" if said else "."), advice, "record locked" if row.is_locked else cause
+            advice = advice_on_doubt(result.status, self._endpoint, doubt)
+            return self._doubted(doubt, result), advice, f"{name}{doubt.cause}"
+        advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
+        message = f"{self._endpoint.api_name} answered {name}" + (
+            f": {result.explanation.line}" if result.explanation.line else "."
+        )
+        return message, advice, "record locked" if is_locked else name
 
     def _doubted(self, doubt: Doubt, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
-        said = one_line(doubt.said, MESSAGE_CHARACTERS) if doubt.said else text_of(answer) if answer.complete else None
+        value, body, is_json = answer.body
+        text = doubt.said or (shown_text(body) if body or not is_json else to_json(value))
+        quote = one_line(text, _MESSAGE_CHARACTERS)
         message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"
-        return message + (f": {said}" if said else ".")
-
-    def _difference(self, row: int, found: Difference) -> Problem:
-        asked = f"for {found.asked!r}" if found.asked else "to clear it"
-        got = _short(repr(found.got)) if found.got else "an empty field"
-        reason = f"{found.field}: asked {asked}, got {got}."
-        return Problem(row, found.field, "reported-otherwise", found.asked, reason, "")
+        return message + (f": {quote}" if quote else ".")
 
     def _outcome(
         self,
-        row: RowState,
+        row: RowSoFar,
         kind: OutcomeKind,
         message: str = "",
         advice: str = "",
@@ -258,26 +198,20 @@ class OutcomeWriter:
             )
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds,
-            self._kept(row, kind),
+            self._kept(row, kind), row.maybe_applied,
         )  # fmt: skip
 
-    def _kept(self, row: RowState, kind: OutcomeKind) -> RecordSnapshots | None:
-        """Return what the journal keeps of a row's values: of what changed a record, would change it, or may have."""
-        asked = None if row.asked is None else row.asked.decode()
-        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.effect is Effect.POSSIBLE):
-            return RecordSnapshots(row.before, asked, None)
-        if kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-            return RecordSnapshots(row.before, asked, self._reported(row))
-        return None
-
-    def _reported(self, row: RowState) -> str | None:
-        """Return the record that the last answer held, as JSON; where it is not kept, a text that says why."""
-        if row.answer.record is None:
+    def _kept(self, row: RowSoFar, kind: OutcomeKind) -> RecordSnapshots | None:
+        """Return what is kept of a row's values: of what changed a record, would change it, or may have."""
+        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
+            return RecordSnapshots(row.before, row.body.decode(), None)
+        if kind not in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
             return None
-        record = stored(row.answer.record, self._redaction)
-        if len(record) <= _LONGEST_KEPT:
-            return record
-        return to_json(f"a record of {len(record):,} characters, which is too long to be kept")
+        record = row.reported.record
+        text = None if record is None else stored(record, self._redaction)
+        if text and len(text) > _LONGEST_KEPT:
+            text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
+        return RecordSnapshots(row.before, row.body.decode(), text)
 
 
 def stored(record: Mapping[str, object], redaction: Redaction) -> str:
@@ -286,18 +220,26 @@ def stored(record: Mapping[str, object], redaction: Redaction) -> str:
     return to_json(redaction.json(record)) if redaction.may_hold(text) else text
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} ..."
-
-
-_LONGEST_KEPT = 20_000
-"""Characters of a record."""
-
-
 def not_sent(job: Job, why: str = "") -> Outcome:
     """Return the outcome of a row that was about to be sent when the run ended."""
     message = f"The run ended before this row's turn. {why}".strip()
     if job.maybe_applied:
         message = f"It was sent before without an answer, and the run ended before its turn came again. {why}".strip()
-        return Outcome(job.row, OutcomeKind.UNCONFIRMED, message, "Run again to settle it.", "no answer yet")
+        return Outcome(
+            job.row, OutcomeKind.UNCONFIRMED, message, "Run again to settle it.", "no answer yet", maybe_applied=True
+        )
     return Outcome(job.row, OutcomeKind.NOT_SENT, message, "Run again.", "no turn before the end")
+
+
+def _unsettled_kind(row: RowSoFar) -> OutcomeKind:
+    return OutcomeKind.UNCONFIRMED if row.maybe_applied else OutcomeKind.FAILED
+
+
+def _difference(row: int, found: Difference) -> Problem:
+    asked = f"for {found.asked!r}" if found.asked else "to clear it"
+    got = _short(repr(found.got)) if found.got else "an empty field"
+    return Problem(row, found.field, "reported-otherwise", found.asked, f"{found.field}: asked {asked}, got {got}.", "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[:_MESSAGE_CHARACTERS]} ..."

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
 from batch_updater.config.addresses import proxy_problem, shown_proxy
+from batch_updater.config.schema import ApiSettings
 from batch_updater.errors import ConfigError
-
-if TYPE_CHECKING:
-    from batch_updater.config.schema import ApiSettings
 
 
 @dataclass(frozen=True, slots=True)

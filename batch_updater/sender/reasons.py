@@ -10,16 +10,16 @@ They are not told apart. All of them have members whose names say that a text is
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from batch_updater.endpoint.exact_json import number_of
-from batch_updater.sender.bodies import inner_json, read_body
+from batch_updater.sender.bodies import Body, inner_json
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
+REASON_CHARACTERS = 1_000
+"""The longest text of a whole answer: there may be a reason for each cell."""
 _LONGEST_TEXT = 500
 """Characters of one reason, and of a body that is no JSON."""
 _LONGEST_QUOTE = 300
@@ -56,6 +56,8 @@ _FIELD = (
 """Names of members that say which field is meant, the most certain first."""
 _FIELD_OF_ALL = _FIELD[: _FIELD.index("pointer")]
 """Those that say so in the outermost object as well: there `path` is the path of the request."""
+_OF_RECORDS = frozenset({"title", "summary", "description", "descriptions", "text"})
+"""Names of members that records have as well."""
 _LISTS_OF_FIELDS = frozenset({"fields", "fieldnames", "membernames"})
 _NO_FIELD = frozenset({"all", "base", "general", "global"})
 """What some call the field of an error that concerns no single one."""
@@ -107,7 +109,7 @@ class Reason(NamedTuple):
         return f"{self.field}: {self.text}" if self.field else self.text
 
 
-class Said(NamedTuple):
+class Explanation(NamedTuple):
     """What an error answer says."""
 
     reasons: tuple[Reason, ...] = ()
@@ -118,47 +120,49 @@ class Said(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All of it for people, on one line; '' if the answer says nothing."""
-        told, before = "", ""
+        """All of it for people; '' if the answer says nothing."""
+        text, before = "", ""
         for reason in self.reasons:
             more = reason.text if reason.field == before else str(reason)
-            told += ("" if not told else " " if told[-1] in ".!?" else "; ") + more
+            text += ("" if not text else " " if text[-1] in ".!?" else "; ") + more
             before = reason.field
-        return told or self.quote
+        return text or self.quote
+
+    @property
+    def line(self) -> str:
+        """The text on one line and bounded."""
+        return one_line(self.text, REASON_CHARACTERS)
 
 
-SAYS_NOTHING = Said()
+NO_EXPLANATION = Explanation()
 
 
 def read_error(
-    body: bytes,
-    content_type: str,
-    message_keys: tuple[str, ...] = (),
-    is_field: Callable[[str], bool] = lambda _name: False,
-) -> Said:
+    body: Body, message_keys: tuple[str, ...] = (), is_field: Callable[[str], bool] = lambda _name: False
+) -> Explanation:
     """Return what the body of an error answer says; `message_keys` are members that hold the message, the best first.
 
-    `content_type` is the header's value; `is_field`: whether a name is certainly that of a field.
+    `is_field`: whether a name is certainly that of a field.
     """
-    value, text = read_body(body, content_type)
+    value = body.value
     if value is None or isinstance(value, str):
         line = one_line(value or "", _LONGEST_TEXT)
         if line:
-            return Said((Reason("", line),), is_worded=_is_worded(line))
-        quote = one_line(text, _LONGEST_QUOTE) if value == "" else ""
-        return Said((), quote, _is_worded(quote))
+            return Explanation((Reason("", line),), is_worded=_is_worded(line))
+        quote = one_line(body.text, _LONGEST_QUOTE) if value == "" else ""
+        return Explanation((), quote, _is_worded(quote))
     reasons = _Collector(message_keys, is_field).reasons_in(value)
     if reasons:
-        return Said(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
+        return Explanation(reasons, is_worded=any(reason.field or _is_worded(reason.text) for reason in reasons))
     looked_at = islice(_leaves(value), _MOST_MEMBERS)
     leaves = [(name, one) for name, one in looked_at if not _NOTHING.fullmatch(one) and one not in _PHRASES]
     is_worded = any(_is_worded(one) for name, one in leaves if name in _CODE or not _NO_REASON.fullmatch(name))
-    return Said((), one_line(text, _LONGEST_QUOTE) if leaves else "", is_worded)
+    return Explanation((), one_line(body.text, _LONGEST_QUOTE) if leaves else "", is_worded)
 
 
-def error_codes(body: bytes, content_type: str) -> tuple[str, ...]:
+def error_codes(body: Body) -> tuple[str, ...]:
     """Return the short names of errors in an answer, and `locked` where a member says that the record is."""
-    return tuple(islice(_codes(read_body(body, content_type)[0]), _MOST_REASONS))
+    return tuple(islice(_codes(body.value), _MOST_REASONS))
 
 
 class _Within(NamedTuple):
@@ -174,10 +178,6 @@ class _Within(NamedTuple):
     """Whether it is one of several."""
     depth: int = 0
     """Texts of JSON around it."""
-
-
-def _within(field: str) -> _Within:
-    return _Within(field, is_named=bool(field))
 
 
 class _Collector:
@@ -199,7 +199,8 @@ class _Collector:
 
     def _outermost(self, answer: Mapping[str, object]) -> None:
         """Add the members with telling names, then what is in those that may be envelopes."""
-        within = _within(_field_of(answer, _FIELD_OF_ALL))
+        field = _field_of(answer, _FIELD_OF_ALL)
+        within = _Within(field, is_named=bool(field))
         telling = _texts_first(answer, filter(_tells, answer))
         names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
         for name in names:
@@ -234,18 +235,23 @@ class _Collector:
         """Add what an object says of which it is not known whether it is an error or a record."""
         field = _field_of(members, _FIELD_OF_ALL)
         # A record may have a title and a description of its own, an object that names a field is an error.
-        telling = [name for name in members if _tells(name) if field or _tells_anywhere(name)]
+        telling = [name for name in members if _tells(name) and (field or _bare(name) not in _OF_RECORDS)]
         if not field and is_listed and telling:
             field = _field_of(members, _FIELD)
-        within = _within(field) if field else within
+        within = _Within(field, is_named=True) if field else within
         for name in _texts_first(members, telling):
             self._add_all(members[name], within._replace(holds_fields=_may_hold_fields(name)))
         self._add_from_envelopes(members, within)
 
     def _repeats_request(self, members: Mapping[str, object]) -> bool:
         """Whether an object is a record, such as the request itself, and not about one."""
-        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)))
-        fields = (name for name in plain if self._is_field(name) and not _is_of_errors(name))
+        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)) and self._is_field(name))
+        of_errors = {*_FIELD, *_CODE}
+        fields = (
+            name
+            for name in plain
+            if not _tells(name) and (bare := _bare(name)) not in of_errors and not _NO_REASON.fullmatch(bare)
+        )
         return len(list(islice(fields, 2))) == 2
 
     def _add_all(self, value: object, within: _Within) -> None:
@@ -329,18 +335,6 @@ def _tells(name: str) -> bool:
     """Whether a member of that name holds texts for people."""
     bare = _bare(name)
     return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
-
-
-def _is_of_errors(name: str) -> bool:
-    """Whether errors have members of that name, be it the name of a field as well."""
-    bare = _bare(name)
-    return _tells(name) or bare in _FIELD or bare in _CODE or _NO_REASON.fullmatch(bare) is not None
-
-
-def _tells_anywhere(name: str) -> bool:
-    """Whether it does so even where a record may be repeated, which may have a title and a description."""
-    bare = _bare(name)
-    return _tells(name) and bare not in ("title", "summary", "description", "descriptions", "text")
 
 
 def _may_hold_fields(name: str) -> bool:

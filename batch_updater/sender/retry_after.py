@@ -12,12 +12,11 @@ So `1,5` is 5 seconds, though a decimal comma may be meant.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from multidict import MultiMapping
 
 _LONGEST_WAIT_S = 1e9
 """More than any run waits; keeps a number of any length finite."""
@@ -46,14 +45,7 @@ _BETWEEN_VALUES = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
 """A comma, but not the one behind the weekday of a date."""
 
 
-class Headers(Protocol):
-    """The headers of an answer, whose names have no case."""
-
-    def getall(self, name: str, default: Sequence[str], /) -> Sequence[str]:
-        """Return every value under a name, or the default."""
-
-
-def asked_wait_s(status: int, headers: Headers, now: datetime) -> float | None:
+def read_retry_after(status: int, headers: MultiMapping[str], now: datetime) -> float | None:
     """Return the seconds that an answer asks to wait, the longest if it names several; None if it asks for nothing.
 
     The time of the service's own clock, its header Date, goes before `now`: a date in a header is by that clock.
@@ -65,7 +57,7 @@ def asked_wait_s(status: int, headers: Headers, now: datetime) -> float | None:
     return max(waits, default=None)
 
 
-def _waits(headers: Headers, names: Sequence[str], unit_s: float, now: datetime) -> Iterator[float]:
+def _waits(headers: MultiMapping[str], names: Sequence[str], unit_s: float, now: datetime) -> Iterator[float]:
     for name in names:
         for text in headers.getall(name, ()):
             for value in _BETWEEN_VALUES.split(text):
@@ -116,7 +108,7 @@ def _date(value: str) -> datetime | None:
     return None
 
 
-def _until_reset(headers: Headers, now: datetime) -> Iterator[float]:
+def _until_reset(headers: MultiMapping[str], now: datetime) -> Iterator[float]:
     """Yield the seconds to the end of the period for which a limit is used up."""
     found = [
         {name.lower()[0:3]: float(value) for name, value in _RATE_LIMIT.findall(f" {text}")}

@@ -1,27 +1,61 @@
-"""What a run is to do; apart from the sender, so that whoever plans it need not import what sends."""
+"""What a run does besides sending its rows, and what it wants to hear; imports nothing that sends."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from batch_updater.records import AllowedList
-    from batch_updater.sender.client import Reading
+from batch_updater.endpoint.expected_values import Expected
+from batch_updater.endpoint.request import Prepared, RequestBuilder
+from batch_updater.records import AllowedList, Attempt, Outcome
+
+if TYPE_CHECKING:  # asyncio: a check sends nothing and does not wait for it
     from batch_updater.sender.limiter import Limiter
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the sender calls; all but the last two may raise JournalError: then nothing more goes out."""
+
+    before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
+    """Awaited once for every row, with others, before its first request may go out."""
+    may_send: Callable[[], None]
+    """Called right before every request of a row is written."""
+    on_outcome: Callable[[Outcome], Awaitable[None]]
+    """Awaited once for every row that was taken from the iterator."""
+    on_names: Callable[[AllowedList], None]
+    """Called with each list of valid names that an answer taught."""
+    on_attempt: Callable[[Attempt], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBeforeWrite:
+    """Each record is read before its update."""
+
+    builder: RequestBuilder
+    """Of the requests that read; its endpoint describes how."""
+    before_change: Callable[[int, str], Awaitable[None]]
+    """Awaited with a row and its record as JSON before the update may go out; raises JournalError."""
+    only: bool
+    """Whether nothing is sent but requests that read."""
+    expected: Expected
+    """What the records must still hold where the run undoes another one; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendOptions:
-    """What a run is to do besides sending its jobs."""
+    """What a run does besides sending its rows."""
 
     rows: int
     """Rows of the whole input, of which a share may fail."""
     keep_going: bool = False
-    """Whether to go on although the first rows were all refused alike."""
-    reading: Reading | None = None
+    """Whether to go on although the first rows were all refused in the same way."""
+    read_first: ReadBeforeWrite | None = None
     """How records are read before their updates; None: they are not."""
     limiter: Limiter | None = None
     """That of the requests which have just been made to the same service."""
     allowed: tuple[AllowedList, ...] = ()
     """Valid names, with the ids that stand for them, that an earlier part of the run learned."""
+    in_order: bool = False
+    """Whether rows of one record go in file order, so that those after one that did not settle wait."""

@@ -1,11 +1,11 @@
-"""That the run is ending: what everybody who waits for something has to hear."""
+"""Shutdown signal: wakes every task that is waiting."""
 
 from __future__ import annotations
 
 import asyncio
 
 
-class ShuttingDown(Exception):  # noqa: N818  (no error: somebody asked for it)
+class ShuttingDown(Exception):  # noqa: N818  (no error: a person or a rule ended the run)
     """The run is ending: nothing more may go out."""
 
 
@@ -19,7 +19,7 @@ class Shutdown(asyncio.Event):
     def __init__(self) -> None:
         super().__init__()
         self.why = ""
-        """What is said of the rows that are not sent because of it."""
+        """The reason that rows get which are not sent because of it."""
         self._pauses: set[asyncio.Future[None]] = set()
 
     def set(self) -> None:
@@ -29,7 +29,7 @@ class Shutdown(asyncio.Event):
             _end(over)
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, but not longer than the run goes on. Raises Stopped if it is ending."""
+        """Sleep, but not longer than the run goes on. Raises ShuttingDown if it is ending."""
         if self.is_set():
             raise ShuttingDown
         loop = asyncio.get_running_loop()

@@ -1,28 +1,23 @@
-"""Runs the sender on a few jobs, as the pipeline does."""
+"""Runs the sender on a few rows, as a run does."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.records import AllowedList, Job, Outcome, Value
+from batch_updater.endpoint.request import Prepared, RequestBuilder
+from batch_updater.records import AllowedList, Attempt, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
-from batch_updater.sender.client import Hooks, Reading
 from batch_updater.sender.pool import Sender, SendResult
-from batch_updater.sender.send_options import SendOptions
+from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.request import Prepared
-    from batch_updater.records import Attempt
-
-    Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
+Run: TypeAlias = Callable[[Coroutine[object, object, SendResult]], SendResult]
 
 ENDPOINT = load_endpoint("nexus-opportunity")
 
@@ -74,7 +69,7 @@ def send(
     run: Run = asyncio.run,
     **sending: float | str,
 ) -> Sent:
-    """Send jobs to the API at `url` and return every outcome; fails if a row gets two.
+    """Send rows to the API at `url` and return every outcome; fails if a row gets two.
 
     With `before_change` each record is read first; it is called before the update. `run` runs the event loop.
     """
@@ -102,17 +97,19 @@ def send(
             assert before_change is not None
             before_change(sender, row, before)
 
-        reading = None if before_change is None else Reading.of(endpoint, will_change, only=False)
-        listed = list(jobs)
+        builder = RequestBuilder(endpoint)
+        read_first = None if before_change is None else ReadBeforeWrite(builder, will_change, only=False, expected={})
+        rows = [Prepared(job, builder.build(job)) for job in jobs]
         sender = Sender(
             endpoint,
-            config,
+            config.api,
+            config.sending,
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, environment),
             environment,
-            SendOptions(len(listed), keep_going, reading),
+            SendOptions(len(rows), keep_going, read_first, in_order=config.input.duplicates == "in_order"),
         )
-        return await sender.send(iter(listed))
+        return await sender.send(iter(rows))
 
     result = run(go())
     return Sent(result, outcomes, learned, attempts)

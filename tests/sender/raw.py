@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from batch_updater.sandbox.loop_thread import LoopThread
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable, Iterator
 
 REFUSAL = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 28\r\n\r\n{"ValidationMessage": "No."}'
 

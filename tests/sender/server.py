@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
 from tests.in_thread import InThread
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
-
-    Answer: TypeAlias = Callable[["Seen"], Awaitable[web.StreamResponse]]
+Answer: TypeAlias = Callable[["Seen"], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -119,7 +117,7 @@ class Api(InThread):
     tls: ssl.SSLContext | None = None
     url: str = ""
     most_at_once: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _in_flight: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     async def _start(self) -> web.AppRunner:
         app = web.Application()
@@ -138,13 +136,13 @@ class Api(InThread):
     async def _put(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request, request.match_info["id"], await request.read(), time.monotonic())
         self.seen.append(seen)
-        self._under_way[seen.id] += 1
-        self.most_at_once[seen.id] = max(self.most_at_once[seen.id], self._under_way[seen.id])
+        self._in_flight[seen.id] += 1
+        self.most_at_once[seen.id] = max(self.most_at_once[seen.id], self._in_flight[seen.id])
         try:
             script = self.script.get(seen.id)
             return await (script.pop(0) if script else self.usual)(seen)
         finally:
-            self._under_way[seen.id] -= 1
+            self._in_flight[seen.id] -= 1
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(request, request.match_info["id"], b"", time.monotonic())

@@ -49,7 +49,7 @@ def test_an_answer_between_failures_keeps_it_closed() -> None:
 
 
 def test_a_service_that_cannot_be_reached_opens_it_sooner() -> None:
-    """No connection is never a row's fault: four of them are enough."""
+    """A missing connection is never due to a row: four of them are enough."""
     one = breaker()
     fail(one, 3, unreachable=True)
     assert not one.is_open
@@ -88,7 +88,7 @@ def test_probes_come_at_growing_pauses_until_the_wait_is_over() -> None:
     assert asyncio.run(probes()) == [0.5, 1.5, 3.5, 7.5, 15.5, 30.5, 45.5]
 
 
-def test_it_starts_anew_after_it_was_closed() -> None:
+def test_it_starts_again_from_nothing_after_it_was_closed() -> None:
     """A second outage has its own pauses and its own time."""
 
     async def twice() -> float:
@@ -106,7 +106,7 @@ def test_it_starts_anew_after_it_was_closed() -> None:
 
 
 def test_waiting_for_a_probe_ends_when_the_run_does() -> None:
-    """A stop releases whoever waits to probe."""
+    """A stop releases the row that waits to probe."""
 
     async def waits() -> None:
         shutdown = Shutdown()

@@ -8,10 +8,10 @@ import itertools
 import logging
 import socket
 import ssl
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -19,12 +19,7 @@ from aiohttp import web
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.sandbox.loop_thread import LoopThread
 from tests.sender.driver import ENDPOINT, job, send
-from tests.sender.server import Api, besides, cut_off, drop, endless, hang, ok, status, with_status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, besides, cut_off, drop, endless, hang, ok, status, with_status
 
 LISTS = {
     "ValidationMessage": "Stage 'Propsal' not found. Please select from available stages.",
@@ -222,7 +217,7 @@ def test_an_endless_answer_is_cut() -> None:
 
 
 def test_no_connection_cannot_have_been_applied() -> None:
-    """Where nobody listens, the row has failed and the run ends: the pool never opens without an answer."""
+    """Where nothing listens, the row has failed and the run ends: the pool never opens without an answer."""
     with Api() as api:
         url = api.url
     sent = send(url, [job(n) for n in range(1, 101)], max_wait_s=1)
@@ -285,6 +280,30 @@ def test_a_pause_in_any_form_is_obeyed() -> None:
         with Api(script={"1": [status(429, **headers)]}) as api:
             assert send(api.url, [job(n) for n in range(1, 4)]).kinds() == ["updated"] * 3
             assert api.seen[1].at - api.seen[0].at >= 0.49
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind", "maybe_applied"),
+    [
+        ([ok], "updated", False),
+        ([status(503), ok], "updated", False),
+        ([status(504), ok], "updated", True),
+        ([status(400)], "rejected", False),
+        ([status(503), status(400)], "rejected", False),
+        ([status(504), status(400)], "rejected", True),
+        ([drop, status(400)], "rejected", True),
+        ([cut_off, status(400)], "rejected", True),
+        ([status(500)] * 2, "failed", False),
+        ([drop, status(500)], "unconfirmed", True),
+    ],
+)
+def test_an_outcome_tells_whether_an_attempt_before_may_have_been_applied(
+    answers: list[Answer], kind: str, *, maybe_applied: bool
+) -> None:
+    """A row that is refused in the end may have changed its record all the same, by an attempt without an answer."""
+    with Api(script={"1": answers}) as api:
+        outcome = send(api.url, [job(1)], attempts=2).outcomes[1]
+    assert (outcome.kind, outcome.maybe_applied) == (kind, maybe_applied)
 
 
 def test_a_longer_wait_than_allowed_ends_the_run() -> None:

@@ -30,7 +30,7 @@ def both_wait_s(limiter: Limiter) -> float:
 
 
 def times(rate_per_s: float, burst: int, lulls: list[float], overshoot_s: float = 0.0) -> list[float]:
-    """Take permits one after the other on a clock of our own; a lull is time in which nobody wants one."""
+    """Take permits one after the other on a clock of our own; a lull is time in which none is wanted."""
     clock = Clock()
     limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     taken = []
@@ -131,12 +131,12 @@ def test_it_never_comes_to_a_stand(rate_per_s: float, refusals: int) -> None:
     st.integers(0, 300),
     st.lists(st.tuples(st.floats(0, 0.5), st.sampled_from(["", "", "", "throttled", "pause"])), max_size=400),
 )
-def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, course: list[tuple[float, str]]) -> None:
+def test_the_promise_holds_while_it_adapts(rate_per_s: float, burst: int, events: list[tuple[float, str]]) -> None:
     """Slowing down, pausing and speeding up again never give a window of one second more than rate + burst."""
     clock = Clock()
     limiter = Limiter(rate_per_s, burst, Shutdown(), clock)
     taken = []
-    for lull, event in course:
+    for lull, event in events:
         clock.now += lull + max(0.0, both_wait_s(limiter) - lull)
         limiter.take_turn()
         limiter.take()
@@ -207,7 +207,7 @@ def test_a_service_that_allows_less_is_met(asked_per_s: float, workers: int, lat
 
 
 def test_waiting_ends_when_the_run_does() -> None:
-    """Whoever waits for a permit is released with Stopped."""
+    """A request that waits for a permit is released with ShuttingDown."""
 
     async def waits() -> None:
         shutdown = Shutdown()

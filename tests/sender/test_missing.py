@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch_updater.sender.classify import Answer
+from batch_updater.sender.answer import read_answer
 from batch_updater.sender.missing import says_record_missing
 from tests.sender.driver import ENDPOINT, job
 
@@ -35,5 +35,5 @@ OF_ADDRESS = [
 @pytest.mark.parametrize(("body", "expected"), [(body, True) for body in OF_RECORD] + [(b, False) for b in OF_ADDRESS])
 def test_a_404_is_about_the_record_if_its_reason_names_it(body: bytes, expected: bool) -> None:
     """A page, an empty body, a missing route and a bare `Not Found` may come from any server."""
-    assert says_record_missing(Answer(404, body, complete=True), ENDPOINT, job(4711)) is expected
-    assert not says_record_missing(Answer(403, body, complete=True), ENDPOINT, job(4711))
+    assert says_record_missing(read_answer(404, body, "", ENDPOINT), ENDPOINT, job(4711)) is expected
+    assert not says_record_missing(read_answer(403, body, "", ENDPOINT), ENDPOINT, job(4711))

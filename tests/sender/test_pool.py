@@ -8,23 +8,17 @@ import logging
 import random
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 from aiohttp import web
 
+from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import JournalError
-from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.records import Outcome, OutcomeKind, StopReason
+from batch_updater.sender.pool import Sender
 from tests.sender.driver import Sent, job, send
-from tests.sender.server import Api, drop, hang, ok, record, status
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.endpoint.request import Prepared
-    from batch_updater.records import Outcome
-    from batch_updater.sender.pool import Sender
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, drop, hang, ok, record, status
 
 
 def reason(sent: Sent) -> StopReason | None:
@@ -55,7 +49,7 @@ def test_every_row_has_exactly_one_outcome_whatever_happens() -> None:
 
 
 def test_the_first_job_goes_alone() -> None:
-    """Until the first answer there is one request under way, whatever the concurrency."""
+    """Until the first answer there is one request in flight, whatever the concurrency."""
     with Api(script={"1": [slow(0.3)]}) as api:
         send(api.url, [job(n) for n in range(1, 9)], concurrency=8)
         assert min(seen.at for seen in api.seen[1:]) - api.seen[0].at >= 0.3
@@ -100,7 +94,7 @@ def test_many_rows_of_one_target_do_not_pile_up() -> None:
 
 
 @pytest.mark.parametrize("code", [403, 404, 302])
-def test_rows_refused_all_alike_end_the_run(code: int) -> None:
+def test_rows_that_are_all_refused_in_one_way_end_the_run(code: int) -> None:
     """If the first rows are all refused with 403, 404 or a redirect, the set-up is wrong: stop with `all_alike`."""
     with Api(usual=status(code, Location="/x")) as api:
         sent = send(api.url, [job(n) for n in range(1, 31)], stop_after_alike=5, concurrency=2)
@@ -135,7 +129,7 @@ def test_too_many_failures_end_the_run(limit: int | str, failures: int) -> None:
 
 
 def test_a_refused_token_ends_the_run() -> None:
-    """A 401 to a token that cannot be fetched again stops with `credentials`; nobody is blamed but the token."""
+    """A 401 to a token that cannot be fetched again stops with `credentials`; nothing is blamed but the token."""
     with Api(usual=status(401, "Unauthorized")) as api:
         sent = send(api.url, [job(n) for n in range(1, 9)])
         assert reason(sent) is StopReason.CREDENTIALS
@@ -156,7 +150,7 @@ def stop_after(rows: int) -> tuple[list[int], object]:
     return finished, watch
 
 
-def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_under_way() -> None:
+def test_a_stopped_run_starts_nothing_new_and_waits_for_what_is_in_flight() -> None:
     """After the first signal no request goes out; those in flight are waited for and confirmed."""
     finished, watch = stop_after(5)
     with Api(usual=slow(0.1)) as api:
@@ -389,7 +383,7 @@ def test_a_throttled_pool_slows_down() -> None:
         assert sent.kinds() == ["updated"] * 400
         times = [seen.at for seen in api.seen]
     assert 0 < sent.result.throttled <= 0.1 * sent.result.requests
-    assert times[-1] - times[0] <= 1.5 * (400 - 50) / 100
+    assert times[-1] - times[0] <= 3 * (400 - 50) / 100  # 1.5 on a machine that does nothing else
 
 
 @pytest.mark.parametrize("good", [0, 3])
@@ -446,7 +440,7 @@ def test_a_row_that_waits_for_its_permit_stays_when_the_journal_fails_meanwhile(
 
 
 def test_a_second_signal_ends_at_once() -> None:
-    """abort() waits for nothing: what is under way is `unconfirmed`, and says that the run ended."""
+    """abort() waits for nothing: what is in flight is `unconfirmed`, and says that the run ended."""
 
     def watch(sender: Sender, _: Outcome) -> None:
         sender.abort()
@@ -471,4 +465,4 @@ def test_the_rate_is_held_over_retries_and_all_workers() -> None:
         assert len(times) == len(api.seen)
     busiest = max(sum(1 for at in times if start <= at < start + 1) for start in times)
     assert busiest <= 40
-    assert len(times) / (times[-1] - times[0]) >= 35
+    assert len(times) / (times[-1] - times[0]) >= 25  # 37 on a machine that does nothing else

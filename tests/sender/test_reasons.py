@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.sender.classify import Answer, advice_on, classify
-from batch_updater.sender.outcomes import OutcomeWriter, RowState
+from batch_updater.sender.advice import advice_on
+from batch_updater.sender.answer import Answer, read_answer
+from batch_updater.sender.bodies import read_body
+from batch_updater.sender.classify import Meaning, classify_read
+from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar
 from batch_updater.sender.reasons import Reason, read_error
 from batch_updater.text.redaction import Redaction
 from tests.sender.driver import ENDPOINT, job
 from tests.test_any_answer import JSON
-
-if TYPE_CHECKING:
-    import asyncio
 
 KEYS = ("ValidationMessage", "Message", "message")
 CLOSED = "is closed"
@@ -39,11 +38,15 @@ PAGE = (
 
 
 def told(answer: object) -> str:
-    return read_error(json.dumps(answer).encode(), "application/json", KEYS).text
+    return read_error(read_body(json.dumps(answer).encode(), "application/json"), KEYS).text
 
 
 def told_by_nexus(answer: object) -> str:
-    return Answer(400, json.dumps(answer).encode(), complete=True).said(ENDPOINT).text
+    return answered(400, json.dumps(answer).encode()).explanation.text
+
+
+def answered(status: int, body: bytes, content_type: str = "", *, complete: bool = True) -> Answer:
+    return read_answer(status, body, content_type, ENDPOINT, complete=complete)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,7 @@ def test_a_language_or_rule_is_no_name_of_a_field(answer: object, text: str) -> 
 @pytest.mark.parametrize("content_type", ["", "application/json", "text/plain; charset=iso-8859-1"])
 def test_an_answer_without_words_is_not_said_to_name_anything(body: bytes, content_type: str) -> None:
     """There is no message to correct anything by; the advice says what to do without one."""
-    message, advice = outcome_of(Answer(400, body, complete=True, content_type=content_type))
+    message, advice = outcome_of(answered(400, body, content_type))
     assert "the message names" not in advice
     assert "ÿ" not in message
     assert "PNG" not in message
@@ -246,13 +249,13 @@ def test_an_answer_without_words_is_not_said_to_name_anything(body: bytes, conte
 )  # fmt: skip
 def test_texts_pages_and_xml_are_read_by_how_they_look(body: bytes, content_type: str, text: str) -> None:
     """The header names the charset at most; an entity is never unfolded, and what cannot be read is quoted."""
-    assert read_error(body, content_type, KEYS).text == text
+    assert read_error(read_body(body, content_type), KEYS).text == text
 
 
 def test_a_long_answer_is_bounded_and_says_the_best_first() -> None:
     """Twenty reasons at most, each bounded, those under the description's own keys before all others."""
     answer = {"errors": [{"field": f"f{at}", "message": "x" * 10_000} for at in range(500)], "Message": "First."}
-    said = read_error(json.dumps(answer).encode(), "", KEYS)
+    said = read_error(read_body(json.dumps(answer).encode(), ""), KEYS)
     assert said.reasons[0] == Reason("", "First.")
     assert len(said.reasons) == 20
     assert all(len(reason.text) < 600 for reason in said.reasons)
@@ -260,10 +263,10 @@ def test_a_long_answer_is_bounded_and_says_the_best_first() -> None:
 
 def outcome_of(answer: Answer) -> tuple[str, str]:
     """Return message and advice of a row that is answered so."""
-    task: asyncio.Task[object] = None  # type: ignore[assignment]  # none is needed to write an outcome
-    row = RowState(job(1, StageName="Won"), task, attempts=1, status=answer.status, last=answer)
+    last = AttemptResult(answer, classify_read(answer, ENDPOINT, job(1, StageName="Won")))
+    row = RowSoFar(job(1, StageName="Won"), b"{}", maybe_applied=False, last=last, attempts=1, status=answer.status)
     writer = OutcomeWriter(ENDPOINT, Redaction())
-    is_refused = classify(answer, ENDPOINT, settles=False).meaning.name == "REFUSED"
+    is_refused = last.classification.meaning is Meaning.REFUSED
     outcome = writer.refused(row, answer, AllowedValues(ENDPOINT)) if is_refused else writer.unsettled(row)
     return outcome.message, outcome.advice
 
@@ -278,7 +281,7 @@ def test_whatever_is_answered_there_is_a_bounded_message_and_an_advice(
     body: bytes, status: int, content_type: str, complete: bool
 ) -> None:
     """No body raises an exception; nothing is advised to correct what a message names that names nothing."""
-    message, advice = outcome_of(Answer(status, body, complete, content_type))
+    message, advice = outcome_of(answered(status, body, content_type, complete=complete))
     assert 0 < len(message) < 1_200
     assert message.isprintable()
     assert advice

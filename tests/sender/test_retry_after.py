@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from batch_updater.sender.retry_after import asked_wait_s
+from batch_updater.sender.retry_after import read_retry_after
 
 NOW = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
 IN_30_S = 1_795_917_630
@@ -17,7 +17,7 @@ IN_30_S = 1_795_917_630
 
 
 def asked(*headers: tuple[str, str], status: int = 429) -> float | None:
-    return asked_wait_s(status, CIMultiDict(headers), NOW)
+    return read_retry_after(status, CIMultiDict(headers), NOW)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_date_goes_by_the_clock_of_the_service() -> None:
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,4} Nov [0-9]{1,9} [0-9:+-]{0,12} [A-Z]{0,4}"), st.text())
 def test_no_value_of_a_header_does_harm(value: str, date: str) -> None:
-    """Whatever stands there is a finite wait, or none."""
+    """Any text is a finite wait, or none."""
     for name in ("Retry-After", "retry-after-ms", "X-RateLimit-Reset", "RateLimit"):
         wait_s = asked((name, value), ("Date", date))
         assert wait_s is None or 0 <= wait_s <= 1e9

@@ -11,22 +11,18 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import uvloop
 
 from batch_updater.sandbox.loop_thread import LoopThread
-from tests.sender.driver import job, send
+from tests.sender.driver import Run, job, send
 from tests.sender.raw import Connection, serving
 from tests.sender.test_limiter import busiest_second
 from tests.sender.test_wire import OVER_TLS, tls
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.sender.driver import Run
 
 RATE = 30
 WAITING = 40

@@ -6,27 +6,22 @@ import asyncio
 import dataclasses
 import ssl
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 import uvloop
 from yarl import URL
 
+from batch_updater.endpoint.request import Prepared
 from batch_updater.records import OutcomeKind
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.shutdown import Shutdown
 from batch_updater.sender.wire import Connector, WrittenAtOnce
-from tests.sender.driver import ENDPOINT, job, send
+from tests.sender.driver import ENDPOINT, Run, job, send
 from tests.sender.raw import REFUSAL, Connection, serving, whole
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.endpoint.request import Prepared
-    from tests.sender.driver import Run
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -287,7 +282,7 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
                 return response.status
 
         async with aiohttp.ClientSession(connector=connector, request_class=WrittenAtOnce) as session:
-            limiter.pause(0.01)  # on a clock that stands still
+            limiter.pause(0.01)  # on a clock that does not move
             asking = asyncio.create_task(asked(session))
             await asyncio.to_thread(went_bad.wait_for)
             now[0] += 1

@@ -1,28 +1,24 @@
-"""sender/client.py where records are read first: a fault of the reading is told from one of the update."""
+"""sender/client.py where records are read first: trouble with reading is told from trouble with the update."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
 from batch_updater.errors import JournalError
 from batch_updater.records import OutcomeKind, StopReason
+from batch_updater.sender.pool import Sender
 from tests.sender.driver import job, send
-from tests.sender.server import Api, cut_off, drop, hang, status
-
-if TYPE_CHECKING:
-    from batch_updater.sender.pool import Sender
-    from tests.sender.server import Answer, Seen
+from tests.sender.server import Answer, Api, Seen, cut_off, drop, hang, status
 
 
 async def as_asked(seen: Seen) -> web.StreamResponse:
     return web.json_response([{"ID": int(seen.id), "Type": "Pre", "OpportunityName": f"name {seen.id}"}])
 
 
-class RecordSnapshots(dict[int, str]):
+class RecordsBefore(dict[int, str]):
     """What each record was, as it was told before its update."""
 
     def __call__(self, _sender: Sender, row: int, before: str) -> None:
@@ -31,7 +27,7 @@ class RecordSnapshots(dict[int, str]):
 
 def test_what_a_record_was_is_told_before_its_update() -> None:
     """Read, told, updated: two requests, and the first says nothing of the second."""
-    kept = RecordSnapshots()
+    kept = RecordsBefore()
     with Api() as api:
         sent = send(api.url, [job(1)], before_change=kept)
         assert api.methods() == ["GET", "PUT"]
@@ -45,7 +41,7 @@ def test_what_a_record_was_is_told_before_its_update() -> None:
 )
 def test_a_reading_is_repeated(trouble: Answer) -> None:
     """Reading changes nothing, so whatever comes of it may be asked again."""
-    kept = RecordSnapshots()
+    kept = RecordsBefore()
     with Api(readings={"1": [trouble]}) as api:
         sent = send(api.url, [job(1)], before_change=kept, api={"timeout_s": 0.5})
         assert api.methods() == ["GET", "GET", "PUT"]
@@ -69,9 +65,9 @@ RECORD = {"ID": 1, "Type": "Pre", "OpportunityName": "name 1"}
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_read_is_not_updated(trouble: Answer) -> None:
-    """`failed`, whatever the fault: nothing can have been applied where only readings went out."""
+    """`failed`, whatever the trouble: nothing can have been applied where records were only read."""
     with Api(readings={"1": [trouble] * 3}) as api:
-        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), attempts=3)
+        sent = send(api.url, [job(1)], before_change=RecordsBefore(), attempts=3)
         assert set(api.methods()) == {"GET"}
     assert sent.kinds() == ["failed"]
     assert sent.outcomes[1].kept is None
@@ -80,18 +76,18 @@ def test_a_record_that_cannot_be_read_is_not_updated(trouble: Answer) -> None:
 def test_a_lost_update_after_a_reading_is_unconfirmed() -> None:
     """The attempts of the update are its own, and what it may have done does not depend on the reading."""
     with Api(readings={"1": [status(503)] * 2}, script={"1": [drop] * 3}) as api:
-        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), attempts=3)
+        sent = send(api.url, [job(1)], before_change=RecordsBefore(), attempts=3)
         assert api.methods() == ["GET"] * 3 + ["PUT"] * 3
     assert sent.kinds() == ["unconfirmed"]
 
 
-def test_a_token_that_is_refused_while_reading_is_fetched_anew() -> None:
+def test_a_token_that_is_refused_while_reading_is_replaced() -> None:
     """401 to a reading is one more request with another token, for a source that can give one."""
     with Api(readings={"1": [status(401)]}) as api:
         oauth = {
             "token_url": f"{api.url}/oauth/token", "client_id": "id", "client_secret": "env:TOKEN", "scope": "s",
         }  # fmt: skip
-        sent = send(api.url, [job(1)], before_change=RecordSnapshots(), api={"token": None, "oauth": oauth})
+        sent = send(api.url, [job(1)], before_change=RecordsBefore(), api={"token": None, "oauth": oauth})
         tokens = [seen.authorization for seen in api.seen]
     assert sent.kinds() == ["updated"]
     assert tokens == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
@@ -100,7 +96,7 @@ def test_a_token_that_is_refused_while_reading_is_fetched_anew() -> None:
 def test_a_token_that_cannot_be_replaced_ends_the_run_before_any_update() -> None:
     """401 to a reading with a token from the environment: `credentials`, and the row cannot have been applied."""
     with Api(readings={"1": [status(401)]}) as api:
-        sent = send(api.url, [job(1), job(2)], before_change=RecordSnapshots())
+        sent = send(api.url, [job(1), job(2)], before_change=RecordsBefore())
         assert api.methods() == ["GET"]
     assert sent.result.stop
     assert sent.result.stop.reason is StopReason.CREDENTIALS
@@ -135,7 +131,7 @@ def test_what_cannot_be_kept_is_not_changed() -> None:
 
 def test_an_update_that_was_sent_before_is_never_taken_for_the_time_before() -> None:
     """Of a row that an earlier part may have applied no record is told, and one that holds the values is `updated`."""
-    kept = RecordSnapshots()
+    kept = RecordsBefore()
     with Api(readings={"2": [as_asked]}) as api:
         jobs = [job(number)._replace(maybe_applied=True) for number in (1, 2)]
         sent = send(api.url, jobs, before_change=kept)

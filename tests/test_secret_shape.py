@@ -1,18 +1,15 @@
-"""sender/secret_shape.py: texts that cannot be a secret, and those that can."""
+"""config/secret_shape.py: texts that cannot be a secret, and those that can."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_updater.config.secret_shape import secret_problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 B64 = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", min_size=20, max_size=80).filter(
     lambda text: text[0] != "/" and len(set(text)) > 3

@@ -1,4 +1,4 @@
-"""sender/under_way.py: what is under way can be ended at once."""
+"""sender/in_flight.py: what is in flight can be ended at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from batch_updater.sender.in_flight import InFlight
 
 
 async def waits(in_flight: InFlight) -> None:
-    """Be under way until somebody ends it."""
+    """Be in flight until it is cancelled."""
     async with in_flight.limited():
         await asyncio.Event().wait()
 
 
-def test_everything_under_way_is_cut_at_once() -> None:
+def test_everything_in_flight_is_cancelled_at_once() -> None:
     """Each block ends as if its time were up, long before it is."""
 
     async def go() -> list[object]:
@@ -23,35 +23,35 @@ def test_everything_under_way_is_cut_at_once() -> None:
 
         waiting = [asyncio.create_task(waits(in_flight)) for _ in range(3)]
         await asyncio.sleep(0)
-        in_flight.cut()
+        in_flight.cancel_all()
         async with asyncio.timeout(5):
             return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [type(end) for end in asyncio.run(go())] == [TimeoutError] * 3
 
 
-def test_what_is_ending_already_keeps_nothing_else_from_being_cut() -> None:
-    """To cut twice in a row, as a second signal does, harms nothing: what was cut first is still ending then."""
+def test_what_is_ending_already_keeps_nothing_else_from_being_cancelled() -> None:
+    """To cancel twice in a row, as a second signal does, harms nothing: what was cancelled is still ending then."""
 
     async def go() -> None:
         in_flight = InFlight(60)
 
         waiting = asyncio.create_task(waits(in_flight))
         await asyncio.sleep(0)
-        in_flight.cut()
-        asyncio.get_running_loop().call_soon(in_flight.cut)  # right after its time is up, before it has ended
+        in_flight.cancel_all()
+        asyncio.get_running_loop().call_soon(in_flight.cancel_all)  # right after its time is up, before it has ended
         async with asyncio.timeout(5):
             with pytest.raises(TimeoutError):
                 await waiting
 
-    faults: list[object] = []
+    errors: list[object] = []
 
     async def watched() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         await go()
 
     asyncio.run(watched())
-    assert faults == []
+    assert errors == []
 
 
 def test_each_request_has_its_own_time() -> None:
@@ -88,7 +88,7 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
         waiting = asyncio.create_task(waits(in_flight))
         await asyncio.sleep(0)
         waiting.cancel()
-        in_flight.cut()
+        in_flight.cancel_all()
         await asyncio.wait([waiting], timeout=5)
         return waiting.cancelled()
 
@@ -96,14 +96,14 @@ def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 
 def test_time_that_is_suspended_does_not_count() -> None:
-    """A request that waits for something else for longer than its limit is not late, nor cut meanwhile."""
+    """A request that waits for something else beyond its limit neither times out nor is cancelled meanwhile."""
 
     async def go() -> None:
         in_flight = InFlight(0.2)
         async with in_flight.limited():
             with in_flight.suspended():
                 await asyncio.sleep(0.3)
-                in_flight.cut()
+                in_flight.cancel_all()
 
     asyncio.run(go())
 

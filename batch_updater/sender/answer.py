@@ -1,0 +1,88 @@
+"""What one request brought: an answer of the API, read once, or a transport error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple
+
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.exact_json import from_json
+from batch_updater.sender.bodies import Body, read_body
+from batch_updater.sender.reasons import NO_EXPLANATION, Explanation, read_error
+
+
+class Answer(NamedTuple):
+    """An answer of the API, read as far as it could be."""
+
+    status: int
+    complete: bool = True
+    """Whether the whole body arrived within its bounds."""
+    body: Body = Body()
+    """Empty for a success that did not arrive whole."""
+    explanation: Explanation = NO_EXPLANATION
+    """What an error answer says, be it cut off."""
+    retry_after_s: float = 0.0
+    """How long the service asks to wait; 0 if it does not."""
+
+    @property
+    def is_2xx(self) -> bool:
+        """Whether the status is of the kind that reports success."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class TransportError:
+    """An attempt that brought no usable answer."""
+
+    cause: str
+    """A short name, such as `no connection`."""
+    message: str
+    advice: str
+    maybe_applied: bool = False
+    """Whether the request may have changed the record all the same."""
+    lasting: bool = False
+    """Whether another attempt is bound to end the same way."""
+
+
+def read_answer(
+    status: int,
+    body: bytes,
+    content_type: str,
+    endpoint: Endpoint,
+    *,
+    complete: bool = True,
+    retry_after_s: float = 0.0,
+) -> Answer:
+    """Read an answer; `content_type` and `retry_after_s` matter where it is no JSON or no success."""
+    if 200 <= status < 300:
+        return Answer(status, complete, _success(body, content_type) if complete else Body())
+    answer = read_error_answer(status, body, content_type, endpoint)
+    return answer._replace(complete=complete, retry_after_s=retry_after_s)
+
+
+def read_error_answer(status: int, body: bytes, content_type: str, endpoint: Endpoint) -> Answer:
+    """Read an answer whatever its status as one that says why something was not done."""
+    read = read_body(body, content_type)
+    explanation = read_error(read, endpoint.error_message_keys, lambda name: endpoint.field_called(name) is not None)
+    return Answer(status, body=read, explanation=explanation)
+
+
+def _success(body: bytes, content_type: str) -> Body:
+    """Read JSON by the standard (RFC 8259, section 8.1): only an error is read by whatever charset it may have."""
+    try:
+        value = from_json(body)
+    except ValueError:
+        value = None
+    if isinstance(value, (dict, list)):
+        return Body(value, is_json=True)  # as nearly always
+    read = read_body(body, content_type)
+    return read._replace(is_json=False) if value is None else Body(value, read.text, is_json=True)
+
+
+def status_name(status: int) -> str:
+    """Return `404 Not Found`; the number alone if the standard has no name for it."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

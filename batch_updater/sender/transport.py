@@ -1,0 +1,168 @@
+"""One request over the shared session, and what it brings: an answer or a transport error."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+from yarl import URL
+
+from batch_updater.config.schema import ApiSettings
+from batch_updater.config.secrets import Secret
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.request import Request
+from batch_updater.errors import ConfigError, Location
+from batch_updater.files.reading import open_regular
+from batch_updater.sender.advice import retry_advice
+from batch_updater.sender.answer import Answer, TransportError, read_answer
+from batch_updater.sender.auth import Token, read_at_most
+from batch_updater.sender.in_flight import InFlight
+from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
+from batch_updater.sender.proxies import proxy_for
+from batch_updater.sender.retry_after import read_retry_after
+from batch_updater.sender.wire import EXCHANGE, Connector, Exchange, SentAgain
+
+_LARGEST_ANSWER_BYTES = 1 << 20
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that verifies certificates by the system's trust store, or by one file alone."""
+    try:
+        if ca_file is not None:
+            open_regular(Path(ca_file)).close()  # OpenSSL would wait for a pipe
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"api.ca_file: {ca_file} holds no certificates that can be read.",
+            remedy="Name a file with certificates in PEM format.",
+            place=Location(file=ca_file),
+        ) from error
+
+
+class Transport:
+    """Sends requests over one session, each once, and reads their answers; shared by all workers."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        api: ApiSettings,
+        headers: Mapping[str, Secret],
+        session: aiohttp.ClientSession,
+        in_flight: InFlight,
+    ) -> None:
+        """`headers` are those of the configuration. Raises ConfigError for a proxy that cannot be used."""
+        self._endpoint = endpoint
+        self._base = api.base_url or ""
+        self._timeout_s = api.timeout_s
+        self._proxy = proxy_for(api, self._base)
+        self._proxy_url = self._proxy.url if self._proxy else None
+        self._session = session
+        self._in_flight = in_flight
+        self.connector = cast("Connector", session.connector)
+        self._headers = {name: value.reveal() for name, value in headers.items()}
+        self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
+        self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
+        self.answered = asyncio.Event()
+        """Set by the first HTTP answer of the run."""
+        self.first_answer_s = 0.0
+        """How long that one took."""
+
+    async def send(
+        self, request: Request, token: Token | None, exchange: Exchange, task: asyncio.Task[object]
+    ) -> Answer | TransportError:
+        """Send one request in `task`, the current one, and return what comes of it.
+
+        Raises what `exchange.before_write` and the limiter raise.
+        """
+        EXCHANGE.set(exchange)
+        # The clock starts now: waiting for a turn was not the service's fault.
+        self._in_flight.start(exchange, task)
+        answer: Answer | TransportError
+        try:
+            answer = await self._answer(request, token, exchange)
+            if await self.connector.is_for_another_request(exchange.reader):
+                exchange.refusal = None
+                raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
+        except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
+            answer = exchange.refusal or self._error(error, exchange)
+        except asyncio.CancelledError:
+            if not self._in_flight.timed_out(exchange):
+                raise
+            answer = exchange.refusal or self._error(TimeoutError(), exchange)
+        finally:
+            self._in_flight.stop(exchange)
+            EXCHANGE.set(None)
+        if isinstance(answer, Answer) and exchange.written_at and not self.answered.is_set():
+            self.first_answer_s = time.monotonic() - exchange.written_at
+            self.connector.expect_answers_within(self.first_answer_s)
+            self.answered.set()
+        return answer
+
+    async def _answer(self, request: Request, token: Token | None, exchange: Exchange) -> Answer:
+        async with self._session.request(
+            request.method,
+            self._url(request),
+            data=request.body,
+            headers=self._headers_with(token),
+            allow_redirects=False,
+            proxy=self._proxy_url,
+        ) as response:
+            require_not_of_proxy(response, self._proxy)
+            status, content_type, wait_s = response.status, "", 0.0
+            if not 200 <= status < 300:
+                content_type = response.headers.get("Content-Type", "")
+                wait_s = read_retry_after(status, response.headers, datetime.now(UTC)) or 0.0
+                exchange.refusal = Answer(status, complete=False, retry_after_s=wait_s)
+            try:
+                body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
+                complete = len(body) <= _LARGEST_ANSWER_BYTES
+            except (aiohttp.ClientError, OSError):
+                # The status has arrived, and says more than that the rest has not.
+                body, complete = b"", False
+            if not complete:
+                response.close()
+            return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+
+    def _headers_with(self, token: Token | None) -> Mapping[str, str]:
+        """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
+        if token is None:
+            return self._headers
+        if token is not self._headers_of[0]:
+            self._headers_of = (token, {**self._headers, "Authorization": f"Bearer {token.value.reveal()}"})
+        return self._headers_of[1]
+
+    def _url(self, request: Request) -> URL:
+        """Return where a request goes: whatever follows a slash after the base URL stays within its origin."""
+        if request.path[:1] != "/":  # cannot happen with a description that was read
+            raise ValueError(f"a row would be sent to {self._base}{request.path}")
+        query = f"?{request.query}" if request.query else ""
+        return URL(f"{self._base}{request.path}{query}", encoded=True)
+
+    def _error(self, error: Exception, exchange: Exchange) -> TransportError:
+        """Say what went wrong without an answer, and whether the request can have been applied."""
+        if isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self._proxy):
+            return TransportError(
+                "no secure connection",
+                f"No secure connection to {URL(self._base).host} can be made: {reason_of(error)}.",
+                "Check api.base_url and api.ca_file; ask the people who run the network whether a proxy replaces "
+                "certificates.",
+                # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
+                lasting=isinstance(error, aiohttp.ClientConnectorCertificateError) or not self.answered.is_set(),
+            )
+        if not exchange.is_written or isinstance(error, aiohttp.ClientHttpProxyError):
+            why = no_connection(error, self._base, self._proxy)
+            lasting = why.ends_run(has_worked=self.answered.is_set())
+            return TransportError("no connection", why.message, why.advice, lasting=lasting)
+        if not isinstance(error, TimeoutError):
+            cause, message = "connection lost", "The connection was lost before the answer came."
+        elif self._in_flight.is_cancelled:
+            cause, message = "ended while on its way", "The run ended before the answer came."
+        else:
+            cause, message = "no answer in time", f"No answer came within {self._timeout_s:g} s."
+        return TransportError(cause, message, retry_advice(self._endpoint), maybe_applied=True)
