@@ -121,7 +121,7 @@ def _resume(facts: RunFacts, summary: Summary, invocation: Invocation | None, *,
     first = "First correct what stopped the run. " if facts.stop and facts.stop.reason in _CORRECT_FIRST else ""
     again = f"{first}Run the same command again to {what}:"
     if is_folder_gone:
-        again = "The run's folder has been removed. The same command starts again with the first row:"
+        again = "The folder of the run has been removed, so the same command starts again with the first row:"
     return NextStep(NextKind.RESUME, again, (_PROGRAM, *invocation.again))
 
 
@@ -139,6 +139,7 @@ def repair_step(facts: RunFacts, summary: Summary, invocation: Invocation | None
 
 
 def _repair(summary: Summary) -> str:
-    has_cells = any(cause.example_cell for cause in summary.causes)
-    repair = "repair the coloured cells on" if has_cells else 'do what the column "What to do" says on'
-    return f'{repair} the sheet "To fix" of the results workbook, save it,'
+    what, how = "rows", ' as its column "What to do" says'
+    if any(cause.example_cell for cause in summary.causes):
+        what, how = "coloured cells", ""
+    return f'repair the {what} on the sheet "To fix" of the results workbook{how}, save it,'

@@ -433,7 +433,7 @@ def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path,
     assert done.object["stopped"] is None
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
     assert "Every row that was sent was refused in the same way: 404 Not Found." in note.read_text(encoding="utf-8")
-    assert 'the sheet "To fix" of the results workbook' in note.read_text(encoding="utf-8")
+    assert 'Repair the rows on the sheet "To fix"' in note.read_text(encoding="utf-8")
 
 
 def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:

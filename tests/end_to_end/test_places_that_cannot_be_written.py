@@ -233,4 +233,4 @@ def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: 
     assert process.returncode == 3, said
     assert "  3  rows" in said
     assert "No such file or directory. Its folder does not exist." in said
-    assert "folder has been removed. The same command starts again with the first row:" in said
+    assert "The folder of the run has been removed, so the same command starts again with the first row:" in said
