@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from batch_updater.config import wizard as init
+from batch_updater.cli import wizard as init
 from batch_updater.config.loading import load_config
 from batch_updater.config.schema import Config
 from batch_updater.errors import UsageError

@@ -312,7 +312,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from batch_updater.config import wizard
+    from batch_updater.cli import wizard
 
     wizard.require_free(options.file)
     given = {key: getattr(options, name) for name, key in wizard.OPTIONS.items() if getattr(options, name) is not None}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from batch_updater.config.wizard import Answers
+    from batch_updater.cli.wizard import Answers
     from batch_updater.doctor.finding import Finding
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
