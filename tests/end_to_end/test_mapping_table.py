@@ -57,7 +57,7 @@ def test_check_preview_summary_page_and_json_have_the_table(tmp_path: Path, endi
     summary = [[cell for cell in row[:6] if cell] for row in openpyxl.load_workbook(results)["Summary"].values]
     at = summary.index(["Columns, by the headers in row 1"])
     assert [list(map(str, row)) for row in summary[at + 2 : at + 8]] == LINES[1:]
-    assert at < summary.index(["What became of the rows"])
+    assert at < summary.index(["Rows by outcome"])
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.index('id="columns"') < page.index('id="counts"')
     for header, value, field in LINES[1:]:
