@@ -99,7 +99,7 @@ class LockedError(BatchUpdaterError):
     exit_code = ExitCode.LOCKED
 
 
-class JournalError(Exception):
+class StoreError(Exception):
     """The journal cannot be written or read: nothing more may be sent. Not a `BatchUpdaterError`: rows may be sent."""
 
     remedy = "Check that its folder exists, has room and may be written, then run again."

@@ -18,7 +18,7 @@ from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import prepare_streams, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
-from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, JournalError, UsageError
+from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
 from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.environment = environment
         require_open_files()
         code: int = _COMMANDS[options.command](options)
-    except (BatchUpdaterError, JournalError, Interrupted) as error:
+    except (BatchUpdaterError, StoreError, Interrupted) as error:
         code = _report(error, environment.redaction.text, as_json="--json" in arguments)
     except KeyboardInterrupt:
         _say(f"{PROGRAM}: interrupted. Run it again to resume.", sys.stderr)
@@ -63,17 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
     time_limit = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: no thread can hang
     if time_limit is not None:
-        time_limit.end_if_left_behind(code)
+        time_limit.exit_if_threads_hang(code)
     return code
 
 
 def _report(
-    error: BatchUpdaterError | JournalError | Interrupted, redact: Callable[[str], str], *, as_json: bool
+    error: BatchUpdaterError | StoreError | Interrupted, redact: Callable[[str], str], *, as_json: bool
 ) -> ExitCode:
     """Say what is wrong and what to do about it. Returns the exit code."""
     if isinstance(error, Interrupted):
         error = EndedEarlyError("Interrupted. Nothing was sent.", remedy="Run it again.")
-    elif isinstance(error, JournalError):
+    elif isinstance(error, StoreError):
         error = EndedEarlyError(str(error), remedy=error.remedy)
     if as_json:
         json_output.write_object(json_output.error_object(error, redact), sys.stdout)
@@ -147,12 +147,10 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
 
 def _compare_first(opened: OpenRun, choices: Options, count: int, environment: Environment) -> RunResult:
     """Read the record of each of the `count` rows to send, and show what would change. Raises GuardError."""
-    from batch_updater.files.writing import temporary_folder
     from batch_updater.runs import check
 
-    with temporary_folder() as folder, _progress(count) as (progress, interrupts):
-        choices = replace(choices, results=None)
-        compared = check.compare(opened.plan, choices, folder, environment, progress, interrupts, opened.earlier_part())
+    with _progress(count) as (progress, interrupts):
+        compared = check.compare_beforehand(opened.plan, choices, environment, progress, interrupts)
     write_lines(text_output.change_summary_lines(compared), sys.stderr)
     write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
     check.require_allowed(opened, compared)
@@ -162,22 +160,24 @@ def _compare_first(opened: OpenRun, choices: Options, count: int, environment: E
 def _check(options: argparse.Namespace) -> int:
     from batch_updater.config.schema import require_sendable
     from batch_updater.files.writing import fitting_name, temporary_folder
-    from batch_updater.runs import check, stage
+    from batch_updater.runs import check
+    from batch_updater.runs.plan import prepare
     from batch_updater.runs.result import Options
 
     config = _config(options)
     path = Path("stdin.csv" if options.file == STDIN else options.file)
     results = _results(options) or (path.parent / fitting_name(path.stem, "-check.xlsx")).resolve()
     with _logging(options), temporary_folder() as folder:
-        plan = stage.prepare(_source(options.file), config, folder, visible_only=options.visible_only)
-        with contextlib.closing(plan.table):
-            if not config.sending.compare:
+        source, compares = _source(options.file), config.sending.compare
+        plan = prepare(source, config, folder, visible_only=options.visible_only, compares=compares)
+        with plan.store:
+            if not compares:
                 result = check.check(plan, results)
             else:
                 require_sendable(config)
                 if not options.json:
                     write_lines(preview.reads_lines(plan), sys.stderr)
-                with _progress(plan.review.good) as (progress, interrupts):
+                with _progress(plan.staged.good) as (progress, interrupts):
                     choices = Options(results)
                     result = check.compare(plan, choices, folder, options.environment, progress, interrupts)
             return _end(result, options, _next_step(result, _as_typed(options)))
@@ -230,7 +230,7 @@ def _nightly(options: argparse.Namespace) -> int:
     elif night.has_worked:
         _say(night.verdict, sys.stdout)
     if not night.has_worked:  # cron mails what is on stderr, and that alone
-        _say(f"{night.verdict} {night.trouble.advice if night.trouble else ''}".rstrip(), sys.stderr)
+        _say(f"{night.verdict} {night.stop.advice if night.stop else ''}".rstrip(), sys.stderr)
     return night.exit_code
 
 

@@ -47,7 +47,7 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
             for cause in summary.causes
         ],
         "next": {"kind": step.kind.value, "command": step.command},
-        "columns": [column.as_object for column in result.table.columns.mapping],
+        "columns": [column.as_object for column in result.columns.mapping],
         "notes": [*facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.result import RunResult
-    from batch_updater.runs.stage import Plan
+    from batch_updater.runs.plan import Plan
 
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 10
@@ -38,26 +38,26 @@ def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iter
     """Yield label and text of each line."""
     from batch_updater.endpoint.request import RequestBuilder
 
-    review, table, base_url = plan.review, plan.table, plan.config.api.base_url
-    sheet = f', sheet "{table.sheet}"' if table.sheet else ""
-    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {table.columns.header_row:,}"
-    yield from _labelled("Columns", mapping_texts(table.columns, _LABEL_WIDTH))
-    bad = review.rows - review.good
-    yield "Rows", f"{review.rows:,}: {review.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from _labelled("Problems", cause_texts(review.causes))
+    staged, base_url = plan.staged, plan.config.api.base_url
+    sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
+    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
+    yield from _labelled("Columns", mapping_texts(staged.columns, _LABEL_WIDTH))
+    bad = staged.rows - staged.good
+    yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
+    yield from _labelled("Problems", cause_texts(staged.causes))
     for field in plan.endpoint.body_fields:
-        if sent := review.sent.get(field.name, 0):
-            cleared = review.cleared.get(field.name, 0)
+        if sent := staged.sent.get(field.name, 0):
+            cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
             yield "Fields", f"{field.name} in {counted(sent, 'row')}{of_them}"
     yield from _labelled("Note", open_run.notes)
     yield "To", f"{base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
     yield "Undo", open_run.undo
-    if review.first_job and not open_run.earlier.resumed:  # then the first row is done already
-        request = RequestBuilder(plan.endpoint).build(review.first_job)
+    if plan.first_job and not open_run.earlier.resumed:  # then the first row is done already
+        request = RequestBuilder(plan.endpoint).build(plan.first_job)
         query = f"?{request.query}" if request.query else ""
-        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {review.first_job.row})"
+        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {plan.first_job.row})"
         body = request.body.decode()
         yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
 
@@ -89,7 +89,7 @@ def _share(plan: Plan, requests: int) -> str:
 
 def reads_lines(plan: Plan) -> Iterator[Line]:
     """Yield what reading the record of every good row costs."""
-    count, rate = plan.review.good, plan.config.sending.rate_per_s
+    count, rate = plan.staged.good, plan.config.sending.rate_per_s
     time = f"about {duration(count / rate)} at {rate:g} requests a second"
     yield Line(f"{counted(count, 'record')} {'is' if count == 1 else 'are'} read: {time}{_share(plan, count)}.", 0)
 
@@ -119,7 +119,7 @@ class Consent(Enum):
 
 def ask_about_hidden_rows(open_run: OpenRun) -> bool:
     """Ask whether hidden rows are sent, too. Raises UsageError if the answer is neither yes nor no."""
-    hidden, sheet = open_run.plan.table.hidden_rows, open_run.plan.table.sheet
+    hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
     is_one = hidden.count == 1
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     hidden_as = f"{'is' if is_one else 'are'} hidden (filtered, or by hand)"

@@ -112,7 +112,7 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
 
 def _checked_lines(result: RunResult) -> Iterator[Line]:
     """Yield the file that was read, and the mapping table."""
-    facts, columns = result.facts, result.table.columns
+    facts, columns = result.facts, result.columns
     sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
     yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
     yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
@@ -180,12 +180,12 @@ def note_lines(notes: Iterable[str]) -> Iterator[Line]:
 
 def _problem_lines(result: RunResult) -> Iterator[Line]:
     """Yield the first problems, then what kept records from being read, where no cell is to blame."""
-    problems = (problem for row in result.rows_in_doubt() for problem in row.outcome.problems)
+    problems = (problem for row in result.rows_to_fix() for problem in row.outcome.problems)
     shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
     if shown:
         yield Line()
     for problem in shown[:_PROBLEMS_SHOWN]:
-        cell = result.table.columns.address_of(problem)
+        cell = result.columns.address_of(problem)
         where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
         yield Line(f"{where}: {problem.in_full}", 2)
     if len(shown) > _PROBLEMS_SHOWN:

@@ -138,14 +138,14 @@ def faults_of(key: str, text: str) -> list[str]:
 def _meant_base_url(text: str) -> str:
     """Return the base URL that was probably meant instead of this one; '' if that cannot be told."""
     meant = meant_address(text)
-    overlap = base_urls.overlap(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
-    meant = overlap.instead if overlap and (overlap.is_certain or meant == text.rstrip("/")) else meant
+    overlap = base_urls.repeated_path(meant, load_endpoint(ApiSettings().endpoint)) if meant else None
+    meant = overlap.corrected if overlap and (overlap.is_certain or meant == text.rstrip("/")) else meant
     return meant if meant and not faults_of(_BASE_URL, meant) else ""
 
 
-def doubt_about(base_url: str) -> base_urls.Doubt | None:
+def doubt_about(base_url: str) -> base_urls.RepeatedPath | None:
     """Return what may be wrong with a base URL that has no fault; None if nothing may be."""
-    return base_urls.doubt(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
+    return base_urls.possible_repetition(base_url.rstrip("/"), load_endpoint(ApiSettings().endpoint))
 
 
 def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:

@@ -15,7 +15,7 @@ from batch_updater.doctor.finding import Finding, Status, from_error, ok, skippe
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
 from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
-from batch_updater.endpoint.base_url import doubt, require_fitting
+from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
@@ -126,6 +126,6 @@ def _endpoint(api: ApiSettings) -> tuple[Endpoint | None, Finding]:
     except (ConfigError, EndpointError) as error:
         return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if concern := doubt(api.base_url, endpoint):
+    if concern := possible_repetition(api.base_url, endpoint):
         return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
     return endpoint, ok("endpoint", message)

@@ -13,8 +13,8 @@ from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.credentials import ApiSecrets
 from batch_updater.doctor.finding import Finding, Status, ok, warning, wrong
 from batch_updater.doctor.reach import NoAnswer, ask
-from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
+from batch_updater.endpoint.reported import equals_reported
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
@@ -159,6 +159,8 @@ def _holds(trial: TokenTrial, parsed: object) -> bool:
     return any(
         isinstance(one, Mapping)
         and bool(one)
-        and all(same(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named)
+        and all(
+            equals_reported(field, trial.job.values[field.name], one.get(field.reported_as or "")) for field in named
+        )
         for one in (parsed if isinstance(parsed, list) else [parsed])
     )
