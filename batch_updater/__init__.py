@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batch_updater.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from batch_updater.library import Run, check, run
 
-__version__ = "0.1.0"
 __all__ = ["Run", "check", "run"]
 
 

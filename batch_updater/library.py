@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
@@ -20,17 +17,16 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import Config, require_sendable
-from batch_updater.files.writing import no_temporary_folder
+from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
 from batch_updater.records import CellError
 from batch_updater.runs.check import check as check_plan
-from batch_updater.runs.folder import require_unchanged
 from batch_updater.runs.history import DamagedRun
-from batch_updater.runs.journal import DamagedJournalError
 from batch_updater.runs.open_run import open_run
+from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options
 from batch_updater.runs.run import Run as RunToSend
-from batch_updater.runs.stage import prepare
+from batch_updater.runs.store import DamagedStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +58,7 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One or two plain sentences: how many rows are done, how many need somebody."""
+        """One or two plain sentences: how many rows are done, how many need a person."""
         return self._finished.summary.verdict
 
     @property
@@ -98,7 +94,7 @@ class Run:
         """
         import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
 
-        columns = self._finished.table.columns
+        columns = self._finished.columns
         records = [
             (
                 row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
@@ -110,11 +106,9 @@ class Run:
         return pd.DataFrame(records, columns=headers, dtype=object)
 
     def _rows(self) -> Iterator[ReportRow]:
-        if self._finished.copy:
-            require_unchanged(self._finished.copy, self._finished.facts.input_sha256)
         try:
             yield from self._finished.rows()
-        except DamagedJournalError as error:
+        except (DamagedStoreError, OSError) as error:
             raise DamagedRun(Path(self._finished.facts.run_folder or ""), str(error)).error from error
 
 
@@ -129,7 +123,7 @@ def run(
 ) -> Run:
     """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
-    An unfinished run of the same rows is gone on with, unless `restart`; one that began more than a day ago only with
+    An unfinished run of the same rows is resumed, unless `restart`; one that began more than a day ago only with
     `resume_old`. `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError,
     EndpointError, InputError, ResultsError, LockedError, UsageError) if nothing was sent.
     """
@@ -161,19 +155,9 @@ def check(
     `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError, EndpointError,
     InputError, ResultsError).
     """
-    try:
-        scratch = Path(tempfile.mkdtemp(prefix="batch-updater-"))
-    except OSError as error:
-        raise no_temporary_folder(error) from error
-    try:
-        plan = prepare(_source(source), _config(config), scratch, visible_only=visible_only)
-        made = Run(check_plan(plan, Path(results).resolve() if results else None))
-    except BaseException:
-        shutil.rmtree(scratch)
-        raise
-    # `frame` goes over the copy of the input again, so the copy lives as long as what is returned.
-    weakref.finalize(made, shutil.rmtree, scratch, ignore_errors=True)
-    return made
+    with temporary_folder() as folder:
+        plan = prepare(_source(source), _config(config), folder, visible_only=visible_only)
+        return Run(check_plan(plan, Path(results).resolve() if results else None))
 
 
 def _source(source: Source) -> Path | pd.DataFrame:

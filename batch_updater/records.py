@@ -7,17 +7,13 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batch_updater.endpoint.expected_values import Expected
+from typing import NamedTuple, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +82,7 @@ class PartlyShownDate(date):
 
 
 Cell: TypeAlias = str | int | Decimal | bool | date | datetime | time | timedelta | FormattedNumber | CellError | None
-"""A cell as it stands in the file. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
+"""A cell as the file holds it. None is blank; a number with a fraction is a Decimal of the at most 15 digits that
 Excel shows of the file's number; CSV knows only text and blank."""
 
 Value: TypeAlias = str | int | Decimal | bool | date | None
@@ -95,7 +91,7 @@ Value: TypeAlias = str | int | Decimal | bool | date | None
 MARK_PROPERTY = "batch-updater"
 """Custom document property of a workbook that this program wrote: `results`, `check`, `template` or `undo`.
 
-With `undo-` before them the first two belong to a workbook that takes a run back."""
+With `undo-` before them the first two belong to a workbook that undoes a run."""
 TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
@@ -158,7 +154,7 @@ class Columns:
     """What the header row says: which column holds which field."""
 
     headers: tuple[str, ...]
-    """The headers as they stand in the file, one for each cell of a `Row`; a blank header is ''."""
+    """The headers as the file holds them, one for each cell of a `Row`; a blank header is ''."""
     first_column: int
     """0-based column of the sheet where `headers[0]` stands; 0 unless the sheet does not start at A."""
     of_field: Mapping[str, int]
@@ -192,6 +188,20 @@ class Columns:
         return None if position is None else self.address(problem.row, position)
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenRows:
+    """Data rows that the sheet does not show."""
+
+    count: int
+    numbers: str
+    """The first of them in words: `row 3`, `rows 3-7, 9 and more`."""
+
+    @property
+    def counted(self) -> str:
+        """How many they are: `1 row`, `12 rows`."""
+        return "1 row" if self.count == 1 else f"{self.count:,} rows"
+
+
 class Unknown(NamedTuple):
     """A value that the API does not tell."""
 
@@ -206,6 +216,22 @@ class FieldChange(NamedTuple):
     now: object
     """As the API reports it; None if it is empty; Unknown if it cannot be told."""
     new: Value
+
+
+class ExpectedValue(NamedTuple):
+    """One field of one record, before and after a run that is undone."""
+
+    field: str
+    before_shown: str
+    """As people read it: a name in place of an id if it is known; '' if the field was empty. So `left_shown`."""
+    left_shown: str
+    before: str
+    """As the API reported it, in JSON. So `left`."""
+    left: str
+
+
+Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
+"""Target, as in `Job.target` -> the values that are expected of its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +271,13 @@ class Job(NamedTuple):
     target: str
     """Which record the row updates, the same text for the same record: `itemId=123&kind=A`."""
     values: Mapping[str, Value]
-    """Field name -> value, for the fields that are sent: route, query and body alike."""
+    """Field name -> value, for the fields that are sent: of route, query and body."""
     maybe_applied: bool = False
-    """Whether an earlier part of the run sent it without learning what became of it."""
+    """Whether an earlier part of the run sent it without learning its outcome."""
 
 
 class OutcomeKind(StrEnum):
-    """What became of a row: exactly one of these for every data row."""
+    """Outcomes: exactly one of these for every data row."""
 
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -265,7 +291,7 @@ class OutcomeKind(StrEnum):
 
 
 class RecordSnapshots(NamedTuple):
-    """A row's record as JSON texts, for whoever wants to know what has changed, or to take it back."""
+    """A row's record as JSON texts, to tell what has changed, and to undo it."""
 
     before: str | None
     """The record before the update; None where it was not read."""
@@ -276,7 +302,7 @@ class RecordSnapshots(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one row."""
+    """The outcome of one row."""
 
     row: int
     kind: OutcomeKind
@@ -361,7 +387,7 @@ class AllowedList:
 
 
 class ReportRow(NamedTuple):
-    """A row and what became of it: what the reporter receives, in file order."""
+    """A row and its outcome: what the reporter receives, in file order."""
 
     row: Row
     outcome: Outcome
@@ -393,7 +419,7 @@ class Invocation:
     """Field and value."""
     compare: bool = False
     is_default_config: bool = False
-    """Whether nobody named the configuration: it lay in the folder where the program was started."""
+    """Whether the configuration was found in the folder where the program was started, and not named."""
     header_row: int | None = None
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
@@ -450,7 +476,7 @@ class RunFacts:
     notes: tuple[str, ...] = ()
     """What a person should know about how the file was read."""
     expected: Expected | None = None
-    """What the records must still hold where the run takes another one back."""
+    """What the records must still hold where the run undoes another one."""
     is_over_guard: bool = False
     """Of a check: whether a run would send nothing because of a guard."""
     invocation: Invocation | None = None
@@ -483,3 +509,41 @@ class Cause:
         """How many rows have it, and the first of them: `3 x Size: not a number, such as row 4 (B4): ...`."""
         where = f"row {self.example_row:,}" + (f" ({self.example_cell})" if self.example_cell else "")
         return f"{self.count:,} x {self.text}, such as {where}: {self.example}"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedInput:
+    """What is known of an input once each of its rows was judged."""
+
+    columns: Columns
+    stated_width: int | None
+    """Cells of the header row, blank ones at its end included, where a row of another length is a problem."""
+    sheet: str | None
+    """Name of the sheet that was read; None if the format has no sheets."""
+    visible_only: bool
+    """Whether rows that the sheet does not show are left out."""
+    hidden_rows: HiddenRows
+    """Rows that the sheet does not show, left out or not."""
+    is_to_fix: bool
+    """Whether it is the sheet of a results workbook from which rows are run again."""
+    is_undo: bool
+    """Whether it is a workbook that undoes a run."""
+    notes: tuple[str, ...]
+    """What a person should know about how the file was read."""
+    rows: int
+    """Data rows; blank ones are not counted."""
+    good: int
+    """Rows that can be sent as they are."""
+    waiting: int
+    """Rows without problems that wait for an earlier row of their target, which has some."""
+    causes: tuple[Cause, ...]
+    """What is wrong, the commonest first."""
+    sent: Mapping[str, int]
+    """Field -> in how many good rows it is sent, cleared ones included."""
+    cleared: Mapping[str, int]
+    """Field -> in how many good rows it is cleared."""
+
+    @property
+    def invalid(self) -> int:
+        """Rows that cannot be sent as they are."""
+        return self.rows - self.good - self.waiting

@@ -49,7 +49,7 @@ def torture(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def closed_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port on which nothing listens."""
     with closing(create_server(("127.0.0.1", 0))) as listening:
         port: int = listening.getsockname()[1]
     return port

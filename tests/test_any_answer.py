@@ -15,10 +15,10 @@ from batch_updater.config.schema import GuardSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes, changes_of, confirmation, record_of
 from batch_updater.endpoint.exact_json import from_json, number_of, to_json
-from batch_updater.endpoint.expected_values import ExpectedValue, moved, still_to_set
+from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.endpoint.reported import alike, value_of
-from batch_updater.records import Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
+from batch_updater.endpoint.reported import parse_reported, reports_equal
+from batch_updater.records import ExpectedValue, Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
 from batch_updater.reporter.cell_values import holds_text, readable, writable
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import cell_of
@@ -93,9 +93,9 @@ def compare_all(record: Mapping[str, object]) -> None:
     found = changes(ENDPOINT, JOB, record, LEARNED)
     assert changes_of(ENDPOINT, LEARNED, JOB, to_json(record), ()) == found
     left = tuple(ExpectedValue(name, "before", "left", "1", to_json(record.get(name))) for name in ASKED)
-    for one in moved(ENDPOINT, JOB, record, found, {JOB.target: left}):
+    for one in changed_since_run(ENDPOINT, JOB, record, found, {JOB.target: left}):
         assert one.now == one.now.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
-    still_to_set(ENDPOINT, JOB, record, found, {JOB.target: left})
+    pending_changes(ENDPOINT, JOB, record, found, {JOB.target: left})
     change_summary = ChangeSummary.of(ENDPOINT)
     for number in (2, 3):
         change_summary.add(
@@ -112,8 +112,8 @@ def compare_all(record: Mapping[str, object]) -> None:
     for field in ENDPOINT.body_fields:
         for value in record.values():
             with suppress(ValueError):
-                value_of(field, value)
-            assert alike(field, value, record.get(field.reported_as or "")) in (True, False)
+                parse_reported(field, value)
+            assert reports_equal(field, value, record.get(field.reported_as or "")) in (True, False)
 
 
 @given(JSON)

@@ -7,10 +7,12 @@ import gc
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 import batch_updater
 from batch_updater.errors import BatchUpdaterError, ConfigError, InputError
@@ -113,12 +115,12 @@ def test_runs_in_threads_know_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
-    """If the run's folder was changed or has gone, `frame` says so: outcomes stand beside the rows that they are of."""
+    """If the run's folder was changed or has gone, `frame` says so: outcomes are beside the rows that they are of."""
     with Sandbox() as sandbox:
         result = batch_updater.run(FRAME[:2], configuration(tmp_path, sandbox.url))
     assert result.folder
-    (result.folder / "journal.sqlite").write_bytes(b"no journal")
-    with pytest.raises(InputError, match="journal"):
+    (result.folder / "run.sqlite").write_bytes(b"no database")
+    with pytest.raises(InputError, match="database"):
         result.frame()
     (result.folder / "input.csv").write_text("OpportunityId,opportunityType,StageName\n1,Pre,x\n", encoding="utf-8")
     with pytest.raises(InputError, match="is not what the run read"):
@@ -137,3 +139,10 @@ def test_what_cannot_be_run_is_refused_by_name(tmp_path: Path) -> None:
         batch_updater.check(FRAME.assign(OpportunityID="\ud800"))
     with pytest.raises(TypeError, match="not bytes"):
         batch_updater.check(b"a.csv")  # type: ignore[arg-type]  # that is the point
+
+
+def test_other_readers_of_yaml_in_the_process_are_left_alone(tmp_path: Path) -> None:
+    """Reading a configuration and a description changes nothing for a program that reads YAML of its own."""
+    (tmp_path / "config.yaml").write_text("input: {sheet: Changes}\n", encoding="utf-8")
+    batch_updater.check(FRAME, tmp_path / "config.yaml")
+    assert YAML(typ="safe", pure=True).load("[0.25, 2026-03-31]") == [0.25, date(2026, 3, 31)]

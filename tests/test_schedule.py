@@ -129,7 +129,7 @@ def test_the_cron_line_runs_the_command_and_tells_of_trouble() -> None:
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, False), (1, False), (2, True), (3, True), (4, True), (70, True)])
-def test_the_cron_line_says_what_needs_somebody(tmp_path: Path, code: int, told: bool) -> None:
+def test_the_cron_line_says_what_needs_a_person(tmp_path: Path, code: int, told: bool) -> None:
     """The line itself, run by sh with a program that ends so: 0 and 1 print nothing, any other code is named."""
     program = tmp_path / "batch-updater"
     program.write_text(f"#!/bin/sh\necho noise\nexit {code}\n", encoding="ascii")
@@ -142,7 +142,7 @@ def test_the_cron_line_says_what_needs_somebody(tmp_path: Path, code: int, told:
 
 
 def test_the_cron_line_is_quiet_with_the_program_itself_unless_there_is_trouble(tmp_path: Path) -> None:
-    """Good files and one that needs somebody print nothing; without a token the reason stands before the exit code."""
+    """Good files and one that needs a person print nothing; without a token the reason comes before the exit code."""
     program = tmp_path / "batch-updater"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m batch_updater "$@"\n', encoding="utf-8")
     program.chmod(0o700)
@@ -165,7 +165,7 @@ def test_the_cron_line_is_quiet_with_the_program_itself_unless_there_is_trouble(
 
 
 def test_the_windows_task_is_one_of_the_task_schema() -> None:
-    """Its sections stand in the schema's order; one instance at a time, a time limit, tried again after a failure."""
+    """Its sections have the schema's order; one instance at a time, a time limit, tried again after a failure."""
     root = ET.fromstring((SCHEDULE / "windows-task.xml").read_bytes())  # noqa: S314  (our own)
     assert (root.tag, root.get("version")) == (f"{TASK}Task", "1.2")
     sections = [element.tag.removeprefix(TASK) for element in root]
@@ -183,7 +183,7 @@ def test_the_windows_task_is_one_of_the_task_schema() -> None:
 
 
 def test_the_windows_task_says_what_is_not_known() -> None:
-    """Nobody has tried it there, in the file and on the page."""
+    """It is untested there, in the file and on the page."""
     assert "Untested on Windows" in text_of("windows-task.xml")
     assert re.search(r"Untested on\s+Windows", PAGE)
 

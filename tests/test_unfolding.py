@@ -47,5 +47,5 @@ def test_a_bomb_of_aliases_is_refused_wherever_it_is_read(tmp_path: Path, kind: 
     "text", ["", "a: 1", "a: &x {b: '*'}\nc: *x\nd: {<<: *x}\n", "a: &x 1\nb: [" + "*x, " * 5000 + "]"]
 )
 def test_a_document_that_stays_small_is_not(text: str) -> None:
-    """Aliases are welcome as long as what they stand for stays readable."""
+    """Aliases are welcome as long as what they mean stays readable."""
     assert not exceeds_alias_limit(text)

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from batch_updater import __version__
 from batch_updater.errors import UsageError
 from batch_updater.text.printable import command_line
 from batch_updater.text.spelling import nearest
+from batch_updater.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.open_run import OpenRun
-    from batch_updater.runs.result import RunResult
     from batch_updater.runs.plan import Plan
+    from batch_updater.runs.result import RunResult
 
 _SAMPLE_CHARACTERS = 500
 _LABEL_WIDTH = 10

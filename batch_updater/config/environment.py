@@ -7,9 +7,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batch_updater import __version__
 from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
+from batch_updater.version import __version__
 
 
 @dataclass(frozen=True, slots=True)

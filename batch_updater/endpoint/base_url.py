@@ -1,41 +1,51 @@
-"""A base URL beside the path of the call: whether it holds a part of that path, which would then be sent twice."""
+"""A base URL that already ends with a part of the call's path, which would then be sent twice."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.endpoint.description import Endpoint
 
 _PARAMETER = re.compile(r"\{[^{}]*\}")
 _VERSION = re.compile(r"v\d+(\.\d+)*", re.IGNORECASE)
 
 
-class Overlap(NamedTuple):
-    """What a base URL holds of the call's path."""
+class RepeatedPath(NamedTuple):
+    """The end of a base URL that is also a part of the call's path."""
 
-    held: str
-    """The end of the base URL that is a part of the path, such as `/api/v2`."""
-    relation: str
-    """What that is to the path, to follow `ends with /api/v2,`."""
-    instead: str
+    end: str
+    """Such as `/api/v2`."""
+    corrected: str
     """The base URL without it."""
     is_certain: bool
     """Whether two segments or more are the path's own. One alone may be a prefix, such as `/api` or `/orders/v1`."""
+    message: str
+    """The repetition, and the address that it leads to."""
+
+    @property
+    def remedy(self) -> str:
+        """The other base URL to use or to try."""
+        if self.is_certain:
+            return f"Set api.base_url to {self.corrected}"
+        return f"If that is one {self.end} too many, set api.base_url to {self.corrected}"
+
+    @property
+    def note(self) -> str:
+        """Message and remedy."""
+        return f"{self.message} {self.remedy}."
 
 
-def overlap(base_url: str, endpoint: Endpoint) -> Overlap | None:
-    """Return what the end of a base URL repeats of the call's path; None if the two fit.
+def repeated_path(base_url: str, endpoint: Endpoint) -> RepeatedPath | None:
+    """Return what the end of a base URL repeats of the call's path; None if the two fit together.
 
-    The path begins with it: `/api`, `/api/v2`, the path of one record, in any case of letters; or `/api/v3`, where the
-    path begins with `/api/v2`. From the middle of the path two segments that are no parameters are needed, since one
-    is most often a prefix of its own, such as the `/v2` of a gateway. What the description names under `servers` fits.
+    It repeats the beginning of the path, in any case of letters (`/api`, `/api/v2`, the path of one record), in
+    another version as well (`/api/v3` for `/api/v2`). A part from the middle of the path counts if two segments of it
+    are not parameters: one is mostly a prefix, such as the `/v2` of a gateway. A path of the description's `servers`
+    fits.
     """
     url = urlsplit(base_url)
     base, path = _segments(url.path), _segments(endpoint.path)
@@ -45,51 +55,29 @@ def overlap(base_url: str, endpoint: Endpoint) -> Overlap | None:
         end = base[-size:]
         for start in range(len(path) - size + 1):
             part = path[start : start + size]
-            literal = sum(_is_same(ours, theirs) for ours, theirs in zip(end, part, strict=True))
-            if literal >= (2 if start else 1) and all(map(_fits, end, part)):
-                kept = "".join(f"/{segment}" for segment in base[:-size])
-                return Overlap(
-                    f"/{'/'.join(end)}",
-                    _relation(end, part, path),
-                    url._replace(path=kept, query="", fragment="").geturl(),
-                    is_certain=literal + sum(map(_is_other_version, end, part)) > 1,
+            same = sum(_is_same(ours, theirs) for ours, theirs in zip(end, part, strict=True))
+            if same >= (2 if start else 1) and all(map(_fits, end, part)):
+                repeated, rest = f"/{'/'.join(end)}", "".join(f"/{segment}" for segment in base[:-size])
+                return RepeatedPath(
+                    repeated,
+                    url._replace(path=rest, query="", fragment="").geturl(),
+                    same + sum(map(_is_other_version, end, part)) > 1,
+                    f"api.base_url ends with {repeated}, {_relation(end, part, path)}: "
+                    f"rows would be sent to {base_url}{endpoint.path}.",
                 )
     return None
 
 
 def require_fitting(base_url: str | None, endpoint: Endpoint) -> None:
-    """Raise ConfigError if a base URL repeats a part of the call's path beyond doubt."""
-    if base_url and (found := overlap(base_url, endpoint)) and found.is_certain:
-        raise ConfigError(
-            f"api.base_url ends with {found.held}, {found.relation}: rows would be sent to "
-            f"{urlsplit(base_url).path}{endpoint.path}.",
-            remedy=f"Set api.base_url to {found.instead}",
-        )
+    """Raise ConfigError if a base URL certainly repeats a part of the call's path."""
+    if base_url and (repeated := repeated_path(base_url, endpoint)) and repeated.is_certain:
+        raise ConfigError(repeated.message, remedy=repeated.remedy)
 
 
-class Doubt(NamedTuple):
-    """What may be wrong with a base URL that is taken."""
-
-    message: str
-    """Where rows are sent, and why that may be wrong."""
-    remedy: str
-    """The other base URL to try."""
-
-    @property
-    def note(self) -> str:
-        """Both."""
-        return f"{self.message} {self.remedy}."
-
-
-def doubt(base_url: str | None, endpoint: Endpoint) -> Doubt | None:
-    """Return what may be wrong with a base URL that fits; None if nothing may be."""
-    found = overlap(base_url, endpoint) if base_url else None
-    if found is None or found.is_certain:
-        return None
-    return Doubt(
-        f"api.base_url ends with {found.held}, {found.relation}: rows are sent to {base_url}{endpoint.path}.",
-        f"If that is one {found.held} too many, set api.base_url to {found.instead}",
-    )
+def possible_repetition(base_url: str | None, endpoint: Endpoint) -> RepeatedPath | None:
+    """Return what a base URL that `require_fitting` accepts may repeat all the same; None if nothing."""
+    repeated = repeated_path(base_url, endpoint) if base_url else None
+    return None if repeated is None or repeated.is_certain else repeated
 
 
 def _segments(path: str) -> Sequence[str]:

@@ -1,23 +1,19 @@
-"""`Endpoint` and `Field`: an API call as the rest of the program knows it, whatever the API."""
+"""`Endpoint` and `Field`: one call of any API."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.objection import speaks_of_the_call
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
-
-    from batch_updater.records import Value
+from batch_updater.endpoint.reported_failure import is_call_status
+from batch_updater.records import Value
 
 
 class ParameterLocation(StrEnum):
-    """Where a field travels in the request."""
+    """The part of the request that holds a field."""
 
     PATH = "path"
     QUERY = "query"
@@ -25,7 +21,7 @@ class ParameterLocation(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a field's value is."""
+    """The type of a field's values."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -36,14 +32,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AllowedNames:
-    """The field holds a name out of a list that only the API knows, and that an error answer gives."""
+    """How an error answer lists the valid names of a field."""
 
     list_name: str
-    """Which property of the error answer holds the list of objects."""
+    """The property of the error answer that holds the list of objects."""
     name_key: str
-    """Which property of an object of the list holds the name."""
+    """The property of an object in the list that holds the name."""
     id_key: str | None
-    """Which property of an object of the list holds the id that the answer reports; None if there is none."""
+    """The property that holds the id that an answer reports; None if there is none."""
     depends_on: tuple[str, ...]
     """Names of the fields that the list depends on, such as the language."""
 
@@ -75,42 +71,42 @@ class Field:
     kind: Kind
     required: bool
     title: str
-    """What a person calls it, such as `stage`; the name if the description has no title."""
+    """For people, such as `stage`; the name if the description has no title."""
     description: str
     aliases: tuple[str, ...]
-    """Further headers under which a sheet may have it; matched without regard to case."""
+    """Further headers of its column; matched without regard to case."""
     enum: tuple[Value, ...]
-    """The values it may have; empty if it is free."""
+    """The only valid values; empty if any is."""
     bounds: Bounds
     nullable: bool
     """Whether the clear marker may be used, which sends null. Body fields only."""
     date_format: str
-    """How a date is written on the wire, for `date.strftime`."""
+    """The format of a date in the request, for `date.strftime`."""
     example: str
     """An example as a person would type it; '' if there is none."""
     default: str | None
-    """What the API takes when the field is not sent, as text; None if the description does not say."""
+    """The API's value if the field is not sent, as text; None if the description has none."""
     selects_record: bool
     """Whether the field is part of the target: two rows with the same of these update the same record."""
     reported_as: str | None
-    """Under which name the answer reports the value; None if it does not."""
+    """The property of an answer that holds the value; None if none does."""
     reported_id_as: str | None
-    """Under which name the answer reports the id that stands for the name; None if it does not."""
+    """The property of an answer that holds the id for the name; None if none does."""
     allowed: AllowedNames | None
     is_identifier: bool = False
-    """Whether a text of it is a number or code that has to be exact to the character, rather than a name or prose."""
+    """Whether a text is a number or code, exact to the character, rather than a name or prose."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOperation:
-    """The operation of the same API that gives a record as it stands."""
+    """The operation of the same API that returns a record."""
 
     path: str
     """With a leading slash and `{wire_name}` for each path field of the update."""
     query: tuple[str, ...]
-    """Names of the update's query fields that this one takes too."""
+    """Names of the update's query fields that it takes, too."""
     properties: frozenset[str] = frozenset()
-    """Names of the properties of the record that it gives; empty if none is described."""
+    """Properties of the record; empty if none is described."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +114,11 @@ class Endpoint:
     """One operation of an API."""
 
     name: str
-    """How the configuration calls it: `nexus-opportunity`, or the operation's id."""
+    """`nexus-opportunity`, or the operation's id."""
     api_name: str
-    """What a person calls the API, such as `Nexus` (the description's `info.title`)."""
+    """For people, such as `Nexus`: the description's `info.title`."""
     record_name: str
-    """What a person calls one record, such as `opportunity`."""
+    """For people, such as `opportunity`."""
     method: str
     path: str
     """With a leading slash and `{wire_name}` for each path field."""
@@ -133,43 +129,43 @@ class Endpoint:
     idempotent: bool
     """Whether a request that may have been applied may be repeated (RFC 9110, section 9.2.2)."""
     record_statuses: Mapping[int, frozenset[str] | None]
-    """2xx statuses that the description lists -> the properties that the record in their answer always has; None: no
-    record comes back."""
+    """2xx status that the description lists -> the properties that the record in the answer always has; None: the
+    answer has no record."""
     default_record: frozenset[str] | None
     """The same for the 2xx statuses that it does not list."""
     record_properties: frozenset[str]
-    """Names of the properties of the record that a 2xx answer may hold; empty if none is described."""
+    """Properties of the record that a 2xx answer may hold; empty if none is described."""
     error_message_keys: tuple[str, ...]
     """Properties of an error answer that hold its message, the best first."""
     quota_message: str | None
-    """The message of a 429 that means that the quota is used up; None if the description does not say."""
+    """The message of a 429 for a used-up quota; None if the description has none."""
     read: ReadOperation | None = None
-    """How a record is read; None if the description names no such operation."""
+    """None if the description names no such operation."""
     quota_per_month: int | None = None
-    """Requests that the account may send in a month; None if the description does not say."""
+    """Requests that the account may send in a month; None if not described."""
     sample_read: ReadOperation | None = None
-    """How a record is read to try the set-up: as `read` says, else by the GET of the update's own path, if any."""
+    """Reads a record to try the set-up: `read`, or else the GET of the update's own path, if any."""
     server_paths: frozenset[str] = frozenset()
-    """Paths of the addresses that the description names under `servers`, without slashes around them."""
+    """Paths of the description's `servers`, without slashes around them."""
 
     def field(self, name: str) -> Field:
         """Return the field of that exact name. Raises KeyError if there is none."""
         return self.by_name[name]
 
     def field_called(self, word: str) -> Field | None:
-        """Return the field that an answer of the API calls so, in any case and spelling; None if not exactly one."""
+        """Return the field that a word in an answer names, in any case and spelling; None if not exactly one."""
         if exact := next((field for field in self.fields if field.wire_name == word), None):
             return exact
-        found = self._by_bare_name.get(_bare(word), ())
-        return found[0] if len(found) == 1 else None
+        fields = self._by_bare_name.get(_bare(word), ())
+        return fields[0] if len(fields) == 1 else None
 
     @cached_property
     def _by_bare_name(self) -> Mapping[str, list[Field]]:
-        found: dict[str, list[Field]] = {}
+        fields: dict[str, list[Field]] = {}
         for field in self.fields:
             for name in {_bare(field.wire_name), _bare(field.name)}:
-                found.setdefault(name, []).append(field)
-        return found
+                fields.setdefault(name, []).append(field)
+        return fields
 
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
@@ -178,26 +174,26 @@ class Endpoint:
 
     @cached_property
     def body_fields(self) -> tuple[Field, ...]:
-        """The fields that travel in the body."""
+        """The fields of the body."""
         return tuple(field for field in self.fields if field.location is ParameterLocation.BODY)
 
     @cached_property
     def reported_fields(self) -> tuple[Field, ...]:
-        """The fields whose value, or its id, an answer may report."""
+        """The fields whose value or id an answer may report."""
         return tuple(
             field for field in self.fields if field.reported_as is not None or field.reported_id_as is not None
         )
 
     @cached_property
     def known_properties(self) -> frozenset[str]:
-        """Names of all properties that an answer may hold and that belong to the record."""
+        """All properties of answers that belong to the record."""
         names = {field.wire_name for field in self.body_fields}
         names.update(name for field in self.fields for name in (field.reported_as, field.reported_id_as) if name)
         described = self.record_properties | (self.read.properties if self.read else frozenset())
-        return frozenset(names).union(name for name in described if not speaks_of_the_call(name))
+        return frozenset(names).union(name for name in described if not is_call_status(name))
 
-    def promised(self, status: int) -> frozenset[str] | None:
-        """Return the properties that the record in a 2xx answer of that status always has; None if it holds none."""
+    def always_reported(self, status: int) -> frozenset[str] | None:
+        """Return the properties that the record in an answer of a 2xx status always has; None if it has no record."""
         return self.record_statuses.get(status, self.default_record)
 
 

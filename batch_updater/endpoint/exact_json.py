@@ -1,11 +1,11 @@
-"""JSON as APIs write it -> Python's own types with exact numbers, and back: what is kept of a record is what came.
+"""JSON of an API to Python's own types and back, with exact numbers: every digit is kept.
 
-The fast library refuses what some services send all the same: half a surrogate (a text that was cut between the two
-halves of an emoji), UTF-16, NaN. Such a text goes through the standard library, in both directions.
+msgspec is fast, but refuses what some services send: half a surrogate (a text that was cut inside an emoji), UTF-16,
+NaN. Such texts go through the standard library, in both directions.
 
-Here alone is decided what a number is. NaN, the infinities and numbers out of all proportion become texts: an exponent
-of nine digits would fill the memory as soon as it is written out, and Python refuses to print an integer of more than
-4,300 digits. Nothing behind this module meets a number that cannot be compared, summed up and shown.
+NaN, the infinities and numbers that are far too long become texts: an exponent of nine digits would fill the memory as
+soon as it is written out, and Python does not print integers of more than 4,300 digits. Every number that leaves this
+module can be compared, summed up and shown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def _exact(number: str) -> Decimal | str:
-    """Return a number with all its digits; as the text that it is if it is out of proportion."""
+    """Return a number with all its digits; unchanged if it is too long."""
     if len(number) > _LONGEST_NUMBER:
         return number
     try:
@@ -41,20 +41,22 @@ def _whole(number: str) -> int | str:
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_exact)
-"""Takes a fifth of the time of the standard library's, and is as exact."""
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def from_json(text: str | bytes) -> object:
-    """Return what a JSON text says, numbers with a fraction as Decimal. Raises ValueError."""
-    has_long_number = (
-        _LONG_IN_BYTES.search(text) if isinstance(text, bytes) else _LONG_IN_TEXT.search(text)
-    ) is not None
+    """Return the value of a JSON text, numbers with a fraction as Decimal. Raises ValueError."""
+    if isinstance(text, bytes):
+        has_long_number = _LONG_IN_BYTES.search(text) is not None
+        brackets = text.count(b"[") + text.count(b"{")
+    else:
+        has_long_number = _LONG_IN_TEXT.search(text) is not None
+        brackets = text.count("[") + text.count("{")
     try:
         value = _read_leniently(text) if has_long_number else _DECODER.decode(text)
     except (ValueError, RecursionError):
         value = _read_leniently(text)
-    if _brackets(text) > _DEEPEST:
+    if brackets > _DEEPEST:
         _require_shallow(value)
     return value
 
@@ -66,27 +68,18 @@ def _read_leniently(text: str | bytes) -> object:
         raise ValueError("it is nested too deep") from error
 
 
-def _brackets(text: str | bytes) -> int:
-    if isinstance(text, bytes):
-        return text.count(b"[") + text.count(b"{")
-    return text.count("[") + text.count("{")
-
-
 def _require_shallow(value: object) -> None:
     level = [value]
     for _ in range(_DEEPEST + 1):
-        level = [inner for one in level if isinstance(one, (dict, list)) for inner in _members(one)]
-        if not level:
+        containers = [one for one in level if isinstance(one, (dict, list))]
+        if not containers:
             return
+        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
     raise ValueError("it is nested too deep")
 
 
-def _members(outer: dict[str, object] | list[object]) -> list[object]:
-    return list(outer.values()) if isinstance(outer, dict) else outer
-
-
 def number_of(value: object) -> Decimal | None:
-    """Return a value of `from_json` as a number, also one in quotation marks; None if it is none."""
+    """Return a value of `from_json` as a number, also one in quotation marks; None if it is not a number."""
     if isinstance(value, str):
         bare = value.strip()
         value = _exact(bare) if len(bare) <= _LONGEST_NUMBER and _NUMBER.fullmatch(bare) else None
@@ -97,21 +90,21 @@ def number_of(value: object) -> Decimal | None:
 
 
 def to_json(value: object) -> str:
-    """Return a value of `from_json` as JSON again, numbers with the digits that they came with."""
+    """Return a value of `from_json` as JSON, numbers with their digits."""
     try:
         return _ENCODER.encode(value).decode()
     except UnicodeEncodeError:
-        return _written_in_ascii(value)
+        return _to_ascii_json(value)
 
 
-def _written_in_ascii(value: object) -> str:
-    """Write half a surrogate as the escape that it came as; only the standard library does, which rounds a Decimal."""
+def _to_ascii_json(value: object) -> str:
+    """Write half a surrogate as an escape, which only the standard library does; a Decimal, which that would round."""
     match value:
         case dict():
-            members = [f"{json.dumps(name)}:{_written_in_ascii(member)}" for name, member in value.items()]
+            members = [f"{json.dumps(name)}:{_to_ascii_json(member)}" for name, member in value.items()]
             return f"{{{','.join(members)}}}"
         case list():
-            return f"[{','.join([_written_in_ascii(item) for item in value])}]"
+            return f"[{','.join([_to_ascii_json(item) for item in value])}]"
         case str():
             return json.dumps(value)
         case _:

@@ -1,55 +1,34 @@
-"""What an undo expects: the values that a run left in the records, beside those that it sets back.
+"""The values that an undo expects in the records, beside those that it restores.
 
-They stand on a sheet of the workbook that takes the run back, and travel with it until every row is settled.
+They are on the sheet `Expected` of the undo workbook and of its results workbooks, until every row is settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.reported import alike, reported_in
-from batch_updater.records import FieldChange, Unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import Job
+from batch_updater.endpoint.reported import reported_value, reports_equal
+from batch_updater.records import Expected, ExpectedValue, FieldChange, Job, Unknown
 
 SHEET = "Expected"
 COLUMNS = ("Target", "Field", "Before the run", "The run left", "Before, exactly", "Left, exactly", "Check")
-"""Headers of the sheet. Those with `exactly` hold JSON, `Check` shows that nobody has changed the row."""
+"""Headers of the sheet. Those with `exactly` hold JSON; `Check` proves that the row was not changed."""
 UNDO_MARK = "undo"
 MARKS = frozenset({UNDO_MARK, "undo-results", "undo-check"})
 """Values of the document property of workbooks that must have the sheet."""
 _CHECK_BYTES = 6
 
 
-class ExpectedValue(NamedTuple):
-    """One field of one record, before and after a run."""
-
-    field: str
-    before_shown: str
-    """As people read it: a name in place of an id where that is known; '' if the field was empty."""
-    left_shown: str
-    before: str
-    """As the API reported it, in JSON; so `left`."""
-    left: str
-
-
-Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
-"""Target, as in `Job.target` -> what is expected of its fields."""
-
-
-class Moved(NamedTuple):
+class ChangedSinceRun(NamedTuple):
     """A field that no longer holds what the run left."""
 
     field: str
     now: str
-    """As people read it; '' if it is empty."""
+    """As people read it; '' if it is empty. So `left`."""
     left: str
 
 
@@ -59,11 +38,11 @@ def cells_of(target: str, value: ExpectedValue) -> tuple[str, ...]:
 
 
 def value_in_cells(cells: Sequence[object]) -> tuple[str, ExpectedValue]:
-    """Return target and value of a row of the sheet. Raises ValueError if somebody has changed it."""
+    """Return target and value of a row of the sheet. Raises ValueError if the row was changed."""
     texts = ["" if cell is None else cell for cell in cells[: len(COLUMNS)]]
     target, *parts, check = [text for text in texts if isinstance(text, str)] or [""] * 2
     if len(parts) != len(ExpectedValue._fields):
-        raise ValueError("cells are missing, or are no texts any more")
+        raise ValueError("cells are missing or are no longer text")
     value = ExpectedValue(*parts)
     if check != _check(target, value):
         raise ValueError("it was changed")
@@ -74,30 +53,33 @@ def _check(target: str, value: ExpectedValue) -> str:
     return blake2b("\0".join((target, *value)).encode("utf-8", "surrogatepass"), digest_size=_CHECK_BYTES).hexdigest()
 
 
-def still_to_set(
-    endpoint: Endpoint, job: Job, record: Mapping[str, object], found: Sequence[FieldChange], expected: Expected
+def pending_changes(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], changes: Sequence[FieldChange], expected: Expected
 ) -> tuple[FieldChange, ...]:
-    """Leave out of the changes found those of names whose id is already the one that stands for the name."""
-    known = _by_field(job, expected)
+    """Return the changes without those of names that the record already has, by the id that is expected for them."""
+    values = _by_field(job, expected)
 
-    def is_set(change: FieldChange) -> bool:
-        wanted = known.get(change.field)
-        if wanted is None or not isinstance(change.now, Unknown) or change.new != wanted.before_shown:
-            return False
-        return _holds(endpoint, change.field, record, wanted.before)
+    def is_done(change: FieldChange) -> bool:
+        value = values.get(change.field)
+        return (
+            value is not None
+            and isinstance(change.now, Unknown)
+            and change.new == value.before_shown
+            and _holds(endpoint, change.field, record, value.before)
+        )
 
-    return tuple(change for change in found if not is_set(change))
+    return tuple(change for change in changes if not is_done(change))
 
 
-def moved(
-    endpoint: Endpoint, job: Job, record: Mapping[str, object], found: Sequence[FieldChange], expected: Expected
-) -> tuple[Moved, ...]:
-    """Return which of the fields that are to be changed somebody has changed since the run."""
-    known = _by_field(job, expected)
+def changed_since_run(
+    endpoint: Endpoint, job: Job, record: Mapping[str, object], changes: Sequence[FieldChange], expected: Expected
+) -> tuple[ChangedSinceRun, ...]:
+    """Return which of the fields to be changed no longer hold what the run left."""
+    values = _by_field(job, expected)
     return tuple(
-        Moved(change.field, _shown(change.now), known[change.field].left_shown)
-        for change in found
-        if change.field in known and not _holds(endpoint, change.field, record, known[change.field].left)
+        ChangedSinceRun(change.field, _shown(change.now), values[change.field].left_shown)
+        for change in changes
+        if change.field in values and not _holds(endpoint, change.field, record, values[change.field].left)
     )
 
 
@@ -105,10 +87,10 @@ def _by_field(job: Job, expected: Expected) -> dict[str, ExpectedValue]:
     return {value.field: value for value in expected.get(job.target, ())}
 
 
-def _holds(endpoint: Endpoint, name: str, record: Mapping[str, object], as_json: str) -> bool:
+def _holds(endpoint: Endpoint, name: str, record: Mapping[str, object], expected_json: str) -> bool:
     field = endpoint.field(name)
     try:
-        return alike(field, from_json(as_json), reported_in(field, record))
+        return reports_equal(field, from_json(expected_json), reported_value(field, record))
     except KeyError:
         return False
 

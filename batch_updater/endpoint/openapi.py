@@ -1,36 +1,36 @@
 """An OpenAPI 3.0 or 3.1 document -> `Endpoint`.
 
-What OpenAPI cannot say stands in extensions of the document:
+Extensions of the document say what OpenAPI cannot:
 
-- on the operation: `x-record-name` (what a person calls one record), `x-error-message` (properties of an error answer
-  that hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that gives the record as it stands, alone or in an array; what it holds
-  counts as reported like what the update's answer holds),
-  `x-quota-per-month` (requests that the account may send);
-- on a parameter or body property: `x-field-name` (the name in a header row, where the wire's is taken), `x-aliases`
-  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (under which name the answer reports the value;
-  null: it does not), `x-reported-id-as` (under which name the answer reports the id of a name), `x-selects-record`
-  (false: the parameter does not say which record), `x-allowed-names` ({list, name, id, depends-on}: the list in an
-  error answer that holds the valid names), `x-identifier` (whether a text is an identifier, in which nothing invisible
-  may be; without it a text is one if it says which record, if its name or title ends with a word such as id, number,
-  code, key or reference, or if its description begins by calling it so);
-- on a 2xx answer of the update: `x-always-reported` (the properties that it holds in any case, where it leaves some of
-  those that it describes out; an update is confirmed only by what is always reported, and by nothing that differs);
-- on the 429 answer: `x-quota-exceeded` (its message when the quota is used up).
+- on the operation: `x-record-name` (the word for one record), `x-error-message` (properties of an error answer that
+  hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
+  (operationId of a GET in the same document that returns the record, alone or in an array; its properties count as
+  reported like those of the update's answer), `x-quota-per-month` (requests that the account may send);
+- on a parameter or body property: `x-field-name` (the header, in place of the name in the request), `x-aliases`
+  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (the property of an answer that holds the value;
+  null: none), `x-reported-id-as` (the property of an answer that holds the id of a name), `x-selects-record` (false:
+  the parameter does not select the record), `x-allowed-names` ({list, name, id, depends-on}: the list of valid names in
+  an error answer), `x-identifier` (whether a text is an identifier, in which nothing invisible is allowed; by default a
+  text is one if it selects the record, if its name or title ends with a word such as id, number, code, key or
+  reference, or if its description begins by calling it so);
+- on a 2xx answer of the update: `x-always-reported` (the properties that it always has, if not all that are described;
+  an update is confirmed only by what is always reported, and by nothing that differs);
+- on the 429 answer: `x-quota-exceeded` (its message for a used-up quota).
 
-The configuration says where the API is. Of `servers` the paths count, for one thing: a base URL with such a path is
-right, although the call's path begins like it.
+The configuration has the base URL. The document's `servers` only show which base URLs are right although the path of
+the call begins like them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import NamedTuple
 
+from batch_updater.endpoint import document
 from batch_updater.endpoint.description import (
     AllowedNames,
     Bounds,
@@ -40,47 +40,25 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
+from batch_updater.endpoint.identifiers import is_called_identifier
 from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import read_regular_text
+from batch_updater.records import Value
 from batch_updater.text.spelling import nearest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import NoReturn
-
-    from batch_updater.records import Value
-
-Node: TypeAlias = Mapping[str, object]
-
 BUILT_IN = ("nexus-opportunity",)
-_METHODS = ("put", "patch", "post")
 _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNORECASE)
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
-_UNSUPPORTED = ("oneOf", "anyOf", "allOf", "not", "if")
+_UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
 _LARGEST_BYTES = 5_000_000
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_IDENTIFIERS = frozenset(
-    {
-        "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
-        "sku", "ean", "gtin", "isbn", "iban", "bic", "vin", "zip", "postcode", "phone", "telephone", "mobile", "fax",
-    }
-)  # fmt: skip
-"""Words with which names and titles of identifiers end."""
-_OTHER_NUMBERS = frozenset({"version", "release", "revision", "edition"})
-"""Words for what is numbered like 2.0."""
-_CALLED_IDENTIFIER = re.compile(
-    r"(?:[\w/'-]+ ){0,3}?(?:id|number|code|key|reference)\b(?! of\b)|(?:[\w/'-]+ ){0,5}?identifier\b", re.IGNORECASE
-)
-"""How a description begins that calls the field an identifier: "The number that the CRM gave the opportunity."."""
-_ISO_DATE = "%Y-%m-%d"
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The text of a document, and which operation of it is meant."""
+    """The text of a document, and the operation to use."""
 
     name: str | None
-    """What the configuration calls a built-in description; None for any other."""
+    """The configuration's name for a built-in description; None for any other."""
     path: str
     operation_id: str | None
     """None: the only updating operation of the document."""
@@ -103,556 +81,378 @@ def read_description(reference: str) -> Description:
     path_text, _, operation_id = reference.partition("#")
     path = Path(path_text)
     if not path.suffix and not path.exists():
-        _unknown_built_in(path_text)
+        close = nearest(path_text, BUILT_IN)
+        raise EndpointError(
+            f"There is no built-in description {path_text!r}" + (f"; did you mean {close!r}?" if close else "."),
+            remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
+        )
     return Description(None, str(path), operation_id or None, _text_of(path))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_regular_text(path, _LARGEST_BYTES)
+    except UnicodeDecodeError as error:
+        raise document.not_valid(str(path), "", "not text in UTF-8") from error
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise EndpointError(
+            f"The description {path} {why}.",
+            remedy="Correct api.endpoint in the configuration.",
+            place=Location(file=str(path)),
+        ) from error
 
 
 def endpoint_of(description: Description) -> Endpoint:
     """Return the endpoint that a document describes. Raises EndpointError, which names the file and the place in it."""
-    document = _Document(description.path, _parse(description))
-    return document.endpoint(description.operation_id, description.name)
+    root = document.parse(description.path, description.text)
+    return _EndpointBuilder(document.Resolver(description.path, root)).build(description.operation_id, description.name)
 
 
-def _unknown_built_in(name: str) -> NoReturn:
-    close = nearest(name, BUILT_IN)
-    raise EndpointError(
-        f"There is no built-in description {name!r}" + (f"; did you mean {close!r}?" if close else "."),
-        remedy=f"Set api.endpoint to {', '.join(BUILT_IN)}, or to a file such as openapi.yaml#operationId.",
-    )
+class _LocatedOperation(NamedTuple):
+    """An operation and its place in the document."""
+
+    path: str
+    method: str
+    item: document.PathItem
+    operation: document.Operation
 
 
-def _text_of(path: Path) -> str:
-    place = Location(file=str(path))
-    try:
-        return read_regular_text(path, _LARGEST_BYTES)
-    except UnicodeDecodeError as error:
-        raise _not_valid(str(path), "", "not text in UTF-8") from error
-    except OSError as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise EndpointError(
-            f"The description {path} {why}.", remedy="Correct api.endpoint in the configuration.", place=place
-        ) from error
+class _FieldSource(NamedTuple):
+    """A parameter or a property of the body, before it is a field."""
 
-
-def _parse(description: Description) -> Node:
-    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import; JSON is YAML too)
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
-    from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
-
-    path, place = description.path, Location(file=description.path)
-    yaml = YAML(typ="safe", pure=True)
-    # `add_constructor` would change every reader of YAML in the process.
-    yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
-        "tag:yaml.org,2002:float": _exact_number,
-        "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
-    }
-    try:
-        if exceeds_alias_limit(description.text):
-            raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
-        document = yaml.load(description.text)
-    except (YAMLError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = "" if line is None else f" in line {line + 1}"
-        raise _not_valid(path, where, getattr(error, "problem", None) or "it cannot be taken apart") from error
-    if not isinstance(document, Mapping):
-        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
-    return document
-
-
-def _not_valid(path: str, where: str, what: str) -> EndpointError:
-    return EndpointError(
-        f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
-    )
-
-
-def _exact_number(_constructor: object, node: object) -> Decimal:
-    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-    text = str(getattr(node, "value", ""))
-    try:
-        return Decimal(text.replace("_", ""))
-    except ArithmeticError:
-        return Decimal("NaN")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A node and where it stands, as a JSON pointer."""
-
-    node: Node
-    at: str
-
-
-@dataclass(frozen=True)
-class _Described:
-    """A parameter or property as the document describes it."""
-
-    node: Node
-    """Everything that is said of it, wherever it stands."""
-    schema: _Found
+    wire_name: str
+    location: ParameterLocation
     required: bool
+    schema: document.Schema
+    """With all annotations, those of the parameter included."""
 
 
-class _Document:
-    """One OpenAPI document, with its references resolved on the way."""
+class _DescribedAnswers(NamedTuple):
+    """What the responses of an operation describe."""
 
-    def __init__(self, path: str, root: Node) -> None:
-        self._path = path
-        self._root = root
-        self._told: set[str] = set()
-        """Properties of which an extension says that the answer reports them, whatever its schema lists."""
+    statuses: Mapping[str, frozenset[str] | None]
+    """2xx status, `2XX` or `DEFAULT` -> the properties that the record always has; None: no record."""
+    properties: frozenset[str]
+    """All properties that the record may have; empty if none is described."""
+    quota_message: str | None
 
-    def endpoint(self, operation_id: str | None, name: str | None) -> Endpoint:
-        """Read one operation; `name` is what the configuration calls it, None for the operation's id."""
-        if not str(self._root.get("openapi", "")).startswith("3."):
+
+class _EndpointBuilder:
+    """Builds the endpoint of an operation from the nodes of a document."""
+
+    def __init__(self, resolver: document.Resolver) -> None:
+        self._node = resolver.node
+        self._refuse = resolver.refuse
+        self._document = resolver.document()
+
+    def build(self, operation_id: str | None, name: str | None) -> Endpoint:
+        """Build the endpoint; `name` is the configuration's, None for the operation's id. Raises EndpointError."""
+        if not (self._document.openapi or "").startswith("3."):
             self._refuse("/openapi", "is not version 3.0 or 3.1 of OpenAPI", "Convert the document.")
-        path, method, item, operation = self._operation(operation_id)
+        update = self._update(operation_id)
+        path, method, item, operation = update
         if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
         answers, reading = self._answers(operation), self._reading(operation)
-        if reading:
-            answers = replace(answers, reported=answers.reported | reading.properties)
-        parameters = self._parameters(path, item, operation)
-        fields, content_type = self._body(operation, answers)
-        fields = (*(self._parameter(found, answers) for found in parameters), *fields)
-        answers = answers.with_told(frozenset(self._told))
-        self._require_distinct(fields, operation.at)
-        info = _mapping(self._root.get("info"))
-        fields = tuple(sorted(fields, key=lambda field: list(ParameterLocation).index(field.location)))
-        read = self._read_operation(reading, fields)
+        read_properties = self._properties_read(reading.operation) if reading else frozenset()
+        reported = answers.properties | read_properties
+        parameters = self._parameters(update)
+        body, content_type = self._body(operation)
+        sources = [*map(self._of_parameter, parameters), *body]
+        sources.sort(key=lambda source: list(ParameterLocation).index(source.location))
+        fields = tuple(self._field(source, reported) for source in sources)
+        self._require_distinct(fields, operation)
+        mapped = {name for source in sources for name in (source.schema.x_reported_as, source.schema.x_reported_id_as)}
+        # Reported according to an extension, whatever the schema of the answer lists.
+        unlisted = {name for name in mapped if name is not None} - reported
+        statuses = {key: None if names is None else names | unlisted for key, names in answers.statuses.items()}
+        read = self._read_operation(reading, fields, read_properties) if reading else None
         return Endpoint(
-            name=name or str(operation.node.get("operationId") or f"{method} {path}"),
-            api_name=str(info.get("title") or "the API"),
-            record_name=str(operation.node.get("x-record-name") or "record"),
+            name=name or operation.operation_id or f"{method} {path}",
+            api_name=self._document.title or "the API",
+            record_name=operation.x_record_name or "record",
             method=method.upper(),
             path=path,
             content_type=content_type,
             fields=fields,
-            idempotent=method == "put" or operation.node.get("x-idempotent") is True,
-            record_statuses=answers.record_statuses,
-            default_record=answers.default_record,
+            idempotent=method == "put" or operation.x_idempotent is True,
+            record_statuses={int(key): names for key, names in statuses.items() if key.isdigit()},
+            default_record=_of_other_statuses(statuses),
             record_properties=answers.properties,
-            error_message_keys=_texts(operation.node.get("x-error-message")),
+            error_message_keys=operation.x_error_message,
             quota_message=answers.quota_message,
             read=read,
-            quota_per_month=_whole(operation.node.get("x-quota-per-month")),
-            sample_read=read or self._own_get(path, item, fields),
-            server_paths=self._server_paths(),
+            quota_per_month=operation.x_quota_per_month,
+            sample_read=read or self._own_get(update, fields),
+            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in self._document.servers)
+            - {""},
         )
 
-    def _own_get(self, path: str, item: _Found, fields: tuple[Field, ...]) -> ReadOperation | None:
-        """Return the GET of the update's own path; None if there is none, or it needs what the update does not have."""
-        if "get" not in item.node:
-            return None
-        try:
-            read = self._resolved(item.node["get"], f"{item.at}/get")
-            return self._read_operation(_Reading(path, item, read, frozenset()), fields)
-        except EndpointError:  # nothing asks for it to be right
-            return None
-
-    def _server_paths(self) -> frozenset[str]:
-        urls = (str(_mapping(server).get("url", "")) for server in _list(self._root.get("servers")))
-        return frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""}
-
-    def _reading(self, operation: _Found) -> _Reading | None:
-        """Return the operation that reads a record, if the update names one."""
-        wanted = _text(operation.node.get("x-read"))
-        if wanted is None:
-            return None
-        for path, node in _mapping(self._root.get("paths")).items():
-            item = self._resolved(node, f"/paths/{_escaped(path)}")
-            read = self._resolved(item.node.get("get", {}), f"{item.at}/get")
-            if read.node.get("operationId") == wanted:
-                return _Reading(path, item, read, self._properties_read(read))
-        self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
-
-    def _read_operation(self, reading: _Reading | None, fields: tuple[Field, ...]) -> ReadOperation | None:
-        """Return how to read with the values of an update: it must have them all."""
-        if reading is None:
-            return None
-        known = {(field.wire_name, str(field.location)): field for field in fields}
-        query = []
-        for found in self._parameters(reading.path, reading.item, reading.operation):
-            key = str(found.node.get("name")), str(found.node.get("in"))
-            if key in known:
-                query += [known[key].name] if key[1] == ParameterLocation.QUERY else []
-            elif key[1] == ParameterLocation.PATH or found.node.get("required") is True:
-                self._refuse(found.at, f"needs {key[0]}, which the update does not have", "Name another operation.")
-        return ReadOperation(reading.path, tuple(query), reading.properties)
-
-    def _operation(self, operation_id: str | None) -> tuple[str, str, _Found, _Found]:
-        found = list(self._operations())
-        if operation_id is None and len(found) == 1:
-            return found[0]
-        ids = [str(operation.node.get("operationId")) for *_, operation in found if "operationId" in operation.node]
-        matching = [entry for entry in found if entry[3].node.get("operationId") == operation_id]
-        if operation_id is not None and len(matching) == 1:
+    def _update(self, operation_id: str | None) -> _LocatedOperation:
+        """Return the operation of that id; of None, the only one that updates."""
+        updates = list(self._calls("put", "patch", "post"))
+        matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
+        if len(matching) == 1:
             return matching[0]
+        ids = [call.operation.operation_id for call in updates if call.operation.operation_id is not None]
         close = nearest(operation_id or "", ids)
+        remedy = f"Name one after #: {', '.join(ids) or 'none has an operationId'}."
         self._refuse(
             "/paths",
             f"has no single PUT, PATCH or POST operation {operation_id or ''}".rstrip(),
-            f"Did you mean {close!r}?"
-            if close
-            else f"Name one after #: {', '.join(ids) or 'none has an operationId'}.",
+            f"Did you mean {close!r}?" if close else remedy,
         )
 
-    def _operations(self) -> Iterator[tuple[str, str, _Found, _Found]]:
-        for path, node in _mapping(self._root.get("paths")).items():
-            item = self._resolved(node, f"/paths/{_escaped(path)}")
-            for method in _METHODS:
-                if method in item.node:
-                    yield path, method, item, self._resolved(item.node[method], f"{item.at}/{method}")
+    def _calls(self, *methods: str) -> Iterator[_LocatedOperation]:
+        for path, written in self._document.paths.items():
+            item = self._node(document.PathItem, written, self._document, "paths", path)
+            for method in methods:
+                if (operation := getattr(item, method)) is not None:
+                    yield _LocatedOperation(path, method, item, self._node(document.Operation, operation, item, method))
 
-    def _resolved(self, node: object, at: str) -> _Found:
-        """Follow `$ref` until something stands there itself."""
-        seen: set[str] = set()
-        while isinstance(node, Mapping) and "$ref" in node:
-            target = str(node["$ref"])
-            if not target.startswith("#/") or target in seen:
-                self._refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
-            seen.add(target)
-            node, at = self._at(target, at), target[1:]
-        if not isinstance(node, Mapping):
-            self._refuse(at, "is not an object", "Correct the document.")
-        return _Found(node, at)
+    def _reading(self, operation: document.Operation) -> _LocatedOperation | None:
+        """Return the operation that reads a record; None if the update names none."""
+        wanted = operation.x_read
+        if wanted is None:
+            return None
+        for call in self._calls("get"):
+            if call.operation.operation_id == wanted:
+                return call
+        self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
 
-    def _at(self, target: str, at: str) -> object:
-        node: object = self._root
-        for part in target[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, Mapping) or key not in node:
-                self._refuse(at, f"refers to {target}, which is not there", "Correct the reference.")
-            node = node[key]
-        return node
+    def _read_operation(
+        self, call: _LocatedOperation, fields: tuple[Field, ...], properties: frozenset[str]
+    ) -> ReadOperation:
+        """Return how to read with the values of an update, which must have them all."""
+        by_key = {(field.wire_name, field.location): field for field in fields}
+        query = []
+        for parameter in self._parameters(call):
+            location = ParameterLocation(parameter.in_)
+            if field := by_key.get((parameter.name, location)):
+                query += [field.name] if location is ParameterLocation.QUERY else []
+            elif location is ParameterLocation.PATH or parameter.required:
+                what = f"needs {parameter.name}, which the update does not have"
+                self._refuse(parameter.at, what, "Name another operation.")
+        return ReadOperation(call.path, tuple(query), properties)
 
-    def _refuse(self, at: str, what: str, remedy: str) -> NoReturn:
-        raise EndpointError(f"{self._path}: {at} {what}.", remedy=remedy, place=Location(file=self._path))
+    def _own_get(self, update: _LocatedOperation, fields: tuple[Field, ...]) -> ReadOperation | None:
+        """Return the GET of the update's own path; None if there is none, or the update lacks what it needs."""
+        if update.item.get is None:
+            return None
+        try:
+            operation = self._node(document.Operation, update.item.get, update.item, "get")
+            return self._read_operation(update._replace(operation=operation), fields, frozenset())
+        except EndpointError:  # it is optional, and so need not be right
+            return None
 
-    def _parameters(self, path: str, item: _Found, operation: _Found) -> list[_Found]:
-        """Return the parameters that become fields: those of the path, overridden by the operation's own."""
-        by_key: dict[tuple[str, str], _Found] = {}
-        for owner in (item, operation):
-            for position, node in enumerate(_list(owner.node.get("parameters"))):
-                found = self._resolved(node, f"{owner.at}/parameters/{position}")
-                by_key[str(found.node.get("name")), str(found.node.get("in"))] = found
-        in_path = {name for name, location in by_key if location == "path"}
-        if (needed := set(re.findall(r"{([^}]*)}", path))) != in_path:
-            missing = sorted(needed ^ in_path)
-            self._refuse(operation.at, f"and its path do not agree on {', '.join(missing)}", "Describe each once.")
-        return [found for (_, location), found in by_key.items() if self._travels(found, location)]
+    def _parameters(self, call: _LocatedOperation) -> list[document.Parameter]:
+        """Return the parameters of path and query: those of the path item, overridden by the operation's own."""
+        by_key = {}
+        for owner in (call.item, call.operation):
+            for position, written in enumerate(owner.parameters):
+                parameter = self._node(document.Parameter, written, owner, "parameters", str(position))
+                by_key[parameter.name, parameter.in_] = parameter
+        in_path = {name for name, location in by_key if location == ParameterLocation.PATH}
+        if unclear := in_path ^ set(re.findall(r"{([^}]*)}", call.path)):
+            what = f"and its path do not agree on {', '.join(sorted(unclear))}"
+            self._refuse(call.operation.at, what, "Describe each once.")
+        supported = []
+        for (name, location), parameter in by_key.items():
+            if location in (ParameterLocation.PATH, ParameterLocation.QUERY):
+                supported.append(parameter)
+            elif parameter.required:
+                remedy = f"Set {name} under api.headers, and leave it out here."
+                self._refuse(parameter.at, f"requires a value in a {location}", remedy)
+        return supported
 
-    def _travels(self, found: _Found, location: str) -> bool:
-        if location in (ParameterLocation.PATH, ParameterLocation.QUERY):
-            return True
-        if found.node.get("required") is True:
-            name = found.node.get("name")
-            self._refuse(
-                found.at, f"requires a value in a {location}", f"Set {name} under api.headers, and leave it out here."
-            )
-        return False
+    def _of_parameter(self, parameter: document.Parameter) -> _FieldSource:
+        if parameter.content is not None:
+            self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
+        schema = self._node(document.Schema, parameter.schema_, parameter, "schema")
+        location = ParameterLocation(parameter.in_)
+        required = location is ParameterLocation.PATH or parameter.required is True
+        return _FieldSource(parameter.name, location, required, schema.annotated(parameter))
 
-    def _parameter(self, found: _Found, answers: _Answers) -> Field:
-        if "content" in found.node:
-            self._refuse(f"{found.at}/content", "is not supported for a parameter", "Use a schema.")
-        schema = self._resolved(found.node.get("schema", {}), f"{found.at}/schema")
-        location = ParameterLocation(str(found.node["in"]))
-        required = location is ParameterLocation.PATH or found.node.get("required") is True
-        described = _Described({**schema.node, **found.node}, schema, required)
-        return self._field(str(found.node["name"]), location, described, answers)
-
-    def _body(self, operation: _Found, answers: _Answers) -> tuple[tuple[Field, ...], str]:
-        if "requestBody" not in operation.node:
+    def _body(self, operation: document.Operation) -> tuple[list[_FieldSource], str]:
+        """Return the properties of the body and its media type."""
+        if operation.request_body is None:
             self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
-        body = self._resolved(operation.node["requestBody"], f"{operation.at}/requestBody")
+        body = self._node(document.RequestBody, operation.request_body, operation, "requestBody")
         content_type, media = self._json_content(body)
         if media is None:
             self._refuse(f"{body.at}/content", "has no JSON", "Only JSON bodies are supported.")
-        schema = self._resolved(media.node.get("schema", {}), f"{media.at}/schema")
+        schema = self._node(document.Schema, media.schema_ or {}, media, "schema")
         self._require_plain(schema)
-        if schema.node.get("type", "object") != "object" or not _mapping(schema.node.get("properties")):
+        if schema.type not in ((), ("object",)) or not schema.properties:
             self._refuse(schema.at, "is not an object with properties", "Only flat JSON objects are supported.")
-        required = _texts(schema.node.get("required"))
-        fields = []
-        for name, node in _mapping(schema.node.get("properties")).items():
-            found = self._resolved(node, f"{schema.at}/properties/{_escaped(name)}")
-            if found.node.get("readOnly") is not True:
-                # In 3.1 extensions may stand beside a $ref.
-                described = _Described({**found.node, **_mapping(node)}, found, name in required)
-                fields.append(self._field(name, ParameterLocation.BODY, described, answers))
-        return tuple(fields), content_type
+        sources = []
+        for name, written in schema.properties.items():
+            part = self._node(document.Schema, written, schema, "properties", name)
+            if part.read_only is not True:
+                sources.append(_FieldSource(name, ParameterLocation.BODY, name in schema.required, part))
+        return sources, content_type
 
-    def _json_content(self, owner: _Found) -> tuple[str, _Found | None]:
-        for media_type, node in _mapping(owner.node.get("content")).items():
+    def _json_content(self, owner: document.RequestBody | document.Response) -> tuple[str, document.MediaType | None]:
+        for media_type, written in owner.content.items():
             if _JSON.fullmatch(media_type):
-                return media_type, self._resolved(node, f"{owner.at}/content/{_escaped(media_type)}")
+                return media_type, self._node(document.MediaType, written, owner, "content", media_type)
         return "", None
 
-    def _require_plain(self, schema: _Found) -> None:
-        for keyword in _UNSUPPORTED:
-            if keyword in schema.node:
-                self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
+    def _require_plain(self, schema: document.Schema) -> None:
+        for keyword in schema.compositions:
+            self._refuse(f"{schema.at}/{keyword}", "is not supported", "Write the properties out in one schema.")
 
-    def _field(self, wire_name: str, location: ParameterLocation, described: _Described, answers: _Answers) -> Field:
-        node, schema = described.node, described.schema
-        name = str(node.get("x-field-name") or wire_name)
-        kind, nullable = self._kind(schema)
-        enum, null_in_enum = self._enum(schema, kind)
-        self._told.update(filter(None, (_text(node.get("x-reported-as")), _text(node.get("x-reported-id-as")))))
-        allowed = self._allowed(node, schema.at)
-        selects_record = location is not ParameterLocation.BODY and node.get("x-selects-record") is not False
-        is_free_text = kind is Kind.TEXT and not enum and allowed is None
+    def _field(self, source: _FieldSource, reported: frozenset[str]) -> Field:
+        wire_name, location, required, schema = source
+        self._require_plain(schema)
+        name = schema.x_field_name or wire_name
+        description = " ".join((schema.description or "").split())
+        kind, enum = self._kind(schema), self._enum(schema)
+        if kind is Kind.DATE and enum:
+            self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
+        names = schema.x_allowed_names
+        selects_record = location is not ParameterLocation.BODY and schema.x_selects_record is not False
+        reported_as = wire_name if not reported or wire_name in reported else None
+        is_identifier = schema.x_identifier
+        if is_identifier is None:
+            is_identifier = is_called_identifier(name, schema.title or "", description)
         return Field(
             name=name,
             wire_name=wire_name,
             location=location,
             kind=kind,
-            required=described.required,
-            title=str(node.get("title") or name),
-            description=" ".join(str(node.get("description") or "").split()),
-            aliases=_texts(node.get("x-aliases")),
-            enum=enum,
-            bounds=_bounds(schema.node),
-            nullable=location is ParameterLocation.BODY and (nullable or null_in_enum),
-            date_format=str(node.get("x-date-format") or _ISO_DATE),
-            example=_example(node),
-            default=_text(node.get("default")),
+            required=required,
+            title=schema.title or name,
+            description=description,
+            aliases=schema.x_aliases,
+            enum=tuple(value for value in enum if value is not None),
+            bounds=_bounds(schema),
+            nullable=location is ParameterLocation.BODY
+            and (schema.nullable is True or "null" in schema.type or None in enum),
+            date_format=schema.x_date_format or "%Y-%m-%d",
+            example=(schema.examples[0] if schema.examples else schema.example) or "",
+            default=schema.default,
             selects_record=selects_record,
-            reported_as=_reported_as(node, wire_name, answers),
-            reported_id_as=_text(node.get("x-reported-id-as")),
-            allowed=allowed,
-            is_identifier=is_free_text and (selects_record or _is_called_identifier(node, name)),
+            reported_as=schema.x_reported_as if "x_reported_as" in schema.model_fields_set else reported_as,
+            reported_id_as=schema.x_reported_id_as,
+            allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
+            is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
         )
 
-    def _kind(self, schema: _Found) -> tuple[Kind, bool]:
-        self._require_plain(schema)
-        given = schema.node.get("type")
-        types = set(_texts(given)) if isinstance(given, list) else {str(given)}
-        nullable = "null" in types or schema.node.get("nullable") is True
-        types -= {"null"}
-        if given is None and (values := _list(schema.node.get("enum"))):
-            types = {"string"} if all(isinstance(value, str) for value in values if value is not None) else types
-        known = [_TYPES[name] for name in types if name in _TYPES]
-        if len(types) != 1 or not known:
-            self._refuse(schema.at, f"has the type {given}, which is not supported", f"Use one of {', '.join(_TYPES)}.")
-        if known[0] is not Kind.TEXT:
-            return known[0], nullable
-        match schema.node.get("format"):
-            case "date":
-                return Kind.DATE, nullable
-            case "date-time" | "time" | "binary" | "byte" as unsupported:
-                self._refuse(
-                    f"{schema.at}/format", f"is {unsupported}, which is not supported", "Leave the format out."
-                )
-            case _:
-                return Kind.TEXT, nullable
+    def _kind(self, schema: document.Schema) -> Kind:
+        types = [name for name in schema.type if name != "null"]
+        if not schema.type and schema.enum and all(value is None or isinstance(value, str) for value in schema.enum):
+            types = ["string"]
+        if len(types) != 1 or types[0] not in _TYPES:
+            given = f"the type {', '.join(schema.type)}" if schema.type else "no type"
+            self._refuse(schema.at, f"has {given}, which is not supported", f"Use one of {', '.join(_TYPES)}.")
+        kind = _TYPES[types[0]]
+        if kind is Kind.TEXT and schema.format == "date":
+            return Kind.DATE
+        if kind is Kind.TEXT and schema.format in _UNSUPPORTED_FORMATS:
+            what = f"is {schema.format}, which is not supported"
+            self._refuse(f"{schema.at}/format", what, "Leave the format out.")
+        return kind
 
-    def _enum(self, schema: _Found, kind: Kind) -> tuple[tuple[Value, ...], bool]:
-        listed = [schema.node["const"]] if "const" in schema.node else _list(schema.node.get("enum"))
+    def _enum(self, schema: document.Schema) -> tuple[Value, ...]:
         values: list[Value] = []
-        for value in listed:
-            if isinstance(value, (str, int, Decimal)):
-                values.append(value)
-            elif value is not None:
+        for value in [schema.const] if "const" in schema.model_fields_set else schema.enum:
+            if value is not None and not isinstance(value, (str, int, Decimal)):
                 self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
-        if kind is Kind.DATE and values:
-            self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
-        return tuple(values), None in listed
+            values.append(value)
+        return tuple(values)
 
-    def _allowed(self, node: Node, at: str) -> AllowedNames | None:
-        allowed = node.get("x-allowed-names")
-        if allowed is None:
-            return None
-        if not isinstance(allowed, Mapping) or not {"list", "name"} <= set(allowed):
-            self._refuse(f"{at}/x-allowed-names", "needs at least list and name", "Correct it.")
-        return AllowedNames(
-            list_name=str(allowed["list"]),
-            name_key=str(allowed["name"]),
-            id_key=_text(allowed.get("id")),
-            depends_on=_texts(allowed.get("depends-on")),
-        )
-
-    def _answers(self, operation: _Found) -> _Answers:
+    def _answers(self, operation: document.Operation) -> _DescribedAnswers:
         statuses: dict[str, frozenset[str] | None] = {}
-        properties: dict[str, None] = {}
+        properties: set[str] = set()
         quota_message = None
-        for status, node in _mapping(operation.node.get("responses")).items():
-            answer = self._resolved(node, f"{operation.at}/responses/{status}")
-            quota_message = quota_message or _text(answer.node.get("x-quota-exceeded"))
-            if re.fullmatch(r"2\d\d|2XX|default", str(status), re.IGNORECASE):
+        for status, written in operation.responses.items():
+            answer = self._node(document.Response, written, operation, "responses", status)
+            quota_message = quota_message or answer.x_quota_exceeded
+            if re.fullmatch(r"2\d\d|2XX|default", status, re.IGNORECASE):
                 record = self._record(answer)
-                statuses[str(status).upper()] = self._always_reported(answer, record)
-                properties.update(dict.fromkeys(record or ()))
-        exact = {int(key): promised for key, promised in statuses.items() if key.isdigit()}
-        reported = frozenset(properties)
-        return _Answers(exact, _of_other_statuses(statuses), reported, reported, quota_message)
+                statuses[status.upper()] = self._always_reported(answer, record)
+                properties |= record or frozenset()
+        return _DescribedAnswers(statuses, frozenset(properties), quota_message)
 
-    def _always_reported(self, answer: _Found, record: list[str] | None) -> frozenset[str] | None:
+    def _always_reported(self, answer: document.Response, record: frozenset[str] | None) -> frozenset[str] | None:
         """Return the properties that the record in an answer always has; None if it holds no record."""
-        if "x-always-reported" not in answer.node:
-            return None if record is None else frozenset(record)
-        names = frozenset(_texts(answer.node["x-always-reported"]))
-        if not names or not names <= set(record or names):
+        if answer.x_always_reported is None:
+            return record
+        names = frozenset(answer.x_always_reported)
+        if not names or not names <= (record or names):
             self._refuse(f"{answer.at}/x-always-reported", "is no list of properties of the answer", "Correct it.")
         return names
 
-    def _record(self, answer: _Found) -> list[str] | None:
-        """Return the properties of the record that an answer holds; None if it holds none that is described."""
+    def _record(self, answer: document.Response) -> frozenset[str] | None:
+        """Return the properties of the record that an answer holds; None if it describes none."""
         schema = self._answer_schema(answer)
         if schema is None:
             return None
         properties = self._properties(schema)
-        is_object = schema.node.get("type") == "object" or any(keyword in schema.node for keyword in _UNSUPPORTED)
-        return properties if properties or is_object else None
+        return properties if properties or schema.type == ("object",) or schema.compositions else None
 
-    def _properties(self, schema: _Found, *outer: str) -> list[str]:
-        """Return the properties that every object of a schema may have; `outer`: the schemas that it is a part of."""
-        names = dict.fromkeys(_mapping(schema.node.get("properties")))
-        for number, node in enumerate(_list(schema.node.get("allOf"))):
-            part = self._resolved(node, f"{schema.at}/allOf/{number}")
+    def _properties(self, schema: document.Schema, *outer: str) -> frozenset[str]:
+        """Return the properties that every object of a schema may have; `outer`: the schemas that contain it."""
+        names = frozenset(schema.properties)
+        for number, written in enumerate(schema.all_of):
+            part = self._node(document.Schema, written, schema, "allOf", str(number))
             if part.at not in outer:
-                names.update(dict.fromkeys(self._properties(part, schema.at, *outer)))
-        return list(names)
+                names |= self._properties(part, schema.at, *outer)
+        return names
 
-    def _answer_schema(self, answer: _Found) -> _Found | None:
+    def _answer_schema(self, answer: document.Response) -> document.Schema | None:
         _, media = self._json_content(answer)
-        if media is None or "schema" not in media.node:
+        if media is None or media.schema_ is None:
             return None
-        return self._resolved(media.node["schema"], f"{media.at}/schema")
+        return self._node(document.Schema, media.schema_, media, "schema")
 
-    def _properties_read(self, read: _Found) -> frozenset[str]:
-        """Return the properties of the record that a reading gives, alone or in an array."""
-        properties: set[str] = set()
-        for status, node in _mapping(read.node.get("responses")).items():
-            answer = self._resolved(node, f"{read.at}/responses/{status}")
-            schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", str(status), re.IGNORECASE) else None
-            if schema and "items" in schema.node:
-                schema = self._resolved(schema.node["items"], f"{schema.at}/items")
-            properties |= set(self._properties(schema)) if schema else set()
-        return frozenset(properties)
+    def _properties_read(self, operation: document.Operation) -> frozenset[str]:
+        """Return the properties of the record that a GET returns, alone or in an array."""
+        properties: frozenset[str] = frozenset()
+        for status, written in operation.responses.items():
+            answer = self._node(document.Response, written, operation, "responses", status)
+            schema = self._answer_schema(answer) if re.fullmatch(r"2\d\d|2XX", status, re.IGNORECASE) else None
+            if schema and schema.items is not None:
+                schema = self._node(document.Schema, schema.items, schema, "items")
+            properties |= self._properties(schema) if schema else frozenset()
+        return properties
 
-    def _require_distinct(self, fields: tuple[Field, ...], at: str) -> None:
+    def _require_distinct(self, fields: tuple[Field, ...], operation: document.Operation) -> None:
         seen: dict[str, Field] = {}
         for field in fields:
             if (other := seen.setdefault(field.name, field)) is not field:
-                self._refuse(
-                    at,
-                    f"has two fields called {field.name}, in the {other.location} and in the {field.location}",
-                    "Give one of them another name with x-field-name.",
-                )
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """What the responses of an operation say."""
-
-    record_statuses: Mapping[int, frozenset[str] | None]
-    default_record: frozenset[str] | None
-    properties: frozenset[str]
-    """Of the record that they hold; empty if none is described."""
-    reported: frozenset[str]
-    """The same with those that a reading gives."""
-    quota_message: str | None
-
-    def with_told(self, told: frozenset[str]) -> _Answers:
-        """Return the same, with what only extensions say is reported."""
-        more = told - self.reported
-        statuses = {key: None if names is None else names | more for key, names in self.record_statuses.items()}
-        default = None if self.default_record is None else self.default_record | more
-        return replace(self, record_statuses=statuses, default_record=default)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """The operation that reads a record."""
-
-    path: str
-    item: _Found
-    operation: _Found
-    properties: frozenset[str]
-    """Of the record that it gives; empty if none is described."""
+                what = f"has two fields called {field.name}, in the {other.location} and in the {field.location}"
+                self._refuse(operation.at, what, "Give one of them another name with x-field-name.")
 
 
 def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
-    """Return what a 2xx answer promises whose status is not listed: what all that are listed and hold a record do."""
-    # `default` means errors to most authors: it speaks of a success only where nothing else does.
+    """Return what is always reported with a 2xx status that is not listed: what all listed records have."""
+    # `default` means errors to most authors: it describes a success only if nothing else does.
     if not any(key.startswith("2") for key in statuses):
         return statuses.get("DEFAULT")
     if "2XX" in statuses:
         return statuses["2XX"]
-    records = [promised for key, promised in statuses.items() if key != "DEFAULT" and promised is not None]
+    records = [always for key, always in statuses.items() if key != "DEFAULT" and always is not None]
     return frozenset.intersection(*records) if records else None
 
 
-def _is_called_identifier(node: Node, name: str) -> bool:
-    """Whether a field's description says that it is an identifier, or else its name, title or first sentence does."""
-    if isinstance(stated := node.get("x-identifier"), bool):
-        return stated
-    for text in (name, str(node.get("title") or "")):
-        words = [word.lower() for word in _WORDS.findall(text)]
-        if not _OTHER_NUMBERS.isdisjoint(words):
-            return False
-        if words and (words[0] == "id" or words[-1] in _IDENTIFIERS):
-            return True
-    return _CALLED_IDENTIFIER.match(str(node.get("description") or "")) is not None
-
-
-def _reported_as(node: Node, wire_name: str, answers: _Answers) -> str | None:
-    """Return where an answer reports a value: where the document says so, else under its own name if it has that."""
-    if "x-reported-as" in node:
-        return _text(node["x-reported-as"])
-    return wire_name if not answers.reported or wire_name in answers.reported else None
-
-
-def _bounds(node: Node) -> Bounds:
-    lowest, highest = _number(node.get("minimum")), _number(node.get("maximum"))
-    below, above = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+def _bounds(schema: document.Schema) -> Bounds:
+    minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
+    maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
     return Bounds(
-        # In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own.
-        minimum=None if below is True else lowest,
-        maximum=None if above is True else highest,
-        exclusive_minimum=lowest if below is True else _number(below),
-        exclusive_maximum=highest if above is True else _number(above),
-        multiple_of=_number(node.get("multipleOf")),
-        min_length=_whole(node.get("minLength")),
-        max_length=_whole(node.get("maxLength")),
-        pattern=_text(node.get("pattern")),
+        minimum=minimum,
+        maximum=maximum,
+        exclusive_minimum=exclusive_minimum,
+        exclusive_maximum=exclusive_maximum,
+        multiple_of=schema.multiple_of,
+        min_length=schema.min_length,
+        max_length=schema.max_length,
+        pattern=schema.pattern,
     )
 
 
-def _example(node: Node) -> str:
-    examples = node.get("examples")
-    if isinstance(examples, list) and examples:
-        return _text(examples[0]) or ""
-    return _text(node.get("example")) or ""
-
-
-def _number(value: object) -> Decimal | None:
-    return Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    """Return a scalar as a person would type it; None for none."""
-    if value is None:
-        return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in _list(value))
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+def _limits(limit: Decimal | None, exclusive: Decimal | bool | None) -> tuple[Decimal | None, Decimal | None]:
+    """Return the limit that is allowed itself, and the one that is not."""
+    return (None, limit) if isinstance(exclusive, bool) else (limit, exclusive)

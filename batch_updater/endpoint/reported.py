@@ -1,82 +1,119 @@
-"""What an API reports of a field, in JSON's own types -> the field's value, and whether two reports say the same."""
+"""Values as an API reports them, in JSON's own types: compared, and converted to a field's value or to text."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
 
-from batch_updater.endpoint.compare import same
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.endpoint.exact_json import number_of, to_json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
-
-    from batch_updater.records import Value
+from batch_updater.endpoint.request import wire_text
+from batch_updater.records import Value
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
+_MOST_MARKS = 100
+"""Combining marks on one letter; UAX #15 takes 30 for more than any text needs."""
 
 
-def reported_in(field: Field, record: Mapping[str, object]) -> object:
-    """Return what a record reports of a field, an id where it has no more. Raises KeyError if it reports nothing."""
+def reported_value(field: Field, record: Mapping[str, object]) -> object:
+    """Return what a record reports of a field, the id if no more. Raises KeyError if it reports nothing."""
     if field.reported_as is not None and field.reported_as in record:
         return record[field.reported_as]
     return record[field.reported_id_as or ""]
 
 
-def value_of(field: Field, got: object) -> Value:
-    """Return the field's value that a report stands for; None if it is blank. Raises ValueError if it is none."""
-    if got is None or (isinstance(got, str) and not got.strip()):
+def parse_reported(field: Field, reported: object) -> Value:
+    """Return a reported value as a value of the field; None if it is blank. Raises ValueError if it is not valid."""
+    if is_blank(reported):
         return None
-    if isinstance(got, (list, dict)):
+    if isinstance(reported, (list, dict)):
         raise ValueError("it is a list or an object")  # noqa: TRY004  (a value of the API's, not of ours)
     match field.kind:
         case Kind.TEXT:
-            return got if isinstance(got, str) else to_json(got)
+            return reported if isinstance(reported, str) else to_json(reported)
         case Kind.BOOLEAN:
-            return _truth(got)
+            truth = {"true": True, "false": False}.get(str(reported).strip().lower())
+            if truth is None:
+                raise ValueError("it is neither true nor false")
+            return truth
         case Kind.DATE:
-            return _date(field, str(got).strip())
-        case Kind.INTEGER:
-            number = _number(got)
-            if number != number.to_integral_value():
-                raise ValueError("it is not a whole number")
-            return int(number)
-        case Kind.DECIMAL:
-            return _number(got)
+            return _parse_date(field, str(reported).strip())
+    number = number_of(reported)
+    if number is None:
+        raise ValueError("it is not a number that can be written out")
+    if field.kind is Kind.DECIMAL:
+        return number
+    if number != number.to_integral_value():
+        raise ValueError("it is not a whole number")
+    return int(number)
 
 
-def alike(field: Field, one: object, other: object) -> bool:
-    """Whether two reports of a field say the same: decimals by value, dates by their day, null equals blank."""
+def _parse_date(field: Field, text: str) -> date:
     try:
-        value = value_of(field, one)
-    except ValueError:
-        value = to_json(one)
-        return value == to_json(other)
-    return same(field, value, other)
-
-
-def _truth(got: object) -> bool:
-    truth = {"true": True, "false": False}.get(str(got).strip().lower())
-    if truth is None:
-        raise ValueError("it is neither true nor false")
-    return truth
-
-
-def _date(field: Field, text: str) -> date:
-    day = _DAY.fullmatch(text)
-    try:
-        if day:
+        if day := _DAY.fullmatch(text):
             return date.fromisoformat(day[1])
         return datetime.strptime(text, field.date_format).replace(tzinfo=UTC).date()
     except ValueError:
         raise ValueError("it is not a date") from None
 
 
-def _number(got: object) -> Decimal:
-    number = number_of(got)
-    if number is None:
-        raise ValueError("it is not a number that can be written out")
-    return number
+def reports_equal(field: Field, one: object, other: object) -> bool:
+    """Whether two reports of a field are equal: decimals by value, dates by their day, null equals blank."""
+    try:
+        value = parse_reported(field, one)
+    except ValueError:
+        return to_json(one) == to_json(other)
+    return equals_reported(field, value, other)
+
+
+def equals_reported(field: Field, value: Value, reported: object) -> bool:
+    """Whether a reported value is this value of the field; null equals blank."""
+    if reported == value and type(reported) is type(value):  # nearly always
+        return True
+    if value is None or is_blank(reported):
+        return is_blank(reported) and is_blank(value)
+    if isinstance(reported, (list, dict)):
+        return False
+    if isinstance(value, bool):
+        return as_text(reported).casefold() == wire_text(field, value)
+    if field.kind in (Kind.INTEGER, Kind.DECIMAL):
+        return number_of(reported) == Decimal(str(value))
+    if isinstance(value, date):
+        text = as_text(reported).strip()
+        day = _DAY.fullmatch(text)
+        return (day is not None and day[1] == value.isoformat()) or text == wire_text(field, value)
+    return _normal(as_text(reported)) == _normal(str(value))
+
+
+def is_blank(value: object) -> bool:
+    """Whether a value is null or a text of blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def as_text(reported: object) -> str:
+    """Return a reported value as people read it; '' for null."""
+    if isinstance(reported, (list, dict)):
+        return to_json(reported)
+    if reported is None:
+        return ""
+    return str(reported).lower() if isinstance(reported, bool) else str(reported)
+
+
+def _normal(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return (text if _has_endless_marks(text) else unicodedata.normalize("NFC", text)).strip()
+
+
+def _has_endless_marks(text: str) -> bool:
+    """Whether more combining marks follow one another than any script has: sorting n marks takes n² time."""
+    if text.isascii() or len(text) <= _MOST_MARKS:
+        return False
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MOST_MARKS:
+            return True
+    return False

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from batch_updater.endpoint.description import Kind
 from batch_updater.loader.currencies import currency_sign
 from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
-from batch_updater.loader.numbers import may_be_grouped, one_reading_each
+from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.survey import number_in
 from batch_updater.records import CellError, FormattedNumber, ShownAs
 from batch_updater.text.characters import composed
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, Expected, ExpectedValue, value_in_cells
+from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import is_blank_row
+from batch_updater.records import Expected, ExpectedValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batch_updater.loader.formats.opening import Source
-    from batch_updater.records import Job
+    from batch_updater.records import Expected, ExpectedValue, Job
 
 _ANEW = "Write the undo workbook anew with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from batch_updater.records import HiddenRows
+
 _RANGES_KEPT = 10
 
 
-class HiddenRows:
-    """How many data rows are hidden, and which the first of them are; its size does not grow with the rows."""
+class HiddenRowCounter:
+    """Counts hidden rows, and keeps the first of their numbers; its size does not grow with the rows."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
         self._ranges: list[tuple[int, int]] = []
         """First and last row of each stretch without a gap."""
         self._is_cut = False
 
     def add(self, row: int) -> None:
         """Add a row; rows come in ascending order."""
-        self.count += 1
+        self._count += 1
         if self._is_cut:
             return
         if self._ranges and self._ranges[-1][1] == row - 1:
@@ -26,13 +28,8 @@ class HiddenRows:
         else:
             self._is_cut = True
 
-    @property
-    def numbers(self) -> str:
-        """The rows in words: `row 3`, `rows 3-7, 9 and more`."""
+    def result(self) -> HiddenRows:
+        """Return what was counted."""
         listed = ", ".join(f"{first:,}" if first == last else f"{first:,}-{last:,}" for first, last in self._ranges)
-        return f"{'row' if self.count == 1 else 'rows'} {listed}{' and more' if self._is_cut else ''}"
-
-    @property
-    def counted(self) -> str:
-        """How many they are: `1 row`, `12 rows`."""
-        return "1 row" if self.count == 1 else f"{self.count:,} rows"
+        rows = "row" if self._count == 1 else "rows"
+        return HiddenRows(self._count, f"{rows} {listed}{' and more' if self._is_cut else ''}" if listed else "")

@@ -8,7 +8,7 @@ from typing import Final
 
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
 from batch_updater.loader.refusal import ValueProblem, shown
-from batch_updater.records import DIGITS_OF_A_CELL, digits_of_double
+from batch_updater.records import DIGITS_OF_A_CELL, Cell, FormattedNumber, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""
@@ -305,3 +305,17 @@ def _is_grouped(digits: str, group: str, mark: str) -> bool:
         return False
     # 1,23,456 in India; 1,2345,6789 in China and Japan. A single group of four might be a fraction.
     return (len(first) <= 2 and sizes == [2] * (len(sizes) - 1) + [3]) or (len(first) <= 4 and set(sizes) == {4})
+
+
+def number_in(cell: Cell) -> Decimal | None:
+    """Return the number that a cell holds, with either decimal mark; None if it holds none."""
+    if isinstance(cell, str):
+        for mark in (".", ","):
+            try:
+                return decimal_from_text(cell, mark)
+            except ValueProblem:
+                continue
+        return None
+    if isinstance(cell, FormattedNumber):
+        cell = cell.number
+    return Decimal(cell) if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool) else None

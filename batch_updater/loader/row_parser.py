@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
+from batch_updater.loader.findings import RAGGED, Findings
 from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
 from batch_updater.loader.refusal import ValueProblem, shown
-from batch_updater.loader.survey import RAGGED, Findings
-from batch_updater.records import NOT_EXACT_MARK, CellError, Problem, Row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from batch_updater.config.schema import InputSettings
-    from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.records import Cell, Columns, Value
+from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value
 
 _MISSING_CELL: Final = "no cell"
 _SURPLUS_CELL: Final = "surplus: "
@@ -30,10 +25,12 @@ _SURPLUS_CELL: Final = "surplus: "
 There they are marked like everything that a sheet cannot hold exactly."""
 
 
-class Reading(NamedTuple):
+class ParsedRow(NamedTuple):
     """One row as its own cells say, before it is compared with the others."""
 
-    row: Row
+    number: int
+    cells: Sequence[Cell]
+    """As they stand in the file, at least one for each header unless the row is too short."""
     values: Mapping[str, Value]
     """Of the cells without a problem, and the constants."""
     problems: tuple[Problem, ...]
@@ -41,6 +38,11 @@ class Reading(NamedTuple):
     """About cells that are sent as they are."""
     below: Below | None = None
     """What the row is, if it is no record."""
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether it has more or fewer cells than the header row, so that its values may be in the wrong columns."""
+        return any(problem.code == RAGGED for problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class Width:
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
-class RowReader:
-    """Reads rows for one endpoint and one header row."""
+class RowParser:
+    """Turns rows of cells into values and problems, for one endpoint and one header row."""
 
     def __init__(
         self,
@@ -64,11 +66,13 @@ class RowReader:
         columns: Columns,
         settings: InputSettings,
         constants: Mapping[str, Value],
+        width: Width,
         *,
         marked: bool,
         is_verbatim: bool,
     ) -> None:
         """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
+        self.width = width
         self._constants = constants
         self._marked = marked
         self._noted: list[CellNote] = []
@@ -118,78 +122,71 @@ class RowReader:
             return _noting_thousands(convert, field.name, configured, self._noted)
         return convert
 
-    def read(self, number: int, cells: Sequence[Cell], carried: int, width: Width) -> Reading:
-        """Return what a row that is not blank says.
-
-        `cells` are the input's own, `carried` is how many of them go into the results.
-        """
+    def parse(self, number: int, cells: Sequence[Cell]) -> ParsedRow:
+        """Return what a row that is not blank says; `cells` are the input's own."""
+        width = self.width
         if width.stated is not None and (len(cells) < width.headers or not is_blank_row(cells[width.stated :])):
-            row = Row(number, _as_ragged(cells, carried, width.stated))
-            fault = _ragged(row.number, cells[: _count(cells)], width)
-            values = self._read(Row(number, _padded(cells, carried))).values
-            return self._if_record(Reading(row, {}, (fault,)), cells, values)
-        if len(cells) < carried:
-            cells = _padded(cells, carried)
-        row = Row(number, tuple(cells[:carried]))
+            problem = _ragged(number, cells[: _count(cells)], width)
+            values = self._convert(number, _padded(cells, width.headers)).values
+            return self._if_record(ParsedRow(number, cells, {}, (problem,)), values)
+        if len(cells) < width.headers:
+            cells = _padded(cells, width.headers)
         if self._marked and any(isinstance(cell, str) and _was_ragged(cell) for cell in cells):
-            return Reading(row, {}, (_ragged(row.number, None, width),))
-        if row.cells[self._first] == self._headers[self._first] and (
-            self._below.names_are_texts or self._repeats_headers(row)
+            return ParsedRow(number, cells, {}, (_ragged(number, None, width),))
+        if cells[self._first] == self._headers[self._first] and (
+            self._below.names_are_texts or self._repeats_headers(cells)
         ):
-            return Reading(row, {}, (_repeated_headers(row.number),))
-        reading = self._read(row)
-        if reading.problems:
-            return self._if_record(reading, cells, reading.values)
+            return ParsedRow(number, cells, {}, (_repeated_headers(number),))
+        parsed = self._convert(number, cells)
+        if parsed.problems:
+            return self._if_record(parsed, parsed.values)
         if not self._below.names_are_texts:
-            return reading
-        if below := self._below.kind_by_name(reading.values):
-            return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
-        notes = self._below.notes_by_name(reading.values)
-        return reading._replace(notes=(*reading.notes, *notes)) if notes else reading
+            return parsed
+        if below := self._below.kind_by_name(parsed.values):
+            return ParsedRow(number, cells, {}, (below_problem(number, below, cells),), (), below)
+        notes = self._below.notes_by_name(parsed.values)
+        return parsed._replace(notes=(*parsed.notes, *notes)) if notes else parsed
 
-    def _if_record(self, reading: Reading, cells: Sequence[Cell], values: Mapping[str, Value]) -> Reading:
-        """Return the reading of a row with problems; if the row is no record, with that as its only problem.
+    def _if_record(self, parsed: ParsedRow, values: Mapping[str, Value]) -> ParsedRow:
+        """Return a row with problems; if it is no record, with that as its only problem.
 
         `values` are those of the cells without a problem, wherever they belong.
         """
-        row = reading.row
+        number, cells = parsed.number, parsed.cells
         below = self._below.kind_of(cells, {name: values[name] for _, name, _ in self._slots if name in values})
         if below is None:
-            return reading
-        if not below.is_certain and (self._below_from is None or row.number < self._below_from):
-            return reading._replace(below=below)
-        if len(cells) <= len(row.cells):  # its length does not matter any more
-            row = Row(row.number, _padded(cells, len(row.cells)))
-        return Reading(row, {}, (below_problem(row.number, below, cells),), (), below)
+            return parsed
+        if not below.is_certain and (self._below_from is None or number < self._below_from):
+            return parsed._replace(below=below)
+        return ParsedRow(number, cells, {}, (below_problem(number, below, cells),), (), below)
 
-    def _repeats_headers(self, row: Row) -> bool:
+    def _repeats_headers(self, cells: Sequence[Cell]) -> bool:
         """Whether the row's mapped cells are their own headers, as where several exports were put together."""
-        return all(row.cells[position] == self._headers[position] for position, _, _ in self._slots)
+        return all(cells[position] == self._headers[position] for position, _, _ in self._slots)
 
-    def _read(self, row: Row) -> Reading:
+    def _convert(self, number: int, cells: Sequence[Cell]) -> ParsedRow:
         """Convert the cells of the mapped columns. Runs for every row: kept lean."""
         values = dict(self._constants)
         problems: list[Problem] = []
-        cells = row.cells
         for position, name, convert in self._slots:
             cell = cells[position]
             if cell is None:
                 continue
             try:
                 value = convert(cell)
-            except ValueProblem as refusal:
-                problems.append(Problem(row.number, name, refusal.code, shown(cell), refusal.reason, refusal.remedy))
+            except ValueProblem as problem:
+                problems.append(Problem(number, name, problem.code, shown(cell), problem.reason, problem.remedy))
             else:
                 if not isinstance(value, Blank):
                     values[name] = value
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
-            problems.extend(self._missing(row.number, values, {problem.field for problem in problems}))
+            problems.extend(self._missing(number, values, {problem.field for problem in problems}))
         if not self._noted:
-            return Reading(row, values, tuple(problems))
+            return ParsedRow(number, cells, values, tuple(problems))
         faulty = {problem.field for problem in problems}
         notes = tuple(note for note in self._noted if note.field not in faulty)
         self._noted.clear()
-        return Reading(row, values, tuple(problems), notes)
+        return ParsedRow(number, cells, values, tuple(problems), notes)
 
     def _missing(self, row: int, values: Mapping[str, Value], faulty: set[str | None]) -> Iterable[Problem]:
         for name, field in self._required.items():
@@ -269,14 +266,20 @@ def _ragged(row: int, cells: Sequence[Cell] | None, width: Width) -> Problem:
     return Problem(row, None, RAGGED, "", f"{sentence}: its values may stand in the wrong columns.", remedy)
 
 
-def _as_ragged(cells: Sequence[Cell], carried: int, stated: int) -> tuple[Cell, ...]:
-    kept: list[Cell] = list(cells[:stated])
-    surplus = (
-        None if cell is None else CellError("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}") for cell in cells[stated:]
-    )
-    missing = CellError("missing-cell", _MISSING_CELL)
-    filled = [*kept, *surplus] if len(cells) > stated else kept + [missing] * (carried - len(kept))
-    return (*filled[:carried], *[None] * (carried - len(filled)))
+def carried_cells(cells: Sequence[Cell], carried: int, stated: int | None, *, is_ragged: bool) -> tuple[Cell, ...]:
+    """Return as many cells as results carry; those of a row of the wrong length say which are missing or too many.
+
+    `stated` is how many cells the header row has where that matters.
+    """
+    if stated is not None and (is_ragged or len(cells) > carried):
+        kept: list[Cell] = list(cells[:stated])
+        surplus = (
+            None if cell is None else CellError("surplus-cell", f"{_SURPLUS_CELL}{shown(cell)}")
+            for cell in cells[stated:]
+        )
+        missing = CellError("missing-cell", _MISSING_CELL)
+        cells = [*kept, *surplus] if len(cells) > stated else kept + [missing] * (carried - len(kept))
+    return (*cells[:carried], *[None] * (carried - len(cells)))
 
 
 def _was_ragged(text: str) -> bool:

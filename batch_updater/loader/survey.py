@@ -4,51 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from batch_updater.config.schema import DateOrder
 from batch_updater.loader.below import Below
-from batch_updater.loader.numbers import decimal_from_text, mark_shown_by, may_be_grouped
-from batch_updater.loader.refusal import ValueProblem, shown
-from batch_updater.records import FormattedNumber
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from batch_updater.loader.row_parser import Reading
-    from batch_updater.records import Cell
+from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
+from batch_updater.loader.findings import Findings, MarkEvidence
+from batch_updater.loader.notes import NoteCollector
+from batch_updater.loader.numbers import OTHER_MARK, mark_shown_by, may_be_grouped, number_in
+from batch_updater.loader.refusal import shown
+from batch_updater.loader.row_parser import ParsedRow, RowParser
+from batch_updater.loader.texts import POINT_ZERO
+from batch_updater.records import Cell, Problem
 
 _FRACTION = re.compile(r"-?[0-9]+[.,][0-9]*[1-9][0-9]*|[0-9]+(?:\.[0-9]+){2,}")
-RAGGED = "ragged-row"
-"""Code of the problem of a row that is longer or shorter than the header row."""
 _FOUR_DIGITS = re.compile(r"[^0-9.,]*[1-9][0-9]{3,}[^0-9.,]*")
 _THOUSAND = 1000
 _CENT = Decimal("0.01")
 _SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
-
-
-class MarkEvidence(NamedTuple):
-    """What shows that numbers of a column may be written with the other decimal mark."""
-
-    sentence: str
-    """Without a full stop: `Row 5 has 1.234,50 (amountDue)`."""
-    decides: bool
-    """Whether every cell of the column that can tell is written so: then the column is read with that mark."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """How cells are read once the whole file is known."""
-
-    marks: Mapping[str, MarkEvidence] = field(default_factory=dict)
-    """Number fields in which the configured decimal mark does not settle every number."""
-    perhaps_thousands: frozenset[str] = frozenset()
-    """Number fields in which every number with a decimal mark has three digits behind it, so that it may be none."""
-    with_fractions: frozenset[str] = frozenset()
-    """Text fields that hold numbers with a fraction, so that 2.0 is meant as it is written."""
-    below_from: int | None = None
-    """First row below the table; None if there is none."""
 
 
 @dataclass(slots=True)
@@ -67,8 +43,18 @@ class Questions:
     """Positions of the numbers in those of them that may be totals."""
 
 
+class SurveyedRow(NamedTuple):
+    """A row as far as a survey looks at it."""
+
+    number: int
+    cells: Sequence[Cell]
+    """At least one for each header unless the row is ragged."""
+    is_ragged: bool
+    below: Below | None
+
+
 def survey(
-    readings: Iterable[Reading],
+    rows: Iterable[SurveyedRow],
     questions: Questions,
     numbers: Mapping[str, int],
     positions: Mapping[str, int],
@@ -76,7 +62,7 @@ def survey(
     *,
     has_semicolons: bool,
 ) -> Findings:
-    """Go over all rows once more and return what they show.
+    """Go over all rows and return what they show.
 
     `numbers` are the number fields and `positions` all fields, each with the position of its column; `mark` is the
     configured decimal mark.
@@ -84,15 +70,14 @@ def survey(
     marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
     totals = _Totals(numbers, questions)
     with_fractions: set[str] = set()
-    for reading in readings:
-        cells = reading.row.cells
-        if any(problem.code == RAGGED for problem in reading.problems):
+    for row in rows:
+        if row.is_ragged:
             continue  # its values may be in the wrong columns
-        if reading.below is None:
-            marks.add(reading.row.number, cells)
-        totals.add(reading)
+        if row.below is None:
+            marks.add(row.number, row.cells)
+        totals.add(row)
         for name in questions.point_zero - with_fractions:
-            cell = cells[positions[name]]
+            cell = row.cells[positions[name]]
             if isinstance(cell, str) and _FRACTION.fullmatch(cell.strip()):
                 with_fractions.add(name)
     return Findings(marks.evidence(), marks.perhaps_thousands(), frozenset(with_fractions), totals.below_from)
@@ -123,7 +108,7 @@ class _Marks:
         self._ungrouped: dict[str, _Cell] = {}
         """Field -> the first cell with a thousand that is written without a mark."""
 
-    def add(self, row: int, cells: tuple[Cell, ...]) -> None:
+    def add(self, row: int, cells: Sequence[Cell]) -> None:
         for name, position in self._numbers.items():
             cell = cells[position]
             if cell is None:
@@ -177,15 +162,14 @@ class _Totals:
         self._sums: dict[int, Decimal] = defaultdict(Decimal)
         self._rows = 0
 
-    def add(self, reading: Reading) -> None:
+    def add(self, row: SurveyedRow) -> None:
         if self.below_from is None:
             return
-        row = reading.row
         if row.number < self.below_from:
             self._rows += 1
             for position, amount in amounts(row.cells, self._looked_at):
                 self._sums[position] += amount
-        elif reading.below is Below.PERHAPS_TOTALS and not self._are_sums(row.cells):
+        elif row.below is Below.PERHAPS_TOTALS and not self._are_sums(row.cells):
             self.below_from = row.number + 1
 
     def _are_sums(self, cells: Sequence[Cell]) -> bool:
@@ -196,22 +180,105 @@ class _Totals:
         return self._rows > 1 and any(near)
 
 
+@dataclass(frozen=True, slots=True)
+class DateEvidence:
+    """A text date that can be read in one order only: the others of its column are probably written in that order."""
+
+    order: DateOrder
+    row: int
+    text: str
+
+
+class FileEvidence:
+    """Takes every parsed row once: notes, and what only the whole file shows about its cells, in bounded memory."""
+
+    def __init__(self, parser: RowParser) -> None:
+        self._date_columns = parser.date_columns.items()
+        self._decimal_mark = parser.decimal_mark
+        self._number_columns = list(parser.number_columns.values())
+        """Positions; emptied once a number is found that may be a thousand."""
+        self._headers = parser.width.headers
+        self._last_row = 0
+        self._date_orders: dict[str, dict[DateOrder, DateEvidence]] = {}
+        self.questions = Questions()
+        """What only the whole file can answer."""
+        self.notes = NoteCollector()
+        """What people should know of cells that are sent as they are."""
+
+    def add(self, parsed: ParsedRow) -> None:
+        """Look at one row. Runs for every row: kept lean."""
+        if parsed.notes:
+            self.notes.add(parsed.number, parsed.notes)
+        if not parsed.is_ragged:
+            self._look_at_cells(parsed.number, parsed.cells)
+        if parsed.problems:
+            for problem in parsed.problems:
+                self.questions.other_mark |= problem.code == OTHER_MARK
+                if problem.code == POINT_ZERO and problem.field:
+                    self.questions.point_zero.add(problem.field)
+            self._note_end(parsed)
+        elif self.questions.below_from is not None:
+            self._note_record()
+        self._last_row = parsed.number
+
+    def _look_at_cells(self, row: int, cells: Sequence[Cell]) -> None:
+        """Note the order of dates, and that numbers may be thousands."""
+        for name, position in self._date_columns:
+            cell = cells[position]
+            if isinstance(cell, str) and (order := order_shown_by(cell)):
+                found = self._date_orders.setdefault(name, {})
+                found.setdefault(order, DateEvidence(order, row, shown(cell.strip())))
+        mark = self._decimal_mark
+        for position in self._number_columns:
+            cell = cells[position]
+            # Three digits behind the mark are the last, or something else than a digit is.
+            if (
+                isinstance(cell, str)
+                and (cell[-4:-3] == mark or not cell[-1:].isdigit())
+                and may_be_grouped(cell, mark)
+            ):
+                self.questions.thousands = True
+                self._number_columns.clear()
+                break
+
+    def _note_end(self, parsed: ParsedRow) -> None:
+        """Keep track of the rows at the end of those seen so far that are no records."""
+        questions, has_gap = self.questions, parsed.number > self._last_row + 1
+        if parsed.below is None:
+            self._note_record()
+            return
+        if questions.below_from is None and (parsed.below is not Below.PERHAPS_REMARK or has_gap):
+            questions.below_from = parsed.number
+        if parsed.below is Below.PERHAPS_TOTALS:
+            positions = range(min(len(parsed.cells), self._headers))
+            questions.unsure_totals.update(position for position, _ in amounts(parsed.cells, positions))
+
+    def _note_record(self) -> None:
+        self.questions.below_from = None
+        self.questions.unsure_totals.clear()
+
+    def has_dates_of_one_order(self) -> bool:
+        """Whether a text date can be read in one order only, which may help with others that can be read in two."""
+        return bool(self._date_orders)
+
+    def with_date_orders(self, problem: Problem) -> Problem:
+        """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
+        found = tuple(self._date_orders.get(problem.field or "", {}).values())
+        if problem.code != AMBIGUOUS_DATE or not found:
+            return problem
+        if len(found) > 1:
+            seen = " and ".join(f"row {one.row:,} has {one.text}" for one in found)
+            return replace(problem, remedy=f"Type it like 2025-12-31: the column mixes both orders, {seen}.")
+        one = found[0]
+        return replace(
+            problem,
+            remedy=f"Row {one.row:,} of this column has {one.text}: if all dates are written so, set input.date_order "
+            f"to {one.order.value}; else type it like 2025-12-31.",
+        )
+
+
 def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:
     """Yield position and number of the cells at some positions that are numbers, with either decimal mark."""
     for position in positions:
         if (amount := number_in(cells[position])) is not None:
             yield position, amount
-
-
-def number_in(cell: Cell) -> Decimal | None:
-    """Return the number that a cell holds, with either decimal mark; None if it holds none."""
-    if isinstance(cell, str):
-        for mark in (".", ","):
-            try:
-                return decimal_from_text(cell, mark)
-            except ValueProblem:
-                continue
-        return None
-    if isinstance(cell, FormattedNumber):
-        cell = cell.number
-    return Decimal(cell) if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool) else None

@@ -1,44 +1,43 @@
-"""A file -> a table of jobs and problems. Goes over the file as often as it is asked to, and holds none of its rows."""
+"""A file -> its rows as values and problems, in one pass that holds none of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
+from batch_updater.config.schema import InputSettings
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ConfigError, Location
 from batch_updater.loader.cells import Blank, converter
-from batch_updater.loader.columns import no_names
-from batch_updater.loader.duplicates import Targets
+from batch_updater.loader.column_values import KnownNames
+from batch_updater.loader.columns import HeaderRow, no_names
 from batch_updater.loader.expected_sheet import as_undo, expected_in, require_expected
+from batch_updater.loader.findings import Findings
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.loader.headers import HeaderFit, read_head
-from batch_updater.loader.hidden import HiddenRows
+from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.own_mapping import mapping_in
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.review import OTHERS_ASKED, Review, Reviewer, duplicate, with_evidence
-from batch_updater.loader.row_parser import RowReader, Width
-from batch_updater.loader.survey import Findings, survey
-from batch_updater.records import TEMPLATE_SHEET, TO_FIX, Job, column_letters
+from batch_updater.loader.row_parser import ParsedRow, RowParser, Width
+from batch_updater.loader.survey import Questions, SurveyedRow, survey
+from batch_updater.records import (
+    TEMPLATE_SHEET,
+    TO_FIX,
+    Cell,
+    Columns,
+    Expected,
+    HiddenRows,
+    Job,
+    Value,
+    column_letters,
+)
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from batch_updater.config.schema import InputSettings
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.endpoint.expected_values import Expected
-    from batch_updater.loader.column_values import KnownNames
-    from batch_updater.loader.columns import HeaderRow
-    from batch_updater.loader.row_parser import Reading
-    from batch_updater.loader.survey import Questions
-    from batch_updater.records import Cell, Columns, Problem, Row, Value
-
-__all__ = ["JudgedRow", "Review", "Table", "open_table"]
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; nobody has more by intention."""
@@ -46,14 +45,12 @@ _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_57
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
 
-class JudgedRow(NamedTuple):
-    """A data row and what it comes to: either a job or problems."""
+class ParsedCells(NamedTuple):
+    """A row as it was stored: enough to judge it again."""
 
-    row: Row
-    job: Job | None
-    problems: tuple[Problem, ...]
-    waits_for: int | None = None
-    """An earlier row of the same target that has problems: until it is repaired this one must not be sent."""
+    number: int
+    cells: list[Cell]
+    is_ragged: bool
 
 
 def open_table(
@@ -117,7 +114,7 @@ def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
 
 
 class Table:
-    """The rows of a file, as an endpoint's fields. `review` first, then `judged` as often as needed."""
+    """The rows of a file, as an endpoint's fields."""
 
     def __init__(
         self,
@@ -131,22 +128,23 @@ class Table:
     ) -> None:
         self.visible_only = sheet.visible_only
         """Whether rows that the sheet does not show are left out."""
-        self.hidden_rows = HiddenRows()
-        """Rows that the sheet does not show, left out or not; after `review`."""
+        self.hidden_rows = HiddenRows(0, "")
+        """Rows that the sheet does not show, left out or not; after `rows`."""
         self.expected = expected
         """What the records must still hold, in a workbook that takes a run back; None in any other."""
+        self.endpoint = endpoint
         self.columns = columns
-        """After `review` also the columns without a header to the right of the last one that hold anything."""
+        """After `rows` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
         self._header_row = header.number
         delimiter = sheet.source.book.delimiter
-        self._width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
-        self._reader = RowReader(
-            endpoint, columns, settings, constants, marked=sheet.marked, is_verbatim=expected is not None
+        self.width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
+        self.parser = RowParser(
+            endpoint, columns, settings, constants, self.width, marked=sheet.marked, is_verbatim=expected is not None
         )
-        self._targets = Targets(endpoint)
+        self.in_order = settings.duplicates == "in_order"
+        """Whether rows of the same target are sent one after the other."""
         self._body = frozenset(field.name for field in endpoint.body_fields)
-        self._in_order = settings.duplicates == "in_order"
         self._widest = len(columns.headers)
         self._last_row = 0
         """The last one that is not blank."""
@@ -154,7 +152,10 @@ class Table:
         self._nameless: set[int] = set()
         """Columns without a header, between others, in which a row has something."""
         self._layout = sheet.layout()
-        self._cell_notes: tuple[str, ...] = ()
+        self.cell_notes: tuple[str, ...] = ()
+        """What people should know of cells that are sent as they are."""
+        self._is_cut = False
+        """Whether there are more columns without a header than results keep."""
 
     def close(self) -> None:
         """Let go of the file. Rows cannot be read after it."""
@@ -172,7 +173,7 @@ class Table:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about how the file is read; after `review` also what only the rows show."""
+        """What a person should know about how the file is read; after `rows` also what only the rows show."""
         notes = list(self.columns.notes)
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
@@ -182,7 +183,7 @@ class Table:
                 else f"Columns {letters} have no header and are not sent."
             )
         notes += self._notes_on_hidden()
-        if self._widest > len(self.columns.headers):
+        if self._is_cut:
             last = column_letters(self.columns.first_column + len(self.columns.headers) - 1)
             notes.append(f"Cells to the right of column {last} have no header and are left out of the results.")
         if self._last_row in _LAST_ROWS:
@@ -191,7 +192,7 @@ class Table:
                 f"The last row is row {self._last_row:,}, the last one that {holder} holds: rows may have been cut off "
                 "when the file was saved."
             )
-        return (*self._sheet.notes, *notes, *self._cell_notes, *self._sheet.source.notes)
+        return (*self._sheet.notes, *notes, *self.cell_notes, *self._sheet.source.notes)
 
     def _notes_on_hidden(self) -> Iterator[str]:
         rows = self.hidden_rows
@@ -218,73 +219,15 @@ class Table:
             if any(first + position in columns for columns in self._layout.hidden_columns)
         ]
 
-    def review(self) -> Review:
-        """Go over all rows once. Raises InputError if the file turns out to be unreadable."""
-        reviewer = self._reviewer()
-        review = reviewer.review(self._readings())
-        if findings := self._findings(reviewer.questions):
-            self._reader.settle(findings)
-            reviewer = self._reviewer()
-            review = reviewer.review(self._readings())
-        self._cell_notes = tuple(reviewer.notes.sentences(self.columns))
-        self._carry_columns_without_header()
-        if self.expected is not None:
-            place = Location(self._sheet.source.name, self._sheet.name)
-            jobs = (judged.job for judged in self.judged(review) if judged.job)
-            require_expected(jobs, self._body, self.expected, place)
-        if review.good and review.first_job is None:
-            ready = (judged.job for judged in self.judged(review) if judged.job and judged.waits_for is None)
-            return replace(review, first_job=next(ready))
-        return review
+    def rows(self) -> Iterator[ParsedRow]:
+        """Yield every row below the header row that is not blank. Raises InputError if the file cannot be read on.
 
-    def _findings(self, questions: Questions) -> Findings | None:
-        """Return what the whole file answers; None if that changes nothing."""
-        has_semicolons = self._reader.decimal_mark == "." and self._sheet.source.has_semicolons
-        marks_are_open = questions.other_mark or questions.thousands
-        if marks_are_open or questions.point_zero or questions.unsure_totals:
-            numbers, mark = self._reader.number_columns, self._reader.decimal_mark
-            positions = self.columns.of_field
-            found = survey(self._readings(), questions, numbers, positions, mark, has_semicolons=has_semicolons)
-        else:
-            found = Findings(below_from=questions.below_from)
-        return None if found == Findings() else found
-
-    def _reviewer(self) -> Reviewer:
-        return Reviewer(self._targets, self.columns, self._reader, in_order=self._in_order)
-
-    def judged(self, review: Review, *, only_in_doubt: bool = False) -> Iterator[JudgedRow]:
-        """Yield every data row with its verdict, the same at every call. Raises InputError as `review` does.
-
-        `only_in_doubt` leaves out the rows that the review found to be jobs as they are, and costs little.
+        The one pass over the file: what it shows beside the rows is known afterwards.
         """
-        only = review.in_doubt if only_in_doubt else None
-        if only is not None and not only:
-            return
-        blocked: dict[str, int] = {}
-        for reading in self._readings(only):
-            row, values = reading.row, reading.values
-            target = self._targets.of(values)
-            others = () if target is None else review.targets.others(target, row.number, OTHERS_ASKED)
-            if target is not None and not others and not reading.problems:  # as nearly always
-                yield JudgedRow(row, Job(row.number, target, values), ())
-                continue
-            problems = [with_evidence(problem, review.evidence) for problem in reading.problems]
-            if others and not self._in_order:
-                problems.append(duplicate(row.number, self._targets, values, others))
-            if target is not None and not problems:
-                waits_for = blocked.get(target) if others else None
-                yield JudgedRow(row, Job(row.number, target, values), (), waits_for)
-                continue
-            if target is not None and others:
-                blocked.setdefault(target, row.number)
-            yield JudgedRow(row, None, tuple(problems))
-
-    def _readings(self, only: Container[int] | None = None) -> Iterator[Reading]:
-        """Read every row below the header row that is not blank, or at least those of `only`."""
-        own, carried = self.columns.first_column, len(self.columns.headers)
-        merged, hidden = self._merged_cells(), HiddenRows()
-        for sheet_row in self._sheet.rows(only):
-            if sheet_row.number <= self._header_row or (only is not None and sheet_row.number not in only):
+        own, most = self.columns.first_column, len(self.columns.headers) + _MOST_EXTRA_COLUMNS
+        merged, hidden = self._merged_cells(), HiddenRowCounter()
+        for sheet_row in self._sheet.rows():
+            if sheet_row.number <= self._header_row:
                 continue
             cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
             if is_blank_row(cells):
@@ -300,9 +243,46 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            yield self._reader.read(sheet_row.number, cells, carried, self._width)
-        if only is None:
-            self.hidden_rows = hidden
+            parsed = self.parser.parse(sheet_row.number, cells)
+            yield parsed if len(cells) <= most else parsed._replace(cells=parsed.cells[:most])
+        self.hidden_rows = hidden.result()
+        extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
+        if extra > 0:  # results keep the cells to the right of the last header
+            self._is_cut = self._widest - len(self.columns.headers) > extra
+            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))
+
+    def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
+        """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.
+
+        `stored` are the rows that `rows` has yielded, looked at only where that is needed.
+        """
+        parser = self.parser
+        has_semicolons = parser.decimal_mark == "." and self._sheet.source.has_semicolons
+        marks_are_open = questions.other_mark or questions.thousands
+        if marks_are_open or questions.point_zero or questions.unsure_totals:
+            rows = self._surveyed(questions.below_from, stored)
+            numbers, mark = parser.number_columns, parser.decimal_mark
+            found = survey(rows, questions, numbers, self.columns.of_field, mark, has_semicolons=has_semicolons)
+        else:
+            found = Findings(below_from=questions.below_from)
+        return None if found == Findings() else found
+
+    def _surveyed(self, below_from: int | None, stored: Iterable[ParsedCells]) -> Iterator[SurveyedRow]:
+        headers = len(self.columns.headers)
+        for number, cells, is_ragged in stored:
+            if not is_ragged:
+                cells.extend([None] * (headers - len(cells)))
+            below = self.parser.parse(number, cells).below if below_from is not None and number >= below_from else None
+            yield SurveyedRow(number, cells, is_ragged, below)
+
+    def parse(self, stored: ParsedCells) -> ParsedRow:
+        """Judge a stored row, as after `parser.settle`."""
+        return self.parser.parse(stored.number, stored.cells)
+
+    def require_expected(self, jobs: Iterable[Job]) -> None:
+        """Raise InputError if a job of an undo workbook would change a field of which nothing is expected."""
+        if self.expected is not None:
+            require_expected(jobs, self._body, self.expected, Location(self._sheet.source.name, self._sheet.name))
 
     def _note_nameless(self, cells: Sequence[Cell]) -> None:
         width = len(cells)  # there may be as many columns without a header as a sheet has, of blank cells mostly
@@ -314,10 +294,3 @@ class Table:
             return None
         place = Location(self._sheet.source.name, self._sheet.name)
         return MergedCells(self._layout.merged, self.columns.of_field.values(), self.columns.first_column, place)
-
-    def _carry_columns_without_header(self) -> None:
-        """Give a blank header to each column to the right of the last header, so that results keep its cells."""
-        known = len(self.columns.headers)
-        extra = min(self._widest - known, _MOST_EXTRA_COLUMNS)
-        if extra > 0:
-            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))

@@ -1,1 +1,1 @@
-"""The unattended job: what lies in the inbox is run, put away, and told to people."""
+"""The nightly job: runs the files of the inbox, archives them, and tells people."""

@@ -1,312 +1,271 @@
-"""What becomes of one file in a night, and in which words that is said."""
+"""What becomes of one file: a pure decision from its own run, error and history. Other files have no say in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path, PurePath
 
-from batch_updater.errors import GuardError, InputError, as_lines
+from batch_updater.errors import (
+    BatchUpdaterError,
+    ConfigError,
+    CredentialsError,
+    EndpointError,
+    ExitCode,
+    InputError,
+    LockedError,
+    ResultsError,
+    StoreError,
+)  # fmt: skip
 from batch_updater.messages import format_date_time
-from batch_updater.nightly.inbox import stamp_of
-from batch_updater.nightly.night import FileResult, Trouble, Verdict
+from batch_updater.nightly.inbox import SkippedFile
 from batch_updater.records import StopReason
-from batch_updater.reporter.next_step import repair_step
-from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN
-from batch_updater.runs.journal import CONFIRMED
-from batch_updater.text.printable import printable
+from batch_updater.reporter.next_step import is_resumable
+from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
+from batch_updater.runs.history import PastRun
+from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.result import RunResult
+from batch_updater.runs.tables import CONFIRMED
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from batch_updater.errors import BatchUpdaterError
-    from batch_updater.nightly.inbox import Skipped, Waiting
-    from batch_updater.records import Stop
-    from batch_updater.runs.history import PastRun
-    from batch_updater.runs.open_run import OpenRun
-    from batch_updater.runs.result import RunResult
-
+NIGHTS = 3
+"""A file that is left with trouble of its own on so many nights in a row goes to attention."""
+OLD = timedelta(hours=36)
+"""A run last started longer ago goes to attention. A daily job is never that late for what it left."""
 _STALE = timedelta(days=1)
-"""What is not finished for longer is not under way any more."""
-NO_TURN = "The job ended before its turn; it stays in the inbox for the next time."
-CHANGED = "Left in the inbox: it was changed or taken away after it was looked at."
-REPLACED = "While it was run, it was changed or another file was put in its place: what lies in the inbox now waits."
+"""A file that is not ready and has not changed for so long needs a person."""
+
+
+class Disposition(Enum):
+    """Where a file goes, and why. The first word is what `--json` calls its verdict."""
+
+    DONE = "done"
+    """Every row is settled."""
+    ATTENTION = "attention"
+    """A person has to repair it."""
+    UNFINISHED = "attention, unfinished"
+    """It was left with trouble of its own on `NIGHTS` nights in a row."""
+    TROUBLE = "left, trouble"
+    """The account, the service, or all rows refused in the same way. The night ends, nothing newer overtakes it."""
+    NOT_READY = "left, not ready"
+    """It is being written, or open in another program."""
+
+    @property
+    def verdict(self) -> str:
+        """`done`, `attention` or `left`."""
+        return self.value.partition(",")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NightStop:
+    """Why the night ends before every file had its turn."""
+
+    reason: str | None
+    """A run's stop reason, `configuration`, `locked` or `fault`; None where rows failed and no rule stopped the run."""
+    message: str
+    advice: str
+    exit_code: ExitCode = ExitCode.RUN_AGAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A disposition with its reason."""
+
+    disposition: Disposition
+    message: tuple[str, ...] = ()
+    """Lines for people; empty where the rows say it all."""
+    remedy: tuple[str, ...] = ()
+    """Lines on what to do; with any, a note is put beside the file."""
+    stop: NightStop | None = None
+    """Set where the night ends with this file."""
+    is_own_trouble: bool = False
+    """Whether rows of this file were sent and refused or failed: on `NIGHTS` such nights it becomes unfinished."""
+    is_fault: bool = False
+    """Whether the program itself failed."""
+
+
+INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Start it again to go on.")
+CHANGED = Decision(
+    Disposition.NOT_READY, ("Left in the inbox: it was changed or removed after the job had looked at it.",)
+)
+NO_TURN = Decision(
+    Disposition.TROUBLE, ("Left in the inbox: the job ended before its turn. The next start goes on with it.",)
+)
+REPLACED = "While it was run, another file was put in its place: the one in the inbox now waits for its turn."
+
+_ENDS_THE_NIGHT = frozenset({
+    StopReason.CREDENTIALS, StopReason.QUOTA, StopReason.MAX_WAIT, StopReason.INTERRUPTED, StopReason.DISK,
+})  # fmt: skip
+"""Stops that have nothing to do with the rows of the file."""
+_ERRORS: tuple[tuple[type[BatchUpdaterError | StoreError], str, ExitCode], ...] = (
+    (CredentialsError, StopReason.CREDENTIALS.value, ExitCode.RUN_AGAIN),
+    (LockedError, "locked", ExitCode.LOCKED),
+    (ConfigError, "configuration", ExitCode.NOTHING_SENT),
+    (EndpointError, "configuration", ExitCode.NOTHING_SENT),
+    (ResultsError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
+    (StoreError, StopReason.DISK.value, ExitCode.RUN_AGAIN),
+)
+"""Errors that the next file would meet as well."""
+_DISK_REMEDY = "See that there is space and the right to write there."
 _BY_HAND = "by hand as the job does, with its user, token and --config"
-_NEWER_MAY_BE_SENT = (
-    f"Newer files may have been sent since: if none of them has the same records, run it {_BY_HAND}, and with --yes, "
-    "which goes on with the rows that are not done; if one has, take those rows out first, or leave it."
-)
-_FAILED_TWICE = (
-    "{again:,} of its {rows:,} rows are not done: the API failed at it in two starts of the job on end, and the other "
-    "files do not wait for it any longer."
-)
-_OVER = (
-    "Its rows are not all done, and the job does not go on with it: it was ended while it tried newer files, which may "
-    "have been sent."
-)
-_BUT_NEWER = "Newer files may have been sent since: take out the rows of records that they have, too."
-_CHECK_THE_SET_UP = (
-    "Check api.base_url and the account. If they are right, see whether the file is: it stays in the inbox until "
-    "another one shows that rows are taken."
+_NEWER = "Newer files may be sent meanwhile: if one has the same records, take those rows out first."
+_REPAIR = (
+    'Repair the rows on the sheet "To fix" of its workbook, which holds every row that is not done, and put that '
+    "workbook into the inbox."
 )
 
 
-INTERRUPTED = Trouble("interrupted", "Somebody ended it by a signal.", "Start it again to go on.")
+def decide_run(result: RunResult, nights: int) -> Decision:
+    """Decide on a file that was run.
+
+    `nights` counts the nights with trouble of its own, this one included if it has any.
+    """
+    stop, summary = result.stop, result.summary
+    refusal = result.uniform_refusal
+    had_its_turn = stop is None or stop.reason in {StopReason.ALL_ALIKE, StopReason.FAILURES}
+    if refusal and refusal.shows_set_up and had_its_turn and not summary.total(CONFIRMED):
+        message = f"Every row that was sent was refused in the same way: {refusal.how}."
+        advice = "Check api.base_url and the account. If they are right, repair or remove the file."
+        return _own_trouble(NightStop(StopReason.ALL_ALIKE.value, message, advice), summary, nights)
+    if stop and stop.reason in _ENDS_THE_NIGHT:
+        return _left(NightStop(stop.reason.value, stop.message, stop.advice), summary)
+    if stop and stop.reason is StopReason.SERVICE_DOWN:
+        return _own_trouble(NightStop(stop.reason.value, stop.message, stop.advice), summary, nights)
+    if result.fault:
+        return _left(NightStop(StopReason.DISK.value, result.fault, _DISK_REMEDY), summary)
+    again = summary.total(RUN_AGAIN)
+    if stop and not is_resumable(summary, stop):
+        return _attention(stop.message, _REPAIR, _NEWER if again else "")
+    if again:
+        message = "The API failed at some rows, and again when the file was run once more."
+        return _own_trouble(NightStop(None, message, "The next start of the job tries them again."), summary, nights)
+    return Decision(Disposition.ATTENTION if summary.total(NEEDS_PERSON) else Disposition.DONE)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A file that was run to the end of this night's attempts, before it is put away."""
-
-    result: FileResult
-    workbook: Path | None = None
-    note: str = ""
-    """What is put beside the file for people; '' where the workbook says it."""
+def _attention(message: str, *remedy: str) -> Decision:
+    return Decision(Disposition.ATTENTION, (message,), tuple(filter(None, remedy)))
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A file at which the job ended: it stays in the inbox, whatever was done of it."""
-
-    trouble: Trouble
-    result: FileResult
+def _left(stop: NightStop, summary: Summary | None = None) -> Decision:
+    done = f" {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done." if summary else ""
+    return Decision(Disposition.TROUBLE, (f"Left in the inbox: {stop.message}{done}",), stop=stop)
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A file at whose rows the API failed one night more: whether it is the file or the service, the next ones tell."""
-
-    file: Waiting
-    result: FileResult
-    """What becomes of it if it is the service."""
-    as_its_fault: Settled
-    """What becomes of it if it is the file."""
-    trouble: Trouble | None
-    if_alone: Settled | None = None
-    """What becomes of it if no other file of the night shows that it is the set-up; None if it shows that by itself."""
-    if_left: Settled | None = None
-    """What becomes of it instead of being left for one more night; None if it is left."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether all of its rows were refused in the same way."""
-        return self.trouble is not None and self.trouble.reason == StopReason.ALL_ALIKE.value
-
-    @property
-    def is_service_down(self) -> bool:
-        """Whether the service did not even answer."""
-        return self.trouble is not None and self.trouble.reason == StopReason.SERVICE_DOWN.value
-
-
-@dataclass(slots=True)
-class Tonight:
-    """What has been made of one file in this night."""
-
-    runs: list[RunResult] = field(default_factory=list)
-    confirmed_before: int = 0
-    remark: str = ""
-    """What earlier runs of the file mean for it, where that is worth a word."""
-
-
-Ran: TypeAlias = "FileResult | Stopped | Passed"
-
-
-def file_result(file: Waiting, verdict: Verdict, note: str, made: Tonight) -> FileResult:
-    """Return what became of a file, with whatever was made of it in this night."""
-    if not made.runs:
-        return FileResult(file.path.name, verdict, note)
-    note = f"{note} {made.remark}".strip()
-    runs, last = made.runs, made.runs[-1]
-    return FileResult(
-        file.path.name, verdict, note, last.summary, results=last.results, run=last.folder,
-        columns=last.table.columns.mapping,
-        requests=sum(one.requests for one in runs), retries=sum(one.retries for one in runs),
-        throttled=sum(one.throttled for one in runs),
-        confirmed=last.summary.total(CONFIRMED) - made.confirmed_before,
-    )  # fmt: skip
-
-
-def stopped(file: Waiting, trouble: Trouble, made: Tonight) -> Stopped:
-    """Return a file at which the job ends: it stays, and how far it has come is said."""
-    note = f"Left in the inbox: {trouble.message}"
-    if made.runs:
-        summary = made.runs[-1].summary
-        note += f" {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done."
-    return Stopped(trouble, file_result(file, Verdict.LEFT, note, made))
-
-
-def for_person(
-    file: Waiting, message: str | Sequence[str], remedy: str | Sequence[str], made: Tonight | None = None
-) -> Settled:
-    """Return a file that goes to a person, with a note that says what is wrong and what to do."""
-    name = file.path.name
-    lines = [line.replace(str(file.path), name) for line in as_lines(message)]  # it will have left the inbox
-    first, *more = as_lines(remedy) or ("",)
-    note = (f"{name}: this file needs you.", "", *lines, "", f"What to do: {first}", *more, "")
-    said = " ".join(line.strip() for line in (*lines, first, *more))
-    result = file_result(file, Verdict.ATTENTION, said.strip(), made or Tonight())
-    return Settled(result, result.results, "\n".join(map(printable, note)))
-
-
-def not_finished(file: Skipped) -> FileResult:
-    """Return what becomes of a file that is not finished; what is not for so long is for a person, where it lies."""
-    if file.still_since is None or datetime.now(UTC) - file.still_since < _STALE:
-        return FileResult(file.path.name, Verdict.LEFT, f"Left in the inbox: {file.why}.")
-    note = (
-        f"Left in the inbox: {file.why}, and nothing has changed for more than a day. See that it is finished, or take "
-        "it away."
-    )
-    return FileResult(file.path.name, Verdict.ATTENTION, note)
-
-
-def ended_by_refusals(file: Waiting, stop: Stop, made: Tonight) -> Settled:
-    """Return a file of which so many rows were refused that its run was ended."""
-    return for_person(file, stop.message, _repair(made), made)
-
-
-def uniform_refusal(how: str) -> Trouble:
-    """Return the trouble that the API refuses every row in the same way: the set-up is wrong, or the file."""
-    message = f"Every row that was sent was refused in the same way: {how}."
-    return Trouble(StopReason.ALL_ALIKE.value, message, _CHECK_THE_SET_UP)
-
-
-def refused_alike(file: Waiting, trouble: Trouble, made: Tonight) -> Settled:
-    """Return a file whose first rows were all refused alike, although those of others are taken."""
-    message = f"{trouble.message} Rows of other files are taken, so it is this file."
-    return for_person(file, message, _repair(made), made)
-
-
-def refused_for_long(file: Waiting, trouble: Trouble, nights: int, made: Tonight) -> Settled:
-    """Return a file whose rows were all refused in the same way for so many nights."""
+def _own_trouble(stop: NightStop, summary: Summary, nights: int) -> Decision:
+    if nights < NIGHTS:
+        return replace(_left(stop, summary), is_own_trouble=True)
     message = (
-        f"{trouble.message} That happened on {nights} nights in a row. The file is unfinished, and the job does not "
-        "try it again."
+        f"{stop.message} That happened on {nights} nights in a row. The file is unfinished, and the job does not try "
+        f"it again: {summary.total(CONFIRMED):,} of its {summary.rows:,} rows are done."
     )
     remedy = (
-        "Check api.base_url and the account. If one is wrong, correct it and put the file into the inbox again.",
-        f"If they are right: {_repair(made)}",
+        "Check api.base_url, the account and the service. Once they are right, put the file into the inbox again.",
+        f"If they were right all the time: {_REPAIR}",
+        _NEWER,
     )
-    return for_person(file, message, remedy, made)
+    return Decision(Disposition.UNFINISHED, (message,), remedy)
 
 
-def with_refused_rows(file: Waiting, made: Tonight) -> Settled:
-    """Return a file all rows of which are settled, and some are for a person."""
-    return Settled(file_result(file, Verdict.ATTENTION, "", made), made.runs[-1].results)
+def decide_error(error: BaseException, path: Path, summary: Summary | None = None) -> Decision:
+    """Decide on a file that an error ended; `summary` is that of its last run in this night, if there was any."""
+    if isinstance(error, Interrupted):
+        return _left(INTERRUPTED, summary)
+    for kind, reason, exit_code in _ERRORS:
+        if isinstance(error, kind):
+            return _left(NightStop(reason, str(error), error.remedy, exit_code), summary)
+    if isinstance(error, OSError):
+        why = f"{error.filename or 'The disk'} cannot be used: {error.strerror or error}."
+        return _left(NightStop(StopReason.DISK.value, why, _DISK_REMEDY), summary)
+    if isinstance(error, BatchUpdaterError):
+        again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
+        message, remedy = (
+            tuple(line.replace(str(path), path.name) for line in lines)  # it will have left the inbox
+            for lines in (error.lines, (*error.remedy_lines, *again))
+        )
+        return Decision(Disposition.ATTENTION, message, remedy)
+    fault = _attention(
+        "The program itself failed at it. What was sent of it is kept, and `batch-updater runs` shows it.",
+        f"Report the error in the log of the job. Then run the file {_BY_HAND}, which resumes it.",
+    )
+    return replace(fault, is_fault=True)
 
 
-def _repair(made: Tonight) -> str:
-    """Say how a file is repaired; that its other rows may be older than what was sent since, where there are any."""
-    last = made.runs[-1]
-    repair = repair_step(last.facts, last.summary, None).text
-    return f"{repair} {_BUT_NEWER}" if last.summary.total(RUN_AGAIN) else repair
-
-
-def waits(file: Waiting, waited_for: Sequence[Waiting]) -> FileResult | None:
-    """Return that a file has to wait, if one that is not newer has rows left: they would overwrite its values."""
-    older = next((one for one in waited_for if one.stamp.mtime_ns <= file.stamp.mtime_ns), None)
-    if older is None:
+def decide_before_run(resumed: PastRun, now: datetime) -> Decision | None:
+    """Decide on a file whose unfinished run would be resumed, with rows to send; None if it may be."""
+    if abs(now - resumed.last_started_at) <= OLD:
         return None
-    why = (
-        f"Left in the inbox: it is newer than {older.path.name}, whose rows are not all done; sent now, its values "
-        "could be overwritten by older ones. The next night goes on with both, in that order."
-    )
-    return FileResult(file.path.name, Verdict.LEFT, why)
-
-
-def refused(file: Waiting, error: BatchUpdaterError, made: Tonight) -> Settled:
-    """Return what becomes of a file that cannot be run as it is; one that changed meanwhile is not finished yet."""
-    if stamp_of(file.path) != file.stamp:
-        return replaced(file, made)
-    again = ("Then put it into the inbox again.",) if isinstance(error, InputError) else ()
-    settled = for_person(file, error.lines, (*error.remedy_lines, *again), made)
-    if isinstance(error, GuardError):  # to find it out, records may have been read
-        result = replace(settled.result, requests=error.requests, retries=error.retries, throttled=error.throttled)
-        return replace(settled, result=result)
-    return settled
-
-
-def replaced(file: Waiting, made: Tonight) -> Settled:
-    """Return what becomes of a file in whose place another is: the rows that are left of it are for a person."""
-    if not made.runs:
-        return Settled(FileResult(file.path.name, Verdict.LEFT, CHANGED))
-    again = made.runs[-1].summary.total(RUN_AGAIN)
-    message = f"{again:,} of its rows are not done, and the job cannot go on with them. {REPLACED}"
-    return for_person(file, message, f"What was read of it is put away with its workbook. {_NEWER_MAY_BE_SENT}", made)
-
-
-def given_up(file: Waiting, made: Tonight) -> Settled:
-    """Return a file at whose rows the API fails night after night as one for a person."""
-    summary = made.runs[-1].summary
-    message = _FAILED_TWICE.format(again=summary.total(RUN_AGAIN), rows=summary.rows)
-    return for_person(file, message, _NEWER_MAY_BE_SENT, made)
-
-
-def over(file: Waiting, made: Tonight) -> Settled:
-    """Return a file that an earlier night has passed over for good, before it was killed."""
-    return for_person(file, _OVER, _NEWER_MAY_BE_SENT, made)
-
-
-def left_for_long(file: Waiting, resumed: PastRun) -> Settled:
-    """Return a file whose unfinished run nobody has gone on with for too long."""
-    return for_person(
-        file,
+    return _attention(
         f"Nothing more of it was sent: its run of {format_date_time(resumed.last_started_at)} is unfinished "
-        f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Going on "
-        "with it could overwrite changes that others have made since.",
-        f"To go on all the same, run the file {_BY_HAND}, and with --yes; to send every row anew, add --restart.",
+        f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Resuming it "
+        "could overwrite changes that others have made since.",
+        f"To resume it all the same, run the file {_BY_HAND}, and with --yes; to send every row, add --restart.",
     )
 
 
-def repeated(file: Waiting, past: PastRun, undo_workbook: PastRun | None) -> Settled:
-    """Return a file whose content was applied before; `undo_workbook` has set some of it back since."""
-    since = f" The run {undo_workbook.folder.name} has taken some of that back." if undo_workbook else ""
-    return for_person(
-        file,
+def decide_after_kill(past: PastRun) -> Decision:
+    """Decide on a file whose run had ended when the job was killed: only the move is missing."""
+    is_clean = not past.summary.total(NEEDS_PERSON)
+    message = f"It was run on {format_date_time(past.started_at)}; only the move was missing."
+    return Decision(Disposition.DONE if is_clean else Disposition.ATTENTION, (message,))
+
+
+def decide_half_done(past: PastRun, changed: str) -> Decision:
+    """Decide on a file whose unfinished run cannot be resumed; `changed` says in words what differs from it."""
+    return _attention(
+        f"Nothing more of it was sent: its run of {format_date_time(past.started_at)} ({PurePath(past.input).name}, "
+        f"run {past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
+        f"done, and it cannot be resumed, because this has changed since: {changed or 'the run was undone'}.",
+        f"To resume it, undo that change and run the file {_BY_HAND}; to send every row with the settings of today, "
+        "run it so without undoing the change.",
+    )
+
+
+def decide_repeat(past: PastRun, undone_by: PastRun | None) -> Decision:
+    """Decide on a file whose content the run `past` has applied; `undone_by` has undone some of it since."""
+    undone = f" The run {undone_by.folder.name} has undone some of that." if undone_by else ""
+    return _attention(
         f"It was not applied again: a file with the same content was applied on {format_date_time(past.started_at)} "
-        f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are "
-        f"done since.{since}",
-        f"Rows that were refused then are repaired in the workbook of that run. If all of it is meant again, run it "
+        f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are done "
+        f"since.{undone}",
+        "Repair rows that were refused then in the workbook of that run. If all of the file is meant again, run it "
         f"{_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
     )
 
 
-def as_it_ended(file: Waiting, past: PastRun) -> Settled:
-    """Return a file whose run had come to its end when the job was killed."""
-    verdict = Verdict.ATTENTION if past.summary.total(NEEDS_PERSON) else Verdict.DONE
-    note = f"It was run on {format_date_time(past.started_at)}; only the moving was missing."
-    told = past.parts[-1].results
-    workbook = past.folder / told if told and (past.folder / told).exists() else None
-    return Settled(FileResult(file.path.name, verdict, note, past.summary, run=past.folder), workbook)
+def decide_replaced(decision: Decision, summary: Summary | None) -> Decision:
+    """Decide on a file that is no longer the one in the inbox; `decision` is the one on what was read of it."""
+    if summary is None:
+        return replace(CHANGED, stop=decision.stop)
+    again = summary.total(RUN_AGAIN)
+    if not again:
+        return decision
+    left = _attention(
+        f"{again:,} of its rows are not done, and the job cannot resume them. {REPLACED}",
+        f"The copy that was read is here with its workbook. Run it {_BY_HAND}, which resumes it. {_NEWER}",
+    )
+    return replace(left, stop=decision.stop)
 
 
-def half_done(file: Waiting, past: PastRun, open_run: OpenRun) -> Settled:
-    """Return what becomes of a file that was begun with other settings: nobody knows whether they are meant."""
-    changed = open_run.candidate.changed_since(past) or "what the run had done was taken back"
-    return for_person(
-        file,
-        f"Nothing more of it was sent: its run of {format_date_time(past.started_at)} "
-        f"({PurePath(past.input).name}, run "
-        f"{past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
-        f"done, and it is not gone on with, because this has changed since: {changed}.",
-        f"To go on with it, undo that change and run the file {_BY_HAND}; to send every row anew as it is set up "
-        "now, run it so without undoing it.",
+def decide_not_archived(decision: Decision, summary: Summary | None, place: str, why: str) -> Decision:
+    """Decide on a file that could not be moved to `place`. It stays; the night ends if its rows are not all done.
+
+    Otherwise the next night would send its values over newer ones.
+    """
+    message = f"It could not be moved to {place} ({why})."
+    again = summary is not None and summary.total(RUN_AGAIN) > 0
+    return replace(
+        decision,
+        disposition=Disposition.TROUBLE if again else Disposition.ATTENTION,
+        message=(*decision.message, message),
+        remedy=(*decision.remedy, f"{_DISK_REMEDY} The next night tries again."),
+        stop=NightStop(StopReason.DISK.value, message, _DISK_REMEDY) if again else decision.stop,
+        is_own_trouble=False,
     )
 
 
-def faulty(file: Waiting, made: Tonight) -> Settled:
-    """Return a file at which the program itself has failed."""
-    settled = for_person(
-        file,
-        "The program itself failed at it; what has been sent of it is kept, and `batch-updater runs` shows it.",
-        f"See the log of the job for the fault and report it; then run the file {_BY_HAND}, which goes on where it "
-        "ended.",
-        made,
-    )
-    return replace(settled, result=replace(settled.result, fault=True))
-
-
-def disk_trouble(message: str, advice: str = "") -> Trouble:
-    """Return what ends the job where the disk takes no more."""
-    return Trouble(StopReason.DISK.value, message, advice or "See that there is space, and the right to write there.")
+def decide_not_ready(file: SkippedFile, now: datetime) -> Decision:
+    """Decide on a file that is not ready; after a day without a change a person has to look, where it lies."""
+    if file.still_since is None or now - file.still_since < _STALE:
+        return Decision(Disposition.NOT_READY, (f"Left in the inbox: {file.why}.",))
+    message = f"Left in the inbox: {file.why}, and nothing has changed for more than a day."
+    return _attention(message, "See that it is finished, or remove it.")

@@ -1,31 +1,26 @@
-"""Which files of the inbox are finished, and why the others are left for the next time."""
+"""Which files of the inbox are ready, and why the others are left for the next time."""
 
 from __future__ import annotations
 
 import fnmatch
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+from pathlib import Path
 
 LOOK_S = 2.0
 """How long files are watched, all of them together."""
-SETTLED_S = 10.0
+STILL_S = 10.0
 """A file that was written to more recently is watched until it has been still for so long: an upload may stall."""
 _UPLOADING = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart", ".upload", ".uploading")
-"""How browsers and file transfer programs call what they have not finished."""
+"""How browsers and file transfer programs name files that are not complete."""
 _FOREIGN = "its name fits none of nightly.patterns"
-_LOCK_PREFIXES = ("~$", ".~lock.")
-"""Of Excel and LibreOffice: they lie beside a file that is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes when somebody writes a file or puts another one in its place."""
+    """What changes when a file is written to, or another one is put in its place."""
 
     size_bytes: int
     mtime_ns: int
@@ -33,7 +28,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ReadyFile:
     """A finished file."""
 
     path: Path
@@ -41,22 +36,22 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedFile:
     """A file that stays where it is, and why."""
 
     path: Path
     why: str
     still_since: datetime | None
-    """When it, or what lies beside it for its sake, has last changed; None if it is none of ours."""
+    """When it, or the file beside it that marks it as open, last changed; None if it is not for the job."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What lies in an inbox."""
+class Listing:
+    """The files of an inbox."""
 
-    finished: tuple[Waiting, ...]
-    """The oldest first, by when they were last written."""
-    skipped: tuple[Skipped, ...]
+    ready: tuple[ReadyFile, ...]
+    """The oldest first, by their last change."""
+    skipped: tuple[SkippedFile, ...]
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -68,43 +63,39 @@ def stamp_of(path: Path) -> Stamp | None:
     return Stamp(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
 
-def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S, settled_s: float = SETTLED_S) -> Look:
-    """Watch a folder and tell finished files from others.
+def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S, still_s: float = STILL_S) -> Listing:
+    """Watch a folder and tell ready files from others.
 
-    It takes `look_s`, or as long as the newest file needs to have been still for `settled_s`.
-
-    Hidden files, lock files of office programs and folders that fit no pattern are passed over. Raises OSError if the
-    folder cannot be read.
+    It takes `look_s`, or as long as the newest file needs to have been still for `still_s`. Hidden files, lock files of
+    office programs and folders that fit no pattern are passed over. Raises OSError if the folder cannot be read.
     """
     names = {entry.name for entry in inbox.iterdir()}
-    seen = [inbox / name for name in sorted(names) if not name.startswith((".", "~$"))]
-    candidates, skipped = [], []
-    for path in seen:
-        if why := _unfit(path, patterns, names):
-            skipped.append(Skipped(path, why, None if why == _FOREIGN else _still_since(path, names)))
-        elif why is None:
-            candidates.append(path)
-    before = {path: stamp_of(path) for path in candidates}
-    if candidates:
-        time.sleep(max(look_s, _settles_in_s(before.values(), settled_s)))
-    finished = []
-    for path, stamp in before.items():
-        if why := _unsettled(path, stamp, time.time()):
-            skipped.append(Skipped(path, why, _still_since(path, names)))
+    watched: dict[Path, Stamp | None] = {}
+    reasons: dict[Path, str] = {}
+    for path in (inbox / name for name in names if not name.startswith((".", "~$"))):
+        why = _unfit(path, patterns, names)
+        if why is None:
+            watched[path] = stamp_of(path)
+        elif why:
+            reasons[path] = why
+    if watched:
+        ages_s = (time.time() - stamp.mtime_ns / 1e9 for stamp in watched.values() if stamp)
+        time.sleep(max([look_s, *(still_s - age_s for age_s in ages_s if 0 <= age_s < still_s)]))
+    ready = []
+    for path, stamp in watched.items():
+        if why := _unready(path, stamp):
+            reasons[path] = why
         elif stamp:
-            finished.append(Waiting(path, stamp))
-    ordered = sorted(finished, key=lambda file: (file.stamp.mtime_ns, file.path.name))
-    return Look(tuple(ordered), tuple(sorted(skipped, key=lambda file: file.path.name)))
-
-
-def _settles_in_s(stamps: Iterable[Stamp | None], settled_s: float) -> float:
-    """Return how long the newest file has to stay as it is; 0 if it has been still for long enough."""
-    ages_s = (time.time() - stamp.mtime_ns / 1e9 for stamp in stamps if stamp)
-    return max((settled_s - age_s for age_s in ages_s if 0 <= age_s < settled_s), default=0.0)
+            ready.append(ReadyFile(path, stamp))
+    skipped = (
+        SkippedFile(path, why, None if why == _FOREIGN else _still_since(path, names))
+        for path, why in sorted(reasons.items())
+    )
+    return Listing(tuple(sorted(ready, key=lambda file: (file.stamp.mtime_ns, file.path.name))), tuple(skipped))
 
 
 def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
-    """Return why a file is not looked at any further; '' if nobody need hear of it, None if it is to be looked at."""
+    """Return why a file is not watched; '' if that is not worth a word, None if it is watched."""
     if path.name.lower().endswith(_UPLOADING):
         return "its name says that it is still being uploaded"
     fits = any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns)
@@ -123,8 +114,23 @@ def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
     return None
 
 
+def _unready(path: Path, before: Stamp | None) -> str | None:
+    """Return why a file that was watched is not ready; None if it is."""
+    after = stamp_of(path)
+    if before is None or after is None:
+        return "it was taken away while it was looked at"
+    if before != after or path.is_symlink() or not path.is_file():
+        return "it is still being written"
+    if after.mtime_ns / 1e9 > time.time():
+        return "its time of last change lies in the future; copy it again if it stays here"
+    return None
+
+
 def _still_since(path: Path, names: set[str]) -> datetime | None:
-    """Return when anything has last happened to a file; None if it has gone. Of a time in the future, when it came."""
+    """Return the last change of a file and of those that mark it as open; None if it has gone.
+
+    If that time lies in the future, the time when it came counts.
+    """
     beside = (*_lock_names(path.name), *(f"{path.name}{suffix}" for suffix in _UPLOADING))
     now_s, changes_s = time.time(), []
     for one in (path, *(path.with_name(name) for name in beside if name in names)):
@@ -137,20 +143,7 @@ def _still_since(path: Path, names: set[str]) -> datetime | None:
 
 
 def _lock_names(name: str) -> Iterator[str]:
-    """Yield the names that office programs give the file beside one that is open."""
-    excel, libre = _LOCK_PREFIXES
-    yield f"{excel}{name}"
-    yield f"{excel}{name[2:]}"  # Excel puts its mark over the first two letters of a long name
-    yield f"{libre}{name}#"
-
-
-def _unsettled(path: Path, before: Stamp | None, now_s: float) -> str | None:
-    """Return why a file is not finished; None if it is."""
-    after = stamp_of(path)
-    if before is None or after is None:
-        return "it was taken away while it was looked at"
-    if before != after or path.is_symlink() or not path.is_file():
-        return "it is still being written"
-    if after.mtime_ns / 1e9 > now_s:
-        return "its time of last change lies in the future; copy it anew if it stays here"
-    return None
+    """Yield the names that Excel and LibreOffice give the file beside one that is open."""
+    yield f"~${name}"
+    yield f"~${name[2:]}"  # Excel puts its mark over the first two letters of a long name
+    yield f".~lock.{name}#"

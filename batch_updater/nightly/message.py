@@ -1,76 +1,80 @@
-"""The one message of a night: subject, text, and the workbooks that go with it."""
+"""What people are told: the one message of a night, and the note beside a file in attention/."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from batch_updater.errors import ExitCode
 from batch_updater.messages import format_time
-from batch_updater.nightly.night import WORKED, Verdict
+from batch_updater.nightly.dispositions import Decision, Disposition
+from batch_updater.nightly.night import WORKED, FileResult, Night
 from batch_updater.text.printable import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from batch_updater.nightly.night import FileResult, Night
 
 _CAUSES_NAMED = 5
 _FILES_NAMED = 50
-"""Those that need somebody come first."""
+"""Those that need a person come first."""
 _LONGEST_LINE = 1000
 """Characters: an answer of the API may be long, and services refuse long messages."""
 _MOST_ATTACHED_BYTES = 8_000_000
 """Mail servers refuse more than ten to twenty-five million, and a third is added on the way."""
-_IN_WORDS = {
-    Verdict.DONE: "done",
-    Verdict.ATTENTION: "needs you",
-    Verdict.AGAIN: "not done yet",
-    Verdict.LEFT: "left in the inbox",
-}
+_VERDICTS = {"done": "done", "attention": "needs you", "left": "left in the inbox"}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a recipient gets."""
+    """A message to a recipient."""
 
     subject: str
     body: str
     attachments: tuple[Path, ...]
     kind: str
-    """`failure` after trouble of the job, `warning` where a file needs somebody, else `success`: apprise's words."""
+    """`failure` after trouble of the job, `warning` where a file needs a person, else `success`: apprise's words."""
+
+
+def note_beside(name: str, decision: Decision) -> str:
+    """Return the note that is put beside a file; '' where the workbook says it."""
+    if not decision.remedy:
+        return ""
+    first, *more = decision.remedy
+    lines = (f"{name}: this file needs you.", "", *decision.message, "", f"What to do: {first}", *more, "")
+    return "\n".join(map(printable, lines))
 
 
 def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
-    """Whether people are told: always, never, or if somebody is needed or the job has recovered from trouble."""
+    """Whether people are told: always, never, or if a person is needed or the job has recovered from trouble."""
     if when != "attention":
         return when == "always"
     return night.exit_code != ExitCode.OK or has_recovered(night, last_exit_code)
 
 
 def has_recovered(night: Night, last_exit_code: int | None) -> bool:
-    """Whether the job works again after a night with trouble of the account, the service or the set-up."""
-    return night.has_worked and last_exit_code is not None and last_exit_code not in WORKED
+    """Whether the job works again after a night with trouble of the account, the service or the set-up.
+
+    A night that gave a file up has met that trouble once more.
+    """
+    is_well = night.has_worked and not any(file.disposition is Disposition.UNFINISHED for file in night.files)
+    return is_well and last_exit_code is not None and last_exit_code not in WORKED
 
 
 def compose(night: Night, last_exit_code: int | None) -> Message:
-    """Return the message of a night."""
-    recovered = has_recovered(night, last_exit_code)
-    lead = "The job works again. " if recovered else ""
-    lines = [f"{lead}{night.verdict}", *_trouble(night), "", *_files(night), *_ending(night)]
-    return _message(night, f"{lead}{night.verdict}".rstrip("."), lines, tuple(_attachments(night)))
-
-
-def compose_verdict(night: Night) -> Message:
-    """Return the message of a night that says its verdict alone."""
-    return _message(night, night.verdict, (night.verdict, "See the log of the job."))
-
-
-def _message(night: Night, subject: str, lines: Iterable[str], attachments: tuple[Path, ...] = ()) -> Message:
-    """Make a message in which no name, cell or answer can begin a line of its own."""
-    body = "\n".join(map(printable, lines))
-    return Message(f"batch-updater: {printable(subject)}", body, attachments, kind_of(night))
+    """Return the message of a night. No name, cell or answer can begin a line of its own in it."""
+    verdict = f"The job works again. {night.verdict}" if has_recovered(night, last_exit_code) else night.verdict
+    lines = [verdict]
+    if night.stop:
+        lines.append(night.stop.advice)
+        if any(file.is_left for file in night.files):
+            lines.append("The files that were not done stay in the inbox; the next start of the job goes on with them.")
+    lines += [
+        "",
+        *_files(night),
+        f"Inbox: {night.inbox}",
+        f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}.",
+    ]
+    subject = f"batch-updater: {printable(verdict.rstrip('.'))}"
+    return Message(subject, "\n".join(map(printable, lines)), tuple(_attachments(night)), kind_of(night))
 
 
 def kind_of(night: Night) -> str:
@@ -80,64 +84,53 @@ def kind_of(night: Night) -> str:
     return "success" if night.exit_code == ExitCode.OK else "warning"
 
 
-def _trouble(night: Night) -> Iterator[str]:
-    if night.trouble:
-        yield night.trouble.advice
-        if night.of(Verdict.LEFT) or night.of(Verdict.AGAIN):
-            yield "The files that were not done stay in the inbox; the next start of the job goes on with them."
-
-
 def _files(night: Night) -> Iterator[str]:
     named = 0
-    for alike in _alike(night):
-        names = [file.name for file in alike[: _FILES_NAMED - named]]
+    for group in _groups(night):
+        names = [file.name for file in group[: _FILES_NAMED - named]]
         if not names:
             break
         named += len(names)
-        yield f"{', '.join(names)}: {_IN_WORDS[alike[0].verdict]}"
-        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(alike[0]))
+        yield f"{', '.join(names)}: {_VERDICTS[group[0].disposition.verdict]}"
+        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(group[0]))
         yield ""
     if more := len(night.files) - named:
         yield f"And {more:,} more; the log of the job names them."
         yield ""
 
 
-def _alike(night: Night) -> Iterator[list[FileResult]]:
-    """Yield the files one by one, those that need somebody first; but together those left for the same reason."""
-    for verdict in (Verdict.ATTENTION, Verdict.AGAIN, Verdict.DONE):
-        yield from ([file] for file in night.of(verdict))
+def _groups(night: Night) -> Iterable[list[FileResult]]:
+    """Return the files one by one, those that need a person first, but those left for the same reason together."""
     left: dict[str, list[FileResult]] = {}
-    for file in night.of(Verdict.LEFT):
-        left.setdefault(file.note, []).append(file)
-    yield from left.values()
+    for file in night.files:
+        if file.is_left:
+            left.setdefault(file.note, []).append(file)
+    others = [file for file in night.files if not file.is_left]
+    return (*([file] for file in sorted(others, key=lambda file: not file.needs_person)), *left.values())
 
 
 def _details(file: FileResult) -> Iterator[str]:
-    is_over = file.verdict in (Verdict.ATTENTION, Verdict.DONE)
     if file.summary:
-        if is_over:  # else it says what somebody should do, which the job does
+        if not file.is_left:  # its verdict would tell a person to do what the job does
             yield file.summary.verdict
         yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
         for cause in file.summary.causes[:_CAUSES_NAMED]:
             yield cause.as_line
     if file.note:
         yield file.note
-    if file.results and file.verdict is Verdict.ATTENTION:
+    if file.results and file.needs_person:
         yield f"Workbook: {file.results}"
     if file.moved_to:
         yield f"File: {file.moved_to}"
 
 
-def _ending(night: Night) -> Iterator[str]:
-    yield f"Inbox: {night.inbox}"
-    yield f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}."
-
-
 def _attachments(night: Night) -> Iterator[Path]:
-    """Yield the workbooks that somebody has to repair, as far as they are small enough together."""
+    """Yield the workbooks to repair, as far as they are small enough together."""
     left = _MOST_ATTACHED_BYTES
-    for file in night.of(Verdict.ATTENTION):
-        size = file.results.stat().st_size if file.results and file.results.exists() else left + 1
-        if file.results and size <= left:
-            left -= size
-            yield file.results
+    for file in night.files:
+        if file.needs_person and file.results:
+            with suppress(OSError):  # it may be gone by now
+                size_bytes = file.results.stat().st_size
+                if size_bytes <= left:
+                    left -= size_bytes
+                    yield file.results

@@ -5,16 +5,13 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import SecretReference
 from batch_updater.errors import ConfigError
 from batch_updater.nightly.notify import address_of
-from batch_updater.nightly.time_limit import tried
-
-if TYPE_CHECKING:
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import SecretReference
+from batch_updater.nightly.time_limit import run_with_timeout
 
 LIMIT_S = 10.0
 START = "/start"
@@ -25,14 +22,14 @@ FAILURE = "/fail"
 def ping(
     health_check: str | SecretReference | None, sign: str, environment: Environment, limit_s: float = LIMIT_S
 ) -> str | None:
-    """Give a sign; returns a sentence if it could not be given. The address itself is a secret."""
+    """Send START, SUCCESS or FAILURE; returns a sentence if that failed. The address itself is a secret."""
     if health_check is None:
         return None
     try:
         address = address_of(health_check, environment, "nightly.health_check")
     except ConfigError as error:
         return f"The health check was not told: {error.message}"
-    why = tried(lambda: _get(address, sign, limit_s), limit_s)
+    why = run_with_timeout(lambda: _get(address, sign, limit_s), limit_s)
     return f"The health check (nightly.health_check) was not told: {why}." if why else None
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from batch_updater.endpoint import expected_values
 from batch_updater.endpoint.description import Field, Kind
-from batch_updater.endpoint.expected_values import ExpectedValue
-from batch_updater.records import AllowedList
+from batch_updater.records import AllowedList, ExpectedValue
 from batch_updater.reporter.cell_values import LARGEST_WHOLE, readable
 from batch_updater.reporter.output_workbook import OutputWorkbook
 from batch_updater.reporter.style import AS_TEXT, QUIET

@@ -98,7 +98,6 @@ class _Lines:
         self.row((0, text, self._book.style(bold=True, font_size=12, font_color=HEADER)), height=20)
 
     def columns(self) -> None:
-        """Write the mapping table."""
         header, view = self._book.header_style(), self._view
         self.heading(f"Columns, by the headers in row {view.header_row:,}")
         self.row((0, "Header", header), (1, "First value", header), (2, "", header), (3, "Field", header), wide=3)
@@ -125,7 +124,6 @@ class _Lines:
             self.row((0, "rows in all", label), (1, (formula, self._view.rows), total))
 
     def causes(self) -> None:
-        """Write the most common causes, each with its first row."""
         self.heading("Commonest causes")
         header, right = self._book.header_style(), self._book.header_style(align="right")
         names = (0, "Cause", header), (1, "Rows", right), (2, "Example", header), (3, "What is wrong there", header)
@@ -150,7 +148,6 @@ class _Lines:
             self.row()
 
     def facts(self) -> None:
-        """Write the facts about the run."""
         self.heading("Facts")
         for name, value in self._view.facts:
             if len(value) <= _FACT_CHARACTERS:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK, ExpectedValue
+from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_workbook
-from batch_updater.records import TEMPLATE_SHEET, AllowedList, Cell
+from batch_updater.records import TEMPLATE_SHEET, AllowedList, Cell, ExpectedValue
 from batch_updater.reporter.cell_values import readable, shown
 from batch_updater.reporter.list_sheets import drop_down, write_allowed_values, write_expected
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook

@@ -1,8 +1,8 @@
-"""As whom the API is called: told apart from run to run by digests, since a journal holds no secret.
+"""Who calls the API: told apart from run to run by digests, since a database holds no secret.
 
-A digest is of the value with a salt of the run's own, and slow: two journals do not show that they were made with the
+A digest is of the value with a salt of the run's own, and slow: two databases do not show that they were made with the
 same value, and a key or a token, which is long and random, cannot be found by trying. A short value such as 7 can: the
-digest keeps it from being read in passing, not from somebody who has the journal and tries every number.
+digest keeps it from being read in passing, not from someone who has the database and tries every number.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def new_salt() -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallerDigest:
-    """What a journal tells of a caller."""
+    """What a database holds of a caller."""
 
     salt: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{2 * _SALT_BYTES}}}$")]
     headers: Mapping[str, str]
@@ -49,7 +49,7 @@ class CallerDigest:
 
 
 class Caller:
-    """Whoever calls the API: the headers that are sent, and the account to which the token belongs."""
+    """The headers that are sent, and the account to which the token belongs."""
 
     def __init__(self, api: ApiSettings, reveal: Callable[[SecretReference, str], str]) -> None:
         """`reveal` fetches a secret; the key of the configuration is for its messages. Raises CredentialsError.
@@ -66,7 +66,7 @@ class Caller:
             self._headers[name.lower()] = sent if before is None else f"{before}\n{sent}"
 
     def digest(self, salt: str, token: str | None) -> CallerDigest:
-        """Return what a journal tells of it; `token` is what api.token refers to, if that was fetched."""
+        """Return what a database holds of it; `token` is what api.token refers to, if that was fetched."""
         headers = {name: _digest(salt, name, value) for name, value in self._headers.items()}
         account = {name: _digest(salt, name, text) for name, text in self._account.items()}
         if token is not None:

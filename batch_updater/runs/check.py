@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
-import functools
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path, PurePath
 
-from batch_updater.errors import JournalError, Location, ResultsError
-from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, remedy_of
-from batch_updater.records import Invocation, RunFacts, Stop, StopReason
+from batch_updater.config.environment import Environment
+from batch_updater.errors import Location, ResultsError, StoreError
+from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, remedy_of, temporary_folder
+from batch_updater.records import Expected, Invocation, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
-from batch_updater.reporter.summary import Tally
-from batch_updater.reporter.workbook import write_results
-from batch_updater.runs.guards import exceeded, exceeded_by_changes, require_changes_allowed
-from batch_updater.runs.history import JOURNAL
-from batch_updater.runs.journal import Journal
-from batch_updater.runs.reconcile import counted, lasting, planned_rows, require_sum
+from batch_updater.reporter.summary import Summary, Tally
+from batch_updater.reporter.workbook import WrittenWorkbook, write_results
+from batch_updater.runs import tables
+from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
+from batch_updater.runs.history import DATABASE
+from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.open_run import OpenRun
+from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
-from batch_updater.runs.rows import rows_of
+from batch_updater.runs.rows import PLANNED, check_row_count, lasting, report_rows, rows_in, tallied, unsent
 from batch_updater.runs.run_log import LogFile
 from batch_updater.runs.sending import hooks_of, read_before_write, run_loop, send
+from batch_updater.runs.store import opened_store
+from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.records import ReportRow
-    from batch_updater.reporter.summary import Summary
-    from batch_updater.reporter.workbook import WrittenWorkbook
-    from batch_updater.runs.guards import Exceeded
-    from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.open_run import EarlierPart, OpenRun
-    from batch_updater.runs.stage import Plan
 
 
 def check(plan: Plan, results: Path | None) -> RunResult:
-    """Judge every row and write the workbook, if it is given a place; send nothing.
+    """Write the workbook of a check, if it is given a place; send nothing. The plan's store stays open.
 
     Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
-    table, review = plan.table, plan.review
-    in_doubt = functools.partial(planned_rows, table, review, only_in_doubt=True)
-    planned = review.rows - len(review.in_doubt)
-    over = exceeded(plan.config.guards, table, review)
-    facts = _facts_of_check(plan, started_at, over)
+    staged = plan.staged
+    over = exceeded(plan.config.guards, staged, plan.store)
+    facts = _facts_of_check(plan, started_at, over, plan.store.expected() if staged.is_undo else None)
     _require_replaceable(results)
-    written, fault = _written(results, facts, plan, in_doubt(), planned)
-    summary = written.summary if written else counted(in_doubt(), table.columns, planned, of_check=True)
-    require_sum(review, summary)
+    every_row = partial(report_rows, plan.store, staged, plan.endpoint, PLANNED)
+    rows_to_fix = partial(every_row, statement=tables.ROWS_TO_FIX)
+    written, fault = _written(results, facts, plan, rows_to_fix(), staged.good)
+    summary = written.summary if written else tallied(rows_to_fix(), staged.columns, staged.good, of_check=True)
+    check_row_count(staged, summary)
     return RunResult(
-        table=table,
+        columns=staged.columns,
         facts=facts,
-        rows=functools.partial(planned_rows, table, review),
-        rows_in_doubt=in_doubt,
+        rows=every_row,
+        rows_to_fix=rows_to_fix,
         results=written.path if written else None,
         asked_results=results,
         fault=fault,
@@ -81,13 +73,13 @@ def _require_replaceable(results: Path | None) -> None:
 
 
 def _written(
-    results: Path | None, facts: RunFacts, plan: Plan, rows: Iterator[ReportRow], planned: int = 0
+    results: Path | None, facts: RunFacts, plan: Plan, rows: Iterable[ReportRow], planned: int = 0
 ) -> tuple[WrittenWorkbook | None, str | None]:
     """Write the workbook of a check, if it is given a place; returns it, or why it could not be written."""
     if results is None:
         return None, None
     try:
-        return write_results(results, facts, plan.table.columns, plan.endpoint, rows, planned=planned), None
+        return write_results(results, facts, plan.staged.columns, plan.endpoint, rows, planned=planned), None
     except (OSError, ResultsError) as error:
         why = getattr(error, "strerror", None) or error
         remedy = remedy_of(error, "Name another place with --results.")
@@ -96,12 +88,14 @@ def _written(
         return None, f"The workbook {results} could not be written: {why}. {remedy}"
 
 
-def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]) -> RunFacts:
+def _facts_of_check(
+    plan: Plan, started_at: datetime, over: tuple[Exceeded, ...], expected: Expected | None
+) -> RunFacts:
     return RunFacts(
         command="check",
         input_path=plan.snapshot.name,
         input_sha256=plan.snapshot.sha256,
-        sheet=plan.table.sheet,
+        sheet=plan.staged.sheet,
         endpoint=plan.endpoint.name,
         base_url=plan.config.api.base_url,
         run_folder=None,
@@ -113,7 +107,7 @@ def _facts_of_check(plan: Plan, started_at: datetime, over: tuple[Exceeded, ...]
         allowed=(),
         settings=plan.settings,
         notes=(*plan.notes, *(guard.note for guard in over)),
-        expected=plan.table.expected,
+        expected=expected,
         invocation=_as_run(plan),
         is_over_guard=bool(over),
     )
@@ -124,7 +118,7 @@ def _as_run(plan: Plan) -> Invocation:
     reading = plan.config.input
     return Invocation(
         PurePath(plan.snapshot.name).name, None, reading.sheet, (),
-        compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.table.visible_only,
+        compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
     )  # fmt: skip
 
 
@@ -135,52 +129,52 @@ def compare(
     environment: Environment,
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
-    earlier: EarlierPart | None = None,
 ) -> RunResult:
-    """Read the record of every good row and say what would change; send nothing but readings.
+    """Read the record of every row that is to be sent and say what would change; send nothing but readings.
 
-    `folder` is a scratch folder, which must stay as long as the result is looked at; of a run that is resumed,
-    `earlier` leaves out the rows that are done. Raises what `check` and `Run.execute` raise.
+    `folder` is a scratch folder with the plan's store, of a run that is resumed a copy; it must stay as long as the
+    result is looked at. Raises what `check` and `Run.execute` raise.
     """
     from batch_updater.sender.auth import fetch_credentials
 
     started_at, clock = datetime.now(UTC), time.monotonic()
-    table, review = plan.table, plan.review
+    staged = plan.staged
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    path = folder / JOURNAL
-    path.unlink(missing_ok=True)
+    known, expected = plan.store.names(), plan.store.expected() if staged.is_undo else None
+    staged_over = exceeded(plan.config.guards, staged, plan.store)
     try:
-        with Journal.create(path, {}, started_at) as journal, LogFile(folder / "run.log") as log:
-            done, known = earlier or (None, ())
-            for names in known:
-                journal.learned(names)
-            options = SendOptions(
-                review.rows, asked.keep_going, read_before_write(plan, journal, only=True), allowed=known,
+        with (
+            RunWriter.begin(plan.store, folder / DATABASE, {}, started_at) as writer,
+            LogFile(folder / "run.log") as log,
+        ):
+            send_options = SendOptions(
+                staged.rows, asked.keep_going, read_before_write(plan, writer, only=True), allowed=known,
                 in_order=plan.config.input.duplicates == "in_order",
             )  # fmt: skip
-            jobs, hooks = plan.jobs(asked.limit, done), hooks_of(journal, log, progress)
-            sent = run_loop(send(plan, hooks, jobs, credentials, environment, options, interrupts))
-            journal.flush()
-            allowed = journal.allowed()
-    except JournalError as error:
+            with opened_store(folder / DATABASE) as store:
+                jobs, hooks = store.jobs(plan.endpoint, asked.limit), hooks_of(writer, log, progress)
+                sent = run_loop(send(plan, hooks, jobs, credentials, environment, send_options, interrupts))
+            writer.flush()
+            allowed = writer.store.names()
+    except StoreError as error:
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
-    stop = sent.stop or limit_stop(review, asked.limit, "were read")
-    again = functools.partial(rows_of, folder, table, review, stop, plan.endpoint)
-    summary, change_summary = _reckoned(again(), plan)
-    require_sum(review, summary)
+    stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")
+    every_row = partial(rows_in, folder, staged, plan.endpoint, unsent(stop))
+    summary, change_summary = _summed_up(every_row(), plan)
+    check_row_count(staged, summary)
     guards = plan.config.guards
-    over = (*exceeded(guards, table, review), *exceeded_by_changes(guards, change_summary))
+    over = (*staged_over, *exceeded_by_changes(guards, change_summary))
     facts = replace(
-        _facts_of_check(plan, started_at, over),
+        _facts_of_check(plan, started_at, over, expected),
         requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
     )  # fmt: skip
-    written, fault = _written(asked.results, facts, plan, again())
+    written, fault = _written(asked.results, facts, plan, every_row())
     return RunResult(
-        table=table,
+        columns=staged.columns,
         facts=facts,
-        rows=again,
-        rows_in_doubt=again,
+        rows=every_row,
+        rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
         results=written.path if written else None,
         asked_results=asked.results,
         fault=fault,
@@ -195,9 +189,18 @@ def compare(
     )
 
 
-def _reckoned(rows: Iterator[ReportRow], plan: Plan) -> tuple[Summary, ChangeSummary]:
+def compare_beforehand(
+    plan: Plan, options: Options, environment: Environment, progress: Progress | None, interrupts: Interrupts | None
+) -> RunResult:
+    """Compare before a run, in a copy of its rows that is gone afterwards: the result has no rows to look at."""
+    asked = replace(options, results=None)
+    with temporary_folder() as folder, plan.store.copied_to(folder / DATABASE) as store:
+        return compare(replace(plan, store=store), asked, folder, environment, progress, interrupts)
+
+
+def _summed_up(rows: Iterable[ReportRow], plan: Plan) -> tuple[Summary, ChangeSummary]:
     """Count rows and what they change."""
-    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(plan.table.columns, of_check=True)
+    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(plan.staged.columns, of_check=True)
     for row in rows:
         tally.add(row.outcome)
         change_summary.add(row)
@@ -209,7 +212,7 @@ def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
     """Raise GuardError if what would change is over a guard; a comparison that is not whole says nothing of that."""
     plan = open_run.plan
     if open_run.needs_changes and compared.is_whole and compared.change_summary:
-        place = Location(file=plan.snapshot.name, sheet=plan.table.sheet)
+        place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
         require_changes_allowed(plan.config.guards, compared.change_summary, place)
 
 

@@ -124,16 +124,6 @@ def is_copy_of(path: Path, sha256: str) -> bool:
         return False
 
 
-def require_unchanged(copy: Path, sha256: str) -> None:
-    """Raise InputError unless the copy of an input is still what the run read."""
-    if not is_copy_of(copy, sha256):
-        raise InputError(
-            f"The copy of the input {copy} is not what the run read.",
-            remedy="The workbooks in that folder are all there is.",
-            place=Location(file=str(copy)),
-        )
-
-
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
     """Tell a DataFrame without importing pandas, which takes longer than a small run."""
     return hasattr(source, "to_csv")
@@ -185,7 +175,7 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(
             f"{source} changed while it was being read.",
-            remedy="Wait until whoever writes it has finished, then start again.",
+            remedy="Wait until the program that writes it has finished, then start again.",
             place=Location(file=str(source)),
         )
     return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
@@ -242,7 +232,7 @@ def _unreadable(source: Path, error: OSError) -> InputError:
         remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
     elif isinstance(error, PermissionError):
         message = f"{source} may not be read."
-        remedy = "Close it in other programs, and see that whoever runs this program has the right to read it."
+        remedy = "Close it in other programs, and see that you have the right to read it."
     else:
         message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
     return InputError(message, remedy=remedy, place=Location(file=str(source)))

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
+from batch_updater.config.schema import GuardSettings
 from batch_updater.errors import GuardError, Location
-from batch_updater.reporter.change_summary import percent_of, written_out
-from batch_updater.runs.reconcile import invalid_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from batch_updater.config.schema import GuardSettings
-    from batch_updater.loader.table import JudgedRow, Review, Table
-    from batch_updater.reporter.change_summary import ChangeSummary
+from batch_updater.records import StagedInput
+from batch_updater.reporter.change_summary import ChangeSummary, percent_of, written_out
+from batch_updater.runs import tables
+from batch_updater.runs.store import Store
 
 _ROWS_NAMED = 5
 
@@ -32,48 +27,48 @@ class Exceeded:
 
     @property
     def note(self) -> str:
-        """What a check says of it."""
+        """The note of a check."""
         return f"A guard is exceeded, so a run would send nothing. {self.sentence}"
 
     @property
     def override_note(self) -> str:
-        """What is said of it where a person sends all the same."""
+        """The note where a person sends all the same."""
         return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
 
 
-def exceeded(settings: GuardSettings, table: Table, review: Review) -> tuple[Exceeded, ...]:
+def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> tuple[Exceeded, ...]:
     """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
-    return tuple(_exceeded(settings, table, review))
+    return tuple(_exceeded(settings, staged, store))
 
 
-def _exceeded(settings: GuardSettings, table: Table, review: Review) -> Iterator[Exceeded]:
-    if settings.rows is not None and review.rows > settings.rows:
+def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
+    if settings.rows is not None and staged.rows > settings.rows:
         yield Exceeded(
             "guards.rows",
-            f"The file has {_counted(review.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
-            f"the first beyond is row {_row_after(table, review, settings.rows):,}.",
+            f"The file has {_counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
+            f"the first beyond is row {store.numbers(tables.NUMBER_AT, at=settings.rows)[0]:,}.",
         )
     # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
-    invalid, limit = invalid_rows(review), None if table.is_to_fix else settings.invalid_percent
-    if limit is not None and invalid * 100 > _exact(limit) * review.rows:
-        percent = invalid * 100 / review.rows
+    invalid, limit = staged.invalid, None if staged.is_to_fix else settings.invalid_percent
+    if limit is not None and invalid * 100 > _exact(limit) * staged.rows:
+        percent = invalid * 100 / staged.rows
         yield Exceeded(
             "guards.invalid_percent",
-            f"{invalid:,} of {_counted(review.rows, 'row')} cannot be sent ({percent:.3g}%), and "
-            f"guards.invalid_percent allows {limit:g}%; {_named(_invalid_rows(table, review))}.",
+            f"{invalid:,} of {_counted(staged.rows, 'row')} cannot be sent ({percent:.3g}%), and "
+            f"guards.invalid_percent allows {limit:g}%; {_named(*store.first_invalid(_ROWS_NAMED))}.",
         )
-    cleared = sum(review.cleared.values())
+    cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
         yield Exceeded(
             "guards.cleared",
-            f"{_counted(cleared, 'field')} would be cleared ({_by_field(review)}), and guards.cleared allows "
-            f"{settings.cleared:,}; {_named(_clearing_rows(table, review))}.",
+            f"{_counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
+            f"{settings.cleared:,}; {_named(store.numbers(tables.CLEARING, most=_ROWS_NAMED))}.",
         )
 
 
-def require_none_exceeded(settings: GuardSettings, table: Table, review: Review, file: str) -> None:
+def require_none_exceeded(settings: GuardSettings, staged: StagedInput, store: Store, file: str) -> None:
     """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
-    _refuse(exceeded(settings, table, review), Location(file=file, sheet=table.sheet))
+    _refuse(exceeded(settings, staged, store), Location(file=file, sheet=staged.sheet))
 
 
 def _refuse(found: Sequence[Exceeded], place: Location) -> None:
@@ -169,26 +164,12 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _by_field(review: Review) -> str:
-    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in review.cleared.items() if count)
+def _by_field(staged: StagedInput) -> str:
+    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in staged.cleared.items() if count)
 
 
-def _row_after(table: Table, review: Review, allowed: int) -> int:
-    return next(itertools.islice(table.judged(review), allowed, None)).row.number
-
-
-def _invalid_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
-    return (judged for judged in table.judged(review, only_in_doubt=True) if judged.job is None)
-
-
-def _clearing_rows(table: Table, review: Review) -> Iterator[JudgedRow]:
-    for judged in table.judged(review):
-        if judged.job and judged.waits_for is None and None in judged.job.values.values():
-            yield judged
-
-
-def _named(rows: Iterable[JudgedRow]) -> str:
+def _named(numbers: Sequence[int], reason: str = "") -> str:
     """Name the first rows, with the first thing that is wrong with the first of them."""
-    first, *others = itertools.islice(rows, _ROWS_NAMED)
-    such_as = f" ({first.problems[0].reason.rstrip('.')})" if first.problems else ""
-    return ", ".join((f"the first: row {first.row.number:,}{such_as}", *(f"{one.row.number:,}" for one in others)))
+    first, *others = numbers
+    such_as = f" ({reason.rstrip('.')})" if reason else ""
+    return ", ".join((f"the first: row {first:,}{such_as}", *(f"{number:,}" for number in others)))

@@ -1,4 +1,4 @@
-"""Past runs, as the journals in their folders tell of them: which one to resume, which one to look at again."""
+"""Past runs, as read from the databases in their folders: which one to resume, which one to report or undo."""
 
 from __future__ import annotations
 
@@ -7,57 +7,54 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
-from batch_updater.records import Invocation, OutcomeKind, Stop, StopReason
+from batch_updater.records import AllowedList, Invocation, OutcomeKind, StagedInput, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
-from batch_updater.runs.caller import CallerDigest
+from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
-from batch_updater.runs.journal import (
-    CONFIRMED,
-    DamagedJournalError,
-    WithheldJournalError,
-    from_facts,
-    is_left_alone,
-    journal_reader,
-)
 from batch_updater.runs.lock import held_since, origin_of
+from batch_updater.runs.store import (
+    DamagedStoreError,
+    Part,
+    Store,
+    WithheldStoreError,
+    converted,
+    is_left_alone,
+    opened_store,
+)
+from batch_updater.runs.tables import CONFIRMED
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
-
-    from batch_updater.records import AllowedList
-    from batch_updater.runs.caller import Caller
-    from batch_updater.runs.journal import JournalReader, Part
-
-JOURNAL = "journal.sqlite"
+DATABASE = "run.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
 _RUNS_ASKED_FOR_NAMES = 10
+_MOST_ROWS = 2**31
+"""More than any file has."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
     "The run was cut off: it was killed, or the machine went down.",
-    "Start the same again: it goes on with the rows that are not done.",
+    "Start the same again: it resumes with the rows that are not done.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes two runs of the same caller the same: then the later one goes on with the earlier."""
+    """What makes two runs of the same caller the same: the later one then resumes the earlier."""
 
     content: str
     """SHA-256 of the input."""
@@ -145,7 +142,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the journal of a run tells of it from its beginning."""
+    """The facts about a run that its database holds from its beginning."""
 
     identity: Identity
     caller: CallerDigest
@@ -161,23 +158,23 @@ class Facts:
     reading: InputSettings
     settings: tuple[tuple[str, str], ...]
     """Name and value of every setting."""
+    staged_by: str
+    """The version of the program that has judged the rows."""
     rows: _Count
     """Data rows of the input."""
-    invalid: _Count
-    """Those of them that cannot be sent as they are."""
     reads_first: bool
     """Whether its last part reads each record before its update."""
-    is_takeback: bool
+    is_undo: bool
     """Whether the input is a workbook of `undo`."""
     undoes: str | None
-    """The folder of the run that it takes back; None if it takes none back, or not that of the same caller."""
+    """The folder of the run that it undoes; None if it undoes none, or none of the same caller."""
     invocation: Invocation | None
     """The command line that started it; None if none did."""
     inbox: str | None
     """The inbox from which the unattended job took its file; None if it did not."""
 
     def as_json(self) -> dict[str, object]:
-        """Return what is put into the journal."""
+        """Return the facts as the database holds them."""
         told: dict[str, object] = msgspec.to_builtins(self, enc_hook=lambda reading: reading.model_dump(mode="json"))
         return told
 
@@ -210,12 +207,12 @@ class PastRun:
         return self.facts.input
 
     @property
-    def is_takeback(self) -> bool:
+    def is_undo(self) -> bool:
         """Whether it was a workbook of `undo` that it ran."""
-        return self.facts.is_takeback
+        return self.facts.is_undo
 
     def undoes(self, other: PastRun) -> bool:
-        """Whether it ran the workbook that takes the other run back, as far as that lay in that run's folder."""
+        """Whether it ran the workbook that undoes the other run, as far as that lay in that run's folder."""
         return self.facts.undoes == str(other.folder.resolve())
 
     @property
@@ -225,7 +222,7 @@ class PastRun:
 
     @property
     def last_started_at(self) -> datetime:
-        """When its last part was started: the last time that somebody wanted it to go on."""
+        """When its last part was started."""
         return self.parts[-1].started_at
 
     @property
@@ -264,23 +261,35 @@ class PastRun:
         if self.is_ended:
             return False
         since = held_since(self.folder.parent, self.identity.base_url or "")
-        # Whoever holds the lock now may be another run, begun after this one was cut off.
+        # The lock may be held by another run, begun after this one was cut off.
         return since is not None and since <= self.parts[-1].started_at
 
     @contextmanager
-    def journal(self, rows: Container[int] | None = None) -> Iterator[JournalReader]:
-        """Open its journal for reading, after every record of it was checked; `rows` are those that the input has.
-
-        Raises InputError if it cannot be relied on.
-        """
+    def store(self) -> Iterator[Store]:
+        """Open its database for reading, after every record of it was checked. Raises InputError if one is damaged."""
         try:
-            with journal_reader(self.folder / JOURNAL) as journal:
-                journal.require_whole()
-                if rows is not None:
-                    journal.require_rows_of(rows)
-                yield journal
-        except DamagedJournalError as error:
+            with opened_store(self.folder / DATABASE) as store:
+                store.require_whole()
+                yield store
+        except DamagedStoreError as error:
             raise _damaged_run(self.folder, error).error from error
+
+    def staged(self, store: Store) -> StagedInput:
+        """Return what is known of its input. Raises DamagedStoreError."""
+        staged = converted(store.fact("staged"), StagedInput, "its table run")
+        columns, width = staged.columns, len(staged.columns.headers)
+        numbers = (
+            columns.first_column, columns.header_row, staged.stated_width or 0, staged.hidden_rows.count,
+            staged.good, staged.waiting, staged.invalid, *staged.sent.values(), *staged.cleared.values(),
+        )  # fmt: skip
+        is_plausible = all(0 <= number <= _MOST_ROWS for number in numbers) and staged.rows == self.rows
+        if not is_plausible or not all(0 <= position < width for position in columns.of_field.values()):
+            raise DamagedStoreError("its table run holds figures that no input has")
+        return staged
+
+    def damaged(self, error: DamagedStoreError) -> InputError:
+        """Return the error for a run that cannot be resumed."""
+        return _damaged(_damaged_run(self.folder, error))
 
     @property
     def is_ended(self) -> bool:
@@ -289,95 +298,85 @@ class PastRun:
 
     @property
     def summary(self) -> Summary:
-        """What became of its rows, without causes."""
+        """Its outcomes, without causes."""
         return Summary(self.rows, self.counts, ())
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether running the same again goes on with it: rows are not done, or the last workbook is missing."""
+        """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedRun:
-    """A run whose journal cannot be read."""
+    """A run whose database cannot be read."""
 
     folder: Path
     why: str
     is_withheld: bool = False
-    """Whether it is the system that does not let it be read: the journal itself may be whole."""
+    """Whether it is the system that does not let it be read: the database itself may be whole."""
 
     @property
     def what(self) -> str:
-        """What is wrong with its journal, in words."""
+        """What is wrong with its database, in words."""
         return f"cannot be read: {self.why}" if self.is_withheld else f"is damaged: {self.why}"
 
     @property
     def error(self) -> InputError:
-        """What is said to whoever asks for that run."""
+        """The error of a command that needs that run."""
         return InputError(
-            f"What became of the rows of the run {self.folder} cannot be told: its journal {self.what.rstrip('.')}.",
+            f"The outcomes of the run {self.folder} cannot be read: its database {DATABASE} {self.what.rstrip('.')}.",
             remedy="Ask for it as the user that ran it."
             if self.is_withheld
             else "The workbooks in that folder are all there is.",
-            place=Location(file=str(self.folder / JOURNAL)),
+            place=Location(file=str(self.folder / DATABASE)),
         )
 
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
-    """Read the journal of a run; None if the folder holds none, and nothing that only a run leaves."""
+    """Read the database of a run; None if the folder holds none, and nothing that only a run leaves."""
     try:
         return _read(folder)
     except OSError as error:
         if error.errno in _NOWHERE:
-            return _without_journal(folder)
+            return _without_database(folder)
         return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
-    except DamagedJournalError as error:
+    except DamagedStoreError as error:
         return _damaged_run(folder, error)
 
 
-def _damaged_run(folder: Path, error: DamagedJournalError) -> DamagedRun:
-    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldJournalError))
+def _damaged_run(folder: Path, error: DamagedStoreError) -> DamagedRun:
+    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldStoreError))
 
 
 def _read(folder: Path) -> PastRun:
-    """Read the journal of a run. Raises DamagedJournalError and OSError."""
-    with journal_reader(folder / JOURNAL) as journal:
-        facts, parts = from_facts(journal.facts(), Facts), journal.parts()
+    """Read the database of a run. Raises DamagedStoreError and OSError."""
+    with opened_store(folder / DATABASE) as store:
+        facts = converted(store.facts(), Facts, "its table run", lambda section, value: section.model_validate(value))
+        parts = store.parts()
         if safe_stem(f"{facts.stem}.x") != facts.stem:  # it becomes part of a path
-            raise DamagedJournalError("its table run holds a name that is never given")
+            raise DamagedStoreError("its table run holds a name that is never given")
         if not parts:
-            raise DamagedJournalError("it does not say when the run was started")
-        counts = _all_counts(facts, journal.counts())
-        journal.require_all_commits()
+            raise DamagedStoreError("it does not say when the run was started")
+        # Of a part that has ended the counts are noted: going over all rows of all runs would take long.
+        counts = {**dict.fromkeys(OutcomeKind, 0), **(parts[-1].counts or store.counts(OutcomeKind.NOT_SENT))}
+        if sum(counts.values()) != facts.rows or counts[OutcomeKind.PLANNED]:
+            raise DamagedStoreError("its rows are not those of its input")
+        store.require_all_commits()
     try:
         origin_of(facts.identity.base_url or "")
     except ValueError as error:
-        raise DamagedJournalError(f"the address of its API is none: {error}") from error
+        raise DamagedStoreError(f"the address of its API is none: {error}") from error
     return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
 
 
-def _without_journal(folder: Path) -> DamagedRun | None:
-    """Return the run of a folder that has lost its journal; None if none was ever begun there."""
+def _without_database(folder: Path) -> DamagedRun | None:
+    """Return the run of a folder that has lost its database; None if none was ever begun there."""
     try:
-        is_lost = is_left_alone(folder / JOURNAL) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
-    except (OSError, DamagedJournalError):
+        is_lost = is_left_alone(folder / DATABASE) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
+    except (OSError, DamagedStoreError):
         is_lost = _NAME.match(folder.name) is not None
     return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
-
-
-def _all_counts(facts: Facts, known: Mapping[OutcomeKind, int]) -> dict[OutcomeKind, int]:
-    """Add the rows that the journal does not know: those with problems of their own, and those that had no turn.
-
-    The journal itself holds those as invalid that names of the API, learned on the way, have made so.
-    """
-    counts = {kind: known.get(kind, 0) for kind in OutcomeKind}
-    without_turn = facts.rows - facts.invalid - sum(counts.values())
-    if without_turn < 0 or counts[OutcomeKind.PLANNED]:
-        raise DamagedJournalError("its rows are not those that can be sent")
-    counts[OutcomeKind.NOT_SENT] += without_turn
-    counts[OutcomeKind.INVALID] += facts.invalid
-    return counts
 
 
 def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
@@ -415,10 +414,10 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
     try:
         for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
             if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
-                with journal_reader(past.folder / JOURNAL) as journal:
-                    for names in journal.allowed():
+                with opened_store(past.folder / DATABASE) as store:
+                    for names in store.names():
                         lists.setdefault((names.field, names.depends_on), names)
-    except (ResultsError, DamagedJournalError, OSError):
+    except (ResultsError, DamagedStoreError, OSError):
         pass  # what was learned until then is all that is known
     return tuple(lists.values())
 
@@ -426,7 +425,7 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
 def find_run(parent: Path, run: str) -> PastRun:
     """Return the run that a person names by its folder or the folder's name.
 
-    Raises UsageError if there is none, InputError if its journal is damaged.
+    Raises UsageError if there is none, InputError if its database is damaged.
     """
     for folder in (parent / run, parent / unicodedata.normalize("NFC", run), Path(run)):
         try:
@@ -447,11 +446,11 @@ class Earlier:
     """What past runs mean for one that is about to start."""
 
     resumed: PastRun | None = None
-    """The unfinished run that is gone on with."""
+    """The unfinished run that is resumed."""
     finished: PastRun | None = None
-    """The same run, already finished: it is done anew."""
+    """The same run, already finished: every row is sent again."""
     note: str | None = None
-    """A sentence about an unfinished run that is not gone on with."""
+    """A sentence about an unfinished run that is not resumed."""
     related: tuple[PastRun, ...] = ()
     """Runs to the same API that may have applied the same rows, as `related_runs` gives them."""
 
@@ -459,13 +458,13 @@ class Earlier:
 def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem: str, *, restart: bool) -> Earlier:
     """Find out what past runs mean for a new one: the newest of the same kind counts.
 
-    Raises ResultsError if the folder cannot be read, InputError if a journal that may be of the same run is damaged:
-    nobody knows then which rows are done; CredentialsError as `Candidate` does.
+    Raises ResultsError if the folder cannot be read, InputError if a database that may be of the same run is damaged:
+    it does not tell then which rows are done; CredentialsError as `Candidate` does.
     """
     note: str | None = None
-    undo_workbooks: list[PastRun] = []
+    undos: list[PastRun] = []
     runs = list(with_undos(_newest_first(past_runs(parent))))
-    for past, undo_workbook in runs:
+    for past, undo in runs:
         if isinstance(past, DamagedRun):
             if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
                 raise _damaged(past)
@@ -476,13 +475,13 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
             if restart:
                 note = f"The unfinished run {past.folder.name} is left as it is, as --restart asked."
                 break
-            if undo_workbook:
-                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was taken back since.")
+            if undo:
+                return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
             _require_whole(past)
-            is_anything_taken_back = any(candidate.is_same_api(one) for one in undo_workbooks)
-            return Earlier(resumed=past, note=note or (_PERHAPS_TAKEN_BACK if is_anything_taken_back else None))
-        if past.is_takeback and past.confirmed:
-            undo_workbooks.append(past)
+            is_anything_undone = any(candidate.is_same_api(one) for one in undos)
+            return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
+        if past.is_undo and past.confirmed:
+            undos.append(past)
         same_file = input_path is not None and past.facts.input_path == input_path
         is_related = same_file or past.identity.content == candidate.identity.content
         if note is None and is_related and past.is_unfinished:
@@ -500,13 +499,13 @@ def related_runs(
 ) -> tuple[PastRun, ...]:
     """Return the few runs that are most likely to have applied rows of an input, the newest first.
 
-    `runs` come as `with_undos` gives them. Those of a file of the same name come before others; what was taken back
-    counts as not done.
+    `runs` come as `with_undos` gives them. Those of a file of the same name come before others; undone rows count as
+    not done.
     """
     applied = [
         past
-        for past, undo_workbook in runs
-        if isinstance(past, PastRun) and past.confirmed and undo_workbook is None and not past.is_takeback
+        for past, undo in runs
+        if isinstance(past, PastRun) and past.confirmed and undo is None and not past.is_undo
         and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
     ]  # fmt: skip
     name = None if input_path is None else PurePath(input_path).name
@@ -516,13 +515,13 @@ def related_runs(
 
 
 _RELATED = 5
-"""Runs that are held against the rows of an input: each costs a look at its journal."""
+"""Runs that are held against the rows of an input: each costs a look at its database."""
 
 
 def related_by_name(
     parent: Path, endpoint: str, base_url: str | None, input_path: str | None, stem: str
 ) -> tuple[PastRun, ...]:
-    """Return the same where nothing is sent, looking at few journals: those that the names of folders speak for.
+    """Return the same where nothing is sent, opening few databases: those that the names of folders suggest.
 
     These are the newest runs, those of inputs of that name, and those that may have undone one of them; no run if
     the folder of results cannot be read.
@@ -552,25 +551,23 @@ def applied_before(parent: Path, candidate: Candidate) -> PastRun | None:
 def with_undos(
     runs: Iterable[PastRun | DamagedRun],
 ) -> Iterator[tuple[PastRun | DamagedRun, PastRun | None]]:
-    """Yield runs, the newest first, each with the later one that took back some of it, as far as that is known."""
-    undo_workbooks: list[PastRun] = []
+    """Yield runs, the newest first, each with the later one that undid some of it, as far as that is known."""
+    undos: list[PastRun] = []
     for past in runs:
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        yield past, next((one for one in undo_workbooks if one.undoes(past)), None)
-        if past.is_takeback and past.confirmed:
-            undo_workbooks.append(past)
+        yield past, next((one for one in undos if one.undoes(past)), None)
+        if past.is_undo and past.confirmed:
+            undos.append(past)
 
 
 def undone_by(parent: Path, run: PastRun) -> PastRun | None:
-    """Return the run that took back some of another, as far as that is known."""
+    """Return the run that undid some of another, as far as that is known."""
     return next((by for past, by in with_undos(past_runs(parent)) if past.folder == run.folder), None)
 
 
-_PERHAPS_TAKEN_BACK = (
-    "A run has been taken back since. If it was this one, the rows that count as done are not: add --restart."
-)
+_PERHAPS_UNDONE = "A run has been undone since. If it was this one, the rows that count as done are not: add --restart."
 
 
 def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
@@ -610,29 +607,20 @@ def _may_be_of(folder: Path, content: str, stem: str) -> bool:
 
 
 def _require_whole(past: PastRun) -> None:
-    """Raise InputError unless every record of its journal can be relied on."""
+    """Raise InputError unless every record of its database can be relied on."""
     try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_whole()
-    except DamagedJournalError as error:
-        raise _damaged(_damaged_run(past.folder, error)) from error
-
-
-def require_rows_of(past: PastRun, rows: Container[int]) -> None:
-    """Raise InputError if the journal of a run that is resumed knows rows that the input does not have."""
-    try:
-        with journal_reader(past.folder / JOURNAL) as journal:
-            journal.require_rows_of(rows)
-    except DamagedJournalError as error:
+        with opened_store(past.folder / DATABASE) as store:
+            store.require_whole()
+    except DamagedStoreError as error:
         raise _damaged(_damaged_run(past.folder, error)) from error
 
 
 def _damaged(run: DamagedRun) -> InputError:
     return InputError(
-        f"Which rows are done cannot be told: the journal of the earlier run {run.folder} {run.what.rstrip('.')}.",
+        f"Which rows are done cannot be told: the database of the earlier run {run.folder} {run.what.rstrip('.')}.",
         remedy="See that this user can read and write there, and that the disk has room; then run again."
         if run.is_withheld
         else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
         "or add --restart.",
-        place=Location(file=str(run.folder / JOURNAL)),
+        place=Location(file=str(run.folder / DATABASE)),
     )

@@ -86,7 +86,7 @@ class Interrupts:
 
     @property
     def aborted(self) -> bool:
-        """Whether somebody asked twice."""
+        """Whether a second signal came."""
         return self.count > 1
 
     def _received(self, number: int, _frame: FrameType | None) -> None:

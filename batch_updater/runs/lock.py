@@ -82,7 +82,7 @@ def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
         yield
     finally:
         _remove(holder)
-        # Removed while it is held: whoever has opened it meanwhile sees that its name is gone, and tries again.
+        # Removed while it is held: a process that has opened it meanwhile sees that its name is gone, and tries again.
         _remove(path)
         lock.release()
 
@@ -99,7 +99,7 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
         holder = _who_holds(path.with_suffix(".json"))
         return holder.since if holder else None
     except (OSError, NotImplementedError):
-        return None  # a folder of somebody else's: what is going on there cannot be told
+        return None  # another user's folder: what is going on there cannot be read
     lock.release()
     return None  # a killed process left the file
 
@@ -162,7 +162,7 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's, but there
+        pass  # another user's, but there
     return True
 
 

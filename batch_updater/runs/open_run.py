@@ -4,55 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from batch_updater.errors import JournalError, ResultsError, UsageError
+from batch_updater.config.environment import Environment
+from batch_updater.config.schema import Config, SecretReference
+from batch_updater.config.secrets import Secret, fetch_secret
+from batch_updater.errors import ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs.caller import Caller
+from batch_updater.runs.folder import Source
 from batch_updater.runs.guards import exceeded, needs_changes, require_none_exceeded
-from batch_updater.runs.history import (
-    JOURNAL,
-    Candidate,
-    Earlier,
-    Identity,
-    PastRun,
-    earlier_run,
-    read_run,
-    require_rows_of,
-)
-from batch_updater.runs.journal import journal_reader
+from batch_updater.runs.history import DATABASE, Candidate, Earlier, Identity, PastRun, earlier_run, read_run
 from batch_updater.runs.lock import locked
+from batch_updater.runs.plan import Opened, Plan, open_source
 from batch_updater.runs.repeats import repeats_of
-from batch_updater.runs.stage import Opened, Plan, open_source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import Config, SecretReference
-    from batch_updater.config.secrets import Secret
-    from batch_updater.loader.table import Table
-    from batch_updater.records import AllowedList
-    from batch_updater.runs.folder import Source
-    from batch_updater.runs.journal import EarlierRows
-
+from batch_updater.runs.resume import resumed_plan
+from batch_updater.runs.store import Store
 
 _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
-
-
-class EarlierPart(NamedTuple):
-    """What the parts of a run before this one have come to."""
-
-    rows: EarlierRows
-    allowed: tuple[AllowedList, ...]
-    """Names that the API told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +47,7 @@ class OpenRun:
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand, the guards that are overridden included."""
         plan = self.plan
-        over = exceeded(plan.config.guards, plan.table, plan.review) if self.overrides_guards else ()
+        over = exceeded(plan.config.guards, plan.staged, plan.store) if self.overrides_guards else ()
         return (*plan.notes, *(guard.override_note for guard in over))
 
     @property
@@ -83,24 +59,23 @@ class OpenRun:
     @property
     def to_send(self) -> int:
         """Good rows that are not done yet."""
-        resumed = self.earlier.resumed
-        return self.plan.review.good - (min(resumed.confirmed, self.plan.review.good) if resumed else 0)
+        return self.sends(None)
 
     @property
     def asks_about_hidden_rows(self) -> bool:
         """Whether a person has still to say if hidden rows are sent: not where a run with them is resumed."""
-        table = self.plan.table
-        return bool(table.hidden_rows.count) and not table.visible_only and self.earlier.resumed is None
+        staged = self.plan.staged
+        return bool(staged.hidden_rows.count) and not staged.visible_only and self.earlier.resumed is None
 
     @property
     def undo(self) -> str:
-        """Whether the run can be taken back, in words."""
+        """Whether the run can be undone, in words."""
         plan, resumed = self.plan, self.earlier.resumed
         if plan.endpoint.read is None:
             return f"not possible: the description {plan.endpoint.name} names no way to read a record"
         if not plan.reads_first:
             return "not possible; with --compare every record is read first"
-        sent = (field for field in plan.endpoint.body_fields if plan.review.sent.get(field.name))
+        sent = (field for field in plan.endpoint.body_fields if plan.staged.sent.get(field.name))
         names = [field.name for field in sent if field.reported_id_as]
         where_known = f"; {' and '.join(names)} only where names are known for the ids" if names else ""
         if resumed and resumed.confirmed and not resumed.facts.reads_first:
@@ -113,40 +88,30 @@ class OpenRun:
         sending = config.sending.model_copy(update={"compare": True})
         return replace(self, plan=replace(self.plan, config=config.model_copy(update={"sending": sending})))
 
-    def earlier_part(self) -> EarlierPart | None:
-        """Return what the journal of the run that it goes on with knows; None if it is a new run."""
-        if self.earlier.resumed is None:
-            return None
-        with journal_reader(self.folder / JOURNAL) as journal:
-            return EarlierPart(journal.earlier_rows(), journal.allowed())
-
     def sends(self, limit: int | None) -> int:
-        """Return how many rows will be sent, at most."""
-        if limit is None:
-            return self.to_send
-        part = self.earlier_part()
-        return sum(1 for _ in self.plan.jobs(limit, part.rows)) if part else min(limit, self.plan.review.good)
+        """Return how many of the first `limit` good rows will be sent, at most."""
+        return self.plan.store.to_send(limit)
 
     @property
     def undoes(self) -> str | None:
-        """The folder of the run that it takes back; None if the input is not from there, or the caller is another.
+        """The folder of the run that it undoes; None if the input is not from there, or the caller is another.
 
         Raises CredentialsError.
         """
         path = self.plan.snapshot.source_path
-        if self.plan.table.expected is None or path is None:
+        if not self.plan.staged.is_undo or path is None:
             return None
         past = read_run(Path(path).parent)
         return str(past.folder) if isinstance(past, PastRun) and self.candidate.is_same_api(past) else None
 
     @property
     def is_old(self) -> bool:
-        """Whether it goes on with a run that began more than a day ago, or in the future: then nobody knows when."""
+        """Whether it resumes a run that began more than a day ago, or in the future, as by a wrong clock."""
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
     def is_left_since(self, age: timedelta) -> bool:
-        """Whether nobody has gone on for so long with the run that it goes on with, or its clock was wrong."""
+        """Whether the run that it resumes was last started longer ago than that, or by a wrong clock."""
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
 
@@ -155,9 +120,9 @@ class OpenRun:
         if self.is_old and self.to_send and self.earlier.resumed:
             began = format_time(self.earlier.resumed.started_at)
             raise UsageError(
-                f"The run of {began} is unfinished, but more than a day old: going on with it could overwrite newer "
+                f"The run of {began} is unfinished, but more than a day old: resuming it could overwrite newer "
                 "changes.",
-                remedy="To go on all the same, add --yes; to send every row anew, add --restart.",
+                remedy="To resume it, add --yes; to send every row again, add --restart.",
             )
 
 
@@ -171,12 +136,12 @@ def open_run(
     override_guards: bool = False,
     visible_only: bool = False,
 ) -> Iterator[OpenRun]:
-    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it goes on with.
+    """Hold the lock, and give a run that has its folder: a new one, or that of the run that it resumes.
 
-    A new folder is removed again if no run comes of it. `restart`: do not go on with an unfinished run;
+    A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run;
     `visible_only`: leave out the rows that the sheet does not show. Raises
     LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
-    header's value cannot be fetched, InputError if the journal of such a run is damaged, and what `prepare` raises.
+    header's value cannot be fetched, InputError if the database of such a run is damaged, and what `prepare` raises.
     """
     parent, stem = config.results.folder, snapshots.stem_of(source)
     with folder_faults(parent):
@@ -184,34 +149,35 @@ def open_run(
     with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
         with folder_faults(parent):
             folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
-        table: Table | None = None
-        try:
+        with ExitStack() as stack:
+            stack.callback(_remove_unless_begun, folder)
             opened = open_source(source, config, folder, visible_only=visible_only)
-            table = opened.table
+            stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
             candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
             _require_same_api(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
-                opened = opened.in_folder_of(earlier.resumed)
+                plan = resumed_plan(opened, earlier.resumed)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
-            plan = opened.judged()
-            plan = replace(plan, repeats=repeats_of(plan, earlier.related))
-            if earlier.resumed:
-                require_rows_of(earlier.resumed, plan.review.numbers)
+                folder = earlier.resumed.folder
+            else:
+                plan = opened.staged(Store.draft(folder / DATABASE), for_sending=True)
+            stack.callback(plan.store.close)
+            plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
-                require_none_exceeded(config.guards, plan.table, plan.review, plan.snapshot.name)
-            if plan.review.good:
+                require_none_exceeded(config.guards, plan.staged, plan.store, plan.snapshot.name)
+            if plan.staged.good:
                 from batch_updater.sender.proxies import require_usable_proxies
 
                 require_usable_proxies(config.api)
-            folder_of_run = earlier.resumed.folder if earlier.resumed else folder
-            yield OpenRun(plan, folder_of_run, candidate, earlier, fetched, override_guards)
-        finally:
-            if not (folder / JOURNAL).exists():
-                if table is not None:
-                    table.close()
-                shutil.rmtree(folder, ignore_errors=not folder.exists())
+            yield OpenRun(plan, folder, candidate, earlier, fetched, override_guards)
+
+
+def _remove_unless_begun(folder: Path) -> None:
+    """Remove the folder of a run that was never begun."""
+    if not (folder / DATABASE).exists():
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
 
 
 @contextmanager
@@ -220,7 +186,7 @@ def folder_faults(folder: Path) -> Iterator[None]:
     remedy = "See that there is space and the right to write there, or name another folder under results.folder."
     try:
         yield
-    except JournalError as error:
+    except StoreError as error:
         raise ResultsError(str(error), remedy=remedy) from error
     except OSError as error:
         why = error.strerror or error
@@ -265,8 +231,6 @@ def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]
     """Return who calls the API; `fetched` takes each secret that is looked at, under its key of the configuration."""
 
     def reveal(reference: SecretReference, key: str) -> str:
-        from batch_updater.config.secrets import fetch_secret
-
         fetched[key] = fetch_secret(reference, environment, key)
         return fetched[key].reveal()
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections import Counter
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.messages import format_date_time
+from batch_updater.records import StagedInput
 from batch_updater.reporter.summary import NEEDS_NOTHING
-from batch_updater.runs.history import JOURNAL
-from batch_updater.runs.journal import DamagedJournalError, journal_reader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from batch_updater.runs.history import PastRun
-    from batch_updater.runs.stage import Plan
+from batch_updater.runs import tables
+from batch_updater.runs.history import DATABASE, PastRun
+from batch_updater.runs.store import DamagedStoreError, Store, opened_store
 
 _SAMPLE = 50
 """The first rows that an earlier run has applied: one of them has to be among the rows up to there."""
 _MOVED = 100
 """How many rows further down it may be, where rows were put in above it."""
-_DIGEST_BYTES = 8
-"""As much of a request's digest as is kept of each row: enough among millions, and it counts only for a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,86 +62,44 @@ class Repeats:
         return f"The workbook of {name} would send {what}: batch-updater report {name} writes it again."
 
 
-def repeats_of(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:
-    """Return what earlier runs of the same endpoint have applied of the rows of a plan; None if that is not much.
+def repeats_of(store: Store, staged: StagedInput, earlier: Sequence[PastRun]) -> Repeats | None:
+    """Return what earlier runs of the same endpoint have applied of the rows of a store; None if that is not much.
 
     It is much if half of the rows that are sent, or half of those that a run has applied, are the same. A file that has
-    nothing to do with these runs costs no more than its first rows.
+    nothing to do with these runs costs no more than a look at its first rows.
     """
-    if not earlier or not plan.review.good or plan.table.expected is not None:
+    if not earlier or not staged.good or staged.is_undo:
         return None
+    found: set[int] = set()
+    runs = []
+    for past in earlier:
+        with suppress(DamagedStoreError, sqlite3.Error, OSError):  # such a run costs no more than the sentence
+            numbers, applied = _repeated(store, past.folder / DATABASE)
+            if 2 * len(numbers) >= min(staged.good, applied) > 0:
+                found.update(numbers)
+                runs.append(past)
+    if not runs:
+        return None
+    return Repeats(len(found), staged.good, tuple(runs), _with_rows_left(runs, earlier))
+
+
+def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
+    """Return the rows to be sent that a run has applied with the same request, and how many rows it has applied."""
+    with opened_store(path):  # it is whole, and of this format
+        pass
+    store.attach(path)
     try:
-        return _counted(plan, earlier)
-    except (DamagedJournalError, OSError):
-        return None  # a journal that cannot be read costs no more than the sentence: this run does not rely on it
-
-
-def _counted(plan: Plan, earlier: Sequence[PastRun]) -> Repeats | None:
-    likely = _likely(plan, earlier)
-    known = [_digests(run) for run in likely]
-    if not any(known):
-        return None
-    found: Counter[tuple[int, ...]] = Counter()
-    for digest in _digests_of(plan):
-        found[tuple(at for at, digests in enumerate(known) if _holds(digests, digest))] += 1
-    counts: Counter[int] = Counter()
-    for holders, count in found.items():
-        counts.update(dict.fromkeys(holders, count))
-    repeated = {at for at, count in counts.items() if 2 * count >= min(plan.review.good, len(known[at]))}
-    if not repeated:
-        return None
-    rows = sum(count for holders, count in found.items() if repeated.intersection(holders))
-    runs = tuple(likely[at] for at in sorted(repeated))
-    return Repeats(rows, plan.review.good, runs, _with_rows_left(runs, earlier))
+        (is_likely,) = store.execute(tables.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
+        if not is_likely:
+            return [], 0
+        return store.numbers(tables.REPEATED_IN_EARLIER), store.numbers(tables.APPLIED_EARLIER)[0]
+    finally:
+        store.detach()
 
 
 def _with_rows_left(runs: Sequence[PastRun], later: Sequence[PastRun]) -> PastRun | None:
     inputs = {run.facts.input_path for run in later}
-    return next((run for run in runs if _has_rows_left(run) and run.parts[-1].results not in inputs), None)
-
-
-def _has_rows_left(run: PastRun) -> bool:
-    return run.summary.total(NEEDS_NOTHING) < run.rows
-
-
-def _likely(plan: Plan, earlier: Sequence[PastRun]) -> list[PastRun]:
-    """Return the runs of whose first rows one is among the rows up to there."""
-    samples = [_sample(run) for run in earlier]
-    last = max((number for sample in samples for number in sample.values()), default=0) + _MOVED
-    hit: set[int] = set()
-    for job, digest in _jobs_of(plan):
-        if job > last or len(hit) == len(samples):
-            break
-        hit.update(at for at, sample in enumerate(samples) if digest in sample)
-    return [run for at, run in enumerate(earlier) if at in hit]
-
-
-def _sample(run: PastRun) -> dict[bytes, int]:
-    """Return the digests of a run's first applied rows, each with its row."""
-    with journal_reader(run.folder / JOURNAL) as journal:
-        return {digest: number for number, digest in journal.applied(_SAMPLE)}
-
-
-def _digests(run: PastRun) -> array[int]:
-    """Return the beginning of each digest of a run's applied rows, in ascending order."""
-    with journal_reader(run.folder / JOURNAL) as journal:
-        found = array("Q", (_beginning(digest) for _, digest in journal.applied()))
-    return array("Q", sorted(found))
-
-
-def _jobs_of(plan: Plan) -> Iterable[tuple[int, bytes]]:
-    builder = RequestBuilder(plan.endpoint)
-    return ((job.row, builder.build(job).digest) for job in plan.jobs())
-
-
-def _digests_of(plan: Plan) -> Iterable[int]:
-    return (_beginning(digest) for _, digest in _jobs_of(plan))
-
-
-def _beginning(digest: bytes) -> int:
-    return int.from_bytes(digest[:_DIGEST_BYTES], "little")
-
-
-def _holds(digests: array[int], digest: int) -> bool:
-    at = bisect_left(digests, digest)
-    return at < len(digests) and digests[at] == digest
+    return next(
+        (run for run in runs if run.summary.total(NEEDS_NOTHING) < run.rows and run.parts[-1].results not in inputs),
+        None,
+    )

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
 
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
-from batch_updater.loader.table import open_table
-from batch_updater.records import RunFacts, Setting
+from batch_updater.records import RunFacts, Setting, StagedInput
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import folder as snapshots
-from batch_updater.runs.reconcile import require_sum
+from batch_updater.runs import tables
+from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
-from batch_updater.runs.rows import rows_in, rows_of
+from batch_updater.runs.rows import check_row_count, report_rows, rows_in, unsent
 from batch_updater.runs.run import page_written, workbook_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.loader.table import Table
-    from batch_updater.runs.history import PastRun
-    from batch_updater.runs.journal import JournalReader
-
-
-def endpoint_of_run(past: PastRun) -> Endpoint:
-    """Return the endpoint of a past run as it was described then."""
-    return endpoint_of(past.facts.description)
-
-
-def table_of_run(past: PastRun, endpoint: Endpoint) -> Table:
-    """Open the copy of the input that a past run worked on. Raises InputError if it cannot be relied on."""
-    copy = past.folder / past.facts.input_file
-    snapshots.require_unchanged(copy, past.identity.content)
-    return open_table(copy, endpoint, past.facts.reading, name=past.input, visible_only=past.identity.visible_only)
+from batch_updater.runs.store import Store
 
 
 def report(past: PastRun, results: Path | None) -> RunResult:
@@ -50,29 +30,29 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     clock = time.monotonic()
     results = results or past.folder / workbook_name(past.facts.stem, datetime.now(UTC))
     check_replaceable(results)
-    endpoint = endpoint_of_run(past)
-    table = table_of_run(past, endpoint)
-    review, stop = table.review(), past.stop
-    with past.journal(review.numbers) as journal:
-        told = _facts_of(past, table, journal)
-        reviewed = RowsForReview(table.columns, endpoint)
-        rows = reviewed.noting(rows_in(journal, table, review, stop, endpoint))
+    endpoint, stop = endpoint_of(past.facts.description), past.stop
+    without_turn = unsent(stop)
+    with past.store() as store:
+        staged = past.staged(store)
+        facts = _facts_of(past, staged, store)
+        for_review = RowsForReview(staged.columns, endpoint)
+        rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))
         try:
-            written = write_results(results, told, table.columns, endpoint, rows)
+            written = write_results(results, facts, staged.columns, endpoint, rows)
         except OSError as error:
             raise ResultsError(
                 f"{results} cannot be written: {error.strerror or error}.",
                 remedy=remedy_of(error, OTHER_PLACE),
                 place=Location(file=str(results)),
             ) from error
-    require_sum(review, written.summary)
-    fault = page_written(written.view, reviewed, written.path, past.folder, None)
-    again = functools.partial(rows_of, past.folder, table, review, stop, endpoint)
+    check_row_count(staged, written.summary)
+    fault = page_written(written.view, for_review, written.path, past.folder, None)
+    every_row = partial(rows_in, past.folder, staged, endpoint, without_turn)
     return RunResult(
-        table=table,
-        facts=told,
-        rows=again,
-        rows_in_doubt=again,
+        columns=staged.columns,
+        facts=facts,
+        rows=every_row,
+        rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
         results=written.path,
         summary=written.summary,
         elapsed_s=time.monotonic() - clock,
@@ -82,13 +62,13 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     )
 
 
-def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
-    notes, finished_at = list(table.notes), past.ended_at
+def _facts_of(past: PastRun, staged: StagedInput, store: Store) -> RunFacts:
+    notes, finished_at = list(staged.notes), past.ended_at
     if past.is_going_on:
-        notes.append("The run is going on: this is how far it had come, and rows on their way count as unconfirmed.")
+        notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
     elif finished_at is None:
-        notes.append("The run was cut off: rows on their way count as unconfirmed; its time ends with the last answer.")
-        finished_at = journal.last_heard_at() or past.parts[-1].started_at
+        notes.append("The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer.")
+        finished_at = store.last_answer_at() or past.parts[-1].started_at
     return RunFacts(
         command="run",
         input_path=past.input,
@@ -102,10 +82,10 @@ def _facts_of(past: PastRun, table: Table, journal: JournalReader) -> RunFacts:
         requests=past.requests,
         retries=past.retries,
         stop=past.stop,
-        allowed=journal.allowed(),
+        allowed=store.names(),
         settings=tuple(Setting(name, value) for name, value in past.facts.settings),
         notes=tuple(notes),
-        expected=table.expected,
+        expected=store.expected() if staged.is_undo else None,
         invocation=past.facts.invocation,
         inbox=past.facts.inbox,
     )

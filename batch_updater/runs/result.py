@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from batch_updater.errors import ExitCode
-from batch_updater.records import OutcomeKind, RunFacts, Stop, StopReason
+from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
+from batch_updater.reporter.change_summary import ChangeSummary
+from batch_updater.reporter.summary import Summary
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from batch_updater.loader.table import Review, Table
-    from batch_updater.records import Invocation, Outcome, ReportRow
-    from batch_updater.reporter.change_summary import ChangeSummary
-    from batch_updater.reporter.summary import Summary
+if TYPE_CHECKING:  # the sender is imported only where something is sent: it takes long
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.pool import UniformRefusal
-
 
 _LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
 """Why rows have no turn although nothing goes wrong."""
 
 
 class Progress(Protocol):
-    """Whoever wants to show how far the sending is."""
+    """Shows how far the sending is."""
 
     def settled(self, outcome: Outcome) -> None:
         """Take note of one more row that has its outcome."""
@@ -40,7 +36,7 @@ class Options:
     limit: int | None = None
     """Send, or compare, only the first so many good rows."""
     keep_going: bool = False
-    """Whether to go on although the first rows were all refused alike."""
+    """Whether to go on although the first rows were all refused in the same way."""
     compared: RunResult | None = None
     """What reading every record just before came to, if it was done."""
     invocation: Invocation | None = None
@@ -53,12 +49,12 @@ class Options:
 class RunResult:
     """How a run or a check ended."""
 
-    table: Table
+    columns: Columns
     facts: RunFacts
     rows: Callable[[], Iterator[ReportRow]]
-    """Goes over every row and its outcome once more, in file order."""
-    rows_in_doubt: Callable[[], Iterator[ReportRow]]
-    """The same without those of a check that are planned, which is faster."""
+    """Goes over every row and its outcome, in file order."""
+    rows_to_fix: Callable[[], Iterator[ReportRow]]
+    """The same for the rows that are not updated, unchanged or planned."""
     results: Path | None
     """The workbook; None if it was not written."""
     summary: Summary
@@ -67,8 +63,6 @@ class RunResult:
     """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
-    copy: Path | None = None
-    """The copy of a run's input in its folder, where others may change it."""
     fault: str | None = None
     """What could not be written at the end; None if everything was."""
     requests: int = 0
@@ -115,12 +109,12 @@ class RunResult:
         return self.requests / self.elapsed_s if self.elapsed_s else 0.0
 
 
-def limit_stop(review: Review, limit: int | None, done: str) -> Stop | None:
-    """Return that a limit left good rows out, `done` being what happened to the others; None if it did not."""
-    if limit is None or review.good <= limit:
+def limit_stop(good: int, limit: int | None, done: str) -> Stop | None:
+    """Return that a limit left out some of the `good` rows, `done` being what happened to the others; else None."""
+    if limit is None or good <= limit:
         return None
     return Stop(
         StopReason.LIMIT,
         f"Only the first {limit:,} good rows {done}, as --limit asked.",
-        "If they are as you want them, run again without --limit: it goes on with the rest.",
+        "If they are as you want them, run again without --limit: that sends the rest.",
     )

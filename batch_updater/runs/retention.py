@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batch_updater.files.writing import is_untouched_of_ours
-from batch_updater.runs.history import JOURNAL, PastRun, read_run
-from batch_updater.runs.journal import companions
+from batch_updater.runs.history import DATABASE, PastRun, read_run
+from batch_updater.runs.store import companions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-results
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    What cannot be removed is said in the log alone: the rows are done all the same.
+    A folder that cannot be removed is a warning in the log: the rows are done all the same.
     """
     latest = now - timedelta(days=results.keep_days)
     try:
@@ -44,7 +44,7 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
 
 
 def _begun_before(parent: Path, latest: datetime) -> Iterator[Path]:
-    """Yield folders whose name says so: opening the journals of all runs, each time, would cost too much."""
+    """Yield folders whose name says so: opening the databases of all runs, each time, would cost too much."""
     for folder in sorted(parent.iterdir()):
         if (match := _NAME.fullmatch(folder.name)) and _is(stat.S_ISDIR, folder):
             try:
@@ -56,8 +56,8 @@ def _begun_before(parent: Path, latest: datetime) -> Iterator[Path]:
 
 
 def _is_old(folder: Path, latest: datetime) -> bool:
-    """Whether its journal says that the run is finished, and ended before that."""
-    if not _is(stat.S_ISREG, folder / JOURNAL):
+    """Whether its database says that the run is finished, and ended before that."""
+    if not _is(stat.S_ISREG, folder / DATABASE):
         return False
     past = read_run(folder)
     if not isinstance(past, PastRun) or past.is_unfinished:
@@ -68,20 +68,20 @@ def _is_old(folder: Path, latest: datetime) -> bool:
 def _remove(folder: Path) -> None:
     """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError."""
     # At last, because it alone proves that the folder is ours; its companions after it: without them it would be a
-    # journal that has forgotten its end.
-    journal = (folder / JOURNAL, *companions(folder / JOURNAL))
-    files = [path for path in folder.iterdir() if path not in journal]
+    # database that has forgotten its end.
+    database = (folder / DATABASE, *companions(folder / DATABASE))
+    files = [path for path in folder.iterdir() if path not in database]
     if foreign := [path for path in files if not _is_ours(path)]:
         _log(folder, f"it holds something else: {foreign[0].name}")
         return
-    for path in (*files, *journal):
+    for path in (*files, *database):
         path.unlink(missing_ok=True)
     folder.rmdir()
     _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file is certainly ours: a workbook that somebody has saved since holds their work."""
+    """Whether a file is certainly ours: a workbook that a person has saved since holds their work."""
     if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
         return False
     return path.suffix != ".xlsx" or path.stem == "input" or is_untouched_of_ours(path)

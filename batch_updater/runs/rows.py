@@ -1,35 +1,95 @@
-"""Every row with its outcome, once more and in file order, from the journal of its run."""
+"""Rows with their outcomes as reports take them, and the proof that outcomes add up to rows."""
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes_of
-from batch_updater.runs.history import JOURNAL
-from batch_updater.runs.journal import journal_reader
-from batch_updater.runs.reconcile import settled_rows
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.loader.findings import RAGGED
+from batch_updater.loader.row_parser import carried_cells
+from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, StagedInput, Stop, StopReason
+from batch_updater.reporter.summary import RUN_AGAIN, Summary, Tally
+from batch_updater.runs import tables
+from batch_updater.runs.history import DATABASE
+from batch_updater.runs.store import Store, StoredRow, opened_store
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.loader.table import Review, Table
-    from batch_updater.records import ReportRow, Stop
-    from batch_updater.runs.journal import Journal, JournalReader
+_CHANGING = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
+PLANNED = Outcome(0, OutcomeKind.PLANNED)
+"""Of a row of a check that would be sent."""
 
 
-def rows_of(folder: Path, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint) -> Iterator[ReportRow]:
-    """Go over the rows of a run whose journal lies in that folder; `stop`: why some had no turn."""
-    with journal_reader(folder / JOURNAL) as journal:
-        yield from rows_in(journal, table, review, stop, endpoint)
+def unsent(stop: Stop | None) -> Outcome:
+    """Return the outcome of rows that had no turn before the run was stopped, or up to now."""
+    why = f"The run ended before this row's turn. {stop.message}" if stop else "This row's turn had not come yet."
+    return Outcome(0, OutcomeKind.NOT_SENT, why, "Run again.", "no turn before the end")
+
+
+def report_rows(
+    store: Store,
+    staged: StagedInput,
+    endpoint: Endpoint,
+    without_turn: Outcome,
+    statement: tables.Statement = tables.ROWS,
+) -> Iterator[ReportRow]:
+    """Yield rows with their outcomes, in file order; with `tables.ROWS_TO_FIX` those that are not done alone."""
+    changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, store.names()))
+    carried, stated = len(staged.columns.headers), staged.stated_width
+    for stored in store.rows(without_turn, statement):
+        outcome = stored.outcome
+        is_ragged = stated is not None and any(problem.code == RAGGED for problem in outcome.problems)
+        row = Row(stored.number, carried_cells(stored.cells, carried, stated, is_ragged=is_ragged))
+        before = outcome.kept.before if outcome.kept else None
+        # Of a row that was refused or not done the record has not changed, whatever was read of it.
+        if before is None or outcome.kind not in _CHANGING:
+            yield ReportRow(row, outcome)
+        else:
+            otherwise = [problem.field for problem in outcome.problems]
+            yield ReportRow(
+                row, outcome, stored.target, changes(stored.job, before, otherwise), is_repeated=stored.is_repeated
+            )
 
 
 def rows_in(
-    journal: Journal | JournalReader, table: Table, review: Review, stop: Stop | None, endpoint: Endpoint
+    folder: Path,
+    staged: StagedInput,
+    endpoint: Endpoint,
+    without_turn: Outcome,
+    statement: tables.Statement = tables.ROWS,
 ) -> Iterator[ReportRow]:
-    """Go over the rows of a run whose journal is open; what each changes is judged by the names that were learned."""
-    changed = functools.partial(changes_of, endpoint, AllowedValues.of(endpoint, journal.allowed()))
-    return settled_rows(table, review, journal.outcomes(), stop, changed)
+    """Go over the rows of a run from its folder. Raises DamagedStoreError, OSError."""
+    with opened_store(folder / DATABASE) as store:
+        yield from report_rows(store, staged, endpoint, without_turn, statement)
+
+
+def tallied(
+    rows: Iterable[ReportRow | StoredRow], columns: Columns, planned: int = 0, *, of_check: bool = False
+) -> Summary:
+    """Count outcomes; `planned` rows of that outcome are counted beforehand."""
+    tally = Tally(columns, planned, of_check=of_check)
+    for row in rows:
+        tally.add(row.outcome)
+    return tally.summary()
+
+
+def check_row_count(staged: StagedInput, summary: Summary) -> None:
+    """Every data row has exactly one outcome, or the program itself is wrong and says so."""
+    if summary.rows != staged.rows:
+        raise RuntimeError(f"{staged.rows} rows went in, but {summary.rows} outcomes came out")
+
+
+def lasting(stop: Stop | None, summary: Summary) -> Stop | None:
+    """Return what stopped the run; None if every row has come to its end all the same."""
+    if not summary.total(RUN_AGAIN):
+        return None
+    if stop is None and summary[OutcomeKind.NOT_SENT] == summary.total(RUN_AGAIN):
+        # Every row had its turn, then: those that were not sent had to wait, and for one that needs repair.
+        return Stop(
+            StopReason.WAITING,
+            f"{summary[OutcomeKind.NOT_SENT]:,} rows wait for an earlier row of the same record.",
+            "Repair the earlier rows, then run again.",
+        )
+    return stop

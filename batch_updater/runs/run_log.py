@@ -81,7 +81,7 @@ class _Spoken(logging.Handler):
                 )
             case "stop" if getattr(record, "why", None) == "interrupted":
                 self._say(
-                    f"Stopping: what is under way is waited for, {getattr(record, 'wait_s', 0):g} s at most, and the "
+                    f"Stopping: requests in flight are waited for, {getattr(record, 'wait_s', 0):g} s at most, and the "
                     "workbook is written. Once more ends at once."
                 )
             case "breaker closed":
@@ -107,13 +107,13 @@ class LogFile(logging.Handler):
     """Writes what is logged to a file, readable by its owner alone, while it is entered."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file; if that fails it is said on stderr, and nothing is written."""
+        """Open the file; if that fails, stderr says so and nothing is written."""
         super().__init__()
         self._path = path
         self._lines: list[str] = []
         self._written_at = 0.0
         self._stream: PrivateFile | None = None
-        """None once it cannot be written: the journal holds every outcome, so the run goes on."""
+        """None once it cannot be written: the database holds every outcome, so the run goes on."""
         try:
             # Unbuffered: what was written is in the file, and closing cannot fail.
             self._stream = append_to_regular(path)
@@ -138,7 +138,7 @@ class LogFile(logging.Handler):
     def attempt(self, made: Attempt) -> None:
         """Write the line of one request, of which there are as many as requests.
 
-        Putting it together here takes a tenth of the time that `logging` takes, so `logging` is asked only if somebody
+        Putting it together here takes a tenth of the time that `logging` takes, so `logging` is asked only if someone
         else listens.
         """
         if self._has_listeners:
@@ -161,7 +161,7 @@ class LogFile(logging.Handler):
             self.flush()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; the first that cannot be written is said on stderr, and the last: the run goes on."""
+        """Write one line; the first that cannot be written is reported on stderr, and is the last: the run goes on."""
         if self._stream is None:
             return
         self._lines.append(self.format(record))

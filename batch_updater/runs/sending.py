@@ -1,24 +1,23 @@
-"""The sender with the journal, the log and the progress around it, in an event loop of its own."""
+"""The sender with the run's database, the log and the progress around it, in an event loop of its own."""
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from batch_updater.config.environment import Environment
 from batch_updater.endpoint.request import Prepared, RequestBuilder
+from batch_updater.records import Outcome
+from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.plan import Plan
+from batch_updater.runs.result import Progress
+from batch_updater.runs.run_log import LogFile
+from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.records import Job, Outcome
-    from batch_updater.runs.interrupts import Interrupts
-    from batch_updater.runs.journal import Journal
-    from batch_updater.runs.result import Progress
-    from batch_updater.runs.run_log import LogFile
-    from batch_updater.runs.stage import Plan
+if TYPE_CHECKING:  # imported only where something is sent: it takes long
     from batch_updater.sender.auth import Credentials
     from batch_updater.sender.pool import SendResult
 
@@ -30,7 +29,7 @@ _COLLECTED_EVERY = 50_000
 async def send(
     plan: Plan,
     hooks: Hooks,
-    jobs: Iterator[Job],
+    jobs: Iterator[Prepared],
     credentials: Credentials,
     environment: Environment,
     options: SendOptions,
@@ -41,41 +40,42 @@ async def send(
 
     from batch_updater.sender.pool import Sender
 
-    config, builder = plan.config, RequestBuilder(plan.endpoint)
+    config = plan.config
     sender = Sender(plan.endpoint, config.api, config.sending, hooks, credentials, environment, options)
     if interrupts:
         interrupts.sending(asyncio.get_running_loop(), sender.stop, sender.abort)
     try:
-        return await sender.send(Prepared(job, builder.build(job)) for job in jobs)
+        return await sender.send(jobs)
     finally:
         if interrupts:
             interrupts.sent()
 
 
-def read_before_write(plan: Plan, journal: Journal, *, only: bool = False) -> ReadBeforeWrite:
+def read_before_write(plan: Plan, writer: RunWriter, *, only: bool = False) -> ReadBeforeWrite:
     """Return how records are read, and where what they hold is kept; `only`: nothing is sent."""
-    return ReadBeforeWrite(RequestBuilder(plan.endpoint), journal.will_change, only, plan.table.expected or {})
+    expected = writer.store.expected() if plan.staged.is_undo else {}
+    return ReadBeforeWrite(RequestBuilder(plan.endpoint), writer.will_change, only, expected)
 
 
-def hooks_of(journal: Journal, log: LogFile, progress: Progress | None) -> Hooks:
+def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hooks:
     """Return what the sender calls: before a request may go out, and with whatever it learns."""
 
     async def settled(outcome: Outcome) -> None:
-        await journal.settle(outcome)
+        await writer.settle(outcome)
         if progress:
             progress.settled(outcome)
 
     return Hooks(
-        before_send=journal.will_send,
-        may_send=journal.require_writable,
+        before_send=writer.will_send,
+        may_send=writer.require_writable,
         on_outcome=settled,
-        on_names=journal.learned,
+        on_names=writer.learned,
         on_attempt=log.attempt,
     )
 
 
 def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
-    """Run an event loop: that of uvloop, which is faster, where it is to be had (not on Windows)."""
+    """Run an event loop: that of uvloop, which is faster, where it exists (not on Windows)."""
     import asyncio
 
     try:
@@ -92,7 +92,7 @@ def run_loop(work: Coroutine[object, object, SendResult]) -> SendResult:
 def _seldom_collected() -> Iterator[None]:
     """Let the garbage collector look for circles seldom, and not go over what there is by now. It buys a tenth.
 
-    Afterwards it is as it was: the process may be somebody else's, who uses the library. Where another thread sends a
+    Afterwards it is as it was: the process may belong to a program that uses the library. Where another thread sends a
     run it is so already, and that thread sets it back.
     """
     before = gc.get_threshold()

@@ -1,167 +1,206 @@
-"""What would be done: the input copied, read and judged, nothing sent."""
+"""Stages an input: reads it once, judges every row, and puts all of it into the table `rows` of a store."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, islice
 
-from batch_updater.config.environment import environment_settings
-from batch_updater.config.schema import settings_of
-from batch_updater.endpoint.base_url import doubt, require_fitting
-from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
+import msgspec
+
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ConfigError, InputError, Location
-from batch_updater.loader.table import open_table
-from batch_updater.records import Setting
-from batch_updater.runs import folder as snapshots
-from batch_updater.runs.guards import not_judged
-from batch_updater.runs.history import known_names, related_by_name
-from batch_updater.runs.repeats import repeats_of
+from batch_updater.loader.dates import AMBIGUOUS_DATE
+from batch_updater.loader.findings import RAGGED
+from batch_updater.loader.row_parser import ParsedRow
+from batch_updater.loader.survey import FileEvidence
+from batch_updater.loader.table import ParsedCells, Table
+from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
+from batch_updater.records import Job, Outcome, OutcomeKind, StagedInput, Value
+from batch_updater.reporter.summary import Tally
+from batch_updater.runs import tables
+from batch_updater.runs.encoding import (
+    decode_cells,
+    decode_fields,
+    decode_problems,
+    encode_cells,
+    encode_fields,
+    encode_problems,
+)
+from batch_updater.runs.store import Store
+from batch_updater.version import __version__
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from batch_updater.config.schema import Config
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.loader.table import Review, Table
-    from batch_updater.records import AllowedList, Job
-    from batch_updater.runs.folder import Snapshot, Source
-    from batch_updater.runs.history import PastRun
-    from batch_updater.runs.journal import EarlierRows
-    from batch_updater.runs.repeats import Repeats
+_BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would be done: the input copied, read and judged, nothing sent."""
+class Staging:
+    """Puts the rows of one table into one store."""
 
-    config: Config
-    description: Description
-    endpoint: Endpoint
-    snapshot: Snapshot
-    table: Table
-    review: Review
-    repeats: Repeats | None = None
-    """What of it earlier runs have applied although their input was another."""
+    def __init__(self, table: Table, store: Store, builder: RequestBuilder | None, commit: int | None = None) -> None:
+        """`builder` makes the requests of good rows; None where none will be sent.
 
-    @property
-    def reads_first(self) -> bool:
-        """Whether each record is read before its update: as asked, and always where a run is taken back."""
-        return self.config.sending.compare or self.table.expected is not None
-
-    @property
-    def settings(self) -> tuple[Setting, ...]:
-        """The configuration without secrets, what was decided besides, who runs it, on which machine."""
-        decided = (Setting("--visible-only", "hidden rows are left out"),) if self.table.visible_only else ()
-        return (*settings_of(self.config), *decided, *environment_settings())
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a person should know beforehand."""
-        repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
-        found = doubt(self.config.api.base_url, self.endpoint)
-        address = (found.note,) if found else ()
-        return (*address, *self.table.notes, *not_judged(self.config.guards, reads_first=self.reads_first), *repeats)
-
-    def jobs(self, limit: int | None = None, earlier: EarlierRows | None = None) -> Iterator[Job]:
-        """Yield the jobs of the first good rows, in file order, without those that an earlier part has confirmed.
-
-        What is confirmed counts towards the limit.
+        `commit` is the last one of a run that is staged again, whose earlier rows are set aside; None for a new one.
         """
-        judged_rows = self.table.judged(self.review)
-        good = (judged.job for judged in judged_rows if judged.job and judged.waits_for is None)
-        builder = RequestBuilder(self.endpoint)
-        for job in itertools.islice(good, limit):
-            if earlier is None or not earlier.is_confirmed(job.row, builder.build(job)):
-                yield job
+        self._table = table
+        self._targets = Targets(table.endpoint)
+        self._store = store
+        self._builder = builder
+        self._commit = commit or 0
+        self._is_again = commit is not None
+        self._in_order = table.in_order
+        self._sent: Counter[tuple[str, ...]] = Counter()
+        """Fields that good rows send, together -> how many rows."""
+        self._cleared: Counter[tuple[str, ...]] = Counter()
 
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The input copied and its header row read."""
-
-    config: Config
-    description: Description
-    endpoint: Endpoint
-    snapshot: Snapshot
-    table: Table
-
-    def judged(self) -> Plan:
-        """Judge every row. Raises InputError."""
-        return Plan(self.config, self.description, self.endpoint, self.snapshot, self.table, self.table.review())
-
-    def in_folder_of(self, past: PastRun) -> Opened:
-        """Return the same from the copy that an earlier run made, and let go of this one. Raises InputError."""
-        self.table.close()
-        copy = past.folder / past.facts.input_file
-        if not snapshots.is_copy_of(copy, self.snapshot.sha256):
-            snapshots.copy_again(self.snapshot, copy)
-        table = open_table(
-            copy,
-            self.endpoint,
-            self.config.input,
-            name=self.snapshot.name,
-            known_names=_known_names(self.config, self.endpoint),
-            visible_only=self.table.visible_only,
+    def stage(self) -> StagedInput:
+        """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
+        table, store = self._table, self._store
+        evidence = FileEvidence(table.parser)
+        self._insert(table.rows(), evidence, tables.STAGE)
+        if findings := table.findings(evidence.questions, self._stored()):
+            # Only the whole file shows how its cells are meant: every row is judged by that, from the table.
+            table.parser.settle(findings)
+            evidence = FileEvidence(table.parser)
+            self._sent.clear()
+            self._cleared.clear()
+            self._insert(map(table.parse, self._stored()), evidence, tables.STAGE_AGAIN)
+        self._mark_repeated()
+        if self._is_again:
+            for statement in tables.TAKE_OVER:
+                store.execute(statement)
+        if evidence.has_dates_of_one_order():
+            self._explain_dates(evidence)
+        store.executemany(
+            tables.EXPECT,
+            (
+                {"target": target, **value._asdict()}
+                for target, values in (table.expected or {}).items()
+                for value in values
+            ),
         )
-        return replace(self, snapshot=replace(self.snapshot, path=copy), table=table)
+        table.require_expected(self._jobs())
+        staged = self._summed_up(evidence)
+        store.set_facts({"staged": msgspec.to_builtins(staged), "staged_by": __version__})
+        return staged
 
+    def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: tables.Statement) -> None:
+        """Write rows as they come, a few hundred at once. Runs for every row: kept lean."""
+        values = map(self._values, self._noted(rows, evidence))
+        while batch := list(islice(values, _BATCH)):
+            self._store.connection.executemany(statement.text, batch)
 
-def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
-    """Copy the input into the folder and read its header row; `visible_only` leaves out hidden rows.
+    def _noted(self, rows: Iterable[ParsedRow], evidence: FileEvidence) -> Iterator[ParsedRow]:
+        for row in rows:
+            evidence.add(row)
+            yield row
 
-    Raises ConfigError, EndpointError and InputError.
-    """
-    description = read_description(config.api.endpoint)
-    endpoint = endpoint_of(description)
-    require_fitting(config.api.base_url, endpoint)
-    if config.sending.compare and endpoint.read is None:
-        raise ConfigError(
-            f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
-            remedy="Leave out --compare and sending.compare, or add x-read to the description.",
+    def _values(self, parsed: ParsedRow) -> tuple[object, ...]:
+        """Return a row as `tables.STAGED` wants it."""
+        number, cells, values, problems, *_ = parsed
+        target = self._targets.of(values)
+        if problems:
+            stored = encode_cells(cells, is_ragged=parsed.is_ragged)
+            fields = None if target is None else encode_fields(values)
+            return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
+        self._count(values, 1)
+        path = query = body = None
+        if self._builder is not None:
+            request = self._builder.build(Job(number, target or "", values))
+            path, query, body = request.path, request.query, request.body.decode()
+        return (
+            number,
+            self._commit,
+            "ready",
+            target,
+            encode_cells(cells),
+            encode_fields(values),
+            path,
+            query,
+            body,
+            None,
         )
-    snapshot = snapshots.take(source, folder)
-    table = open_table(
-        snapshot.path,
-        endpoint,
-        config.input,
-        name=snapshot.name,
-        known_names=_known_names(config, endpoint),
-        visible_only=visible_only,
-    )
-    if table.expected is not None:
-        try:
-            require_read(endpoint)
-        except ConfigError as error:  # it is this file that asks for it
-            table.close()
-            raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    return Opened(config, description, endpoint, snapshot, table)
 
+    def _count(self, values: Mapping[str, Value], rows: int) -> None:
+        self._sent[tuple(values)] += rows
+        if None in values.values():
+            self._cleared[tuple(name for name, value in values.items() if value is None)] += rows
 
-def _known_names(config: Config, endpoint: Endpoint) -> Callable[[], tuple[AllowedList, ...]]:
-    return functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url)
+    def _stored(self) -> Iterator[ParsedCells]:
+        after = -1
+        while batch := self._store.execute(tables.CELLS, after=after, most=_BATCH, ragged=f'%"{RAGGED}"%').fetchall():
+            for number, cells, is_ragged in batch:
+                yield ParsedCells(number, decode_cells(cells), bool(is_ragged))
+            after = batch[-1][0]
 
+    def _jobs(self) -> Iterator[Job]:
+        return (row.job for row in self._store.rows(Outcome(0, OutcomeKind.PLANNED)) if row.is_good)
 
-def prepare(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Plan:
-    """Copy the input into the folder, read it and judge every row. Opens no connection.
+    def _mark_repeated(self) -> None:
+        """Deal with rows of the same target: all are invalid, or those behind an invalid one wait for it."""
+        rows = self._store.execute(tables.REPEATED)
+        changes: dict[tables.Statement, list[dict[str, object]]] = {
+            tables.MARK_REPEATED: [], tables.WAIT: [], tables.MAKE_INVALID: [],
+        }  # fmt: skip
+        for _, group in groupby(rows, key=lambda row: row[2]):
+            first_rows = list(islice(group, OTHER_ROWS + 1))
+            numbers = [number for number, *_ in first_rows]
+            blocked_by: int | None = None
+            for number, state, _, fields, problems in (*first_rows, *group):
+                changes[tables.MARK_REPEATED].append({"row": number})
+                if not self._in_order:
+                    values = decode_fields(fields)
+                    others = [other for other in numbers if other != number][:OTHER_ROWS]
+                    found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
+                    changes[tables.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
+                    if state == "ready":
+                        self._count(values, -1)
+                elif state == "invalid":
+                    blocked_by = number if blocked_by is None else blocked_by
+                elif blocked_by is not None:
+                    changes[tables.WAIT].append({"row": number, "earlier": blocked_by})
+                    self._count(decode_fields(fields), -1)
+                if len(changes[tables.MARK_REPEATED]) >= _BATCH:
+                    self._write(changes)
+        self._write(changes)
 
-    `visible_only` leaves out hidden rows. Raises EndpointError and InputError.
-    """
-    plan = open_source(source, config, folder, visible_only=visible_only).judged()
-    snapshot, folder_of_runs = plan.snapshot, config.results.folder
-    related = related_by_name(
-        folder_of_runs, plan.endpoint.name, config.api.base_url, snapshot.source_path, snapshot.stem
-    )
-    return replace(plan, repeats=repeats_of(plan, related))
+    def _write(self, changes: Mapping[tables.Statement, list[dict[str, object]]]) -> None:
+        for statement, records in changes.items():
+            self._store.executemany(statement, records)
+            records.clear()
 
+    def _explain_dates(self, evidence: FileEvidence) -> None:
+        """Tell people of an ambiguous date what other rows of its column show."""
+        pattern = f'%"{AMBIGUOUS_DATE}"%'
+        for number, problems in self._store.execute(tables.AMBIGUOUS, pattern=pattern).fetchall():
+            found = encode_problems([evidence.with_date_orders(problem) for problem in decode_problems(problems)])
+            self._store.executemany(tables.SET_PROBLEMS, [{"row": number, "found": found}])
 
-def require_read(endpoint: Endpoint) -> None:
-    """Raise ConfigError unless the endpoint describes how a record is read, which taking a run back needs."""
-    if endpoint.read is None:
-        raise ConfigError(
-            f"Taking a run back needs a way to read a record, and the description {endpoint.name} names none (x-read).",
-            remedy="Add x-read to the description.",
+    def _summed_up(self, evidence: FileEvidence) -> StagedInput:
+        table, store = self._table, self._store
+        table.cell_notes = tuple(evidence.notes.sentences(table.columns))
+        rows, good, waiting = store.execute(tables.STAGED_COUNTS).fetchone()
+        tally = Tally(table.columns)
+        for row in store.rows(Outcome(0, OutcomeKind.PLANNED), tables.INVALID_ROWS):
+            tally.add(row.outcome)
+        return StagedInput(
+            columns=table.columns,
+            stated_width=table.width.stated,
+            sheet=table.sheet,
+            visible_only=table.visible_only,
+            hidden_rows=table.hidden_rows,
+            is_to_fix=table.is_to_fix,
+            is_undo=table.expected is not None,
+            notes=table.notes,
+            rows=rows,
+            good=good,
+            waiting=waiting,
+            causes=tally.summary().causes,
+            sent=_by_field(self._sent),
+            cleared=_by_field(self._cleared),
         )
+
+
+def _by_field(counts: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for names, count in counts.items():
+        found.update(dict.fromkeys(names, count))
+    return dict(found)

@@ -1,45 +1,48 @@
-"""A past run -> the workbook that takes it back: every changed field to its earliest value before the run.
+"""A past run -> the workbook that undoes it: every changed field gets its earliest value before the run.
 
 Works from the run's folder alone and opens no connection. Holds one value before and one after for each changed field.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.description import ParameterLocation
+from batch_updater.endpoint.description import Endpoint, Field, ParameterLocation
 from batch_updater.endpoint.exact_json import from_json, to_json
-from batch_updater.endpoint.expected_values import ExpectedValue
-from batch_updater.endpoint.reported import alike, reported_in, value_of
+from batch_updater.endpoint.openapi import endpoint_of
+from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import check_replaceable, remedy_of
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected_sheet import as_undo
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, OutcomeKind, digits_of_double
+from batch_updater.records import (
+    DIGITS_OF_A_CELL,
+    NOT_EXACT_MARK,
+    Cell,
+    Expected,
+    ExpectedValue,
+    Job,
+    Outcome,
+    OutcomeKind,
+    Value,
+    digits_of_double,
+)
 from batch_updater.reporter.cell_values import holds_text, readable, writable
 from batch_updater.reporter.undo_workbook import NotPossible, UndoRow, UndoWorkbook, write_undo_workbook
-from batch_updater.runs.journal import DamagedJournalError
+from batch_updater.runs.history import PastRun
 from batch_updater.runs.lock import locked
-from batch_updater.runs.report import endpoint_of_run, table_of_run
-from batch_updater.runs.stage import require_read
+from batch_updater.runs.plan import require_read
+from batch_updater.runs.rows import unsent
 from batch_updater.text.redaction import REDACTED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.loader.table import Table
-    from batch_updater.records import Cell, Job, Outcome, Value
-    from batch_updater.runs.history import PastRun
-    from batch_updater.runs.journal import JournalReader
 
 UNDO = "undo.xlsx"
 _CHANGED = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS})
@@ -55,7 +58,7 @@ _REFUSED = "The row was refused, but an attempt before that had no answer: wheth
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A workbook that takes a run back."""
+    """A workbook that undoes a run."""
 
     path: Path
     rows: int
@@ -77,22 +80,22 @@ class Undo:
         if self.not_possible:
             said += f' {fields} cannot: see the sheet "Not possible".'
         if not self.is_ended:
-            said += " The run did not come to its end: run its file again first, then undo it anew."
+            said += " The run did not come to its end: run its file again first, then undo it once more."
         return said
 
 
 def write_undo(past: PastRun, results: Path | None) -> Undo:
-    """Write the workbook that takes a run back, into the run's folder unless it is given a place.
+    """Write the workbook that undoes a run, into the run's folder unless it is given a place.
 
     Raises LockedError if the run may be going on, ConfigError if its endpoint describes no reading, InputError if what
     the folder holds cannot be relied on, ResultsError if the place is taken or cannot be written.
     """
     path = results or past.folder / UNDO
     check_replaceable(path)
-    endpoint = endpoint_of_run(past)
+    endpoint = endpoint_of(past.facts.description)
     require_read(endpoint)
     with nullcontext() if past.is_ended else locked(past.folder.parent, past.identity.base_url or "", past.input):
-        undo_workbook = _takeback(past, endpoint)
+        undo_workbook = _undo_workbook(past, endpoint)
     try:
         written = write_undo_workbook(path, endpoint, undo_workbook, _SETTINGS.clear_marker)
     except OSError as error:
@@ -104,38 +107,16 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
     return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.is_ended)
 
 
-def _takeback(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
-    table = table_of_run(past, endpoint)
-    try:
-        with past.journal() as journal:
-            names = _Names(AllowedValues.of(endpoint, journal.allowed()))
-            changed = _Changed(endpoint, names)
-            for job, outcome in _settled(table, journal):
-                changed.add(job, outcome, table)
-            allowed = journal.allowed()
-    finally:
-        table.close()
+def _undo_workbook(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
+    with past.store() as store:
+        allowed, expected = store.names(), store.expected()
+        names = _Names(AllowedValues.of(endpoint, allowed))
+        changed = _Changed(endpoint, names)
+        for row in store.rows(unsent(None)):
+            if row.is_good:
+                changed.add(row.job, row.outcome, expected)
     rows, not_possible = _SettingBack(endpoint, names).of(changed)
     return UndoWorkbook(rows, not_possible, past.folder.name, past.input, past.started_at, past.is_ended, allowed)
-
-
-def _settled(table: Table, journal: JournalReader) -> Iterator[tuple[Job, Outcome]]:
-    """Yield every job that was about to be sent and what became of it, in file order.
-
-    Raises DamagedJournalError if a row that the journal knows is none that could be sent: what the run changed by it
-    would be left out.
-    """
-    outcomes = journal.outcomes()
-    outcome = next(outcomes, None)
-    for judged in table.judged(table.review()):
-        if outcome is None or outcome.row != judged.row.number:
-            continue
-        if judged.job is None:
-            break
-        yield judged.job, outcome
-        outcome = next(outcomes, None)
-    if outcome is not None:
-        raise DamagedJournalError(f"it holds row {outcome.row}, which the input does not have as a good row")
 
 
 class _Report(NamedTuple):
@@ -155,7 +136,7 @@ class _Change:
     before_was_read: bool
     left: _Report | None = None
     not_told: str = ""
-    """Why nobody knows what the run left."""
+    """Why it is not known what the run left."""
 
 
 @dataclass(slots=True)
@@ -175,11 +156,11 @@ class _Names:
         self._seen: dict[tuple[object, str], str] = {}
 
     def note(self, described: Field, job: Job, identity: object, name: str) -> None:
-        """Take note of a name that stands for an id."""
+        """Take note of the name that belongs to an id."""
         self._seen.setdefault((self._allowed.key_of(described, job), str(identity)), name)
 
     def id_of(self, described: Field, job: Job) -> int | str | None:
-        """Return the id that stands for the job's name; None if it is not known."""
+        """Return the id of the job's name; None if it is not known."""
         return self._allowed.id_of(described, job)
 
     def name_of(self, described: Field, job: Job, identity: object) -> str | None:
@@ -197,16 +178,16 @@ class _Changed:
         self._others = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
         self.records: dict[str, _Record] = {}
         self.uncertain: list[NotPossible] = []
-        """Fields of rows of which nobody knows whether they were applied."""
+        """Fields of rows of which it is not known whether they were applied."""
 
-    def add(self, job: Job, outcome: Outcome, table: Table) -> None:
+    def add(self, job: Job, outcome: Outcome, expected: Expected) -> None:
         """Take note of one row."""
         asked = [one for one in self._endpoint.body_fields if one.name in job.values]
         if outcome.kind is OutcomeKind.UNCONFIRMED:
             self.uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
         elif outcome.kind is OutcomeKind.REJECTED and outcome.kept and outcome.kept.asked is not None:
             self.uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]
-        for value in (table.expected or {}).get(job.target, ()):
+        for value in expected.get(job.target, ()):
             self._learn_expected(job, value)
         if outcome.kind in _CHANGED:
             self._add_changes(job, outcome, asked)
@@ -257,7 +238,7 @@ class _Left:
         self.not_told = f"{api} {told}, so a later change could not be told."
 
     def of(self, one: Field, earlier: _Report | None) -> _Report | None:
-        """Return what a field was left as, an id where it was one earlier; None if nobody knows."""
+        """Return what a field was left as, an id where it was one earlier; None if that is not known."""
         if self._is_others:
             return None
         reported = _report(one, self._record)
@@ -284,7 +265,7 @@ def _record(as_json: str | None) -> Mapping[str, object] | None:
 
 def _report(one: Field, record: Mapping[str, object] | None) -> _Report | None:
     try:
-        value = reported_in(one, record or {})
+        value = reported_value(one, record or {})
     except KeyError:
         return None
     return _Report(value, one.reported_as is None or one.reported_as not in (record or {}))
@@ -323,7 +304,7 @@ class _SettingBack:
             described = self._endpoint.field(name)
             try:
                 before, left = self._reports(change)
-                if alike(described, before.value, left.value):
+                if reports_equal(described, before.value, left.value):
                     continue
                 selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in record.job.values.items()}
                 cells.update({**selecting, name: self._cell_before(described, record.job, before)})
@@ -354,7 +335,7 @@ class _SettingBack:
                 )
             return self._cell(described, name)
         try:
-            value = value_of(described, before.value)
+            value = parse_reported(described, before.value)
         except ValueError as fault:
             shown = _short(to_json(before.value))
             raise _Impossible(f"The value before, {shown}, cannot be written: {fault}.") from fault
@@ -366,11 +347,11 @@ class _SettingBack:
         try:
             read = self._converters[described.name](cell)
         except ValueProblem as refusal:
-            raise _Impossible(f"The value cannot stand in a cell: {refusal.reason}") from refusal
+            raise _Impossible(f"A cell cannot hold the value: {refusal.reason}") from refusal
         written = writable(cell)
         marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)
         if marked or type(read) is not type(value) or str(read) != str(value):
-            raise _Impossible(f"The value {_short(str(value))} cannot stand in a cell exactly.")
+            raise _Impossible(f"A cell cannot hold the value {_short(str(value))} exactly.")
         return cell
 
     def _expected(self, described: Field, job: Job, before: _Report, left: _Report) -> ExpectedValue:

@@ -15,8 +15,8 @@ from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
 from batch_updater.sandbox.gateway import Admission, Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.page import page
 from batch_updater.sandbox.request_log import Received
+from batch_updater.sandbox.status_page import status_page
 from batch_updater.sandbox.store import Store
 from batch_updater.sandbox.tokens import Tokens
 from batch_updater.sandbox.update import Call
@@ -106,7 +106,7 @@ class App:
     def _inspected(self, method: str, path: str) -> web.StreamResponse:
         match method, path:
             case "GET", "/":
-                return page(self.received, self.store)
+                return status_page(self.received, self.store)
             case "GET", "/_sandbox/requests":
                 return _lines([received.as_json() for received in self.received])
             case "GET", "/_sandbox/records":

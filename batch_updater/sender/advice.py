@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batch_updater.endpoint.compare import Doubt
+from batch_updater.endpoint.compare import Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.sender.bodies import WEB_PAGE
 from batch_updater.sender.classify import ACCEPTED_ONLY
@@ -68,7 +68,7 @@ def advice_on(
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
 
 
-def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Doubt) -> str:
+def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Unconfirmed) -> str:
     """Return what a person should do about an answer of that status, of the kind 2xx, that confirms nothing."""
     advice = advice_on(status, endpoint)
     return f"{advice} {_ACCEPTED.format(api=endpoint.api_name)}" if doubt is ACCEPTED_ONLY else advice

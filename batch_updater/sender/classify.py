@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Doubt, confirmation, record_of
+from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Unconfirmed, confirmation, record_of
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.records import Job
 from batch_updater.sender.answer import Answer, TransportError
@@ -21,8 +21,8 @@ RETRYABLE_MAYBE_APPLIED = frozenset({408, 502, 504})
 """Statuses of updates that may have been applied, and are worth another attempt where the call is idempotent."""
 _NO_CONFIRMATION = frozenset({202, 206, 207})
 """Accepted to be done later, a part of an answer, one status for each of several things: RFC 9110, RFC 4918."""
-_CUT_OFF = Doubt(", cut off", ", but the answer was cut off")
-_NOT_DONE = Doubt(", which is no confirmation", ", which does not say that it was done")
+_CUT_OFF = Unconfirmed(", cut off", ", but the answer was cut off")
+_NOT_DONE = Unconfirmed(", which is no confirmation", ", which does not say that it was done")
 ACCEPTED_ONLY = _NOT_DONE._replace(
     words=", which does not say that it was done (if every update is answered like this, set api.accepted_is_done: "
     "true in the configuration)"

@@ -15,9 +15,9 @@ from batch_updater.config.schema import ApiSettings, SendingSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import changes
 from batch_updater.endpoint.description import Endpoint
-from batch_updater.endpoint.expected_values import moved, still_to_set
+from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import Prepared, Request
-from batch_updater.errors import ConfigError, JournalError
+from batch_updater.errors import ConfigError, StoreError
 from batch_updater.records import Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable
@@ -36,7 +36,7 @@ from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.transport import Transport
-from batch_updater.sender.wire import Exchange
+from batch_updater.sender.wire import RowRequest
 from batch_updater.text.redaction import Redaction
 
 _BACKOFF_S = 0.5
@@ -167,7 +167,7 @@ class Client:
             return SentRow(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
         reads = self._read_first
         first = request if reads is None else reads.builder.build_read(job)
-        sending = _Sending(RowSoFar(job, request.body, job.maybe_applied), first, task, reads is not None)
+        sending = _Sending(RowSoFar(job, job.maybe_applied), first, task, reads is not None)
         try:
             if reads is not None:
                 if sent := await self._read(sending, reads):
@@ -216,10 +216,10 @@ class Client:
             return self._sent(row, last)
         record = classification.confirmation.record or {}
         all_changes = changes(self._endpoint, job, record, self.allowed)
-        to_change = still_to_set(self._endpoint, job, record, all_changes, how.expected)
+        to_change = pending_changes(self._endpoint, job, record, all_changes, how.expected)
         if not to_change:
             return SentRow(self._outcomes.unchanged(row))
-        if since := moved(self._endpoint, job, record, to_change, how.expected):
+        if since := changed_since_run(self._endpoint, job, record, to_change, how.expected):
             return SentRow(self._outcomes.changed_since(row, since))
         if not job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
@@ -280,9 +280,8 @@ class Client:
             await self._shutdown.pause(seconds)
 
         retry = retry_if_result(self._is_worth_another)
-        return await AsyncRetrying(sleep=sleep, stop=is_last, wait=wait, retry=retry, retry_error_callback=_last)(
-            attempt
-        )
+        retrying = AsyncRetrying(sleep=sleep, stop=is_last, wait=wait, retry=retry, retry_error_callback=_last)
+        return await retrying(attempt)
 
     def _is_worth_another(self, last: AttemptResult) -> bool:
         """Whether another attempt may do better, and the run may make it.
@@ -331,14 +330,14 @@ class Client:
     async def _exchange(self, sending: _Sending, token: Token | None, *, is_probe: bool) -> AttemptResult:
         """Make one physical request, and take note of what it says about its row and about the service.
 
-        Raises _HeldBack, _EndOfRun, ShuttingDown and JournalError.
+        Raises _HeldBack, _EndOfRun, ShuttingDown and StoreError.
         """
         await self._limiter.turn()
         if self._breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack
         started_s = time.monotonic()
-        exchange = Exchange(partial(self._before_write, sending.row, is_probe=is_probe))
-        result = await self._transport.send(sending.request, token, exchange, sending.task)
+        outgoing = RowRequest(partial(self._before_write, sending.row, is_probe=is_probe))
+        result = await self._transport.send(sending.request, token, outgoing, sending.task)
         job = sending.row.job
         if sending.reads:
             classification = classify_read(result, self._endpoint, job)
@@ -346,20 +345,20 @@ class Client:
             classification = classify_update(
                 result, self._endpoint, job, self.allowed, accepted_is_done=self._accepted_is_done
             )
-        last = AttemptResult(result, classification, exchange.on_kept_connection)
-        sending.row = row = _after(sending.row, last, started_s, exchange.written_at)
+        last = AttemptResult(result, classification, outgoing.on_kept_connection)
+        sending.row = row = _after(sending.row, last, started_s, outgoing.written_at)
         if isinstance(result, Answer):
             why, status = _WHY[classification.meaning], result.status
         else:
             why, status = result.cause, None
         self._hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
-        self._judge_service(row, result, exchange.written_at)
+        self._judge_service(row, result, outgoing.written_at)
         if classification.meaning is Meaning.RETRY and not classification.is_of_record:
             self._obey_retry_after(row, last.retry_after_s)
         return last
 
     def _before_write(self, row: RowSoFar, *, is_probe: bool) -> None:
-        """Count a request that is written now. Raises _HeldBack, ShuttingDown or JournalError if it may not be."""
+        """Count a request that is written now. Raises _HeldBack, ShuttingDown or StoreError if it may not be."""
         if self._breaker.is_open and not is_probe:  # the connection may have taken long, and so may the permit
             raise _HeldBack
         if self._shutdown.is_set():
@@ -413,7 +412,7 @@ class Client:
 
 def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: float | None) -> RowSoFar:
     """Return what a row has come to after one more attempt; the times are on the monotonic clock."""
-    job, body, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
+    job, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
     now_s, result = time.monotonic(), last.result
     if sent_at is None:
         first_s = started_s
@@ -421,7 +420,7 @@ def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: flo
     if isinstance(result, Answer):
         status = result.status
     maybe_applied = maybe_applied or last.classification.maybe_applied
-    return RowSoFar(job, body, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
+    return RowSoFar(job, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
 
 
 def _last(state: RetryCallState) -> AttemptResult:
@@ -431,7 +430,7 @@ def _last(state: RetryCallState) -> AttemptResult:
     return last
 
 
-_END_THE_RUN = (_EndOfRun, JournalError, CredentialsRefused, TokenUnavailable, ConfigError)
+_END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
 def stop_for(error: Exception) -> Stop:
@@ -439,7 +438,7 @@ def stop_for(error: Exception) -> Stop:
     match error:
         case _EndOfRun():
             return error.stop
-        case JournalError():
+        case StoreError():
             return Stop(StopReason.DISK, str(error), error.remedy)
         case TokenUnavailable():
             return Stop(StopReason.SERVICE_DOWN, str(error), error.advice)

@@ -12,6 +12,8 @@ from operator import itemgetter
 class Outgoing:
     """A request whose time runs."""
 
+    __slots__ = ()
+
     @property
     def is_written(self) -> bool:
         """Whether it was written, so that it may be applied; one for a token applies nothing."""

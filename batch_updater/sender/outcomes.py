@@ -9,10 +9,10 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import Confirmation, Difference, Doubt
+from batch_updater.endpoint.compare import Confirmation, Difference, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
-from batch_updater.endpoint.expected_values import Moved
+from batch_updater.endpoint.expected_values import ChangedSinceRun
 from batch_updater.records import Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
 from batch_updater.sender.advice import advice_on, advice_on_doubt
 from batch_updater.sender.answer import Answer, TransportError, status_name
@@ -45,8 +45,6 @@ class RowSoFar(NamedTuple):
     """What the attempts at a row have come to so far."""
 
     job: Job
-    body: bytes
-    """Of the update."""
     maybe_applied: bool
     """Whether any attempt may have been applied, those of earlier parts of the run included."""
     last: AttemptResult | None = None
@@ -94,7 +92,7 @@ class OutcomeWriter:
         # Where an earlier part of the run sent it without an answer, this is what it left.
         return self._outcome(row, OutcomeKind.UPDATED if row.job.maybe_applied else OutcomeKind.UNCHANGED)
 
-    def changed_since(self, row: RowSoFar, moved: Sequence[Moved]) -> Outcome:
+    def changed_since(self, row: RowSoFar, moved: Sequence[ChangedSinceRun]) -> Outcome:
         """Return that the record was changed after the run that is to be undone."""
         problems = []
         for one in moved:
@@ -171,7 +169,7 @@ class OutcomeWriter:
         )
         return message, advice, "record locked" if is_locked else name
 
-    def _doubted(self, doubt: Doubt, answer: Answer) -> str:
+    def _doubted(self, doubt: Unconfirmed, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
         value, body, is_json = answer.body
         text = doubt.said or (shown_text(body) if body or not is_json else to_json(value))
@@ -204,14 +202,14 @@ class OutcomeWriter:
     def _kept(self, row: RowSoFar, kind: OutcomeKind) -> RecordSnapshots | None:
         """Return what is kept of a row's values: of what changed a record, would change it, or may have."""
         if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
-            return RecordSnapshots(row.before, row.body.decode(), None)
+            return RecordSnapshots(row.before, None, None)
         if kind not in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
             return None
         record = row.reported.record
         text = None if record is None else stored(record, self._redaction)
         if text and len(text) > _LONGEST_KEPT:
             text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
-        return RecordSnapshots(row.before, row.body.decode(), text)
+        return RecordSnapshots(row.before, None, text)
 
 
 def stored(record: Mapping[str, object], redaction: Redaction) -> str:

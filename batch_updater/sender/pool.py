@@ -18,8 +18,9 @@ from batch_updater.config.schema import ApiSettings, SendingSettings
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.request import Prepared
-from batch_updater.errors import JournalError
+from batch_updater.errors import StoreError
 from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.sender.answer import status_name
 from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
 from batch_updater.sender.client import Client, Controls, SentRow, stop_for
@@ -36,10 +37,12 @@ _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DI
 """After these the next row of a target may have its turn."""
 _UNSETTLED = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
 _FAILURES = frozenset({OutcomeKind.REJECTED, OutcomeKind.DIFFERS, OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED})
-_OF_THE_SET_UP = {
-    **dict.fromkeys(range(300, 400), "a redirect to another address"), 403: "403 Forbidden", 404: "404 Not Found",
-}  # fmt: skip
-"""Statuses that every row gets where the set-up is wrong."""
+_REFUSED_CALLS = frozenset({405, 406, 410, 415})
+"""Refusals of the call more than of a row. They stop no run, but where all rows get one, it may not be the file."""
+_OF_THE_SET_UP = dict.fromkeys(range(300, 400), "a redirect to another address") | {
+    status: status_name(status) for status in (403, 404, *_REFUSED_CALLS)
+}
+"""Statuses that every row gets where the set-up is wrong, in words."""
 _ENOUGH_MISSING = 3
 """So many rows whose records are missing may mean another API, or another account, and not mistyped ids."""
 _PARKED_AT_MOST = 10_000
@@ -49,7 +52,7 @@ _SPREAD_OVER_S = 1.0
 _AHEAD_OF_A_WORKER = 2
 """How many rows are made ready ahead for each worker, at most."""
 _AHEAD_S = 0.1
-"""How long the rows last that are made ready ahead of the workers, and for which the journal has one commit.
+"""How long the rows last that are made ready ahead of the workers, and for which the database has one commit.
 
 They count as possibly in flight if the program is killed, so they are no more than the rate needs."""
 
@@ -116,7 +119,7 @@ class _UniformRefusals:
 
 
 @dataclass(slots=True)
-class _Targets:
+class _TargetQueues:
     """Keeps the rows of one target in file order, one at a time."""
 
     parked: dict[str, deque[Prepared]] = field(default_factory=dict)
@@ -222,7 +225,7 @@ class Sender:
         self._aborted = False
         self._refusals = _UniformRefusals(0 if options.keep_going else sending.stop_after_alike)
         self._failures_left = sending.failures_allowed(options.rows)
-        self._targets = _Targets()
+        self._targets = _TargetQueues()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
         """Set with each outcome."""
@@ -310,7 +313,7 @@ class Sender:
         """Wait until these rows may go out; if they never may, the run ends and they still get their outcomes."""
         try:
             await self._hooks.before_send(batch)
-        except JournalError as error:
+        except StoreError as error:
             self._end(stop_for(error))
 
     async def _work(self, ready: _Ready, client: Client, transport: Transport) -> None:
@@ -357,14 +360,15 @@ class Sender:
         self._judge_run(sent)
         try:
             await self._hooks.on_outcome(sent.outcome)
-        except JournalError as error:
+        except StoreError as error:
             self._end(stop_for(error))
         self._finished.set()
 
     def _judge_run(self, sent: SentRow) -> None:
         """End the run if its outcomes so far say that going on makes no sense."""
         outcome = sent.outcome
-        if kind := self._refusals.kind_after(sent):
+        kind = self._refusals.kind_after(sent)
+        if kind and outcome.status not in _REFUSED_CALLS:
             rows = f"The first {self._refusals.limit} rows"
             message = f"{rows} were all refused in the same way: {kind}. So something else is wrong."
             advice = f"{outcome.advice} If it is right all the same, add --keep-going."

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.expected_values import Expected
 from batch_updater.endpoint.request import Prepared, RequestBuilder
-from batch_updater.records import AllowedList, Attempt, Outcome
+from batch_updater.records import AllowedList, Attempt, Expected, Outcome
 
 if TYPE_CHECKING:  # asyncio: a check sends nothing and does not wait for it
     from batch_updater.sender.limiter import Limiter
@@ -16,7 +15,7 @@ if TYPE_CHECKING:  # asyncio: a check sends nothing and does not wait for it
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the sender calls; all but the last two may raise JournalError: then nothing more goes out."""
+    """What the sender calls; all but the last two may raise StoreError: then nothing more goes out."""
 
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
     """Awaited once for every row, with others, before its first request may go out."""
@@ -36,7 +35,7 @@ class ReadBeforeWrite:
     builder: RequestBuilder
     """Of the requests that read; its endpoint describes how."""
     before_change: Callable[[int, str], Awaitable[None]]
-    """Awaited with a row and its record as JSON before the update may go out; raises JournalError."""
+    """Awaited with a row and its record as JSON before the update may go out; raises StoreError."""
     only: bool
     """Whether nothing is sent but requests that read."""
     expected: Expected

@@ -26,7 +26,7 @@ from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.retry_after import read_retry_after
-from batch_updater.sender.wire import EXCHANGE, Connector, Exchange, SentAgain
+from batch_updater.sender.wire import ROW_REQUEST, Connector, RowRequest, SentAgain
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 
@@ -74,37 +74,37 @@ class Transport:
         """How long that one took."""
 
     async def send(
-        self, request: Request, token: Token | None, exchange: Exchange, task: asyncio.Task[object]
+        self, request: Request, token: Token | None, outgoing: RowRequest, task: asyncio.Task[object]
     ) -> Answer | TransportError:
         """Send one request in `task`, the current one, and return what comes of it.
 
-        Raises what `exchange.before_write` and the limiter raise.
+        Raises what `outgoing.before_write` and the limiter raise.
         """
-        EXCHANGE.set(exchange)
+        ROW_REQUEST.set(outgoing)
         # The clock starts now: waiting for a turn was not the service's fault.
-        self._in_flight.start(exchange, task)
+        self._in_flight.start(outgoing, task)
         answer: Answer | TransportError
         try:
-            answer = await self._answer(request, token, exchange)
-            if await self.connector.is_for_another_request(exchange.reader):
-                exchange.refusal = None
+            answer = await self._answer(request, token, outgoing)
+            if await self.connector.is_for_another_request(outgoing.reader):
+                outgoing.refusal = None
                 raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
         except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
-            answer = exchange.refusal or self._error(error, exchange)
+            answer = outgoing.refusal or self._error(error, outgoing)
         except asyncio.CancelledError:
-            if not self._in_flight.timed_out(exchange):
+            if not self._in_flight.timed_out(outgoing):
                 raise
-            answer = exchange.refusal or self._error(TimeoutError(), exchange)
+            answer = outgoing.refusal or self._error(TimeoutError(), outgoing)
         finally:
-            self._in_flight.stop(exchange)
-            EXCHANGE.set(None)
-        if isinstance(answer, Answer) and exchange.written_at and not self.answered.is_set():
-            self.first_answer_s = time.monotonic() - exchange.written_at
+            self._in_flight.stop(outgoing)
+            ROW_REQUEST.set(None)
+        if isinstance(answer, Answer) and outgoing.written_at and not self.answered.is_set():
+            self.first_answer_s = time.monotonic() - outgoing.written_at
             self.connector.expect_answers_within(self.first_answer_s)
             self.answered.set()
         return answer
 
-    async def _answer(self, request: Request, token: Token | None, exchange: Exchange) -> Answer:
+    async def _answer(self, request: Request, token: Token | None, outgoing: RowRequest) -> Answer:
         async with self._session.request(
             request.method,
             self._url(request),
@@ -118,7 +118,7 @@ class Transport:
             if not 200 <= status < 300:
                 content_type = response.headers.get("Content-Type", "")
                 wait_s = read_retry_after(status, response.headers, datetime.now(UTC)) or 0.0
-                exchange.refusal = Answer(status, complete=False, retry_after_s=wait_s)
+                outgoing.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
                 body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
@@ -144,7 +144,7 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         return URL(f"{self._base}{request.path}{query}", encoded=True)
 
-    def _error(self, error: Exception, exchange: Exchange) -> TransportError:
+    def _error(self, error: Exception, outgoing: RowRequest) -> TransportError:
         """Say what went wrong without an answer, and whether the request can have been applied."""
         if isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self._proxy):
             return TransportError(
@@ -155,7 +155,7 @@ class Transport:
                 # A certificate stays as it is; any other trouble with TLS may pass, once it has worked.
                 lasting=isinstance(error, aiohttp.ClientConnectorCertificateError) or not self.answered.is_set(),
             )
-        if not exchange.is_written or isinstance(error, aiohttp.ClientHttpProxyError):
+        if not outgoing.is_written or isinstance(error, aiohttp.ClientHttpProxyError):
             why = no_connection(error, self._base, self._proxy)
             lasting = why.ends_run(has_worked=self.answered.is_set())
             return TransportError("no connection", why.message, why.advice, lasting=lasting)

@@ -37,7 +37,7 @@ _log = logging.getLogger("batch_updater.sender")
 
 
 @dataclass(slots=True, eq=False)
-class Exchange(Outgoing):
+class RowRequest(Outgoing):
     """One request of a row and its answer, from the moment in which it asks for a connection."""
 
     before_write: Callable[[], None]
@@ -59,7 +59,7 @@ class Exchange(Outgoing):
         return self.written_at is not None
 
 
-EXCHANGE: ContextVar[Exchange | None] = ContextVar("EXCHANGE", default=None)
+ROW_REQUEST: ContextVar[RowRequest | None] = ContextVar("ROW_REQUEST", default=None)
 """What the current task is sending for a row; None for a request for a token."""
 
 
@@ -220,13 +220,13 @@ class Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """Give a connection, a kept one or a new one.
 
-        Raises SentAgain and what `Exchange.before_write`, the limiter and aiohttp raise.
+        Raises SentAgain and what `RowRequest.before_write`, the limiter and aiohttp raise.
         """
-        exchange = EXCHANGE.get()
-        if exchange is not None:
-            if exchange.is_connecting:
+        outgoing = ROW_REQUEST.get()
+        if outgoing is not None:
+            if outgoing.is_connecting:
                 raise SentAgain
-            exchange.is_connecting = True
+            outgoing.is_connecting = True
         has_failed = False
         while True:
             connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
@@ -236,10 +236,10 @@ class Connector(aiohttp.TCPConnector):
                     with self._in_flight.suspended():
                         await self.limiter.permit()
                 if reader.is_usable(is_tls=req.is_ssl()) and not (self.is_distrusting and reader.is_used):
-                    if exchange is not None:
-                        exchange.before_write()
-                        exchange.reader, exchange.on_kept_connection = reader, reader.is_used
-                        exchange.written_at = time.monotonic()
+                    if outgoing is not None:
+                        outgoing.before_write()
+                        outgoing.reader, outgoing.on_kept_connection = reader, reader.is_used
+                        outgoing.written_at = time.monotonic()
                     return connection
             except BaseException:
                 connection.release()

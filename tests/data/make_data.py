@@ -39,7 +39,7 @@ STYLES = (
 
 
 def main() -> None:
-    """Make all files anew."""
+    """Make all files again."""
     texts()
     workbooks()
     broken_workbooks()
@@ -99,7 +99,7 @@ def sheet_xml(rows: str, *, namespace: str = MAIN, before: str = "", after: str 
 
 
 def cell(reference: str, value: object, *, style: int = GENERAL) -> str:
-    """Return a cell; text is inline, a value in angle brackets stands as it is."""
+    """Return a cell; text is inline, a value in angle brackets is written as it is."""
     styled = f' s="{style}"' if style else ""
     if isinstance(value, str) and value.startswith("<"):
         return f'<c r="{reference}"{styled}>{value}</c>'

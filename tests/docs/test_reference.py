@@ -165,13 +165,13 @@ def test_the_reasons_of_a_stop_and_the_next_steps_are_those_of_the_program() -> 
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Inside]:
+def program(tmp_path: Path) -> Iterator[Inside]:
     """Run commands in a folder with `changes.xlsx` and a configuration for a sandbox."""
     with Sandbox(SandboxSettings()) as sandbox:
         shutil.copy(SAMPLES / "opportunities.xlsx", tmp_path / "changes.xlsx")
         (tmp_path / "inbox").mkdir()
         configure(tmp_path, sandbox.url, "sending: {rate_per_s: 5000}\nnightly: {inbox: inbox}\n")
-        yield Inside(tmp_path, monkeypatch, capsys)
+        yield Inside(tmp_path)
 
 
 def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:

@@ -1,32 +1,20 @@
-"""The real command line in the process of the test: for many short commands, each of which would import everything."""
+"""The command line in one folder."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batch_updater.cli.commands import main
-from tests.end_to_end.program import TOKEN, Done
+from tests.end_to_end.program import Done, batch_updater
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
-
+@dataclass
 class Inside:
-    """Runs commands in a folder, one after the other."""
+    folder: Path
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._captured = captured
-        patch.chdir(folder)
-        patch.setenv("NEXUS_TOKEN", TOKEN)
-
-    def __call__(self, *arguments: str | Path) -> Done:
+    def __call__(self, *arguments: str | Path, stdin: str = "", **variables: str | None) -> Done:
         """Run one command to its end."""
-        self._captured.readouterr()
-        code = main([*map(str, arguments)])
-        out, err = self._captured.readouterr()
-        assert TOKEN not in out + err
-        assert "Traceback" not in err, err
-        return Done(code, out, err)
+        return batch_updater(*arguments, cwd=self.folder, stdin=stdin, **variables)

@@ -1,19 +1,26 @@
-"""The real command line in a process of its own, against the sandbox in another."""
+"""The real command line in the process of the test, against the sandbox in a thread.
+
+Importing the program takes longer than most commands. What needs a process of its own (signals, locks, limits,
+terminals) starts one: see `tests/torture/runs.py`.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
+import signal
 import sys
+import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest.mock import patch
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from batch_updater.cli import commands
+from batch_updater.sandbox import server
 
 TOKEN = "sandbox-token"
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -27,6 +34,10 @@ class Done:
     out: str
     err: str
 
+    def __post_init__(self) -> None:
+        assert TOKEN not in self.out + self.err
+        assert "Traceback" not in self.err, self.err
+
     @property
     def object(self) -> dict[str, Any]:
         """The one JSON object that `--json` prints, and nothing else."""
@@ -39,30 +50,47 @@ class Done:
         return {kind: count for kind, count in self.object["outcomes"].items() if count}
 
 
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")}
-    return kept | {"NEXUS_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"} | variables
+def environment(**variables: str | None) -> dict[str, str]:
+    """Return the environment of a command; a variable that is None is not set."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BATCH_UPDATER_")}
+    asked = ours | {"NEXUS_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"} | variables
+    return {name: value for name, value in asked.items() if value is not None}
 
 
-def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str) -> Done:
-    """Run one command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "batch_updater", *map(str, arguments)],
-        cwd=cwd, env=environment(**variables), input=stdin, capture_output=True, text=True, encoding="utf-8",
-        timeout=240, check=False,
-    )  # fmt: skip
-    assert TOKEN not in done.stdout + done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
+def batch_updater(*arguments: str | Path, cwd: Path, stdin: str = "", **variables: str | None) -> Done:
+    """Run one command to its end, in this process; main thread only."""
+    out, err = io.BytesIO(), io.BytesIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    with (
+        chdir(cwd),
+        patch.dict(os.environ, {"COLUMNS": "80"} | environment(**variables), clear=True),
+        patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
+        patch("sys.stdout", io.TextIOWrapper(out, "utf-8")),
+        patch("sys.stderr", io.TextIOWrapper(err, "utf-8")),
+    ):
+        try:
+            code = commands.main([*map(str, arguments)])
+        except SystemExit as ended:  # --help and --version
+            code = int(ended.code or 0)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return Done(code, out.getvalue().decode(), err.getvalue().decode())
 
 
-@dataclass
-class Sandbox:
-    url: str
+class Sandbox(server.Sandbox):
+    """A sandbox in a thread of its own."""
 
     def requests(self) -> list[dict[str, Any]]:
         """Everything that it received from clients of the API, in order."""
-        with urllib.request.urlopen(f"{self.url}/_sandbox/requests") as answer:
-            return [json.loads(line) for line in answer.read().decode().splitlines()]
+        return [json.loads(request.as_json()) for request in self.received]
+
+    def wait_for(self, requests: int) -> None:
+        """Wait until it has received so many."""
+        while len(self.received) < requests:
+            time.sleep(0.02)
 
     def records(self) -> dict[int, dict[str, Any]]:
         """Every `Pre` record that was touched, by its number."""
@@ -71,17 +99,17 @@ class Sandbox:
         return {record["ID"]: record for record in found if record["Type"] == "Pre"}
 
 
-@contextmanager
-def sandbox(*options: str) -> Iterator[Sandbox]:
-    """Run the sandbox in a process of its own."""
-    command = [sys.executable, "-m", "batch_updater", "sandbox", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        try:
-            assert process.stdout
-            yield Sandbox(process.stdout.readline().strip())
-        finally:
-            process.terminate()
-            process.wait()
+def sandbox(*options: str) -> Sandbox:
+    """Return a sandbox for `with`; the options are those of the command `sandbox`, each with its value."""
+    faults: dict[str, float] = {}
+    given: dict[str, Any] = {"faults": faults}
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        if option == "--fault":
+            name, _, chance = value.partition("=")
+            faults[name] = float(chance)
+        else:
+            given[{"--rate": "rate_per_s"}.get(option, option[2:].replace("-", "_"))] = json.loads(value)
+    return Sandbox(server.SandboxSettings(**given))
 
 
 def configure(folder: Path, url: str, more: str = "", timeout_s: float = 5) -> None:

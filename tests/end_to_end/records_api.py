@@ -73,7 +73,7 @@ def describe(folder: Path, answer: str = "record", *, listed: bool = False) -> s
 
 
 async def lost(api: RecordsApi, request: web.Request) -> web.StreamResponse:
-    """Do what was asked, and let nobody hear of it."""
+    """Do what was asked, and do not answer."""
     await api.answered(request)
     assert request.transport
     request.transport.abort()

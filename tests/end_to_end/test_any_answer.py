@@ -55,7 +55,7 @@ def scripted(api: Api) -> dict[int, str]:
     expected: dict[int, str] = {}
 
     def add(outcome: str, reading: str | None, answer: str | None, **odd: str) -> None:
-        """Add a record; None stands for one with the odd values."""
+        """Add a record; None is one with the odd values."""
         number = len(expected) + 1
         reading = record(number, **odd) if reading is None else reading
         answer = record(number, **odd) if answer is None else answer

@@ -27,9 +27,9 @@ def write_rows(path: Path, values: dict[int, str]) -> None:
 
 
 def test_only_what_would_change_a_record_is_sent(tmp_path: Path) -> None:
-    """Of 1,000 rows 600 are so already: 600 `unchanged`, 400 PUTs, 1,000 GETs; a second run sends nothing."""
-    before = {number: f"name {number}" for number in range(1, 1001)}
-    after = {number: name if number <= 600 else f"new {name}" for number, name in before.items()}
+    """Of 250 rows 150 are so already: 150 `unchanged`, 100 PUTs, 250 GETs; a second run sends nothing."""
+    before = {number: f"name {number}" for number in range(1, 251)}
+    after = {number: name if number <= 150 else f"new {name}" for number, name in before.items()}
     with sandbox() as api:
         configure(tmp_path, api.url, FAST)
         write_rows(tmp_path / "before.csv", before)
@@ -38,13 +38,13 @@ def test_only_what_would_change_a_record_is_sent(tmp_path: Path) -> None:
         write_rows(tmp_path / "after.csv", after)
         first = batch_updater("run", "after.csv", "--json", cwd=tmp_path)
         methods = [request["method"] for request in api.requests()[seen:]]
-        assert (first.code, first.outcomes) == (0, {"updated": 400, "unchanged": 600})
-        assert (methods.count("GET"), methods.count("PUT")) == (1000, 400)
-        assert (first.object["requests"], first.object["retries"]) == (1400, 0)
+        assert (first.code, first.outcomes) == (0, {"updated": 100, "unchanged": 150})
+        assert (methods.count("GET"), methods.count("PUT")) == (250, 100)
+        assert (first.object["requests"], first.object["retries"]) == (350, 0)
         second = batch_updater("run", "after.csv", "--json", cwd=tmp_path)
-        methods = [request["method"] for request in api.requests()[seen + 1400 :]]
-        assert (second.code, second.outcomes) == (0, {"unchanged": 1000})
-        assert methods == ["GET"] * 1000
+        methods = [request["method"] for request in api.requests()[seen + 350 :]]
+        assert (second.code, second.outcomes) == (0, {"unchanged": 250})
+        assert methods == ["GET"] * 250
 
 
 def test_a_record_that_is_not_there_is_rejected_without_an_update(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_check_compares_and_sends_nothing_but_readings(tmp_path: Path) -> None:
     assert any("2 records change." in str(cell) for (cell, *_) in book["Summary"].iter_rows(values_only=True))
 
 
-def test_the_journal_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
+def test_the_database_keeps_what_was_what_was_asked_and_what_came_back(tmp_path: Path) -> None:
     """Of every updated row: the record before where it was read, the body that was sent, and the API's answer."""
     with sandbox() as api:
         configure(tmp_path, api.url, FAST)
@@ -138,7 +138,7 @@ def test_a_guard_on_changes_sends_nothing(tmp_path: Path, guard: str, said: str)
 def test_guards_that_cannot_be_judged_send_nothing(
     tmp_path: Path, trouble: tuple[str, ...], reason: str, said: str
 ) -> None:
-    """Where not every record can be read: exit 3, no PUT, the readings counted, and the run can be gone on with."""
+    """Where not every record can be read: exit 3, no PUT, the readings counted, and the run can be resumed."""
     settings = "sending: {rate_per_s: 2000, compare: true, attempts: 1, concurrency: 1}\nguards: {changed: 10}\n"
     write_rows(tmp_path / "rows.csv", {1: "a", 2: "b", 3: "c", 4: "d"})
     with sandbox(*trouble) as api:
@@ -227,7 +227,7 @@ def test_guards_that_are_not_judged_are_said(tmp_path: Path) -> None:
 
 
 def test_readings_beforehand_leave_out_what_is_done(tmp_path: Path) -> None:
-    """A run that is gone on with is guarded by what it still sends, and reads nothing else."""
+    """A resumed run is guarded by what it still sends, and reads nothing else."""
     settings = f"{FAST}guards: {{changed: 2}}\n"
     write_rows(tmp_path / "rows.csv", {number: f"name {number}" for number in range(1, 5)})
     with sandbox() as api:
@@ -270,7 +270,7 @@ def test_a_trial_is_guarded_by_its_own_rows(tmp_path: Path) -> None:
 
 
 def test_keep_going_holds_for_the_readings_of_the_guards_too(tmp_path: Path) -> None:
-    """Rows that are all refused alike while the guards read stop the run; a person may mean it all the same."""
+    """Rows that are all refused in one way while the guards read stop the run, unless a person means it."""
     settings = (
         "sending: {rate_per_s: 2000, compare: true, stop_after_alike: 2, concurrency: 1}\nguards: {changed: 10}\n"
     )
@@ -299,8 +299,8 @@ def test_check_of_an_undo_opens_no_connection(tmp_path: Path) -> None:
 
 
 def kept_of(folder: str) -> tuple[Any, Any, Any]:
-    with closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as journal:
-        (row,) = journal.execute("SELECT before, asked, reported FROM rows").fetchall()
+    with closing(sqlite3.connect(Path(folder) / "run.sqlite")) as database:
+        (row,) = database.execute("SELECT before, body, reported FROM rows").fetchall()
     before, asked, reported = (None if text is None else json.loads(text) for text in row)
     return before, asked, reported
 

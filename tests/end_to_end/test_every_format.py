@@ -69,7 +69,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 def void(_: object) -> None:
-    """Take a result that nobody needs."""
+    """Take a result that is not needed."""
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -226,5 +226,5 @@ def test_a_changed_workbook_ends_in_an_exit_code_and_a_sentence(tmp_path: Path, 
 
 
 def test_cells_of_the_makers_are_what_they_say() -> None:
-    """The XML made for these tests is escaped where it stands for text."""
+    """The XML made for these tests is escaped where it is text."""
     assert cell("A1", 5) == '<c r="A1"><v>5</v></c>'

@@ -12,6 +12,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.table import open_table
 from tests.end_to_end.program import SAMPLES
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def test_a_workbook_saved_in_any_format_gives_the_same_jobs(tmp_path: Path, kind
     jobs = []
     for path in (SAMPLES / "opportunities.xlsx", saved):
         table = open_table(path, endpoint, InputSettings(), name=path.name)
-        jobs.append([(row.row.number, row.job) for row in table.judged(table.review())])
+        jobs.append([(row.row.number, row.job) for row in staged(table).rows])
     assert jobs[0] == jobs[1]
     assert len(jobs[0]) == 60
 
@@ -66,7 +67,7 @@ def test_a_to_fix_sheet_saved_by_libreoffice_is_judged_the_same(tmp_path: Path, 
     for path in (SAMPLES / "mistakes-results.xlsx", saved):
         table = open_table(path, endpoint, InputSettings(), name=path.name)
         assert table.sheet == "To fix"
-        judged = table.judged(table.review())
+        judged = staged(table).rows
         verdicts.append(
             [(row.row.number, [p.code for p in row.problems], row.job and row.job.values) for row in judged]
         )

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +19,7 @@ from tests.end_to_end.program import Done, batch_updater, configure, environment
 from tests.end_to_end.test_resume import make_older
 from tests.nightly.receivers import mail_server, webhook
 from tests.nightly.test_metrics import samples
-from tests.torture.runs import ended, journal_of, numbered, start, write_rows
+from tests.torture.runs import database_of, ended, numbered, start, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +82,7 @@ def killed_run(folder: Path, inbox: Path, api: Sandbox) -> None:
     """Leave an unfinished run of `unfinished.csv` behind, as a machine that loses power does."""
     aged(numbered(inbox / "unfinished.csv", 40))
     running = start(folder, "run", "inbox/unfinished.csv", "--yes", BATCH_UPDATER_SENDING__RATE_PER_S="20")
-    while len(api.requests()) < 5:
-        time.sleep(0.02)
+    api.wait_for(5)
     running.kill()
     running.communicate()
 
@@ -124,7 +123,8 @@ def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> Non
         "good.csv": "done", "unfinished.csv": "done", "bad.csv": "attention", "guarded.csv": "attention",
         "repeated.csv": "attention", "unreadable.xlsx": "attention", "growing.csv": "left",
     }  # fmt: skip
-    assert done.object["files"][0]["name"] == "unfinished.csv"  # what was begun goes first
+    oldest_first = [file["name"] for file in done.object["files"][:3]]
+    assert oldest_first == ["repeated.csv", "unfinished.csv", "good.csv"]
     assert names(tmp_path / "done") == {"good.csv", "good-results", "unfinished.csv", "unfinished-results"}
     assert names(tmp_path / "attention") == {
         "bad.csv", "bad-results", "guarded.csv", "guarded.csv.txt", "repeated.csv", "repeated.csv.txt",
@@ -161,13 +161,15 @@ def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> Non
     assert b"canary" not in kept + done.out.encode() + done.err.encode()
 
 
-def make_memory_older(folder: Path) -> None:
-    """Let a day pass since the dates of the nights that are remembered."""
+def next_night(folder: Path, **variables: str) -> Done:
+    """Run the job a day after the nights that are remembered."""
     (path,) = (folder / "runs").glob(".nightly-*.json")
-    memory = json.loads(path.read_text(encoding="utf-8"))
-    for held in memory["in_hand"]:
-        held["refused_on"] = [str(date.fromisoformat(day) - timedelta(days=1)) for day in held["refused_on"]]
-    path.write_text(json.dumps(memory), encoding="utf-8")
+    state = json.loads(path.read_text(encoding="utf-8"))
+    for pending in state["pending"]:
+        if pending["counted_at"]:
+            pending["counted_at"] = (datetime.fromisoformat(pending["counted_at"]) - timedelta(days=1)).isoformat()
+    path.write_text(json.dumps(state), encoding="utf-8")
+    return night(folder, **variables)
 
 
 def api_rows(done: Done) -> dict[str, int]:
@@ -201,7 +203,7 @@ def test_trouble_of_the_account_ends_the_job_and_keeps_the_files(tmp_path: Path)
     assert samples(tmp_path / "night.prom")["last_success_timestamp_seconds"] > 0
 
 
-def test_a_token_that_is_not_to_be_had_keeps_the_files(tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_read_keeps_the_files(tmp_path: Path) -> None:
     """It is trouble of the account: exit 3, and every file waits."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
@@ -218,7 +220,7 @@ def test_rows_that_fail_are_tried_once_more_and_then_wait_for_the_next_night(tmp
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:8 b"))
         first = night(tmp_path)
-        assert (first.code, by_name(first)) == (3, {"a.csv": "again"}), first.err
+        assert (first.code, by_name(first)) == (3, {"a.csv": "left"}), first.err
         assert api_rows(first) == {"updated": 1, "failed": 1}
         second = night(tmp_path)
         assert (second.code, by_name(second)) == (0, {"a.csv": "done"})
@@ -235,15 +237,16 @@ def test_newer_files_wait_for_one_whose_rows_are_left(tmp_path: Path) -> None:
         opportunities(inbox / "newer.csv", (1, "Pre", "new"))
         first = night(tmp_path)
         assert first.code == 3, first.err
-        assert by_name(first) == {"oldest.csv": "done", "older.csv": "again", "newer.csv": "left"}
-        assert "it is newer than older.csv" in first.object["files"][2]["note"]
+        assert by_name(first) == {"oldest.csv": "done", "older.csv": "left", "newer.csv": "left"}
+        assert "the job ended before its turn" in first.object["files"][2]["note"]
+        assert first.object["stopped"] is None  # no rule has stopped the run
         second = night(tmp_path)
         assert (second.code, by_name(second)) == (0, {"older.csv": "done", "newer.csv": "done"}), second.err
         assert "new" in json.dumps(api.requests()[-1])
 
 
 def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
-    """One replaced under way keeps its verdict and the new one waits; one changed before its turn is not begun."""
+    """One replaced while it runs keeps its verdict and the new one waits; one changed before its turn is not run."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         write_rows(
@@ -252,8 +255,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
         aged(inbox / "a.csv", 2 * _HOUR_S)
         opportunities(inbox / "b.csv", (60, "Pre", "b"))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         opportunities(inbox / "a.csv", (70, "Pre", "new"))
         opportunities(inbox / "b.csv", (80, "Pre", "new"))
         code, told, said = ended(running)
@@ -270,8 +272,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         inbox = prepared(tmp_path, api.url)
         aged(numbered(inbox / "long.csv", 60))
         running = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
-        while len(api.requests()) < 2:
-            time.sleep(0.02)
+        api.wait_for(2)
         other = night(tmp_path)
         assert other.code == other.object["exit_code"] == 4
         assert f"process {running.pid} has been working on {inbox} since" in other.object["error"]["message"]
@@ -282,8 +283,7 @@ def test_one_job_at_a_time_and_a_signal_ends_it_cleanly(tmp_path: Path) -> None:
         # A killed job leaves a lock that does not block.
         killed = start(tmp_path, "nightly", BATCH_UPDATER_SENDING__RATE_PER_S="10")
         before = len(api.requests())
-        while len(api.requests()) < before + 2:
-            time.sleep(0.02)
+        api.wait_for(before + 2)
         killed.kill()
         killed.communicate()
         done = night(tmp_path)
@@ -301,7 +301,7 @@ def test_files_that_could_not_be_moved_are_moved_the_next_time(tmp_path: Path) -
         for _ in range(2):
             failed = night(tmp_path)
             assert (failed.code, by_name(failed)) == (1, {"a.csv": "attention", "b.csv": "attention"}), failed.err
-            assert "It could not be put away" in failed.object["files"][0]["note"]
+            assert "It could not be moved" in failed.object["files"][0]["note"]
         (tmp_path / "done").unlink()
         last = night(tmp_path)
         assert (last.code, by_name(last)) == (0, {"a.csv": "done", "b.csv": "done"}), last.out
@@ -338,18 +338,15 @@ def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
-        done = subprocess.run(
-            [sys.executable, "-m", "batch_updater", "nightly"], cwd=tmp_path, env=environment(), check=True,
-            capture_output=True, text=True,
-        )  # fmt: skip
-    line, verdict = done.stdout.splitlines()
+        done = batch_updater("nightly", cwd=tmp_path)
+    line, verdict = done.out.splitlines()
     assert line.startswith("a.csv: The row was updated. Moved to ")
-    assert (verdict, done.stderr) == ("1 file is done.", "")
+    assert (done.code, verdict, done.err) == (0, "1 file is done.", "")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_night_that_cannot_be_printed_is_the_same_night(tmp_path: Path, options: list[str]) -> None:
-    """Standard output on a full disk: the files are done and put away, exit 0, and the fault is said."""
+    """Standard output on a full disk: the files are done and archived, exit 0, and standard error says it."""
     variables = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with sandbox() as api, open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"))
@@ -382,8 +379,8 @@ def test_a_second_signal_ends_the_night_at_once_and_loses_nothing(tmp_path: Path
     assert (last.code, by_name(last)) == (0, {"a.csv": "done"}), last.err
 
 
-def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_path: Path) -> None:
-    """Nobody has typed a command that could be typed again."""
+def test_the_report_of_a_nightly_run_says_where_the_repaired_workbook_goes(tmp_path: Path) -> None:
+    """There is no command that a person could type again."""
     with sandbox() as api:
         opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), ("x", "Pre", "b"))
         (file,) = night(tmp_path).object["files"]
@@ -393,11 +390,11 @@ def test_the_report_of_a_nightly_run_says_where_the_mended_workbook_goes(tmp_pat
 
 
 def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
-    """What was left for more than 36 hours is not gone on with unattended: the note beside the file says what to do."""
+    """After more than 36 hours it is not resumed unattended: the note beside the file says what to do."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         killed_run(tmp_path, inbox, api)
-        make_older(journal_of(tmp_path), 1.6)
+        make_older(database_of(tmp_path), 1.6)
         before = len(api.requests())
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (1, {"unfinished.csv": "attention"})
@@ -408,36 +405,41 @@ def test_an_old_unfinished_run_is_for_a_person(tmp_path: Path) -> None:
         assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 0
 
 
-def test_what_every_night_goes_on_with_does_not_grow_old(tmp_path: Path) -> None:
-    """A job of every day takes up again what it began days ago: what counts is when it last went on with it."""
+def test_a_run_that_every_night_resumes_does_not_grow_old(tmp_path: Path) -> None:
+    """A daily job resumes what it began days ago: the time of the last resumption counts."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:16 b"))
         for _ in range(2):
-            assert by_name(night(tmp_path)) == {"a.csv": "again"}
-            make_older(journal_of(tmp_path), 1.1)
+            assert by_name(night(tmp_path)) == {"a.csv": "left"}
+            make_older(database_of(tmp_path), 1.1)
         done = night(tmp_path)
         assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.out
 
 
-@pytest.mark.parametrize("age_h", [1, 3])
-def test_a_file_whose_rows_are_all_refused_alike_is_for_a_person(tmp_path: Path, age_h: int) -> None:
-    """If the rows of another are taken, before or after, it is the file: its note says how it is repaired."""
+def test_a_file_whose_rows_are_all_refused_in_the_same_way_ends_the_night(tmp_path: Path) -> None:
+    """Older files are done and newer ones wait, for three nights; then it is for a person, and they have their turn."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "older.csv", (100, "Pre", "a"), age_s=3 * _HOUR_S)
         unknown = [(row, "Pre", f"fault:status-404:9 {row}") for row in range(1, 60)]
-        opportunities(inbox / "a.csv", *unknown, age_s=2 * _HOUR_S)
-        opportunities(inbox / "b.csv", (100, "Pre", "b"), age_s=age_h * _HOUR_S)
-        done = night(tmp_path)
-    assert (done.code, by_name(done)) == (1, {"a.csv": "attention", "b.csv": "done"}), done.out
-    assert done.object["stopped"] is None
-    (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
-    assert "Every row that was sent was refused in the same way: 404 Not Found." in note.read_text(encoding="utf-8")
-    assert 'Repair the rows on the sheet "To fix"' in note.read_text(encoding="utf-8")
+        opportunities(inbox / "bad.csv", *unknown, age_s=2 * _HOUR_S)
+        opportunities(inbox / "newer.csv", (1, "Pre", "b"))
+        first = night(tmp_path)
+        assert (first.code, first.object["stopped"]) == (3, "all_alike"), first.out
+        assert by_name(first) == {"older.csv": "done", "bad.csv": "left", "newer.csv": "left"}
+        assert by_name(next_night(tmp_path)) == {"bad.csv": "left", "newer.csv": "left"}
+        third = next_night(tmp_path)
+    assert (third.code, third.object["stopped"]) == (1, None), third.out
+    assert by_name(third) == {"bad.csv": "attention", "newer.csv": "done"}
+    (note,) = (tmp_path / "attention").glob("*/bad.csv.txt")
+    said = note.read_text(encoding="utf-8")
+    assert "Every row that was sent was refused in the same way: 404 Not Found. That happened on 3 nights" in said
+    assert 'Repair the rows on the sheet "To fix"' in said
 
 
 def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
-    """Where the rows of every file are refused alike it is not the files: exit 3, and the next night does them."""
+    """It is found out at the oldest file: exit 3, and the night after it is right does them all."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         for at, name in enumerate(("a.csv", "b.csv", "c.csv")):
@@ -453,21 +455,26 @@ def test_a_wrong_set_up_leaves_every_file(tmp_path: Path) -> None:
     assert (right.code, set(by_name(right).values())) == (0, {"done"}), right.out
 
 
-@pytest.mark.parametrize("fault", ["status-403", "status-404", "redirect-302"])
-def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str) -> None:
-    """Files of fewer rows than stop_after_alike, or just as many, stay as others do; the next night does them."""
-    with sandbox("--fault", f"{fault}=1") as wrong, sandbox() as right:
-        inbox = prepared(tmp_path, wrong.url)
-        for at, rows in enumerate((1, 3, 20, 1)):
+@pytest.mark.parametrize(
+    ("fault", "path", "rows"),
+    [
+        ("status-403=1", "", 20), ("redirect-302=1", "", 1), ("status-405=1", "", 30), ("status-410=1", "", 1),
+        ("status-415=1", "", 2), ("status-404=0", "/wrong", 1),
+    ],
+)  # fmt: skip
+def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str, path: str, rows: int) -> None:
+    """Files of fewer rows than stop_after_alike, or of more, stay as others do; the next night does them."""
+    with sandbox("--fault", fault) as wrong, sandbox() as right:
+        inbox = prepared(tmp_path, f"{wrong.url}{path}")
+        for at, count in enumerate((rows, 1)):
             opportunities(
-                inbox / f"{at}.csv", *((100 * at + row, "Pre", at) for row in range(1, rows + 1)),
+                inbox / f"{at}.csv", *((100 * at + row, "Pre", at) for row in range(1, count + 1)),
                 age_s=(9 - at) * _HOUR_S,
             )  # fmt: skip
-        for _ in range(2):
-            done = night(tmp_path)
-            assert (done.code, done.object["stopped"]) == (3, "all_alike"), done.out
-            assert set(by_name(done).values()) == {"left"}
-            assert "Every row that was sent was refused in the same way" in done.object["files"][0]["note"]
+        done = night(tmp_path)
+        assert (done.code, done.object["stopped"]) == (3, "all_alike"), done.out
+        assert set(by_name(done).values()) == {"left"}
+        assert "Every row that was sent was refused in the same way" in done.object["files"][0]["note"]
         assert not (tmp_path / "attention").exists()
         done = night(tmp_path, BATCH_UPDATER_API__BASE_URL=right.url)
     assert (done.code, set(by_name(done).values())) == (0, {"done"}), done.out
@@ -476,7 +483,7 @@ def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str) 
 @pytest.mark.parametrize(
     ("missing", "settings", "code", "verdict"),
     [
-        ([1], {}, 1, "attention"), ([2], {}, 1, "attention"), ([3], {}, 3, "left"), ([1, 1], {}, 3, "left"),
+        ([1], {}, 1, "attention"), ([2], {}, 1, "attention"), ([3], {}, 3, "left"), ([1, 1], {}, 1, "attention"),
         ([9], {"BATCH_UPDATER_SENDING__STOP_AFTER_ALIKE": "2"}, 3, "left"),
         ([2], {"BATCH_UPDATER_SENDING__STOP_AFTER_FAILURES": "1"}, 1, "attention"),
     ],
@@ -484,7 +491,7 @@ def test_small_files_wait_while_the_set_up_is_wrong(tmp_path: Path, fault: str) 
 def test_a_few_mistyped_ids_are_no_wrong_set_up(
     tmp_path: Path, missing: list[int], settings: dict[str, str], code: int, verdict: str
 ) -> None:
-    """A 404 that is about the record says so of the set-up only in three rows, or in several files."""
+    """A 404 that is about the record says something of the set-up only if three rows of one file have it."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         for at, count in enumerate(missing):
@@ -498,42 +505,20 @@ def test_a_few_mistyped_ids_are_no_wrong_set_up(
         assert not list(inbox.iterdir())
 
 
-def test_what_is_refused_on_three_nights_in_a_row_is_for_a_person(tmp_path: Path) -> None:
-    """A web page shows a wrong set-up by one row; a second start on a day is no other night."""
+def test_what_is_given_up_is_done_when_it_is_put_into_the_inbox_again(tmp_path: Path) -> None:
+    """A second start on a night is no other night: a scheduler tries again every half hour."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
         wrong = {"BATCH_UPDATER_API__BASE_URL": f"{api.url}/wrong"}
-        for _ in range(2):
-            for done in (night(tmp_path, **wrong), night(tmp_path, **wrong)):
-                assert (done.code, by_name(done)) == (3, {"a.csv": "left"}), done.out
-            make_memory_older(tmp_path)
-        last = night(tmp_path, **wrong)
-        assert (last.code, last.object["stopped"], by_name(last)) == (3, "all_alike", {"a.csv": "attention"}), last.out
-        (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
-        assert "That happened on 3 nights in a row. The file is unfinished" in note.read_text(encoding="utf-8")
+        for done in (night(tmp_path, **wrong), night(tmp_path, **wrong), next_night(tmp_path, **wrong),
+                     night(tmp_path, **wrong)):  # fmt: skip
+            assert (done.code, by_name(done)) == (3, {"a.csv": "left"}), done.out
+        last = next_night(tmp_path, **wrong)
+        assert (last.code, by_name(last)) == (1, {"a.csv": "attention"}), last.out
         (file,) = (tmp_path / "attention").glob("*/a.csv")
         aged(file.rename(inbox / "a.csv"))
         assert by_name(night(tmp_path)) == {"a.csv": "done"}
-
-
-def test_bad_files_do_not_keep_out_the_good_ones(tmp_path: Path) -> None:
-    """Three whose records do not exist come first; as the fourth is done, they are for a person in the same night."""
-    with sandbox() as api:
-        inbox = prepared(tmp_path, api.url)
-        for at, rows in enumerate((1, 30, 2)):
-            bad = ((row, "Pre", f"fault:status-404:9 {at}") for row in range(1, rows + 1))
-            opportunities(inbox / f"bad-{at}.csv", *bad, age_s=(9 - at) * _HOUR_S)
-        assert set(by_name(night(tmp_path)).values()) == {"left"}
-        opportunities(inbox / "good.csv", (100, "Pre", "b"))
-        done = night(tmp_path)
-        assert (done.code, done.object["stopped"]) == (1, None), done.out
-        assert by_name(done) == {
-            "bad-0.csv": "attention", "bad-1.csv": "attention", "bad-2.csv": "attention", "good.csv": "done",
-        }  # fmt: skip
-        (note,) = (tmp_path / "attention").glob("*/bad-0.csv.txt")
-        assert "Rows of other files are taken, so it is this file." in note.read_text(encoding="utf-8")
-        assert night(tmp_path).code == 0
 
 
 def test_the_same_content_is_a_repetition_whatever_the_settings(tmp_path: Path) -> None:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from batch_updater.cli.commands import main
+from batch_updater.nightly.dispositions import Disposition
 from batch_updater.nightly.message import compose
-from batch_updater.nightly.night import Verdict
 from batch_updater.text.printable import printable, printable_lines
+from tests.end_to_end.program import batch_updater
 from tests.nightly.made import file, night
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts without such characters")
 
@@ -32,22 +25,11 @@ ODD = "\x01\x07\x08\t\n\r\x1b\x7f\x85\x9b\u061c\u200f\u2028\u202e\u2066"
 FORGED = "a.csv\nb.csv: All rows were updated.\x1b[2K\u202e"
 
 
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Put back what the program does to signals."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def printed(folder: Path, *arguments: str) -> str:
-    """Run a command in this process. Returns all that it prints, which must be plain lines."""
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = main([*arguments])
-    assert code in {0, 1, 2, 3}
-    text = out.buffer.getvalue().decode()
+    """Run a command. Returns all that it prints, which must be plain lines."""
+    done = batch_updater(*arguments, cwd=folder)
+    assert done.code in {0, 1, 2, 3}
+    text = done.err + done.out
     assert text == printable_lines(text), arguments
     return text
 
@@ -108,7 +90,8 @@ def test_a_faulty_configuration_is_told_in_as_many_lines_as_it_has_faults(tmp_pa
 
 def test_no_name_begins_a_line_of_the_message_of_a_night() -> None:
     """Its subject is one line, and its body has the lines that it has for a harmless name."""
-    hostile, harmless = (compose(night(file(Verdict.ATTENTION, name, invalid=1)), None) for name in (FORGED, "a.csv"))
+    files = (file(Disposition.ATTENTION, name, invalid=1) for name in (FORGED, "a.csv"))
+    hostile, harmless = (compose(night(one), None) for one in files)
     assert hostile.body.count("\n") == harmless.body.count("\n")
     assert hostile.body == printable_lines(hostile.body)
     assert hostile.subject == printable(hostile.subject)

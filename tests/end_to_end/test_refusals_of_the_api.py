@@ -49,8 +49,8 @@ REFUSALS = (
 
 
 @pytest.fixture
-def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
-    return Inside(tmp_path, monkeypatch, capsys)
+def inside(tmp_path: Path) -> Inside:
+    return Inside(tmp_path)
 
 
 def to_fix(done: Done) -> dict[int, tuple[str, str, str]]:

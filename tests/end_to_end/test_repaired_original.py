@@ -97,7 +97,7 @@ def test_a_workbook_that_is_gone_can_be_written_again(tmp_path: Path, api: Sandb
     assert f"batch-updater report {workbook.parent.name} writes it again" in note
 
 
-def test_other_rows_and_rows_that_were_taken_back_are_not_spoken_of(tmp_path: Path) -> None:
+def test_other_rows_and_undone_rows_are_not_mentioned(tmp_path: Path) -> None:
     """Other values, other records, another address, a run that was undone since."""
     with sandbox() as api:
         workbook = first_run(tmp_path, api, "--compare")
@@ -115,10 +115,10 @@ def test_other_rows_and_rows_that_were_taken_back_are_not_spoken_of(tmp_path: Pa
         assert not told(tmp_path, "deals.csv")
 
 
-def test_a_damaged_journal_costs_no_more_than_the_sentence(tmp_path: Path, api: Sandbox) -> None:
+def test_a_damaged_database_costs_no_more_than_the_sentence(tmp_path: Path, api: Sandbox) -> None:
     """A check goes on as it would without any earlier run."""
     workbook = first_run(tmp_path, api)
-    (workbook.parent / "journal.sqlite").write_bytes(b"SQLite format 3\0" + bytes(5000))
+    (workbook.parent / "run.sqlite").write_bytes(b"SQLite format 3\0" + bytes(5000))
     rows(tmp_path / "deals.csv", 10, 20, 30)
     assert not told(tmp_path, "deals.csv")
     shutil.rmtree(tmp_path / "runs")

@@ -15,12 +15,14 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.loader.table import open_table
 from batch_updater.records import NOT_EXACT_MARK, Outcome, OutcomeKind, ReportRow
 from batch_updater.reporter.workbook import write_results
+from tests.loader.staged import staged
 from tests.reporter.made import ENDPOINT, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batch_updater.loader.table import JudgedRow, Table
+    from batch_updater.loader.table import Table
+    from tests.loader.staged import JudgedRow
 
 HEADERS = ("OpportunityId", "opportunityType", "OpportunityName", "SalesRevenue", "PendingCloseDate", "Remarks")
 TEXTS = st.sampled_from(
@@ -61,7 +63,7 @@ def as_xlsx(path: Path, rows: list[tuple[object, ...]]) -> None:
 
 
 def judged(table: Table) -> list[JudgedRow]:
-    return list(table.judged(table.review()))
+    return staged(table).rows
 
 
 def verdict(row: JudgedRow) -> object:

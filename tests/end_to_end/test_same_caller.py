@@ -27,8 +27,8 @@ def api() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
-    return Inside(tmp_path, monkeypatch, capsys)
+def program(tmp_path: Path) -> Inside:
+    return Inside(tmp_path)
 
 
 def configure(folder: Path, api: Sandbox, headers: str = "{}", kept_at: str = "env:NEXUS_TOKEN") -> None:
@@ -59,7 +59,7 @@ def test_rows_done_for_one_tenant_are_not_done_for_another(tmp_path: Path, api: 
 
 
 def test_a_token_that_was_moved_goes_on_with_the_run_and_another_one_does_not(
-    tmp_path: Path, api: Sandbox, program: Inside, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, api: Sandbox, program: Inside
 ) -> None:
     """The same token from a file is the same account's; another one from elsewhere is another account's."""
     numbered(tmp_path / "rows.csv", 4)
@@ -70,24 +70,19 @@ def test_a_token_that_was_moved_goes_on_with_the_run_and_another_one_does_not(
     second = program("run", "rows.csv", "--json", "--limit", "2")
     assert (second.object["run"], second.object["requests"]) == (first.object["run"], 1)
     configure(tmp_path, api, kept_at="env:OTHER")
-    monkeypatch.setenv("OTHER", "of-another-account")
-    third = program("run", "rows.csv", "--json")
+    third = program("run", "rows.csv", "--json", OTHER="of-another-account")
     assert "because this has changed since: the account (api.token)." in third.err
     assert third.object["run"] != first.object["run"]
 
 
-def test_only_what_sends_needs_the_value_of_a_header(
-    tmp_path: Path, api: Sandbox, program: Inside, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_sends_needs_the_value_of_a_header(tmp_path: Path, api: Sandbox, program: Inside) -> None:
     """Looking at past runs, writing their workbooks and checking need no secret; a run refuses as it does to send."""
     numbered(tmp_path / "rows.csv", 3)
     configure(tmp_path, api, "{X-Tenant: 'env:TENANT'}")
-    monkeypatch.setenv("TENANT", "7")
-    folder = program("run", "rows.csv", "--json").object["run"]
-    monkeypatch.delenv("TENANT")
-    monkeypatch.delenv("NEXUS_TOKEN")
-    assert [program(*command).code for command in (["runs"], ["report", folder], ["check", "rows.csv"])] == [0, 0, 0]
-    refused = program("run", "rows.csv", "--json")
+    folder = program("run", "rows.csv", "--json", TENANT="7").object["run"]
+    for command in (["runs"], ["report", folder], ["check", "rows.csv"]):
+        assert program(*command, NEXUS_TOKEN=None).code == 0
+    refused = program("run", "rows.csv", "--json", NEXUS_TOKEN=None)
     assert refused.code == 2
     assert "api.headers.X-Tenant: the environment variable TENANT is not set" in refused.object["error"]["message"]
     assert len(list((tmp_path / "runs").glob("2*"))) == 1

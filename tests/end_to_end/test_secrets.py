@@ -30,7 +30,7 @@ SECRETS = ("sandbox-token", SECRET, "sandbox-issued-")
 FAULT_NAMES = [kind.name.replace("-N", "-503" if kind.lowest else "-300") for kind in FAULTS]
 
 
-def configure_oauth(folder: Path, api: Sandbox, more: str = "") -> None:
+def configure_oauth(folder: Path, api: Sandbox | Api, more: str = "") -> None:
     (folder / "secret").write_text(SECRET, encoding="ascii")
     (folder / "secret").rename(folder / "token")  # the one file that may hold it: see assert_no_token
     (folder / "config.yaml").write_text(
@@ -102,15 +102,15 @@ def rows_that_are_echoed(path: Path) -> Path:
 
 
 def test_a_service_that_repeats_the_authorization_is_quoted_without_it(tmp_path: Path) -> None:
-    """Whatever the outcome: not in the journal, the log, the page, the workbook, nor what is printed, then or later."""
+    """Whatever the outcome: not in database, log, page or workbook, nor in what is printed, then or later."""
     rows_that_are_echoed(tmp_path / "rows.csv")
     with sandbox() as api:
         configure(tmp_path, api.url, "sending: {rate_per_s: 500, attempts: 2, max_wait_s: 2, retry_budget: 5}\n")
         done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path)
     assert done.outcomes == {"differs": 1, "rejected": 5, "failed": 2, "unconfirmed": 2}
     assert_in_no_form(tmp_path, done)
-    (journal,) = tmp_path.glob("runs/*/journal.sqlite")
-    with closing(sqlite3.connect(journal)) as connection:
+    (database,) = tmp_path.glob("runs/*/run.sqlite")
+    with closing(sqlite3.connect(database)) as connection:
         told = {row[0] for row in connection.execute("SELECT message FROM rows WHERE message LIKE '%You sent%'")}
     assert len(told) == len(ECHOED) + 1
     assert all(REDACTED in message for message in told)
@@ -160,7 +160,7 @@ def test_a_token_url_that_repeats_the_client_secret_is_not_quoted(tmp_path: Path
     with Api() as api:
         for answer in (repeats_the_form(400), repeats_the_form(200), repeats_the_form(503)):
             api.token_answers.extend([answer] * 2)
-            configure_oauth(tmp_path, Sandbox(api.url))
+            configure_oauth(tmp_path, api)
             done = batch_updater("run", "rows.csv", "--json", "--verbose", cwd=tmp_path)
             assert done.code == 3
             assert_in_no_form(tmp_path, done, SECRET)
@@ -177,7 +177,7 @@ def repeats_the_form(code: int) -> Answer:
 
 
 def test_arguments_of_a_command_that_gives_a_secret_are_told_nowhere(tmp_path: Path) -> None:
-    """They may be secrets themselves: journal, workbook, page and log name the program alone."""
+    """They may be secrets themselves: database, workbook, page and log name the program alone."""
     write_rows(tmp_path / "rows.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
     with sandbox() as api:
         settings = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.program import TOKEN, Done, batch_updater, sandbox
+from tests.end_to_end.test_night import aged
 from tests.proxy import NO_HOST, answer, proxy
 from tests.sender.server import Api
 
@@ -91,7 +92,7 @@ def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
         " ".join(checked.out.split()),
     )
     for said in told:
-        assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
+        assert f"rows would be sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in said
         assert f"set api.base_url to {gateway.url}" in said
     assert (done.code, endpoint["status"], checked.code) == (0, "warning", 0)
     assert sent == {"/api/api/v2/opportunities/501"}
@@ -243,6 +244,7 @@ def test_the_night_says_the_same_of_a_proxy(tmp_path: Path) -> None:
     behind_proxy(tmp_path, "nightly: {inbox: in, notify_when: never}\n")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "two.csv").write_text(ROWS, encoding="utf-8")
+    aged(tmp_path / "in" / "two.csv")
     done = run(tmp_path, "nightly", HTTPS_PROXY="127.0.0.1:3128")
     assert (done.code, "(the variable HTTPS_PROXY) cannot be used" in done.err) == (2, True)
     with proxy(answer(407)) as serving:

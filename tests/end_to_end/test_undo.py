@@ -1,4 +1,4 @@
-"""undo: what a run has changed is set back, and nothing that somebody has changed since."""
+"""undo: what a run has changed is set back, unless it was changed again since."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 import batch_updater
-from batch_updater.cli.commands import main
 from batch_updater.errors import BatchUpdaterError, ConfigError, InputError, LockedError, ResultsError
 from batch_updater.runs.history import find_run
 from batch_updater.runs.lock import locked
@@ -191,7 +190,7 @@ def test_several_rows_on_one_record_go_back_to_the_earliest_value(bench: Bench) 
     assert bench.api.record("Pre", 1) == before
 
 
-def test_what_somebody_has_changed_since_is_not_overwritten(bench: Bench) -> None:
+def test_a_field_that_was_changed_since_is_not_overwritten(bench: Bench) -> None:
     """The record of another hand is `rejected` with both values, also from To fix; the others are set back."""
     before = bench.state()
     rows = [Change(number, "Pre", "", {"OpportunityName": "ours", "SalesRevenue": "1"}).row() for number in (1, 2)]
@@ -220,7 +219,7 @@ def test_what_holds_the_earlier_values_already_is_unchanged(bench: Bench) -> Non
     assert done(bench.run(undo.path)) == {"unchanged": undo.rows}
 
 
-def trial_taken_back(folder: Path, url: str, *undo_options: str) -> None:
+def undone_trial(folder: Path, url: str, *undo_options: str) -> None:
     """Try five of twenty rows, take them back, and leave the run unfinished."""
     lines = [f"{number},Pre,new {number}" for number in range(1, 21)]
     (folder / "rows.csv").write_text("\n".join(["Id,Type,OpportunityName", *lines, ""]), encoding="utf-8")
@@ -230,25 +229,25 @@ def trial_taken_back(folder: Path, url: str, *undo_options: str) -> None:
     assert program("run", undone["undo"], "--json", cwd=folder).outcomes == {"updated": 5}
 
 
-def test_rows_that_were_taken_back_are_not_done(tmp_path: Path) -> None:
-    """The same file again sends every row anew, and says why: nothing is reported done that does not stand."""
+def test_undone_rows_are_not_done(tmp_path: Path) -> None:
+    """The same file again sends every row, and says why: nothing is reported done that was undone."""
     with sandbox() as api:
-        trial_taken_back(tmp_path, api.url)
+        undone_trial(tmp_path, api.url)
         again = program("run", "rows.csv", cwd=tmp_path)
         names = {record["OpportunityName"] for record in api.records().values()}
     assert again.code == 0
-    assert "is not resumed: it was taken back since." in again.err
+    assert "is not resumed: it was undone since." in again.err
     assert "All 20 rows were updated." in again.out
     assert names == {f"new {number}" for number in range(1, 21)}
 
 
-def test_a_run_that_may_have_been_taken_back_says_so(tmp_path: Path) -> None:
-    """Where the workbook of undo lay elsewhere, nobody knows which run it was: --restart is named."""
+def test_a_run_that_may_have_been_undone_says_so(tmp_path: Path) -> None:
+    """Where the workbook of undo lay elsewhere, it is unknown which run it was: --restart is named."""
     with sandbox() as api:
-        trial_taken_back(tmp_path, api.url, "--results", "elsewhere.xlsx")
+        undone_trial(tmp_path, api.url, "--results", "elsewhere.xlsx")
         again = program("run", "rows.csv", cwd=tmp_path)
     assert again.code == 0
-    assert "A run has been taken back since." in again.err
+    assert "A run has been undone since." in again.err
     assert "add --restart" in again.err
 
 
@@ -324,7 +323,7 @@ def damage(path: Path, how: str) -> None:
     ["sheet removed", "header changed", "row removed", "value changed", "value of another kind", "record added"],
 )
 def test_without_what_it_expects_nothing_is_sent(bench: Bench, how: str) -> None:
-    """A sheet Expected that somebody has damaged is refused before anything is sent, with where and what to do."""
+    """A sheet Expected that was damaged is refused before anything is sent, with where and what to do."""
     undo = bench.undo(bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()])))
     damage(undo.path, how)
     sent = len(bench.api.received)
@@ -361,8 +360,8 @@ def test_the_sheet_alone_is_enforced_where_a_program_drops_the_property(bench: B
     assert record.name == "newer"
 
 
-def test_a_workbook_that_somebody_changed_is_not_replaced(bench: Bench) -> None:
-    """An undo of ours is written anew in its place; one that was saved since is theirs."""
+def test_a_workbook_that_was_changed_is_not_replaced(bench: Bench) -> None:
+    """An undo of ours is replaced; one that was saved since is theirs."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()]))
     path = bench.undo(run).path
     assert bench.undo(run).path == path
@@ -382,7 +381,7 @@ def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
     end = "UPDATE parts SET ended_at = NULL"
     import sqlite3
 
-    with sqlite3.connect(run.folder / "journal.sqlite") as connection:
+    with sqlite3.connect(run.folder / "run.sqlite") as connection:
         connection.execute(end)
     with locked(run.folder.parent, bench.api.url, "other.csv"), pytest.raises(LockedError):
         bench.undo(run)
@@ -398,8 +397,9 @@ def test_a_run_that_was_cut_off_after_an_update_went_out(bench: Bench, compared:
     table = bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()])
     first = bench.run(table, sending={"compare": compared})
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = NULL, reported = NULL")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET state = 'in_flight', outcome = NULL, reported = NULL")
+        connection.execute("UPDATE parts SET counts = NULL")
     resumed = batch_updater.run(table, bench.configuration())
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1})
     undo = bench.undo(resumed)
@@ -419,8 +419,9 @@ def test_a_resumed_run_knows_the_names_that_an_earlier_part_learned(bench: Bench
     table = bench.table([row, TEACHING])
     first = bench.run(table, sending=one_by_one)
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = 'failed' WHERE number = 2")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
+        connection.execute("UPDATE parts SET counts = NULL")
     resumed = batch_updater.run(table, bench.configuration(sending=one_by_one))
     assert (resumed.folder, done(resumed)) == (first.folder, {"unchanged": 1, "rejected": 1})
 
@@ -430,8 +431,9 @@ def test_a_name_that_was_added_since_an_earlier_part_is_sent(bench: Bench) -> No
     table = bench.table([Change(1, "Pre", "", {"StageName": "Proposal"}).row(), TEACHING])
     first = bench.run(table, sending={"rate_per_s": 5000, "concurrency": 1})
     assert first.folder
-    with sqlite3.connect(first.folder / "journal.sqlite") as connection:
-        connection.execute("UPDATE rows SET kind = 'failed' WHERE number = 2")
+    with sqlite3.connect(first.folder / "run.sqlite") as connection:
+        connection.execute("UPDATE rows SET outcome = 'failed' WHERE number = 2")
+        connection.execute("UPDATE parts SET counts = NULL")
         connection.execute("UPDATE names SET list = replace(list, 'Proposal', 'Earlier')")
     resumed = batch_updater.run(table, bench.configuration(sending={"rate_per_s": 5000, "concurrency": 1}))
     assert (resumed.folder, done(resumed)) == (first.folder, {"updated": 1, "rejected": 1})
@@ -459,7 +461,7 @@ def test_an_api_that_cannot_be_read_offers_no_undo(bench: Bench) -> None:
         bench.run(undo.path, api=api, sending={})
 
 
-def test_the_command_needs_neither_token_nor_address(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_needs_neither_token_nor_address(bench: Bench) -> None:
     """`undo RUN --json` works from the run's folder alone, writes a private file and opens no connection."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x", "StageName": "Proposal"}).row()]))
     assert run.folder
@@ -471,10 +473,10 @@ def test_the_command_needs_neither_token_nor_address(bench: Bench, monkeypatch: 
     elsewhere = program("undo", run.folder, "--results", "back.xlsx", cwd=bench.folder)
     assert f"Workbook: {bench.folder / 'back.xlsx'}" in elsewhere.out
     assert len(bench.api.received) == sent
-    monkeypatch.chdir(bench.folder)
-    assert main(["undo", "no-such-run", "--json"]) == 2
+    assert program("undo", "no-such-run", "--json", cwd=bench.folder).code == 2
     (bench.folder / "config.yaml").write_text(json.dumps(bench.configuration()), encoding="utf-8")
     shutil.copy(bench.folder / "back.xlsx", bench.folder / "copy.xlsx")
-    assert main(["run", "copy.xlsx"]) == 0
-    assert main(["report", str(next((bench.folder / "runs").glob("*copy"))), "--results", "again.xlsx"]) == 0
+    assert program("run", "copy.xlsx", cwd=bench.folder).code == 0
+    report = ("report", next((bench.folder / "runs").glob("*copy")), "--results", "again.xlsx")
+    assert program(*report, cwd=bench.folder).code == 0
     assert "Expected" in openpyxl.load_workbook(bench.folder / "again.xlsx").sheetnames

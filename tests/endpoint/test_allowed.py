@@ -45,7 +45,7 @@ def test_where_nothing_is_near_the_valid_names_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["Proposal", "proposal", " Proposal ", "PROPOSAL"])
 def test_case_and_blanks_are_left_to_the_api(name: str) -> None:
-    """What differs by nothing but case and surrounding blanks is sent as it stands, whichever row came first."""
+    """A name that differs only by case and surrounding blanks is sent unchanged, whichever row came first."""
     assert NOTHING.learn(job(), ANSWER).judge(job(StageName=name)) == ()
 
 
@@ -59,7 +59,7 @@ def test_a_refused_name_is_blamed_for_its_case_too() -> None:
 
 
 def test_a_name_is_not_blamed_for_another_fault() -> None:
-    """Words about something else blame no name that the API may take; one that it surely refuses is told besides."""
+    """A message about something else blames only a name that the API certainly refuses."""
     known = NOTHING.learn(job(), ANSWER)
     assert not known.blame(job(StageName="proposal"), "The close date lies in the past.", {})
     assert known.blame(job(StageName="xyz"), "The close date lies in the past.", {})
@@ -92,13 +92,13 @@ def test_any_answer_may_be_learned_from(answer: object) -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"AvailableStages": []}, {"AvailableStages": None}, [], None, "text"])
 def test_an_empty_or_missing_list_teaches_nothing(answer: Any) -> None:
-    """An answer without names leaves what is known as it was."""
+    """An answer without names leaves the lists as they were."""
     known = NOTHING.learn(job(), ANSWER)
     assert known.learn(job(), answer) is known
 
 
-def test_lists_survive_being_written_down() -> None:
-    """What is known can be rebuilt from its lists."""
+def test_the_valid_names_are_rebuilt_from_stored_lists() -> None:
+    """The valid names can be rebuilt from their lists."""
     known = NOTHING.learn(job(), ANSWER)
     rebuilt = AllowedValues.of(ENDPOINT, known.lists)
     assert rebuilt.lists == known.lists
@@ -115,7 +115,7 @@ def test_lists_survive_being_written_down() -> None:
         ("\u039f\u03c1\u03b5n", "character 1 is U+039F (GREEK CAPITAL LETTER OMICRON), not O"),
     ],
 )
-def test_a_name_that_only_looks_like_a_valid_one_is_told_in_what_it_differs(name: str, said: str) -> None:
+def test_the_message_names_the_characters_in_which_a_name_that_looks_valid_differs(name: str, said: str) -> None:
     """A person cannot see the difference, so the message names the characters."""
     answer = {"AvailableStages": [{"StageID": 3, "StageName": "Proposal"}, {"StageID": 4, "StageName": "Open"}]}
     (problem,) = NOTHING.learn(job(), answer).judge(job(StageName=name))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.endpoint.base_url import doubt, overlap
+from batch_updater.endpoint.base_url import possible_repetition, repeated_path
 from batch_updater.endpoint.openapi import load_endpoint
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -35,48 +35,48 @@ SEGMENTS = st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), max_s
         ("/apis", None),
     ],
 )
-def test_a_part_of_the_path_is_found(end: str, kept: str | None) -> None:
+def test_a_part_of_the_path_is_repeated(end: str, kept: str | None) -> None:
     """In any case of letters, with an id, in another version; not what may be a prefix of its own."""
-    found = overlap(f"https://nexus.example.com{end}", ENDPOINT)
-    assert (found.instead if found else None) == (None if kept is None else f"https://nexus.example.com{kept}")
-    assert found is None or found.is_certain
+    repeated = repeated_path(f"https://nexus.example.com{end}", ENDPOINT)
+    assert (repeated.corrected if repeated else None) == (None if kept is None else f"https://nexus.example.com{kept}")
+    assert repeated is None or repeated.is_certain
 
 
 @pytest.mark.parametrize(("end", "kept"), [("/api", ""), ("/API", ""), ("/nexus/api", "/nexus")])
-def test_one_segment_alone_is_a_doubt(end: str, kept: str) -> None:
-    """There are gateways with such a prefix: it is told where rows are sent, and which address may be meant."""
+def test_one_repeated_segment_is_only_a_warning(end: str, kept: str) -> None:
+    """There are gateways with such a prefix: the message says where rows go, and the remedy names the other address."""
     base_url = f"https://nexus.example.com{end}"
-    found = doubt(base_url, ENDPOINT)
-    assert found
-    assert f"rows are sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in found.message
-    assert found.remedy.endswith(f"set api.base_url to https://nexus.example.com{kept}")
+    repeated = possible_repetition(base_url, ENDPOINT)
+    assert repeated
+    assert f"rows would be sent to {base_url}/api/v2/opportunities/{{OpportunityId}}." in repeated.message
+    assert repeated.remedy.endswith(f"set api.base_url to https://nexus.example.com{kept}")
 
 
 @given(prefix=SEGMENTS, path=SEGMENTS.filter(bool), data=st.data())
-def test_any_beginning_of_any_path_is_found(prefix: list[str], path: list[str], data: st.DataObject) -> None:
-    """Whatever stands before it stays; a base URL that shares no segment with the path is never refused."""
+def test_any_beginning_of_any_path_is_repeated(prefix: list[str], path: list[str], data: st.DataObject) -> None:
+    """Whatever is before it stays; a base URL that shares no segment with the path is never refused."""
     endpoint = replace(ENDPOINT, path=f"/{'/'.join(path)}/{{id}}")
     prefix = [f"x-{segment}" for segment in prefix if f"x-{segment}" not in path]
     alone = "".join(["https://host.example:8443", *(f"/{segment}" for segment in prefix)])
     held = path[: data.draw(st.integers(1, len(path)))]
-    found = overlap(f"{alone}/{'/'.join(held)}", endpoint)
-    assert found
-    assert (found.held, found.instead) == (f"/{'/'.join(held)}", alone)
-    assert found.is_certain is (len(held) > 1)
-    assert overlap(alone, endpoint) is None
+    repeated = repeated_path(f"{alone}/{'/'.join(held)}", endpoint)
+    assert repeated
+    assert (repeated.end, repeated.corrected) == (f"/{'/'.join(held)}", alone)
+    assert repeated.is_certain is (len(held) > 1)
+    assert repeated_path(alone, endpoint) is None
 
 
-def test_what_the_description_calls_its_server_is_right() -> None:
+def test_a_path_of_the_servers_in_the_description_is_right() -> None:
     """There are services behind a prefix of the same name."""
     endpoint = replace(ENDPOINT, path="/orders/{id}", server_paths=frozenset({"orders"}))
-    assert overlap("https://host.example/orders", endpoint) is None
-    assert doubt("https://host.example/orders", endpoint) is None
-    assert overlap("https://host.example/orders/orders", endpoint)
-    assert doubt("https://host.example/orders/v1", endpoint)
+    assert repeated_path("https://host.example/orders", endpoint) is None
+    assert possible_repetition("https://host.example/orders", endpoint) is None
+    assert repeated_path("https://host.example/orders/orders", endpoint)
+    assert possible_repetition("https://host.example/orders/v1", endpoint)
 
 
 def test_a_parameter_alone_is_no_part() -> None:
     """`/{tenant}/api` begins like everything; with a name behind it there is no doubt."""
     endpoint = replace(ENDPOINT, path="/{tenant}/customers/{id}")
-    assert overlap("https://host.example/acme", endpoint) is None
-    assert overlap("https://host.example/acme/customers", endpoint)
+    assert repeated_path("https://host.example/acme", endpoint) is None
+    assert repeated_path("https://host.example/acme/customers", endpoint)

@@ -27,7 +27,9 @@ LEARNED = AllowedValues(ENDPOINT).learn(
 )
 
 
-def found(record: dict[str, object], allowed: AllowedValues = LEARNED, /, **values: Value) -> tuple[Difference, ...]:
+def differences_in(
+    record: dict[str, object], allowed: AllowedValues = LEARNED, /, **values: Value
+) -> tuple[Difference, ...]:
     job = Job(2, "", {"OpportunityId": 123, "opportunityType": "Pre", **values})
     return differences(ENDPOINT, job, {"ID": 123, "Type": "Pre", **record}, allowed)
 
@@ -50,7 +52,7 @@ def found(record: dict[str, object], allowed: AllowedValues = LEARNED, /, **valu
 )
 def test_equal_values_do_not_differ(field: str, asked: Value, got: object) -> None:
     """Decimals by value, dates by their day, text trimmed and normalised, null as blank."""
-    assert found({field: got}, **{field: asked}) == ()
+    assert differences_in({field: got}, **{field: asked}) == ()
 
 
 @pytest.mark.parametrize(
@@ -69,28 +71,28 @@ def test_different_values_are_named_with_both(
     field: str, asked: Value, got: object, difference: tuple[str, str]
 ) -> None:
     """A difference says which field, what was asked for and what is there."""
-    assert found({field: got}, **{field: asked}) == (Difference(field, *difference),)
+    assert differences_in({field: got}, **{field: asked}) == (Difference(field, *difference),)
 
 
 def test_another_record_differs() -> None:
     """A record with another id or type is not the one that was asked for."""
-    assert found({"ID": 124}) == (Difference("OpportunityId", "123", "124"),)
-    assert found({"Type": "Post"}) == (Difference("opportunityType", "Pre", "Post"),)
+    assert differences_in({"ID": 124}) == (Difference("OpportunityId", "123", "124"),)
+    assert differences_in({"Type": "Post"}) == (Difference("opportunityType", "Pre", "Post"),)
 
 
 def test_a_field_that_is_not_reported_is_not_compared() -> None:
     """What the answer does not have cannot differ."""
-    assert found({}, OpportunityName="x", SalesRevenue=Decimal(1), StageName="Proposal") == ()
+    assert differences_in({}, OpportunityName="x", SalesRevenue=Decimal(1), StageName="Proposal") == ()
 
 
 def test_a_name_is_compared_by_its_id_where_the_list_is_known() -> None:
     """With the list, another id is a difference; without it, the API's acceptance is enough."""
-    assert found({"OpportunityStageID": 3}, StageName="Proposal") == ()
-    assert found({"OpportunityStageID": 2}, StageName="Proposal") == (
+    assert differences_in({"OpportunityStageID": 3}, StageName="Proposal") == ()
+    assert differences_in({"OpportunityStageID": 2}, StageName="Proposal") == (
         Difference("StageName", "Proposal (id 3)", "id 2"),
     )
-    assert found({"OpportunityStageID": 2}, AllowedValues(ENDPOINT), StageName="Proposal") == ()
-    assert found({"OpportunityStageID": 2}, StageName=None) == (Difference("StageName", "", "id 2"),)
+    assert differences_in({"OpportunityStageID": 2}, AllowedValues(ENDPOINT), StageName="Proposal") == ()
+    assert differences_in({"OpportunityStageID": 2}, StageName=None) == (Difference("StageName", "", "id 2"),)
 
 
 ASKED: dict[str, Value] = {"OpportunityName": "x", "StageName": "Proposal", "SalesRevenue": Decimal("1.50")}
@@ -102,15 +104,15 @@ RECORD: dict[str, object] = {
 
 def judged(answer: object, endpoint: Endpoint = ENDPOINT, status: int = 200) -> tuple[bool, str, list[str]]:
     """Return whether an answer settles the update, why it is doubted, and the fields that differ."""
-    told = confirmation(endpoint, JOB, status, answer, LEARNED)
-    return told.settles, told.doubt.cause.strip() if told.doubt else "", [one.field for one in told.differences]
+    result = confirmation(endpoint, JOB, status, answer, LEARNED)
+    return result.settles, result.doubt.cause.strip() if result.doubt else "", [one.field for one in result.differences]
 
 
 def without(*names: str) -> dict[str, object]:
     return {name: value for name, value in RECORD.items() if name not in names}
 
 
-def test_an_answer_confirms_with_all_that_is_reported_of_what_was_asked() -> None:
+def test_an_answer_confirms_an_update_with_all_properties_that_the_row_sets() -> None:
     """Id, type and the fields of the row: what the row does not ask for need not be there."""
     assert judged(RECORD) == (True, "", [])
     assert judged({**RECORD, "VisitID": None, "somethingElse": 5}) == (True, "", [])
@@ -129,7 +131,7 @@ def test_less_than_the_record_is_no_confirmation(answer: object) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", 1, {"message": "ok"}, [RECORD]])
-def test_what_is_no_record_confirms_nothing(answer: object) -> None:
+def test_an_answer_without_a_record_confirms_nothing(answer: object) -> None:
     """Only an object with a described property counts as the record."""
     assert judged(answer) == (False, "without the record", [])
 
@@ -153,7 +155,7 @@ def test_a_record_that_holds_something_else_differs(answer: object, fields: list
     assert (settles, differing) == (True, fields)
 
 
-def test_values_of_nobody_knows_whose_record_do_not_differ() -> None:
+def test_values_of_an_unidentified_record_do_not_differ() -> None:
     """Without the id, an old name may be that of another record."""
     assert judged({**without("ID"), "OpportunityName": "old"}) == (False, "with less than the record", [])
 
@@ -184,12 +186,12 @@ def test_a_described_flag_of_success_is_one(load: Callable[..., Endpoint]) -> No
     assert not settles(success=True, errors=["locked"])
 
 
-def test_what_the_description_lists_is_no_contradiction(load: Callable[..., Endpoint]) -> None:
+def test_a_described_property_is_no_contradiction(load: Callable[..., Endpoint]) -> None:
     """A record may have a status `failed`; and what is left out by its description is not demanded."""
     properties = {name: {"type": "string"} for name in ("status", "error", "size")}
     content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
-    told = {"200": {"content": content}, "204": {}, "201": {"content": content, "x-always-reported": ["status"]}}
-    endpoint = load(document(responses=told))
+    responses = {"200": {"content": content}, "204": {}, "201": {"content": content, "x-always-reported": ["status"]}}
+    endpoint = load(document(responses=responses))
     job = Job(2, "", {"thing": 1, "size": 5})
 
     def settles(status: int, answer: object) -> bool:
@@ -213,7 +215,7 @@ def test_what_the_description_lists_is_no_contradiction(load: Callable[..., Endp
         [{**RECORD, "ID": None}], [{**RECORD, "ID": "1e999999999"}], [[RECORD]], {"items": [RECORD]}, None, "x",
     ],
 )  # fmt: skip
-def test_a_reading_that_is_not_certainly_of_the_target_is_none(answer: object) -> None:
+def test_a_record_that_may_not_be_the_target_is_not_used(answer: object) -> None:
     """Another record, two, or one that does not say which it is."""
     assert record_of(ENDPOINT, JOB, answer) is None
 
@@ -222,8 +224,8 @@ def test_a_long_text_of_marks_is_compared_at_once() -> None:
     """Sorting half a million marks would take minutes; a text that is not so odd is compared as ever."""
     began = time.process_time()
     marks = "a" + "\u0301\u0327" * 250_000
-    assert found({"OpportunityName": marks}, OpportunityName="\u00e1") != ()
-    assert found({"OpportunityName": marks}, OpportunityName=f"{marks}\u0301") != ()
-    assert found({"OpportunityName": f"{marks} "}, OpportunityName=marks) == ()
+    assert differences_in({"OpportunityName": marks}, OpportunityName="\u00e1") != ()
+    assert differences_in({"OpportunityName": marks}, OpportunityName=f"{marks}\u0301") != ()
+    assert differences_in({"OpportunityName": f"{marks} "}, OpportunityName=marks) == ()
     assert time.process_time() - began < 2
-    assert found({"OpportunityName": "e\u0301" * 5_000}, OpportunityName="\u00e9" * 5_000) == ()
+    assert differences_in({"OpportunityName": "e\u0301" * 5_000}, OpportunityName="\u00e9" * 5_000) == ()

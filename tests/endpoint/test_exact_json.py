@@ -45,13 +45,13 @@ def test_bytes_of_every_encoding_of_json_are_read(encoding: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "<html>", "[" * 100_000, "[" * 102 + "]" * 102, '{"a":' * 500 + "1" + "}" * 500]
 )
-def test_what_is_no_json_is_a_value_error(text: str) -> None:
+def test_text_that_is_not_json_is_a_value_error(text: str) -> None:
     """Whatever an API answers, there is one exception for it."""
     with pytest.raises(ValueError, match=r"\w"):
         from_json(text)
 
 
-def test_numbers_that_are_none_are_texts() -> None:
+def test_nan_and_infinities_are_texts() -> None:
     """NaN is neither blank, which an encoder would make of it, nor a number to reckon with."""
     assert from_json("[NaN, -Infinity]") == ["NaN", "-Infinity"]
 
@@ -80,6 +80,6 @@ def test_every_number_that_a_sheet_can_ask_for_is_one(number: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["1_000", "\uff11", "0x1", "", "NaN", "sNaN", "Infinity", "1,5", True, None, [1], {}])
-def test_what_is_no_number_of_json_is_none(value: object) -> None:
+def test_other_values_than_json_numbers_are_not_numbers(value: object) -> None:
     """What Python would take for a number is none that an API reports."""
     assert number_of(value) is None

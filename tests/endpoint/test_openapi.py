@@ -34,7 +34,7 @@ def test_the_built_in_description_is_valid_openapi() -> None:
 
 
 def test_the_built_in_description_says_what_the_contract_says() -> None:
-    """Names, places, types and rules of the fields are those of the contract."""
+    """Names, locations, types and rules of the fields are those of the contract."""
     endpoint = load_endpoint("nexus-opportunity")
     assert (endpoint.method, endpoint.path) == ("PUT", "/api/v2/opportunities/{OpportunityId}")
     assert [(field.name, field.location, field.kind, field.required) for field in endpoint.fields] == [
@@ -55,7 +55,7 @@ def test_the_built_in_description_says_what_the_contract_says() -> None:
     assert endpoint.field("OpportunityId").reported_as == "ID"
     assert endpoint.field("OpportunityID").reported_as == "OpportunityID"
     assert endpoint.quota_message == "Limit Exceeded"
-    assert endpoint.promised(200) == endpoint.promised(201) == endpoint.record_properties
+    assert endpoint.always_reported(200) == endpoint.always_reported(201) == endpoint.record_properties
     assert endpoint.record_properties >= {"ID", "Type", "OpportunityName", "OpportunityStageID", "PendingCloseDate"}
     assert endpoint.idempotent
 
@@ -68,59 +68,72 @@ def test_a_plain_document_needs_no_extensions(load: Callable[..., Endpoint]) -> 
         ("thing", True, True),
         ("size", True, False),
     ]
-    assert endpoint.promised(204) is None
+    assert endpoint.always_reported(204) is None
+
+
+def test_annotations_beside_a_reference_override_those_behind_it(load: Callable[..., Endpoint]) -> None:
+    """OpenAPI 3.1 allows them; a mistake in them is refused with its place like any other."""
+    behind = {"type": "string", "maxLength": 5, "title": "behind", "x-aliases": ["Old"]}
+    content = document(requestBody=body(**{"$ref": "#/components/schemas/Field", "title": "beside", "maxLength": 9}))
+    content["components"] = {"schemas": {"Field": behind}}
+    field = load(content).field("field")
+    assert (field.title, field.aliases, field.bounds.max_length) == ("beside", ("Old",), 5)
+    content = document(requestBody=body(**{"$ref": "#/components/schemas/Field", "x-allowed-names": {"list": "L"}}))
+    content["components"] = {"schemas": {"Field": behind}}
+    with pytest.raises(EndpointError, match="/components/schemas/Field/x-allowed-names/name is missing"):
+        load(content)
 
 
 def answers(**of_status: dict[str, Any]) -> dict[str, Any]:
     """Make a document whose answers have these schemas."""
-    told = {
+    responses = {
         status.removeprefix("s"): {"description": "x", "content": {"application/json": {"schema": schema}}}
         for status, schema in of_status.items()
     }
-    return document(responses=told)
+    return document(responses=responses)
 
 
-def promised(endpoint: Endpoint, *statuses: int) -> list[set[str]]:
-    return [set(endpoint.promised(status) or ()) for status in statuses]
+def always_reported(endpoint: Endpoint, *statuses: int) -> list[set[str]]:
+    return [set(endpoint.always_reported(status) or ()) for status in statuses]
 
 
 def described(*names: str) -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
 
 
-def test_every_status_promises_what_its_own_answer_describes(load: Callable[..., Endpoint]) -> None:
-    """A status that is not listed promises what all that are listed do."""
+def test_every_status_reports_the_properties_that_its_own_answer_describes(load: Callable[..., Endpoint]) -> None:
+    """A status that is not listed always reports what all listed ones do."""
     endpoint = load(answers(s200=described("id", "size"), s201=described("id")))
-    assert promised(endpoint, 200, 201, 203) == [{"id", "size"}, {"id"}, {"id"}]
+    assert always_reported(endpoint, 200, 201, 203) == [{"id", "size"}, {"id"}, {"id"}]
     wild = load(answers(s200=described("id", "size"), **{"2XX": described("note"), "default": described("error")}))
-    assert promised(wild, 200, 203) == [{"id", "size"}, {"note"}]
+    assert always_reported(wild, 200, 203) == [{"id", "size"}, {"note"}]
 
 
-def test_a_composed_answer_promises_all_that_its_parts_describe(load: Callable[..., Endpoint]) -> None:
-    """`allOf` adds up, and a schema that leaves a choice is a record all the same, of which nothing is promised."""
+def test_a_composed_answer_reports_the_properties_of_all_its_parts(load: Callable[..., Endpoint]) -> None:
+    """`allOf` adds up; a schema with a choice describes a record without any property that is always reported."""
     content = answers(s200={"allOf": [{"$ref": "#/components/schemas/Thing"}, described("size")]}, s201={"oneOf": []})
     content["components"] = {
         "schemas": {"Thing": {**described("id"), "allOf": [{"$ref": "#/components/schemas/Thing"}]}}
     }
     endpoint = load(content)
-    assert promised(endpoint, 200, 201) == [{"id", "size"}, set()]
+    assert always_reported(endpoint, 200, 201) == [{"id", "size"}, set()]
 
 
-def test_what_is_always_reported_can_be_less_than_what_is_described(load: Callable[..., Endpoint]) -> None:
-    """An answer that leaves some properties out says so; what an extension maps is promised without a schema too."""
+def test_fewer_properties_can_be_always_reported_than_are_described(load: Callable[..., Endpoint]) -> None:
+    """`x-always-reported` lists them; a property that an extension maps counts without a schema, too."""
     content = answers(s200=described("id", "size"), s201={"type": "object"})
     put = content["paths"]["/things/{thing}"]["put"]
     put["responses"]["200"]["x-always-reported"] = ["id"]
     put["parameters"][0]["x-reported-as"] = "number"
     endpoint = load(content)
-    assert promised(endpoint, 200, 201) == [{"id", "number"}, {"number"}]
+    assert always_reported(endpoint, 200, 201) == [{"id", "number"}, {"number"}]
     put["responses"]["200"]["x-always-reported"] = ["idd"]
     with pytest.raises(EndpointError, match="x-always-reported is no list of properties of the answer"):
         load(content)
 
 
 def test_references_are_followed_and_the_operation_overrides_the_path(load: Callable[..., Endpoint]) -> None:
-    """Parameters, bodies and schemas may stand anywhere in the document; the operation's own parameter wins."""
+    """Parameters, bodies and schemas may be anywhere in the document; the operation's own parameter wins."""
     content = document(requestBody={"$ref": "#/components/requestBodies/Thing"})
     item = content["paths"]["/things/{thing}"]
     item["parameters"] = [
@@ -183,6 +196,9 @@ def test_bounds_are_exact_in_both_versions(load: Callable[..., Endpoint]) -> Non
         ({"requestBody": {"content": {"text/xml": {}}}}, "requestBody/content"),
         ({"requestBody": {"content": {"application/json": {"schema": {"type": "array"}}}}}, "schema"),
         ({"parameters": []}, "thing"),
+        ({"parameters": [{"in": "path", "schema": {"type": "integer"}}]}, "parameters/0/name is missing"),
+        ({"requestBody": body(type="string", **{"x-allowed-names": {"list": "L"}})}, "x-allowed-names/name is missing"),
+        ({"requestBody": body(type="string", **{"x-allowed-names": "L"})}, "x-allowed-names is not an object"),
         (
             {
                 "parameters": [
@@ -203,7 +219,7 @@ def test_bounds_are_exact_in_both_versions(load: Callable[..., Endpoint]) -> Non
         ),
     ],
 )
-def test_what_is_not_supported_is_refused_with_its_place(
+def test_unsupported_or_faulty_nodes_are_refused_with_their_place(
     load: Callable[..., Endpoint], change: dict[str, Any], place: str
 ) -> None:
     """Nested bodies, alternatives, required headers and the like are refused, naming the place in the document."""
@@ -239,7 +255,7 @@ def test_a_path_that_does_not_lead_straight_to_one_place_is_refused(load: Callab
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "openapi: 2.0", "a: 1\na: 2", "\ttab: 1"])
-def test_what_is_no_openapi_document_is_refused(tmp_path: Path, text: str) -> None:
+def test_other_files_than_openapi_documents_are_refused(tmp_path: Path, text: str) -> None:
     """Broken YAML, another format or a doubled key is one plain sentence that names the file."""
     path = tmp_path / "openapi.yaml"
     path.write_text(text, encoding="utf-8")
@@ -248,8 +264,8 @@ def test_what_is_no_openapi_document_is_refused(tmp_path: Path, text: str) -> No
 
 
 @pytest.mark.parametrize("reference", ["nexus-oportunity", "nowhere.yaml#x"])
-def test_a_description_that_is_not_there_is_named(reference: str) -> None:
-    """A misspelt built-in name or a missing file says what was looked for."""
+def test_a_missing_description_is_named(reference: str) -> None:
+    """The message names the misspelt built-in description or the missing file."""
     with pytest.raises(EndpointError, match=reference.partition("#")[0]):
         load_endpoint(reference)
 
@@ -273,7 +289,7 @@ def test_a_description_that_is_not_there_is_named(reference: str) -> None:
         ({"title": "stage code", "x-allowed-names": {"list": "Stages", "name": "Name"}}, False),
     ],
 )
-def test_what_an_identifier_is_called_tells_it(
+def test_identifiers_are_recognised_by_name_title_or_description(
     load: Callable[..., Endpoint], schema: dict[str, Any], is_identifier: bool
 ) -> None:
     """A text is an identifier if its name, title or description says so, and x-identifier has the last word."""
@@ -281,7 +297,7 @@ def test_what_an_identifier_is_called_tells_it(
     assert [field.is_identifier for field in fields] == [is_identifier]
 
 
-def test_a_text_that_says_which_record_is_an_identifier(load: Callable[..., Endpoint]) -> None:
+def test_a_text_that_selects_the_record_is_an_identifier(load: Callable[..., Endpoint]) -> None:
     """The record's own name in the path has to be exact to the character; a number needs no such rule."""
     parameter = {"name": "thing", "in": "path", "required": True, "schema": {"type": "string"}}
     assert load(document(parameters=[parameter])).field("thing").is_identifier
@@ -290,18 +306,18 @@ def test_a_text_that_says_which_record_is_an_identifier(load: Callable[..., Endp
 
 def test_a_record_is_read_to_try_the_set_up_by_the_get_of_its_path(load: Callable[..., Endpoint]) -> None:
     """Without x-read the update's own path is looked at; a GET that needs more than the update has is none."""
-    found = document()
-    assert load(found).sample_read is None
-    item = found["paths"]["/things/{thing}"]
+    content = document()
+    assert load(content).sample_read is None
+    item = content["paths"]["/things/{thing}"]
     item["get"] = {"parameters": item["put"]["parameters"], "responses": {}}
-    endpoint = load(found)
+    endpoint = load(content)
     assert endpoint.sample_read
     assert (endpoint.sample_read.path, endpoint.read) == ("/things/{thing}", None)
     item["get"]["parameters"] = [
         *item["put"]["parameters"],
         {"name": "view", "in": "query", "required": True, "schema": {"type": "string"}},
     ]
-    assert load(found).sample_read is None
+    assert load(content).sample_read is None
 
 
 def test_the_paths_of_servers_are_known(load: Callable[..., Endpoint]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.endpoint.request import RequestBuilder, segment
+from batch_updater.endpoint.request import RequestBuilder, path_segment
 from batch_updater.records import Job, Value
 
 ENDPOINT = load_endpoint("nexus-opportunity")
@@ -74,7 +74,7 @@ def test_text_arrives_as_it_was(text: str) -> None:
 def test_a_segment_is_one_segment_or_refused(text: str) -> None:
     """No text can leave its path segment: it comes back whole from exactly there, or is refused."""
     try:
-        written = segment(text)
+        written = path_segment(text)
     except ValueError:
         return
     url = URL(f"http://127.0.0.1/things/{written}/end", encoded=True)
@@ -89,7 +89,7 @@ def test_a_segment_is_one_segment_or_refused(text: str) -> None:
 def test_what_cannot_be_a_segment_is_refused(text: str) -> None:
     """Dot segments lead out even when they are encoded; control characters end a request line."""
     with pytest.raises(ValueError, match="path segment"):
-        segment(text)
+        path_segment(text)
 
 
 def test_years_before_1000_keep_four_digits() -> None:

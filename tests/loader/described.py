@@ -12,7 +12,8 @@ from openpyxl.packaging.custom import StringProperty
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Bounds, Endpoint, Field, Kind, ParameterLocation
-from batch_updater.loader.table import JudgedRow, Table, open_table
+from batch_updater.loader.table import Table, open_table
+from tests.loader.staged import JudgedRow, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ def table_of(path: Path, content: str | bytes, **given: object) -> Table:
 
 def judged(table: Table) -> list[JudgedRow]:
     """Return every row's verdict."""
-    return list(table.judged(table.review()))
+    return staged(table).rows
 
 
 def codes(table: Table) -> dict[int, list[tuple[str | None, str]]]:

@@ -20,12 +20,13 @@ from tests.data.made_xlsb import FIRST_OWN, cell_record, record, row_record, wri
 from tests.data.make_data import opendocument_parts, sheet_xml, workbook_parts, write_package
 from tests.data.make_data import row as xml_row
 from tests.loader.described import csv_text, endpoint, settings, workbook
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batch_updater.loader.table import JudgedRow
+    from tests.loader.staged import JudgedRow
 
 HEADERS = ("itemId", "label", "amountDue", "count", "dueDay")
 LABEL, AMOUNT, COUNT, DAY = HEADERS[1:]
@@ -212,7 +213,7 @@ def write_csv(folder: Path, column: str, shown: Sequence[str]) -> Path:
 
 def judged(path: Path) -> tuple[list[JudgedRow], tuple[str, ...]]:
     table = open_table(path, endpoint(), settings(), name=path.name)
-    rows = list(table.judged(table.review()))
+    rows = staged(table).rows
     return rows, table.notes
 
 
@@ -357,7 +358,7 @@ def apply_format(cell: Shown) -> str:
         max_size=8,
     )
 )
-def test_an_amount_is_judged_alike_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
+def test_an_amount_is_judged_the_same_in_a_workbook_and_in_text(tmp_path: Path, drawn: list[tuple[str, int]]) -> None:
     """What a workbook shows is taken where the same characters in a CSV file are, and refused where they are."""
     cells = [Shown(code, 0.5 if code == "# ?/?" else number * 1000 + 123) for code, number in drawn]
     in_text = sent(write_csv(tmp_path, AMOUNT, [apply_format(cell) for cell in cells]), AMOUNT)

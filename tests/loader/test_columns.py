@@ -99,7 +99,7 @@ def test_what_a_person_calls_a_field_is_close_to_it() -> None:
 
 
 def test_all_faults_are_reported_together() -> None:
-    """Whoever corrects a header row learns everything at once."""
+    """Everything that is wrong with a header row is told at once."""
     message = fault("Owner", "Itmkind", mapping={"Nobody": None, "Owner": "Labl"}).message
     for part in ("'Labl', which is no field. Did you mean 'label'?", "close to itemKind", "no column itemId"):
         assert part in message

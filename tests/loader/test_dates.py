@@ -58,7 +58,7 @@ def test_the_number_of_a_day_is_told_as_the_day_that_excel_means() -> None:
 
 
 def test_an_ambiguous_date_names_both_days() -> None:
-    """Whoever reads the message can choose between the two days."""
+    """The message names both days to choose from."""
     with pytest.raises(ValueProblem, match=r"'03/04/2025' could be 3 April 2025 or 4 March 2025\."):
         date_from_text("03/04/2025", DateSettings())
 
@@ -71,7 +71,7 @@ def test_a_year_of_two_digits_names_every_day_that_it_may_be() -> None:
 
 
 def test_a_date_on_another_weekday_names_the_right_one() -> None:
-    """One of the two is wrong, and nobody but the person who wrote it knows which."""
+    """One of the two is wrong, and only the person who wrote it knows which."""
     with pytest.raises(ValueProblem, match=r"names two days: 3 April 2025 is a Thursday\."):
         date_from_text("Friday, 3 April 2025", DateSettings())
 

@@ -17,6 +17,7 @@ from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import csv_text, endpoint, settings
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def comes_to(path: Path) -> list[tuple[int, object, list[tuple[str | None, str]]
     table = open_table(path, endpoint(), settings(), name=path.name)
     return [
         (row.row.number, row.job and dict(row.job.values), [(problem.field, problem.code) for problem in row.problems])
-        for row in table.judged(table.review())
+        for row in staged(table).rows
     ]
 
 

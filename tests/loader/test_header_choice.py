@@ -11,6 +11,7 @@ import pytest
 from batch_updater.errors import InputError
 from tests.loader.described import workbook
 from tests.loader.header_files import FORMATS, opened, write
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,10 @@ def test_a_file_that_is_refused_is_not_held_open(tmp_path: Path) -> None:
 def test_the_sheet_whose_headers_fit_is_chosen_and_named(
     tmp_path: Path, others: dict[str, Sequence[Sequence[object]]], first: bool
 ) -> None:
-    """Instructions, lists and covers beside the table do not stand in its way, wherever it is."""
+    """Instructions, lists and covers beside the table do not hide it, wherever it is."""
     sheets = {"Changes ": TABLE, **others} if first else {**others, "Changes ": TABLE}
     table = opened(workbook(tmp_path / "a.xlsx", sheets))
-    assert (table.sheet, table.review().good) == ("Changes ", 1)
+    assert (table.sheet, staged(table).input.good) == ("Changes ", 1)
     assert table.notes[0].startswith('The sheet "Changes " is read: its headers fit, unlike those of ')
     assert all(repr(name) in table.notes[0] for name in others)
 
@@ -82,7 +83,7 @@ def test_of_several_sheets_the_one_that_fits_best_is_proposed(
     assert f'--sheet "Sheet 1 - Table 1" --header-row {row}' in error.remedy
     assert "'Sheet 1 - Table 1' (1 row)" in error.message
     table = opened(path, sheet="Sheet 1 - Table 1", header_row=row)
-    assert (table.columns.header_row, table.review().good) == (row, 1)
+    assert (table.columns.header_row, staged(table).input.good) == (row, 1)
 
 
 def test_a_sheet_with_a_misspelt_header_is_proposed_too(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_hidden_sheet_is_named_where_only_it_fits(
     assert f"no visible sheet whose headers fit: {begins}" in error.message
     assert error.message.endswith("The headers of the hidden sheet 'Hid' fit.")
     assert '--sheet "Hid"' in error.remedy
-    assert opened(path, sheet="Hid").review().good == 1
+    assert staged(opened(path, sheet="Hid")).input.good == 1
 
 
 def test_of_hidden_sheets_alone_the_one_that_fits_is_proposed(tmp_path: Path) -> None:
@@ -266,7 +267,7 @@ def test_configured_headers_are_understood_and_need_not_exist(tmp_path: Path, en
     """They are names that some files have, written in any case; a file without them is as good."""
     columns = {"Deal": "StageName", "Nexus number": "OpportunityId", "Remark": None}
     path = tmp_path / f"a.{ending}"
-    assert opened(write(path, TABLE), columns=columns).review().good == 1
+    assert staged(opened(write(path, TABLE), columns=columns)).input.good == 1
     table = opened(write(path, [["Id", "Type", header], [1, "Pre", "x"]]), columns=columns)
     assert table.columns.of_field["StageName"] == 2
 

@@ -37,7 +37,7 @@ def test_titles_are_told_from_headers(tmp_path: Path) -> None:
 
 
 def test_without_a_row_of_headers_the_first_row_is_judged(tmp_path: Path) -> None:
-    """Where no row names the fields, the message is about the columns, not about a row that nobody can name."""
+    """Where no row names the fields, the message is about the columns, not about a row that cannot be named."""
     assert "input.header_row" not in refusal(tmp_path, "a,b\n1,2\n").remedy
 
 

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from batch_updater.loader.hidden import HiddenRows
+from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import cell_record, row_record, write_xlsb
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import endpoint, settings, table_of
+from tests.loader.staged import staged
 from tests.loader.test_formats_agree import ods_cell
 
 if TYPE_CHECKING:
@@ -78,9 +79,8 @@ def test_hidden_rows_are_the_same_in_every_format(tmp_path: Path, rows: Rows) ->
 
 def _read(path: Path, *, visible_only: bool) -> tuple[list[object], int]:
     table = open_table(path, endpoint(), settings(), name=path.name, visible_only=visible_only)
-    review = table.review()
-    jobs: list[object] = [row.job.values["itemId"] for row in table.judged(review) if row.job]
-    assert review.rows == len(jobs)
+    jobs: list[object] = [row.job.values["itemId"] for row in staged(table).rows if row.job]
+    assert staged(table).input.rows == len(jobs)
     table.close()
     return jobs, table.hidden_rows.count
 
@@ -89,7 +89,7 @@ def test_rows_that_are_left_out_have_no_duplicates_and_no_problems(tmp_path: Pat
     """What is not sent cannot stop what is."""
     path = xlsx(tmp_path, [(1, False), (1, True), (-5, True), (2, False)])
     table = open_table(path, endpoint(), settings(), name="a.xlsx", visible_only=True)
-    assert (table.review().good, table.review().duplicates, table.review().causes) == (2, 0, ())
+    assert (staged(table).input.good, staged(table).input.causes) == (2, ())
 
 
 @pytest.mark.parametrize("how", ["filter", "collapse"])
@@ -101,9 +101,9 @@ def test_both_ways_of_hiding_in_opendocument_count(tmp_path: Path, how: str) -> 
 def test_a_text_file_has_no_hidden_rows_and_says_so_where_they_are_to_be_left_out(tmp_path: Path) -> None:
     """A program that saves a filtered sheet as CSV writes all its rows."""
     table = table_of(tmp_path, "itemId,label\n1,a\n")
-    assert table.review().rows == 1
+    assert staged(table).input.rows == 1
     table = open_table(tmp_path / "items.csv", endpoint(), settings(), name="items.csv", visible_only=True)
-    assert table.review().rows == 1
+    assert staged(table).input.rows == 1
     assert "--visible-only leaves out nothing" in table.notes[-1]
 
 
@@ -116,15 +116,15 @@ def test_only_hidden_columns_that_are_sent_are_named(tmp_path: Path) -> None:
         sheet.column_dimensions[letter].hidden = True
     book.save(tmp_path / "a.xlsx")
     table = open_table(tmp_path / "a.xlsx", endpoint(), settings(), name="a.xlsx")
-    table.review()
+    staged(table)
     assert "Columns B, D are hidden in the sheet, and read like the others." in table.notes
 
 
 def _words(rows: Sequence[int]) -> str:
-    hidden = HiddenRows()
+    hidden = HiddenRowCounter()
     for row in rows:
         hidden.add(row)
-    return hidden.numbers
+    return hidden.result().numbers
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from batch_updater.loader.table import open_table
 from batch_updater.records import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellError, Problem
 from tests.data.make_data import write_package
 from tests.loader.described import codes, csv_text, endpoint, judged, settings, table_of, workbook
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from batch_updater.records import Job
@@ -58,12 +59,13 @@ def test_all_problems_of_a_row_are_found_at_once(tmp_path: Path) -> None:
 def test_the_review_counts_what_will_be_sent(tmp_path: Path) -> None:
     """The review knows rows, good rows, causes, and which fields are sent and cleared in how many."""
     table = table_of(tmp_path, "itemId,label,count\nx,a,\n1,a,5\n2,#CLEAR,\ny,b,\n3,,1\n")
-    review = table.review()
-    assert (review.rows, review.good, review.duplicates, review.waiting) == (5, 3, 0, 0)
+    review = staged(table).input
+    assert (review.rows, review.good, review.waiting) == (5, 3, 0)
     assert dict(review.sent) == {"itemId": 3, "label": 2, "count": 2}
     assert dict(review.cleared) == {"label": 1}
-    assert review.first_job is not None
-    assert review.first_job.row == 3
+    first = staged(table).first_job
+    assert first is not None
+    assert first.row == 3
     (cause,) = review.causes
     assert (cause.text, cause.count, cause.example_row, cause.example_cell) == ("itemId: not a number", 2, 2, "A2")
 
@@ -80,10 +82,11 @@ def test_a_record_that_occurs_twice_is_refused_and_each_row_names_the_other(tmp_
         6: [(None, "nothing-to-update"), ("itemId", "duplicate-target")],
     }
     assert rows[0].problems[0].reason == "The row updates the same item as row 4."
-    review = table.review()
-    assert (review.good, review.duplicates) == (1, 4)
-    assert review.first_job is not None
-    assert review.first_job.row == 5
+    review = staged(table).input
+    assert review.good == 1
+    first = staged(table).first_job
+    assert first is not None
+    assert first.row == 5
     assert dict(review.sent) == {"itemId": 1, "itemKind": 1, "label": 1}
 
 
@@ -97,8 +100,8 @@ def test_many_rows_of_one_record_name_the_first_few(tmp_path: Path) -> None:
 def test_in_order_a_row_waits_for_a_faulty_one_before_it(tmp_path: Path) -> None:
     """An older value never overtakes a newer one: after a faulty row the later ones of its record wait."""
     table = table_of(tmp_path, "itemId,count\n1,1\n1,x\n1,3\n2,x\n3,1\n3,2\n", duplicates="in_order")
-    review = table.review()
-    assert (review.good, review.waiting, review.duplicates) == (3, 1, 5)
+    review = staged(table).input
+    assert (review.good, review.waiting) == (3, 1)
     assert [(row.row.number, row.waits_for) for row in judged(table) if row.job] == [
         (2, None), (4, 3), (6, None), (7, None),
     ]  # fmt: skip
@@ -111,7 +114,7 @@ def test_evidence_in_the_column_is_named_but_never_decides(tmp_path: Path) -> No
     assert codes(table)[2] == [("dueDay", "ambiguous-date")]
     assert "Row 3 of this column has 25/03/2025" in rows[0].problems[0].remedy
     assert "input.date_order to DMY" in rows[0].problems[0].remedy
-    assert rows[0].problems[0].remedy in table.review().causes[0].example
+    assert rows[0].problems[0].remedy in staged(table).input.causes[0].example
     mixed = table_of(tmp_path, "itemId,dueDay\n1,03/04/2025\n2,25/03/2025\n3,03/25/2025\n")
     assert "mixes both orders" in judged(mixed)[0].problems[0].remedy
 
@@ -123,11 +126,10 @@ def test_a_number_that_may_be_a_thousand_is_refused_where_the_file_has_the_other
     """2.000 is 2 in a file without other marks; beside 1.234,50, in whatever row, it has two readings."""
     rows = [("itemId", "amountDue"), (1, thousand), (2, f"5{mark}5"), (3, f"20{mark}00")]
     plain = table_of(tmp_path, csv_text(rows), decimal=mark)
-    assert [row.job is not None for row in plain.judged(plain.review())] == [True, True, True]
+    assert [row.job is not None for row in staged(plain).rows] == [True, True, True]
     mixed = table_of(tmp_path, csv_text([*rows, (4, other)]), decimal=mark)
-    review = mixed.review()
-    first, second, third, last = mixed.judged(review)
-    assert review.good == 2
+    first, second, third, last = staged(mixed).rows
+    assert staged(mixed).input.good == 2
     assert second.job
     assert third.job
     assert [problem.code for problem in last.problems] == ["other-decimal-mark"]
@@ -150,7 +152,7 @@ def test_constants_fill_every_row_and_are_checked_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", ["1,a", "1,a,2,3", "1,a,2,,x", "1"])
 def test_a_csv_row_of_another_length_than_the_header_is_refused(tmp_path: Path, row: str) -> None:
-    """Values of a row with too few or too many cells may stand under the wrong headers."""
+    """Values of a row with too few or too many cells may be under the wrong headers."""
     table = table_of(tmp_path, f"itemId,label,count\n1,a,2\n{row}\n9,a,2,,\n")
     assert codes(table)[3] == [(None, "ragged-row")]
     assert codes(table)[2] == codes(table)[4] == []
@@ -201,8 +203,8 @@ def test_an_empty_sheet_to_fix_has_nothing_to_do(tmp_path: Path) -> None:
     path = workbook(
         tmp_path / "r.xlsx", {"Summary": [["x"]], TO_FIX: [[*TO_FIX_COLUMNS, *HEADERS]]}, batch_updater="results"
     )
-    review = open_table(path, endpoint(), settings(), name="r.xlsx").review()
-    assert (review.rows, review.good, review.first_job) == (0, 0, None)
+    table = staged(open_table(path, endpoint(), settings(), name="r.xlsx"))
+    assert (table.input.rows, table.input.good, table.first_job) == (0, 0, None)
 
 
 def test_a_template_needs_no_mapping(tmp_path: Path) -> None:
@@ -220,14 +222,12 @@ def test_columns_that_are_not_sent_and_hidden_rows_are_said(tmp_path: Path) -> N
     book.save(path)
     table = open_table(path, endpoint(), settings(), name="a.xlsx")
     assert [column.field for column in table.columns.mapping] == ["itemId", "label", None]
-    assert table.review().good == 2
+    assert staged(table).input.good == 2
     note = "1 row is hidden in the sheet (filtered, or by hand)"
     told = f"{note} and read like the others: row 3. To leave it out, add --visible-only."
     assert table.notes[-1] == told
-    next(table.judged(table.review()))  # a pass that is not gone to its end changes nothing
-    assert table.notes[-1] == told
     visible = open_table(path, endpoint(), settings(), name="a.xlsx", visible_only=True)
-    assert visible.review().good == 1
+    assert staged(visible).input.good == 1
     assert (
         visible.notes[-1]
         == "1 row hidden in the sheet (filtered, or by hand) is left out, as --visible-only asked: row 3."
@@ -311,18 +311,16 @@ def test_any_table_gives_the_same_jobs_as_csv_and_as_xlsx(rows: list[tuple[objec
 
 @hypothesis_settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["1", "x", ""])), max_size=12), st.booleans())
-def test_review_and_verdicts_agree(rows: list[tuple[int, str]], in_order: bool) -> None:
-    """What the review counts is what the verdicts say, every time they are asked for."""
+def test_counts_and_rows_agree(rows: list[tuple[int, str]], in_order: bool) -> None:
+    """What is counted of a file is what its rows say."""
     with tempfile.TemporaryDirectory() as folder:
         content = csv_text([("itemId", "count"), *rows])
         table = table_of(Path(folder), content, duplicates="in_order" if in_order else "reject")
-        review = table.review()
-        first, second = list(table.judged(review)), list(table.judged(review))
-    assert first == second
+        review, first, first_job = staged(table)
     ready = [row.job for row in first if row.job and row.waits_for is None]
     assert review.rows == len(first)
     assert review.good == len(ready)
-    assert review.first_job == (ready[0] if ready else None)
+    assert first_job == (ready[0] if ready else None)
     assert review.waiting == sum(row.waits_for is not None for row in first)
     assert review.sent.get("count", 0) == sum("count" in job.values for job in ready)
     for cause in review.causes:
@@ -333,10 +331,10 @@ def test_review_and_verdicts_agree(rows: list[tuple[int, str]], in_order: bool) 
 def test_a_column_without_a_header_is_named_if_it_holds_anything(tmp_path: Path) -> None:
     """What is not sent is said, with the column's letter where it has no name."""
     table = table_of(tmp_path, "itemId,,label,,count\n1,5000,a,,2\n")
-    table.review()
+    staged(table)
     assert table.notes == ("Column B has no header and is not sent.",)
     table = table_of(tmp_path, "itemId,,label,,count\n1,5000,a,x,2\n")
-    table.review()
+    staged(table)
     assert table.notes == ("Columns B, D have no header and are not sent.",)
 
 
@@ -349,7 +347,7 @@ def test_a_text_written_for_excel_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_row_of_another_length_names_what_separates_its_cells(tmp_path: Path) -> None:
-    """A wrong delimiter, and a line that stands in quotation marks as a whole, can be told from the message."""
+    """A wrong delimiter, and a line in quotation marks as a whole, can be told from the message."""
     table = table_of(tmp_path, 'itemId;label;count\n1;a;1\n2;b;2,5;x\n"3;""b; c"";3"\n4;d;4\n5;e;5\n')
     reasons = [row.problems[0].reason for row in judged(table) if row.problems]
     assert reasons[0].startswith("The row has 4 cells, separated by semicolons, but the header row has 3")

@@ -21,7 +21,7 @@ def test_only_the_cell_at_the_top_left_of_an_area_has_its_value() -> None:
 
 
 def test_columns_of_no_field_may_be_merged() -> None:
-    """A title merged over columns that are not sent is nobody's problem."""
+    """A title merged over columns that are not sent is no problem."""
     assert MergedCells([Area(2, 3, 1, 2)], [0, 3], 0, PLACE).marked(3, ["1", None, None, "x"]) == ["1", None, None, "x"]
 
 

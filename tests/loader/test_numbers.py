@@ -75,14 +75,14 @@ def test_decimals_with_none_or_two_readings_are_refused(text: str, mark: str, co
 
 @pytest.mark.parametrize(("text", "mark"), [("1.234.567", "."), ("1,234,567", ","), ("-1.234,5", "."), ("5.", ",")])
 def test_a_number_of_the_other_decimal_mark_names_the_setting(text: str, mark: str) -> None:
-    """Whoever has a whole file of such numbers learns how to say so."""
+    """The message says which setting reads a whole file of such numbers."""
     with pytest.raises(ValueProblem) as refused:
         decimal_from_text(text, mark)
     assert f"set input.decimal to '{'.' if mark == ',' else ','}'" in refused.value.remedy
 
 
 def test_an_ambiguous_number_names_both_readings() -> None:
-    """Whoever reads the message can choose between the two numbers."""
+    """The message names both numbers to choose from."""
     with pytest.raises(ValueProblem) as refused:
         decimal_from_text("1,234", ".")
     assert refused.value.reason == "'1,234' could be 1234 or 1.234."

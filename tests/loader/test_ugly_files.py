@@ -8,6 +8,7 @@ import pytest
 from batch_updater.errors import InputError
 from batch_updater.loader.table import open_table
 from tests.loader.described import endpoint, settings
+from tests.loader.staged import staged
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -192,7 +193,7 @@ TABLE: dict[str, Gives | Refused] = {
     "billion-laughs.xlsx": Refused("holds a document type definition", "save it again"),
     "unpacks-to-much.xlsx": Refused("unpacks to more than 2 MB", "input.max_unpacked_mb"),
     "rows-out-of-order.xlsx": Refused("has row 2 in the wrong place", "save it again"),
-    "cells-out-of-order.xlsx": Refused("has cells of row 2 in the wrong place", "save it again"),
+    "cells-out-of-order.xlsx": Refused("has cell B2 in the wrong place", "save it again"),
     "cells-out-of-order.xlsb": Refused("has a cell of row 2 in the wrong place", "save it again"),
     "no-workbook-inside.xlsx": Refused("is a zip file that holds no workbook", "Unpack it"),
     "word-document.xlsx": Refused("is an Office file, but no workbook", "save it as"),
@@ -224,7 +225,7 @@ def given(name: str) -> Gives | Refused:
     options = {"max_unpacked_mb": 2} if name == "unpacks-to-much.xlsx" else {}
     try:
         table = open_table(DATA / name, endpoint(), settings(**options), name=name)
-        rows = list(table.judged(table.review()))
+        rows = staged(table).rows
     except InputError as refusal:
         return Refused(refusal.message, refusal.remedy)
     jobs = {row.row.number: {key: text(value) for key, value in row.job.values.items()} for row in rows if row.job}
@@ -242,7 +243,7 @@ def text(value: object) -> str:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_each_file_gives_what_the_table_says(name: str) -> None:
-    """A quirk changes nothing of what stands in a file: its rows, problems and remarks, or the refusal, are these."""
+    """A quirk changes nothing of what a file holds: its rows, problems and remarks, or the refusal, are these."""
     expected, found = TABLE[name], given(name)
     if isinstance(expected, Refused):
         assert isinstance(found, Refused)

@@ -18,7 +18,7 @@ from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.table import JudgedRow, Table, open_table
+from batch_updater.loader.table import Table, open_table
 from tests.loader.described import (
     ACTIVE,
     AMOUNT,
@@ -34,6 +34,7 @@ from tests.loader.described import (
     table_of,
     workbook,
 )
+from tests.loader.staged import JudgedRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -668,7 +669,7 @@ def test_what_is_offered_for_a_number_of_two_readings_is_taken(
 
 
 def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
-    """The number alone is sent, so that people have to know that dollars stand among euros."""
+    """The number alone is sent, so that people have to know of dollars among euros."""
     mapping = {"Amount (EUR)": "amountDue"}
     table = table_of(tmp_path, "itemId,Amount (EUR)\n1,5\n2,$6\n3,7 EUR\n", columns=mapping)
     assert all(row.job for row in judged(table))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from batch_updater.loader.table import open_table
 from tests.data.made_xlsb import write_xlsb
 from tests.loader.described import FIELDS, TEXT, endpoint, settings
+from tests.loader.staged import staged
 from tests.loader.test_formats_agree import write_csv, write_ods, write_openpyxl, write_xls, write_xlsxwriter
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def comes_to(path: Path, marker: str) -> tuple[object, ...]:
             row.job and dict(row.job.values),
             [(problem.field, problem.code, problem.reason, problem.remedy) for problem in row.problems],
         )
-        for row in table.judged(table.review())
+        for row in staged(table).rows
     ]
     table.close()
     return rows, table.notes

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_updater.errors import ExitCode
-from batch_updater.nightly.night import FileResult, Night, Trouble, Verdict
+from batch_updater.nightly.dispositions import Disposition, NightStop
+from batch_updater.nightly.night import FileResult, Night
 from batch_updater.records import Cause, OutcomeKind
 from batch_updater.reporter.summary import Summary
 
 STARTED = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
-QUOTA = Trouble("quota", "The quota is used up.", "Ask for more.")
-LOCKED = Trouble("locked", "Another run is going on.", "Wait.", ExitCode.LOCKED)
+QUOTA = NightStop("quota", "The quota is used up.", "Ask for more.")
+LOCKED = NightStop("locked", "Another run is going on.", "Wait.", ExitCode.LOCKED)
 
 
 def summary(**counts: int) -> Summary:
@@ -21,9 +22,11 @@ def summary(**counts: int) -> Summary:
     return Summary(sum(known.values()), known, (cause,))
 
 
-def file(verdict: Verdict, name: str = "a.csv", **counts: int) -> FileResult:
-    return FileResult(name, verdict, summary=summary(**counts) if counts else None, requests=5, retries=2, throttled=1)
+def file(disposition: Disposition, name: str = "a.csv", **counts: int) -> FileResult:
+    return FileResult(
+        name, disposition, summary=summary(**counts) if counts else None, requests=5, retries=2, throttled=1
+    )
 
 
-def night(*files: FileResult, trouble: Trouble | None = None) -> Night:
-    return Night(Path("/inbox"), files, trouble, STARTED, 60.0)
+def night(*files: FileResult, stop: NightStop | None = None) -> Night:
+    return Night(Path("/inbox"), files, stop, STARTED, 60.0)

@@ -24,8 +24,8 @@ def put(folder: Path, name: str, *, age_s: float = 60, text: str = "x") -> Path:
     return path
 
 
-def finished(folder: Path, look_s: float = 0) -> list[str]:
-    return [file.path.name for file in look(folder, PATTERNS, look_s).finished]
+def ready(folder: Path, look_s: float = 0) -> list[str]:
+    return [file.path.name for file in look(folder, PATTERNS, look_s).ready]
 
 
 def test_finished_files_come_oldest_first_whatever_the_case(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_finished_files_come_oldest_first_whatever_the_case(tmp_path: Path) -> N
     put(tmp_path, "new.csv", age_s=40)
     put(tmp_path, "OLD.XLSX", age_s=1000)
     put(tmp_path, "middle.Csv", age_s=100)
-    assert finished(tmp_path) == ["OLD.XLSX", "middle.Csv", "new.csv"]
+    assert ready(tmp_path) == ["OLD.XLSX", "middle.Csv", "new.csv"]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_no_finished_file_by_its_name_is_left(tmp_path: Path, name: str,
     """Uploads and foreign files are named with the reason; hidden ones and office programs' own are passed over."""
     put(tmp_path, name)
     seen = look(tmp_path, PATTERNS, 0)
-    assert seen.finished == ()
+    assert seen.ready == ()
     assert [said in one.why for one in seen.skipped] == ([True] if said else [])  # type: ignore[operator]
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_another_program_has_open_is_left(tmp_path: Path, beside: st
     """The file that an office program or a browser puts beside it tells."""
     put(tmp_path, "report.xlsx")
     put(tmp_path, beside)
-    assert finished(tmp_path) == []
+    assert ready(tmp_path) == []
 
 
 def test_a_file_changed_in_the_future_is_left(tmp_path: Path) -> None:
@@ -71,13 +71,13 @@ def test_a_file_put_there_just_now_is_waited_for(tmp_path: Path) -> None:
     """Who wrote a moment ago may write again: it is finished once it has been still for a while, in the same look."""
     put(tmp_path, "a.csv", age_s=0)
     began_s = time.time()
-    seen = look(tmp_path, PATTERNS, 0, settled_s=0.4)
-    assert [file.path.name for file in seen.finished] == ["a.csv"]
+    seen = look(tmp_path, PATTERNS, 0, still_s=0.4)
+    assert [file.path.name for file in seen.ready] == ["a.csv"]
     assert time.time() - began_s >= 0.3
 
 
 def test_a_file_that_grows_while_it_is_looked_at_is_left(tmp_path: Path) -> None:
-    """It is left although whoever writes it sets an old time."""
+    """It is left although the program that writes it sets an old time."""
     path = put(tmp_path, "a.csv")
     put(tmp_path, "b.csv")
     ended = threading.Event()
@@ -91,7 +91,7 @@ def test_a_file_that_grows_while_it_is_looked_at_is_left(tmp_path: Path) -> None
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert finished(tmp_path, look_s=0.3) == ["b.csv"]
+        assert ready(tmp_path, look_s=0.3) == ["b.csv"]
     finally:
         ended.set()
         writer.join()
@@ -103,7 +103,7 @@ def test_links_and_folders_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "done").mkdir()
     seen = look(tmp_path, PATTERNS, 0)
-    assert seen.finished == ()
+    assert seen.ready == ()
     assert [(one.path.name, one.why) for one in seen.skipped] == [
         ("folder.csv", "it is a folder"),
         ("link.csv", "it is a link to a file, and links are not followed"),

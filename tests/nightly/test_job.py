@@ -48,7 +48,10 @@ def test_an_unforeseen_fault_concerns_one_file_and_the_message_tells_of_all(tmp_
             load_config(tmp_path / "config.yaml", {}), environment, Interrupts(), said.append, said.append
         )
     assert night.exit_code == 70
-    assert [(file.name, file.verdict.value) for file in night.files] == [("a.csv", "attention"), ("b.csv", "done")]
+    assert [(file.name, file.disposition.verdict) for file in night.files] == [
+        ("a.csv", "attention"),
+        ("b.csv", "done"),
+    ]
     (note,) = (tmp_path / "attention").glob("*/a.csv.txt")
     assert "The program itself failed at it" in note.read_text(encoding="utf-8")
     assert any("RuntimeError: unforeseen" in line for line in said)

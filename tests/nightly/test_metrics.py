@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from batch_updater.nightly.dispositions import Disposition
 from batch_updater.nightly.metrics import write_metrics
-from batch_updater.nightly.night import Verdict
 from tests.nightly.made import QUOTA, STARTED, file, night
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ def samples(path: Path) -> dict[str, float]:
 def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
     """Rows by outcome, requests, files by place and the times are written, with their units."""
     path = tmp_path / "night.prom"
-    done, attention = file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, updated=1, rejected=2)
+    done, attention = file(Disposition.DONE, updated=3), file(Disposition.ATTENTION, updated=1, rejected=2)
     moved = (replace(one, moved_to=tmp_path / one.name) for one in (done, attention))
-    made = night(*moved, file(Verdict.LEFT), file(Verdict.ATTENTION))  # the last has lain there for too long
+    made = night(
+        *moved, file(Disposition.NOT_READY), file(Disposition.ATTENTION)
+    )  # the last has lain there for too long
     assert write_metrics(path, made) is None
-    assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: somebody else collects it
+    assert path.stat().st_mode & 0o777 == 0o644  # whatever the umask: another user collects it
     found = samples(path)
     assert (found["last_run_rows/updated"], found["last_run_rows/rejected"], found["last_run_rows/failed"]) == (4, 2, 0)
     assert [found[f"last_run_{name}"] for name in ("requests", "retries", "throttled_requests")] == [20, 8, 4]
@@ -43,11 +45,11 @@ def test_the_figures_are_those_of_the_night(tmp_path: Path) -> None:
 
 
 def test_the_last_success_outlives_a_night_that_fails(tmp_path: Path) -> None:
-    """An alert on the age of the last success does not start anew because a night failed."""
+    """An alert on the age of the last success does not start again because a night failed."""
     path = tmp_path / "night.prom"
-    assert write_metrics(path, night(file(Verdict.DONE, updated=1))) is None
+    assert write_metrics(path, night(file(Disposition.DONE, updated=1))) is None
     succeeded = samples(path)["last_success_timestamp_seconds"]
-    assert write_metrics(path, night(trouble=QUOTA)) is None
+    assert write_metrics(path, night(stop=QUOTA)) is None
     assert samples(path)["last_success_timestamp_seconds"] == succeeded == STARTED.timestamp() + 60
     assert samples(path)["last_run_exit_code"] == 3
 

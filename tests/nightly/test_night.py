@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batch_updater.nightly.dispositions import Disposition, NightStop
 from batch_updater.nightly.message import compose, is_due, kind_of
-from batch_updater.nightly.night import FileResult, Night, Verdict
+from batch_updater.nightly.night import FileResult, Night
 from tests.nightly.made import LOCKED, QUOTA, file, night
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DONE, ATTENTION = file(Verdict.DONE, updated=3), file(Verdict.ATTENTION, "b.csv", updated=1, rejected=2)
-AGAIN, LEFT = file(Verdict.AGAIN, "c.csv", failed=1), file(Verdict.LEFT, "d.csv")
+DONE, ATTENTION = file(Disposition.DONE, updated=3), file(Disposition.ATTENTION, "b.csv", updated=1, rejected=2)
+TROUBLE, LEFT = file(Disposition.TROUBLE, "c.csv", failed=1), file(Disposition.NOT_READY, "d.csv")
+UNFINISHED = file(Disposition.UNFINISHED, "e.csv", failed=1)
+ROWS_FAILED = NightStop(None, "The API failed at some rows.", "The next start tries them again.")
 
 
 @pytest.mark.parametrize(
     ("made", "code"),
     [
-        (night(), 0), (night(DONE, LEFT), 0), (night(DONE, ATTENTION), 1), (night(ATTENTION, AGAIN), 3),
-        (night(DONE, replace(ATTENTION, fault=True), trouble=QUOTA), 70),
-        (night(ATTENTION, trouble=QUOTA), 3), (night(ATTENTION, trouble=LOCKED), 4),
+        (night(), 0), (night(DONE, LEFT), 0), (night(DONE, ATTENTION), 1),
+        (night(ATTENTION, TROUBLE, stop=ROWS_FAILED), 3), (night(UNFINISHED, DONE), 1),
+        (night(DONE, replace(ATTENTION, is_fault=True), stop=QUOTA), 70),
+        (night(ATTENTION, stop=QUOTA), 3), (night(ATTENTION, stop=LOCKED), 4),
     ],
 )  # fmt: skip
 def test_the_exit_code_is_that_of_the_worst(made: Night, code: int) -> None:
@@ -36,11 +40,11 @@ def test_the_exit_code_is_that_of_the_worst(made: Night, code: int) -> None:
     [
         ("attention", night(DONE), None, False), ("attention", night(DONE), 0, False),
         ("attention", night(DONE), 1, False), ("attention", night(DONE), 3, True), ("attention", night(DONE), 2, True),
-        ("attention", night(ATTENTION), 0, True), ("attention", night(trouble=QUOTA), 0, True),
-        ("always", night(), 0, True), ("never", night(trouble=QUOTA), 0, False),
+        ("attention", night(ATTENTION), 0, True), ("attention", night(stop=QUOTA), 0, True),
+        ("always", night(), 0, True), ("never", night(stop=QUOTA), 0, False),
     ],
 )  # fmt: skip
-def test_people_are_told_when_they_are_needed_or_the_job_recovers(
+def test_people_get_a_message_when_they_are_needed_or_the_job_recovers(
     when: str, made: Night, last: int | None, *, due: bool
 ) -> None:
     """A quiet night is silent; one that needs a person, and the first good one after trouble, are told."""
@@ -48,22 +52,22 @@ def test_people_are_told_when_they_are_needed_or_the_job_recovers(
 
 
 def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> None:
-    """The subject alone tells whether somebody is needed; the workbook to repair goes with it."""
+    """The subject alone tells whether a person is needed; the workbook to repair goes with it."""
     workbook = tmp_path / "b-results.xlsx"
     workbook.write_bytes(b"PK")
-    message = compose(night(DONE, replace(ATTENTION, results=workbook), AGAIN), None)
+    message = compose(night(DONE, replace(ATTENTION, results=workbook), TROUBLE, stop=ROWS_FAILED), None)
     assert message.subject == (
-        "batch-updater: 1 file needs you. 1 file is not done and will be gone on with. 1 file is done"
+        "batch-updater: The job ended early: The API failed at some rows. 1 file needs you. 1 file is done"
     )
     for words in ("1 updated, 2 rejected", "2 x StageName: unknown, such as row 7 (C7): 'Propsal'", str(workbook)):
         assert words in message.body
     assert message.attachments == (workbook,)
 
 
-def test_of_what_the_next_night_goes_on_with_nobody_is_asked_anything(tmp_path: Path) -> None:
+def test_no_one_is_asked_to_do_what_the_next_night_does(tmp_path: Path) -> None:
     """Neither a workbook to repair, which would send rows twice, nor the advice to run it again."""
-    note = "1 of 1 rows are not done; it stays in the inbox, and the next night goes on."
-    body = compose(night(replace(AGAIN, note=note, results=tmp_path / "c-results.xlsx")), None).body
+    note = "Left in the inbox: the API failed at some rows. 0 of its 1 rows are done."
+    body = compose(night(replace(TROUBLE, note=note, results=tmp_path / "c-results.xlsx")), None).body
     assert note in body
     assert "1 failed" in body
     for misleading in ("c-results.xlsx", "run again"):
@@ -71,7 +75,7 @@ def test_of_what_the_next_night_goes_on_with_nobody_is_asked_anything(tmp_path: 
 
 
 def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
-    """A mail that the server refuses tells nobody."""
+    """No one reads a mail that the server refuses."""
     workbook = tmp_path / "large.xlsx"
     with workbook.open("wb") as stream:
         stream.truncate(9_000_000)
@@ -79,20 +83,21 @@ def test_workbooks_too_large_for_mail_are_only_named(tmp_path: Path) -> None:
 
 
 def test_recovery_is_said_in_the_subject() -> None:
-    """Whoever was told of trouble is told that it is over."""
+    """People who were told of trouble are told that it is over, but not by a night that met it once more."""
     assert compose(night(DONE), 3).subject == "batch-updater: The job works again. 1 file is done"
+    assert compose(night(UNFINISHED), 3).subject == "batch-updater: 1 file needs you"
 
 
-def test_what_was_left_is_named_with_its_reason() -> None:
+def test_a_file_that_is_left_is_named_with_its_reason() -> None:
     """A file that stays in the inbox is no silence."""
-    body = compose(night(FileResult("x.csv", Verdict.LEFT, "Left in the inbox: it grows.")), None).body
+    body = compose(night(FileResult("x.csv", Disposition.NOT_READY, "Left in the inbox: it grows.")), None).body
     assert "x.csv: left in the inbox\n    Left in the inbox: it grows." in body
 
 
 def test_a_message_has_an_end() -> None:
-    """Of many files the first are told, those that need somebody before all others, and how many there are besides."""
-    files = [FileResult(f"{at}.csv", Verdict.DONE, "x" * 5000) for at in range(80)]
-    body = compose(night(*files, FileResult("last.csv", Verdict.ATTENTION)), None).body
+    """Of many files the first are named, those that need a person before all others, and the others are counted."""
+    files = [FileResult(f"{at}.csv", Disposition.DONE, "x" * 5000) for at in range(80)]
+    body = compose(night(*files, FileResult("last.csv", Disposition.ATTENTION)), None).body
     assert body.startswith("1 file needs you. 80 files are done.\n\nlast.csv: needs you")
     assert "And 31 more; the log of the job names them." in body
     assert len(body) < 60_000
@@ -100,29 +105,31 @@ def test_a_message_has_an_end() -> None:
 
 @pytest.mark.parametrize(
     ("made", "kind"),
-    [(night(DONE, LEFT), "success"), (night(DONE, ATTENTION), "warning"), (night(AGAIN), "failure"),
-     (night(DONE, trouble=QUOTA), "failure")],
+    [(night(DONE, LEFT), "success"), (night(DONE, ATTENTION), "warning"), (night(TROUBLE, stop=ROWS_FAILED), "failure"),
+     (night(DONE, stop=QUOTA), "failure")],
 )  # fmt: skip
 def test_a_message_says_how_bad_it_is(made: Night, kind: str) -> None:
     """Services show it by a colour, and let people choose what wakes them."""
     assert (kind_of(made), compose(made, None).kind) == (kind, kind)
 
 
-def test_files_left_for_the_same_reason_are_told_together() -> None:
+def test_files_left_for_the_same_reason_are_named_together() -> None:
     """A job that ended early says once why the others had no turn."""
-    left = [FileResult(f"{at}.csv", Verdict.LEFT, "The job ended before its turn.") for at in range(3)]
-    body = compose(night(*left, FileResult("x.csv", Verdict.LEFT, "It grows."), trouble=QUOTA), None).body
+    left = [FileResult(f"{at}.csv", Disposition.NOT_READY, "The job ended before its turn.") for at in range(3)]
+    body = compose(night(*left, FileResult("x.csv", Disposition.NOT_READY, "It grows."), stop=QUOTA), None).body
     assert "0.csv, 1.csv, 2.csv: left in the inbox\n    The job ended before its turn.\n\nx.csv: left" in body
 
 
-def test_what_is_not_there_is_not_said_to_wait() -> None:
+def test_a_message_does_not_mention_waiting_files_where_there_are_none() -> None:
     """Where the inbox itself was missing no file stays in it."""
-    assert "stay in the inbox" not in compose(night(trouble=QUOTA), None).body
-    assert "stay in the inbox" in compose(night(LEFT, trouble=QUOTA), None).body
+    assert "stay in the inbox" not in compose(night(stop=QUOTA), None).body
+    assert "stay in the inbox" in compose(night(LEFT, stop=QUOTA), None).body
 
 
 def test_a_message_can_be_encoded_whatever_a_file_is_called() -> None:
-    """Mail and web services refuse what is no UTF-8, and nobody would hear of the other files either."""
-    message = compose(night(FileResult("b\udce9.csv", Verdict.LEFT, "Left in the inbox: b\udce9.csv grows.")), None)
+    """Mail and web services refuse what is no UTF-8, and no one would hear of the other files either."""
+    message = compose(
+        night(FileResult("b\udce9.csv", Disposition.NOT_READY, "Left in the inbox: b\udce9.csv grows.")), None
+    )
     assert "b\\udce9.csv: left in the inbox" in message.body
     message.body.encode("utf-8")

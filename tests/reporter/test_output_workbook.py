@@ -12,11 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.config.schema import InputSettings
-from batch_updater.endpoint.expected_values import ExpectedValue
 from batch_updater.loader.table import open_table
+from batch_updater.records import ExpectedValue
 from batch_updater.reporter.cell_values import holds_text
 from batch_updater.reporter.template import write_template
 from batch_updater.reporter.undo_workbook import UndoRow, UndoWorkbook, write_undo_workbook
+from tests.loader.staged import staged
 from tests.reporter.made import COLUMNS, ENDPOINT, STARTED, invalid, row, write
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read(path: Path) -> list[object]:
     """Return the column OpportunityName as the loader reads it."""
     table = open_table(path, ENDPOINT, InputSettings(), name=path.name)
     at = table.columns.of_field["OpportunityName"]
-    return [judged.row.cells[at] for judged in table.judged(table.review())]
+    return [judged.row.cells[at] for judged in staged(table).rows]
 
 
 @settings(max_examples=40)

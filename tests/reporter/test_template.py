@@ -12,6 +12,7 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ResultsError
 from batch_updater.loader.table import open_table
 from batch_updater.reporter.template import write_template
+from tests.loader.staged import staged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def test_an_empty_template_is_read_as_nothing_to_do(tmp_path: Path, name: str) -
     write_template(path, ENDPOINT, "#CLEAR")
     table = open_table(path, ENDPOINT, InputSettings(), name=name)
     assert set(table.columns.of_field) == {field.name for field in ENDPOINT.fields}
-    assert table.review().rows == 0
+    assert staged(table).input.rows == 0
 
 
 def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_filled_in_template_is_read_from_its_data_sheet(tmp_path: Path) -> Non
     book["Data"].append([123, "Pre", None, "New name"])
     book.save(path)
     table = open_table(path, ENDPOINT, InputSettings(), name="t.xlsx")
-    (judged,) = table.judged(table.review())
+    (judged,) = staged(table).rows
     assert judged.job
     assert dict(judged.job.values) == {"OpportunityId": 123, "opportunityType": "Pre", "OpportunityName": "New name"}
 

@@ -28,6 +28,7 @@ from batch_updater.records import (
     Stop,
     StopReason,
 )
+from tests.loader.staged import staged
 from tests.reporter.made import COLUMNS, ENDPOINT, HEADERS, facts, invalid, row, updated, write
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def test_what_comes_back_untouched_is_what_went_out_or_is_marked(
     outcome = OutcomeKind.REJECTED
     write(path, [ReportRow(Row(n, cells), Outcome(n, outcome, "no")) for n, cells in enumerate(rows, 2)])
     table = open_table(path, ENDPOINT, InputSettings(), name="r.xlsx")
-    back = [judged.row.cells for judged in table.judged(table.review())]
+    back = [judged.row.cells for judged in staged(table).rows]
     assert len(back) == len(rows)
     for came, went in zip(back, rows, strict=True):
         for got, cell in zip(came, went, strict=True):
@@ -259,7 +260,7 @@ def test_a_to_fix_sheet_is_read_without_being_named(tmp_path: Path) -> None:
     table = open_table(path, ENDPOINT, InputSettings(sheet="Changes", header_row=7), name="r.xlsx")
     assert table.sheet == "To fix"
     assert table.columns.headers == HEADERS
-    (judged,) = table.judged(table.review())
+    (judged,) = staged(table).rows
     assert judged.job
     assert dict(judged.job.values) == {
         "OpportunityId": 2, "opportunityType": "Pre", "OpportunityName": "x", "StageName": "Proposal",

@@ -37,7 +37,7 @@ def connect(sandbox: Sandbox) -> http.client.HTTPConnection:
 
 
 def send(sandbox: Sandbox, method: str, target: str, body: bytes = b"", **headers: str) -> Reply:
-    """Send one request with exactly these headers (`_` stands for `-`) on a connection of its own."""
+    """Send one request with exactly these headers (`_` means `-`) on a connection of its own."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     with closing(connect(sandbox)) as connection:
         connection.request(method, target, body, named)

@@ -103,7 +103,7 @@ def test_bodies_need_not_be_kept() -> None:
 
 
 def test_the_records_that_were_changed_can_be_read(sandbox: Sandbox) -> None:
-    """One line for each, as it now stands."""
+    """One line for each, as it is now."""
     reply = put(sandbox, TARGET, '{"StageName": "Proposal"}')
     get(sandbox, "8")
     assert send(sandbox, "GET", "/_sandbox/records").body.splitlines() == [reply.body]

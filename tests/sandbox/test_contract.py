@@ -82,7 +82,7 @@ def test_names_depend_on_the_language(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("given", ["2026-03-04", "03/04/2026"])
 def test_the_documented_forms_of_a_date_are_taken(given: str) -> None:
-    """yyyy-MM-dd and MM/dd/yyyy stand for the same day."""
+    """yyyy-MM-dd and MM/dd/yyyy are the same day."""
     assert read_change(json.dumps({"PendingCloseDate": given}).encode()) == {"PendingCloseDate": date(2026, 3, 4)}
 
 

@@ -229,7 +229,7 @@ def test_no_connection_cannot_have_been_applied() -> None:
 
 
 def test_a_message_is_bounded_whatever_the_answer_holds() -> None:
-    """A value of half a megabyte where another was asked for does not swell the journal of every row."""
+    """A value of half a megabyte where another was asked for does not swell the database of every row."""
     with Api(usual=status(200, {"ID": 1, "Type": "Pre", "OpportunityName": "x" * 500_000})) as api:
         sent = send(api.url, [job(1)])
     assert sent.kinds() == ["differs"]

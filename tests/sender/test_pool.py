@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from batch_updater.endpoint.request import Prepared
-from batch_updater.errors import JournalError
+from batch_updater.errors import StoreError
 from batch_updater.records import Outcome, OutcomeKind, StopReason
 from batch_updater.sender.pool import Sender
 from tests.sender.driver import Sent, job, send
@@ -387,13 +387,13 @@ def test_a_throttled_pool_slows_down() -> None:
 
 
 @pytest.mark.parametrize("good", [0, 3])
-def test_nothing_goes_out_that_the_journal_does_not_hold(good: int) -> None:
+def test_nothing_goes_out_that_the_database_does_not_hold(good: int) -> None:
     """If the hook before requests raises, those and all later ones stay here: stop with `disk`."""
     held: list[int] = []
 
     async def before_send(batch: Sequence[Prepared]) -> None:
         if len(held) >= good:
-            raise JournalError("The disk is full.")
+            raise StoreError("The disk is full.")
         held.extend(prepared.job.row for prepared in batch)
 
     with Api() as api:
@@ -407,14 +407,14 @@ def test_nothing_goes_out_that_the_journal_does_not_hold(good: int) -> None:
     assert all(o.kind is OutcomeKind.NOT_SENT and "The disk is full." in o.message for o in rest)
 
 
-def test_no_request_goes_out_once_the_journal_cannot_be_written() -> None:
+def test_no_request_goes_out_once_the_database_cannot_be_written() -> None:
     """The hook before every request holds for repeats and for rows that are ready: what was sent stays unsettled."""
     asked: list[int] = []
 
     def may_send() -> None:
         asked.append(1)
         if len(asked) > 3:
-            raise JournalError("The disk is full.")
+            raise StoreError("The disk is full.")
 
     with Api(usual=status(500)) as api:
         sent = send(api.url, [job(n) for n in range(1, 21)], concurrency=1, attempts=9, may_send=may_send)
@@ -424,13 +424,13 @@ def test_no_request_goes_out_once_the_journal_cannot_be_written() -> None:
     assert set(sent.kinds()[1:]) == {"not_sent"}
 
 
-def test_a_row_that_waits_for_its_permit_stays_when_the_journal_fails_meanwhile() -> None:
+def test_a_row_that_waits_for_its_permit_stays_when_the_database_fails_meanwhile() -> None:
     """Whether a row may go out is asked when it goes, and not before it waits for its turn at the rate."""
     fails_at = time.monotonic() + 1
 
     def may_send() -> None:
         if time.monotonic() > fails_at:
-            raise JournalError("The disk is full.")
+            raise StoreError("The disk is full.")
 
     with Api() as api:
         sent = send(api.url, [job(n) for n in range(1, 4)], concurrency=3, rate_per_s=0.5, may_send=may_send)

@@ -7,7 +7,7 @@ import json
 import pytest
 from aiohttp import web
 
-from batch_updater.errors import JournalError
+from batch_updater.errors import StoreError
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.sender.pool import Sender
 from tests.sender.driver import job, send
@@ -119,7 +119,7 @@ def test_what_cannot_be_kept_is_not_changed() -> None:
     """A disk that does not take what the record was: no update goes out, and the run ends."""
 
     def full(_sender: Sender, _row: int, _before: str) -> None:
-        raise JournalError("The journal cannot be written: no space.")
+        raise StoreError("The database cannot be written: no space.")
 
     with Api() as api:
         sent = send(api.url, [job(1)], before_change=full)

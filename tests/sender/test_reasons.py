@@ -264,7 +264,7 @@ def test_a_long_answer_is_bounded_and_says_the_best_first() -> None:
 def outcome_of(answer: Answer) -> tuple[str, str]:
     """Return message and advice of a row that is answered so."""
     last = AttemptResult(answer, classify_read(answer, ENDPOINT, job(1, StageName="Won")))
-    row = RowSoFar(job(1, StageName="Won"), b"{}", maybe_applied=False, last=last, attempts=1, status=answer.status)
+    row = RowSoFar(job(1, StageName="Won"), maybe_applied=False, last=last, attempts=1, status=answer.status)
     writer = OutcomeWriter(ENDPOINT, Redaction())
     is_refused = last.classification.meaning is Meaning.REFUSED
     outcome = writer.refused(row, answer, AllowedValues(ENDPOINT)) if is_refused else writer.unsettled(row)

@@ -54,25 +54,25 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, dict[str,
     return ended(start(folder, "run", *arguments, **variables))
 
 
-def journal_of(folder: Path) -> Path | None:
-    """Return the journal of the newest run in a folder; None if there is none."""
-    found = sorted((folder / "runs").glob("*/journal.sqlite"))
+def database_of(folder: Path) -> Path | None:
+    """Return the database of the newest run in a folder; None if there is none."""
+    found = sorted((folder / "runs").glob("*/run.sqlite"))
     return found[-1] if found else None
 
 
-def confirmed_rows(journal: Path | None) -> set[int]:
-    """Return the rows whose confirmation a journal holds, read from a copy as the next start would read it."""
-    if journal is None or not journal.stat().st_size:
+def confirmed_rows(database: Path | None) -> set[int]:
+    """Return the rows whose confirmation a database holds, read from a copy as the next start would read it."""
+    if database is None or not database.stat().st_size:
         return set()
-    with closing(sqlite3.connect(journal)) as reader:
+    with closing(sqlite3.connect(database)) as reader:
         if not reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             return set()
-        found = reader.execute("SELECT number FROM rows WHERE kind IN ('updated', 'unchanged', 'differs')")
+        found = reader.execute("SELECT number FROM rows WHERE outcome IN ('updated', 'unchanged', 'differs')")
         return {number for (number,) in found}
 
 
 def assert_no_token(folder: Path, token: str = TOKEN) -> None:
-    """Fail if the token stands in a file of a folder, workbooks unpacked included."""
+    """Fail if a file of a folder holds the token, workbooks unpacked included."""
     for path in folder.rglob("*"):
         if path.is_file() and path.name != "token":
             assert token.encode() not in path.read_bytes(), path

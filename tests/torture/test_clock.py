@@ -31,8 +31,7 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(tmp_path: Path, clock: Path
         began = time.monotonic()
         jump = {"LD_PRELOAD": str(clock), "CLOCK_FILE": str(tmp_path / "jump"), "CLOCK_JUMP_S": str(jump_s)}
         process = start(tmp_path, "run", "rows.csv", **jump)
-        while len(api.requests()) < 15:
-            time.sleep(0.02)
+        api.wait_for(15)
         (tmp_path / "jump").touch()
         code, result, said = ended(process)
         took = time.monotonic() - began

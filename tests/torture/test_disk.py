@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 
 from tests.end_to_end.program import Sandbox, configure, sandbox
-from tests.torture.runs import assert_no_token, confirmed_rows, journal_of, numbered, run
+from tests.torture.runs import assert_no_token, confirmed_rows, database_of, numbered, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_whichever_operation_fails_the_run_is_resumed_and_no_workbook_is_damaged
         assert len(outcomes_in(folder / "results.xlsx")) == ROWS
         if code != 2:
             assert sum(result["outcomes"].values()) == ROWS, number
-        kept, before = confirmed_rows(journal_of(folder)), len(api.requests())
+        kept, before = confirmed_rows(database_of(folder)), len(api.requests())
         code, result, said = run(folder, "rows.csv", "--results", "results.xlsx")
         assert (code, result["outcomes"]["updated"]) == (0, ROWS), (number, said)
         assert set(outcomes_in(folder / "results.xlsx")) == {"updated"}

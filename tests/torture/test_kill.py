@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.end_to_end.program import configure, sandbox
-from tests.torture.runs import assert_no_token, confirmed_rows, ended, journal_of, numbered, run, start, write_rows
+from tests.torture.runs import assert_no_token, confirmed_rows, database_of, ended, numbered, run, start, write_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ SENDING = "sending: {{rate_per_s: {rate}, concurrency: 10, attempts: 8, max_wait
 def test_a_run_killed_at_any_moment_is_resumed_and_loses_nothing(tmp_path: Path, *, torture: bool) -> None:
     """Killed again and again under faults: every row ends with one outcome, backed by the server's own log.
 
-    No request goes out for a row whose confirmation was in the journal when the run was killed.
+    No request goes out for a row whose confirmation was in the database when the run was killed.
     """
     rows, kills, rate = (2000, 200, 100) if torture else (300, 12, 150)
     chance = random.Random(5)
@@ -36,7 +36,7 @@ def test_a_run_killed_at_any_moment_is_resumed_and_loses_nothing(tmp_path: Path,
             killed += 1
             requests = api.requests()
             assert not rows_of(requests[seen:]) & kept
-            seen, kept = len(requests), confirmed_rows(journal_of(tmp_path))
+            seen, kept = len(requests), confirmed_rows(database_of(tmp_path))
         code, result, said = run_to_its_end(tmp_path)
         requests = api.requests()
     assert kept or not torture
@@ -70,7 +70,7 @@ def killed_after(folder: Path, seconds: float) -> bool:
 def run_to_its_end(folder: Path) -> tuple[int, dict[str, Any], str]:
     """Resume the run until no row is left to do; returns what its last part said.
 
-    A run that came to its end before it could be killed would be done anew: the workbook is asked of it instead.
+    A run that came to its end before it could be killed would be restarted: the workbook is asked of it instead.
     """
     for past in ended(start(folder, "runs"))[1]["runs"]:
         if not past["unfinished"]:
@@ -88,7 +88,7 @@ def rows_of(requests: list[dict[str, Any]]) -> set[int]:
 
 
 def test_the_last_row_of_a_record_wins_whatever_happens(tmp_path: Path, *, torture: bool) -> None:
-    """In order, with delays, faults and kills: never two requests of a record at once, and its last row stands."""
+    """In order, with delays, faults and kills: never two requests of a record at once, and its last row wins."""
     rows, records, kills = (200, 20, 20) if torture else (60, 6, 5)
     chance = random.Random(11)
     lines: list[dict[str, object]] = [
@@ -100,8 +100,8 @@ def test_the_last_row_of_a_record_wins_whatever_happens(tmp_path: Path, *, tortu
         begun_s = time_to_begin(tmp_path)
         for _ in range(kills):
             is_killed = killed_after(tmp_path, chance.uniform(0.4, begun_s + 0.5))
-            if not is_killed or len(confirmed_rows(journal_of(tmp_path))) == rows:
-                break  # one more start could do a finished run anew
+            if not is_killed or len(confirmed_rows(database_of(tmp_path))) == rows:
+                break  # one more start could restart a finished run
         code, result, said = run_to_its_end(tmp_path)
         requests, stored = api.requests(), api.records()
     assert (code, result["outcomes"]["updated"]) == (0, rows), said

@@ -28,8 +28,7 @@ def test_of_many_started_at_once_one_runs(tmp_path: Path, *, torture: bool) -> N
             assert code == result["exit_code"] == 4
             assert f"process {running.pid} " in result["error"]["message"]
             assert result["error"]["file"] == str(tmp_path / "rows.csv")
-        while not api.requests():
-            time.sleep(0.05)
+        api.wait_for(1)
         running.terminate()
         assert ended(running)[0] == 3
         assert 0 < len(api.requests()) < 60
@@ -39,14 +38,13 @@ def test_a_lock_is_refused_at_once_and_dies_with_its_process(tmp_path: Path) -> 
     """The second ends while the first goes on; a lock left by a killed process does not block."""
     numbered(tmp_path / "rows.csv", 60)
     with sandbox() as api, sandbox() as another:
-        configure(tmp_path, api.url, "sending: {rate_per_s: 2}\n")
+        configure(tmp_path, api.url, "sending: {rate_per_s: 0.2}\n")  # five minutes, far more than what comes meanwhile
         running = start(tmp_path, "run", "rows.csv")
-        while not api.requests():
-            time.sleep(0.05)
+        api.wait_for(1)
         code, result, _ = run(tmp_path, "rows.csv")
         assert (code, running.poll()) == (4, None)
         assert str(running.pid) in result["error"]["message"]
-        # Another API is nobody's business, and neither is another folder of results.
+        # Another API is another matter, and so is another folder of results.
         elsewhere = {"BATCH_UPDATER_API__BASE_URL": another.url, "BATCH_UPDATER_SENDING__RATE_PER_S": "500"}
         assert run(tmp_path, "rows.csv", **elsewhere)[0] == 0
         other_folder = {"BATCH_UPDATER_RESULTS__FOLDER": "others", "BATCH_UPDATER_SENDING__RATE_PER_S": "500"}

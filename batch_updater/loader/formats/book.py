@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from batch_updater.records import column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from batch_updater.records import Cell
 
@@ -83,11 +83,8 @@ class Book(Protocol):
     def layout(self, sheet: int) -> Layout:
         """Return what the sheet at that position of `sheets` says beside its rows."""
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
-        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes.
-
-        Where `only` is given, rows whose numbers it does not contain may be left out.
-        """
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
+        """Yield the rows of the sheet at that position of `sheets`, in ascending order, reading as it goes."""
 
     def close(self) -> None:
         """Let go of the file: Windows neither moves nor removes one that is held open."""
@@ -108,6 +105,8 @@ MOST_CHARACTERS = 131_072
 
 SHORTEN = "Save what is to be sent, and only that, as a workbook of its own."
 """What to do about a cell or a workbook that is larger than any table of changes."""
+SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
+"""What to do about a file that contradicts itself."""
 
 
 def column_position(letters: str) -> int:
@@ -133,6 +132,11 @@ class UnreadableError(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
+
+
+def too_long(what: str) -> UnreadableError:
+    """Return the refusal of a text of more than `MOST_CHARACTERS`; `what` is the text, as in "a text in cell A1"."""
+    return UnreadableError(f"has {what} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
 
 
 def too_many_areas() -> UnreadableError:

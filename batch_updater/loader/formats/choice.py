@@ -14,7 +14,7 @@ from batch_updater.text.characters import composed
 from batch_updater.text.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batch_updater.config.schema import InputSettings
     from batch_updater.loader.formats.book import Layout, SheetRow
@@ -51,9 +51,9 @@ class Sheet:
         """Return what it says beside its rows. Raises InputError."""
         return self.source.layout(self.index)
 
-    def rows(self, only: Container[int] | None = None) -> Iterator[SheetRow]:
-        """Yield its rows, or at least those of `only`. Raises InputError."""
-        return self.source.rows(self.index, only)
+    def rows(self) -> Iterator[SheetRow]:
+        """Yield its rows. Raises InputError."""
+        return self.source.rows(self.index)
 
     @property
     def notes(self) -> list[str]:

@@ -22,7 +22,7 @@ from batch_updater.loader.formats.book import (
 from batch_updater.loader.formats.encodings import codec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from batch_updater.records import Cell
@@ -87,7 +87,7 @@ class DelimitedBook:
         """Text has rows and nothing else."""
         return Layout()
 
-    def rows(self, _sheet: int = 0, _only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, _sheet: int = 0) -> Iterator[SheetRow]:
         """Yield the rows of the text."""
         with self._open() as text:
             try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from batch_updater.loader.formats.book import (
     CALCULATED_BY_HAND,
@@ -16,15 +17,17 @@ from batch_updater.loader.formats.book import (
     LAST_ROW,
     MOST_AREAS,
     MOST_CHARACTERS,
-    SHORTEN,
+    SAVE_AGAIN,
     Area,
     Layout,
     SheetEntry,
     SheetRow,
     UnreadableError,
     is_blank_row,
+    too_long,
     too_many_areas,
 )
+from batch_updater.loader.formats.cell_contents import number
 from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
 from batch_updater.loader.formats.number_formats import (
     DateKind,
@@ -35,38 +38,43 @@ from batch_updater.loader.formats.number_formats import (
     text_as_shown,
 )
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
-from batch_updater.loader.formats.package import DEEPEST, Feeder, parse, safe_parser, too_deep
-from batch_updater.loader.formats.worksheet import number
+from batch_updater.loader.formats.safe_xml import Step, trees
 from batch_updater.records import MARK_PROPERTY, Cell, CellError, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from xml.etree.ElementTree import Element
 
     from batch_updater.loader.formats.package import Allowance, Package
 
-_SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again."
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+_DRAWN = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0 "
 _MIDNIGHT = datetime(2000, 1, 1)  # noqa: DTZ001  (of any day: a time of day has no zone)
-# A row or a cell stands in the file once for as many as it is repeated: that counts against input.max_unpacked_mb.
+# A row or a cell is in the file once for as many as it is repeated: that counts against input.max_unpacked_mb.
 _REPEATED_CELL_BYTES = 64
 _REPEATED_ROW_BYTES = 20_000
 """More than a row takes up: they all update the same record, so that only a mistake, or worse, is thousands of them."""
-_CHUNK_BYTES = 1 << 16
-_DOCUMENT = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
-_SHEET, _ROW = f"{TABLE} table", f"{TABLE} table-row"
-_AROUND_ROWS = {f"{TABLE} {name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
-_AROUND_COLUMNS = {f"{TABLE} {name}" for name in ("table-header-columns", "table-column-group", "table-columns")}
-_COLUMN, _CELL, _COVERED = f"{TABLE} table-column", f"{TABLE} table-cell", f"{TABLE} covered-table-cell"
-_PARAGRAPHS = {f"{_TEXT} p", f"{_TEXT} h"}
-_NO_TEXT = {f"{OFFICE} annotation", f"{OFFICE} annotation-end", f"{_TEXT} note", f"{_TEXT} ruby-text"}
-"""What stands in a paragraph without being part of its text."""
-_DRAWN = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0 "
+_SHEET, _ROW, _COLUMN = f"{TABLE} table", f"{TABLE} table-row", f"{TABLE} table-column"
+_CELL, _COVERED = f"{TABLE} table-cell", f"{TABLE} covered-table-cell"
+_AROUND_SHEETS = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
+_AROUND_ROWS = {f"{TABLE} table-{name}" for name in ("header-rows", "row-group", "rows")}
+_AROUND_COLUMNS = {f"{TABLE} table-{name}" for name in ("header-columns", "column-group", "columns")}
+_ENTERED = {_SHEET, *_AROUND_SHEETS, *_AROUND_ROWS, *_AROUND_COLUMNS}
+_ROWS_REPEATED, _COLUMNS_REPEATED = (f"{TABLE} number-{name}-repeated" for name in ("rows", "columns"))
+_SPANS = _ROWS_SPANNED, _COLUMNS_SPANNED = f"{TABLE} number-rows-spanned", f"{TABLE} number-columns-spanned"
 _HELD = {f"{OFFICE} value-type", f"{TABLE} formula", f"{_CALCEXT} value-type"}
 """Attributes that a cell has if it holds anything."""
+_PARAGRAPHS = {f"{_TEXT} p", f"{_TEXT} h"}
+_NO_TEXT = {f"{OFFICE} annotation", f"{OFFICE} annotation-end", f"{_TEXT} note", f"{_TEXT} ruby-text"}
+"""What is in a paragraph without being part of its text."""
 _XML_BLANKS = " \t\r\n"
 _BLANKS = re.compile(f"[{_XML_BLANKS}]+")
 _BREAKS = frozenset("\t\r\n")
+_BLANK = "\1"
+_SIGNS = {f"{_TEXT} tab": "\2", f"{_TEXT} line-break": "\3"}
+_CHARACTERS = {1: " ", 2: "\t", 3: "\n"}
+"""What stands for the characters of elements until the blanks around them are one; no XML can hold these itself."""
 _ERROR = re.compile(r"#[A-Z0-9/]+[!?]?|Err:[0-9]+")
 _PERCENT: Final = display_format_of("0%")
 """How programs show a percentage whose style says nothing."""
@@ -82,28 +90,23 @@ class OdsBook:
 
     def __init__(self, package: Package) -> None:
         self._package = package
-        if any(element.name == "encryption-data" for element in package.elements("META-INF/manifest.xml")):
+        if next(package.elements("META-INF/manifest.xml", "encryption-data"), None) is not None:
             raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
         self._styles = Styles(package)
-        lister = _Lister(self._styles)
-        with package.open("content.xml") as stream:
-            parse(stream, lister.parser)
-        if not lister.is_spreadsheet:
-            raise UnreadableError(
-                "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
-            )
-        self.sheets = tuple(lister.sheets)
+        self._has_links = False
+        self._with_spans: set[int] = set()
+        """Sheets in which cells are merged."""
+        self.sheets = tuple(self._find_sheets())
         self._is_manual = any(
-            element.attributes.get("name") == "AutoCalculate" and element.text == "false"
-            for element in package.elements("settings.xml", {"config-item"})
+            element.get("name") == "AutoCalculate" and element.text == "false"
+            for element in package.elements("settings.xml", "config-item")
         )
-        self._links = lister.links
 
     @cached_property
     def mark(self) -> str | None:
         """What our own property says, if the file has it (OpenDocument 1.3 part 3, 4.3.3.17)."""
-        for element in self._package.elements("meta.xml"):
-            if element.name == "user-defined" and element.attributes.get("name") == MARK_PROPERTY:
+        for element in self._package.elements("meta.xml", "user-defined"):
+            if element.get("name") == MARK_PROPERTY:
                 return element.text
         return None
 
@@ -113,7 +116,7 @@ class OdsBook:
         notes = []
         if any(name.startswith(("basic/", "scripts/")) for name in self._package.names):
             notes.append("It has macros, which are not run.")
-        if self._links:
+        if self._has_links:
             notes.append("It links to other files; the values saved in it are read.")
         if self._is_manual:
             notes.append(CALCULATED_BY_HAND)
@@ -126,344 +129,247 @@ class OdsBook:
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         reader = self._reader(sheet)
-        for _ in self._read(reader):
-            pass
+        with closing(self._elements(sheet)) as elements:
+            for _ in reader.rows(elements):
+                if sheet not in self._with_spans:
+                    break  # columns come before the rows
         return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a sheet."""
-        for row in self._read(self._reader(sheet)):
-            for index in range(row.times):
-                if only is None or row.number + index in only:
-                    yield SheetRow(row.number + index, row.cells, row.hidden)
+        with closing(self._elements(sheet)) as elements:
+            yield from self._reader(sheet).rows(elements)
 
     def _reader(self, sheet: int) -> _SheetReader:
-        return _SheetReader(self._styles, sheet, self._package.allowance(self.sheets[sheet].name))
+        return _SheetReader(self._styles, self._package.allowance(self.sheets[sheet].name))
 
-    def _read(self, reader: _SheetReader) -> Iterator[_RepeatedRow]:
+    def _find_sheets(self) -> list[SheetEntry]:
+        """Return the tables that are not part of anything else."""
+        sheets: list[SheetEntry] = []
+        is_spreadsheet = False
+
+        def choose(name: str, attributes: dict[str, str]) -> Step:
+            nonlocal is_spreadsheet
+            if name == _CELL:
+                if sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
+                    sheets[-1] = replace(sheets[-1], is_blank=False)
+                if not attributes.keys().isdisjoint(_SPANS):
+                    self._with_spans.add(len(sheets) - 1)
+            elif name == _SHEET:
+                hidden = attributes.get(f"{TABLE} style-name", "") in self._styles.hidden_tables
+                sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
+            elif name == f"{OFFICE} spreadsheet":
+                is_spreadsheet = True
+            elif name == f"{TABLE} table-source":
+                self._has_links = True
+            return Step.ENTER if name == _ROW or name in _ENTERED else Step.SKIP
+
+        for _ in self._trees(choose):
+            pass
+        if not is_spreadsheet:
+            raise UnreadableError(
+                "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
+            )
+        return sheets
+
+    def _elements(self, sheet: int) -> Generator[Element]:
+        """Yield the columns and rows of a sheet."""
+        at = -1
+
+        def choose(name: str, _: dict[str, str]) -> Step:
+            nonlocal at
+            at += name == _SHEET
+            if at > sheet:
+                return Step.STOP
+            if at == sheet and name in {_ROW, _COLUMN}:
+                return Step.TAKE
+            return Step.ENTER if name in _ENTERED and (name != _SHEET or at == sheet) else Step.SKIP
+
+        return self._trees(choose)
+
+    def _trees(self, choose: Callable[[str, dict[str, str]], Step]) -> Generator[Element]:
         with self._package.open("content.xml") as stream:
-            feeder = Feeder(reader.parser)
-            while not reader.done and (chunk := stream.read(_CHUNK_BYTES)):
-                feeder.feed(chunk)
-                yield from reader.take()
-
-
-class _Lister:
-    """Finds the sheets of a document: tables that are not part of anything else."""
-
-    def __init__(self, styles: Styles) -> None:
-        self.sheets: list[SheetEntry] = []
-        self.is_spreadsheet = False
-        self.links = False
-        self._styles = styles
-        self._depth = 0
-        self._spreadsheet_at = -1
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise too_deep()
-        if name == f"{OFFICE} spreadsheet":
-            self.is_spreadsheet, self._spreadsheet_at = True, self._depth
-        elif name == _SHEET and self._depth == self._spreadsheet_at + 1:
-            style = attributes.get(f"{TABLE} style-name", "")
-            hidden = style in self._styles.hidden_tables
-            self.sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
-        elif name == _CELL and self.sheets and self.sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
-            self.sheets[-1] = replace(self.sheets[-1], is_blank=False)
-        elif name == f"{TABLE} table-source":
-            self.links = True
-
-    def _end(self, _: str) -> None:
-        self._depth -= 1
-
-
-class _RepeatedRow(NamedTuple):
-    """A row that stands in the file once for so many rows."""
-
-    number: int
-    cells: list[Cell]
-    hidden: bool
-    times: int
+            yield from trees(stream, choose)
 
 
 class _SheetReader:
-    """Turns the events of an XML parser into the rows of one sheet."""
+    """Turns the columns and rows of a sheet into rows of cells."""
 
-    def __init__(self, styles: Styles, sheet: int, allowance: Allowance) -> None:
+    def __init__(self, styles: Styles, allowance: Allowance) -> None:
+        self._styles = styles
         self._charge = allowance.charge
-        self.done = False
-        """Whether the sheet's end has been read."""
         self.merged: list[Area] = []
         self.hidden_columns: list[range] = []
-        self._styles = styles
-        self._wanted, self._seen = sheet, -1
-        self._where = "document"
-        self._skipping = 0
-        """How many elements are open whose content is none of the sheet's."""
-        self._rows: list[_RepeatedRow] = []
         self._column_ends: list[int] = []
         self._column_styles: list[str] = []
         """Of the columns up to each of the ends."""
         self._columns = 0
         self._column_groups = 0
         self._next_row = 1
-        self._row: dict[str, str] = {}
-        self._cell: dict[str, str] = {}
-        self._covered = False
-        self._cells: list[Cell] = []
-        self._blanks = 0
-        """Blank cells to the right of `_cells`, added when one with a value follows."""
-        self._text = _Paragraphs()
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
 
-    def take(self) -> list[_RepeatedRow]:
-        """Return the rows that are complete, and forget them."""
-        rows, self._rows = self._rows, []
-        return rows
+    def rows(self, elements: Iterable[Element]) -> Iterator[SheetRow]:
+        """Yield the rows."""
+        for element in elements:
+            if element.tag == _COLUMN:
+                self._add_columns(element)
+                continue
+            times = _times(element, _ROWS_REPEATED)
+            cells = self._cells(element)
+            if cells and not (times > 1 and is_blank_row(cells)):
+                if self._next_row + times - 1 > LAST_ROW:
+                    raise UnreadableError(f"has more than {LAST_ROW:,} rows", SAVE_AGAIN)
+                self._charge((times - 1) * (_REPEATED_ROW_BYTES + len(cells) * _REPEATED_CELL_BYTES))
+                hidden = element.get(f"{TABLE} visibility", "visible") != "visible"
+                for number_ in range(self._next_row, self._next_row + times):
+                    yield SheetRow(number_, cells, hidden)
+            self._next_row += times
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._skipping or not self._enter(name, attributes):
-            self._skipping += 1
-
-    def _enter(self, name: str, attributes: dict[str, str]) -> bool:
-        """Take note of an element. Returns False if it and what is in it are to be skipped."""
-        match self._where:
-            case "row" if name in {_CELL, _COVERED}:
-                self._where, self._cell, self._covered = "cell", attributes, name == _COVERED
-                self._text.clear()
-            case "cell" if name in _PARAGRAPHS:
-                self._where = "text"
-                self._text.open()
-                self.parser.CharacterDataHandler = self._characters
-            case "text":
-                return self._enter_in_text(name, attributes)
-            case "sheet" if name == _ROW:
-                self._where, self._row = "row", attributes
-                self._cells, self._blanks = [], 0
-            case "sheet" if name == _COLUMN:
-                self._add_columns(attributes)
-            case "sheet":
-                return name in _AROUND_ROWS or name in _AROUND_COLUMNS
-            case "document" if name == _SHEET:
-                self._seen += 1
-                if self._seen != self._wanted:
-                    return False
-                self._where = "sheet"
-            case "document":
-                return name in _DOCUMENT
-            case _:
-                return False
-        return True
-
-    def _enter_in_text(self, name: str, attributes: dict[str, str]) -> bool:
-        if name in _NO_TEXT or name.startswith(_DRAWN):
-            return False
-        match name.rpartition(" ")[2]:
-            case "s":
-                count = int(attributes.get(f"{_TEXT} c", "1"))
-                self._charge(count)
-                self._text.add(" " * min(count, MOST_CHARACTERS + 1))
-            case "tab":
-                self._text.add("\t")
-            case "line-break":
-                self._text.add("\n")
-        self._refuse_long()
-        return True
-
-    def _characters(self, text: str) -> None:
-        if not self._skipping:
-            self._text.add_collapsed(text)
-            self._refuse_long()
-
-    def _refuse_long(self) -> None:
-        if self._text.length > MOST_CHARACTERS:
-            address = f"{column_letters(len(self._cells) + self._blanks)}{self._next_row}"
-            raise UnreadableError(f"has a cell of more than {MOST_CHARACTERS:,} characters, {address}", SHORTEN)
-
-    def _end(self, name: str) -> None:
-        if self._skipping:
-            self._skipping -= 1
-        elif self._where == "text" and name in _PARAGRAPHS:
-            self._text.close()
-            self.parser.CharacterDataHandler = None
-            self._where = "cell"
-        elif self._where == "cell":
-            self._end_cell()
-            self._where = "row"
-        elif self._where == "row":
-            self._end_row()
-            self._where = "sheet"
-        elif self._where == "sheet" and name == _SHEET:
-            self.done = True
-            self._where = "document"
-
-    def _add_columns(self, attributes: dict[str, str]) -> None:
-        count = _times(attributes, "number-columns-repeated")
+    def _add_columns(self, element: Element) -> None:
+        count = _times(element, _COLUMNS_REPEATED)
         first, self._columns = self._columns, min(self._columns + count, LAST_COLUMN)
         self._column_groups += 1
         if self._column_groups > MOST_AREAS:
             raise too_many_areas()
         if first == LAST_COLUMN:
             return
-        if attributes.get(f"{TABLE} visibility", "visible") != "visible":
+        if element.get(f"{TABLE} visibility", "visible") != "visible":
             self.hidden_columns.append(range(first, self._columns))
         self._column_ends.append(self._columns)
-        self._column_styles.append(attributes.get(f"{TABLE} default-cell-style-name", ""))
+        self._column_styles.append(element.get(f"{TABLE} default-cell-style-name", ""))
 
-    def _end_cell(self) -> None:
-        times = _times(self._cell, "number-columns-repeated")
-        column = len(self._cells) + self._blanks
-        cell = None if self._covered else self._value(column)
-        if not self._covered:
-            self._note_merged(column)
-        if cell is None:
-            self._blanks += times
-            return
-        if column + times > LAST_COLUMN:
-            raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._next_row}", _SAVE_AGAIN)
-        if self._blanks or times > 1:
-            self._charge(self._blanks * GAP_BYTES + (times - 1) * _REPEATED_CELL_BYTES)
-        self._cells.extend([None] * self._blanks)
-        self._cells.extend([cell] * times)
-        self._blanks = 0
+    def _cells(self, row: Element) -> list[Cell]:
+        cells: list[Cell] = []
+        blanks = 0  # to the right of `cells`, added when one with a value follows
+        for element in row:
+            if element.tag not in {_CELL, _COVERED}:
+                continue
+            times = _times(element, _COLUMNS_REPEATED)
+            column = len(cells) + blanks
+            cell: Cell = None
+            if element.tag == _CELL:
+                cell = self._value(row, element, column)
+                self._note_merged(element, column)
+            if cell is None:
+                blanks += times
+                continue
+            if column + times > LAST_COLUMN:
+                raise UnreadableError(f"has more than {LAST_COLUMN:,} columns in row {self._next_row}", SAVE_AGAIN)
+            if blanks or times > 1:
+                self._charge(blanks * GAP_BYTES + (times - 1) * _REPEATED_CELL_BYTES)
+            cells += [None] * blanks + [cell] * times
+            blanks = 0
+        return cells
 
-    def _note_merged(self, column: int) -> None:
-        wide, high = _times(self._cell, "number-columns-spanned"), _times(self._cell, "number-rows-spanned")
+    def _note_merged(self, cell: Element, column: int) -> None:
+        wide, high = _times(cell, _COLUMNS_SPANNED), _times(cell, _ROWS_SPANNED)
         if wide > 1 or high > 1:
             last_row, last_column = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
             if len(self.merged) == MOST_AREAS:
                 raise too_many_areas()
             self.merged.append(Area(self._next_row, last_row, column, last_column))
 
-    def _end_row(self) -> None:
-        times = _times(self._row, "number-rows-repeated")
-        if self._cells and not (times > 1 and is_blank_row(self._cells)):
-            if self._next_row + times - 1 > LAST_ROW:
-                raise UnreadableError(f"has more than {LAST_ROW:,} rows", _SAVE_AGAIN)
-            self._charge((times - 1) * (_REPEATED_ROW_BYTES + len(self._cells) * _REPEATED_CELL_BYTES))
-            hidden = self._row.get(f"{TABLE} visibility", "visible") != "visible"
-            self._rows.append(_RepeatedRow(self._next_row, self._cells, hidden, times))
-        self._next_row += times
-
-    def _value(self, column: int) -> Cell:
-        """Return the value of the cell that has been read (OpenDocument 1.3 part 3, 19.387 office:value-type)."""
-        get, text = self._cell.get, self._text.text()
-        kind, formula = get(f"{OFFICE} value-type"), get(f"{TABLE} formula")
-        if fault := self._fault(kind, formula, text):
+    def _value(self, row: Element, cell: Element, column: int) -> Cell:
+        """Return the value of a cell (OpenDocument 1.3 part 3, 19.387 office:value-type)."""
+        get = cell.get
+        paragraphs = [_collapsed(self._text(part, column)) for part in cell if part.tag in _PARAGRAPHS]
+        kind, text = get(f"{OFFICE} value-type"), "\n".join(paragraphs)
+        self._refuse_long(text, column)
+        if fault := _fault(cell, text, has_text=bool(paragraphs)):
             return fault
+        shown = self._shown(row, cell, column)
         match kind:
-            case None:
-                return text_as_shown(text or None, self._shown(column)) if text else None
-            case "string":
-                text = get(f"{OFFICE} string-value") or text
-                return text_as_shown(text, self._shown(column)) if text else None
+            case None | "string":
+                text = (get(f"{OFFICE} string-value") if kind else None) or text
+                return text_as_shown(text, shown) if text else None
             case "float" | "percentage" | "currency":
-                return self._number(get(f"{OFFICE} value", ""), text, column, is_formula=formula is not None)
+                return _number(cell, text, _PERCENT if shown is None and kind == "percentage" else shown)
             case "boolean":
                 value = get(f"{OFFICE} boolean-value", "")
                 return value == "true" if value in {"true", "false"} else no_value(value)
             case "date":
-                return from_iso(get(f"{OFFICE} date-value", ""), self._shown(column))
+                return from_iso(get(f"{OFFICE} date-value", ""), shown)
             case "time":
-                is_duration = self._shown(column) is DateKind.DURATION
-                return _time(get(f"{OFFICE} time-value", ""), is_duration=is_duration)
+                return _time(get(f"{OFFICE} time-value", ""), is_duration=shown is DateKind.DURATION)
             case _:
                 return no_value(text or kind)
 
-    def _fault(self, kind: str | None, formula: str | None, text: str) -> CellError | None:
-        """Return the fault of a cell that shows an error, or a formula without its result.
-
-        The format has no type for errors. LibreOffice adds one of its own, and like others saves a formula that gives
-        an error as one that gives an empty text; OpenOffice saves it as one that gives 0. Only the text tells.
-        """
-        if self._cell.get(f"{_CALCEXT} value-type") == "error":
-            return CellError("error-cell", text or "#ERROR")
-        if formula is None or self._cell.get(f"{OFFICE} string-value"):
-            return None
-        if _ERROR.fullmatch(text):
-            return CellError("error-cell", text)
-        if kind is None and not self._text.paragraphs:
-            return CellError("formula-without-value", "=" + formula.partition("=")[2])
-        return None
-
-    def _number(self, value: str, text: str, column: int, *, is_formula: bool) -> Cell:
-        plain = number(value)
-        if isinstance(plain, CellError):
-            return plain
-        # LibreOffice writes truth values as formulas that give 1 or 0.
-        if is_formula and plain in {0, 1} and text in {"TRUE", "FALSE"}:
-            return plain == 1
-        shown = self._shown(column)
-        if shown is None and self._cell.get(f"{OFFICE} value-type") == "percentage":
-            shown = _PERCENT
-        return apply_format(plain, shown, epoch_1904=False) if isinstance(shown, DisplayFormat) else plain
-
-    def _shown(self, column: int) -> Format | None:
-        style = self._cell.get(f"{TABLE} style-name") or self._row.get(f"{TABLE} default-cell-style-name")
+    def _shown(self, row: Element, cell: Element, column: int) -> Format | None:
+        style = cell.get(f"{TABLE} style-name") or row.get(f"{TABLE} default-cell-style-name")
         if not style:
             at = bisect_right(self._column_ends, column)
             style = self._column_styles[at] if at < len(self._column_styles) else ""
         return self._styles.shown_by(style)
 
+    def _text(self, element: Element, column: int) -> str:
+        """Return the text in a paragraph or a part of it, with signs for blanks, tabs and breaks that are elements."""
+        text = element.text or ""
+        for child in element:
+            if child.tag == f"{_TEXT} s":
+                count = int(child.get(f"{_TEXT} c", "1"))
+                self._charge(count)
+                text += _BLANK * min(count, MOST_CHARACTERS + 1)
+            elif child.tag in _SIGNS:
+                text += _SIGNS[child.tag]
+            elif child.tag not in _NO_TEXT and not child.tag.startswith(_DRAWN):
+                text += self._text(child, column)
+            text += child.tail or ""
+            self._refuse_long(text, column)
+        return text
 
-class _Paragraphs:
-    """The text of a cell: its paragraphs, in which runs of blanks are one (OpenDocument 1.3 part 3, 6.1.2)."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.paragraphs: list[str] = []
-        self.length = 0
-        self.open()
-
-    def open(self) -> None:
-        """Begin a paragraph, at whose start blanks are none."""
-        self._pieces: list[str] = []
-        self._after_blank, self._ends_in_a_break = True, False
-
-    def add(self, text: str) -> None:
-        """Add characters that stand for themselves."""
-        self._pieces.append(text)
-        self.length += len(text)
-        self._after_blank = self._ends_in_a_break = False
-
-    def add_collapsed(self, text: str) -> None:
-        """Add characters as they stand in the XML."""
-        bare = text.rstrip(_XML_BLANKS)
-        ends_in_a_break = not _BREAKS.isdisjoint(text[len(bare) :]) or (not bare and self._ends_in_a_break)
-        text = _BLANKS.sub(" ", text)
-        if self._after_blank and text.startswith(" "):
-            text = text[1:]
-        if text:
-            self.add(text)
-            self._after_blank = text.endswith(" ")
-        self._ends_in_a_break = ends_in_a_break
-
-    def close(self) -> None:
-        """End the paragraph. A blank at its end is one, as for LibreOffice, but a break of the XML's line is none."""
-        text = "".join(self._pieces)
-        self.paragraphs.append(text[:-1] if self._ends_in_a_break and text else text)
-
-    def text(self) -> str:
-        """Return the whole text; paragraphs are lines."""
-        return "\n".join(self.paragraphs)
+    def _refuse_long(self, text: str, column: int) -> None:
+        if len(text) > MOST_CHARACTERS:
+            raise too_long(f"a text in cell {column_letters(column)}{self._next_row}")
 
 
-def _times(attributes: dict[str, str], name: str) -> int:
-    value = attributes.get(f"{TABLE} {name}")
+def _fault(cell: Element, text: str, *, has_text: bool) -> CellError | None:
+    """Return the fault of a cell that shows an error, or a formula without its result.
+
+    The format has no type for errors. LibreOffice adds one of its own, and like others saves a formula that gives an
+    error as one that gives an empty text; OpenOffice saves it as one that gives 0. Only the text tells.
+    """
+    if cell.get(f"{_CALCEXT} value-type") == "error":
+        return CellError("error-cell", text or "#ERROR")
+    formula = cell.get(f"{TABLE} formula")
+    if formula is None or cell.get(f"{OFFICE} string-value"):
+        return None
+    if _ERROR.fullmatch(text):
+        return CellError("error-cell", text)
+    if cell.get(f"{OFFICE} value-type") is None and not has_text:
+        return CellError("formula-without-value", "=" + formula.partition("=")[2])
+    return None
+
+
+def _number(cell: Element, text: str, shown: Format | None) -> Cell:
+    plain = number(cell.get(f"{OFFICE} value", ""))
+    if isinstance(plain, CellError):
+        return plain
+    # LibreOffice writes truth values as formulas that give 1 or 0.
+    if cell.get(f"{TABLE} formula") is not None and plain in {0, 1} and text in {"TRUE", "FALSE"}:
+        return plain == 1
+    return apply_format(plain, shown, epoch_1904=False) if isinstance(shown, DisplayFormat) else plain
+
+
+def _collapsed(paragraph: str) -> str:
+    """Return a paragraph in which runs of blanks are one (OpenDocument 1.3 part 3, 6.1.2).
+
+    Those at its start are none. Those at its end are one, as for LibreOffice, unless there is a line break of the XML
+    among them.
+    """
+    if paragraph.isprintable() and "  " not in paragraph and paragraph[:1] != " ":  # as nearly always
+        return paragraph
+    bare = paragraph.rstrip(_XML_BLANKS)
+    if not _BREAKS.isdisjoint(paragraph[len(bare) :]):
+        paragraph = bare
+    return _BLANKS.sub(" ", paragraph).removeprefix(" ").translate(_CHARACTERS)
+
+
+def _times(element: Element, name: str) -> int:
+    value = element.get(name)
     if value is None:
         return 1
     times = int(value) if value.isdigit() and len(value) <= 9 else 0
     if times < 1:
-        raise UnreadableError(f"says {value[:20]!r} where a number of cells belongs", _SAVE_AGAIN)
+        raise UnreadableError(f"says {value[:20]!r} where a number of cells belongs", SAVE_AGAIN)
     return times
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.loader.formats.number_formats import DateKind, Format, shown_by
-from batch_updater.loader.formats.package import DEEPEST, Feeder, safe_parser, too_deep
+from batch_updater.loader.formats.safe_xml import Step, trees
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from xml.etree.ElementTree import Element
+
     from batch_updater.loader.formats.package import Package
 
 OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
@@ -24,7 +26,6 @@ _DATA_STYLES = {
     *(f"{_NUMBER} {name}-style" for name in ("number", "currency", "percentage", "time", "date", "boolean")),
 }
 _COLOUR = "urn:oasis:names:tc:opendocument:xmlns:xsl-fo-compatible:1.0 color"
-_CHUNK_BYTES = 1 << 16
 _MOST_DIGITS = 100
 _MOST_PARENTS = 20
 _OWN_FORMAT = 164
@@ -41,18 +42,14 @@ _PARTS_OF_DATE = {
 """Elements -> letters of an Excel format; which part of a time of day they show makes no difference."""
 
 
-@dataclass
-class _DataStyle:
-    """How numbers are shown, as far as it has been read."""
+class _DataStyle(NamedTuple):
+    """How numbers are shown."""
 
-    is_duration: bool = False
-    is_percent: bool = False
-    is_of_texts: bool = False
-    decimals: str = ""
-    """Places behind the point of the number element that is open."""
-    code: list[str] = field(default_factory=list)
-    """Pieces of an Excel number format that shows the same."""
-    instead: list[tuple[str, str]] = field(default_factory=list)
+    is_duration: bool
+    is_of_texts: bool
+    code: str
+    """An Excel number format that shows the same."""
+    instead: Sequence[tuple[str, str]]
     """Which numbers another style is for, such as `<=9999999`, and its name (OpenDocument 1.3 part 3, 16.3)."""
 
 
@@ -68,11 +65,20 @@ class Styles:
         self._known: dict[str, Format | None] = {}
         for part in ("styles.xml", "content.xml"):
             if part in package:
-                reader = _Reader(self._data, self._cells, self.hidden_tables)
-                feeder = Feeder(reader.parser)
                 with package.open(part) as stream:
-                    while not reader.done and (chunk := stream.read(_CHUNK_BYTES)):
-                        feeder.feed(chunk)
+                    for style in trees(stream, _choose):
+                        self._add(style)
+
+    def _add(self, style: Element) -> None:
+        name, parent, data, family = (
+            style.get(f"{_STYLE} {key}", "") for key in ("name", "parent-style-name", "data-style-name", "family")
+        )
+        if style.tag in _DATA_STYLES:
+            self._data[name] = _data_style(style)
+        elif family == "table-cell":
+            self._cells[name] = (parent, data)
+        elif family == "table" and any(child.get(f"{TABLE} display") == "false" for child in style):
+            self.hidden_tables.add(name)
 
     def shown_by(self, style: str) -> Format | None:
         """Return as what cells of a style show numbers, if it is more than the number; of the times just durations."""
@@ -94,7 +100,7 @@ class Styles:
 
     def _code(self, data: _DataStyle) -> str:
         """Return the Excel number format that shows the same."""
-        others = ["".join(self._data[name].code) if name in self._data else "" for _, name in data.instead]
+        others = [self._data[name].code if name in self._data else "" for _, name in data.instead]
         conditions = [condition for condition, _ in data.instead]
         tells_signs_apart = not conditions or conditions in _SECTIONS_OF_EXCEL
         if not tells_signs_apart:
@@ -102,145 +108,93 @@ class Styles:
         if data.is_of_texts:
             left = _SECTIONS_OF_NUMBERS[len(others) :]
             others += left if tells_signs_apart else ["General"] * len(left)
-        return ";".join((*others, "".join(data.code)))
+        return ";".join((*others, data.code))
 
 
-class _Reader:
-    """Gathers the styles of one part."""
+def _choose(name: str, _: object) -> Step:
+    if name == f"{OFFICE} body":
+        return Step.STOP
+    return Step.TAKE if name in _DATA_STYLES or name == f"{_STYLE} style" else Step.ENTER
 
-    def __init__(self, data: dict[str, _DataStyle], cells: dict[str, tuple[str, str]], hidden_tables: set[str]) -> None:
-        self.done = False
-        """Whether the part's styles have been read."""
-        self._data, self._cells, self._hidden_tables = data, cells, hidden_tables
-        self._table = ""
-        self._current: _DataStyle | None = None
-        self._text: list[str] | None = None
-        self._position = 0
-        self._depth = 0
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._characters
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise too_deep()
-        if name in _DATA_STYLES:
-            is_duration = attributes.get(f"{_NUMBER} truncate-on-overflow") == "false"
-            self._current = _DataStyle(is_duration, is_percent=name.endswith(" percentage-style"))
-            if name.endswith(" boolean-style"):
-                self._current.code.append('"TRUE";"TRUE";"FALSE"')
-            self._current.is_of_texts = name == _TEXT_STYLE
-            self._data[attributes.get(f"{_STYLE} name", "")] = self._current
-        elif self._current is not None:
-            self._start_in_data_style(name, attributes, self._current)
-        elif name == f"{_STYLE} style":
-            self._start_style(attributes)
-        elif name == f"{_STYLE} table-properties" and attributes.get(f"{TABLE} display") == "false":
-            self._hidden_tables.add(self._table)
-        elif name == f"{OFFICE} body":
-            self.done = True
+def _data_style(style: Element) -> _DataStyle:
+    is_percent = style.tag.endswith(" percentage-style")
+    code = ['"TRUE";"TRUE";"FALSE"'] if style.tag.endswith(" boolean-style") else []
+    instead = []
+    for part in style:
+        if part.tag == f"{_STYLE} text-properties" and part.get(_COLOUR) is not None:
+            code.insert(0, "[Red]")
+        elif part.tag == f"{_STYLE} map":
+            if found := _CONDITION.fullmatch(part.get(f"{_STYLE} condition", "")):
+                instead.append((found[1].replace("!=", "<>"), part.get(f"{_STYLE} apply-style-name", "")))
+        else:
+            code += _codes(part, is_percent=is_percent)
+    if is_percent and "%" not in code:
+        code.append("%")
+    is_duration = style.get(f"{_NUMBER} truncate-on-overflow") == "false"
+    return _DataStyle(is_duration, style.tag == _TEXT_STYLE, "".join(code), instead)
 
-    def _start_style(self, attributes: dict[str, str]) -> None:
-        name = attributes.get(f"{_STYLE} name", "")
-        if attributes.get(f"{_STYLE} family") == "table":
-            self._table = name
-        elif attributes.get(f"{_STYLE} family") == "table-cell":
-            parent, data = (attributes.get(f"{_STYLE} {key}", "") for key in ("parent-style-name", "data-style-name"))
-            self._cells[name] = (parent, data)
 
-    def _start_in_data_style(self, name: str, attributes: dict[str, str], style: _DataStyle) -> None:
-        match name.removeprefix(f"{_NUMBER} "):
-            case "number":
-                places, style.decimals = _digits(attributes)
-                style.code.append(places)
-            case "scientific-number":
-                style.code.append(_scientific(attributes))
-            case "fraction":
-                style.code.append(_fraction(attributes))
-            case "text-content":
-                style.code.append("@")
-            case "text" | "currency-symbol":
-                self._text = []
-            case "embedded-text":
-                self._text = []
-                self._position = min(int(attributes.get(f"{_NUMBER} position", "0")), _MOST_DIGITS)
-            case "year":
-                style.code.append("yyyy" if attributes.get(f"{_NUMBER} style") == "long" else "yy")
-            case part if part in _PARTS_OF_DATE:
-                style.code.append(_PARTS_OF_DATE[part])
-            case _:
-                self._start_of_style(name, attributes, style)
+def _codes(part: Element, *, is_percent: bool) -> Iterator[str]:
+    """Yield the pieces of an Excel format that show the same as a part of a data style."""
+    text = (part.text or "")[:_MOST_DIGITS]
+    match part.tag.removeprefix(f"{_NUMBER} "):
+        case "number":
+            places, decimals = _digits(part)
+            for inner in part:
+                if inner.tag == f"{_NUMBER} embedded-text":
+                    position = min(int(inner.get(f"{_NUMBER} position", "0")), _MOST_DIGITS)
+                    places = _embedded(_literal((inner.text or "")[:_MOST_DIGITS]), position, places)
+            yield places
+            yield decimals
+        case "scientific-number":
+            yield _scientific(part)
+        case "fraction":
+            yield _fraction(part)
+        case "text-content":
+            yield "@"
+        case "text":
+            yield from ("%" if each == "%" and is_percent else _literal(each) for each in text)
+        case "currency-symbol":
+            yield f"[${text.replace(']', '')}-0]"
+        case "year":
+            yield "yyyy" if part.get(f"{_NUMBER} style") == "long" else "yy"
+        case name:
+            yield _PARTS_OF_DATE.get(name, "")
 
-    @staticmethod
-    def _start_of_style(name: str, attributes: dict[str, str], style: _DataStyle) -> None:
-        """Take note of a colour, or of the numbers that another style is for."""
-        if name == f"{_STYLE} text-properties" and _COLOUR in attributes:
-            style.code.insert(0, "[Red]")
-        elif name == f"{_STYLE} map" and (found := _CONDITION.fullmatch(attributes.get(f"{_STYLE} condition", ""))):
-            name = attributes.get(f"{_STYLE} apply-style-name", "")
-            style.instead.append((found[1].replace("!=", "<>"), name))
 
-    def _characters(self, text: str) -> None:
-        if self._text is not None:
-            self._text.append(text)
+def _embedded(literal: str, position: int, places: str) -> str:
+    """Return the places of a number with a text between them.
 
-    def _end(self, name: str) -> None:
-        self._depth -= 1
-        style = self._current
-        if style is None:
-            return
-        if name in _DATA_STYLES:
-            if style.is_percent and "%" not in style.code:
-                style.code.append("%")
-            self._current = None
-        elif name == f"{_NUMBER} number":
-            style.code.append(style.decimals)
-        elif self._text is not None and name.startswith(f"{_NUMBER} "):
-            text = "".join(self._text)[:_MOST_DIGITS]
-            self._text = None
-            if name.endswith(" currency-symbol"):
-                style.code.append(f"[${text.replace(']', '')}-0]")
-            elif name.endswith(" embedded-text"):
-                self._embed(_literal(text), style.code)
-            else:
-                style.code.extend("%" if each == "%" and style.is_percent else _literal(each) for each in text)
-
-    def _embed(self, literal: str, code: list[str]) -> None:
-        """Put a text between the digits of a number.
-
-        Its position is counted from the right, in digits of the whole part (OpenDocument 1.3 part 3, 19.354
-        number:position), also those that are shown only where there is something to show.
-        """
-        if code[-1] == "General":
-            code[-1] = "#"
-        places = sum(character in "0#" for character in code[-1])
-        code[-1] = "#" * (self._position + 1 - places) + code[-1]
-        at = len(code[-1])
-        digits = 0
-        while at and digits < self._position:
-            at -= 1
-            digits += code[-1][at] in "0#" and code[-1][at - 1 : at] != "\\"
-        code[-1] = code[-1][:at] + literal + code[-1][at:]
+    Its position is counted from the right, in digits of the whole part (OpenDocument 1.3 part 3, 19.354
+    number:position), also those that are shown only where there is something to show.
+    """
+    places = "#" if places == "General" else places
+    places = "#" * (position + 1 - sum(character in "0#" for character in places)) + places
+    at = len(places)
+    digits = 0
+    while at and digits < position:
+        at -= 1
+        digits += places[at] in "0#" and places[at - 1 : at] != "\\"
+    return places[:at] + literal + places[at:]
 
 
 def _literal(text: str) -> str:
     return "".join(f"\\{character}" for character in text)
 
 
-def _count(attributes: dict[str, str], name: str, default: int = 0) -> int:
-    return min(int(attributes.get(f"{_NUMBER} {name}") or default), _MOST_DIGITS)
+def _count(element: Element, name: str, default: int = 0) -> int:
+    return min(int(element.get(f"{_NUMBER} {name}") or default), _MOST_DIGITS)
 
 
-def _digits(attributes: dict[str, str]) -> tuple[str, str]:
+def _digits(element: Element) -> tuple[str, str]:
     """Return the places for digits of a number as Excel writes them: of its whole part, and behind the point.
 
     Without a number of decimal places all digits are shown (OpenDocument 1.3 part 3, 19.343). A number that is shown
     divided by 1000 has a comma for it behind all places.
     """
-    get = attributes.get
-    least = _count(attributes, "min-integer-digits", 1)
+    get = element.get
+    least = _count(element, "min-integer-digits", 1)
     is_grouped = get(f"{_NUMBER} grouping") == "true"
     if get(f"{_NUMBER} decimal-places") is None and not is_grouped and least < 2:
         return "General", ""
@@ -248,20 +202,20 @@ def _digits(attributes: dict[str, str]) -> tuple[str, str]:
     if is_grouped:
         places = ("0" * least).rjust(4, "#")
         places = f"{places[:-3]},{places[-3:]}"
-    decimals = "0" * _count(attributes, "decimal-places")
+    decimals = "0" * _count(element, "decimal-places")
     thousands = (len(get(f"{_NUMBER} display-factor", "1").partition(".")[0]) - 1) // 3
     return places, (f".{decimals}" if decimals else "") + "," * min(thousands, _MOST_DIGITS)
 
 
-def _scientific(attributes: dict[str, str]) -> str:
-    step = max(1, _count(attributes, "exponent-interval", 1))
-    decimals = "0" * _count(attributes, "decimal-places")
-    exponent = "0" * max(1, _count(attributes, "min-exponent-digits", 2))
+def _scientific(element: Element) -> str:
+    step = max(1, _count(element, "exponent-interval", 1))
+    decimals = "0" * _count(element, "decimal-places")
+    exponent = "0" * max(1, _count(element, "min-exponent-digits", 2))
     return "#" * (step - 1) + "0" + (f".{decimals}" if decimals else "") + f"E+{exponent}"
 
 
-def _fraction(attributes: dict[str, str]) -> str:
-    above = "?" * max(1, _count(attributes, "min-numerator-digits"))
-    fixed = attributes.get(f"{_NUMBER} denominator-value", "")
-    parts = f"{above}/{fixed or '?' * max(1, _count(attributes, 'min-denominator-digits'))}"
-    return f"# {parts}" if f"{_NUMBER} min-integer-digits" in attributes else parts
+def _fraction(element: Element) -> str:
+    above = "?" * max(1, _count(element, "min-numerator-digits"))
+    fixed = element.get(f"{_NUMBER} denominator-value", "")
+    parts = f"{above}/{fixed or '?' * max(1, _count(element, 'min-denominator-digits'))}"
+    return f"# {parts}" if element.get(f"{_NUMBER} min-integer-digits") is not None else parts

@@ -20,7 +20,7 @@ from batch_updater.loader.formats.package import Package
 from batch_updater.loader.formats.xlsx import XlsxBook
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from batch_updater.config.schema import InputSettings
 
@@ -115,10 +115,10 @@ class Source:
         with _faults_named(self.name, self.book.sheets[sheet].name):
             return self.book.layout(sheet)
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
-        """Yield the rows of the sheet at that position of `sheets`, or at least those of `only`. Raises InputError."""
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
+        """Yield the rows of the sheet at that position of `sheets`. Raises InputError."""
         with _faults_named(self.name, self.book.sheets[sheet].name):
-            yield from self.book.rows(sheet, only)
+            yield from self.book.rows(sheet)
 
     def close(self) -> None:
         """Let go of the file."""

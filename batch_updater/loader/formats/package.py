@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import io
 import posixpath
-import re
 import zipfile
 from contextlib import contextmanager, nullcontext
-from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
-from xml.parsers import expat
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from batch_updater.loader.formats.book import UnreadableError
-from batch_updater.records import MARK_PROPERTY
+from batch_updater.loader.formats.book import SAVE_AGAIN, UnreadableError
+from batch_updater.loader.formats.safe_xml import Step, trees
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from xml.etree.ElementTree import Element
 
-NAMESPACES = (
-    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
-    "http://purl.oclc.org/ooxml/spreadsheetml/main",
-)
-"""Of a workbook's parts: transitional and strict (ECMA-376 part 1, annex A)."""
-OTHER_ENCODING = re.compile(
-    rb"""\xff\xfe|\xfe\xff|<\0|\0<|<\?xml[^>]*encoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE
-)
-"""How a part begins that is not in UTF-8."""
-PLAIN_CONTENT = r"([^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]*)"
-"""A group of characters that stand for themselves, whatever an XML parser would do with others."""
-SAVE_AGAIN = "Open it in a spreadsheet program, look whether anything is missing, and save it again as .xlsx."
-_CHUNK_BYTES = 1 << 16
-_MOST_PENDING = 8 << 20
-"""Bytes of one tag that has begun and not ended: the parser keeps it in memory until then."""
 _NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
 _RAISE = "raise input.max_unpacked_mb in the configuration"
 _SMALL_PART_BYTES = 64 << 20
 """The parts that are kept in memory (workbook, styles, relationships) are never near this size."""
-
-
-class Element(NamedTuple):
-    """One XML element, without the namespaces."""
-
-    name: str
-    parent: str
-    attributes: Mapping[str, str]
-    text: str
-    """Its own characters, without those of the elements in it."""
 
 
 class Relationship(NamedTuple):
@@ -58,10 +32,6 @@ class Relationship(NamedTuple):
     """Name of the part within the package."""
 
 
-_MOST_ELEMENTS = 1_000_000
-"""Of a small part: styles with all the 65,490 formats that Excel has room for are less than that."""
-DEEPEST = 100
-"""Elements within one another; the parser keeps each of them in memory until it ends."""
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """Those of a package (ECMA-376 part 2, annex C, and OpenDocument part 2). Others may ask for any amount of memory."""
 _MOST_LIST_BYTES = 8 << 20
@@ -136,26 +106,28 @@ class Package:
         with self._archive.open(entry) as stream:
             yield stream
 
-    def elements(self, part: str, wanted: Container[str] | None = None) -> Iterator[Element]:
-        """Yield the elements of a small part, each when it ends; none if the part is missing.
+    def elements(self, part: str, *wanted: str) -> Iterator[Element]:
+        """Yield the elements of a small part that have these names, each as a tree; none if the part is missing.
 
-        `wanted` are the local names of those that are asked for; None for all.
+        All names are without their namespaces.
         """
         if part not in self:
             return
-        collector = _Collector(part, wanted)
+        if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
+            raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
         with self.open(part) as stream:
-            if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
-                raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
-            parse(stream, collector.parser)
-        yield from collector.elements
+            for tree in trees(stream, lambda name, _: Step.TAKE if _local(name) in wanted else Step.ENTER):
+                for element in tree.iter():
+                    element.tag = _local(element.tag)
+                    element.attrib = {_local(name): value for name, value in element.attrib.items()}
+                yield tree
 
     def has_macros(self, workbook: str) -> bool:
         """Whether the part is declared as a workbook that may hold macros."""
         return any(
-            "macroenabled" in element.attributes.get("ContentType", "").lower()
-            for element in self.elements("[Content_Types].xml", {"Override"})
-            if element.attributes.get("PartName", "").lower() == f"/{workbook.lower()}"
+            "macroenabled" in element.get("ContentType", "").lower()
+            for element in self.elements("[Content_Types].xml", "Override")
+            if element.get("PartName", "").lower() == f"/{workbook.lower()}"
         )
 
     def relationships(self, part: str) -> tuple[Relationship, ...]:
@@ -164,15 +136,19 @@ class Package:
         listing = posixpath.join(folder, "_rels", f"{name}.rels")
         return tuple(
             Relationship(
-                element.attributes.get("Id", ""),
-                element.attributes.get("Type", "").rpartition("/")[2],
-                posixpath.normpath(
-                    posixpath.join("/", folder, element.attributes.get("Target", "").replace("\\", "/"))
-                ).lstrip("/"),
+                element.get("Id", ""),
+                element.get("Type", "").rpartition("/")[2],
+                posixpath.normpath(posixpath.join("/", folder, element.get("Target", "").replace("\\", "/"))).lstrip(
+                    "/"
+                ),
             )
-            for element in self.elements(listing, {"Relationship"})
-            if element.name == "Relationship" and element.attributes.get("TargetMode") != "External"
+            for element in self.elements(listing, "Relationship")
+            if element.get("TargetMode") != "External"
         )
+
+
+def _local(name: str) -> str:
+    return name.rpartition(" ")[2]
 
 
 def _part_name(name: str) -> str:
@@ -190,103 +166,3 @@ def _refuse_long_list(file: Path | io.BytesIO) -> None:
         end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
     if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001
         raise UnreadableError("is a zip file of an unreasonable number of files", _NO_DTD)
-
-
-def safe_parser() -> expat.XMLParserType:
-    """Return an XML parser that refuses a DTD, and with it every entity of a document's own making.
-
-    Names are `namespace name`.
-    """
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_dtd
-    return parser
-
-
-def _refuse_dtd(*_: object) -> NoReturn:
-    raise UnreadableError("holds a document type definition, which no spreadsheet program writes", _NO_DTD)
-
-
-def too_deep() -> UnreadableError:
-    """Return the refusal of a part whose elements stand within one another more than `DEEPEST` times."""
-    return UnreadableError("has too many elements within one another", SAVE_AGAIN)
-
-
-def mark_of(package: Package) -> str | None:
-    """Return the value of our own document property, if a workbook has it."""
-    found = None
-    for relation in package.relationships(""):
-        if relation.type in {"custom-properties", "customProperties"}:
-            for element in package.elements(relation.part):
-                if element.parent == "property":
-                    value = element.text
-                elif element.attributes.get("name") == MARK_PROPERTY:
-                    found = value
-    return found
-
-
-def notes_of(related: Iterable[Relationship]) -> tuple[str, ...]:
-    """Return what a person should know of what a workbook's parts refer to."""
-    types = {relation.type for relation in related}
-    notes = []
-    if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
-        notes.append("It has macros, which are not run.")
-    if "externalLink" in types:
-        notes.append("It links to other workbooks; the values saved in it are read.")
-    return tuple(notes)
-
-
-class Feeder:
-    """Gives a document to a parser piece by piece, and refuses one of which a single tag would fill the memory."""
-
-    def __init__(self, parser: expat.XMLParserType) -> None:
-        self._parser = parser
-        self._fed = 0
-
-    def feed(self, data: bytes | str) -> None:
-        """Parse the next piece. Raises UnreadableError, and ExpatError if it is no XML."""
-        self._parser.Parse(data)
-        self._fed += len(data)
-        if self._fed - self._parser.CurrentByteIndex > _MOST_PENDING:
-            raise UnreadableError("has an element of an unreasonable size", _NO_DTD)
-
-    def feed_all(self, stream: IO[bytes]) -> None:
-        """Parse the rest of a stream, with which the document ends."""
-        while chunk := stream.read(_CHUNK_BYTES):
-            self.feed(chunk)
-        self._parser.Parse(b"", True)
-
-
-def parse(stream: IO[bytes], parser: expat.XMLParserType) -> None:
-    """Give a whole stream to a parser."""
-    Feeder(parser).feed_all(stream)
-
-
-class _Collector:
-    """Gathers the elements of a small part."""
-
-    def __init__(self, part: str, wanted: Container[str] | None) -> None:
-        self._part = part
-        self._wanted = wanted
-        self._seen = 0
-        self.elements: list[Element] = []
-        self._open: list[tuple[str, dict[str, str], list[str]]] = [("", {}, [])]
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._characters
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._seen += 1
-        if self._seen > _MOST_ELEMENTS or len(self._open) > DEEPEST:
-            raise UnreadableError(f"has a part {self._part} of an unreasonable size", _NO_DTD)
-        plain = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
-        self._open.append((name.rpartition(" ")[2], plain, []))
-
-    def _characters(self, text: str) -> None:
-        self._open[-1][2].append(text)
-
-    def _end(self, _: str) -> None:
-        name, attributes, text = self._open.pop()
-        if self._wanted is None or name in self._wanted:
-            self.elements.append(Element(name, self._open[-1][0], attributes, "".join(text)))

@@ -1,4 +1,4 @@
-"""What a worksheet's XML says beside its rows: merged areas, which stand behind the rows, and hidden columns."""
+"""What a worksheet's XML says beside its rows: hidden columns, and merged areas, which come after the rows."""
 
 from __future__ import annotations
 
@@ -9,112 +9,49 @@ from batch_updater.loader.formats.book import (
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
+    SAVE_AGAIN,
     Area,
     Layout,
     UnreadableError,
     column_position,
     too_many_areas,
 )
-from batch_updater.loader.formats.package import (
-    DEEPEST,
-    NAMESPACES,
-    OTHER_ENCODING,
-    SAVE_AGAIN,
-    Feeder,
-    parse,
-    safe_parser,
-    too_deep,
-)
+from batch_updater.loader.formats.long_part import LongPart
+from batch_updater.loader.formats.office_book import NAMESPACES
+from batch_updater.loader.formats.safe_xml import safe_parser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from xml.parsers import expat
+    from collections.abc import Mapping
 
-_CHUNK_BYTES = 1 << 16
-_MOST_BEFORE_ROWS = 1 << 20
-_START_OF_ROWS = re.compile(rb"<((?:[A-Za-z_][A-Za-z0-9_.-]*:)?sheetData)>")
+_DATA, _COLUMNS, _AREAS = (
+    {f"{namespace} {name}" for namespace in NAMESPACES} for name in ("sheetData", "col", "mergeCell")
+)
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?")
 
 
-def read_layout(open_part: Callable[[], AbstractContextManager[IO[bytes]]]) -> Layout:
-    """Return the layout of a worksheet, without parsing its rows where that is safe: they are nearly all of it."""
-    collector = _Collector()
-    with open_part() as stream:
-        if _parse_without_rows(stream, collector.parser):
-            return collector.layout()
-    collector = _Collector()
-    with open_part() as stream:
-        parse(stream, collector.parser)
-    return collector.layout()
+def read_layout(stream: IO[bytes]) -> Layout:
+    """Return the layout of a worksheet. Its rows, which are nearly all of it, are not parsed where that is safe."""
+    merged: list[Area] = []
+    hidden: list[range] = []
+    in_data = False
+    seen = 0
 
-
-def _parse_without_rows(stream: IO[bytes], parser: expat.XMLParserType) -> bool:
-    """Parse what stands before and after the rows. Returns False if the bytes alone cannot tell where they end.
-
-    They can if they are UTF-8 without comments, CDATA or processing instructions: `<` is then always a tag's.
-    """
-    kept = b""
-    while (start := _START_OF_ROWS.search(kept)) is None:
-        chunk = stream.read(_CHUNK_BYTES)
-        kept += chunk
-        if not chunk:
-            parser.Parse(kept, True)
-            return True
-        if len(kept) > _MOST_BEFORE_ROWS:
-            return False
-    head, rest, end_of_rows = kept[: start.end()], kept[start.end() :], b"</" + start[1] + b">"
-    if OTHER_ENCODING.match(head) or b"<!" in head or b"<?" in head[1:]:
-        return False
-    feeder = Feeder(parser)
-    feeder.feed(head)
-    while (end := rest.find(end_of_rows)) < 0:
-        if b"<!" in rest or b"<?" in rest:
-            return False
-        chunk = stream.read(_CHUNK_BYTES)
-        if not chunk:
-            return False
-        rest = rest[-len(end_of_rows) :] + chunk
-    if b"<!" in rest[:end] or b"<?" in rest[:end]:
-        return False
-    feeder.feed(rest[end:])
-    feeder.feed_all(stream)
-    return True
-
-
-class _Collector:
-    """Gathers the layout from the events of a parser."""
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._depth = 0
-        self._merged: list[Area] = []
-        self._hidden: list[range] = []
-        self._columns = {f"{namespace} col" for namespace in NAMESPACES}
-        self._areas = {f"{namespace} mergeCell" for namespace in NAMESPACES}
-        self.parser = safe_parser()
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-
-    def layout(self) -> Layout:
-        return Layout(tuple(self._merged), tuple(self._hidden))
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > DEEPEST:
-            raise too_deep()
-        self._seen += name in self._areas or name in self._columns
-        if self._seen > MOST_AREAS:
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal in_data, seen
+        in_data = in_data or name in _DATA
+        seen += name in _AREAS or name in _COLUMNS
+        if seen > MOST_AREAS:
             raise too_many_areas()
-        if name in self._areas:
-            self._merged.append(area_of(attributes.get("ref", "")))
-        elif name in self._columns and (attributes.get("hidden") in {"1", "true"} or attributes.get("width") == "0"):
+        if name in _AREAS:
+            merged.append(area_of(attributes.get("ref", "")))
+        elif name in _COLUMNS and (attributes.get("hidden") in {"1", "true"} or attributes.get("width") == "0"):
             first, last = int(attributes.get("min", "0")), int(attributes.get("max", "0"))
             if 1 <= first <= last:
-                self._hidden.append(range(first - 1, min(last, LAST_COLUMN)))
+                hidden.append(range(first - 1, min(last, LAST_COLUMN)))
 
-    def _end(self, _: str) -> None:
-        self._depth -= 1
+    for _ in LongPart(safe_parser(start), "sheetData", "row", is_open=lambda: in_data).elements(stream):
+        pass
+    return Layout(tuple(merged), tuple(hidden))
 
 
 def area_of(reference: str) -> Area:

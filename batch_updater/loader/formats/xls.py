@@ -30,7 +30,7 @@ from batch_updater.loader.formats.unlocking import unlocked
 from batch_updater.records import MARK_PROPERTY, CellError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from batch_updater.records import Cell
@@ -121,15 +121,14 @@ class XlsBook:
             hidden = tuple(range(at, at + 1) for at, info in sorted(found.colinfo_map.items()) if info.hidden)
         return Layout(merged, hidden)
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with _damage_named():
             found = self._sheet(sheet)
             formulas = _formulas(self._stream.records, self._book._sh_abs_posn[sheet])  # noqa: SLF001
             for index in range(found.nrows):
-                if only is None or index + 1 in only:
-                    info = found.rowinfo_map.get(index)
-                    yield SheetRow(index + 1, self._cells(found, index, formulas), bool(info and info.hidden))
+                info = found.rowinfo_map.get(index)
+                yield SheetRow(index + 1, self._cells(found, index, formulas), bool(info and info.hidden))
 
     def _sheet(self, position: int) -> Any:
         return self._book.sheet_by_index(position)

@@ -8,21 +8,20 @@ from __future__ import annotations
 import struct
 from contextlib import contextmanager
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 from batch_updater.loader.formats.book import (
-    CALCULATED_BY_HAND,
     GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
     MOST_AREAS,
     MOST_CHARACTERS,
-    SHORTEN,
+    SAVE_AGAIN,
     Area,
     Layout,
-    SheetEntry,
     SheetRow,
     UnreadableError,
+    too_long,
     too_many_areas,
 )
 from batch_updater.loader.formats.number_formats import (
@@ -33,12 +32,12 @@ from batch_updater.loader.formats.number_formats import (
     shown_by,
     text_as_shown,
 )
-from batch_updater.loader.formats.package import SAVE_AGAIN, mark_of, notes_of
+from batch_updater.loader.formats.office_book import OfficeBook
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.records import Cell, CellError, column_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from batch_updater.loader.formats.package import Allowance, Package
 
@@ -60,56 +59,29 @@ _ERRORS = {
 """[MS-XLSB] 2.5.97.2, BErr."""
 
 
-class _Part(NamedTuple):
-    entry: SheetEntry
-    part: str
-
-
-class XlsbBook:
-    """A workbook, of which `workbook` is the main part. Raises `UnreadableError` if it is none."""
-
-    delimiter = None
+class XlsbBook(OfficeBook):
+    """A workbook. Raises `UnreadableError` if it is none."""
 
     def __init__(self, package: Package, workbook: str) -> None:
-        self._package = package
-        self._related = package.relationships(workbook)
-        self._epoch_1904 = False
-        self._results_are_stale = self._is_manual = False
-        self._parts: list[_Part] = []
-        worksheets = {relation.id: relation.part for relation in self._related if relation.type == "worksheet"}
+        super().__init__(package, workbook)
         with _damage_named():
             for kind, data in self._records(workbook):
                 if kind == _PROPERTIES:
                     self._epoch_1904 = bool(data[0] & 1)
                 elif kind == _SHEET:
-                    self._add_sheet(data, worksheets)
+                    relation, position = _wide_string(data, 8)
+                    self._add_sheet(
+                        _wide_string(data, position)[0], relation, hidden=bool(struct.unpack_from("<I", data)[0] & 3)
+                    )
                 elif kind == _CALCULATION:
                     self._note_calculation(data)
-        self.sheets = tuple(part.entry for part in self._parts)
-
-    @cached_property
-    def mark(self) -> str | None:
-        """What our own property says, if the workbook has it."""
-        return mark_of(self._package)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the workbook and not used."""
-        return (
-            *notes_of(self._related),
-            *((CALCULATED_BY_HAND,) if self._is_manual and not self._results_are_stale else ()),
-        )
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._package.close()
 
     def layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with _damage_named():
             merged: list[Area] = []
             hidden: list[range] = []
-            for kind, data in self._records(self._parts[sheet].part):
+            for kind, data in self._records(self._sheet_parts[sheet]):
                 if kind == _MERGED:
                     top, bottom, left, right = struct.unpack_from("<4I", data)
                     if not (top <= bottom < LAST_ROW and left <= right < LAST_COLUMN):
@@ -123,7 +95,7 @@ class XlsbBook:
                         hidden.append(range(first, min(last + 1, LAST_COLUMN)))
             return Layout(tuple(merged), tuple(hidden))
 
-    def rows(self, sheet: int, only: Container[int] | None = None) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         with _damage_named():
             reader = _RowReader(
@@ -134,25 +106,18 @@ class XlsbBook:
                 results_are_stale=self._results_are_stale,
             )
             in_rows = False
-            for kind, data in self._records(self._parts[sheet].part):
+            for kind, data in self._records(self._sheet_parts[sheet]):
                 if kind == _START_OF_ROWS:
                     in_rows = True
                 elif kind == _END_OF_ROWS:
                     break
                 elif in_rows and kind == _ROW:
-                    if (row := reader.start_row(data)) and (only is None or row.number in only):
+                    if row := reader.start_row(data):
                         yield row
                 elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
                     reader.add_cell(kind, data)
-            if (row := reader.row()) and (only is None or row.number in only):
+            if row := reader.row():
                 yield row
-
-    def _add_sheet(self, data: bytes, worksheets: dict[str, str]) -> None:
-        state = struct.unpack_from("<I", data)[0]
-        relation, position = _wide_string(data, 8)
-        name, _ = _wide_string(data, position)
-        if part := worksheets.pop(relation, None):
-            self._parts.append(_Part(SheetEntry(name, hidden=bool(state & 3)), part))
 
     def _note_calculation(self, data: bytes) -> None:
         """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
@@ -171,8 +136,6 @@ class XlsbBook:
     def _strings(self) -> SharedStrings:
         strings = SharedStrings()
         for part in self._parts_of_type("sharedStrings"):
-            if part not in self._package:
-                continue  # a workbook without texts may name one that is not there
             for kind, data in self._records(part):
                 if kind == _SHARED_ITEM:
                     strings.add(_bounded(_wide_string(data, 1)[0], "a text"))
@@ -193,9 +156,6 @@ class XlsbBook:
                     id_ = struct.unpack_from("<H", data, 2)[0]
                     shown.append(shown_by(id_, codes.get(id_)))
         return shown
-
-    def _parts_of_type(self, kind: str) -> Iterator[str]:
-        return (relation.part for relation in self._related if relation.type == kind)
 
 
 class _RowReader:
@@ -355,5 +315,5 @@ def _error(data: bytes) -> CellError:
 
 def _bounded(text: str, where: str) -> str:
     if len(text) > MOST_CHARACTERS:
-        raise UnreadableError(f"has {where} of more than {MOST_CHARACTERS:,} characters", SHORTEN)
+        raise too_long(where)
     return text

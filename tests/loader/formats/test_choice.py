@@ -76,13 +76,13 @@ def test_a_workbook_of_ours_knows_its_sheet(tmp_path: Path, mark: str, name: str
 
 
 def test_only_the_mark_makes_a_workbook_ours(tmp_path: Path) -> None:
-    """A sheet of somebody else that happens to be called To fix is a sheet like any other."""
+    """A sheet of another origin that happens to be called To fix is a sheet like any other."""
     path = workbook(tmp_path / "a.xlsx", {"To fix": FILLED}, other="results")
     assert (choose(path).ours, choose(path).marked) == (False, False)
 
 
 def test_a_text_file_has_no_sheets(tmp_path: Path) -> None:
-    """A sheet that is configured for workbooks does not stand in the way of a CSV file."""
+    """A sheet that is configured for workbooks does not keep a CSV file from being read."""
     path = tmp_path / "a.csv"
     path.write_text("itemId\n1\n")
     assert choose(path, sheet="Changes").name is None

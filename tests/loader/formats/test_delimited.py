@@ -32,7 +32,7 @@ def fault(path: Path, content: str | bytes, **given: object) -> InputError:
 
 
 def test_rows_are_numbered_as_excel_shows_them(tmp_path: Path) -> None:
-    """Blank lines count, line breaks in quotes do not, and cells arrive as they stand."""
+    """Blank lines count, line breaks in quotes do not, and cells arrive as they are."""
     content = 'a,b\r\n\r\n"1\r\n2",  x \r\n,""\n"say ""hi""",\u00e9'
     assert rows(tmp_path, content) == [
         (1, ["a", "b"]), (2, []), (3, ["1\r\n2", "  x "]), (4, [None, None]), (5, ['say "hi"', "\u00e9"]),
@@ -77,7 +77,7 @@ def test_encodings(tmp_path: Path, encoding: str, given: dict[str, str]) -> None
 
 
 def test_utf_16_of_the_other_byte_order(tmp_path: Path) -> None:
-    """The mark says in which order the bytes stand."""
+    """The mark says in which order the bytes come."""
     assert rows(tmp_path, codecs.BOM_UTF16_BE + "a,b\n".encode("utf-16-be")) == [(1, ["a", "b"])]
 
 
@@ -172,7 +172,7 @@ def test_an_encoding_that_cannot_be_is_said(tmp_path: Path, content: bytes, enco
 
 @pytest.mark.parametrize(("ours", "theirs"), [(",", ";"), (";", ","), ("\t", "|")])
 def test_headers_separated_in_another_way_than_the_rows_are_refused(tmp_path: Path, ours: str, theirs: str) -> None:
-    """Headers that somebody typed by hand above an export are no title, and are not read as one cell."""
+    """Headers that were typed by hand above an export are no title, and are not read as one cell."""
     content = f"itemId{ours}label\n1{theirs}a\n2{theirs}b\n"
     message = fault(tmp_path, content).message
     assert "has its headers separated by" in message
@@ -180,14 +180,14 @@ def test_headers_separated_in_another_way_than_the_rows_are_refused(tmp_path: Pa
 
 
 def test_an_encoding_that_is_configured_wrongly_is_not_suggested(tmp_path: Path) -> None:
-    """Whoever has set an encoding that does not fit is told which one is set."""
+    """An encoding that was set and does not fit is named."""
     refused = fault(tmp_path, b"itemId,label\n1,\x81\n", encoding="windows-1252")
     assert "line 2 holds the byte 81" in refused.message
     assert refused.remedy.endswith("now it is cp1252.")
 
 
 def test_a_text_in_utf_16_that_is_cut_off_is_said_to_end_wrongly(tmp_path: Path) -> None:
-    """Half a character is nobody's byte of another encoding."""
+    """Half a character is no byte of another encoding."""
     message = fault(tmp_path, codecs.BOM_UTF16_LE + "itemId\n1\n".encode("utf-16-le") + b"x").message
     assert "not written in UTF-16, as its mark says, from line 3 on" in message
     assert "windows-1252" not in message

@@ -57,7 +57,7 @@ def test_serial_numbers_are_read_as_excel_writes_them(moment: datetime, epoch_19
     ],
 )  # fmt: skip
 def test_the_edges_of_the_calendar(serial: int | Decimal, shown: DateKind, expected: object) -> None:
-    """A number that stands for no day stays a number; a hidden time of day is not lost."""
+    """A number that is no day stays a number; a hidden time of day is not lost."""
     found = from_serial(serial, shown, epoch_1904=False)
     assert found == expected
     assert type(found) is type(expected)

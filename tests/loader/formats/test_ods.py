@@ -150,7 +150,7 @@ def test_of_many_sheets_only_those_with_something_are_read(tmp_path: Path) -> No
 
 
 def test_the_newer_form_of_a_protected_file_is_known(tmp_path: Path) -> None:
-    """The whole package stands encrypted inside another."""
+    """The whole package is encrypted inside another."""
     file = write_package(tmp_path / "a.ods", {"mimetype": "application/zip", "encrypted-package": b"\1\2"})
     with pytest.raises(InputError, match="protected by a password"):
         open_source(file, settings(), name="a.ods")

@@ -160,7 +160,7 @@ def test_a_list_of_parts_without_end_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "program"), [("~$a.xlsx", "Excel"), (".~lock.a.xlsx#", "LibreOffice")])
 def test_the_note_beside_an_open_file_is_no_workbook(tmp_path: Path, name: str, program: str) -> None:
-    """Whoever names it by mistake is told which file to name."""
+    """Named by mistake, it is refused with the file to name."""
     (tmp_path / name).write_text(",me,here,;")
     with pytest.raises(InputError, match=f"the note that {program} keeps"):
         open_source(tmp_path / name, settings(), name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,8 +59,8 @@ FAR = f'<table:table-cell table:number-columns-repeated="16383"/>{FULL}'
 )
 def test_what_is_repeated_without_end_is_refused_with_a_remedy(tmp_path: Path, rows: str) -> None:
     """The sentence names the file and the sheet, and what to do if all of it is meant."""
-    with pytest.raises(InputError) as raised:
-        read(ods(tmp_path, rows))
+    with closing(ods(tmp_path, rows)) as source, pytest.raises(InputError) as raised:
+        read(source)
     sheet = raised.value.place.sheet
     assert raised.value.message.startswith(f"a.ods has so many repeated or far-off cells on its sheet {sheet!r}")
     assert "500 MB" in raised.value.message
@@ -67,7 +68,7 @@ def test_what_is_repeated_without_end_is_refused_with_a_remedy(tmp_path: Path, r
 
 
 def test_who_raises_the_limit_may_repeat(tmp_path: Path) -> None:
-    """The limit is that of what a file unpacks to, and counts for each reading anew."""
+    """The limit is that of what a file unpacks to, and counts for each reading."""
     source = ods(tmp_path, repeated(200, FULL), max_unpacked_mb=5)
     assert read(source) == read(source) == list(range(1, 201))
     with pytest.raises(InputError, match="more than 1 MB"):
@@ -112,6 +113,7 @@ def test_cells_far_off_count_in_every_workbook(tmp_path: Path) -> None:
 
 def test_a_record_of_text_ends_somewhere(tmp_path: Path) -> None:
     """Quoted line breaks may go on for ever without a line that is too long."""
-    (tmp_path / "a.csv").write_text('a,b\n1,"' + '\n","' * 2_200_000, encoding="utf-8")
+    lines = f'{"x" * 1_000}\n","' * 8_500
+    (tmp_path / "a.csv").write_text(f'a,b\n1,"{lines}', encoding="utf-8")
     with pytest.raises(InputError, match="more than 8,388,608 characters in row 2"):
         read(open_source(tmp_path / "a.csv", settings(), name="a.csv"))

@@ -15,7 +15,7 @@ EXPECTED = Layout((Area(2, 4, 1, 2), Area(9, 9, 0, 0)), (range(1, 3),))
 
 def layout(rows: str, *, head: str = "", before: str = BEFORE, after: str = AFTER, encoding: str = "utf-8") -> Layout:
     data = f"{head}<worksheet xmlns='{MAIN}'>{before}<sheetData>{rows}</sheetData>{after}</worksheet>".encode(encoding)
-    return read_layout(lambda: io.BytesIO(data))
+    return read_layout(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_other_encodings_are_parsed_whole() -> None:
 def test_a_sheet_without_rows_has_a_layout() -> None:
     """It may have hidden columns all the same."""
     data = f"<worksheet xmlns='{MAIN}'>{BEFORE}<sheetData/>{AFTER}</worksheet>".encode()
-    assert read_layout(lambda: io.BytesIO(data)) == EXPECTED
+    assert read_layout(io.BytesIO(data)) == EXPECTED
 
 
 @pytest.mark.parametrize("reference", ["", "B", "2", "C4:B2", "A0:B2", "A1:XFE2", "A1:B1048577", "A1:B2:C3", "a1:b2"])

@@ -237,7 +237,7 @@ def test_results_that_a_sheet_says_are_out_of_date_are_refused(tmp_path: Path) -
 
 
 def test_a_workbook_that_is_calculated_by_hand_says_so(tmp_path: Path) -> None:
-    """Nobody can tell how old its results are."""
+    """How old its results are is unknown."""
 
     def by_hand(kind: int, data: bytes) -> tuple[int, bytes]:
         return kind, bytes(2) if kind in {CALC_MODE, SAVE_RECALC} else data
@@ -320,7 +320,7 @@ def encrypted(stream: bytes, password: str) -> bytes:
 
 
 def test_a_workbook_with_the_password_of_excel_itself_opens_as_in_excel(tmp_path: Path) -> None:
-    """Excel gives this password to workbooks whose structure alone is protected, and asks nobody for it."""
+    """Excel gives this password to workbooks whose structure alone is protected, and does not ask for it."""
     book = xlwt.Workbook()
     sheet = book.add_sheet("S")
     for row in range(300):

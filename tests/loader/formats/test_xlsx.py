@@ -303,7 +303,7 @@ def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) 
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     if where == "styles":
-        parts["xl/styles.xml"] = parts["xl/styles.xml"].replace(b"</styleSheet>", f"{many}</styleSheet>".encode())
+        parts["xl/styles.xml"] = parts["xl/styles.xml"].replace(b"</cellXfs>", f"{many}</cellXfs>".encode())
     if where == "columns":
         sheet = parts["xl/worksheets/sheet1.xml"]
         parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"<sheetData>", f"{columns}<sheetData>".encode())

@@ -1,4 +1,4 @@
-"""sandbox/page.py: what people see of the sandbox."""
+"""sandbox/status_page.py: what people see of the sandbox."""
 
 from __future__ import annotations
 

@@ -11,9 +11,8 @@ import pytest
 
 from batch_updater.config.schema import ApiSettings, InputSettings
 from batch_updater.endpoint.openapi import Description
-from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import InputError, UsageError
-from batch_updater.records import Job, Outcome, OutcomeKind
+from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.history import (
     Candidate,
@@ -27,7 +26,8 @@ from batch_updater.runs.history import (
     past_runs,
     read_run,
 )
-from batch_updater.runs.journal import Journal, Part
+from batch_updater.runs.store import Part
+from tests.runs.stored import begun, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def caller(values: Mapping[str, str] = MappingProxyType({}), **api: object) -> C
     return Caller(ApiSettings.model_validate(api), lambda reference, _: values[reference.location])
 
 
-NOBODY = caller()
+ANY_CALLER = caller()
 
 
 def made(
@@ -63,25 +63,26 @@ def made(
     folder = parent / name
     folder.mkdir()
     facts = Facts(
-        identity=identity, caller=digest or NOBODY.digest(SALT, None), input="items.csv", input_path="/items.csv",
+        identity=identity, caller=digest or ANY_CALLER.digest(SALT, None), input="items.csv", input_path="/items.csv",
         input_file="input.csv", stem="items", description=Description("items", "items.yaml", None, "{}"),
-        reading=InputSettings(), settings=(), rows=3, invalid=1, reads_first=False, is_takeback=False, undoes=None,
+        reading=InputSettings(), settings=(), staged_by="1", rows=3, reads_first=False, is_undo=False, undoes=None,
         invocation=None, inbox=None,
     )  # fmt: skip
     started_at = STARTED + timedelta(seconds=after_s)
-    with Journal.create(folder / "journal.sqlite", facts.as_json(), started_at) as journal:
+    with begun(folder / "run.sqlite", (2, 3), facts.as_json(), invalid=(4,), started_at=started_at) as database:
         for outcome in outcomes:
-            sent = Request("PUT", f"/items/{outcome.row}", "", b"{}", "application/json")
-            asyncio.run(journal.will_send([Prepared(Job(outcome.row, f"id={outcome.row}", {}), sent)]))
-            asyncio.run(journal.settle(outcome))
+            asyncio.run(database.will_send([prepared(outcome.row)]))
+            asyncio.run(database.settle(outcome))
         if ended:
-            journal.end_part(Part(started_at, started_at, 5, 1, 2.5, None, None, None, "results.xlsx"))
-        journal.flush()
+            database.flush()
+            counts = database.store.counts(OutcomeKind.NOT_SENT)
+            database.end_part(Part(started_at, started_at, 5, 1, 2.5, None, None, None, "results.xlsx", counts))
+        database.flush()
     return folder
 
 
-def test_a_run_is_read_from_its_journal(tmp_path: Path) -> None:
-    """Rows that the journal does not know had problems or no turn; the sum is that of the file."""
+def test_a_run_is_read_from_its_database(tmp_path: Path) -> None:
+    """Rows that the database does not know had problems or no turn; the sum is that of the file."""
     past = read_run(made(tmp_path, "20260102-030405-items", DONE))
     assert isinstance(past, PastRun)
     counts = {kind: count for kind, count in past.counts.items() if count}
@@ -104,7 +105,7 @@ def test_when_a_run_is_unfinished(
 
 
 def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
-    """An unfinished run that was done anew since is not gone on with."""
+    """An unfinished run that was restarted since is not resumed."""
     old = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     assert _earlier(tmp_path).resumed == read_run(old)
     new = made(tmp_path, "20260102-030405-items-2", DONE, DONE._replace(row=3), after_s=0.5)
@@ -113,7 +114,7 @@ def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
 
 
 def _earlier(
-    parent: Path, identity: Identity = SAME, by: Caller = NOBODY, *, stem: str = "items", restart: bool = False
+    parent: Path, identity: Identity = SAME, by: Caller = ANY_CALLER, *, stem: str = "items", restart: bool = False
 ) -> Earlier:
     return earlier_run(parent, Candidate(identity, by), "/items.csv", stem, restart=restart)
 
@@ -128,7 +129,7 @@ def _earlier(
     ],
 )  # fmt: skip
 def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], words: str) -> None:
-    """An unfinished run of the same file that is not gone on with is named, with what differs."""
+    """An unfinished run of the same file that is not resumed is named, with what differs."""
     made(tmp_path, "20260102-030405-items", DONE, FAILED)
     found = _earlier(tmp_path, replace(SAME, **change))  # type: ignore[arg-type]
     assert found.resumed is None
@@ -142,18 +143,18 @@ def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
     made(tmp_path, "20260102-030405-items", DONE, DONE._replace(row=3))
     assert _earlier(tmp_path, replace(SAME, content="x")).note is None
     made(tmp_path, "20260102-030406-other", FAILED, identity=replace(SAME, content="y"), after_s=1)
-    assert earlier_run(tmp_path, Candidate(SAME, NOBODY), "/another.csv", "another", restart=False).note is None
+    assert earlier_run(tmp_path, Candidate(SAME, ANY_CALLER), "/another.csv", "another", restart=False).note is None
 
 
-def test_a_journal_that_the_system_withholds_is_not_called_damaged(tmp_path: Path) -> None:
-    """Whoever may not read it is told so, and whom to ask."""
+def test_a_database_that_the_system_withholds_is_not_called_damaged(tmp_path: Path) -> None:
+    """A user who may not read it is told so, and whom to ask."""
     folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     folder.chmod(0)
     user = os.geteuid()
     if not user:
         os.seteuid(65_534)  # root may read whatever can be read
     try:
-        with pytest.raises(InputError, match="its journal cannot be read: Permission denied") as raised:
+        with pytest.raises(InputError, match=r"its database run\.sqlite cannot be read: Permission denied") as raised:
             find_run(tmp_path, folder.name)
     finally:
         os.seteuid(user)
@@ -161,10 +162,10 @@ def test_a_journal_that_the_system_withholds_is_not_called_damaged(tmp_path: Pat
     assert raised.value.remedy == "Ask for it as the user that ran it."
 
 
-def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_database_of_such_a_file_is_refused(tmp_path: Path) -> None:
     """Whether it is the same run cannot be told; one of another file, or with --restart, is passed over."""
     folder = made(tmp_path, "20260102-030405-items", DONE, FAILED)
-    (folder / "journal.sqlite").write_bytes(b"x" * 5000)
+    (folder / "run.sqlite").write_bytes(b"x" * 5000)
     assert isinstance(read_run(folder), DamagedRun)
     with pytest.raises(InputError, match="is damaged") as raised:
         _earlier(tmp_path)
@@ -178,12 +179,12 @@ def test_a_damaged_journal_of_such_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_never_begun_is_no_run(tmp_path: Path) -> None:
-    """Killed before its journal had its name, a run has sent nothing."""
+    """Killed before its database had its name, a run has sent nothing."""
     folder = tmp_path / "20260102-030405-items"
     folder.mkdir()
-    for name in ("input.csv", "journal.sqlite-new"):
+    for name in ("input.csv", "database.sqlite-new"):
         (folder / name).touch()
-    (folder / "journal.sqlite-commits").write_bytes(bytes(8))
+    (folder / "database.sqlite-commits").write_bytes(bytes(8))
     assert list(past_runs(tmp_path)) == []
     (tmp_path / "items.csv").write_text("Id", encoding="ascii")
     with pytest.raises(UsageError, match="is a file, not the folder of a run"):

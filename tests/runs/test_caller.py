@@ -65,7 +65,7 @@ def test_what_a_reference_gives_counts_and_not_where_it_is_kept() -> None:
 
 
 def test_a_header_that_cannot_be_fetched_is_the_error_of_sending() -> None:
-    """Nobody knows then whose rows are done."""
+    """Then it is unknown whose rows are done."""
     with pytest.raises(CredentialsError, match=r"api\.headers\.X-Key: nothing there"):
         caller(headers=HEADERS)
 
@@ -98,7 +98,7 @@ def test_another_client_of_oauth_is_another_account(change: dict[str, str]) -> N
     assert changes(caller(), before) == ["the account (api.oauth)"]
 
 
-def test_a_journal_tells_neither_a_value_nor_that_two_runs_have_the_same() -> None:
+def test_a_database_tells_neither_a_value_nor_that_two_runs_have_the_same() -> None:
     """Digests with a salt of the run's own, under the name of the header; the same one for the same salt."""
     one = caller({"KEY": "secret-key"}, headers=HEADERS, token="env:TOKEN")
     told = json.dumps(asdict(one.digest(SALT, "secret-token")))
@@ -112,7 +112,7 @@ def test_a_journal_tells_neither_a_value_nor_that_two_runs_have_the_same() -> No
 
 
 def test_digests_take_no_time_that_anybody_notices() -> None:
-    """Slow enough for whoever tries values, fast enough for a start: the processor's time, which others do not take."""
+    """Slow enough to make guessing hard, fast enough for a start: the processor's time, which others do not take."""
     one = caller({"KEY": "k"}, headers=HEADERS, token="env:TOKEN")
     times = []
     for _ in range(5):

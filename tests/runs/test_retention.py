@@ -14,8 +14,8 @@ from batch_updater.config.schema import ResultsSettings
 from batch_updater.records import MARK_PROPERTY
 from batch_updater.reporter.output_workbook import OutputWorkbook
 from batch_updater.runs.retention import remove_old_runs
+from tests.runs.test_history import DONE, FAILED, STARTED, made
 from tests.test_files import NOT_OURS
-from tests.test_history import DONE, FAILED, STARTED, made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,25 +81,25 @@ def test_the_run_in_use_never_goes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["items", "20260102-030405", "20269999-030405-items", "2026-backup", NAME[1:]])
 def test_what_is_not_named_like_a_run_stays(tmp_path: Path, name: str) -> None:
-    """A folder that has a journal of ours but another name is somebody's copy."""
+    """A folder that has a database of ours but another name is somebody's copy."""
     folder = finished(tmp_path, name)
     clean(tmp_path, days_later=1000)
     assert folder.exists()
 
 
-@pytest.mark.parametrize("journal", [None, b"", b"no database" * 500])
-def test_what_has_no_journal_of_ours_stays(tmp_path: Path, journal: bytes | None) -> None:
+@pytest.mark.parametrize("database", [None, b"", b"no database" * 500])
+def test_what_has_no_database_of_ours_stays(tmp_path: Path, database: bytes | None) -> None:
     """The name alone proves nothing."""
     folder = tmp_path / NAME
     folder.mkdir()
-    if journal is not None:
-        (folder / "journal.sqlite").write_bytes(journal)
+    if database is not None:
+        (folder / "run.sqlite").write_bytes(database)
     clean(tmp_path, days_later=1000)
     assert folder.exists()
 
 
 def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
-    """Neither a folder nor a journal that is a link counts, and what they lead to stays."""
+    """Neither a folder nor a database that is a link counts, and what they lead to stays."""
     runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
     runs.mkdir()
     elsewhere.mkdir()
@@ -107,10 +107,10 @@ def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
     (runs / NAME).symlink_to(real)
     linked = runs / f"{NAME}-2"
     linked.mkdir()
-    (linked / "journal.sqlite").symlink_to(real / "journal.sqlite")
+    (linked / "run.sqlite").symlink_to(real / "run.sqlite")
     clean(runs, days_later=1000)
     assert sorted(path.name for path in real.iterdir()) == [
-        "input.csv", "items-results-20260102-030405.xlsx", "journal.sqlite", "report.html", "run.log", "undo.xlsx",
+        "input.csv", "items-results-20260102-030405.xlsx", "report.html", "run.log", "run.sqlite", "undo.xlsx",
     ]  # fmt: skip
     assert linked.exists()
 
@@ -147,11 +147,11 @@ def test_a_workbook_that_cannot_be_read_keeps_its_folder_alone(tmp_path: Path, n
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-commits"])
-def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+def test_a_database_that_is_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
     """Nor does it keep the other old runs; a name that is no text does neither."""
     folder, other = finished(tmp_path), finished(tmp_path, f"{NAME}-2")
-    (folder / f"journal.sqlite{suffix}").unlink(missing_ok=True)
-    os.mkfifo(folder / f"journal.sqlite{suffix}")
+    (folder / f"run.sqlite{suffix}").unlink(missing_ok=True)
+    os.mkfifo(folder / f"run.sqlite{suffix}")
     (other / "n\udcff-results-20260102-030405.xlsx").mkdir()
     (tmp_path / "20260102-030405-\udcff").mkdir()
     third = finished(tmp_path, f"{NAME}-3")

@@ -16,7 +16,7 @@ _ROWS_SHOWN = 100
 _BODY_CHARACTERS = 400
 
 
-def page(received: Sequence[Received], store: Store) -> web.Response:
+def status_page(received: Sequence[Received], store: Store) -> web.Response:
     """Return the page. Nothing of a request is taken for markup, and the page may load nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where the page is asked for)
 
@@ -28,7 +28,7 @@ def page(received: Sequence[Received], store: Store) -> web.Response:
         lstrip_blocks=True,
     )
     counts = Counter("no answer" if one.status is None else str(one.status) for one in received)
-    text = environment.get_template("page.html.j2").render(
+    text = environment.get_template("status_page.html.j2").render(
         counts=sorted(counts.items()),
         received=len(received),
         requests=[_cells(one) for one in islice(reversed(received), _ROWS_SHOWN)],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
@@ -11,14 +12,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from batch_updater.loader.formats.book import SheetRow, UnreadableError
+from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.number_formats import DateKind
 from batch_updater.loader.formats.package import Allowance
-from batch_updater.loader.formats.scanner import read_rows
+from batch_updater.loader.formats.row_pattern import RowPattern
 from batch_updater.loader.formats.shared_strings import SharedStrings
-from batch_updater.loader.formats.worksheet import RowPlan, RowReader
+from batch_updater.loader.formats.worksheet import RowReader
+from batch_updater.records import CellError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from batch_updater.records import Cell
 
@@ -43,12 +46,19 @@ def strings() -> SharedStrings:
 
 
 def rows(document: str, size: int = 1 << 16, encoding: str = "utf-8") -> list[SheetRow] | str:
-    """Return the rows of a worksheet, or that it is refused."""
-    reader = RowReader(strings(), {"1": DateKind.DATE}, Allowance(1 << 20, 1, None), epoch_1904=False)
+    """Return the rows of a worksheet without blank cells at their ends, or that it is refused."""
+    reader = RowReader(CellContents(strings(), {"1": DateKind.DATE}, epoch_1904=False), Allowance(1 << 20, 1, None))
     try:
-        return list(read_rows(Dribble(document.encode(encoding), size), reader))
+        return [_trimmed(row) for row in reader.rows(Dribble(document.encode(encoding), size))]
     except (UnreadableError, expat.ExpatError, ValueError):
         return "refused"
+
+
+def _trimmed(row: SheetRow) -> SheetRow:
+    cells = list(row.cells)
+    while cells and cells[-1] is None:
+        cells.pop()
+    return row._replace(cells=cells)
 
 
 def worksheet(data: str, head: str = "", tail: str = "") -> str:
@@ -90,7 +100,7 @@ CONTENTS = st.sampled_from(
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Rows, some of which come so often that they are read by a template, and others that are nearly written so."""
+    """Rows, many of which are written in the same way, and others that nearly are."""
     rows = [draw_row(draw) for _ in range(draw(st.integers(0, 6)))]
     if draw(st.booleans()):
         usual = draw_row(draw)
@@ -111,36 +121,12 @@ def prefixed(document: str) -> str:
 
 @hypothesis_settings(max_examples=300)
 @given(documents(), st.integers(1, 200))
-def test_the_fast_way_reads_what_the_parser_reads(data: str, size: int) -> None:
+def test_rows_are_the_same_whether_recognised_or_parsed(data: str, size: int) -> None:
     """In whatever pieces it comes, a worksheet gives the same rows, or is refused, as if the parser read it alone."""
-    by_parser = rows(worksheet(f"<!-- left to the parser -->{data}"))
+    by_parser = rows(worksheet(f"<!-- parsed -->{data}"))
     assert rows(worksheet(data)) == by_parser
     assert rows(worksheet(data), size) == by_parser
-    assert rows(prefixed(worksheet(data)), size) == rows(prefixed(worksheet(f"<!-- left to the parser -->{data}")))
-
-
-class Counting(RowReader):
-    """Counts the rows that come the fast way."""
-
-    fast = 0
-
-    def add_planned_row(self, number: int, plan: RowPlan, contents: Sequence[str], *, hidden: bool) -> None:
-        self.fast += 1
-        super().add_planned_row(number, plan, contents, hidden=hidden)
-
-    def add_planned_rows(self, rows: Sequence[Sequence[str]], plan: RowPlan, *, hidden: bool) -> None:
-        self.fast += len(rows)
-        super().add_planned_rows(rows, plan, hidden=hidden)
-
-
-@pytest.mark.parametrize("form", [str, prefixed])
-def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) -> None:
-    """Which prefix a program writes makes no row slower."""
-    reader = Counting(strings(), {}, Allowance(1 << 20, 1, "S"), epoch_1904=False)
-    document = form(worksheet("".join(f'<row r="{r}"><c r="A{r}"><v>{r}</v></c></row>' for r in range(1, 99))))
-    found = list(read_rows(io.BytesIO(document.encode()), reader))
-    assert found == [SheetRow(number, [number], hidden=False) for number in range(1, 99)]
-    assert reader.fast == 98
+    assert rows(prefixed(worksheet(data)), size) == rows(prefixed(worksheet(f"<!-- parsed -->{data}")))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +137,7 @@ def test_rows_with_a_prefix_are_read_the_fast_way(form: Callable[[str], str]) ->
          lambda _: None), ('<c r="A{r}"></c>', lambda _: None),
     ],
 )  # fmt: skip
-def test_rows_of_one_kind_are_read_by_a_template(cell: str, value: Callable[[int], Cell]) -> None:
+def test_rows_written_in_one_way_are_read(cell: str, value: Callable[[int], Cell]) -> None:
     """A formula may be another one in each row; what has no content is blank."""
     cells = cell + '<c r="C{r}"><v>5</v></c>'
     document = worksheet(
@@ -160,8 +146,44 @@ def test_rows_of_one_kind_are_read_by_a_template(cell: str, value: Callable[[int
     assert rows(document) == [SheetRow(r, [value(r), None, 5], hidden=False) for r in range(1, 60)]
 
 
+ROW = '<row r="{}"{}><c r="A{}"><v>{}</v></c>{}'
+TEXT = '<c r="C{}" t="s"><v>{}</v></c>'
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (ROW.format(7, "", 7, "1.50", TEXT.format(7, 1)), [Decimal("1.5"), None, "b\t"]),
+        (ROW.format(7, "", 7, "x", ""),
+         [CellError("no-value", "x"), None, None]), (ROW.format(7, ' hidden="1"', 7, "2", TEXT.format(7, 0)), None),
+        (ROW.format(7, "", 8, "2", ""), None), (ROW.format(7, "", 7, "2<!-- 3 -->", ""), None),
+        (ROW.format(7, "", 7, "2&#51;", ""), None), (ROW.format(7, "", 7, "]]>", ""), None),
+        (ROW.format(7, "", 7, "2", TEXT.format(7, 0).replace("C7", "D7")), None), (ROW.format("07", "", "07", "2", ""),
+         None), (ROW.format(7, "", 7, "2", "<c r='C7' t='s'><v>0</v></c>"), None),
+    ],
+)  # fmt: skip
+def test_a_row_is_recognised_if_all_its_cells_are_written_as_before(row: str, expected: list[Cell] | None) -> None:
+    """The number and the contents may be others, and cells may be missing; all else is left to the parser."""
+    pattern = RowPattern(CellContents(strings(), {}, epoch_1904=False), "")
+    assert pattern.match(row) is None
+    known = ROW.format(3, "", 3, "5", TEXT.format(3, 0))
+    pattern.learn(known, SheetRow(3, [5, None, "a"], hidden=False), [(0, "n", "0"), (2, "s", "0")])
+    found = pattern.match(row)
+    assert (pattern.rows([found])[0].cells if found else None) == expected
+
+
+def test_nothing_is_learned_from_what_was_read_otherwise() -> None:
+    """A cell whose content alone does not give what the parser read of it stays with the parser."""
+    pattern = RowPattern(CellContents(strings(), {}, epoch_1904=False), "")
+    known = ROW.format(3, "", 3, "5", "")
+    for number in range(1, 9):
+        pattern.learn(known, SheetRow(3, [6], hidden=False), [(0, "n", "0")])
+        pattern.learn(known, SheetRow(number + 3, [5], hidden=False), [(0, "n", "0")])
+    assert pattern.match(known) is None
+
+
 def test_a_row_in_two_pieces_is_one_row() -> None:
-    """Its cells go on where they ended, whichever way each piece is read."""
+    """Its cells go on where they ended, recognised or parsed."""
     pieces = ('<row r="{}"><c r="A{}"><v>1</v></c></row>', "<row r='{}' hidden='1'><c r='C{}'><v>3</v></c></row>")
     for first, second in (pieces, (pieces[0], pieces[1].replace("'", '"')), (pieces[0].replace('"', "'"), pieces[1])):
         data = "".join(piece.format(number, number) for number in (1, 2) for piece in (first, second))
@@ -169,13 +191,13 @@ def test_a_row_in_two_pieces_is_one_row() -> None:
 
 
 def test_references_in_small_letters_are_references() -> None:
-    """Excel reads them, and so do both ways."""
+    """Excel reads them."""
     for data in ('<row r="1"><c r="c1"><v>3</v></c></row>', "<row r='1'><c r='c1'><v>3</v></c></row>"):
         assert rows(worksheet(data)) == [SheetRow(1, [None, None, 3], hidden=False)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "utf-8-sig"])
-def test_other_encodings_are_the_parsers_affair(encoding: str) -> None:
+def test_other_encodings_are_read(encoding: str) -> None:
     """XML says itself how it is encoded; nothing is read that only looks like UTF-8."""
     name = {"utf-8-sig": "UTF-8"}.get(encoding, encoding)
     document = worksheet(

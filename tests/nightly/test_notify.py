@@ -1,4 +1,4 @@
-"""notify.py, ping.py and attempt.py: what fails there is said in time, and holds no secret."""
+"""notify.py, ping.py and time_limit.py: failures are reported in time and without secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.nightly.message import Message
 from batch_updater.nightly.notify import notify
 from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
-from batch_updater.nightly.time_limit import tried
+from batch_updater.nightly.time_limit import run_with_timeout
 from tests.nightly.receivers import webhook
 
 if TYPE_CHECKING:
@@ -34,13 +34,24 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_what_takes_too_long_is_left_behind() -> None:
+@pytest.fixture(autouse=True)
+def over() -> Iterator[threading.Event]:
+    """End what a test has left behind: the next command in this process would end the process because of it."""
+    event = threading.Event()
+    yield event
+    event.set()
+    for thread in threading.enumerate():
+        if thread.name == "attempt":
+            thread.join()
+
+
+def test_what_takes_too_long_is_left_behind(over: threading.Event) -> None:
     """The time limit holds whatever the work does."""
 
     def hangs() -> None:
-        threading.Event().wait(60)
+        over.wait()
 
-    assert tried(hangs, 0.1) == "it took longer than 0.1 s"
+    assert run_with_timeout(hangs, 0.1) == "it took longer than 0.1 s"
 
 
 def test_of_an_exception_only_the_kind_is_told() -> None:
@@ -49,7 +60,7 @@ def test_of_an_exception_only_the_kind_is_told() -> None:
     def fails() -> None:
         raise RuntimeError("https://me:canary@host")
 
-    assert tried(fails, 5) == "it failed in a way that was not foreseen"
+    assert run_with_timeout(fails, 5) == "it failed in a way that was not foreseen"
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
@@ -68,7 +79,7 @@ def test_a_dead_recipient_is_said_without_its_address(silent: str, url: str, cap
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 def test_a_message_goes_without_what_cannot_be_attached(tmp_path: Path) -> None:
-    """A workbook that somebody has taken away meanwhile keeps nobody from hearing the rest."""
+    """A workbook that is gone by now does not keep the message back."""
     with webhook() as received:
         message = Message("subject", "body", (tmp_path / "gone.xlsx",), "failure")
         assert list(notify(message, (f"json://{received.place}/told",), NO_VARIABLES)) == []
@@ -149,13 +160,39 @@ def test_a_process_ends_whatever_was_left_behind() -> None:
 _LEAVING = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.nightly.time_limit import end_if_left_behind, tried
+from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
 
 def hangs():
     with ThreadPoolExecutor() as pool:
         pool.submit(threading.Event().wait, 120).result()
 
-end_if_left_behind(70)  # nothing yet
-print(tried(hangs, 0.2))
-end_if_left_behind(3)
+exit_if_threads_hang(70)  # nothing yet
+print(run_with_timeout(hangs, 0.2))
+exit_if_threads_hang(3)
+"""
+
+
+def test_a_signal_that_ends_the_waiting_leaves_nothing_that_holds_the_process() -> None:
+    """The process ends at once, although the work goes on."""
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+_INTERRUPTED = """
+import os, signal, threading
+from concurrent.futures import ThreadPoolExecutor
+from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a shell
+
+def hangs():
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(threading.Event().wait, 120)
+        os.kill(os.getpid(), signal.SIGINT)
+        waiting.result()
+
+try:
+    run_with_timeout(hangs, 60)
+except KeyboardInterrupt:
+    exit_if_threads_hang(3)
 """

@@ -2,27 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from batch_updater.endpoint.description import ParameterLocation
-from batch_updater.loader.duplicates import TargetIndex, Targets
+from batch_updater.loader.targets import Targets
 from tests.loader.described import ITEM, KIND, TEXT, endpoint
-
-
-@given(st.lists(st.integers(0, 20), max_size=60))
-def test_the_index_knows_just_the_targets_that_occur_twice(numbers: list[int]) -> None:
-    """Rows of the same target are found together and in file order; the others leave no trace."""
-    index = TargetIndex()
-    for row, number in enumerate(numbers, start=2):
-        index.add(f"itemId={number}", row, number)
-    index.keep_doubled()
-    rows = {number: [row for row, other in enumerate(numbers, start=2) if other == number] for number in numbers}
-    expected = sorted(found for found in rows.values() if len(found) > 1)
-    assert sorted([sighting.row for sighting in group] for group in index.groups()) == expected
-    for number, found in rows.items():
-        others = [row for row in found[1:] if len(found) > 1]
-        assert index.others(f"itemId={number}", found[0], 3) == tuple(others[:3])
 
 
 def test_the_target_is_made_of_what_selects_the_record() -> None:

@@ -51,9 +51,9 @@ def test_a_log_that_cannot_be_written_gathers_no_lines(
 def test_what_lies_in_the_place_of_a_log_is_neither_waited_for_nor_written_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    """A pipe, a link to somebody's file or a folder: the run goes on without its log, which is said."""
+    """A pipe, a link to another file or a folder: the run goes on without its log, which is told."""
     path, other = tmp_path / "run.log", tmp_path / "other"
-    other.write_text("somebody's", encoding="utf-8")
+    other.write_text("another's", encoding="utf-8")
     match kind:
         case "pipe":
             os.mkfifo(path)
@@ -64,13 +64,13 @@ def test_what_lies_in_the_place_of_a_log_is_neither_waited_for_nor_written_to(
     with LogFile(path) as log:
         log.attempt(Attempt(2, 1, 200, 0.05, "accepted"))
     assert f"{path} cannot be written: " in capsys.readouterr().err
-    assert other.read_text(encoding="utf-8") == "somebody's"
+    assert other.read_text(encoding="utf-8") == "another's"
 
 
 def test_a_log_that_is_cut_off_by_a_full_disk_ends_with_a_whole_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A part of a line that found room is taken back: the next part of the run would go on in the middle of it."""
+    """A part of a line that found room is removed: the next part of the run would begin in the middle of it."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     path = tmp_path / "run.log"

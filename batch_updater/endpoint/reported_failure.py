@@ -1,4 +1,4 @@
-"""An answer that says of itself that nothing was done, whatever its status says."""
+"""Answers that report a failure in their body, whatever their status says."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from collections.abc import Mapping
 
 from batch_updater.endpoint.exact_json import number_of, to_json
 
+# Names of members are matched in lower case and without anything but letters, as `_letters` returns them.
 _SUCCESS = re.compile("(is|was)?(success|successful|succeeded|ok|saved|stored|updated|applied|accepted|done|changed)")
-"""Members that are false where nothing was done; names as `_bare` returns them, here and below."""
+"""Members that are false after a failure."""
 _ERROR = re.compile(
     "(is|has|odata|api|server|system|save|update|validation)?(err|error|exception|fault|failure|problem)s?"
     "(code|count|description|detail|info|list|message|msg|reason|string|text|type)?s?"
     "|(is|has)?failed|validationmessages?"
 )
-"""Members that are not empty where nothing was done."""
+"""Members that are not empty after a failure."""
 _STATUS = re.compile("(http|response|result)?status(text)?|result|outcome|state")
-"""Members that say `error` or `failed`, or are false."""
+"""Members that are `error`, `failed` or false after a failure."""
 _STATUS_NUMBER = re.compile("(http|response|result|return)?(status|code|statuscode)")
-"""Members that hold the number of an error."""
+"""Members that hold the number of an error after a failure."""
 _ENVELOPE = re.compile(f"{_STATUS.pattern}|meta|metadata|response|data|body|d")
-"""Members that may hold any of these in an object of their own."""
+"""Members that may hold an object with any of these."""
+_CALL_STATUS = re.compile("success|successful|succeeded|errors")
+"""Members that are about the call even where the description lists them."""
 _NO_ERROR = frozenset(("", "0", "false", "no", "none", "null", "nil", "n/a", "ok", "success", "no error", "no errors"))
 _FAILED = re.compile(
     r"\W*(error|fail|failed|failure|fault|exception|unsuccessful|not ok|nok|not saved|rejected|refused|denied|locked)\b"
 )
-_SIGNS = re.compile("success|successful|succeeded|errors")
-"""Members that speak of the call even where the description lists them."""
 _FALSE = frozenset(("false", "f", "no", "n"))
 
 
-def speaks_of_the_call(name: str) -> bool:
-    """Whether a property, though it is described, says how the call went and is no part of the record."""
-    return _SIGNS.fullmatch(_bare(name)) is not None
+def is_call_status(name: str) -> bool:
+    """Whether a described property reports how the call went and is no part of the record."""
+    return _CALL_STATUS.fullmatch(_letters(name)) is not None
 
 
-def objection(answer: object, described: frozenset[str]) -> str | None:
-    """Return what an answer says against itself, as members of JSON; None if it says nothing of the kind.
+def reported_failure(answer: object, record_properties: frozenset[str]) -> str | None:
+    """Return the part of an answer that reports a failure, as members of JSON; None if it reports none.
 
-    Property names in `described` belong to the record: a record may well have a status `failed`.
+    `record_properties` are names that belong to the record, which may well have a status `failed`.
     """
     if isinstance(answer, list):
-        return next((said for one in answer if (said := objection(one, described)) is not None), None)
+        return next((part for one in answer if (part := reported_failure(one, record_properties)) is not None), None)
     if not isinstance(answer, Mapping):
         return to_json(answer) if answer is False or _says_failed(answer) else None
-    if described.issuperset(answer):  # as nearly always
+    if record_properties.issuperset(answer):  # nearly always
         return None
-    foreign = {str(name): value for name, value in answer.items() if name not in described}
-    if not _objects(foreign):
+    others = {str(name): value for name, value in answer.items() if name not in record_properties}
+    if not _has_failure(others):
         return None
-    return ", ".join(f"{to_json(name)}: {to_json(value)}" for name, value in foreign.items())
+    return ", ".join(f"{to_json(name)}: {to_json(value)}" for name, value in others.items())
 
 
-def _objects(members: Mapping[str, object]) -> bool:
-    return any(_is_against(_bare(name), value) for name, value in members.items())
+def _has_failure(members: Mapping[str, object]) -> bool:
+    return any(_is_failure(_letters(name), value) for name, value in members.items())
 
 
-def _bare(name: str) -> str:
+def _letters(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.casefold())
 
 
-def _is_against(name: str, value: object) -> bool:
+def _is_failure(name: str, value: object) -> bool:
     if _SUCCESS.fullmatch(name):
         return number_of(value) == 0 or str(value).strip().casefold() in _FALSE or _says_failed(value)
     if _ERROR.fullmatch(name):
         return _is_error(value)
     if isinstance(value, Mapping):
-        return _ENVELOPE.fullmatch(name) is not None and _objects(value)
+        return _ENVELOPE.fullmatch(name) is not None and _has_failure(value)
     number = number_of(value) if _STATUS_NUMBER.fullmatch(name) else None
     if number is not None and 400 <= number < 600:
         return True
@@ -74,7 +75,7 @@ def _is_against(name: str, value: object) -> bool:
 
 
 def _is_error(value: object) -> bool:
-    """Whether something that should hold an error does: not if it is empty, zero, or says that there is none."""
+    """Whether the value of an error member is an error: neither empty nor zero nor a word for none."""
     if isinstance(value, Mapping):
         return any(map(_is_error, value.values()))
     if isinstance(value, list):

@@ -86,7 +86,7 @@ def test_a_workbook_to_repair_may_be_repaired_in_part(tmp_path: Path) -> None:
 
 
 def test_all_guards_that_are_exceeded_are_named_at_once(tmp_path: Path) -> None:
-    """Nobody learns of the second guard only after the first."""
+    """All guards are told at once."""
     guards = {"rows": 2, "invalid_percent": 0, "cleared": 0}
     file = rows(tmp_path / "rows.csv", *THREE)
     with pytest.raises(GuardError) as raised:

@@ -1,0 +1,115 @@
+"""What one night leaves for the next: its exit code, and the files that were run and not archived."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from batch_updater.files.reading import read_regular
+from batch_updater.files.writing import private_folder, write_whole
+from batch_updater.nightly.inbox import ReadyFile, Stamp, stamp_of
+
+_MOST_BYTES = 10_000_000
+_NIGHTS_APART = timedelta(hours=12)
+"""A start sooner after the last is the same night: a scheduler tries again every half hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingFile:
+    """A file that was begun. If its run has ended since and the file is still there, only the move is missing."""
+
+    path: str
+    stamp: Stamp
+    since: datetime
+    """When it was begun, or last left for another night."""
+    nights: int = 0
+    """On how many nights in a row it was left with trouble of its own."""
+    counted_at: datetime | None = None
+    """When the last of them began."""
+
+    def is_of(self, file: ReadyFile) -> bool:
+        """Whether it is still that very file."""
+        return (self.path, self.stamp) == (str(file.path), file.stamp)
+
+    def nights_with(self, now: datetime) -> int:
+        """Return the number of those nights if it is left with trouble of its own once more."""
+        return self.nights + (self.counted_at is None or now - self.counted_at >= _NIGHTS_APART)
+
+
+@dataclass(frozen=True, slots=True)
+class NightState:
+    """What is kept between nights."""
+
+    exit_code: int | None = None
+    """Of the last night; None if there was none."""
+    pending: tuple[PendingFile, ...] = ()
+
+
+class StateFile:
+    """Keeps the state of the nights over one inbox in the folder of results, where those of others may lie.
+
+    Every method but `state` raises OSError.
+    """
+
+    def __init__(self, folder: Path, inbox: Path | None) -> None:
+        self.path = folder / f".nightly-{hashlib.sha256(os.fsencode(inbox or '')).hexdigest()[:12]}.json"
+        self._state: NightState | None = None
+
+    @property
+    def state(self) -> NightState:
+        """The state, read on first use, when the lock is held. A missing or damaged file gives an empty one."""
+        if self._state is None:
+            try:
+                self._state = msgspec.convert(json.loads(read_regular(self.path, _MOST_BYTES)), NightState)
+            except (OSError, ValueError, msgspec.ValidationError):
+                self._state = NightState()
+        return self._state
+
+    def pending(self, file: ReadyFile) -> PendingFile | None:
+        """Return what is known of that very file."""
+        return next((one for one in self.state.pending if one.is_of(file)), None)
+
+    def begin(self, file: ReadyFile) -> PendingFile:
+        """Note that a file is run next, and forget files that have left the inbox. Returns what is known of it."""
+        pending = self.pending(file) or PendingFile(str(file.path), file.stamp, datetime.now(UTC))
+        self._put(pending, file)
+        return pending
+
+    def leave(self, file: ReadyFile, night: datetime, *, own_trouble: bool) -> None:
+        """Note that a file that was begun is left for another night."""
+        pending = self.pending(file)
+        if pending is None:
+            return
+        left = replace(pending, since=datetime.now(UTC))
+        nights = pending.nights_with(night)
+        if own_trouble and nights > pending.nights:
+            left = replace(left, nights=nights, counted_at=night)
+        self._put(left, file)
+
+    def remove(self, file: ReadyFile) -> None:
+        """Note that a file is archived."""
+        self._write(replace(self.state, pending=tuple(one for one in self.state.pending if not one.is_of(file))))
+
+    def end(self, exit_code: int) -> None:
+        """Note how the night ended."""
+        self._write(replace(self.state, exit_code=exit_code))
+
+    def _put(self, pending: PendingFile, file: ReadyFile) -> None:
+        others = (one for one in self.state.pending if not one.is_of(file) and stamp_of(Path(one.path)) == one.stamp)
+        self._write(replace(self.state, pending=(*others, pending)))
+
+    def _write(self, state: NightState) -> None:
+        private_folder(self.path.parent)
+        text = json.dumps(msgspec.to_builtins(state))  # a name may hold bytes that msgspec does not encode
+
+        def write(draft: Path) -> None:
+            draft.write_text(text, encoding="utf-8")
+
+        write_whole(self.path, write)
+        self._state = state

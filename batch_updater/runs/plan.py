@@ -1,0 +1,160 @@
+"""What would be done: the input copied, read once, judged and staged, nothing sent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batch_updater.config.environment import environment_settings
+from batch_updater.config.schema import Config, settings_of
+from batch_updater.endpoint.base_url import possible_repetition, require_fitting
+from batch_updater.endpoint.description import Endpoint
+from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
+from batch_updater.endpoint.request import RequestBuilder
+from batch_updater.errors import ConfigError, InputError, Location
+from batch_updater.loader.table import Table, open_table
+from batch_updater.records import AllowedList, Job, Setting, StagedInput
+from batch_updater.runs import folder as snapshots
+from batch_updater.runs.folder import Snapshot, Source
+from batch_updater.runs.guards import not_judged
+from batch_updater.runs.history import DATABASE, known_names, related_by_name
+from batch_updater.runs.repeats import Repeats, repeats_of
+from batch_updater.runs.stage import Staging
+from batch_updater.runs.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done: the input copied, read once, judged and staged, nothing sent."""
+
+    config: Config
+    description: Description
+    endpoint: Endpoint
+    snapshot: Snapshot
+    staged: StagedInput
+    store: Store
+    """Holds the rows."""
+    repeats: Repeats | None = None
+    """What of it earlier runs have applied although their input was another."""
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether each record is read before its update: as configured, and always where a run is undone."""
+        return self.config.sending.compare or self.staged.is_undo
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The configuration without secrets, what was decided besides, who runs it, on which machine."""
+        decided = (Setting("--visible-only", "hidden rows are left out"),) if self.staged.visible_only else ()
+        return (*settings_of(self.config), *decided, *environment_settings())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand."""
+        repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
+        found = possible_repetition(self.config.api.base_url, self.endpoint)
+        address = (found.note,) if found else ()
+        not_judged_now = not_judged(self.config.guards, reads_first=self.reads_first)
+        return (*address, *self.staged.notes, *not_judged_now, *repeats)
+
+    @property
+    def first_job(self) -> Job | None:
+        """The first row that can be sent; None if there is none."""
+        return self.store.first_job()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The input copied and its header row read."""
+
+    config: Config
+    description: Description
+    endpoint: Endpoint
+    snapshot: Snapshot
+    table: Table
+
+    def staged(self, store: Store, *, for_sending: bool) -> Plan:
+        """Judge every row, in one transaction, and let go of the file. Raises InputError.
+
+        `for_sending`: whether requests are made.
+        """
+        with store.transaction():
+            staged = self.stage(store, for_sending=for_sending)
+        self.table.close()
+        return self.plan(staged, store)
+
+    def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
+        """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
+        builder = RequestBuilder(self.endpoint) if for_sending else None
+        return Staging(self.table, store, builder, commit).stage()
+
+    def plan(self, staged: StagedInput, store: Store) -> Plan:
+        """Return the plan of rows that are staged."""
+        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store)
+
+
+def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
+    """Copy the input into the folder and read its header row; `visible_only` leaves out hidden rows.
+
+    Raises ConfigError, EndpointError and InputError.
+    """
+    description = read_description(config.api.endpoint)
+    endpoint = endpoint_of(description)
+    require_fitting(config.api.base_url, endpoint)
+    if config.sending.compare and endpoint.read is None:
+        raise ConfigError(
+            f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Leave out --compare and sending.compare, or add x-read to the description.",
+        )
+    snapshot = snapshots.take(source, folder)
+    table = open_table(
+        snapshot.path,
+        endpoint,
+        config.input,
+        name=snapshot.name,
+        known_names=_known_names(config, endpoint),
+        visible_only=visible_only,
+    )
+    if table.expected is not None:
+        try:
+            require_read(endpoint)
+        except ConfigError as error:  # it is this file that asks for it
+            table.close()
+            raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
+    return Opened(config, description, endpoint, snapshot, table)
+
+
+def _known_names(config: Config, endpoint: Endpoint) -> Callable[[], tuple[AllowedList, ...]]:
+    return functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url)
+
+
+def prepare(
+    source: Source, config: Config, folder: Path, *, visible_only: bool = False, compares: bool = False
+) -> Plan:
+    """Copy the input into the folder, read it and judge every row. Opens no connection.
+
+    `visible_only` leaves out hidden rows; `compares`: whether records will be read, so that the rows go into a database
+    in the folder and not into a temporary one. Close the plan's store in the end. Raises EndpointError and InputError.
+    """
+    opened = open_source(source, config, folder, visible_only=visible_only)
+    try:
+        snapshot = opened.snapshot
+        related = related_by_name(
+            config.results.folder, opened.endpoint.name, config.api.base_url, snapshot.source_path, snapshot.stem
+        )
+        store = Store.draft(folder / DATABASE) if compares else Store.temporary()
+        plan = opened.staged(store, for_sending=bool(related) or compares)
+        return replace(plan, repeats=repeats_of(plan.store, plan.staged, related))
+    finally:
+        opened.table.close()
+
+
+def require_read(endpoint: Endpoint) -> None:
+    """Raise ConfigError unless the endpoint describes how a record is read, which taking a run back needs."""
+    if endpoint.read is None:
+        raise ConfigError(
+            f"Taking a run back needs a way to read a record, and the description {endpoint.name} names none (x-read).",
+            remedy="Add x-read to the description.",
+        )

@@ -1,0 +1,390 @@
+"""The database of a run: its tables and every statement over them, in SQLAlchemy Core.
+
+A statement is compiled once and executed by the driver's own cursor, which costs no more than writing it as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    update,
+)  # fmt: skip
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+
+from batch_updater.records import OutcomeKind
+
+FORMAT = 3
+"""SQLite's `user_version` of a database with the tables below."""
+
+_metadata = MetaData()
+
+facts = Table(
+    "run", _metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+)  # fmt: skip
+parts = Table(
+    "parts", _metadata,  # one for each time that the run was started or resumed
+    Column("number", Integer, primary_key=True),
+    Column("commit_number", Integer),  # of the commit that wrote it last, as in the tables below
+    Column("started_at", Float, nullable=False),  # seconds since 1970-01-01 UTC, as all times here
+    Column("ended_at", Float),  # NULL: still going on, or killed
+    Column("requests", Integer), Column("retries", Integer), Column("elapsed_s", Float),
+    Column("stopped", Text), Column("stop_message", Text), Column("stop_advice", Text),
+    Column("results", Text),  # the workbook; NULL: not written
+    Column("counts", Text),  # JSON: how many rows have each outcome, at its end
+)  # fmt: skip
+rows = Table(
+    "rows", _metadata,
+    Column("number", Integer, primary_key=True),  # as Excel shows it
+    Column("commit_number", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # invalid, ready, in_flight, finished
+    Column("waits_for", Integer),  # an earlier row of the same target that is invalid: this one is not sent
+    Column("is_repeated", Integer, nullable=False, server_default="0"),  # whether another row has the same target
+    Column("outcome", Text), Column("maybe_applied", Integer, nullable=False, server_default="0"),
+    Column("earlier_attempts", Integer, nullable=False, server_default="0"),  # requests in earlier parts of the run
+    Column("attempts", Integer, nullable=False, server_default="0"),  # in this part
+    Column("status", Integer), Column("sent_at", Float), Column("seconds", Float),
+    Column("target", Text),
+    Column("cells", Text, nullable=False),  # as they stood in the file; see encoding.py
+    Column("fields", Text),  # the values that are sent, by field
+    Column("path", Text), Column("query", Text), Column("body", Text),  # the request; NULL where none will be made
+    Column("problems", Text),
+    Column("message", Text), Column("advice", Text), Column("cause", Text),
+    Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
+)  # fmt: skip
+names = Table(
+    "names", _metadata,  # valid names learned from answers
+    Column("field", Text, primary_key=True),
+    Column("depends_on", Text, primary_key=True),
+    Column("commit_number", Integer, nullable=False),
+    Column("list", Text, nullable=False),
+)  # fmt: skip
+expected = Table(
+    "expected", _metadata,  # what the records must still hold, where the run undoes another one
+    Column("target", Text), Column("field", Text), Column("before_shown", Text), Column("left_shown", Text),
+    Column("before", Text), Column("left", Text),
+)  # fmt: skip
+
+IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
+CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
+"""Outcomes that a resumed run keeps; every other row is sent again."""
+
+
+_DIALECT = sqlite.dialect()
+
+
+class Statement:
+    """A statement for SQLite's driver: its text, and the order of its parameters."""
+
+    def __init__(self, clause: ClauseElement) -> None:
+        compiled = cast("SQLCompiler", clause.compile(dialect=_DIALECT))
+        self.text = compiled.string
+        self._names = tuple(compiled.positiontup or ())
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def arguments(self, **values: object) -> tuple[object, ...]:
+        """Return the values of the parameters in their order."""
+        values = {**self._constants, **values}
+        return tuple(values[name] for name in self._names)
+
+
+_r = rows.c
+
+
+def _is(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
+    return or_(*(column == value for value in values))
+
+
+_is_ready = and_(_r.state == "ready", _r.waits_for.is_(None))
+_is_good = and_(_r.state != "invalid", _r.waits_for.is_(None))
+"""Can be sent as it is, whether or not it has been by now."""
+_is_confirmed = _is(_r.outcome, *(kind.value for kind in CONFIRMED))
+
+CREATE = (f"PRAGMA user_version = {FORMAT}", *(str(CreateTable(table)) for table in _metadata.sorted_tables))
+SET_FACT = Statement(insert(facts).prefix_with("OR REPLACE"))
+FACTS = Statement(select(facts.c.name, facts.c.value).where(facts.c.name != "staged"))
+FACT = Statement(select(facts.c.value).where(facts.c.name == bindparam("name")))
+
+# --- staging ---------------------------------------------------------------------------------------------------------
+
+STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
+"""Columns of a row as it is staged, in the order of the values of `STAGE` and `STAGE_AGAIN`."""
+STAGE = Statement(insert(rows).values({name: bindparam(name) for name in STAGED}))
+STAGE_AGAIN = Statement(insert(rows).prefix_with("OR REPLACE").values(
+    {name: bindparam(name) for name in STAGED}
+))  # fmt: skip
+EXPECT = Statement(insert(expected))
+EXPECTED = Statement(select(*expected.c).order_by(literal_column("rowid")))
+CELLS = Statement(
+    select(_r.number, _r.cells, func.coalesce(_r.problems.like(bindparam("ragged")), False))
+    .where(_r.number > bindparam("after")).order_by(_r.number).limit(bindparam("most"))
+)  # fmt: skip
+_same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
+REPEATED = Statement(
+    select(_r.number, _r.state, _r.target, _r.fields, _r.problems)
+    .where(_r.target.in_(_same_target)).order_by(_r.target, _r.number)
+)  # fmt: skip
+MARK_REPEATED = Statement(update(rows).where(_r.number == bindparam("row")).values(is_repeated=1))
+MAKE_INVALID = Statement(
+    update(rows).where(_r.number == bindparam("row"))
+    .values(state="invalid", problems=bindparam("found"), path=null(), query=null(), body=null())
+)  # fmt: skip
+WAIT = Statement(update(rows).where(_r.number == bindparam("row")).values(waits_for=bindparam("earlier")))
+AMBIGUOUS = Statement(select(_r.number, _r.problems).where(_r.problems.like(bindparam("pattern"))))
+SET_PROBLEMS = Statement(update(rows).where(_r.number == bindparam("row")).values(problems=bindparam("found")))
+REQUESTS = Statement(
+    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body).where(_r.state != "invalid").order_by(_r.number)
+)
+_w = rows.alias("waited_for").c
+WAITING_FOR_NOTHING = Statement(
+    select(_r.number).where(
+        _r.waits_for.is_not(None),
+        not_(exists(
+            select(_w.number).where(_w.number == _r.waits_for, _w.state == "invalid", _w.target == _r.target)
+        )),
+    )
+)  # fmt: skip
+FIRST_JOB = Statement(select(_r.number, _r.target, _r.fields).where(_is_good).order_by(_r.number).limit(1))
+STAGED_COUNTS = Statement(
+    select(func.count(), func.count().filter(_is_good), func.count(_r.waits_for)).select_from(rows)
+)
+_kind = case(
+    (_r.state == "invalid", "invalid"),
+    (_r.state == "in_flight", "unconfirmed"),
+    (_r.outcome.is_not(None), _r.outcome),
+    (_r.waits_for.is_not(None), "not_sent"),
+    else_=bindparam("unsent"),
+)
+"""The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
+_every_row = select(
+    _r.number, _r.state, _kind, _r.waits_for, _r.is_repeated, _r.maybe_applied,
+    (_r.earlier_attempts + _r.attempts).label("attempts"), _r.status, _r.sent_at, _r.seconds, _r.target, _r.cells,
+    _r.fields, _r.body, _r.problems, _r.message, _r.advice, _r.cause, _r.before, _r.reported,
+).order_by(_r.number)  # fmt: skip
+ROWS = Statement(_every_row)
+INVALID_ROWS = Statement(_every_row.where(_r.state == "invalid"))
+ROWS_TO_FIX = Statement(_every_row.where(not_(_is(_kind, "updated", "unchanged", "planned"))))
+COUNTS = Statement(select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind")))
+LAST_ANSWER_AT = Statement(select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0))))
+NUMBER_AT = Statement(select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at")))
+_field = func.json_each(_r.fields).table_valued("type")
+CLEARING = Statement(
+    select(_r.number).where(_is_good, exists(select(_field.c.type).where(_field.c.type == "null")))
+    .order_by(_r.number).limit(bindparam("most"))
+)  # fmt: skip
+FIRST_INVALID = Statement(
+    select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(bindparam("most"))
+)
+
+# --- sending ---------------------------------------------------------------------------------------------------------
+
+_item = func.json_each(bindparam("batch")).table_valued("value", name="item")
+
+
+def _of_item(at: int) -> ColumnElement[Any]:
+    return func.json_extract(_item.c.value, f"$[{at}]")
+
+
+_LAST_OF_LIMIT = (
+    select(_r.number).where(_is_good).order_by(_r.number).limit(1).offset(bindparam("limit") - 1)
+).scalar_subquery()
+_IN_LIMIT = or_(bindparam("limit").is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
+"""What is confirmed counts towards the limit."""
+JOBS = Statement(
+    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied)
+    .where(_is_ready, _r.number > bindparam("after"), _IN_LIMIT).order_by(_r.number).limit(bindparam("most"))
+)  # fmt: skip
+COUNT_TO_SEND = Statement(
+    select(func.count()).select_from(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False)), _IN_LIMIT)
+)
+_is_in_flight = _of_item(1).is_(None)
+WRITE_MANY = Statement(
+    update(rows).where(_r.number == _of_item(0)).values(
+        commit_number=bindparam("commit"), state=case((_is_in_flight, "in_flight"), else_="finished"),
+        outcome=_of_item(1), attempts=_of_item(2), status=_of_item(3), sent_at=_of_item(4), seconds=_of_item(5),
+        before=func.coalesce(_r.before, _of_item(6)), reported=_of_item(7), maybe_applied=0,
+        message="", advice="", cause="", problems=null(),
+    )
+)  # fmt: skip
+"""Writes many rows at once, given as JSON: that they may be in flight (no outcome), or that they were confirmed.
+
+Each call of SQLite lets go of Python's lock and has to wait for it again, which beside a busy event loop takes longer
+than the call. One call for all rows of a commit, which is the commit as well, makes the sending twice as fast."""
+SETTLE = Statement(
+    update(rows).where(_r.number == bindparam("row")).values(
+        commit_number=bindparam("commit"), state="finished", outcome=bindparam("kind"),
+        attempts=bindparam("tries"), status=bindparam("http"), message=bindparam("said"), advice=bindparam("remedy"),
+        cause=bindparam("why"), problems=bindparam("found"), sent_at=bindparam("at"), seconds=bindparam("took"),
+        before=func.coalesce(_r.before, bindparam("record")), reported=bindparam("answer"),
+        maybe_applied=bindparam("doubt"),
+    )
+)  # fmt: skip
+KEEP_BEFORE = Statement(
+    update(rows).where(_r.number == bindparam("row"))
+    .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
+)  # fmt: skip
+"""The first reading counts: a later one may show what an update without an answer has changed."""
+LEARN = Statement(insert(names).prefix_with("OR REPLACE").values(
+    commit_number=bindparam("commit"), field=bindparam("field"), depends_on=bindparam("depends_on"),
+    list=bindparam("list"),
+))  # fmt: skip
+NAMES = Statement(select(names.c.field, names.c.depends_on, names.c.list).order_by(literal_column("rowid")))
+NEW_PART = Statement(insert(parts).values(started_at=bindparam("started_at")))
+_last_part = select(func.max(parts.c.number)).scalar_subquery()
+END_PART = Statement(
+    update(parts).where(parts.c.number == _last_part).values(
+        commit_number=bindparam("commit"),
+        **{
+            name: bindparam(f"new_{name}")
+            for name in ("ended_at", "requests", "retries", "elapsed_s", "stopped", "stop_message", "stop_advice",
+                         "results", "counts")
+        },
+    )
+)  # fmt: skip
+PARTS = Statement(
+    select(
+        parts.c.started_at, parts.c.ended_at, parts.c.requests, parts.c.retries, parts.c.elapsed_s, parts.c.stopped,
+        parts.c.stop_message, parts.c.stop_advice, parts.c.results, parts.c.counts,
+    ).order_by(parts.c.number)
+)  # fmt: skip
+LAST_COMMIT = Statement(
+    select(
+        func.max(
+            select(func.coalesce(func.max(rows.c.commit_number), 0)).scalar_subquery(),
+            select(func.coalesce(func.max(names.c.commit_number), 0)).scalar_subquery(),
+            select(func.coalesce(func.max(parts.c.commit_number), 0)).scalar_subquery(),
+        )
+    )
+)
+
+# --- resuming --------------------------------------------------------------------------------------------------------
+
+NEVER_SENT = Statement(
+    update(rows).where(
+        _r.state == "in_flight", _r.before.is_(None), _r.earlier_attempts == 0,
+        exists(select(facts.c.name).where(facts.c.name == "reads_first", facts.c.value == "true")),
+    ).values(
+        state="ready", outcome="not_sent", attempts=0,
+        message="The run ended before this row's turn.", advice="Run again.",
+        cause="no turn before the end",
+    )
+)  # fmt: skip
+"""Of rows that a part of the run left in flight, no update went out if that part read records first: what a record was
+is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
+RESUME = Statement(
+    update(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False))).values(
+        state="ready",
+        outcome=case((_r.state == "in_flight", "unconfirmed"), else_=_r.outcome),
+        message=case((_r.state == "in_flight", IN_FLIGHT_AT_THE_END), else_=_r.message),
+        advice=case((_r.state == "in_flight", "Run again to settle it."), else_=_r.advice),
+        cause=case((_r.state == "in_flight", "ended while in flight"), else_=_r.cause),
+        maybe_applied=case((_r.state == "in_flight", 1), else_=_r.maybe_applied),
+        before=case(
+            (and_(_is(_r.outcome, "failed", "not_sent", "rejected"), _r.maybe_applied == 0), null()),
+            else_=_r.before,
+        ),
+    )
+)  # fmt: skip
+"""What was read before an update that was certainly not applied is old by now: what is read next counts."""
+FORGET_RESULTS = (
+    Statement(update(rows).where(_is_confirmed).values(
+        outcome="not_sent", message="", advice="", cause="", problems=null(), before=null(), reported=null(),
+    )),
+    Statement(update(rows).where(_r.state == "ready").values(
+        outcome=null(), message=null(), advice=null(), cause=null(), problems=null(), before=null(), reported=null(),
+        earlier_attempts=0,
+    )),
+    Statement(delete(facts).where(facts.c.name != "staged")),
+    Statement(delete(parts)),
+)  # fmt: skip
+"""For a comparison, which starts from the rows that are still to be sent; call after `RESUME`."""
+COUNT_AS_EARLIER = Statement(
+    update(rows).where(_r.attempts > 0)
+    .values(earlier_attempts=_r.earlier_attempts + _r.attempts, attempts=0)
+)  # fmt: skip
+"""The attempts of every part before this one."""
+
+# --- staging again ---------------------------------------------------------------------------------------------------
+
+PUT_ROWS_ASIDE = (
+    "ALTER TABLE rows RENAME TO earlier_rows", str(CreateTable(rows)), str(delete(expected).compile(dialect=_DIALECT)),
+)  # fmt: skip
+DROP_EARLIER_ROWS = "DROP TABLE earlier_rows"
+_aside = Table("earlier_rows", MetaData(), *(Column(column.name, column.type) for column in rows.columns))
+_a = _aside.c
+_was_confirmed = _is(_a.outcome, *(kind.value for kind in CONFIRMED))
+_RESULTS = ("state", "outcome", "maybe_applied", "earlier_attempts", "attempts", "status", "sent_at", "seconds",
+            "problems", "message", "advice", "cause", "before", "reported")  # fmt: skip
+_REQUEST = ("waits_for", "target", "fields", "path", "query", "body")
+TAKE_OVER = (
+    Statement(
+        update(rows)
+        .where(
+            _r.number == _a.number,
+            _was_confirmed,
+            or_(_r.state == "invalid", and_(_r.path == _a.path, _r.query == _a.query, _r.body == _a.body)),
+        )
+        .values({name: _a[name] for name in (*_RESULTS, *_REQUEST)})
+    ),
+    Statement(
+        update(rows)
+        .where(_r.number == _a.number, _is_good, not_(func.coalesce(_was_confirmed, False)), _a.state != "invalid")
+        .values({name: _a[name] for name in _RESULTS})
+    ),
+)
+"""What was confirmed stays, unless the request is another one now; of other rows stays what is known of them."""
+
+# --- other runs ------------------------------------------------------------------------------------------------------
+
+_earlier = Table("rows", MetaData(schema="earlier"), *(Column(column.name, column.type) for column in rows.columns))
+"""The rows of another run, whose database is attached as `earlier`."""
+_e = _earlier.c
+_is_applied = _is(_e.outcome, "updated", "unchanged")
+_same_request = and_(_r.path == _e.path, _r.query == _e.query, _r.body == _e.body)
+_first_applied = (
+    select(_e.number, _e.path, _e.query, _e.body).where(_is_applied).order_by(_e.number).limit(bindparam("most"))
+).subquery()
+_first_rows = (
+    select(_r.path, _r.query, _r.body).where(_is_good)
+    .where(_r.number <= select(func.max(_first_applied.c.number)).scalar_subquery() + bindparam("further"))
+).subquery()  # fmt: skip
+FIRST_REPEATED = Statement(
+    select(
+        exists(
+            select(_first_rows.c.path).where(
+                _first_rows.c.path == _first_applied.c.path,
+                _first_rows.c.query == _first_applied.c.query,
+                _first_rows.c.body == _first_applied.c.body,
+            )
+        )
+    )
+)
+"""Whether one of the first rows that the other run has applied is among the rows up to there."""
+REPEATED_IN_EARLIER = Statement(
+    select(_r.number).distinct().where(_is_good, _is_applied, _same_request).order_by(_r.number)
+)
+APPLIED_EARLIER = Statement(select(func.count()).select_from(_earlier).where(_is_applied))

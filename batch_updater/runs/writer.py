@@ -1,0 +1,299 @@
+"""What a run learns about its rows, written to its database by one thread.
+
+A row that may be in flight is on disk before it is sent; its outcome follows within one commit. Callers on the event
+loop await only the commit that they need: whatever has gathered meanwhile is committed together, so that the cost of
+an fsync is shared by all workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+
+from batch_updater.endpoint.request import Prepared
+from batch_updater.errors import StoreError
+from batch_updater.files.writing import sync_folder
+from batch_updater.records import AllowedList, Outcome, OutcomeKind, RecordSnapshots
+from batch_updater.runs import tables
+from batch_updater.runs.encoding import encode_problems
+from batch_updater.runs.store import IS_OPEN, CommitCounter, Part, Store, companions, counter_of, faults_named
+from batch_updater.runs.tables import Statement
+
+_GATHERED_FOR_S = 0.004
+"""How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
+_UNAWAITED_FOR_S = 0.1
+"""How long outcomes that no one waits for may gather; they have to be on disk within half a second of the answer."""
+_NO_SNAPSHOTS = RecordSnapshots(None, None, None)
+_encode = msgspec.json.Encoder().encode
+"""Keeps Python's lock for a fifth of the time that the standard library's takes."""
+
+
+class _Write(NamedTuple):
+    """One statement with its values."""
+
+    statement: Statement
+    values: Mapping[str, object]
+    committed: asyncio.Future[None] | None = None
+
+
+class _Rows(NamedTuple):
+    """Rows as `tables.WRITE_MANY` takes them, and who waits for their commit."""
+
+    values: Sequence[tuple[object, ...]]
+    committed: asyncio.Future[None] | None
+
+
+class RunWriter:
+    """The database of a run that is going on; a context manager that closes it.
+
+    The asynchronous methods belong to one event loop. Raises StoreError from every method once the file can no longer
+    be written: then nothing more may be sent.
+    """
+
+    def __init__(self, path: Path, store: Store, counter: CommitCounter) -> None:
+        self.store = store
+        """For reading: on the writer's connection, which stays when the folder is removed. Call `flush` before."""
+        self._path = path
+        self._connection = store.connection
+        self._counter = counter
+        self._file = _file_identity(path)
+        # Without a bound, but never long: every row waits for its first commit, and a worker has one row at a time.
+        self._writes: queue.SimpleQueue[_Rows | _Write | threading.Event | None] = queue.SimpleQueue()
+        self._fault: StoreError | None = None
+        self._awaited = threading.Event()
+        """Set when someone waits for what was queued."""
+        self._writer = threading.Thread(target=self._write_all, name="run writer", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    def begin(cls, store: Store, path: Path, facts: Mapping[str, object], started_at: datetime) -> Self:
+        """Make a draft the database of a new run: it is there with all its facts, or not at all. Raises StoreError."""
+        draft = store.path or path
+        with ExitStack() as undone:
+            for made in (path, *companions(path)):
+                undone.callback(made.unlink, missing_ok=True)
+            with faults_named(path):
+                with store.transaction():
+                    store.set_facts({**facts, IS_OPEN: True})
+                    store.executemany(tables.NEW_PART, [{"started_at": started_at.timestamp()}])
+                store.close()
+                _sync(draft)
+                counter = undone.enter_context(closing(CommitCounter.create(path, 0)))
+                draft.rename(path)
+                sync_folder(path.parent)
+                store.open_for_writing(path)
+            undone.pop_all()
+        return cls(path, store, counter)
+
+    @classmethod
+    def resume(cls, path: Path, facts: Mapping[str, object], started_at: datetime) -> Self:
+        """Open the database of a run that is resumed; `facts` replace those of the same names. Raises StoreError.
+
+        The fact `reads_first` still says of the part before whether it read each record before its update.
+        """
+        with ExitStack() as undone, faults_named(path):
+            store = undone.enter_context(Store.writing(path))
+            with store.transaction():
+                store.make_ready()
+                store.set_facts({**facts, IS_OPEN: True})
+                store.executemany(tables.NEW_PART, [{"started_at": started_at.timestamp()}])
+                counter = undone.enter_context(closing(CommitCounter.create(path, store.last_commit())))
+                sync_folder(path.parent)
+            # From now on the main file itself says that it may not be all.
+            _checkpoint(store.connection)
+            undone.pop_all()
+        return cls(path, store, counter)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is queued and close the file; if all was written, the main file then holds everything."""
+        self._put_awaited(None)
+        self._writer.join()
+        is_closed = False
+        if self._fault is None:
+            with suppress(sqlite3.Error, OSError):  # it stays open then, beside its counter, and nothing is lost
+                self._require_file()
+                self.store.set_facts({IS_OPEN: False})
+                is_closed = True
+        self._connection.close()  # which takes everything from the `-wal` into the main file, if no one reads just now
+        self._counter.close()
+        if is_closed and not self._path.with_name(f"{self._path.name}-wal").exists():
+            with suppress(OSError):  # what is too much says nothing wrong
+                counter_of(self._path).unlink()
+
+    def flush(self) -> None:
+        """Return when everything queued so far is on disk. Raises StoreError."""
+        flushed = threading.Event()
+        self._put_awaited(flushed)
+        flushed.wait()
+        self.require_writable()
+
+    def require_writable(self) -> None:
+        """Raise StoreError if the file can no longer be written."""
+        if self._fault:
+            raise self._fault
+
+    async def will_send(self, batch: Sequence[Prepared]) -> None:
+        """Return when the database holds that these rows may be in flight. Raises StoreError.
+
+        Once for each row: repeats find it in flight already, and its count of attempts comes with its outcome.
+        """
+        self.require_writable()
+        committed = asyncio.get_running_loop().create_future()
+        self._put_awaited(_Rows([(job.row, None, 1, None, None, None, None, None) for job, _ in batch], committed))
+        await committed
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
+        self.require_writable()
+        sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
+        before, _, reported = outcome.kept or _NO_SNAPSHOTS
+        refused_late = outcome.kind is OutcomeKind.REJECTED and outcome.maybe_applied
+        maybe_applied = refused_late or outcome.kind is OutcomeKind.UNCONFIRMED
+        if not (outcome.message or outcome.advice or outcome.cause or outcome.problems or maybe_applied):
+            values = (
+                outcome.row, outcome.kind, outcome.attempts, outcome.status, sent_at, outcome.seconds, before, reported,
+            )  # fmt: skip
+            self._writes.put(_Rows((values,), None))
+            return
+        self._writes.put(_Write(tables.SETTLE, {
+            "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
+            "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
+            "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": before,
+            "answer": reported, "doubt": maybe_applied,
+        }))  # fmt: skip
+
+    async def will_change(self, row: int, before: str) -> None:
+        """Return when the database holds what a record was before its update. Raises StoreError."""
+        self.require_writable()
+        committed = asyncio.get_running_loop().create_future()
+        self._put_awaited(_Write(tables.KEEP_BEFORE, {"row": row, "record": before}, committed))
+        await committed
+
+    def learned(self, names: AllowedList) -> None:
+        """Queue valid names that an answer taught."""
+        values = json.dumps([asdict(value) for value in names.values])
+        depends_on = json.dumps(names.depends_on)
+        self._writes.put(_Write(tables.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
+
+    def end_part(self, part: Part) -> None:
+        """Queue how this part of the run ended."""
+        values = part._asdict()
+        del values["started_at"]
+        values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
+        values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
+        values["counts"] = None if part.counts is None else json.dumps(part.counts)
+        self._writes.put(_Write(tables.END_PART, {f"new_{name}": value for name, value in values.items()}))
+
+    def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
+        self._writes.put(write)
+        self._awaited.set()
+
+    def _write_all(self) -> None:
+        """Commit what has gathered, again and again, until None is taken. Runs in the writer's thread."""
+        ended = False
+        while not ended:
+            batch = [self._writes.get()]
+            if isinstance(batch[0], tuple):
+                self._awaited.wait(_UNAWAITED_FOR_S)
+                time.sleep(_GATHERED_FOR_S)
+            self._awaited.clear()
+            while not self._writes.empty():
+                batch.append(self._writes.get_nowait())
+            self._commit([write for write in batch if isinstance(write, (_Rows, _Write))])
+            for flushed in batch:
+                if isinstance(flushed, threading.Event):
+                    flushed.set()
+            ended = None in batch
+
+    def _commit(self, writes: list[_Rows | _Write]) -> None:
+        if self._fault is None and writes:
+            try:
+                self._require_file()
+                self._execute(writes)
+            except (sqlite3.Error, OSError, UnicodeEncodeError) as error:  # the last: bytes of a name that are no text
+                why = getattr(error, "strerror", None) or error
+                self._fault = StoreError(f"The run's database {self._path} cannot be written: {why}.")
+                if self._connection.in_transaction:
+                    self._connection.rollback()
+        waiting = [write.committed for write in writes if write.committed is not None]
+        if waiting:
+            waiting[0].get_loop().call_soon_threadsafe(_release, waiting, self._fault)
+
+    def _execute(self, writes: list[_Rows | _Write]) -> None:
+        """Write, commit and count. The order of rows does not matter, since a row is written once in a commit.
+
+        It is: nothing becomes of a row before the commit that says that it may be in flight.
+        """
+        number = self._counter.commits + 1
+        batch = [values for write in writes if isinstance(write, _Rows) for values in write.values]
+        others = [write for write in writes if isinstance(write, _Write)]
+        if others:
+            self._connection.execute("BEGIN IMMEDIATE")
+        if batch:
+            self._connection.execute(
+                tables.WRITE_MANY.text, tables.WRITE_MANY.arguments(commit=number, batch=_encode(batch).decode())
+            )
+        for write in others:
+            self._connection.execute(write.statement.text, write.statement.arguments(commit=number, **write.values))
+        if others:
+            self._connection.execute("COMMIT")
+        self._counter.count(number)
+
+    def _require_file(self) -> None:
+        """Raise OSError if the file is gone: the system would go on writing to it, and no one could ever read it."""
+        if _file_identity(self._path) != self._file:
+            raise FileNotFoundError(errno.ENOENT, "it has been removed or replaced")
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Move what the write-ahead log holds into the main file. Raises sqlite3.OperationalError if a reader prevents it.
+
+    Who has the main file alone then sees that the database is open.
+    """
+    connection.execute("PRAGMA busy_timeout = 5000")
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError("another program is reading it")
+
+
+def _release(waiting: list[asyncio.Future[None]], fault: StoreError | None) -> None:
+    for committed in waiting:
+        if committed.done():  # its task was cancelled
+            continue
+        if fault is None:
+            committed.set_result(None)
+        else:
+            committed.set_exception(fault)
+
+
+def _file_identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

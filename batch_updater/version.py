@@ -1,0 +1,3 @@
+"""The version of the program, known to every part of it."""
+
+__version__ = "0.1.0"
