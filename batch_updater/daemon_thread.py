@@ -1,27 +1,25 @@
-"""What may hang beyond any time limit, such as the system's look-up of a name, in a thread that is left behind then."""
+"""Calls that may hang beyond any time limit, such as the system's name look-up, in a thread that can be abandoned."""
 
 from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
 def in_daemon_thread(call: Callable[[], _T]) -> Future[_T]:
-    """Call something in a thread that does not keep the program from ending. Raises OSError if there is no thread."""
+    """Call a function in a thread that does not keep the program from ending. Raises OSError if none can be started."""
     done: Future[_T] = Future()
     done.set_running_or_notify_cancel()
 
     def do() -> None:
         try:
             done.set_result(call())
-        except BaseException as error:  # noqa: BLE001  (raised again for whoever waits)
+        except BaseException as error:  # noqa: BLE001  (raised again where the result is awaited)
             done.set_exception(error)
 
     try:

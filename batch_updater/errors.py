@@ -1,17 +1,14 @@
-"""Exceptions that end a command, and the exit codes they become in `cli.py`."""
+"""Exceptions that end a command, and the exit codes that they become in `cli/commands.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller; of several that apply, 70 before 3 before 1 before 0."""
+    """The exit codes; of several that apply, 70 before 3 before 1 before 0."""
 
     OK = 0
     NEEDS_PERSON = 1
@@ -23,7 +20,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a fault stands; None where it is unknown or does not apply."""
+    """Where a problem is; None where it is unknown or does not apply."""
 
     file: str | None = None
     sheet: str | None = None
@@ -33,8 +30,8 @@ class Location:
 class BatchUpdaterError(Exception):
     """The program cannot go on, and nothing was sent. Ends the command with `ExitCode.NOTHING_SENT`.
 
-    `message` is one plain sentence, or several lines; `remedy` says what to do, `place` where the fault stands. What
-    stands in a line may be anybody's text, so that line breaks of ours are told by `lines` and `remedy_lines` alone.
+    `message` is one plain sentence, or several lines; `remedy` says what to do, `place` where the problem is. A line
+    may contain foreign text with line breaks, so only `lines` and `remedy_lines` tell our own line breaks.
     """
 
     exit_code = ExitCode.NOTHING_SENT
@@ -51,14 +48,14 @@ class BatchUpdaterError(Exception):
 
 
 def as_lines(text: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the lines of a text; one that is given as a whole is one line, and none if it is empty."""
+    """Return lines as a tuple; a str is one line, and none if it is empty."""
     if isinstance(text, str):
         return (text,) if text else ()
     return tuple(text)
 
 
 class EndedEarlyError(BatchUpdaterError):
-    """A signal or a full disk ended the command: it has to be started again."""
+    """A signal or a full disk ended the command: it has to be run again."""
 
     exit_code = ExitCode.RUN_AGAIN
 
@@ -72,7 +69,7 @@ class ConfigError(BatchUpdaterError):
 
 
 class CredentialsError(ConfigError):
-    """A secret that the configuration refers to is not to be had."""
+    """A referenced secret could not be read."""
 
 
 class EndpointError(BatchUpdaterError):
@@ -84,16 +81,16 @@ class InputError(BatchUpdaterError):
 
 
 class GuardError(BatchUpdaterError):
-    """What would be done is over a limit of the section `guards`."""
+    """The run would exceed a limit of the section `guards`."""
 
     requests = 0
-    """That went out to find it out; so `retries` and `throttled`."""
+    """Sent to find that out, as `retries` and `throttled`."""
     retries = 0
     throttled = 0
 
 
 class ResultsError(BatchUpdaterError):
-    """A file cannot be written where it was asked for."""
+    """A file cannot be written at the given path."""
 
 
 class LockedError(BatchUpdaterError):
@@ -103,6 +100,6 @@ class LockedError(BatchUpdaterError):
 
 
 class StoreError(Exception):
-    """The journal cannot be written or read: nothing more may be sent. No `BatchUpdaterError`: rows may be sent."""
+    """The journal cannot be written or read: nothing more may be sent. Not a `BatchUpdaterError`: rows may be sent."""
 
-    remedy = "See that its folder is there, has room and may be written, then run again."
+    remedy = "Check that its folder exists, has room and may be written, then run again."

@@ -1,15 +1,12 @@
-"""Words that every report uses: what is wrong with a row, what to do about it, when something was."""
+"""The sentences that more than one part says: what is wrong with a row, what to do about it, how many, when."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from batch_updater.records import Columns, MappedColumn, Outcome, Problem
+from batch_updater.records import Columns, MappedColumn, Outcome, Problem
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -18,33 +15,33 @@ def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
     lines += [
         f"{_places([problem], columns)}{problem.reason}"
         for problem in outcome.problems
-        if not _is_told(problem, outcome)
+        if not _is_covered(problem, outcome)
     ]
     return "\n".join(lines)
 
 
 def what_to_do(outcome: Outcome, columns: Columns) -> str:
-    """Return what a person should do about a row: the general advice, then each remedy once, with its cells.
+    """Return what to do about a row: the general advice, then each remedy once, with its cells.
 
-    Where the message is about nothing but problems with remedies, these are the advice.
+    Where the message is only about problems with remedies, these are the advice.
     """
     problems_of: dict[str, list[Problem]] = {}
     for problem in outcome.problems:
         if problem.remedy:
             problems_of.setdefault(problem.remedy, []).append(problem)
-    is_all_said = all(problem.remedy and _is_told(problem, outcome) for problem in outcome.problems)
+    are_all_covered = all(problem.remedy and _is_covered(problem, outcome) for problem in outcome.problems)
     if not outcome.message and len({problem.remedy for problem in outcome.problems}) == 1 and problems_of:
         return "".join(problems_of)
     lines = [f"{_places(problems, columns)}{remedy}" for remedy, problems in problems_of.items()]
-    is_answered = bool(lines) and (is_all_said or not outcome.message)
+    is_answered = bool(lines) and (are_all_covered or not outcome.message)
     return "\n".join(lines if is_answered or not outcome.advice else [outcome.advice, *lines])
 
 
 _QUOTES = "'\"`\u2018-\u201f\u00ab\u00bb\u2039\u203a"
 
 
-def _is_told(problem: Problem, outcome: Outcome) -> bool:
-    """Whether the message of the row says already what is wrong with the cell, or names its value like the problem.
+def _is_covered(problem: Problem, outcome: Outcome) -> bool:
+    """Whether the row's message already says what is wrong with the cell, or names its value like the problem.
 
     A value that is neither quoted nor behind its field's name may be a part of another one: `New` of `New Lead`.
     """
@@ -58,17 +55,22 @@ def _is_told(problem: Problem, outcome: Outcome) -> bool:
 
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:
-    """Return where problems are, to be followed by what they are: `Price (C2): `."""
+    """Return the locations of problems as a prefix: `Price (C2): `."""
     cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
     places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
     return f"{places}: " if places else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 row`, `2,000 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 _COLUMNS_NOT_SENT_SHOWN = 30
 
 
 def mapping_shown(mapping: Iterable[MappedColumn]) -> tuple[list[MappedColumn], str]:
-    """Return the columns that a report shows, and how many more are not sent; '' if that is all of them."""
+    """Return the columns that a report shows, and a text on how many more are not sent; '' if none."""
     shown, left_out, not_sent = [], 0, 0
     for column in mapping:
         not_sent += column.field is None
@@ -87,13 +89,13 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
 
 
 def format_time(at: datetime) -> str:
-    """Return when something was, in this machine's time: `14:02` today, else `23 November 2026, 14:02`."""
+    """Return a time in this machine's zone: `14:02` today, else `23 November 2026, 14:02`."""
     local = at.astimezone()
     is_today = local.date() == datetime.now(UTC).astimezone().date()
     return f"{local:%H:%M}" if is_today else format_date_time(at)
 
 
 def format_date_time(at: datetime) -> str:
-    """Return when something was, in this machine's time, for what is read on another day."""
+    """Return date and time in this machine's zone: `23 November 2026, 14:02`."""
     local = at.astimezone()
     return f"{local.day} {local:%B %Y, %H:%M}"

@@ -1,4 +1,4 @@
-"""config_file.py and config.py: what a configuration may say, and what is said about a wrong one."""
+"""The configuration: what it may contain, and the message for every mistake."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_example_names_every_key_with_its_default() -> None:
 
 
 def test_the_example_stays_true_with_its_commented_keys(tmp_path: Path) -> None:
-    """Every commented key is one that can be switched on as it stands."""
+    """Every commented key can be switched on as it is written."""
     text = EXAMPLE.read_text(encoding="utf-8")
     for line in re.findall(r"(?m)^  # ([a-z_]+: .+)$", text):
         key = line.partition(":")[0]
@@ -108,7 +108,7 @@ def test_all_faults_are_reported_together_with_their_lines(tmp_path: Path) -> No
 def test_a_doubled_key_is_a_fault(tmp_path: Path) -> None:
     """The second of two equal keys would silently win: it is named with its line."""
     assert faults(tmp_path, "sending:\n  burst: 1\n  burst: 2\n") == [
-        "config.yaml, line 3: sending.burst stands there a second time. Remove one of the two."
+        "config.yaml, line 3: sending.burst appears a second time. Remove one of the two."
     ]
 
 
@@ -203,7 +203,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """--config with a wrong name is one sentence with the name."""
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml is not there"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml does not exist"):
         load_config(tmp_path / "nowhere.yaml", {})
 
 

@@ -1,4 +1,4 @@
-"""doctor/: every check is wrong once; nothing is updated, and no secret is shown."""
+"""The doctor: every check fails once; nothing is updated, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 from aiohttp import web
 
 from batch_updater.config.environment import Environment
-from batch_updater.doctor.examination import Wanted, examine
+from batch_updater.doctor.examination import DoctorOptions, examine
 from batch_updater.doctor.finding import Finding, Status, exit_code_of
 from batch_updater.doctor.folders import file_system_of
 from batch_updater.doctor.reach import certificate_finding, clock_finding
-from batch_updater.doctor.reading import fields_to_name, trial_of
+from batch_updater.doctor.token_trial import fields_to_name, trial_of
 from batch_updater.endpoint.description import Kind, ReadOperation
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import UsageError
@@ -71,7 +71,7 @@ def server(name: str = "localhost.pem") -> ssl.SSLContext:
 
 
 def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
-    """Every check is ok, but for the token, of which no one has named a record to read; no update, no file is left."""
+    """Every check is ok, but for the token, for which no record was named; no update, no file is left."""
     with Api() as service:
         found = examined(tmp_path, api(service.url))
     assert {check for check, finding in found.items() if finding.status is not Status.OK} == {"token"}
@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_is_wrong(
     (tmp_path / "a-file").touch()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + text.replace("PATH", where))
     assert found[check].status is Status.WRONG
-    assert ("is not there" if check in {"inbox", "metrics"} else "cannot be written") in found[check].message
+    assert ("does not exist" if check in {"inbox", "metrics"} else "cannot be written") in found[check].message
 
 
 def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, closed_port: int) -> None:
@@ -135,7 +135,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
     text = api(f"http://127.0.0.1:{closed_port}") + "nightly: {inbox: in, metrics: figures/night.prom}"
     found = examined(tmp_path, text)
     assert found["inbox"].status is found["metrics"].status is Status.WRONG
-    assert found["inbox"].remedy.startswith("Make it")
+    assert found["inbox"].remedy.startswith("Create it")
     (tmp_path / "in").mkdir()
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, text)
@@ -149,7 +149,7 @@ def test_an_inbox_and_a_folder_of_metrics_have_to_be_there(tmp_path: Path, close
 def test_the_file_of_metrics_is_one_that_is_read(
     tmp_path: Path, closed_port: int, name: str, status: Status, words: str
 ) -> None:
-    """A folder in its place, and a name that node_exporter passes over, would be noticed by no one."""
+    """A folder in its place, and a name that node_exporter ignores, would go unnoticed."""
     (tmp_path / "figures").mkdir()
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{metrics: {name}}}")["metrics"]
     assert found.status is status
@@ -157,7 +157,7 @@ def test_the_file_of_metrics_is_one_that_is_read(
 
 
 def test_who_holds_the_lock_is_told(tmp_path: Path, closed_port: int) -> None:
-    """A run that is going on is a warning with its process and file; afterwards the lock is free again."""
+    """A run in progress is a warning with its process and file; afterwards the lock is free again."""
     url = f"http://127.0.0.1:{closed_port}"
     program = f"""
 from pathlib import Path
@@ -357,7 +357,7 @@ def test_a_service_that_fails_is_a_warning_and_a_silent_one_is_wrong(
         ("env:NOWHERE", "NOWHERE is not set"),
         ("file:nowhere", "nowhere cannot be read"),
         ("command:false", "exit code 1"),
-        ("command:echo two words", "has a blank within it"),
+        ("command:echo two words", "contains a blank"),
     ],
 )
 def test_a_token_that_cannot_be_had_is_wrong(tmp_path: Path, closed_port: int, reference: str, words: str) -> None:
@@ -479,7 +479,7 @@ def test_the_command_reports_a_line_each_or_one_object(tmp_path: Path) -> None:
 def test_the_address_of_the_health_check_is_looked_at(
     tmp_path: Path, closed_port: int, address: str, status: Status, kept: str
 ) -> None:
-    """One without https://, or with a password that is not sent, reaches no one, every night; it is not shown."""
+    """One without https://, or with a password that is not sent, is never reached; it is not shown."""
     (tmp_path / "check").write_text(address, encoding="ascii")
     value = address if kept == "literally" else f"file:{tmp_path / 'check'}"
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}") + f"nightly: {{health_check: '{value}'}}")
@@ -538,7 +538,7 @@ def test_what_reading_a_record_tells_of_the_token(tmp_path: Path, answer: Answer
         headers = "{X-Api-Key: key-written-out-1, X-Auth: Token written, X-Scheme: 'env:S'}"
         path.write_text(api(service.url, f"  headers: {headers}\n"), encoding="utf-8")
         environ = {"T": SECRET, "S": "Bearer kept1"}
-        found = {one.check: one for one in examine(path, Environment(environ), Wanted(("5",)))}
+        found = {one.check: one for one in examine(path, Environment(environ), DoctorOptions(("5",)))}
     assert (found["token"].status, words in found["token"].message) == (kind, True), found["token"]
     for secret in (SECRET, "written", "kept1"):
         assert secret not in str(found)
@@ -556,6 +556,6 @@ def test_a_person_is_asked_for_a_record(tmp_path: Path) -> None:
             asked.extend(field.name for field in fields)
             return []
 
-        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), Wanted(ask_record=ask))}
+        found = {one.check: one for one in examine(path, Environment({"T": SECRET}), DoctorOptions(ask_record=ask))}
     assert asked == ["OpportunityId"]
     assert "no record was named" in found["token"].message

@@ -1,4 +1,4 @@
-"""files.py: files of ours, whole or not at all, and never over somebody else's."""
+"""Our files: whole or not at all, and never over other people's."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def test_a_workbook_that_excel_holds_open_goes_beside_it(tmp_path: Path) -> None
 
 
 def test_only_an_untouched_workbook_of_ours_may_be_replaced(tmp_path: Path) -> None:
-    """Nothing, or what we wrote, may be replaced; what somebody saved since, or anything else, may not."""
+    """A free path and our own workbook may be replaced; one that was saved since, or anything else, may not."""
     path = tmp_path / "r.xlsx"
     check_replaceable(path)
     write(path, [updated(2, 1, "Pre")])
     check_replaceable(path)
     openpyxl.load_workbook(path).save(path)
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(path)
     path.write_text("notes", encoding="utf-8")
     with pytest.raises(ResultsError):
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_not_ours(tmp_path: Path, content: bytes) -> None
     """A damaged, encrypted or foreign file is never replaced, and never a fault of the program."""
     path = tmp_path / "r.xlsx"
     path.write_bytes(content)
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(path)
     assert write_workbook(path, new).name == "r (2).xlsx"
     assert path.read_bytes() == content
@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_not_ours(tmp_path: Path, content: bytes) -> None
 def test_what_is_no_file_is_not_ours(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """A pipe is not waited for."""
     make(tmp_path / "r.xlsx")
-    with pytest.raises(ResultsError, match="not a workbook as this program left it"):
+    with pytest.raises(ResultsError, match="not a workbook as batch-updater wrote it"):
         check_replaceable(tmp_path / "r.xlsx")
 
 
@@ -166,7 +166,7 @@ def test_folders_are_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])
-def test_what_somebody_has_put_there_meanwhile_stays(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_appeared_meanwhile_stays(tmp_path: Path, kind: str) -> None:
     """A workbook goes beside whatever is not ours, even if that came while it was written."""
     path, theirs = tmp_path / "a.xlsx", tmp_path / "theirs"
     theirs.write_text("precious", encoding="utf-8")

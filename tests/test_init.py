@@ -1,4 +1,4 @@
-"""init.py: a configuration from options or from answers, explained by the example's own words."""
+"""`init`: a configuration from options or from answers, explained by the example's own words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ruamel.yaml import YAML
 
-from batch_updater.config import wizard as init
+from batch_updater.cli import wizard as init
 from batch_updater.config.loading import load_config
 from batch_updater.config.schema import Config
 from batch_updater.errors import UsageError
@@ -58,7 +58,7 @@ def said(path: Path) -> dict[str, dict[str, object]]:
 
 
 def test_options_make_a_configuration(tmp_path: Path) -> None:
-    """Everything given stands in the file, nothing else does; it is private, and the next step is named."""
+    """The file contains what was given and nothing else; it is private, and the next step is named."""
     done = batch_updater(
         "init", "nexus.yaml", "--base-url", URL, "--token", "command:pass show nexus/token", "--rate", "7.5",
         "--inbox", "in box", "--notify", "env:TELL", cwd=tmp_path,
@@ -73,11 +73,11 @@ def test_options_make_a_configuration(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert load_config(path, {}).nightly.inbox == tmp_path / "in box"
     assert "batch-updater doctor --config nexus.yaml" in done.out
-    assert "make the folder in box" in done.out
+    assert "create the folder in box" in done.out
 
 
 def test_client_credentials_by_options(tmp_path: Path) -> None:
-    """OAuth's four keys stand in a section of their own; what was not given is left out."""
+    """OAuth's four keys are in a section of their own; what was not given is left out."""
     done = batch_updater(
         "init", "--base-url", URL, "--oauth-token-url", "https://login.example.org/t", "--client-id", 'a "b"',
         "--client-secret", "file:secret", "--json", cwd=tmp_path,
@@ -127,7 +127,7 @@ def test_a_file_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "link.yaml").symlink_to("nowhere")
     for name in ("config.yaml", "link.yaml"):
         done = batch_updater("init", name, "--yes", "--base-url", URL, cwd=tmp_path)
-        assert (done.code, "is there already" in done.err) == (2, True)
+        assert (done.code, "already exists" in done.err) == (2, True)
     assert (tmp_path / "config.yaml").read_text(encoding="ascii") == "mine"
     assert not (tmp_path / "nowhere").exists()
 
@@ -186,7 +186,7 @@ def test_answers_that_end_write_nothing(tmp_path: Path) -> None:
 
 
 def test_the_file_holds_every_explanation_of_the_example(tmp_path: Path) -> None:
-    """Every key stands there once, chosen or behind a #, under the example's own words."""
+    """Every key appears once, chosen or behind a #, under the example's own words."""
     path = tmp_path / "config.yaml"
     init.write(path, init.Answers({"api.base_url": URL, "api.token": "env:T"}))
     written, example = path.read_text(encoding="utf-8"), init.example()
@@ -224,7 +224,7 @@ def test_an_empty_answer_to_a_needed_question_asks_again() -> None:
     answers, screen = init.Answers({"api.token": "env:T"}), io.StringIO()
     init.ask(answers, Path("config.yaml"), io.StringIO(f"\n\n{URL}\n\nn\nn\n"), screen)
     assert answers.texts["api.base_url"] == URL
-    assert screen.getvalue().count("Where is the API") == 3
+    assert screen.getvalue().count("What is the address of the API") == 3
 
 
 def test_the_example_is_packaged() -> None:

@@ -49,7 +49,7 @@ def test_what_has_no_end_is_refused_without_waiting(tmp_path: Path, kind: str) -
 
 
 def test_a_pipe_with_a_reader_is_refused_as_well(tmp_path: Path) -> None:
-    """A log may not be written into what somebody listens to."""
+    """A log may not be written into a pipe with a reader."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -67,7 +67,7 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
 
 
 def test_a_link_is_read_and_not_written_to(tmp_path: Path) -> None:
-    """Somebody may keep a configuration elsewhere; nobody lets a log end there."""
+    """A configuration may be a link; a log may not."""
     (tmp_path / "file").write_text("text", encoding="utf-8")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert read_regular(tmp_path / "link", 4) == b"text"

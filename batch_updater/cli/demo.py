@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batch_updater.config.schema import Config
 
 SAMPLE = "opportunities.xlsx"
-_TOKEN = "sandbox-token"  # noqa: S105  (the sandbox's documented one; it opens nothing else)
+_TOKEN = "sandbox-token"  # noqa: S105  (the sandbox's documented one)
 
 
 def sample(name: str) -> Path:
@@ -56,5 +56,5 @@ def token_file() -> Iterator[Path]:
 
 
 def configuration(url: str, token: Path) -> Config:
-    """Return a configuration as somebody would write it for the sandbox; results go to `runs` as ever."""
+    """Return a configuration as a person would write it for the sandbox; results go to `runs`."""
     return config_from({"api": {"base_url": url, "token": f"file:{token}"}, "sending": {"rate_per_s": 50}}, {})

@@ -1,1 +1,1 @@
-"""The configuration: its keys, how they are read from a file and the environment, and how a file is made."""
+"""The configuration: its keys, and how they are read from a file and the environment."""

@@ -1,4 +1,4 @@
-"""Addresses of the web as people type them: whether one can be used, and which one was probably meant if not."""
+"""Web addresses as people type them: whether one can be used, and which one was probably meant if not."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TYPED = re.compile(
     re.IGNORECASE,
 )
 _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,24})", re.IGNORECASE)
-"""A name of a host with its domain; most tokens with dots in them end otherwise."""
+"""A host name with its domain; most tokens with dots in them end in another way."""
 _SECRET_WORD = re.compile(r"secret|token|passw", re.IGNORECASE)
 _LONGEST_WORD = 20
-"""Characters of a part of an address in which digits and letters of both cases are no key yet."""
+"""Characters; in a longer part of an address digits and letters of both cases look like a key."""
 
 
 def is_loopback(host: str) -> bool:
@@ -30,9 +30,9 @@ def is_loopback(host: str) -> bool:
 
 
 def require_web_address(text: str) -> str:
-    """Refuse an address that could lead elsewhere than it says; plain http only to this machine.
+    """Return an address that leads where it says; plain http only to this machine.
 
-    Raises ValueError, which says what the address must be, and repeats no more of it than `meant_address`.
+    Raises ValueError, whose text says what the address must be and repeats no more of it than `meant_address`.
     """
     try:
         parts = urlsplit(text)
@@ -54,7 +54,7 @@ def require_web_address(text: str) -> str:
 
 
 def _require_host(host: str) -> None:
-    """Raise ValueError for what cannot be looked up."""
+    """Raise ValueError for a host that cannot be looked up."""
     if re.search(r"[^\w.:%-]", host):  # urlsplit takes any
         raise ValueError("no name of a host")
     host.encode("idna")
@@ -71,20 +71,20 @@ def require_base_url(text: str) -> str:
 def meant_address(text: str) -> str | None:
     """Return the base URL that was probably meant; None if that cannot be told.
 
-    Whatever may be a secret (a name and password, a query, a token in the place of the address) is no part of it.
+    It never contains what may be a secret: a name and password, a query, a token in place of the address.
     """
-    found = _TYPED.fullmatch(text.strip().strip(_QUOTES_AROUND).strip())
-    if found is None:
+    match = _TYPED.fullmatch(text.strip().strip(_QUOTES_AROUND).strip())
+    if match is None:
         return None
-    host, port, path = found["host"], found["port"] or "", (found["path"] or "").rstrip("/")
+    host, port, path = match["host"], match["port"] or "", (match["path"] or "").rstrip("/")
     is_here = is_loopback(host.strip("[]"))
-    if not (is_here or found["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
+    if not (is_here or match["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
         return None  # any word would do
     if any(map(_is_like_a_key, re.split(r"[./]", f"{host}{path}"))):
         return None
     if {".", ".."} & set(path.split("/")):
         return None
-    if is_here and not (found["scheme"] or "").lower().startswith("https"):
+    if is_here and not (match["scheme"] or "").lower().startswith("https"):
         return f"http://{host}{port}{path}"
     return f"https://{host}{port.removesuffix(':80')}{path}"
 
@@ -114,10 +114,7 @@ def _is_ip_address(host: str) -> bool:
 
 
 def proxy_problem(text: str) -> str | None:
-    """Return why an address is none of a proxy that can be used, as "must ..."; None if it is one.
-
-    A password is not repeated.
-    """
+    """Return why an address cannot be that of a proxy, as "must ..."; None if it can. No password is repeated."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port

@@ -1,27 +1,24 @@
-"""Where the program runs: its environment variables, its secrets as they become known, its user and machine."""
+"""The environment: variables, the secrets fetched so far, user and machine."""
 
 from __future__ import annotations
 
 import getpass
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
 from batch_updater.version import __version__
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a command finds outside its configuration, for as long as it runs."""
+    """Environment variables, and the secrets fetched so far."""
 
     variables: Mapping[str, str]
     redaction: Redaction = field(default_factory=Redaction)
-    """Knows every secret that was fetched so far, and removes it from texts."""
+    """Removes every secret that was fetched so far from texts."""
 
 
 def environment_settings() -> tuple[Setting, ...]:

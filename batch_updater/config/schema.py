@@ -1,7 +1,4 @@
-"""What can be configured: every key of the program, its default, what it means and what it may be.
-
-`config_file.py` reads it from a file and the environment.
-"""
+"""Every key of the configuration: its default, its meaning and its limits."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ from batch_updater.errors import ConfigError
 from batch_updater.records import Setting
 
 
-class _Section(BaseModel):
-    """One section of the file: unknown keys are faults, and nothing changes after loading."""
+class ConfigSection(BaseModel):
+    """One section of the file; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _plain_number(value: object) -> object:
-    """YAML's true is 1 to Python, and pydantic reads numbers out of texts: neither is what was typed."""
+    """Refuse true, which is 1 to Python, and texts, out of which pydantic would read numbers."""
     if isinstance(value, (bool, str)):
         raise ValueError("must be a number")  # noqa: TRY004  (pydantic collects ValueErrors)
     return value
@@ -45,11 +42,11 @@ Text = Annotated[str, BeforeValidator(_plain_text)]
 
 
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What YAML makes of a backslash and a letter in double quotes."""
+"""Characters that YAML makes of a backslash and a letter in double quotes."""
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """Make a path absolute, from the folder that the loader gives as context; without one from the current folder."""
+    """Make a path absolute, relative to the `folder` of the context, else to the current one."""
     if _HIDDEN.search(str(path)):
         raise ValueError(f"holds a character that cannot be seen: {ESCAPES}. {WITHOUT_ESCAPES.rstrip('.')}")
     folder = info.context.get("folder") if isinstance(info.context, dict) else None
@@ -67,8 +64,8 @@ class ReferenceKind(StrEnum):
     COMMAND = "command"
 
 
-class SecretReference(_Section):
-    """Where a secret is kept; never the secret itself. `sender/auth.py` fetches it."""
+class SecretReference(ConfigSection):
+    """Where a secret is kept; never the secret itself. `config/secrets.py` fetches it."""
 
     kind: ReferenceKind
     location: str
@@ -79,7 +76,7 @@ class SecretReference(_Section):
 
     @property
     def shown(self) -> str:
-        """What may be told of it: of a command the program alone, for its arguments may be secrets themselves."""
+        """The reference for messages: of a command only the program, for its arguments may be secrets themselves."""
         return f"{self.kind}:{self.location.split(' ')[0] if self.kind is ReferenceKind.COMMAND else self.location}"
 
 
@@ -126,7 +123,7 @@ def _proxy(text: str) -> str:
     return text
 
 
-class OAuthSettings(_Section):
+class OAuthSettings(ConfigSection):
     """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
     token_url: Annotated[Text, AfterValidator(require_web_address)]
@@ -159,8 +156,8 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
     return text
 
 
-class ApiSettings(_Section):
-    """Which API is called, and as whom."""
+class ApiSettings(ConfigSection):
+    """Which API is called, with which credentials and headers."""
 
     base_url: Annotated[Text, AfterValidator(require_base_url)] | None = None
     """`https://host[/prefix]` without a trailing slash; plain http only to loopback. Needed for sending only."""
@@ -169,7 +166,7 @@ class ApiSettings(_Section):
     token: Reference | None = None
     oauth: OAuthSettings | None = None
     accepted_is_done: bool = False
-    """Whether an answer 202 (accepted) counts as done: for an API that answers every update so."""
+    """Whether an answer 202 (accepted) counts as done: for an API that answers every update with it."""
     timeout_s: Annotated[Number, Field(gt=0)] = 35.0
     """For one attempt: connecting, sending and reading the answer."""
     connect_timeout_s: Annotated[Number, Field(gt=0)] = 10.0
@@ -185,7 +182,7 @@ class ApiSettings(_Section):
 
 
 def _failures(value: object) -> object:
-    """Take a number of rows, or a share of them such as "10%"."""
+    """Accept a number of rows, or a share of them such as "10%"."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d+)?%", value) and 0 < float(value[:-1]) <= 100:
@@ -193,8 +190,8 @@ def _failures(value: object) -> object:
     raise ValueError('must be a number of rows, or a share such as "10%"')
 
 
-class SendingSettings(_Section):
-    """How fast and how stubbornly rows are sent."""
+class SendingSettings(ConfigSection):
+    """Rate, concurrency and retries."""
 
     rate_per_s: Annotated[Number, Field(gt=0)] = 20.0
     burst: Annotated[Whole, Field(ge=0)] = 0
@@ -208,7 +205,7 @@ class SendingSettings(_Section):
     compare: bool = False
 
     def failures_allowed(self, rows: int) -> int | None:
-        """Return how many of so many rows may fail before the run stops; None if any number may."""
+        """Return after how many failures of so many rows the run stops; None if it does not."""
         limit = self.stop_after_failures
         return max(1, int(rows * Decimal(limit[:-1]) / 100)) if isinstance(limit, str) else limit
 
@@ -221,13 +218,13 @@ class DateOrder(StrEnum):
 
 
 def _constant(value: object) -> object:
-    """Take text as it would be typed into a cell; a whole number needs no quotes."""
+    """Return a constant as it would be typed into a cell; a whole number needs no quotes."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _plain_text(value)
 
 
-class InputSettings(_Section):
+class InputSettings(ConfigSection):
     """How the file is read."""
 
     sheet: Text | None = None
@@ -247,8 +244,8 @@ class InputSettings(_Section):
     max_unpacked_mb: Annotated[Whole, Field(ge=1)] = 500
 
 
-class GuardSettings(_Section):
-    """Limits over which nothing is sent."""
+class GuardSettings(ConfigSection):
+    """Limits above which nothing is sent."""
 
     rows: Annotated[Whole, Field(ge=0)] | None = None
     """Most data rows."""
@@ -264,14 +261,14 @@ class GuardSettings(_Section):
     """Largest change of a column's total, in percent of what it is now."""
 
 
-class ResultsSettings(_Section):
+class ResultsSettings(ConfigSection):
     """Where results go."""
 
     folder: AbsolutePath = Field(Path("runs"), validate_default=True)
     keep_days: Annotated[Whole, Field(ge=1, le=36_500)] = 90
 
 
-class NightlySettings(_Section):
+class NightlySettings(ConfigSection):
     """The unattended job."""
 
     inbox: AbsolutePath | None = None
@@ -287,7 +284,7 @@ class NightlySettings(_Section):
     health_check: HeaderValue | None = None
 
 
-class Config(_Section):
+class Config(ConfigSection):
     """The whole configuration. Paths are absolute."""
 
     api: ApiSettings = Field(default_factory=ApiSettings)
@@ -299,7 +296,7 @@ class Config(_Section):
 
 
 def settings_of(config: Config) -> tuple[Setting, ...]:
-    """Return every key and its value as text, without secrets: those are references to begin with."""
+    """Return every key and its value as text, without secrets."""
     return tuple(
         Setting(f"{section}.{key}", _shown(f"{section}.{key}", value))
         for section in Config.model_fields
@@ -311,10 +308,10 @@ def _shown(key: str, value: object) -> str:
     if key == "api.proxy" and isinstance(value, str):
         return re.sub(r"//.*@", "//***@", value)
     if key == "api.headers" and isinstance(value, dict):
-        # A header's literal value may be a key of the API all the same.
+        # A header's literal value may be a key of the API.
         return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
     if key in {"nightly.notify", "nightly.health_check"}:
-        # An address of that kind is a secret as a whole.
+        # Such an address is a secret as a whole.
         return ", ".join(
             _shown_secret(text) for text in (value if isinstance(value, tuple) else (value,)) if text is not None
         )
@@ -334,7 +331,7 @@ def _shown_secret(value: str | SecretReference) -> str:
 
 
 def require_sendable(config: Config) -> None:
-    """Raise ConfigError unless it is said which API to send to."""
+    """Raise ConfigError unless api.base_url is set."""
     if config.api.base_url is None:
         raise ConfigError(
             "The configuration does not say which API to send to.",

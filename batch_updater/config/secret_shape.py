@@ -1,6 +1,6 @@
-"""What is wrong with a text that should be a secret: told by its shape, and never shown.
+"""What is wrong with a text that should be a secret, by its shape alone; the text itself is never shown.
 
-Only forms that people copy by mistake are told. Whatever may be a secret is taken, for there is no way to insist.
+Only forms that people copy by mistake are refused. A text that may be a secret is taken, for there is no way to insist.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IN_BRACKETS = re.compile(r"\$?(<{1,2}|\{{1,2}|\[{1,2})(?P<inside>[\w .:-]*)(>|\
 _TELLING = re.compile(
     r"your|token|bearer|secret|key|passw|paste|insert|enter|here|redacted|hidden|\A[.x]+\Z", re.IGNORECASE
 )
-"""What a placeholder in brackets says; a secret may be in brackets as well, such as a GUID of Windows."""
+"""Words of a placeholder in brackets; a secret may be in brackets as well, such as a GUID of Windows."""
 _VARIABLE = re.compile(
     r"(\$[A-Z][A-Z0-9]*_[A-Z0-9_]+|\$(TOKEN|KEY|SECRET|PASSWORD)|\$\{[A-Z_][A-Z0-9_]*\}|%[A-Z_][A-Z0-9_]*%|\$(?i:env):\w+|"
     r"\$\([a-z./~].*\))\Z"
@@ -48,18 +48,18 @@ _LONGEST_PATH = 1000
 
 
 class Shape(NamedTuple):
-    """What a text is in place of a secret."""
+    """What keeps a text from being a secret."""
 
     what: str
-    """To follow `what env:TOKEN gives`."""
+    """Predicate, such as `is empty`."""
     remedy: str
 
 
 def secret_problem(text: str, key: str) -> Shape | None:
     """Return what keeps a text from being a secret; None if nothing does.
 
-    `text` has no blanks around it; `key` is the key of the configuration that refers to it. The value of a header may
-    be any line, an address of notifications may begin with words and names; tokens and passwords may not.
+    `text` has no blanks around it; `key` is the configuration key that refers to it. A header's value may be any line;
+    a notification address may begin with words and names, which tokens and passwords may not.
     """
     if not text:
         return Shape("is empty", "Put the secret there.")
@@ -91,19 +91,17 @@ def _line_problem(text: str) -> Shape | None:
     if lines > 1:
         return Shape(f"has {lines:,} lines", "Put only the secret there, on one line.")
     if re.search(r"[\x00-\x1f\x7f]", text):
-        return Shape("holds characters that a secret cannot have", "Put only the secret there, as plain text.")
+        return Shape("contains characters that a secret cannot have", "Put only the secret there, as plain text.")
     return None
 
 
 def _character_problem(text: str) -> Shape | None:
-    """Return which characters of a text are no part of a token or password; None if all can be."""
+    """Return which characters of a text cannot be part of a token or password; None if all can."""
     if re.search(r"\s", text):
-        return Shape("has a blank within it", "Put only the secret there; if it was copied in pieces, copy it again.")
+        return Shape("contains a blank", "Put only the secret there; if it was copied in pieces, copy it again.")
     if not text.isascii():
-        remedy = (
-            "Copy it again from its source: letters with accents, typographic marks and the like are no part of it."
-        )
-        return Shape("holds characters that a secret cannot have", remedy)
+        remedy = "Copy it again from its source; it cannot contain accented letters or typographic marks."
+        return Shape("contains characters that a secret cannot have", remedy)
     return None
 
 
@@ -113,7 +111,7 @@ def _is_path(text: str) -> bool:
     if _FILE.fullmatch(text):
         return True
     if os.name == "nt" or text[0] != "/" or text.startswith("//"):
-        return False  # two slashes, or any on Windows, may name a host, which would then be asked
+        return False  # two slashes, or any on Windows, may name a host, which would then be contacted
     try:
         # Base64 may begin with a slash as well: only what is there counts.
         return Path(text).exists()

@@ -9,22 +9,19 @@ import shlex
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
 from batch_updater.config.secret_shape import secret_problem
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.errors import CredentialsError
 from batch_updater.files.reading import read_regular
+from batch_updater.text.redaction import Redaction
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.text.redaction import Redaction
 
 _COMMAND_LIMIT_S = 30
 _STEP_S = 0.01
@@ -34,7 +31,7 @@ _LARGEST_BYTES = 64_000
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that is shown only where it is asked for by name."""
+    """A secret that only `reveal` shows."""
 
     _value: str = field(repr=False)
 
@@ -47,10 +44,10 @@ class Secret:
 
 
 def fetch_secret(reference: SecretReference, environment: Environment, what: str) -> Secret:
-    """Fetch a secret, which is redacted from now on; `what` names the key of the configuration for messages.
+    """Fetch a secret, which is redacted from now on; `what` is the configuration key, for messages.
 
     Takes up to 30 s for a command. Raises CredentialsError, which says where the secret should have been and never what
-    was found there.
+    is there.
     """
     match reference.kind:
         case ReferenceKind.ENVIRONMENT:
@@ -61,7 +58,7 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
             text = _from_command(reference.location, what)
     text = text.strip()
     if problem := secret_problem(text, what):
-        raise CredentialsError(f"{what}: what {reference.shown} gives {problem.what}.", remedy=problem.remedy)
+        raise CredentialsError(f"{what}: the value from {reference.shown} {problem.what}.", remedy=problem.remedy)
     remember_secret(text, environment.redaction)
     return Secret(text)
 
@@ -72,7 +69,7 @@ def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str
         hint = f"Did you mean {close}? " if close and variables[close] else ""
         raise CredentialsError(
             f"{what}: the environment variable {name} is not set.",
-            remedy=f"{hint}Set {name} and start again; batch-updater doctor says how.",
+            remedy=f"{hint}Set {name} and run again; batch-updater doctor says how.",
         )
     return variables[name]
 
@@ -85,7 +82,7 @@ def _from_file(path: Path, what: str) -> str:
         raise CredentialsError(
             f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
         ) from error
-    # Whatever is no text is refused by the caller, without showing it.
+    # The caller refuses what is not text, without showing it.
     return content.decode("utf-8-sig", errors="replace")
 
 
@@ -109,10 +106,10 @@ def _from_command(command: str, what: str) -> str:
 
 
 def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
-    """Run a program to its end. Returns its exit code and what it printed until then, `_LARGEST_BYTES` at most.
+    """Run a program to its end. Returns its exit code and its output until then, `_LARGEST_BYTES` at most.
 
-    A helper that it leaves running may hold its output open, so the end is not waited for there: once the program has
-    ended, a mark of ours follows whatever it printed. Threads start it, read it and end it, since a signal may come
+    A helper that it leaves running may hold its output open, so the end of the output is not waited for: once the
+    program has ended, a mark of ours follows it. Threads start, read and end the program, because a signal may come
     between any two steps of the main thread. Raises TimeoutExpired and OSError.
     """
     mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
@@ -133,7 +130,7 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
 def _ended(
     arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
 ) -> int:
-    """Run a program until it ends, takes too long or is given up; then write the mark. Returns its exit code."""
+    """Run a program until it ends, times out or is given up; then write the mark. Returns its exit code."""
     ends_at = time.monotonic() + _COMMAND_LIMIT_S
     try:
         # The program and its arguments come from the user's own configuration, and no shell reads them.
@@ -151,17 +148,17 @@ def _ended(
 
 
 def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
-    """Return the first `_LARGEST_BYTES` of what stands before a mark; more is read, and not kept."""
-    kept, latest = b"", b""
+    """Return the first `_LARGEST_BYTES` before a mark; the rest is read and dropped."""
+    first, latest = b"", b""
     while mark not in latest:
         chunk = stream.read(_LARGEST_BYTES)
-        kept = (kept + chunk)[: _LARGEST_BYTES + len(mark)]
+        first = (first + chunk)[: _LARGEST_BYTES + len(mark)]
         latest = latest[-len(mark) :] + chunk
-    return kept.partition(mark)[0][:_LARGEST_BYTES]
+    return first.partition(mark)[0][:_LARGEST_BYTES]
 
 
 def remember_secret(text: str, redaction: Redaction) -> None:
-    """Have a secret redacted, and what follows a scheme such as Bearer (RFC 9110, section 11.4) by itself, too."""
+    """Redact a secret, and also what follows a scheme such as Bearer (RFC 9110, section 11.4) by itself."""
     redaction.remember(text)
     if scheme := re.fullmatch(r"[A-Za-z][\w-]*\s+(\S+)", text):
         redaction.remember(scheme[1])

@@ -1,10 +1,10 @@
-"""How a secret is put where the program finds it, on every system; for the messages of init and doctor."""
+"""How a secret is set on every system; for the messages of init and doctor."""
 
 from __future__ import annotations
 
 
 def ways_to_set(name: str) -> tuple[str, ...]:
-    """Return in lines how a variable of the environment is set; the program has to be started from the same window."""
+    """Return lines on how to set an environment variable; the program has to be started from the same window."""
     return (
         f"Linux, macOS:  export {name}='...'",
         f"cmd:           set {name}=...",

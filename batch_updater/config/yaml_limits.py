@@ -1,4 +1,4 @@
-"""How large a YAML document becomes once its aliases are followed: a few lines can unfold to billions of nodes."""
+"""The size of a YAML document whose aliases are followed: a few lines can expand to billions of nodes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _LARGEST_NODES = 100_000
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping whose end has not come yet."""
+    """A list or mapping that is not closed yet."""
 
     anchor: str | None
     nodes: int = 1
 
 
 def exceeds_alias_limit(text: str) -> bool:
-    """Whether a document would have more than 100,000 nodes with an own copy for every alias. Raises YAMLError.
+    """Whether a document has more than 100,000 nodes with its aliases expanded. Raises YAMLError.
 
-    Nothing is built for the answer: it takes as long as the text is, however far it unfolds.
+    Nothing is expanded: the time is linear in the length of the text.
     """
     if "*" not in text:
         return False  # without an alias

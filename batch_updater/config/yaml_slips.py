@@ -1,23 +1,18 @@
-r"""What people write where YAML wants something else, and what to write instead.
+r"""Common slips in YAML files, and what to write instead.
 
-YAML tells where it can no longer read on, in words of its grammar. That may be lines behind the slip: after
+YAML reports where it can no longer parse, in terms of its grammar. That may be lines after the slip: after
 `base_url:https://host`, which is one text to YAML, it stops at the colon of the next line.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.nodes import Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.nodes import Node
 
 ESCAPES = r"in double quotes a backslash begins an escape, such as \n for a line break, so no Windows path fits there"
 WITHOUT_ESCAPES = r"Write the path without quotation marks, or with / in place of each backslash: C:/Users/me."
@@ -30,7 +25,7 @@ _LINE = re.compile(
 
 
 class Slip(NamedTuple):
-    """Something that was meant otherwise than YAML reads it."""
+    """A place where YAML reads something else than was meant."""
 
     line: int
     """Of the file, from 1; 0 where that is not known."""
@@ -40,8 +35,8 @@ class Slip(NamedTuple):
     """What to write, in a sentence. No value is repeated: it may be a secret."""
 
 
-def slip_behind(error: YAMLError, text: str, keys: Collection[str]) -> Slip | None:
-    """Return the slip because of which a document cannot be read; None if none is known.
+def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | None:
+    """Return the slip that keeps a document from being read; None if it is not one of the common ones.
 
     `keys` are the names that a key may have.
     """
@@ -60,31 +55,28 @@ def slip_behind(error: YAMLError, text: str, keys: Collection[str]) -> Slip | No
 
 
 def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | None:
-    """Return the first slip in lines that hold one, or that YAML reads otherwise than as keys and values.
-
-    `first` is the number of the first line.
-    """
+    """Return the first slip in some lines; None if there is none. `first` is the number of the first line."""
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
     for number, line in enumerate(lines, first):
-        if not line.lstrip().startswith("#") and (found := _in_line(line, names)):
-            return Slip(number, *found)
+        if not line.lstrip().startswith("#") and (slip := _in_line(line, names)):
+            return Slip(number, *slip)
     return None
 
 
 def _in_line(line: str, names: str) -> tuple[str, str] | None:
-    """Return what is wrong with a line wherever it stands, and what to write."""
+    """Return what is wrong with a line by itself, and what to write."""
     if re.match(r" *\t", line):
         return "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."
-    if found := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
-        return f"there is no blank behind the colon of {found[1]}", f"Write {found[1]}: and then a blank."
-    if found := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
-        return f"no colon follows {found[1]}", f"Write {found[1]}: and then a blank."
+    if match := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
+        return f"there is no blank behind the colon of {match[1]}", f"Write {match[1]}: and then a blank."
+    if match := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
+        return f"no colon follows {match[1]}", f"Write {match[1]}: and then a blank."
     if re.match(r"\s*[\w-]+:[ ]*\t", line):
         return "a tab follows the colon", "Write one blank in place of the tab."
     if re.match(rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", line):
         return _BLANKS_SLIP
-    if found := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
-        return _in_value(re.sub(r"\s+#.*", "", found["value"]).strip())
+    if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
+        return _in_value(re.sub(r"\s+#.*", "", match["value"]).strip())
     return None
 
 
@@ -107,8 +99,8 @@ def _in_value(value: str) -> tuple[str, str] | None:
             f"a value that begins with {value.lstrip('[ ')[0]} means something else to YAML",
             "Put each such value between single quotation marks: ['*.csv'].",
         )
-    if found := re.match(r"(env|file|command): ", value):
-        return f"a blank follows {found[1]}:", f"Write {found[1]}: and the rest without a blank between them."
+    if match := re.match(r"(env|file|command): ", value):
+        return f"a blank follows {match[1]}:", f"Write {match[1]}: and the rest without a blank between them."
     return None
 
 
@@ -123,35 +115,35 @@ _TYPOGRAPHIC_SLIP = (
 
 
 def _slip_at(lines: list[str]) -> Slip | None:
-    """Return what is wrong with the last line beside the one before it."""
+    """Return what is wrong with the last line, compared with the one before it."""
     number, line = len(lines), lines[-1] if lines else ""
     if line.startswith(("---", "...")):
         return Slip(number, "a second document begins there", "Remove the line.")
-    found = _LINE.match(line) or re.match(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>)", line)
+    match = _LINE.match(line) or re.match(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>)", line)
     before = next((at for at in range(number - 2, -1, -1) if lines[at].strip() and lines[at].lstrip()[0] != "#"), None)
-    if found is None or before is None:
+    if match is None or before is None:
         return None
-    if re.search(r":(\s|$)", found["value"].strip("\"'")):
+    if re.search(r":(\s|$)", match["value"].strip("\"'")):
         return Slip(number, "a colon and a blank are within the value", "Put the value between single quotation marks.")
     if re.fullmatch(r"\s*[\w-]+\s*", lines[before]):
         name = lines[before].strip()
         return Slip(before + 1, f"no colon follows {name}", f"Write {name}: with a colon.")
     above = re.match(r" *", lines[before])
-    if _LINE.match(lines[before]) and above and len(found["indent"]) > above.end():
+    if _LINE.match(lines[before]) and above and len(match["indent"]) > above.end():
         return Slip(number, "the line is indented further than the one before", "Begin both in the same column.")
     first = next(at for at, one in enumerate(lines, 1) if one.strip() and one.lstrip()[0] != "#")
-    if lines[first - 1][0] == " " and not found["indent"]:
+    if lines[first - 1][0] == " " and not match["indent"]:
         return Slip(
             first, "the line is indented, and the sections below are not", "Begin every section in the first column."
         )
-    if above and 0 < len(found["indent"]) < above.end():
+    if above and 0 < len(match["indent"]) < above.end():
         what = "the line is indented less than the keys before it, and more than their section"
         return Slip(number, what, "Begin all keys of a section in the same column.")
     return None
 
 
 def _unclosed(error: MarkedYAMLError) -> Slip | None:
-    """Return that a list or mapping in brackets has no end, if that is what YAML waits for."""
+    """Return that a bracket is never closed, if that is what YAML reports."""
     bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
     if bracket is None or error.context_mark is None:
         return None
@@ -159,7 +151,7 @@ def _unclosed(error: MarkedYAMLError) -> Slip | None:
 
 
 def silent_slip(node: Node) -> tuple[str, str] | None:
-    """Return what was probably meant otherwise in a text that YAML takes as it is."""
+    """Return what was probably not meant in a text that YAML accepts as it is."""
     if not isinstance(node, ScalarNode) or node.style or not node.value:
         return None
     if node.value[0] in _TYPOGRAPHIC and node.value[-1] in _TYPOGRAPHIC:

@@ -1,1 +1,1 @@
-"""`batch-updater doctor`: whether everything is ready to send. Nothing is updated, and no secret is shown."""
+"""`batch-updater doctor`: checks the set-up without updating anything or showing a secret."""

@@ -3,133 +3,129 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
-from batch_updater.doctor.credentials import fetched, notification_findings
-from batch_updater.doctor.finding import Finding, Status, skipped, wrong
+from batch_updater.config.schema import ApiSettings, Config
+from batch_updater.doctor.credentials import ApiSecrets, fetch_api_secrets, notification_findings
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, skipped, warning, wrong
 from batch_updater.doctor.folders import folder_findings, lock_finding
 from batch_updater.doctor.reach import REACH_CHECKS, reach_findings
-from batch_updater.doctor.reading import fields_to_name, not_tried, trial_of, tried
+from batch_updater.doctor.token_trial import fields_to_name, not_tried, trial_of, try_token
 from batch_updater.endpoint.base_url import possible_repetition, require_fitting
+from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, EndpointError, UsageError
 from batch_updater.sender.auth import remember_written
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from batch_updater.config.environment import Environment
-    from batch_updater.config.schema import Config
-    from batch_updater.doctor.credentials import Had
-    from batch_updater.endpoint.description import Endpoint, Field
-
 _CONFIGURATION = "configuration"
 _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)
-"""A configuration as some editors save it, and as other programs call theirs."""
+"""Names under which some editors save a configuration, and other programs theirs."""
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is checked only if a person says so."""
+class DoctorOptions:
+    """What is checked only on request."""
 
     record: tuple[str, ...] = ()
     """Names a record that may be read to try the token."""
     ask_record: Callable[[Endpoint, Sequence[Field]], Sequence[str]] | None = None
-    """Asks for one: returns a value for each field, or nothing; None: there is no one to ask."""
+    """Asks a person for one and returns a value for each field, or nothing; None: there is no one to ask."""
     notify: bool = False
-    """Whether a test message is sent to everyone under `nightly.notify`."""
+    """Whether a test message is sent to every address under `nightly.notify`."""
 
 
-_NOTHING_MORE = Wanted()
+def examine(path: Path | None, environment: Environment, options: DoctorOptions | None = None) -> Iterator[Finding]:
+    """Yield one finding after the other; `path` None: the environment alone is the configuration.
 
-
-def examine(path: Path | None, environment: Environment, wanted: Wanted = _NOTHING_MORE) -> Iterator[Finding]:
-    """Yield one finding after the other; `path` None: there is no file, the environment alone is checked.
-
-    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. What a finding says
-    may come from outside (a proxy, an API, a token URL): it holds no secret that is known by then.
+    Takes at most 10 s for each step over the network and 30 s for each command that gives a secret. Texts from outside
+    (a proxy, an API, a token URL) are redacted.
     """
-    return (found.redacted(environment.redaction) for found in _examined(path, environment, wanted))
+    return (
+        finding.redacted(environment.redaction) for finding in _examined(path, environment, options or DoctorOptions())
+    )
 
 
-def _examined(path: Path | None, environment: Environment, wanted: Wanted) -> Iterator[Finding]:
+def _examined(path: Path | None, environment: Environment, options: DoctorOptions) -> Iterator[Finding]:
     try:
         config = load_config(path, environment.variables)
     except ConfigError as error:
-        yield wrong(_CONFIGURATION, error)
+        yield from_error(_CONFIGURATION, error)
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
     remember_written(config.api, environment.redaction)
-    yield _configuration_finding(path, config)
+    yield _configuration_finding(path, config.api.base_url)
     failed = None if config.api.base_url else _CONFIGURATION
-    endpoint, finding = _endpoint(config)
+    endpoint, finding = _endpoint(config.api)
     yield finding
     failed = failed or (None if endpoint else finding.check)
-    yield from folder_findings(config)
-    yield lock_finding(config)
+    yield from folder_findings(config.results, config.nightly)
+    yield lock_finding(config.results.folder, config.api.base_url)
     if config.api.base_url is None:
         yield from skipped(REACH_CHECKS, "api.base_url is missing")
     else:
-        for found in reach_findings(config.api, config.api.base_url):
-            yield found
-            failed = failed or (found.check if found.status is Status.WRONG else None)
-    had = fetched(config, environment)
-    yield _token_finding(config, endpoint, had, failed, environment, wanted)
-    yield from had.header_findings
-    yield from notification_findings(config, environment, send=wanted.notify)
+        for finding in reach_findings(config.api, config.api.base_url):
+            yield finding
+            failed = failed or (finding.check if finding.status is Status.WRONG else None)
+    secrets = fetch_api_secrets(config.api, environment)
+    yield _token_finding(config, endpoint, secrets, failed, environment, options)
+    yield from secrets.header_findings
+    yield from notification_findings(config.nightly, environment, send=options.notify)
 
 
 def _token_finding(
-    config: Config, endpoint: Endpoint | None, had: Had, failed: str | None, environment: Environment, wanted: Wanted
+    config: Config,
+    endpoint: Endpoint | None,
+    secrets: ApiSecrets,
+    failed: str | None,
+    environment: Environment,
+    options: DoctorOptions,
 ) -> Finding:
-    """Try the token on a record, if one is named; `failed` is the check because of which that makes no sense."""
-    if had.token_finding.status is Status.WRONG:
-        return had.token_finding
-    failed = failed or next((one.check for one in had.header_findings if one.status is Status.WRONG), None)
+    """Try the token on a record, if one is named; `failed` is the check that has made this pointless, or None."""
+    if secrets.token_finding.status is Status.WRONG:
+        return secrets.token_finding
+    failed = failed or next((one.check for one in secrets.header_findings if one.status is Status.WRONG), None)
     if endpoint is None or failed:
-        return not_tried(had, f"another check has failed: {failed}")
+        return not_tried(secrets, f"another check has failed: {failed}")
     if endpoint.sample_read is None:
-        return not_tried(had, f"the description {endpoint.name} names no way to read a record (x-read)")
-    constants, named = config.input.constants, wanted.record
-    if not named and wanted.ask_record and had.token:
-        named = tuple(wanted.ask_record(endpoint, fields_to_name(endpoint, constants)))
+        return not_tried(secrets, f"the description {endpoint.name} names no way to read a record (x-read)")
+    constants, named = config.input.constants, options.record
+    if not named and options.ask_record and secrets.token:
+        named = tuple(options.ask_record(endpoint, fields_to_name(endpoint, constants)))
     if not named:
         why = "no record was named that may be read with it"
-        return not_tried(had, why, "batch-updater doctor --record ID reads one.")
+        return not_tried(secrets, why, "batch-updater doctor --record ID reads one.")
     try:
         trial = trial_of(endpoint, constants, named)
     except UsageError as error:
-        return wrong("token", error)
-    return tried(config.api, had, trial, environment.redaction)
+        return from_error("token", error)
+    return try_token(config.api, secrets, trial, environment.redaction)
 
 
-def _configuration_finding(path: Path | None, config: Config) -> Finding:
-    if config.api.base_url is None:
-        where = f"{path} does" if path else f"{_no_file()}, and the environment does"
+def _configuration_finding(path: Path | None, base_url: str | None) -> Finding:
+    if base_url is None:
+        others = sorted(file.name for file in Path().glob("*") if _MISNAMED.fullmatch(file.name))
+        unread = f" but {others[0]}, which is not read" if others else ""
+        no_file = f"There is no config.yaml in this folder{unread}, and the environment does"
+        where = f"{path} does" if path else no_file
         remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
-        return Finding(_CONFIGURATION, Status.WRONG, f"{where} not say which API to send to.", remedy)
+        return wrong(_CONFIGURATION, f"{where} not say which API to send to.", remedy)
     source = str(path) if path else "the environment"
-    return Finding(_CONFIGURATION, Status.OK, f"{source} has no faults; sends to {config.api.base_url}.")
+    return ok(_CONFIGURATION, f"{source} is valid; sends to {base_url}.")
 
 
-def _no_file() -> str:
-    """Say that there is no configuration, and which file is probably meant to be it."""
-    others = sorted(path.name for path in Path().glob("*") if _MISNAMED.fullmatch(path.name))
-    return "There is no config.yaml in this folder" + (f" but {others[0]}, which is not read" if others else "")
-
-
-def _endpoint(config: Config) -> tuple[Endpoint | None, Finding]:
-    """Return the endpoint, None if it cannot be read or the base URL does not fit it, and what is to be said of it."""
+def _endpoint(api: ApiSettings) -> tuple[Endpoint | None, Finding]:
+    """Return the endpoint, None if it cannot be read or the base URL does not fit it, and the finding."""
     try:
-        endpoint = load_endpoint(config.api.endpoint)
-        require_fitting(config.api.base_url, endpoint)
+        endpoint = load_endpoint(api.endpoint)
+        require_fitting(api.base_url, endpoint)
     except (ConfigError, EndpointError) as error:
-        return None, wrong("endpoint", error)
+        return None, from_error("endpoint", error)
     message = f"{endpoint.name}: {endpoint.method} {endpoint.path}"
-    if found := possible_repetition(config.api.base_url, endpoint):
-        return endpoint, Finding("endpoint", Status.WARNING, f"{message}; but {found.message}", found.remedy)
-    return endpoint, Finding("endpoint", Status.OK, message)
+    if concern := possible_repetition(api.base_url, endpoint):
+        return endpoint, warning("endpoint", f"{message}; but {concern.message}", concern.remedy)
+    return endpoint, ok("endpoint", message)

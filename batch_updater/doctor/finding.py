@@ -1,18 +1,13 @@
-"""What one check of the doctor found."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from batch_updater.errors import ExitCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from batch_updater.errors import BatchUpdaterError
-    from batch_updater.text.redaction import Redaction
+from batch_updater.errors import BatchUpdaterError, ExitCode
+from batch_updater.text.redaction import Redaction
 
 
 class Status(StrEnum):
@@ -32,7 +27,7 @@ class Finding:
     status: Status
     message: str
     remedy: str = ""
-    """What to do about it; empty where nothing is to be done."""
+    """What to do about it; '' where nothing is to be done."""
     more: tuple[str, ...] = ()
     """Further lines of the message."""
     steps: tuple[str, ...] = ()
@@ -49,18 +44,33 @@ class Finding:
         return "\n".join((self.remedy, *self.steps))
 
     def redacted(self, redaction: Redaction) -> Finding:
-        """Return the finding without the secrets that its texts may repeat."""
+        """Return the finding with the secrets in its texts redacted."""
         text = redaction.text
         return replace(self, message=text(self.message), remedy=text(self.remedy), more=tuple(map(text, self.more)))
 
 
-def wrong(check: str, error: BatchUpdaterError) -> Finding:
-    """Return what the program itself would say when it ends with this error."""
+def ok(check: str, message: str) -> Finding:
+    """Return that a check found nothing wrong."""
+    return Finding(check, Status.OK, message)
+
+
+def warning(check: str, message: str, remedy: str) -> Finding:
+    """Return something that allows sending."""
+    return Finding(check, Status.WARNING, message, remedy)
+
+
+def wrong(check: str, message: str, remedy: str) -> Finding:
+    """Return something that has to be corrected before anything can be sent."""
+    return Finding(check, Status.WRONG, message, remedy)
+
+
+def from_error(check: str, error: BatchUpdaterError) -> Finding:
+    """Return an error as a finding, with the error's own message and remedy."""
     return Finding(check, Status.WRONG, error.lines[0], error.remedy, error.lines[1:])
 
 
 def skipped(checks: Iterable[str], because_of: str) -> Iterator[Finding]:
-    """Yield a line for each check that makes no sense after another one has failed."""
+    """Yield a finding for each check that another one's failure has made pointless."""
     for check in checks:
         yield Finding(check, Status.SKIPPED, f"not checked, because of: {because_of}")
 

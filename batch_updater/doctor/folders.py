@@ -5,29 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from batch_updater.doctor.finding import Finding, Status, wrong
+from batch_updater.config.schema import NightlySettings, ResultsSettings
+from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.errors import LockedError, ResultsError
 from batch_updater.runs.lock import locked
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from batch_updater.config.schema import Config
-
 _LITTLE_ROOM_BYTES = 500_000_000
-"""A run of a million rows leaves about as much: copy, journal, log, workbook."""
+"""A run of a million rows takes about as much: copy, database, log, workbook."""
 _MOUNTS = Path("/proc/self/mountinfo")
 _SHARED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs"})
 """File systems that other machines may use at the same time (Linux's names)."""
 
 
-def folder_findings(config: Config) -> Iterator[Finding]:
+def folder_findings(results: ResultsSettings, nightly: NightlySettings) -> Iterator[Finding]:
     """Yield a finding for every folder that the program writes to; leaves nothing behind in them."""
-    yield _folder("results folder", config.results.folder, "results.folder")
-    nightly = config.nightly
+    yield _folder("results folder", results.folder, "results.folder")
     if nightly.inbox:
         beside = nightly.inbox.parent
         yield _folder_of_others("inbox", nightly.inbox, "nightly.inbox")
@@ -40,72 +35,66 @@ def folder_findings(config: Config) -> Iterator[Finding]:
 def _metrics(path: Path) -> Finding:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a device or a pipe"
-        return Finding("metrics", Status.WRONG, f"{path} is {what}.", "Name a file under nightly.metrics.")
-    found = _folder_of_others("metrics", path.parent, "nightly.metrics")
-    if found.status is Status.OK and path.suffix != ".prom":
+        return wrong("metrics", f"{path} is {what}.", "Name a file under nightly.metrics.")
+    finding = _folder_of_others("metrics", path.parent, "nightly.metrics")
+    if finding.status is Status.OK and path.suffix != ".prom":
         remedy = "Let its name end in .prom: node_exporter reads no others."
-        return Finding("metrics", Status.WARNING, found.message, remedy)
-    return found
+        return warning("metrics", finding.message, remedy)
+    return finding
 
 
 def _folder_of_others(check: str, path: Path, key: str) -> Finding:
-    """Judge a folder that the program does not make: others have to know where it is."""
+    """Check a folder that the program does not create, because other programs use it."""
     if not path.is_dir():
-        return Finding(check, Status.WRONG, f"{path} is not there, or is no folder.", f"Make it, or correct {key}.")
+        return Finding(
+            check, Status.WRONG, f"{path} does not exist, or is not a folder.", f"Create it, or correct {key}."
+        )
     return _folder(check, path, key)
 
 
 def _folder(check: str, path: Path, key: str) -> Finding:
-    there = _nearest_existing(path)
+    there = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     try:
-        # Whether a file can be made is known when one has been made: permission bits say nothing about a read-only
-        # file system, a quota or access lists.
+        # Only creating a file shows whether one can be created: permission bits say nothing about a read-only file
+        # system, a quota or access lists.
         with tempfile.NamedTemporaryFile(dir=there, prefix=".batch-updater-doctor-") as probe:
             probe.write(b"x")
             probe.flush()
     except OSError as error:
-        made = "" if there == path else f"{path} is not there and cannot be made: "
+        made = "" if there == path else f"{path} does not exist and cannot be created: "
         message = f"{made}{there} cannot be written: {error.strerror}."
-        whom = "the user that runs batch-updater"
-        return Finding(check, Status.WRONG, message, f"Let {whom} write there, or name another folder under {key}.")
+        remedy = f"Let the user that runs batch-updater write there, or name another folder under {key}."
+        return wrong(check, message, remedy)
     return _room(check, path, key, there)
 
 
 def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     free_bytes = shutil.disk_usage(there).free
-    found = f"{path} {'can be written' if there == path else 'is not there yet and can be made'}"
-    found += f"; {_size(free_bytes)} free"
+    state = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
+    state += f"; {free_bytes / 1e9:.1f} GB free" if free_bytes >= 1e9 else f"; {free_bytes / 1e6:.0f} MB free"
     if free_bytes < _LITTLE_ROOM_BYTES:
-        return Finding(check, Status.WARNING, f"{found}.", f"Free some space, or name another folder under {key}.")
+        return warning(check, f"{state}.", f"Free some space, or name another folder under {key}.")
     kind = file_system_of(there, _mounts())
     if kind in _SHARED:
-        message = f"{found}; it is on a network share ({kind})."
+        message = f"{state}; it is on a network share ({kind})."
         remedy = f"Name a folder on a local disk under {key}: locks and the journal may fail on a share."
-        return Finding(check, Status.WARNING, message, remedy)
-    return Finding(check, Status.OK, f"{found}.")
-
-
-def _nearest_existing(path: Path) -> Path:
-    return next(there for there in (path, *path.parents) if os.path.lexists(there))
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
+        return warning(check, message, remedy)
+    return ok(check, f"{state}.")
 
 
 def _mounts() -> str:
     try:
         return _MOUNTS.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""  # not Linux: it cannot be told
+        return ""  # not Linux
 
 
 def file_system_of(path: Path, mounts: str) -> str | None:
-    """Return the kind of file system that a path is on, by the text of Linux's mountinfo; None if that cannot be told.
+    """Return the kind of file system of a path by the text of Linux's mountinfo (proc(5)); None if it is unknown.
 
-    Format: proc(5). Later mounts hide earlier ones of the same place.
+    Later mounts hide earlier ones of the same folder.
     """
-    place, found, longest = path.resolve(), None, -1
+    target, kind, longest = path.resolve(), None, -1
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         fields = before.split(" ")
@@ -113,20 +102,19 @@ def file_system_of(path: Path, mounts: str) -> str | None:
             continue
         # The kernel writes a blank in a name as \040.
         mounted_at = Path(fields[4].replace("\\040", " "))
-        if len(mounted_at.parts) >= longest and place.is_relative_to(mounted_at):
-            found, longest = after.split(" ")[0], len(mounted_at.parts)
-    return found
+        if len(mounted_at.parts) >= longest and target.is_relative_to(mounted_at):
+            kind, longest = after.split(" ")[0], len(mounted_at.parts)
+    return kind
 
 
-def lock_finding(config: Config) -> Finding:
-    """Say whether another run holds the lock, by taking it for a moment."""
-    folder, base_url = config.results.folder, config.api.base_url
+def lock_finding(folder: Path, base_url: str | None) -> Finding:
+    """Say whether another run holds the lock of a folder of results, by taking it for a moment."""
     if base_url is None or not folder.is_dir():
-        return Finding("lock", Status.OK, "free: nothing has run here yet.")
+        return ok("lock", "free: nothing has run here yet.")
     try:
         with locked(folder, base_url, "batch-updater doctor"):
-            return Finding("lock", Status.OK, "free: no other run is going on.")
+            return ok("lock", "free: no other run is in progress.")
     except LockedError as error:
-        return Finding("lock", Status.WARNING, error.message, error.remedy)
+        return warning("lock", error.message, error.remedy)
     except ResultsError as error:
-        return wrong("lock", error)
+        return from_error("lock", error)

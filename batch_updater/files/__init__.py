@@ -1,1 +1,1 @@
-"""Files on disk: ours, written whole and private; those of other people, opened without waiting."""
+"""Files on disk: ours are written whole and private; other people's are opened without blocking."""

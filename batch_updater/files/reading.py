@@ -1,7 +1,7 @@
-"""Files that others name or put there: opened without waiting and read up to a limit, or refused.
+"""Other people's files: opened without blocking and read up to a limit, or refused.
 
-Opening a pipe waits for the other end, and a device may have no end. What lies at a path can be replaced between a
-look at it and its opening, so the open file itself is looked at.
+Opening a pipe waits for the other end, and a device may have no end. A path can be replaced between a check and the
+opening, so the open file itself is checked.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from _typeshed import ReadableBuffer
 
 _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -25,10 +24,10 @@ _Opened = TypeVar("_Opened", bound=IO[bytes])
 
 
 class PrivateFile(io.FileIO):
-    """A file that only its owner may read (POSIX), unbuffered: what cannot be written fails at once, not at the close.
+    """A file that only its owner may read (POSIX), unbuffered: a write fails at once, not when the file is closed.
 
-    A full disk takes a part of what it is given and reports how much (POSIX, write); Python's own unbuffered file
-    passes that on as a success.
+    A full disk takes a part of the data and reports how much (POSIX, write); Python's own unbuffered file passes that
+    on as a success.
     """
 
     def __init__(self, path: Path, mode: str, opener: Callable[[str, int], int] | None = None) -> None:
@@ -36,7 +35,7 @@ class PrivateFile(io.FileIO):
         super().__init__(path, mode, opener=opener or _open_private)
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write all of it. Raises OSError after a part of it where the rest finds no room."""
+        """Write all of it. Raises OSError, perhaps after a part of it."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         while rest:
@@ -45,20 +44,20 @@ class PrivateFile(io.FileIO):
 
 
 class UnfitFileError(OSError):
-    """What lies at a path is no regular file, or is too large. `strerror` says so in words of ours."""
+    """A path is not a regular file, or the file is too large. `strerror` is a text for people."""
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading. Raises OSError, of which UnfitFileError where anything else lies there."""
+    """Open a regular file for reading. Raises OSError; UnfitFileError for anything but a regular file."""
     # No child process inherits what os.open opens (PEP 446).
     try:
         return _required_regular(open(path, "rb", opener=_open), path)
-    except ValueError as error:  # it holds what no name can hold, as a configuration may
+    except ValueError as error:  # a NUL, which a configuration may contain
         raise UnfitFileError(errno.EINVAL, "no file can have such a name", str(path)) from error
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """Return what a regular file holds. Raises OSError, of which UnfitFileError if it holds more than `most_bytes`."""
+    """Return the content of a regular file. Raises OSError; UnfitFileError if it has more than `most_bytes`."""
     with open_regular(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
@@ -67,14 +66,14 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
 
 def read_regular_text(path: Path, most_bytes: int) -> str:
-    """Return the text in UTF-8 that a regular file holds, its line ends made one. Raises UnicodeDecodeError as well."""
+    """Return the UTF-8 text of a regular file with uniform line ends. Raises OSError and UnicodeDecodeError."""
     return io.TextIOWrapper(io.BytesIO(read_regular(path, most_bytes)), encoding="utf-8-sig").read()
 
 
 def append_to_regular(path: Path) -> PrivateFile:
-    """Open a regular file for appending, unbuffered, or make it for its owner alone; a link is not followed.
+    """Open a regular file for appending, or create a private one; a link is not followed.
 
-    Raises OSError, of which UnfitFileError where anything else lies there.
+    Raises OSError; UnfitFileError for anything but a regular file.
     """
     return _required_regular(PrivateFile(path, "ab", _open_unlinked), path)
 

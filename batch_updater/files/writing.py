@@ -1,4 +1,4 @@
-"""Files of ours: written whole or not at all, private, and never over somebody else's."""
+"""Our files: written whole or not at all, private, and never over other people's."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.reading import open_regular
 from batch_updater.records import MARK_PROPERTY
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_FOLDER = 0o700
@@ -30,16 +26,16 @@ _NOT_OURS = (
     OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile,
     ET.ParseError,
 )  # fmt: skip
-"""What reading a file of somebody else's may raise, which is damaged, encrypted, or no workbook at all."""
+"""What reading a file may raise that is damaged, encrypted, or not a workbook at all."""
 _LONGEST_NAME_BYTES = 255
-"""Of the usual file systems."""
+"""In the usual file systems."""
 
-OTHER_PLACE = "See that there is space and the right to write there, or name another place with --results."
+OTHER_PLACE = "Check space and permissions there, or name another path with --results."
 ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder, and those above it, that only its owner may enter (POSIX). Returns it. Raises OSError."""
+    """Create a folder that only its owner may enter (POSIX), and its parents. Returns it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=_OWNER_ONLY_FOLDER, exist_ok=True)
     return path
@@ -47,7 +43,7 @@ def private_folder(path: Path) -> Path:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder until the block ends. Raises ResultsError if none can be made."""
+    """Give a temporary folder until the block ends. Raises ResultsError if none can be created."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="batch-updater-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -57,37 +53,36 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def no_temporary_folder(error: OSError) -> ResultsError:
-    """Return what is said where temporary files cannot be kept."""
+    """Return the error for temporary files that cannot be written."""
     return ResultsError(
-        f"A temporary folder cannot be made: {error.strerror or error}.",
-        remedy=ROOM_FOR_TEMPORARY_FILES,
+        f"A temporary folder cannot be created: {error.strerror or error}.", remedy=ROOM_FOR_TEMPORARY_FILES
     )
 
 
 class TemporaryFilesError(OSError):
-    """The temporary files, from which a workbook is put together, cannot be written; `strerror` names their folder."""
+    """The temporary files of a workbook cannot be written; `strerror` names their folder."""
 
 
 def remedy_of(error: Exception, otherwise: str) -> str:
-    """Return what to do about a file that cannot be written; `otherwise` where the place itself is to blame."""
+    """Return what to do about a file that cannot be written; `otherwise` if its own path is the reason."""
     if isinstance(error, ResultsError) and error.remedy:
         return error.remedy
     if isinstance(error, TemporaryFilesError):
         return ROOM_FOR_TEMPORARY_FILES
-    return f"Its folder is not there. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
+    return f"Its folder does not exist. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a new file beside the target, then put it there in one step.
+    """Let `write` fill a new file beside the target, then replace the target in one step.
 
-    The target holds either what it held before or the whole new content, whatever happens meanwhile. Returns where
-    the file is: under another name if another program holds the target open. Raises OSError.
+    The target has either its old or its whole new content, whatever happens meanwhile. Returns the path of the file:
+    another name if another program has the target open. Raises OSError.
     """
     return _written(path, write, lambda target: not _held_open(target))
 
 
 def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
-    """Do the same for a workbook: it goes under another name too if somebody has put a file of theirs there."""
+    """Do the same for a workbook, which also gets another name if the target is not ours."""
     return _written(path, write, lambda target: not _held_open(target) and _is_replaceable(target))
 
 
@@ -112,12 +107,12 @@ def _put(draft: Path, path: Path) -> Path:
         return draft.replace(path)
     except PermissionError:
         if not path.exists():
-            raise  # no other program's doing: the folder itself refuses
+            raise  # the folder itself refuses
     return draft.replace(_other_name(path))
 
 
 def _held_open(path: Path) -> bool:
-    """Whether Excel has it open: it then keeps a file of that name beside it."""
+    """Whether Excel has it open: it then keeps a file `~$...` beside it."""
     # Not the methods of Path: those raise where `~$` makes a name longer than a file system takes.
     return os.path.exists(path) and os.path.exists(path.with_name(f"~${path.name}"))  # noqa: PTH110
 
@@ -131,16 +126,16 @@ def _other_name(path: Path) -> Path:
 
 
 def fitting_name(name: str, ending: str) -> str:
-    """Return both as one name, of which the first loses its end where a file system would refuse it."""
+    """Return name and ending, the name cut where a file system would refuse the whole."""
     while name and len(os.fsencode(f"{name}{ending}")) > _LONGEST_NAME_BYTES:
         name = name[:-1]
     return f"{name}{ending}"
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk, as far as the system knows how. Raises OSError."""
+    """Flush the names in a folder to disk, where the system can. Raises OSError."""
     if os.name != "posix":
-        return  # Windows has no such thing as syncing a folder
+        return  # Windows cannot sync a folder
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -149,39 +144,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise ResultsError unless a workbook may be written there: nothing is there, or one that we wrote.
+    """Raise ResultsError unless a workbook may be written there: the path is free, or the file is ours.
 
-    One that somebody has saved since we wrote it holds their work, and is theirs.
+    A workbook of ours that was saved by another program since contains a person's work, and is not replaced.
     """
+    cause = None
     try:
-        _require_replaceable(path)
+        if not path.parent.is_dir():
+            why, remedy = f"There is no folder {path.parent}.", "Create it, or name another with --results."
+        elif path.suffix.lower() != ".xlsx":
+            why, remedy = f"{path} cannot be a results workbook.", "Give it a name that ends in .xlsx."
+        elif _is_replaceable(path):
+            return
+        else:
+            why = f"{path} already exists, and is not a workbook as batch-updater wrote it."
+            remedy = "Move it away, or name another with --results."
     except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy="Name another with --results.",
-            place=_at(path),
-        ) from error
-
-
-def _require_replaceable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise ResultsError(
-            f"There is no folder {path.parent}.", remedy="Make it, or name another with --results.", place=_at(path)
-        )
-    if path.suffix.lower() != ".xlsx":
-        raise ResultsError(
-            f"{path} cannot be a results workbook.", remedy="Give it a name that ends in .xlsx.", place=_at(path)
-        )
-    if not _is_replaceable(path):
-        raise ResultsError(
-            f"{path} is there already, and is not a workbook as this program left it.",
-            remedy="Move it away, or name another with --results.",
-            place=_at(path),
-        )
-
-
-def _at(path: Path) -> Location:
-    return Location(file=str(path))
+        why, remedy = f"{path} cannot be written: {error.strerror or error}.", "Name another with --results."
+        cause = error
+    raise ResultsError(why, remedy=remedy, place=Location(file=str(path))) from cause
 
 
 def _is_replaceable(path: Path) -> bool:
@@ -189,7 +170,7 @@ def _is_replaceable(path: Path) -> bool:
 
 
 def is_untouched_of_ours(path: Path) -> bool:
-    """Whether the workbook has our mark, and was not saved by another program since; whatever else it is, is not."""
+    """Whether a file is a workbook with our mark that no other program has saved since."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             marks = {element.get("name") for element in _part(archive, "docProps/custom.xml")}

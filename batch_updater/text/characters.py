@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _UNSEEN: Final = re.compile(
     "[\u0080-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800"
@@ -18,7 +16,7 @@ _UNSEEN: Final = re.compile(
 )
 """Control characters, Unicode's Default_Ignorable_Code_Point, fillers, and marks of programs (U+FFF9 to U+FFFC)."""
 _WITHOUT_JOINERS = ("LATIN", "GREEK", "CYRILLIC", "CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HEBREW")
-"""How the names of letters begin whose scripts do not use the zero-width joiner and non-joiner."""
+"""Scripts, as the names of their letters begin, that do not use the zero-width joiner and non-joiner."""
 _EMOJI = frozenset({"So", "Sm", "Sk", "Mn", "Me"})
 """Categories of what a joiner connects in an emoji: signs, skin tones, variation selectors, keycaps."""
 _VARIED = _EMOJI | {"Po", "Pd", "Lo"}
@@ -27,7 +25,7 @@ _BLACK_FLAG = "\U0001f3f4"
 _COMPOSABLE = re.compile("[^\uf900-\ufaff\U0002f800-\U0002fa1f]+")
 """All but the compatibility ideographs: NFC would replace those by others that look different, such as in a name."""
 _NEAR = 16
-"""How many characters before it a flag is that the tags behind it make that of a region."""
+"""Characters within which a black flag precedes the tags that make it the flag of a region."""
 _CHARACTERS_NAMED = 3
 _CAPITALS_OF_OTHERS = "\u0370-\u03ab\u03bf\u0400-\u052f"
 _IN_A_LATIN_WORD = re.compile(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
@@ -56,13 +54,13 @@ def composed(text: str) -> str:
 
 
 def named(character: str) -> str:
-    """Return what a character is called: `U+200B (ZERO WIDTH SPACE)`."""
+    """Return a character's code and name: `U+200B (ZERO WIDTH SPACE)`."""
     name = "BYTE ORDER MARK" if character == "\ufeff" else unicodedata.name(character, "")
     return f"U+{ord(character):04X}" + (f" ({name})" if name else "")
 
 
 def without_unseen(text: str) -> str:
-    """Return what can be seen of a text, blanks included."""
+    """Return a text without characters that cannot be seen; blanks stay."""
     return text if text.isascii() else _UNSEEN.sub("", text)
 
 
@@ -74,7 +72,7 @@ def unseen_in(text: str) -> str | None:
     """
     if text.isascii():
         return None
-    return next((found[0] for found in _UNSEEN.finditer(text) if not _is_in_use(text, found.start())), None)
+    return next((match[0] for match in _UNSEEN.finditer(text) if not _is_in_use(text, match.start())), None)
 
 
 def _is_in_use(text: str, at: int) -> bool:
@@ -111,20 +109,20 @@ def _joins(joiner: str, before: str, after: str) -> bool:
 
 
 def look_alike_in(text: str) -> str | None:
-    """Return the first letter of another script, or form, in a Latin word that it looks at home in; None if none is."""
-    if found := _IN_AN_ASCII_WORD.search(text):
-        return found[0]
-    return next((found[0] for found in _IN_A_LATIN_WORD.finditer(text) if ord(found[0]) in _LOOKS_LIKE), None)
+    """Return the first letter of another script or form that passes for Latin in a Latin word; None if none does."""
+    if match := _IN_AN_ASCII_WORD.search(text):
+        return match[0]
+    return next((match[0] for match in _IN_A_LATIN_WORD.finditer(text) if ord(match[0]) in _LOOKS_LIKE), None)
 
 
 def look(text: str) -> str:
-    """Return a text as it looks: the same for texts that are easily taken for each other."""
+    """Return a text by its look: the same for texts that are easily mistaken for each other."""
     flat = without_unseen(unicodedata.normalize("NFKC", text)).translate(_LOOKS_LIKE)
     return " ".join(unicodedata.normalize("NFC", flat).split())
 
 
 def skeleton(text: str) -> str:
-    """Return a text as it looks, without regard to case."""
+    """Return a text by its look, ignoring case."""
     return look(text).casefold()
 
 
@@ -149,33 +147,33 @@ def suggestion(typed: str, valid: Sequence[str]) -> Suggestion:
 def _other_characters(typed: str, meant: str) -> str:
     looks_the_same = skeleton(typed) == skeleton(meant)
     scripts = {_script(character) for character in meant}
-    found = [
+    foreign = [
         (position, character, expected)
         for position, character, expected in _differing(typed, meant)
         if looks_the_same or _is_foreign(character, scripts)
     ]
-    if not found:
+    if not foreign:
         return ""
-    told = [
+    differences = [
         f"character {position + 1} is {named(character)}" + (f", not {_short(expected)}" if expected else "")
-        for position, character, expected in found[:_CHARACTERS_NAMED]
+        for position, character, expected in foreign[:_CHARACTERS_NAMED]
     ]
-    more = len(found) - _CHARACTERS_NAMED
+    more = len(foreign) - _CHARACTERS_NAMED
     if more > 0:
-        told.append(f"and {more} more")
-    return f"It is written with other characters than {meant!r}: {'; '.join(told)}."
+        differences.append(f"and {more} more")
+    return f"It is written with other characters than {meant!r}: {'; '.join(differences)}."
 
 
 def _differing(typed: str, meant: str) -> list[tuple[int, str, str]]:
     """Return where `typed` differs, case aside: position, character, and the one that `meant` has instead or ''."""
-    found = []
+    differences = []
     for _, start, end, other, until in SequenceMatcher(None, typed, meant, autojunk=False).get_opcodes():
         same_length = end - start == until - other
         for offset in range(end - start):
             expected = meant[other + offset] if same_length else ""
             if expected.casefold() != typed[start + offset].casefold():
-                found.append((start + offset, typed[start + offset], expected))
-    return found
+                differences.append((start + offset, typed[start + offset], expected))
+    return differences
 
 
 def _is_foreign(character: str, scripts: set[str]) -> bool:

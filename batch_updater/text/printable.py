@@ -1,18 +1,15 @@
-r"""Text that people read on a terminal, in a mail or in a note: one line stays one line, and shows all that it holds.
+r"""Text for a terminal, a mail or a note: one line stays one line, and shows everything that it contains.
 
-A file's name, a cell or an answer of the API may hold what moves a terminal's cursor, begins a line that looks like
-one of ours, or turns the text around it about. Such characters are shown as escapes: `\x1b`, `\n`, `\u202e`.
+A file's name, a cell or an answer of the API may contain characters that move a terminal's cursor, begin a line that
+looks like one of ours, or reverse the text around them. They are shown as escapes: `\x1b`, `\n`, `\u202e`.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import TextIO
+from collections.abc import Iterable
+from typing import TextIO
 
 _UNPRINTABLE = re.compile(
     "["
@@ -29,30 +26,30 @@ _UNPRINTABLE = re.compile(
 
 
 def printable(text: str) -> str:
-    """Return a text for one line, its unprintable characters, line breaks included, as visible escapes."""
+    """Return a text with its unprintable characters, line breaks included, as visible escapes."""
     return _UNPRINTABLE.sub(_escaped, text)
 
 
 def printable_lines(text: str) -> str:
-    """Return the same for a text whose line breaks are meant."""
+    """Return the same for a text whose line breaks are intended."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def print_line(text: str, stream: TextIO) -> None:
-    """Write one line for people. Whatever a command prints goes through here. Raises OSError."""
+    """Write one line for people; all output of a command goes through here. Raises OSError."""
     stream.write(f"{printable(text)}\n")
 
 
 def command_line(words: Iterable[str]) -> str:
-    """Return words as a command to be copied into a shell, in which each stays one word and what it is.
+    """Return words quoted as a command to be copied into a shell.
 
-    One with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
+    A word with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
     """
     return " ".join(map(_quoted, words))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _quoted(word: str) -> str:
@@ -62,7 +59,7 @@ def _quoted(word: str) -> str:
     return f"$'{_UNPRINTABLE.sub(_as_bytes, plain)}'"
 
 
-def _as_bytes(found: re.Match[str]) -> str:
-    is_byte = "\udc80" <= found[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
-    content = found[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+def _as_bytes(match: re.Match[str]) -> str:
+    is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
+    content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
     return "".join(f"\\x{byte:02x}" for byte in content)

@@ -1,4 +1,4 @@
-"""One redaction for every text that came from outside: a secret of the configuration never leaves the program.
+"""The one redaction for every text from outside: a secret of the configuration never leaves the program.
 
 A service may repeat what it was sent: in an error text, in a record, encoded by the layers that the text went through,
 wrapped into lines, in capitals, or cut off. So a secret is looked for as it is, percent-encoded (RFC 3986, section
@@ -12,26 +12,22 @@ import base64
 import html
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from urllib.parse import SplitResult
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 REDACTED = "[redacted]"
 """Takes the place of a secret."""
 _SHORTEST = 4
 """Characters. A shorter text is no secret: it would occur in half of all texts by chance."""
 _CHUNK = 6
-"""Characters by which a part of a secret is found; so many are taken for it where a text was cut off."""
+"""Characters by which a part of a secret is found; so many count as the secret where a text was cut off."""
 _MOST_CHUNKS = 8
 _PART = 8
-"""Characters of a secret that are taken for it anywhere; of one of less than 12, three quarters."""
+"""Characters of a secret that count as the secret anywhere; of one shorter than 12, three quarters."""
 _LONGEST = 100_000
-"""Characters. A longer text that may hold a secret is not kept: taking it apart could take seconds."""
+"""Characters. A longer text that may contain a secret is redacted as a whole: searching it could take seconds."""
 _ENCODINGS = 3
 """How many layers of escapes are undone."""
 _CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
@@ -39,9 +35,9 @@ _CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
 _KEY = re.compile(r"[A-Za-z0-9_~.-]{12,}")
 """What may be a key in the path or query of an address."""
 _KEY_AS_HOST = re.compile(r"(?<![^@:])[A-Za-z0-9_~-]{12,}(?![^@:])")
-"""The same where a notification service has its key in the place of user, host or port; most hosts have dots."""
+"""The same where a notification service has its key in place of user, host or port; most hosts have dots."""
 _NAME_END = 4
-"""Characters of a name before a password; too few to be taken for a part of the secret."""
+"""Characters of a name before a password; too few to count as a part of the secret."""
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 
 
@@ -115,7 +111,7 @@ class _Layer(NamedTuple):
 
 
 class Redaction:
-    """Removes secrets from texts. What it has not been told of stays."""
+    """Removes the secrets that it was given from texts."""
 
     def __init__(self) -> None:
         self._needles: frozenset[_Needle] = frozenset()
@@ -124,7 +120,7 @@ class Redaction:
         self._any_chunk = re.compile("(?!)")
 
     def remember(self, secret: str) -> None:
-        """Look for one more secret from now on; one of less than four characters cannot be told from other text."""
+        """Redact one more secret from now on; one of less than four characters would match other text by chance."""
         needles = self._needles.union(_needles(secret) if len(secret) >= _SHORTEST else ())
         if needles == self._needles:
             return
@@ -136,7 +132,7 @@ class Redaction:
         self._needles, self._chunks = needles, chunks
 
     def remember_login(self, address: str) -> None:
-        """Look for the login inside an address: its password, or a key in the place of the name."""
+        """Redact the login in an address: its password, or a key in place of the name."""
         parts = _parts(address)
         name, _, password = parts.netloc.rpartition("@")[0].partition(":")
         if not password:
@@ -147,20 +143,20 @@ class Redaction:
             self.remember(secret)
 
     def remember_address(self, address: str) -> None:
-        """Look for what is secret inside the address of a notification: its login, and keys anywhere in it."""
+        """Redact the secrets in a notification address: its login, and keys anywhere in it."""
         parts = _parts(address)
         self.remember_login(address)
         self._remember_keys(_KEY.findall(f"{parts.path}?{parts.query}"))
         self._remember_keys(_KEY_AS_HOST.findall(parts.netloc))
 
     def _remember_keys(self, texts: Iterable[str]) -> None:
-        """Look for those of the texts that look like keys."""
+        """Redact those of the texts that look like keys."""
         for text in texts:
             if _KEY.fullmatch(text) and re.search("[0-9]", text):
                 self.remember(text)
 
     def may_hold(self, text: str) -> bool:
-        """Whether a text may hold a secret; False is certain, and is found out at little cost."""
+        """Whether a text may contain a secret; False is certain, and cheap."""
         lowered = text.lower()
         if any(chunk in lowered for chunk in self._chunks):
             return True
@@ -173,7 +169,7 @@ class Redaction:
         if len(text) > _LONGEST:
             return REDACTED
         parts, at = [], 0
-        for start, end in sorted({span for layer in _layers(text) for span in self._found(layer)}):
+        for start, end in sorted({span for layer in _layers(text) for span in self._spans(layer)}):
             if start >= at:
                 parts += [text[at:start], REDACTED]
             at = max(at, end)
@@ -193,7 +189,7 @@ class Redaction:
             case _:
                 return value
 
-    def _found(self, layer: _Layer) -> Iterator[tuple[int, int]]:
+    def _spans(self, layer: _Layer) -> Iterator[tuple[int, int]]:
         """Yield where a secret, or a part of it, begins and ends in the original text."""
         lowered, at = _lowered(layer.text), 0
         while chunk := self._any_chunk.search(lowered, at):
@@ -256,11 +252,11 @@ def _unescaped(layer: _Layer, escape: _Escape) -> _Layer:
     origins: list[int] = []
     ends: list[int] = []
     at = 0
-    for found in escape.pattern.finditer(layer.text):
-        parts += [layer.text[at : found.start()], escape.meaning(found[1])]
-        origins += [*layer.origins[at : found.start()], *[layer.origins[found.start()]] * len(parts[-1])]
-        ends += [*layer.ends[at : found.start()], *[layer.ends[found.end() - 1]] * len(parts[-1])]
-        at = found.end()
+    for match in escape.pattern.finditer(layer.text):
+        parts += [layer.text[at : match.start()], escape.meaning(match[1])]
+        origins += [*layer.origins[at : match.start()], *[layer.origins[match.start()]] * len(parts[-1])]
+        ends += [*layer.ends[at : match.start()], *[layer.ends[match.end() - 1]] * len(parts[-1])]
+        at = match.end()
     return _Layer("".join([*parts, layer.text[at:]]), [*origins, *layer.origins[at:]], [*ends, *layer.ends[at:]])
 
 

@@ -1,12 +1,9 @@
-"""The nearest valid spelling of something that was typed wrong."""
+"""The nearest valid spelling of a misspelt word."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def nearest(typed: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | None:

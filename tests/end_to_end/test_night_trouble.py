@@ -294,15 +294,15 @@ def test_an_undone_file_is_not_applied_again_by_the_job(tmp_path: Path) -> None:
         undone = batch_updater("undo", file["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
         undoing, run = batch_updater("runs", "--json", cwd=tmp_path).object["runs"]
-        assert (run["run"], run["taken_back_by"]) == (file["run"], Path(undoing["run"]).name)
-        assert "Taken back, in part at least, by the run " in batch_updater("runs", cwd=tmp_path).out
+        assert (run["run"], run["undone_by"]) == (file["run"], Path(undoing["run"]).name)
+        assert "Undone, at least in part, by the run " in batch_updater("runs", cwd=tmp_path).out
         (inbox / "b.csv").write_bytes(content)
         aged(inbox / "b.csv")
         before = len(api.requests())
         second = night(tmp_path, **compare)
         assert len(api.requests()) == before
     assert (second.code, by_name(second)) == (1, {"b.csv": "attention"}), second.err
-    assert f"The run {run['taken_back_by']} has undone some of that" in second.object["files"][0]["note"]
+    assert f"The run {run['undone_by']} has undone some of that" in second.object["files"][0]["note"]
 
 
 def test_an_unfinished_run_that_was_undone_is_for_a_person(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_an_unfinished_run_that_was_undone_is_for_a_person(tmp_path: Path) -> No
         assert by_name(first) == {"a.csv": "left"}
         undone = batch_updater("undo", first.object["files"][0]["run"], "--json", cwd=tmp_path).object["undo"]
         assert batch_updater("run", undone, "--yes", cwd=tmp_path).code == 0
-        assert "Running the same again sends every row anew." in batch_updater("runs", cwd=tmp_path).out
+        assert "Running the same file again sends every row." in batch_updater("runs", cwd=tmp_path).out
         before = len(api.requests())
         second = night(tmp_path, **compare)
         assert len(api.requests()) == before

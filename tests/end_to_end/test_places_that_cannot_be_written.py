@@ -126,7 +126,7 @@ def test_that_there_is_no_place_for_temporary_files_is_a_sentence(tmp_path: Path
     script = f'read_only "$PWD" && cd "$PWD"; export TMPDIR=$PWD/temporary; {everywhere}; exec "$@"'
     done = mounted(script, *arguments, cwd=tmp_path)
     assert done.code == 2, done.err
-    assert "A temporary folder cannot be made: No usable temporary directory" in done.object["error"]["message"]
+    assert "A temporary folder cannot be created: No usable temporary directory" in done.object["error"]["message"]
     assert "TMPDIR" in done.object["error"]["remedy"]
 
 
@@ -210,7 +210,7 @@ def test_a_night_names_the_place_that_cannot_be_written(
 
 
 def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: Path) -> None:
-    """Every row has its outcome, exit code 3, and the next command is not told as one that goes on."""
+    """Every row has its outcome, exit code 3, and the next command is not described as resuming."""
     (tmp_path / "rows.csv").write_text(GOOD, encoding="utf-8")
     arrived, released = threading.Event(), threading.Event()
 
@@ -233,5 +233,5 @@ def test_a_run_whose_folder_is_removed_meanwhile_says_what_that_means(tmp_path: 
             said = process.communicate(timeout=60)[0]
     assert process.returncode == 3, said
     assert "  3  rows" in said
-    assert "No such file or directory. Its folder is not there." in said
+    assert "No such file or directory. Its folder does not exist." in said
     assert "The folder of the run has been removed, so the same command starts again with the first row:" in said

@@ -321,7 +321,7 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     assert "The run was cut off" in (database.parent / "report.html").read_text(encoding="utf-8")
     shown = batch_updater("runs", cwd=tmp_path).out
     assert "cut off, rows.csv" in shown
-    assert "Running the same again goes on with it." in shown
+    assert "Running the same file again resumes it." in shown
 
 
 def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sandbox) -> None:
@@ -352,7 +352,7 @@ def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sa
     told = batch_updater("report", Path(listed["run"]).name, "--json", cwd=tmp_path)
     process.kill()
     process.communicate()
-    assert "going on just now, rows.csv" in shown
+    assert "running now, rows.csv" in shown
     assert "Unfinished" not in shown
     assert (listed["going_on"], listed["stopped"]) == (True, None)
     assert (told.code, told.object["stopped"]) == (3, None)

@@ -117,5 +117,5 @@ def test_a_run_is_undone_for_the_tenant_for_which_it_was_sent(
         assert "this has changed since: the headers that are sent (X-Tenant)." in second.object["error"]["message"]
         return
     assert (second.code, second.outcomes) == (0, {"updated": 2})
-    told = {one["run"]: one["taken_back_by"] for one in program("runs", "--json").object["runs"]}
+    told = {one["run"]: one["undone_by"] for one in program("runs", "--json").object["runs"]}
     assert told[str(first)] == Path(second.object["run"]).name

@@ -138,7 +138,7 @@ def test_records_that_repeat_the_authorization_are_kept_without_it(tmp_path: Pat
         assert_in_no_form(tmp_path, checked)
 
 
-def test_a_night_tells_nobody_of_a_repeated_authorization(tmp_path: Path) -> None:
+def test_a_night_sends_no_repeated_authorization(tmp_path: Path) -> None:
     """Neither the message, nor what the job prints, nor what it puts beside the files."""
     (tmp_path / "inbox").mkdir()
     rows_that_are_echoed(tmp_path / "inbox" / "rows.csv")

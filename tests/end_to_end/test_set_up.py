@@ -75,7 +75,7 @@ def test_a_base_url_with_the_path_of_the_call_sends_nothing(
 
 
 def test_a_base_url_that_may_be_right_is_told_and_taken(tmp_path: Path) -> None:
-    """A gateway may have the prefix `/api` as well: init, doctor, check and run tell the whole address, and go on."""
+    """A gateway may have the prefix `/api` as well: init, doctor, check and run name the whole address and continue."""
     with Api() as gateway:
         base_url = f"{gateway.url}/api"
         done = run(tmp_path, "init", "--base-url", base_url, "--token", "env:NEXUS_TOKEN")
@@ -310,7 +310,7 @@ def test_an_api_that_looks_at_no_token_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_test_message_goes_to_everyone_who_is_told(tmp_path: Path) -> None:
-    """`doctor --notify` sends one, says where one failed, and is wrong where no one is told."""
+    """`doctor --notify` sends one, says where one failed, and is wrong without an address."""
     with Api() as received, sandbox() as service:
         address = received.url.replace("http", "json")
         config(

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such 
 
 ENDS_WITHIN_S = 20
 """Far below what is waited for here, far above what ending takes on a busy machine."""
-NOTHING_SENT = "batch-updater: Interrupted; nothing was sent.\n"
+NOTHING_SENT = "batch-updater: Interrupted. Nothing was sent.\n"
 
 
 def prepared(folder: Path, base_url: str, command: str = "", more: str = "") -> None:
@@ -55,7 +55,7 @@ def ended_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[st
         return process.communicate(timeout=ENDS_WITHIN_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        pytest.fail(f"it goes on: {process.communicate()}")
+        pytest.fail(f"it still runs: {process.communicate()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -79,7 +79,7 @@ def test_an_interrupted_command_prints_one_json_object(tmp_path: Path) -> None:
     process = start(tmp_path, "run", "c.csv", "--json")
     wait_for(process, tmp_path / "started")
     told, said = ended_by(process, signal.SIGTERM)
-    assert json.loads(told)["error"]["message"] == "Interrupted; nothing was sent.", said
+    assert json.loads(told)["error"]["message"] == "Interrupted. Nothing was sent.", said
     assert json.loads(told)["exit_code"] == process.returncode == 3
 
 
@@ -131,7 +131,7 @@ def connecting_to(port: int) -> int:
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    """The system's look-up of a name knows no time limit of ours, and goes on beyond the end of the run."""
+    """The system's look-up of a name knows no time limit of ours, and continues beyond the end of the run."""
     unshare = shutil.which("unshare")
     if unshare is None or os.getuid():
         pytest.skip("a name server of its own takes a mount namespace")
@@ -189,7 +189,7 @@ def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "inbox").iterdir() if path.suffix == ".csv"] == ["c.csv"]
 
 
-def test_what_a_command_left_running_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_process_that_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
     """What a program printed until it ended counts, though a helper of its keeps its output open."""
     script = "echo sandbox-token\nsleep 600 &\necho $! > helper\n"
     (tmp_path / "token.sh").write_text(script, encoding="utf-8")

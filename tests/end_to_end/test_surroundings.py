@@ -33,9 +33,9 @@ NO_FILE = "it is a device or a pipe, not a file"
         ("token", ["doctor"], f"token cannot be read: {NO_FILE}"),
         ("authority.pem", ["run", "c.csv", "--yes"], "authority.pem holds no certificates"),
         ("pipe.csv", ["run", "pipe.csv", "--yes"], "pipe.csv is a device or a pipe, not a file"),
-        ("results.xlsx", ["check", "c.csv", "--results", "results.xlsx"], "results.xlsx is there already"),
-        ("c-check.xlsx", ["check", "c.csv"], "c-check.xlsx is there already"),
-        ("template.xlsx", ["template", "template.xlsx"], "template.xlsx is there already"),
+        ("results.xlsx", ["check", "c.csv", "--results", "results.xlsx"], "results.xlsx already exists"),
+        ("c-check.xlsx", ["check", "c.csv"], "c-check.xlsx already exists"),
+        ("template.xlsx", ["template", "template.xlsx"], "template.xlsx already exists"),
     ],
 )
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
@@ -84,7 +84,7 @@ def test_pipes_in_the_folders_of_the_program_are_not_waited_for(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "nonsense"])
 def test_what_lies_where_a_lock_says_whose_it_is_is_not_believed(tmp_path: Path, kind: str) -> None:
-    """The second run ends with 4 at once; whose lock it is, nobody can say."""
+    """The second run ends with 4 at once; the owner of the lock is unknown."""
     (tmp_path / "c.csv").write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
     configure(tmp_path, "http://127.0.0.1:9")
     (tmp_path / "runs").mkdir()
@@ -106,7 +106,7 @@ def test_what_lies_where_a_lock_says_whose_it_is_is_not_believed(tmp_path: Path,
 def test_what_lies_in_the_place_of_a_lock_is_named(tmp_path: Path, kind: str) -> None:
     """It is no lock of ours: exit code 2, and what a link leads to stays as it was."""
     (tmp_path / "c.csv").write_text("Id,Type,OpportunityName\n1,Pre,x\n", encoding="utf-8")
-    (tmp_path / "other").write_text("somebody's", encoding="utf-8")
+    (tmp_path / "other").write_text("another's", encoding="utf-8")
     configure(tmp_path, "http://127.0.0.1:9")
     (tmp_path / "runs").mkdir()
     with locked(tmp_path / "runs", "http://127.0.0.1:9", "one.csv"):
@@ -117,7 +117,7 @@ def test_what_lies_in_the_place_of_a_lock_is_named(tmp_path: Path, kind: str) ->
         lock.mkdir()
     done = batch_updater("run", "c.csv", "--yes", cwd=tmp_path)
     assert (done.code, f"The lock {lock} cannot be written" in done.err) == (2, True), done.err
-    assert (tmp_path / "other").read_text(encoding="utf-8") == "somebody's"
+    assert (tmp_path / "other").read_text(encoding="utf-8") == "another's"
 
 
 def limited(most_files: int, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -83,10 +83,10 @@ def test_a_person_is_asked_with_what_is_at_stake(tmp_path: Path) -> None:
         methods = [request["method"] for request in api.requests()[before:]]
     said = " ".join(shown.split())
     assert code == 0, shown
-    assert "3 readings before anything is sent, as many right before the updates, and as many updates at most" in said
+    assert "3 reads before anything is sent, 3 right before the updates, and at most 3 updates" in said
     assert "What changes:" in said
     assert "2 records change." in said
-    assert "1 row of records that hold already what is asked for." in said
+    assert "1 row without a change: the record already holds these values." in said
     assert "Send 2 updates to" in said
     assert (methods.count("GET"), methods.count("PUT")) == (6, 2)
 
@@ -119,8 +119,8 @@ def test_a_trial_of_a_run_that_goes_on_asks_for_what_it_sends(tmp_path: Path) ->
     assert "Send 1 update to" in " ".join(shown.split())
 
 
-def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
-    """Where every record is so already the question is whether to write that down."""
+def test_with_nothing_to_update_the_question_is_about_the_workbook(tmp_path: Path) -> None:
+    """Where every record already holds the values, the question is whether to write the workbook."""
     comparable(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url, COMPARING)
@@ -128,7 +128,7 @@ def test_with_nothing_to_update_nobody_is_asked_to_send(tmp_path: Path) -> None:
         code, shown = converse("y", tmp_path, "run", "c.csv")
         assert [request["method"] for request in api.requests()].count("PUT") == 3
     assert code == 0
-    assert "Nothing is to be updated just now." in " ".join(shown.split())
+    assert "There is nothing to update. Write the results workbook anyway?" in " ".join(shown.split())
     assert "Every record already holds these values: nothing was sent." in shown
 
 
@@ -141,7 +141,7 @@ def test_a_misspelt_option_is_recognised(tmp_path: Path, typed: str, meant: str)
 
 
 def test_a_guard_on_changes_is_named_before_the_question(tmp_path: Path) -> None:
-    """Nobody says yes first and learns then that it is not allowed."""
+    """It comes before the question, not after a yes."""
     comparable(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url, f"{COMPARING}guards: {{changed: 2}}\n")

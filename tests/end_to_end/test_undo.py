@@ -369,7 +369,7 @@ def test_a_workbook_that_was_changed_is_not_replaced(bench: Bench) -> None:
     book.properties.created = datetime(2026, 1, 1)  # noqa: DTZ001  (earlier than now, when it is saved)
     book.save(path)
     theirs = path.read_bytes()
-    with pytest.raises(ResultsError, match="there already"):
+    with pytest.raises(ResultsError, match="already exists"):
         bench.undo(run)
     assert path.read_bytes() == theirs
 

@@ -1,0 +1,193 @@
+"""What a run would do, shown before it starts, and the questions that a person answers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from batch_updater.cli.text_output import Line, cause_texts, duration, mapping_texts, wrapped, write_lines
+from batch_updater.errors import UsageError
+from batch_updater.messages import counted, format_time
+from batch_updater.records import OutcomeKind
+from batch_updater.runs.interrupts import Interrupted
+from batch_updater.text.printable import print_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.plan import Plan
+    from batch_updater.runs.result import RunResult
+
+_SAMPLE_CHARACTERS = 500
+_LABEL_WIDTH = 10
+
+
+def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
+    """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
+    plan, label_before = open_run.plan, ""
+    for label, text in _preview(open_run, plan, count, asking=asking):
+        yield Line(f"{label if label != label_before else '':<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
+        label_before = label
+
+
+def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
+    """Yield label and text of each line."""
+    from batch_updater.endpoint.request import RequestBuilder
+
+    staged, base_url = plan.staged, plan.config.api.base_url
+    sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
+    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
+    yield from _labelled("Columns", mapping_texts(staged.columns, _LABEL_WIDTH))
+    bad = staged.rows - staged.good
+    yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
+    yield from _labelled("Problems", cause_texts(staged.causes))
+    for field in plan.endpoint.body_fields:
+        if sent := staged.sent.get(field.name, 0):
+            cleared = staged.cleared.get(field.name, 0)
+            of_them = f", cleared in {cleared:,} of them" if cleared else ""
+            yield "Fields", f"{field.name} in {counted(sent, 'row')}{of_them}"
+    yield from _labelled("Note", open_run.notes)
+    yield "To", f"{base_url} ({plan.endpoint.name})"
+    yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
+    yield "Undo", open_run.undo
+    if plan.first_job and not open_run.earlier.resumed:  # then the first row is done already
+        request = RequestBuilder(plan.endpoint).build(plan.first_job)
+        query = f"?{request.query}" if request.query else ""
+        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {plan.first_job.row})"
+        body = request.body.decode()
+        yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+
+
+def _labelled(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((label, text) for text in texts)
+
+
+def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
+    rate = plan.config.sending.rate_per_s
+    if not plan.reads_first:
+        return f"about {duration(count / rate)} at {rate:g} requests a second"
+    reads = 2 * count if is_read_twice else count
+    shortest, longest = duration(reads / rate), duration((reads + count) / rate)
+    span = f"about {shortest}" if shortest == longest else f"{shortest} to {longest}"
+    twice = f" before anything is sent, {count:,} right before the updates" if is_read_twice else ""
+    at_most = f"and at most {counted(count, 'update')}{_share(plan, reads + count)}"
+    return f"{span} at {rate:g} requests a second: {counted(count, 'read')}{twice}, {at_most}"
+
+
+def _share(plan: Plan, requests: int) -> str:
+    """Return how much of the account's monthly quota so many requests are, if it has one."""
+    quota = plan.endpoint.quota_per_month
+    if not quota:
+        return ""
+    share = f"up to {requests / quota:.2%}" if requests * 10_000 >= quota else "under 0.01%"
+    return f", {share} of the account's requests for a month"
+
+
+def reads_lines(plan: Plan) -> Iterator[Line]:
+    """Yield what reading the record of every good row costs."""
+    count, rate = plan.staged.good, plan.config.sending.rate_per_s
+    time = f"about {duration(count / rate)} at {rate:g} requests a second"
+    yield Line(f"{counted(count, 'record')} {'is' if count == 1 else 'are'} read: {time}{_share(plan, count)}.", 0)
+
+
+def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
+    """Yield what past runs of the same input mean for this one."""
+    earlier = open_run.earlier
+    if past := earlier.resumed:
+        done = f"{past.confirmed:,} of {counted(past.rows, 'row')} are done"
+        yield Line(f"Resuming the run of {format_time(past.started_at)}: {done}.", 0)
+        if open_run.is_old:
+            yield Line("It started more than a day ago: changes made since could be overwritten.")
+    if past := earlier.finished:
+        done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated"
+        yield Line(f"This was applied before ({format_time(past.started_at)}): {done}.", 0)
+    if earlier.note:
+        yield Line(earlier.note, 0)
+
+
+class Consent(Enum):
+    """A person's answer to the question whether to send."""
+
+    YES = "y"
+    COMPARE = "c"
+    NO = "n"
+
+
+def ask_about_hidden_rows(open_run: OpenRun) -> bool:
+    """Ask whether hidden rows are sent, too. Raises UsageError if the answer is neither yes nor no."""
+    hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
+    is_one = hidden.count == 1
+    where = f'the sheet "{sheet}"' if sheet else "the sheet"
+    hidden_as = f"{'is' if is_one else 'are'} hidden (filtered, or by hand)"
+    write_lines([Line(f"{hidden.counted} {hidden_as} in {where}: {hidden.numbers}.", 0)], sys.stderr)
+    match _ask(f"Send {'it' if is_one else 'them'} too? [a]ll / [v]isible only / [C]ancel"):
+        case "a" | "all" | "y" | "yes":
+            return True
+        case "v" | "visible" | "visible only" | "n" | "no":
+            return False  # which sends nothing yet: the question whether to send the others follows
+    raise cancelled()
+
+
+def cancelled() -> UsageError:
+    """Return what ends a run whose question was declined."""
+    return UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
+
+
+def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> Consent:
+    """Ask whether to send `count` rows, or those of them that reading their records has left.
+
+    Anything but yes, or the wish to compare first where that is possible, is no.
+    """
+    plan, repeats = open_run.plan, open_run.plan.repeats
+    again = " again" if open_run.earlier.finished else ""
+    if repeats and not compared and not again:
+        again = f", {repeats.rows:,} of them again,"
+    if compared:  # a record that could not be read may need the update, or not
+        count = compared.summary[OutcomeKind.PLANNED] + compared.unread
+    upper = "up to " if compared and compared.unread else ""
+    question = f"Send {upper}{counted(count, 'update')}{again} to {plan.config.api.base_url}?"
+    if not count:
+        question = "There is nothing to update. Write the results workbook anyway?"
+    can_compare = not plan.reads_first and plan.endpoint.read is not None
+    match _ask(f"{question} [y/N]{', or c to compare first:' if can_compare else ''}"):
+        case "y" | "yes":
+            return Consent.YES
+        case "c" | "compare" if can_compare:
+            return Consent.COMPARE
+    return Consent.NO
+
+
+def ask_for_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
+    """Ask the doctor's question for a record that may be read. Returns a value for each field, or none."""
+    answers: list[str] = []
+    for field in fields:
+        sys.stderr.write(
+            f"Which {printable(endpoint.record_name)} may be read to try the token? Nothing is changed.\n"
+            f"{printable(field.name)} (Enter: none) > "
+        )
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip()
+        if not answer:
+            return []
+        answers.append(answer)
+    return answers
+
+
+def _ask(question: str) -> str:
+    """Ask on stderr and return the answer in lower case; Ctrl-C is an empty one. Raises Interrupted for SIGTERM."""
+    *lines, last = wrapped(question, 0)
+    for line in ("", *lines):
+        print_line(line, sys.stderr)
+    sys.stderr.write(f"{last} ")
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().strip().casefold()
+    except Interrupted as signalled:
+        print_line("", sys.stderr)
+        if signalled.number != signal.SIGINT:
+            raise
+        return ""
