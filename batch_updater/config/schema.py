@@ -269,6 +269,7 @@ class ResultsSettings(_Section):
 
     folder: AbsolutePath = Field(Path("runs"), validate_default=True)
     keep_days: Annotated[Whole, Field(ge=1, le=36_500)] = 90
+    annotate: bool = False
 
 
 class NightlySettings(_Section):
