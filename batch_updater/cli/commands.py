@@ -202,7 +202,7 @@ def _add_run(commands: _Commands) -> None:
     parser.add_argument(
         "--override-guards", action="store_true", help="send although a limit of the section guards is exceeded"
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask before sending")
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
 
 
 def _add_check(commands: _Commands) -> None:
@@ -211,6 +211,7 @@ def _add_check(commands: _Commands) -> None:
     )
     _add_input_options(parser)
     _add_compare_option(parser)
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
 
 
 def _add_template(commands: _Commands) -> None:
@@ -364,6 +365,9 @@ def _add_input_options(parser: _Parser) -> None:
         help="leave out the rows that are hidden in the sheet (filtered, or by hand)",
     )
     parser.add_argument("--results", type=Path, metavar="FILE", help="where to write the results workbook")
+    parser.add_argument(
+        "--annotate", action="store_true", help="write a copy of the workbook, with outcomes and faulty cells marked"
+    )
 
 
 def _count(text: str) -> int:
@@ -424,10 +428,29 @@ def _run_as_asked(options: argparse.Namespace, config: Config, *, asking: bool) 
         count = opened.sends(options.limit)
         if opened.to_send and (asking or not options.json):
             terminal.print_preview(opened, count, sys.stderr, asking=asking)
-        asked = result.Options(results, options.limit, options.keep_going, None, _from_anywhere(options))
+        may_lose = _may_lose(opened.plan, options, tell=not options.json)
+        asked = result.Options(
+            results, options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
+        )
         agreed, asked = _agreed(opened, asked, count, options.environment) if asking else (opened, asked)
         options.compare |= agreed.plan.config.sending.compare and not config.sending.compare
         return _execute(run.Run(agreed, asked, options.environment), count)
+
+
+def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
+    """Return whether an annotated copy may lose what it would: by `--yes`, or as a person says on the terminal.
+
+    `tell`: say what that is, or why there is no copy, where no question does.
+    """
+    from batch_updater.cli import terminal
+    from batch_updater.runs.annotate import AnnotatedCopy
+
+    copy = AnnotatedCopy.of(plan, may_lose=options.yes)
+    if copy.lost and _on_terminal() and not options.yes:
+        return terminal.agrees_to_lose(copy.lost)
+    if copy.note and tell:
+        terminal.print_notes((copy.note,), sys.stderr)
+    return bool(options.yes)
 
 
 def _agreed(opened: OpenRun, asked: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
@@ -574,7 +597,7 @@ def _undo(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from batch_updater.config.schema import require_sendable
     from batch_updater.files.writing import fitting_name, temporary_folder
-    from batch_updater.runs import check
+    from batch_updater.runs import check, result
     from batch_updater.runs.plan import prepare
 
     config = _config(options)
@@ -585,23 +608,25 @@ def _check(options: argparse.Namespace) -> int:
     with _logging(options), temporary_folder() as folder:
         plan = prepare(source, config, folder, visible_only=options.visible_only, compares=config.sending.compare)
         with plan.store:
+            may_lose = _may_lose(plan, options, tell=False)  # it is among the notes
             if not config.sending.compare:
-                finished = check.check(plan, results)
+                finished = check.check(plan, results, may_lose=may_lose)
             else:
                 require_sendable(config)
-                finished = _compared(plan, results, folder, options.environment, tell=not options.json)
+                asked = result.Options(results, may_lose=may_lose)
+                finished = _compared(plan, asked, folder, options.environment, tell=not options.json)
             return _end(finished, options, _next_step(finished, _as_typed(options)))
 
 
-def _compared(plan: Plan, results: Path, folder: Path, environment: Environment, *, tell: bool) -> RunResult:
+def _compared(plan: Plan, asked: Options, folder: Path, environment: Environment, *, tell: bool) -> RunResult:
     """Read the records and send nothing; `tell`: say beforehand what that costs."""
     from batch_updater.cli import terminal
-    from batch_updater.runs import check, result
+    from batch_updater.runs import check
 
     if tell:
         terminal.print_readings(plan, sys.stderr)
     with _shown(plan.staged.good) as (progress, interrupts):
-        return check.compare(plan, result.Options(results), folder, environment, progress, interrupts)
+        return check.compare(plan, asked, folder, environment, progress, interrupts)
 
 
 def _end(finished: RunResult, options: argparse.Namespace, step: NextStep) -> int:
@@ -636,6 +661,7 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
     return Invocation(
         options.file, config, options.sheet, tuple(options.constants),
         compare=options.compare, header_row=options.header_row, visible_only=options.visible_only,
+        annotate=options.annotate,
     )  # fmt: skip
 
 
@@ -803,6 +829,8 @@ def _config(options: argparse.Namespace) -> Config:
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})
+    if getattr(options, "annotate", False):
+        sections["results"] = config.results.model_copy(update={"annotate": True})
     return config.model_copy(update=sections)
 
 

@@ -261,6 +261,11 @@ def asked_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> 
     return Answer.YES if answer in {"y", "yes"} else Answer.NO
 
 
+def agrees_to_lose(lost: str) -> bool:
+    """Ask on stderr whether an annotated copy is written although it loses that."""
+    return _answer(f"Annotating loses {lost}. Write the annotated copy anyway? [y/N]") in {"y", "yes"}
+
+
 def _answer(question: str) -> str:
     """Ask on stderr and return the answer, in lower case; Ctrl-C is an answer, too."""
     *lines, last = _wrapped(question, 0)
@@ -374,13 +379,21 @@ def print_end(finished: RunResult, step: NextStep, stream: TextIO) -> None:
     if finished.fault:
         print_line("", stream)
         print_line(finished.fault, stream)
+    _print_files(finished, stream)
+    _print_next(step, stream)
+
+
+def _print_files(finished: RunResult, stream: TextIO) -> None:
     if finished.results:
         if finished.asked_results not in {None, finished.results}:
             print_line("", stream)
             print_line(f"{finished.asked_results} is open in another program or not ours: it stays as it is.", stream)
         print_line("", stream)
         print_line(f"Results: {finished.results}", stream)
-    _print_next(step, stream)
+    if finished.annotated:
+        print_line(f"Annotated: {finished.annotated}", stream)
+    elif finished.annotation_note and finished.folder:  # those of a check are above
+        _print_wrapped(f"Note: {finished.annotation_note}", 6, stream)
 
 
 def _print_next(step: NextStep, stream: TextIO) -> None:
