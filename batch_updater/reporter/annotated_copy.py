@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from copy import copy
 from datetime import UTC, datetime
 from math import isfinite
@@ -26,7 +26,7 @@ from openpyxl.worksheet.dimensions import ColumnDimension
 from openpyxl.writer.excel import ExcelWriter
 
 from batch_updater.errors import ResultsError
-from batch_updater.files.writing import write_workbook
+from batch_updater.files.writing import TemporaryFilesError, write_workbook
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import (
     ANNOTATED_MARK,
@@ -56,11 +56,6 @@ _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 _FAULTY, _NO_COLOUR = f"FF{FAULTY[1:]}", Color(indexed=64)
 _ESCAPE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 """What stands for a character in a text of a workbook unless its underscore is escaped (ST_Xstring)."""
-_FAULTS = (
-    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, SyntaxError, RuntimeError,
-    zipfile.BadZipFile,
-)  # fmt: skip
-"""What openpyxl raises over workbooks that it does not understand; a SyntaxError is one of the XML."""
 
 
 def write_annotated(source: Path, target: Path, sheet: str, columns: Columns, rows: Iterable[ReportRow]) -> Path:
@@ -70,13 +65,20 @@ def write_annotated(source: Path, target: Path, sheet: str, columns: Columns, ro
     cannot be written.
     """
     with warnings.catch_warnings(action="ignore"):  # openpyxl's own list of what it loses
-        with _not_understood():
+        try:
             workbook = _Reader(source).workbook()
             annotation = _Annotation(workbook, sheet, columns)
+        except Exception as error:  # what openpyxl raises over a workbook that it does not expect is of all kinds
+            raise _not_understood(error) from error
         for row in rows:
             annotation.add(row)
-        with _not_understood():
+        try:
             content = _packed(workbook)
+        except OSError as error:  # the file itself is made in memory
+            why = f"{error.strerror or error} (temporary files in {tempfile.gettempdir()})"
+            raise TemporaryFilesError(error.errno, why) from error
+        except Exception as error:  # as above
+            raise _not_understood(error) from error
 
     def write(draft: Path) -> None:
         draft.write_bytes(content)
@@ -84,13 +86,9 @@ def write_annotated(source: Path, target: Path, sheet: str, columns: Columns, ro
     return write_workbook(target, write)
 
 
-@contextmanager
-def _not_understood() -> Iterator[None]:
-    try:
-        yield
-    except _FAULTS as error:
-        why = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
-        raise ResultsError(f"openpyxl, which makes the copy, does not understand the workbook ({why}).") from error
+def _not_understood(error: Exception) -> ResultsError:
+    why = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(".")
+    return ResultsError(f"openpyxl, which makes the copy, does not understand the workbook ({why}).")
 
 
 class _Reader(ExcelReader):

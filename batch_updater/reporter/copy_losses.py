@@ -30,46 +30,42 @@ _CONTROL = re.compile(rb"""ObjectType\s*=\s*["'](?!Note["'])""")
 _CHANGED = b"x005F_"
 """openpyxl drops this from texts, where it escapes an underscore (ST_Xstring, ECMA-376 part 1, 22.9.2.19)."""
 
-_CHARTS, _SHAPES, _CONTROLS = "part of the formatting of charts", "shapes and text boxes", "buttons and other controls"
+_SHAPES, _CONTROLS, _EMBEDDED = "shapes and text boxes", "buttons and other controls", "embedded objects"
 _PICTURES = "cropping and effects of pictures" if _PILLOW else "pictures"
-_EMBEDDED, _QUERIES, _IGNORED = "embedded objects", "data connections", "warnings of cells that were switched off"
-_EDITABLE, _LINKED = "ranges of a protected sheet that may be edited", "dynamic arrays and linked data types"
-_LOST_PARTS = tuple(
-    (re.compile(pattern), words)
-    for pattern, words in {
-        r"threadedcomment|/persons?/|\.person\+": "replies in threaded comments",
-        r"slicer": "slicers",
-        r"timeline": "timelines",
-        r"pivot": "the saved data and some formatting of pivot tables",
-        r"connections|querytable|datamashup": _QUERIES,
-        r"chartshapes": _SHAPES,
-        r"chartex|chart\+xml": _CHARTS,
-        r"diagram": "SmartArt",
-        r"/ink/|\.inkml": "ink",
-        r"sheetmetadata|richdata|rdrichvalue|rdarray": _LINKED,
-        r"/model/": "the data model",
-        r"embeddings/|oleobject": _EMBEDDED,
-        r"ctrlprop|controlproperties|activex": _CONTROLS,
-        r"customui/": "buttons of its own in the ribbon",
-        r"webextension|taskpane": "add-ins",
-        r"labelinfo|classificationlabel": "its sensitivity label",
-        r"digital-signature|_xmlsignatures/": "its digital signature",
-        r"vbaprojectsignature": "the signature of its macros",
-        r"^(?!xl/vbaproject\.bin ).*vbaproject\.bin ": "macros",
-        r"revision|usernames": "the history of a shared workbook",
-        r"macrosheet|dialogsheet": "macro sheets and dialogs of Excel 4 and 5",
-        r"xmlmaps|tablesinglecells": "XML maps",
-        r"customxml": "custom XML data",
-        r"featurepropertybag": "check boxes in cells",
-        r"namedsheetview": "sheet views",
-        r"customproperty": "custom properties of sheets",
-    }.items()
-)
-"""What a part's name and content type contain, in small letters -> what is lost with it; the first that fits."""
-_KEPT_PARTS = re.compile(
-    r"^\[content_types\]|\.rels |main\+xml|/worksheets/|worksheet\+xml|chartsheet\+xml|sharedstrings|styles[.+]|theme|"
-    r"properties\+xml|docprops/|comments\+xml|vmldrawing|table\+xml|drawing\+xml|externallink|^xl/vbaproject.bin|"
-    r"chartstyle|chartcolorstyle| image/|calcchain|printersettings|volatiledependencies"
+_IGNORED, _EDITABLE = "warnings of cells that were switched off", "ranges of a protected sheet that may be edited"
+_LINKED = "dynamic arrays and linked data types"
+_LOST_PARTS = {
+    "threadedcomment|/persons/|.person+": "replies in threaded comments",
+    "slicer": "slicers",
+    "timeline": "timelines",
+    "pivot": "the saved data and some formatting of pivot tables",
+    "connections|querytable|datamashup": "data connections",
+    "chartshapes": _SHAPES,
+    "chartex|chart+xml": "part of the formatting of charts",
+    "diagram": "SmartArt",
+    "/ink/|.inkml": "ink",
+    "sheetmetadata|richdata|rdrichvalue|rdarray": _LINKED,
+    "/model/": "the data model",
+    "embeddings/|oleobject": _EMBEDDED,
+    "ctrlprop|controlproperties|activex": _CONTROLS,
+    "customui/": "buttons of its own in the ribbon",
+    "webextension|taskpane": "add-ins",
+    "labelinfo|classificationlabel": "its sensitivity label",
+    "digital-signature|_xmlsignatures/": "its digital signature",
+    "vbaprojectsignature": "the signature of its macros",
+    "revision|usernames": "the history of a shared workbook",
+    "macrosheet|dialogsheet": "macro sheets and dialogs of Excel 4 and 5",
+    "xmlmaps|tablesinglecells": "XML maps",
+    "customxml": "custom XML data",
+    "featurepropertybag": "check boxes in cells",
+    "namedsheetview": "sheet views",
+    "customproperty": "custom properties of sheets",
+}
+"""What a part's name or content type contains, in small letters -> what is lost with it; the first that fits."""
+_KEPT_PARTS = (
+    "[content_types]|.rels |main+xml|/worksheets/|worksheet+xml|chartsheet+xml|sharedstrings|styles.|styles+|theme|"
+    "properties+xml|docprops/|comments+xml|vmldrawing|table+xml|drawing+xml|externallink|xl/vbaproject.bin |"
+    "chartstyle|chartcolorstyle| image/|calcchain|printersettings|volatiledependencies"
 )
 _LOST_ELEMENTS = {
     "control": _CONTROLS,
@@ -191,12 +187,12 @@ class _Examination:
     def _examine(self, name: str) -> None:
         kind = self._overrides.get(name.lower()) or self._defaults.get(name.lower().rpartition(".")[2], "")
         described = f"{name.lower()} {kind}"
-        lost = next((words for pattern, words in _LOST_PARTS if pattern.search(described)), None)
+        lost = next((words for parts, words in _LOST_PARTS.items() if _holds(described, parts)), None)
         if lost is not None:
             # A signed workbook without its signature says so; the relationships of a lost part go with it.
             self._lose(lost)
-        elif not _KEPT_PARTS.search(described):
-            self._lose(f"its part {name}")
+        elif not _holds(described, _KEPT_PARTS):
+            self._lose("macros" if "vbaproject" in described else f"its part {name}")
         if kind.endswith("vmldrawing"):
             if _CONTROL.search(self._archive.read(name)):
                 self._lose(_CONTROLS)
@@ -263,6 +259,10 @@ class _Examination:
         self._cells += cells
         if self._cells > self._most_cells:
             raise _RefusedError(f"the workbook has more than {self._most_cells:,} cells.")
+
+
+def _holds(described: str, parts: str) -> bool:
+    return any(part in described for part in parts.split("|"))
 
 
 def _number(letters: str) -> int:

@@ -14,7 +14,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 from openpyxl.comments import Comment
-from openpyxl.formatting.rule import CellIsRule
+from openpyxl.formatting.rule import Rule
 from openpyxl.styles import Font, PatternFill
 from openpyxl.worksheet.datavalidation import DataValidation
 
@@ -167,7 +167,7 @@ def test_a_faulty_cell_in_a_merged_area_is_marked_where_the_area_shows_its_value
 
 def test_formulas_are_calculated_when_the_copy_is_opened(tmp_path: Path) -> None:
     source = tmp_path / "formulas.xlsx"
-    book = openpyxl.Workbook()
+    book: Any = openpyxl.Workbook()
     book.active.append(["a", "=1+1"])
     book.save(source)
     book = openpyxl.load_workbook(annotated(source, [], Columns(("a",), 0, {}, ())))
@@ -228,9 +228,7 @@ def rich(folder: Path, *, comment_at: str = "A2", fill_at: str = "B2", shared_wi
     validation = DataValidation(type="list", formula1='"Prospect,Proposal"')
     validation.add("D2:D4")
     sheet.add_data_validation(validation)
-    sheet.conditional_formatting.add(
-        "E2:E4", CellIsRule("greaterThan", ["5"], fill=PatternFill("solid", bgColor=YELLOW))
-    )
+    sheet.conditional_formatting.add("E2:E4", Rule("cellIs", operator="greaterThan", formula=["5"]))
     book.create_sheet("Other")["A1"] = "kept"
     path = folder / "rich.xlsx"
     book.save(path)
