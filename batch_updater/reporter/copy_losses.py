@@ -137,7 +137,7 @@ class _RefusedError(Exception):
 def examine(path: Path, *, most_cells: int = MOST_CELLS) -> Annotatable:
     """Look through a file for what an annotated copy would lose. Raises OSError."""
     with path.open("rb") as stream:
-        is_encrypted = stream.read(len(_ENCRYPTED)) == _ENCRYPTED and path.suffix.lower() != ".xls"
+        is_encrypted = stream.read(len(_ENCRYPTED)) == _ENCRYPTED and path.suffix.lower() in {".xlsx", ".xlsm"}
     if is_encrypted:
         return Annotatable(refusal="the file is encrypted. Save it without a password.")
     try:
