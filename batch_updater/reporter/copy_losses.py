@@ -44,6 +44,7 @@ _LOST_PARTS = {
     "chartex|chart+xml": "part of the formatting of charts",
     "diagram": "SmartArt",
     "/ink/|.inkml": "ink",
+    ".emf |.wmf |.svg ": "pictures in EMF, WMF or SVG",
     "sheetmetadata|richdata|rdrichvalue|rdarray": _LINKED,
     "/model/": "the data model",
     "embeddings/|oleobject": _EMBEDDED,
