@@ -10,10 +10,8 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from batch_updater.sandbox.server import Sandbox, SandboxSettings
 from tests.end_to_end.inside import Inside
-from tests.end_to_end.program import Done, configure
-from tests.end_to_end.program import Sandbox as Requests
+from tests.end_to_end.program import Done, Sandbox, configure, sandbox
 from tests.end_to_end.test_mapping_table import age
 from tests.end_to_end.test_terminal import converse
 from tests.loader.described import workbook
@@ -28,21 +26,19 @@ ROWS: list[list[object]] = [
 
 
 @pytest.fixture
-def api() -> Iterator[Requests]:
-    with Sandbox(SandboxSettings()) as sandbox:
-        yield Requests(sandbox.url)
+def api() -> Iterator[Sandbox]:
+    with sandbox() as running:
+        yield running
 
 
 @pytest.fixture
-def program(
-    tmp_path: Path, api: Requests, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Inside:
+def program(tmp_path: Path, api: Sandbox) -> Inside:
     configure(tmp_path, api.url)
     workbook(tmp_path / "changes.xlsx", {"Changes": ROWS})
-    return Inside(tmp_path, monkeypatch, capsys)
+    return Inside(tmp_path)
 
 
-def test_the_copy_of_a_run_sends_the_same_and_not_its_own_columns(program: Inside, api: Requests) -> None:
+def test_the_copy_of_a_run_sends_the_same_and_not_its_own_columns(program: Inside, api: Sandbox) -> None:
     original = (program.folder / "changes.xlsx").read_bytes()
     done = program("run", "changes.xlsx", "--annotate")
     (copy,) = program.folder.glob("runs/*/changes-annotated.xlsx")
@@ -106,7 +102,7 @@ def test_without_a_terminal_nothing_is_lost_unless_yes_is_given(program: Inside)
 
 
 @pytest.mark.parametrize(("answer", "copies"), [("y", 1), ("n", 0)])
-def test_a_person_is_asked_before_anything_is_lost(program: Inside, api: Requests, answer: str, copies: int) -> None:
+def test_a_person_is_asked_before_anything_is_lost(program: Inside, api: Sandbox, answer: str, copies: int) -> None:
     with_formula(program.folder / "changes.xlsx")
     ended, shown = converse(answer, program.folder, "check", "changes.xlsx", "--annotate")
     question = " ".join(shown.split())
@@ -125,7 +121,7 @@ def test_a_csv_file_has_no_annotated_copy(program: Inside) -> None:
     assert done.code == 0
 
 
-def test_the_setting_holds_for_the_nightly_job_too(program: Inside, api: Requests) -> None:
+def test_the_setting_holds_for_the_nightly_job_too(program: Inside, api: Sandbox) -> None:
     inbox = program.folder / "inbox"
     inbox.mkdir()
     configure(program.folder, api.url, "results: {annotate: true}\nnightly: {inbox: inbox}\n")
