@@ -7,7 +7,7 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -91,7 +91,11 @@ Value: TypeAlias = str | int | Decimal | bool | date | None
 MARK_PROPERTY = "batch-updater"
 """Custom document property of a workbook that this program wrote: `results`, `check`, `template` or `undo`.
 
-With `undo-` before them the first two belong to a workbook that undoes a run."""
+With `undo-` before them the first two belong to a workbook that undoes a run. In an annotated copy, `annotated` follows
+or is alone."""
+ANNOTATED_MARK = "annotated"
+ANNOTATION_COLUMNS = ("Outcome", "What is wrong", "What to do")
+"""Headers of the columns that an annotated copy has to the right of the data."""
 TO_FIX = "To fix"
 """Sheet of a results workbook that is read when it comes back."""
 TO_FIX_COLUMNS = ("Row", "Outcome", "What is wrong", "What to do")
@@ -127,6 +131,13 @@ def column_letters(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         letters = chr(ord("A") + rest) + letters
     return letters
+
+
+def annotation_at(headers: Sequence[str]) -> int | None:
+    """Return at which of the headers of an annotated copy our columns begin; None if they have gone."""
+    width = len(ANNOTATION_COLUMNS)
+    starts = range(len(headers) - width, -1, -1)
+    return next((at for at in starts if tuple(headers[at : at + width]) == ANNOTATION_COLUMNS), None)
 
 
 class MappedColumn(NamedTuple):
@@ -423,6 +434,8 @@ class Invocation:
     header_row: int | None = None
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
+    annotate: bool = False
+    """Whether an annotated copy is asked for."""
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -436,7 +449,8 @@ class Invocation:
         header_row = ("--header-row", str(self.header_row)) if self.header_row is not None else ()
         compare = ("--compare",) if self.compare else ()
         visible_only = ("--visible-only",) if self.visible_only else ()
-        return (*sheet, *header_row, *self._constants, *compare, *visible_only)
+        annotate = ("--annotate",) if self.annotate else ()
+        return (*sheet, *header_row, *self._constants, *compare, *visible_only, *annotate)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
         """Return what runs the workbook of its results, after the program's name."""

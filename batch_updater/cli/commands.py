@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
+    from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import Options, RunResult
 
 _MAINTAINER = "the person who maintains your installation"
@@ -113,13 +114,31 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
         count = opened.sends(options.limit)
         if opened.to_send and (asking or not options.json):
             write_lines(preview.preview_lines(opened, count, asking=asking), sys.stderr)
-        choices = result.Options(_results(options), options.limit, options.keep_going, None, _from_anywhere(options))
+        may_lose = _may_lose(opened.plan, options, tell=not options.json)
+        choices = result.Options(
+            _results(options), options.limit, options.keep_going, None, _from_anywhere(options), may_lose=may_lose
+        )
         to_run = opened
         if asking:
             to_run, choices = _ask_to_send(opened, choices, count, options.environment)
         options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
         with _progress(count) as (progress, interrupts):
             return run.Run(to_run, choices, options.environment).execute(progress, interrupts)
+
+
+def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
+    """Return whether an annotated copy may lose what it would: by `--yes`, or as a person says on the terminal.
+
+    `tell`: say what that is, or why there is no copy, where no question does.
+    """
+    from batch_updater.runs.annotate import AnnotatedCopy
+
+    copy = AnnotatedCopy.of(plan, may_lose=options.yes)
+    if copy.lost and _on_terminal() and not options.yes:
+        return preview.ask_to_lose(copy.lost)
+    if copy.note and tell:
+        write_lines(text_output.note_lines((copy.note,)), sys.stderr)
+    return bool(options.yes)
 
 
 def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
@@ -171,14 +190,15 @@ def _check(options: argparse.Namespace) -> int:
         source, compares = _source(options.file), config.sending.compare
         plan = prepare(source, config, folder, visible_only=options.visible_only, compares=compares)
         with plan.store:
+            may_lose = _may_lose(plan, options, tell=False)  # it is among the notes
             if not compares:
-                result = check.check(plan, results)
+                result = check.check(plan, results, may_lose=may_lose)
             else:
                 require_sendable(config)
                 if not options.json:
                     write_lines(preview.reads_lines(plan), sys.stderr)
                 with _progress(plan.staged.good) as (progress, interrupts):
-                    choices = Options(results)
+                    choices = Options(results, may_lose=may_lose)
                     result = check.compare(plan, choices, folder, options.environment, progress, interrupts)
             return _end(result, options, _next_step(result, _as_typed(options)))
 
@@ -267,6 +287,7 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
     return Invocation(
         options.file, config, options.sheet, tuple(options.constants),
         compare=options.compare, header_row=options.header_row, visible_only=options.visible_only,
+        annotate=options.annotate,
     )  # fmt: skip
 
 
@@ -423,6 +444,8 @@ def _config(options: argparse.Namespace) -> Config:
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})
+    if getattr(options, "annotate", False):
+        sections["results"] = config.results.model_copy(update={"annotate": True})
     return config.model_copy(update=sections)
 
 

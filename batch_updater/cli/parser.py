@@ -99,12 +99,13 @@ def _add_run(parser: CommandParser) -> None:
     _add_compare(parser)
     option("--restart", action="store_true", help="start a new run instead of resuming an unfinished one")
     option("--override-guards", action="store_true", help="send although a limit of the section guards is exceeded")
-    option("--yes", action="store_true", help="do not ask before sending")
+    option("--yes", action="store_true", help="ask nothing")
 
 
 def _add_check(parser: CommandParser) -> None:
     _add_input(parser)
     _add_compare(parser)
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
 
 
 def _add_template(parser: CommandParser) -> None:
@@ -193,6 +194,8 @@ def _add_input(parser: CommandParser) -> None:
     visible = "leave out the rows that are hidden in the sheet (filtered, or by hand)"
     option("--visible-only", action="store_true", help=visible)
     option("--results", type=Path, metavar="FILE", help="where to write the results workbook")
+    annotate = "write a copy of the workbook, with outcomes and faulty cells marked"
+    option("--annotate", action="store_true", help=annotate)
 
 
 def _count(text: str) -> int:

@@ -161,6 +161,11 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> Co
     return Consent.NO
 
 
+def ask_to_lose(lost: str) -> bool:
+    """Ask on stderr whether an annotated copy is written although it loses that."""
+    return _ask(f"Annotating loses {lost}. Write the annotated copy anyway? [y/N]") in {"y", "yes"}
+
+
 def ask_for_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
     """Ask the doctor's question for a record that may be read. Returns a value for each field, or none."""
     answers: list[str] = []

@@ -127,6 +127,10 @@ def _workbook_lines(result: RunResult) -> Iterator[Line]:
             why = "open in another program, or not written by batch-updater"
             yield from (Line(), Line(f"Could not overwrite {result.asked_results} ({why})."))
         yield from (Line(), Line(f"Results: {result.results}"))
+    if result.annotated:
+        yield Line(f"Annotated: {result.annotated}")
+    elif result.annotation_note and result.folder:  # those of a check are above
+        yield from note_lines((result.annotation_note,))
 
 
 def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:

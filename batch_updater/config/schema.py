@@ -266,6 +266,7 @@ class ResultsSettings(ConfigSection):
 
     folder: AbsolutePath = Field(Path("runs"), validate_default=True)
     keep_days: Annotated[Whole, Field(ge=1, le=36_500)] = 90
+    annotate: bool = False
 
 
 class NightlySettings(ConfigSection):

@@ -55,6 +55,12 @@ class HeaderRow:
     """Cells of the row from `first_column` on, blank ones at its end included."""
     below: tuple[Sequence[Cell], ...] = ()
     """The first few hundred rows below it that are not blank, from `first_column` on."""
+    ours: range = range(0)
+    """Positions of the columns that an annotated copy has for us: they are not sent, whatever fields there are."""
+
+    def is_theirs(self, position: int) -> bool:
+        """Whether a header is there that is not ours."""
+        return position not in self.ours and bool(self.texts[position].strip())
 
     def address(self, position: int) -> str:
         """Return the address of one header, such as `F1`."""
@@ -144,7 +150,7 @@ def _check_further(endpoint: Endpoint, further: Mapping[str, str | None], findin
 
 def _match(row: HeaderRow, names: HeaderNames, findings: _Findings) -> None:
     for position, text in enumerate(row.texts):
-        if not text.strip():
+        if not row.is_theirs(position):
             continue
         match names.meanings(text):
             case ():

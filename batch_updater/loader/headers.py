@@ -13,6 +13,7 @@ from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Fit
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
+from batch_updater.records import ANNOTATION_COLUMNS, annotation_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -79,7 +80,9 @@ def _as_header(sheet: Sheet, row: SheetRow, rows: list[SheetRow] | tuple[SheetRo
         texts.pop()
     own = sheet.own_columns(texts)
     below = tuple(other.cells[own:] for other in rows if other.number > row.number)
-    return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below)
+    at = annotation_at(texts[own:]) if sheet.source.is_annotated else None
+    ours = range(at, at + len(ANNOTATION_COLUMNS)) if at is not None else range(0)
+    return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below, ours)
 
 
 def _text(cell: Cell) -> str:
@@ -176,7 +179,7 @@ class HeaderFit:
 
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        known = {text: self._names.meanings(text) for text in row.texts if text.strip()}
+        known = {text: self._names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {names for names in known.values() if names and None not in names}
         unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
         if any(ColumnValues((row.texts[position],)).are_values for position in unknown):

@@ -137,6 +137,7 @@ class Table:
         """After `rows` also the columns without a header to the right of the last one that hold anything."""
         self._sheet = sheet
         self._header_row = header.number
+        self._ours = header.ours
         delimiter = sheet.source.book.delimiter
         self.width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
         self.parser = RowParser(
@@ -230,7 +231,7 @@ class Table:
             if sheet_row.number <= self._header_row:
                 continue
             cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
-            if is_blank_row(cells):
+            if is_blank_row(cells) or (self._ours and is_blank_row(self._theirs(cells))):
                 continue
             self._last_row = sheet_row.number
             if merged is not None:
@@ -283,6 +284,10 @@ class Table:
         """Raise InputError if a job of an undo workbook would change a field of which nothing is expected."""
         if self.expected is not None:
             require_expected(jobs, self._body, self.expected, Location(self._sheet.source.name, self._sheet.name))
+
+    def _theirs(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells of a row of an annotated copy without ours."""
+        return [*cells[: self._ours.start], *cells[self._ours.stop :]]
 
     def _note_nameless(self, cells: Sequence[Cell]) -> None:
         width = len(cells)  # there may be as many columns without a header as a sheet has, of blank cells mostly

@@ -17,6 +17,7 @@ from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import WrittenWorkbook, write_results
 from batch_updater.runs import tables
+from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import Interrupts
@@ -31,22 +32,26 @@ from batch_updater.runs.writer import RunWriter
 from batch_updater.sender.send_options import SendOptions
 
 
-def check(plan: Plan, results: Path | None) -> RunResult:
+def check(plan: Plan, results: Path | None, *, may_lose: bool = False) -> RunResult:
     """Write the workbook of a check, if it is given a place; send nothing. The plan's store stays open.
+
+    `may_lose`: whether a person has agreed to what an annotated copy loses.
 
     Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
     """
     started_at, clock = datetime.now(UTC), time.monotonic()
     staged = plan.staged
     over = exceeded(plan.config.guards, staged, plan.store)
-    facts = _facts_of_check(plan, started_at, over, plan.store.expected() if staged.is_undo else None)
+    annotated_copy = _annotated_copy(plan, results, may_lose=may_lose)
+    expected = plan.store.expected() if staged.is_undo else None
+    facts = _facts_of_check(plan, started_at, over, expected, annotated_copy.note)
     _require_replaceable(results)
     every_row = partial(report_rows, plan.store, staged, plan.endpoint, PLANNED)
     rows_to_fix = partial(every_row, statement=tables.ROWS_TO_FIX)
     written, fault = _written(results, facts, plan, rows_to_fix(), staged.good)
     summary = written.summary if written else tallied(rows_to_fix(), staged.columns, staged.good, of_check=True)
     check_row_count(staged, summary)
-    return RunResult(
+    result = RunResult(
         columns=staged.columns,
         facts=facts,
         rows=every_row,
@@ -57,6 +62,17 @@ def check(plan: Plan, results: Path | None) -> RunResult:
         summary=summary,
         elapsed_s=time.monotonic() - clock,
     )
+    return _with_copy(result, annotated_copy, results)
+
+
+def _annotated_copy(plan: Plan, results: Path | None, *, may_lose: bool) -> AnnotatedCopy:
+    """Return what is known of the annotated copy; without a workbook of results there is none."""
+    return AnnotatedCopy.of(plan, may_lose=may_lose) if results else AnnotatedCopy(plan.snapshot.path)
+
+
+def _with_copy(result: RunResult, annotated_copy: AnnotatedCopy, results: Path | None) -> RunResult:
+    """Write the annotated copy beside the workbook of a check."""
+    return annotated_copy.added_to(result, results.parent, Path(result.facts.input_path).stem) if results else result
 
 
 def _require_replaceable(results: Path | None) -> None:
@@ -89,7 +105,7 @@ def _written(
 
 
 def _facts_of_check(
-    plan: Plan, started_at: datetime, over: tuple[Exceeded, ...], expected: Expected | None
+    plan: Plan, started_at: datetime, over: tuple[Exceeded, ...], expected: Expected | None, annotation_note: str
 ) -> RunFacts:
     return RunFacts(
         command="check",
@@ -106,7 +122,7 @@ def _facts_of_check(
         stop=None,
         allowed=(),
         settings=plan.settings,
-        notes=(*plan.notes, *(guard.note for guard in over)),
+        notes=(*plan.notes, *(guard.note for guard in over), *filter(None, [annotation_note])),
         expected=expected,
         invocation=_as_run(plan),
         is_over_guard=bool(over),
@@ -165,12 +181,13 @@ def compare(
     check_row_count(staged, summary)
     guards = plan.config.guards
     over = (*staged_over, *exceeded_by_changes(guards, change_summary))
+    annotated_copy = _annotated_copy(plan, asked.results, may_lose=asked.may_lose)
     facts = replace(
-        _facts_of_check(plan, started_at, over, expected),
+        _facts_of_check(plan, started_at, over, expected, annotated_copy.note),
         requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
     )  # fmt: skip
     written, fault = _written(asked.results, facts, plan, every_row())
-    return RunResult(
+    result = RunResult(
         columns=staged.columns,
         facts=facts,
         rows=every_row,
@@ -187,6 +204,7 @@ def compare(
         change_summary=change_summary,
         limiter=sent.limiter,
     )
+    return _with_copy(result, annotated_copy, asked.results)
 
 
 def compare_beforehand(

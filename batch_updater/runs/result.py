@@ -43,6 +43,8 @@ class Options:
     """The command line that asks for it; None if none does."""
     inbox: str | None = None
     """The inbox from which the unattended job took the file; None if it did not."""
+    may_lose: bool = False
+    """Whether a person has agreed to what an annotated copy loses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class RunResult:
     """Where the workbook should have gone."""
     folder: Path | None = None
     """The run's folder; None for a check."""
+    annotated: Path | None = None
+    """The annotated copy; None if there is none."""
+    annotation_note: str = ""
+    """What a person should know of that copy, or why there is none."""
     fault: str | None = None
     """What could not be written at the end; None if everything was."""
     requests: int = 0

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
-_OURS = re.compile(r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-results-\d{8}-\d{6}( \(\d+\))?\.xlsx")
+_OURS = re.compile(
+    r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-(results-\d{8}-\d{6}|annotated)( \(\d+\))?\.xls[xm]"
+)
 
 
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
@@ -84,7 +86,7 @@ def _is_ours(path: Path) -> bool:
     """Whether a file is certainly ours: a workbook that a person has saved since holds their work."""
     if not _OURS.fullmatch(path.name) or not _is(stat.S_ISREG, path):
         return False
-    return path.suffix != ".xlsx" or path.stem == "input" or is_untouched_of_ours(path)
+    return path.suffix not in {".xlsx", ".xlsm"} or path.stem == "input" or is_untouched_of_ours(path)
 
 
 def _is(kind: Callable[[int], bool], path: Path) -> bool:

@@ -18,6 +18,7 @@ from batch_updater.reporter.page import PAGE, RowsForReview, write_page
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import tables
+from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
 from batch_updater.runs.history import DATABASE, Facts
@@ -51,6 +52,7 @@ class Run:
         self._folder = open_run.folder
         self._options = replace(options, keep_going=options.keep_going or self._is_known_to_be_right(options))
         self._environment = environment
+        self._annotated_copy = AnnotatedCopy.of(self._plan, may_lose=options.may_lose)
         self._started_at = datetime.now(UTC)
         self._readings = [options.compared] if options.compared else []
         self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
@@ -179,6 +181,8 @@ class Run:
             uniform_refusal=sent.uniform_refusal if sent else None,
             change_summary=written.change_summary if written else None,
         )
+        if not (sent and sent.aborted):
+            finished = self._annotated_copy.added_to(finished, self._folder, plan.snapshot.stem)
         return _ended(writer, finished, self._started_at)
 
     def _made(self, sent: SendResult | None) -> list[RunResult | SendResult]:
@@ -189,6 +193,7 @@ class Run:
         """Return the facts about the whole run, the parts before this one included."""
         parts = writer.store.parts()
         notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
+        notes += filter(None, [self._annotated_copy.note])
         if len(parts) > 1:
             notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
         return RunFacts(

@@ -211,7 +211,7 @@ def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> No
 
 def test_the_files_of_a_run_are_those_that_are_there(program: Inside) -> None:
     """Under these names, with the run's time in place of the example's."""
-    program("run", "changes.xlsx")
+    program("run", "changes.xlsx", "--annotate")
     folder = next((program.folder / "runs").iterdir())
     written = {re.sub(r"\d{8}-\d{6}", "20261231-235900", path.name) for path in folder.iterdir()}
     assert set(first_column(section(FILES, "The folder of a run"))) == written

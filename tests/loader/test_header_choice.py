@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from batch_updater.errors import InputError
+from batch_updater.records import ANNOTATION_COLUMNS
 from tests.loader.described import workbook
 from tests.loader.header_files import FORMATS, opened, write
 from tests.loader.staged import staged
@@ -302,3 +303,25 @@ def test_two_configured_spellings_for_two_fields_are_a_question(tmp_path: Path) 
     path = write(tmp_path / "a.csv", [["Id", "Type", "DEAL"], [1, "Pre", "x"]])
     error = refused(path, columns={"Deal": "StageName", "deal": "CategoryName"})
     assert "'DEAL' could be StageName or CategoryName, which are different fields." in error.message
+
+
+@pytest.mark.parametrize("mark", ["annotated", "results-annotated", None])
+def test_the_columns_of_an_annotated_copy_are_not_sent_whatever_their_headers_mean(
+    tmp_path: Path, mark: str | None
+) -> None:
+    """The property says that they are ours; a person's own column of that name is theirs."""
+    rows: list[list[object]] = [
+        ["OpportunityId", "Type", "Outcome", "SalesRevenue", *ANNOTATION_COLUMNS, "Later"],
+        [841, "Pre", "Qualified", 5, "updated", None, None, "x"],
+        [None, None, None, None, "not_sent", "The run ended.", "Run again.", None],
+    ]
+    properties = {"batch_updater": mark} if mark else {}
+    path = workbook(tmp_path / "a.xlsx", {"Changes": rows}, **properties)
+    columns = {"Outcome": "StageName"}
+    if mark is None:
+        assert "StageName has more than one column" in str(refused(path, columns=columns))
+        return
+    table = opened(path, columns=columns)
+    assert table.columns.of_field["StageName"] == 2
+    assert table.columns.not_sent == (*ANNOTATION_COLUMNS, "Later")
+    assert staged(table).input.rows == 1

@@ -42,7 +42,8 @@ def begun(
             (
                 {"number": row, "commit_number": 0, "state": "ready",
                  "target": f"id={row}", "cells": f'["s","{row}"]',
-                 "fields": f'[["id"],["i",{row}]]', "path": f"/items/{row}", "query": "", "body": "{}", "problems": None}
+                 "fields": f'[["id"],["i",{row}]]',
+                 "path": f"/items/{row}", "query": "", "body": "{}", "problems": None}
                 for row in rows
             ),
         )  # fmt: skip

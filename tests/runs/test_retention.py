@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,21 @@ def test_a_workbook_that_somebody_has_saved_stays(tmp_path: Path, name: str) -> 
     book.save(folder / name)
     clean(tmp_path, days_later=1000)
     assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "mended"
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".xlsm"])
+def test_an_annotated_copy_goes_with_its_run_unless_a_person_has_saved_it(tmp_path: Path, ending: str) -> None:
+    """With macros or without."""
+    folder = finished(tmp_path)
+    copy = folder / f"items-annotated{ending}"
+    shutil.copy(folder / "items-results-20260102-030405.xlsx", copy)
+    ours = copy.read_bytes()
+    openpyxl.load_workbook(copy).save(copy)
+    clean(tmp_path, days_later=1000)
+    assert copy.exists()
+    copy.write_bytes(ours)
+    clean(tmp_path, days_later=1000)
+    assert not folder.exists()
 
 
 def test_an_unfinished_run_never_goes(tmp_path: Path) -> None:

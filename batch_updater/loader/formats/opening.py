@@ -18,6 +18,7 @@ from batch_updater.loader.formats.book import Book, Layout, SheetEntry, SheetRow
 from batch_updater.loader.formats.delimited import DelimitedBook
 from batch_updater.loader.formats.package import Package
 from batch_updater.loader.formats.xlsx import XlsxBook
+from batch_updater.records import ANNOTATED_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,9 +96,18 @@ class Source:
 
     @property
     def mark(self) -> str | None:
-        """Value of the document property `model.MARK_PROPERTY`, if the file is one of ours. Raises InputError."""
+        """Value of the document property `MARK_PROPERTY`, if the file is one of ours. Raises InputError."""
+        return self._marks.removesuffix(ANNOTATED_MARK).removesuffix("-") or None
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether it is an annotated copy, of a workbook of ours or of any other. Raises InputError."""
+        return self._marks.endswith(ANNOTATED_MARK)
+
+    @property
+    def _marks(self) -> str:
         with _faults_named(self.name):
-            return self.book.mark
+            return self.book.mark or ""
 
     @property
     def notes(self) -> Sequence[str]:

@@ -1,0 +1,66 @@
+"""The annotated copy that a run or a check writes beside its results, if it is asked for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batch_updater.errors import ResultsError
+from batch_updater.files.writing import fitting_name, remedy_of
+from batch_updater.reporter.copy_losses import Annotatable, examine
+from batch_updater.runs.plan import Plan
+from batch_updater.runs.result import RunResult
+
+_NOT_WAITED_FOR = "The annotated copy was not written: the second signal ended the run at once."
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedCopy:
+    """What is known of the copy before it is written."""
+
+    source: Path
+    """The copy of the input that is annotated."""
+    found: Annotatable | None = None
+    """None if no copy is asked for."""
+    may_lose: bool = False
+    """Whether a person has agreed to what the copy loses."""
+
+    @classmethod
+    def of(cls, plan: Plan, *, may_lose: bool) -> AnnotatedCopy:
+        """Look at the input of a run or a check. Raises OSError."""
+        source = plan.snapshot.path
+        return cls(source, examine(source) if plan.config.results.annotate else None, may_lose)
+
+    @property
+    def note(self) -> str:
+        """What a person should know of it, or why there is none; '' if there is nothing."""
+        return self.found.note(may_lose=self.may_lose) if self.found else ""
+
+    @property
+    def lost(self) -> str:
+        """What a person would have to agree to, as part of a sentence; '' if nothing is lost."""
+        return self.found.lost if self.found and self.found.losses else ""
+
+    def added_to(self, result: RunResult, folder: Path, stem: str) -> RunResult:
+        """Write it into the folder, for an input of that name; returns the result with it, or with why it is not there.
+
+        What openpyxl cannot copy is a note, what the disk does not take is a fault.
+        """
+        if self.found is None or self.found.refusal or not (self.may_lose or not self.found.losses):
+            return replace(result, annotation_note=self.note)
+        from batch_updater.reporter.annotated_copy import write_annotated  # openpyxl takes long to import
+
+        path = folder / fitting_name(stem, f"-annotated{self.found.suffix}")
+        try:
+            written = write_annotated(self.source, path, result.facts.sheet or "", result.columns, result.rows())
+            return replace(result, annotated=written, annotation_note=self.note)
+        except ResultsError as error:
+            note = f"There is no annotated copy: {error}"
+            facts = replace(result.facts, notes=(*result.facts.notes, note))
+            return replace(result, facts=facts, annotation_note=note)
+        except OSError as error:
+            remedy = remedy_of(error, "See that there is space, and the right to write there.")
+            fault = f"The annotated copy {path} could not be written: {error.strerror or error}. {remedy}"
+        except KeyboardInterrupt:
+            fault = _NOT_WAITED_FOR
+        return replace(result, fault=f"{result.fault} {fault}" if result.fault else fault)
