@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
@@ -19,22 +20,17 @@ from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import Config, require_sendable
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
-from batch_updater.records import CellError
+from batch_updater.records import Cause, Cell, CellError, ReportRow
 from batch_updater.runs.check import check as check_plan
 from batch_updater.runs.history import DamagedRun
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
-from batch_updater.runs.result import Options
+from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run import Run as RunToSend
 from batch_updater.runs.store import DamagedStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     import pandas as pd
-
-    from batch_updater.records import Cause, Cell, ReportRow
-    from batch_updater.runs.result import RunResult
 
 _T = TypeVar("_T")
 Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]

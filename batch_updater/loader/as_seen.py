@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
+from batch_updater.loader.currencies import CurrencyWatch
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.records import FormattedNumber, PartlyShownDate, ShownAs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime, time, timedelta
-
-    from batch_updater.loader.currencies import CurrencyWatch
-
     Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
 
 TINY = -9

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
-from batch_updater.records import CellError, FormattedNumber, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.records import Cell, Columns, Value
+from batch_updater.records import Cell, CellError, Columns, FormattedNumber, Problem, Value
 
 _MOST_CELLS = 4
 """Of a remark; and never more than half as many as there are headers."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.as_seen import TINY, cell_as_seen
 from batch_updater.loader.clear_marker import ClearMarker
@@ -31,11 +33,6 @@ from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellError, Value
 from batch_updater.text.characters import composed, suggestion
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.config.schema import InputSettings
 
 
 class Blank:

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from batch_updater.endpoint.description import Kind
+from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import currency_sign
 from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
 from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.records import CellError, FormattedNumber, ShownAs
+from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
 from batch_updater.text.characters import composed
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from batch_updater.endpoint.description import Field
-    from batch_updater.records import AllowedList, Cell
 
 KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
 """Gives the names that the API is known to have; asked only where values have to be held against them."""

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from batch_updater.endpoint.description import Kind, ParameterLocation
+from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.column_values import ColumnValues
+from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
-from batch_updater.records import Columns, column_letters
+from batch_updater.records import Cell, Columns, column_letters
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.loader.column_values import KnownNames
-    from batch_updater.records import Cell
 
 _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from batch_updater.endpoint.description import Field
 from batch_updater.loader.notes import CellNote
-
-if TYPE_CHECKING:
-    from batch_updater.endpoint.description import Field
 
 _CODES = (
     "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "

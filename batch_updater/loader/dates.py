@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias
+from decimal import Decimal
+from typing import Final, TypeAlias
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.refusal import ValueProblem, shown
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 _Readings: TypeAlias = list[tuple[DateOrder | None, date]]
 """The dates that a text may stand for, each with the order of day and month that makes it one (None: any)."""

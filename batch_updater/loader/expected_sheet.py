@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import is_blank_row
-from batch_updater.records import Expected, ExpectedValue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from batch_updater.loader.formats.opening import Source
-    from batch_updater.records import Expected, ExpectedValue, Job
+from batch_updater.loader.formats.opening import Source
+from batch_updater.records import Expected, ExpectedValue, Job
 
 _WRITE_AGAIN = (
     "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.column_values import ColumnValues
+from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.columns import HeaderRow, fit_columns
-from batch_updater.loader.formats.book import is_blank_row
-from batch_updater.loader.formats.choice import Fit
+from batch_updater.loader.formats.book import SheetRow, is_blank_row
+from batch_updater.loader.formats.choice import Fit, Sheet
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
-from batch_updater.records import ANNOTATION_COLUMNS, annotation_at
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from batch_updater.endpoint.description import Endpoint
-    from batch_updater.loader.column_values import KnownNames
-    from batch_updater.loader.formats.book import SheetRow
-    from batch_updater.loader.formats.choice import Sheet
-    from batch_updater.records import Cell, Columns
+from batch_updater.records import ANNOTATION_COLUMNS, Cell, Columns, annotation_at
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
 """Down to which row, and up to how many cells of one, another header row is looked for."""

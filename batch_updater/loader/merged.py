@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from batch_updater.errors import InputError, Location
-from batch_updater.records import CellError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from batch_updater.loader.formats.book import Area
-    from batch_updater.records import Cell
+from batch_updater.loader.formats.book import Area
+from batch_updater.records import Cell, CellError
 
 
 class MergedCells:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from batch_updater.errors import InputError, Location
+from batch_updater.loader.formats.opening import Source
 from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from batch_updater.loader.formats.opening import Source
 
 
 def mapping_in(source: Source, fields: Collection[str]) -> dict[str, str | None]:

@@ -6,13 +6,14 @@ A column that passes here is not sent, although a person may have meant it to be
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from batch_updater.endpoint.description import Kind, ParameterLocation
-from batch_updater.loader.column_values import ColumnValues
+from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
+from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import (
     ID,
     IDENTIFIER_WORDS,
@@ -28,14 +29,8 @@ from batch_updater.loader.header_words import (
     words,
 )
 from batch_updater.loader.refusal import shown
+from batch_updater.records import AllowedList, Cell
 from batch_updater.text.characters import look, skeleton, suggestion
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from batch_updater.endpoint.description import Endpoint, Field
-    from batch_updater.loader.column_values import KnownNames
-    from batch_updater.records import AllowedList, Cell
 
 _CLOSE = 0.8
 """Similarity from which on an unknown header may be a field's name mistyped."""

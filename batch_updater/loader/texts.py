@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from batch_updater.endpoint.description import ParameterLocation
-from batch_updater.loader.clear_marker import Nearness
+from batch_updater.endpoint.description import Field, ParameterLocation
+from batch_updater.loader.clear_marker import ClearMarker, Nearness
 from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen
-
-if TYPE_CHECKING:
-    from batch_updater.endpoint.description import Field
-    from batch_updater.loader.clear_marker import ClearMarker
 
 POINT_ZERO: Final = "number-made-of-text"
 """Code of the problem of an identifier that ends in `.0`; other cells of its column may show that it is meant."""

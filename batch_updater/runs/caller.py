@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from batch_updater.config.schema import SecretReference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.config.schema import ApiSettings
+from batch_updater.config.schema import ApiSettings, SecretReference
 
 _SALT_BYTES = 16
 _SCRYPT_COST = 2**10

@@ -7,8 +7,10 @@ import os
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,9 +20,6 @@ from batch_updater.errors import InputError, Location, ResultsError
 from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-
     import pandas as pd
 
 Source: TypeAlias = Union[Path, BinaryIO, "pd.DataFrame"]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,11 +24,6 @@ from batch_updater.errors import Location, LockedError, ResultsError
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import write_whole
 from batch_updater.messages import format_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-    from pathlib import Path
 
 _TRIED_FOR_S = 0.2
 """For how long a lock that is held is tried: another process may be letting go of it just now."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import stat
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from batch_updater.config.schema import ResultsSettings
 from batch_updater.files.writing import is_untouched_of_ours
 from batch_updater.runs.history import DATABASE, PastRun, read_run
 from batch_updater.runs.store import companions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from batch_updater.config.schema import ResultsSettings
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)

@@ -11,19 +11,16 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from batch_updater.files.reading import PrivateFile, append_to_regular
+from batch_updater.records import Attempt
 from batch_updater.text.printable import print_line, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from types import TracebackType
-
-    from batch_updater.records import Attempt
 
 LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
 _ROOT = "batch_updater"

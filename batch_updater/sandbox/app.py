@@ -6,8 +6,8 @@ import asyncio
 import re
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -16,15 +16,11 @@ from batch_updater.sandbox.faults import FAULTS, FaultChooser
 from batch_updater.sandbox.gateway import Admission, Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.request_log import Received
+from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.status_page import status_page
 from batch_updater.sandbox.store import Store
 from batch_updater.sandbox.tokens import Tokens
 from batch_updater.sandbox.update import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from batch_updater.sandbox.settings import SandboxSettings
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  (a path)
 _RECORD_PATH = re.compile(r"/api/v2/opportunities/([^/]+)")

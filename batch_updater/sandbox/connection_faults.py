@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from batch_updater.sandbox import responses as answers
-from batch_updater.sandbox.http_exchange import as_response
-
-if TYPE_CHECKING:
-    from batch_updater.sandbox.http_exchange import Exchange
-    from batch_updater.sandbox.responses import Answer
+from batch_updater.sandbox.http_exchange import Exchange, as_response
+from batch_updater.sandbox.responses import Answer
 
 _BLANKS = b" " * 65_536
 _DRIP_EVERY_S = 0.05

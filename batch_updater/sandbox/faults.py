@@ -11,19 +11,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.sandbox import connection_faults as broken
 from batch_updater.sandbox import refusals
 from batch_updater.sandbox import response_faults as answered
+from batch_updater.sandbox.http_exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from aiohttp import web
-
-    from batch_updater.sandbox.http_exchange import Exchange
 
     Play: TypeAlias = Callable[[Exchange, int], Awaitable[web.StreamResponse]]
 

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Admission(Enum):

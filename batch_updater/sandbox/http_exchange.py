@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sandbox.request_log import Received
-    from batch_updater.sandbox.responses import Answer
-    from batch_updater.sandbox.update import Call
+from batch_updater.sandbox.request_log import Received
+from batch_updater.sandbox.responses import Answer
+from batch_updater.sandbox.update import Call
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 _T = TypeVar("_T")
 _GONE_WITHIN_S = 1.0

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from batch_updater.sandbox.http_exchange import as_response
+from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.responses import TOO_MANY_REQUESTS, Answer, gateway_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from aiohttp import web
-
-    from batch_updater.sandbox.http_exchange import Exchange
 
     Play = Callable[[Exchange, int], Awaitable[web.StreamResponse]]
 

@@ -7,13 +7,14 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from batch_updater.sandbox.http_exchange import as_response
+from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.responses import (
     LIMIT_EXCEEDED,
     MISSING_TOKEN,
@@ -27,11 +28,7 @@ from batch_updater.sandbox.responses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from aiohttp import web
-
-    from batch_updater.sandbox.http_exchange import Exchange
 
 _NUMBER = re.compile(r": (-?[0-9][0-9.eE+-]*)(?=[,}])")
 _ID = re.compile(r'(?<="ID": )[0-9]+')

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-from batch_updater.sandbox.store import LANGUAGES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from batch_updater.sandbox.store import Record
+from batch_updater.sandbox.store import LANGUAGES, Record
 
 TOO_MANY_REQUESTS = "Too Many Requests"
 LIMIT_EXCEEDED = "Limit Exceeded"

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from aiohttp import web
 
 from batch_updater.sandbox.app import App
 from batch_updater.sandbox.loop_thread import LoopThread
+from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from types import TracebackType
-
-    from batch_updater.sandbox.request_log import Received
-    from batch_updater.sandbox.store import Record
+from batch_updater.sandbox.store import Record
 
 __all__ = ["Sandbox", "SandboxSettings", "running"]
 

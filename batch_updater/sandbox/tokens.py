@@ -6,13 +6,10 @@ import hmac
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from batch_updater.sandbox.responses import Answer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 STATIC_TOKEN = "sandbox-token"  # noqa: S105  (documented, and opens nothing but the sandbox)
 CLIENT_ID = "sandbox"

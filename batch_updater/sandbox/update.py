@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from batch_updater.sandbox import contract
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.contract import Invalid
+from batch_updater.sandbox.request_log import Received
+from batch_updater.sandbox.responses import Answer
 from batch_updater.sandbox.store import LANGUAGES, Record, Store, language_names, other_type
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batch_updater.sandbox.request_log import Received
-    from batch_updater.sandbox.responses import Answer
 
 
 class Call:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Expected, Outcome
-
-if TYPE_CHECKING:  # asyncio: a check sends nothing and does not wait for it
-    from batch_updater.sender.limiter import Limiter
+from batch_updater.sender.limiter import Limiter
 
 
 @dataclass(frozen=True, slots=True)

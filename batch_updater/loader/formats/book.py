@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from batch_updater.records import column_letters
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from batch_updater.records import Cell
+from batch_updater.records import Cell, column_letters
 
 
 class SheetRow(NamedTuple):

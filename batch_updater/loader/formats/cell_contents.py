@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from batch_updater.loader.formats.display_format import DisplayFormat
 from batch_updater.loader.formats.number_formats import (
@@ -20,9 +21,6 @@ from batch_updater.loader.formats.number_formats import (
 )
 from batch_updater.loader.formats.shared_strings import SharedStrings, unescaped
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, CellError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _WHOLE = re.compile(r"-?[0-9]{1,400}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

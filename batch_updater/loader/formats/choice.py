@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import is_blank_row
+from batch_updater.loader.formats.book import Layout, SheetRow, is_blank_row
+from batch_updater.loader.formats.opening import Source
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import composed
 from batch_updater.text.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from batch_updater.config.schema import InputSettings
-    from batch_updater.loader.formats.book import Layout, SheetRow
-    from batch_updater.loader.formats.opening import Source
 
 _OUR_SHEETS = {
     "results": TO_FIX, "check": TO_FIX, "template": TEMPLATE_SHEET,

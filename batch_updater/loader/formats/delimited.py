@@ -7,7 +7,9 @@ import csv
 import io
 import itertools
 import re
-from typing import TYPE_CHECKING, Self, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Self, TextIO
 
 from batch_updater.loader.formats.book import (
     DELIMITERS,
@@ -20,12 +22,7 @@ from batch_updater.loader.formats.book import (
     name_of_delimiter,
 )
 from batch_updater.loader.formats.encodings import codec_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from batch_updater.records import Cell
+from batch_updater.records import Cell
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CHUNK_BYTES = 1 << 16

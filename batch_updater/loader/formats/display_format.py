@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from batch_updater.loader.currencies import currency_beside
 from batch_updater.loader.numbers import decimal_from_text
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import CellError, FormattedNumber, ShownAs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _TOKENS = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|'

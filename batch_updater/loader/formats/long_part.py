@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import IO, TYPE_CHECKING
+from typing import IO
+from xml.parsers import expat
 
 from batch_updater.loader.formats.safe_xml import CHUNK_BYTES, Feeder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from xml.parsers import expat
 
 PLAIN_CONTENT = r"[^<&\]\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"
 """Characters that stand for themselves in XML, whatever a parser would do with others."""

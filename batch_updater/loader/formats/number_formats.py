@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
 from batch_updater.records import (
@@ -19,9 +20,6 @@ from batch_updater.records import (
     ShownAs,
     digits_of_double,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Number: TypeAlias = int | Decimal
 

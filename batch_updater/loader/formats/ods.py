@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from xml.etree.ElementTree import Element
 
 from batch_updater.loader.formats.book import (
     CALCULATED_BY_HAND,
@@ -38,14 +40,9 @@ from batch_updater.loader.formats.number_formats import (
     text_as_shown,
 )
 from batch_updater.loader.formats.ods_styles import OFFICE, TABLE, Styles
+from batch_updater.loader.formats.package import Allowance, Package
 from batch_updater.loader.formats.safe_xml import Step, trees
 from batch_updater.records import MARK_PROPERTY, Cell, CellError, column_letters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-    from xml.etree.ElementTree import Element
-
-    from batch_updater.loader.formats.package import Allowance, Package
 
 _CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"

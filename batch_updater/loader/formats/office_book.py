@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from batch_updater.loader.formats.book import CALCULATED_BY_HAND, SAVE_AGAIN, SheetEntry, UnreadableError
+from batch_updater.loader.formats.package import Package
 from batch_updater.records import MARK_PROPERTY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from batch_updater.loader.formats.package import Package
-
 
 NAMESPACES = (
     "http://schemas.openxmlformats.org/spreadsheetml/2006/main",

@@ -6,24 +6,20 @@ import codecs
 import io
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.parsers import expat
 
+from batch_updater.config.schema import InputSettings
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, Layout, SheetEntry, SheetRow, UnreadableError
 from batch_updater.loader.formats.delimited import DelimitedBook
 from batch_updater.loader.formats.package import Package
 from batch_updater.loader.formats.xlsx import XlsxBook
 from batch_updater.records import ANNOTATED_MARK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from batch_updater.config.schema import InputSettings
 
 _HEAD_BYTES = 1 << 12
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."

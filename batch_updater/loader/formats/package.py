@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import IO, TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import IO, NamedTuple
+from xml.etree.ElementTree import Element
 
 from batch_updater.loader.formats.book import SAVE_AGAIN, UnreadableError
 from batch_updater.loader.formats.safe_xml import Step, trees
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-    from xml.etree.ElementTree import Element
 
 _NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
 _RAISE = "raise input.max_unpacked_mb in the configuration"

@@ -7,17 +7,14 @@ in a fraction of the time that parsing it takes.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from batch_updater.loader.formats.book import SheetRow
+from batch_updater.loader.formats.cell_contents import CellContents, Converter
 from batch_updater.loader.formats.long_part import PLAIN_CONTENT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batch_updater.loader.formats.cell_contents import CellContents, Converter
-    from batch_updater.records import Cell
+from batch_updater.records import Cell
 
 WrittenCell: TypeAlias = "tuple[int, str, str]"
 """Column, type and style of a cell."""

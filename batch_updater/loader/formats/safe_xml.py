@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from batch_updater.loader.formats.book import SAVE_AGAIN, UnreadableError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 CHUNK_BYTES = 1 << 16
 _DEEPEST = 100

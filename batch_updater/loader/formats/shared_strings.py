@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from array import array
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable
+from typing import IO
 
 from batch_updater.loader.formats.book import MOST_CHARACTERS, SAVE_AGAIN, SHORTEN, UnreadableError, too_long
 from batch_updater.loader.formats.long_part import PLAIN_CONTENT, LongPart
 from batch_updater.loader.formats.office_book import NAMESPACES
 from batch_updater.loader.formats.safe_xml import safe_parser
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MOST_LOOSE = 250_000
 """Texts that are kept as they are; further ones are packed, which takes a fourth of the memory and twice the time."""

@@ -7,8 +7,9 @@ digits of whole numbers.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from operator import lt
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from batch_updater.loader.formats.book import (
     GAP_BYTES,
@@ -22,19 +23,14 @@ from batch_updater.loader.formats.book import (
     column_position,
     too_long,
 )
+from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.long_part import LongPart
 from batch_updater.loader.formats.office_book import NAMESPACES
-from batch_updater.loader.formats.row_pattern import RowPattern
+from batch_updater.loader.formats.package import Allowance
+from batch_updater.loader.formats.row_pattern import RowPattern, WrittenCell
 from batch_updater.loader.formats.safe_xml import safe_parser
 from batch_updater.loader.formats.shared_strings import TextCollector
 from batch_updater.records import Cell, CellError, column_letters
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from batch_updater.loader.formats.cell_contents import CellContents
-    from batch_updater.loader.formats.package import Allowance
-    from batch_updater.loader.formats.row_pattern import WrittenCell
 
 _LETTERS = re.compile(r"[A-Za-z]{1,3}")
 _SHARED_FORMULA = "..."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import IO, TYPE_CHECKING
+from collections.abc import Mapping
+from typing import IO
 
 from batch_updater.loader.formats.book import (
     LAST_COLUMN,
@@ -19,9 +20,6 @@ from batch_updater.loader.formats.book import (
 from batch_updater.loader.formats.long_part import LongPart
 from batch_updater.loader.formats.office_book import NAMESPACES
 from batch_updater.loader.formats.safe_xml import safe_parser
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _DATA, _COLUMNS, _AREAS = (
     {f"{namespace} {name}" for namespace in NAMESPACES} for name in ("sheetData", "col", "mergeCell")

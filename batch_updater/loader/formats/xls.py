@@ -8,9 +8,11 @@ comments, drawings and the like are not needed, and must not stop the reading.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO, cast
 
 import olefile
 import xlrd
@@ -27,13 +29,7 @@ from batch_updater.loader.formats.book import (
 from batch_updater.loader.formats.encodings import codec_of
 from batch_updater.loader.formats.number_formats import Format, apply_format, from_double, shown_by, text_as_shown
 from batch_updater.loader.formats.unlocking import unlocked
-from batch_updater.records import MARK_PROPERTY, CellError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from batch_updater.records import Cell
+from batch_updater.records import MARK_PROPERTY, Cell, CellError
 
 _MOST_BYTES = 60 << 20
 """A sheet with all its 65,536 rows in 40 columns; xlrd keeps it, and what it reads of it, in memory."""

@@ -6,9 +6,10 @@ What a formula was never calculated to cannot be told in this format: its saved 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from batch_updater.loader.formats.book import (
     GAP_BYTES,
@@ -33,13 +34,9 @@ from batch_updater.loader.formats.number_formats import (
     text_as_shown,
 )
 from batch_updater.loader.formats.office_book import OfficeBook
+from batch_updater.loader.formats.package import Allowance, Package
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.records import Cell, CellError, column_letters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from batch_updater.loader.formats.package import Allowance, Package
 
 _CHUNK_BYTES = 1 << 20
 _MOST_RECORD_BYTES = 8 << 20

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from batch_updater.loader.formats.book import Layout, SheetRow, UnreadableError
 from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.number_formats import Format, shown_by
 from batch_updater.loader.formats.office_book import OfficeBook
+from batch_updater.loader.formats.package import Package
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.loader.formats.worksheet import RowReader
 from batch_updater.loader.formats.worksheet_layout import read_layout
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from batch_updater.loader.formats.package import Package
 
 _SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
 
