@@ -100,6 +100,9 @@ class LockedError(BatchUpdaterError):
 
 
 class StoreError(Exception):
-    """The journal cannot be written or read: nothing more may be sent. Not a `BatchUpdaterError`: rows may be sent."""
+    """The run's database cannot be written or read, so that nothing more may be sent.
+
+    Not a `BatchUpdaterError`: rows may have been sent before.
+    """
 
     remedy = "Check that its folder exists, has room and may be written, then run again."

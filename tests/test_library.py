@@ -114,7 +114,7 @@ def test_runs_in_threads_know_nothing_of_each_other(tmp_path: Path) -> None:
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
-def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
+def test_a_frame_is_never_made_of_another_database(tmp_path: Path) -> None:
     """If the run's folder was changed or has gone, `frame` says so: outcomes are beside the rows that they are of."""
     with Sandbox() as sandbox:
         result = batch_updater.run(FRAME[:2], configuration(tmp_path, sandbox.url))
@@ -122,11 +122,8 @@ def test_a_frame_is_never_made_of_another_input(tmp_path: Path) -> None:
     (result.folder / "run.sqlite").write_bytes(b"no database")
     with pytest.raises(InputError, match="database"):
         result.frame()
-    (result.folder / "input.csv").write_text("OpportunityId,opportunityType,StageName\n1,Pre,x\n", encoding="utf-8")
-    with pytest.raises(InputError, match="is not what the run read"):
-        result.frame()
     shutil.rmtree(result.folder)
-    with pytest.raises(InputError, match="is not what the run read"):
+    with pytest.raises(InputError, match="No such file"):
         result.frame()
 
 

@@ -72,9 +72,9 @@ def _require_shallow(value: object) -> None:
     level = [value]
     for _ in range(_DEEPEST + 1):
         containers = [one for one in level if isinstance(one, (dict, list))]
-        if not containers:
-            return
         level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
+        if not level:
+            return
     raise ValueError("it is nested too deep")
 
 

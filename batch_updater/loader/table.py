@@ -271,10 +271,8 @@ class Table:
     def _surveyed(self, below_from: int | None, stored: Iterable[ParsedCells]) -> Iterator[SurveyedRow]:
         headers = len(self.columns.headers)
         for number, cells, is_ragged in stored:
-            if not is_ragged:
-                cells.extend([None] * (headers - len(cells)))
             below = self.parser.parse(number, cells).below if below_from is not None and number >= below_from else None
-            yield SurveyedRow(number, cells, is_ragged, below)
+            yield SurveyedRow(number, [*cells, *[None] * (headers - len(cells))], is_ragged, below)
 
     def parse(self, stored: ParsedCells) -> ParsedRow:
         """Judge a stored row, as after `parser.settle`."""

@@ -115,6 +115,9 @@ class _Sink(io.RawIOBase):
         """Keep nothing of what still comes."""
         self._file = None
 
+    def close(self) -> None:
+        """Stay open: a zip file that is deleted later still flushes this, and the file itself is another's to close."""
+
     def writable(self) -> bool:
         return True
 

@@ -212,8 +212,11 @@ def compare_beforehand(
 ) -> RunResult:
     """Compare before a run, in a copy of its rows that is gone afterwards: the result has no rows to look at."""
     asked = replace(options, results=None)
-    with temporary_folder() as folder, plan.store.copied_to(folder / DATABASE) as store:
-        return compare(replace(plan, store=store), asked, folder, environment, progress, interrupts)
+    try:
+        with temporary_folder() as folder, plan.store.copied_to(folder / DATABASE) as store:
+            return compare(replace(plan, store=store), asked, folder, environment, progress, interrupts)
+    except StoreError as error:
+        raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
 
 
 def _summed_up(rows: Iterable[ReportRow], plan: Plan) -> tuple[Summary, ChangeSummary]:

@@ -32,10 +32,10 @@ _READERS: dict[str, Callable[[str], Cell]] = {
 _LARGEST_INT = 2**63
 
 
-def encode_cells(cells: Sequence[Cell], *, is_ragged: bool = False) -> str:
-    """Return the cells of a row as JSON, those of a ragged row with blank ones at the end. Runs for every row."""
+def encode_cells(cells: Sequence[Cell], *, keeps_blank: bool = False) -> str:
+    """Return the cells of a row as JSON; `keeps_blank`: with blank ones at the end. Runs for every row."""
     count = len(cells)
-    while count and cells[count - 1] is None and not is_ragged:
+    while count and cells[count - 1] is None and not keeps_blank:
         count -= 1
     return _encoded(cells[:count])
 

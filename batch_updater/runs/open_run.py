@@ -158,12 +158,15 @@ def open_run(
             _require_same_api(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
-                plan = resumed_plan(opened, earlier.resumed)
+                with folder_faults(parent):
+                    plan = resumed_plan(opened, earlier.resumed)
+                stack.callback(plan.store.close)
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
                 folder = earlier.resumed.folder
             else:
-                plan = opened.staged(Store.draft(folder / DATABASE), for_sending=True)
-            stack.callback(plan.store.close)
+                with folder_faults(parent):
+                    store = stack.enter_context(Store.draft(folder / DATABASE))
+                    plan = opened.staged(store, for_sending=True)
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
                 require_none_exceeded(config.guards, plan.staged, plan.store, plan.snapshot.name)

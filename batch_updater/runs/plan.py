@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from batch_updater.endpoint.base_url import possible_repetition, require_fitting
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.openapi import Description, endpoint_of, read_description
 from batch_updater.endpoint.request import RequestBuilder
-from batch_updater.errors import ConfigError, InputError, Location
+from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
+from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.table import Table, open_table
 from batch_updater.records import AllowedList, Job, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
@@ -22,7 +25,7 @@ from batch_updater.runs.guards import not_judged
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
-from batch_updater.runs.store import Store
+from batch_updater.runs.store import Store, faults_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Opened:
 
         `for_sending`: whether requests are made.
         """
-        with store.transaction():
+        with faults_named(store.path or Path(tempfile.gettempdir())), store.transaction():
             staged = self.stage(store, for_sending=for_sending)
         self.table.close()
         return self.plan(staged, store)
@@ -136,7 +139,8 @@ def prepare(
     """Copy the input into the folder, read it and judge every row. Opens no connection.
 
     `visible_only` leaves out hidden rows; `compares`: whether records will be read, so that the rows go into a database
-    in the folder and not into a temporary one. Close the plan's store in the end. Raises EndpointError and InputError.
+    in the folder and not into a temporary one. Close the plan's store in the end. Raises EndpointError, InputError, and
+    ResultsError if there is no room for the rows.
     """
     opened = open_source(source, config, folder, visible_only=visible_only)
     try:
@@ -144,9 +148,14 @@ def prepare(
         related = related_by_name(
             config.results.folder, opened.endpoint.name, config.api.base_url, snapshot.source_path, snapshot.stem
         )
-        store = Store.draft(folder / DATABASE) if compares else Store.temporary()
-        plan = opened.staged(store, for_sending=bool(related) or compares)
-        return replace(plan, repeats=repeats_of(plan.store, plan.staged, related))
+        with ExitStack() as on_error:
+            store = on_error.enter_context(Store.draft(folder / DATABASE) if compares else Store.temporary())
+            plan = opened.staged(store, for_sending=bool(related) or compares)
+            plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, related))
+            on_error.pop_all()
+            return plan
+    except StoreError as error:
+        raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     finally:
         opened.table.close()
 

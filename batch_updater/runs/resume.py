@@ -25,7 +25,8 @@ def resumed_plan(opened: Opened, past: PastRun) -> Plan:
     opened = replace(opened, snapshot=replace(opened.snapshot, path=copy))
     if past.facts.staged_by != __version__:
         _judge_again(opened, path)
-    store = Store.reading(path)
+    with faults_named(path, "read"):
+        store = Store.reading(path)
     try:
         store.require_requests(opened.endpoint)
         return opened.plan(past.staged(store), store)

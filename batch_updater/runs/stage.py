@@ -47,6 +47,8 @@ class Staging:
         self._commit = commit or 0
         self._is_again = commit is not None
         self._in_order = table.in_order
+        self._keeps_blank = table.width.stated is not None
+        """Whether the length of a row matters."""
         self._sent: Counter[tuple[str, ...]] = Counter()
         """Fields that good rows send, together -> how many rows."""
         self._cleared: Counter[tuple[str, ...]] = Counter()
@@ -98,7 +100,7 @@ class Staging:
         number, cells, values, problems, *_ = parsed
         target = self._targets.of(values)
         if problems:
-            stored = encode_cells(cells, is_ragged=parsed.is_ragged)
+            stored = encode_cells(cells, keeps_blank=self._keeps_blank)
             fields = None if target is None else encode_fields(values)
             return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
         self._count(values, 1)
@@ -111,7 +113,7 @@ class Staging:
             self._commit,
             "ready",
             target,
-            encode_cells(cells),
+            encode_cells(cells, keeps_blank=self._keeps_blank),
             encode_fields(values),
             path,
             query,

@@ -66,7 +66,7 @@ def test_pipes_in_the_folders_of_the_program_are_not_waited_for(tmp_path: Path) 
             path.unlink(missing_ok=True)
             os.mkfifo(path)
         assert batch_updater("runs", cwd=tmp_path).code == 0
-        assert batch_updater("report", run, cwd=tmp_path).code == 2  # without its copy of the input
+        assert batch_updater("report", run, cwd=tmp_path).code == 3  # it needs no copy of the input
         configure(tmp_path, api.url, (tmp_path / "config.yaml").read_text(encoding="utf-8").partition("\n")[2])
         done = batch_updater("nightly", "--json", cwd=tmp_path)
         assert [(file["name"], file["verdict"]) for file in done.object["files"]] == [("a.csv", "done")], done.err
