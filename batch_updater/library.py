@@ -26,7 +26,7 @@ from batch_updater.runs.history import DamagedRun
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
-from batch_updater.runs.run import Run as RunToSend
+from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import DamagedStoreError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def run(
         ) as opened:
             if not resume_old:
                 opened.require_recent()
-            return Run(RunToSend(opened, options, environment).execute())
+            return Run(ActiveRun(opened, options, environment).execute())
 
     return _outside_any_loop(execute)
 

@@ -32,7 +32,7 @@ def main() -> None:
         config = config.model_copy(update={"results": in_folder})
         environment = Environment({})
         with open_run.open_run(HERE / "mistakes.xlsx", config, environment) as opened:
-            finished = run.Run(opened, result.Options(), environment).execute()
+            finished = run.ActiveRun(opened, result.Options(), environment).execute()
         plan = opened.plan
         facts = replace(
             finished.facts,
@@ -41,7 +41,7 @@ def main() -> None:
             run_folder=None,
             settings=tuple(setting for setting in finished.facts.settings if setting.name not in PERSONAL),
         )
-        write_results(results, facts, plan.table.columns, plan.endpoint, finished.rows())
+        write_results(results, facts, plan.staged.columns, plan.endpoint, finished.rows())
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
             to_run, choices = _ask_to_send(opened, choices, count, options.environment)
         options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
         with _progress(count) as (progress, interrupts):
-            return run.Run(to_run, choices, options.environment).execute(progress, interrupts)
+            return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
 
 
 def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
@@ -362,7 +362,7 @@ def _demo(options: argparse.Namespace) -> int:
             if not options.json:
                 write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
             with _progress(opened.to_send) as (progress, interrupts):
-                ended = run.Run(opened, result.Options(), options.environment).execute(progress, interrupts)
+                ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
     return _end(ended, options, NextStep(NextKind.RUN, text, command))
 

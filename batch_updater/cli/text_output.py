@@ -214,7 +214,7 @@ def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) 
     for run, undone_by in runs:
         yield Line(run.folder.name)
         if isinstance(run, DamagedRun):
-            yield Line(f"    its journal {run.what}")
+            yield Line(f"    its database {run.what}")
         else:
             yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by))
     if run is None:

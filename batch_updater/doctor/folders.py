@@ -77,7 +77,7 @@ def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     kind = file_system_of(there, _mounts())
     if kind in _SHARED:
         message = f"{state}; it is on a network share ({kind})."
-        remedy = f"Name a folder on a local disk under {key}: locks and the journal may fail on a share."
+        remedy = f"Name a folder on a local disk under {key}: locks and the database may fail on a share."
         return warning(check, message, remedy)
     return ok(check, f"{state}.")
 

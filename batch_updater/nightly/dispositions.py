@@ -88,9 +88,7 @@ INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Sta
 CHANGED = Decision(
     Disposition.NOT_READY, ("Left in the inbox: it was changed or removed after the job had looked at it.",)
 )
-NO_TURN = Decision(
-    Disposition.TROUBLE, ("Left in the inbox: the job ended before its turn. The next start goes on with it.",)
-)
+NO_TURN = Decision(Disposition.TROUBLE, ("Left in the inbox: the job ended before its turn. The next start runs it.",))
 REPLACED = "While it was run, another file was put in its place: the one in the inbox now waits for its turn."
 
 _ENDS_THE_NIGHT = frozenset({

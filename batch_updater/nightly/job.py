@@ -24,7 +24,7 @@ from batch_updater.runs.history import PastRun, applied_before, past_runs, undon
 from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.open_run import OpenRun, open_run
 from batch_updater.runs.result import Options, RunResult
-from batch_updater.runs.run import Run as RunToSend
+from batch_updater.runs.run import ActiveRun
 
 _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
@@ -174,7 +174,7 @@ class NightlyJob:
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self._config.nightly.inbox))
-                result = RunToSend(opened, options, self._environment).execute(None, self._interrupts)
+                result = ActiveRun(opened, options, self._environment).execute(None, self._interrupts)
             runs.made.append(result)
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
                 return dispositions.decide_run(result, pending.nights_with(self._started_at))

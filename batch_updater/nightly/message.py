@@ -66,7 +66,7 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
     if night.stop:
         lines.append(night.stop.advice)
         if any(file.is_left for file in night.files):
-            lines.append("The files that were not done stay in the inbox; the next start of the job goes on with them.")
+            lines.append("The files that were not done stay in the inbox; the next start of the job runs them.")
     lines += [
         "",
         *_files(night),

@@ -11,7 +11,7 @@ from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAI
 from batch_updater.text.printable import command_line
 
 THIS_WORKBOOK = "THIS-WORKBOOK"
-"""Stands in a command for the results workbook: only its reader knows what it is called by then."""
+"""The results workbook in a command: only its reader knows what it is called by then."""
 _PROGRAM = "batch-updater"
 _CORRECT_FIRST = frozenset({StopReason.CREDENTIALS, StopReason.ALL_ALIKE})
 """Stop reasons that running again does not remove."""

@@ -43,7 +43,7 @@ _NOT_WAITED_FOR = "The workbook was not written: the second signal ended the run
 _NOT_WAITED_FOR_PAGE = "The page was not written: the second signal ended the run at once."
 
 
-class Run:
+class ActiveRun:
     """One run, or one more part of it: from what was begun to its workbook."""
 
     def __init__(self, open_run: OpenRun, options: Options, environment: Environment) -> None:

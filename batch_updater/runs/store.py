@@ -107,7 +107,7 @@ class StoredRow(NamedTuple):
         return Job(self.number, self.target, self.fields)
 
 
-class _Record(NamedTuple):
+class _RowRecord(NamedTuple):
     """A record of `tables.ROWS`."""
 
     number: _RowNumber
@@ -301,7 +301,7 @@ class Store:
         With `tables.ROWS_TO_FIX` only rows that someone or another run has still to deal with.
         """
         for record in self.execute(statement, unsent=unsent.kind):
-            yield _stored_row(converted(record, _Record, "its table rows"), unsent)
+            yield _stored_row(converted(record, _RowRecord, "its table rows"), unsent)
 
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit."""
@@ -463,7 +463,7 @@ def _part(record: tuple[object, ...]) -> Part:
     )  # fmt: skip
 
 
-def _stored_row(record: _Record, unsent: Outcome) -> StoredRow:
+def _stored_row(record: _RowRecord, unsent: Outcome) -> StoredRow:
     try:
         fields = {} if record.fields is None else decode_fields(record.fields)
         return StoredRow(
@@ -479,7 +479,7 @@ def _stored_row(record: _Record, unsent: Outcome) -> StoredRow:
         raise DamagedStoreError(f"its row {record.number} holds what is never written there ({error})") from error
 
 
-def _outcome(record: _Record, unsent: Outcome) -> Outcome:
+def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
     number, kind = record.number, record.kind
     if record.state == "invalid":
         problems = decode_problems(record.problems)
@@ -511,7 +511,7 @@ def _outcome(record: _Record, unsent: Outcome) -> Outcome:
 _WITH_BODY = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
 
 
-def _snapshots(record: _Record) -> RecordSnapshots | None:
+def _snapshots(record: _RowRecord) -> RecordSnapshots | None:
     """Return what is known of the record; what was asked only where it may have changed something."""
     may_have_changed = record.kind in _WITH_BODY or (record.kind is OutcomeKind.REJECTED and record.maybe_applied)
     found = RecordSnapshots(record.before, record.body if may_have_changed else None, record.reported)

@@ -140,7 +140,7 @@ class _Change:
 
 
 @dataclass(slots=True)
-class _Record:
+class _ChangedRecord:
     """A record that rows of the run changed."""
 
     job: Job
@@ -176,7 +176,7 @@ class _Changed:
         self._endpoint = endpoint
         self._names = names
         self._others = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
-        self.records: dict[str, _Record] = {}
+        self.records: dict[str, _ChangedRecord] = {}
         self.uncertain: list[NotPossible] = []
         """Fields of rows of which it is not known whether they were applied."""
 
@@ -196,7 +196,7 @@ class _Changed:
         before, left = _record(outcome.kept and outcome.kept.before), _Left(self._endpoint, self._names, job, outcome)
         if job.target not in self.records:
             selecting = {name: job.values[name] for name in self._others if name in job.values}
-            self.records[job.target] = _Record(job._replace(values=selecting))
+            self.records[job.target] = _ChangedRecord(job._replace(values=selecting))
         changes = self.records[job.target].changes
         for one in asked:
             earlier = _report(one, before)
@@ -297,7 +297,7 @@ class _SettingBack:
         not_possible.sort(key=lambda one: one.row)
         return rows, not_possible
 
-    def _row(self, target: str, record: _Record, not_possible: list[NotPossible]) -> UndoRow:
+    def _row(self, target: str, record: _ChangedRecord, not_possible: list[NotPossible]) -> UndoRow:
         cells: dict[str, Cell] = {}
         expected = []
         for name, change in record.changes.items():

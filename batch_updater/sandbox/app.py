@@ -18,7 +18,7 @@ from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.status_page import status_page
-from batch_updater.sandbox.store import Store
+from batch_updater.sandbox.store import RecordStore
 from batch_updater.sandbox.tokens import Tokens
 from batch_updater.sandbox.update import Call
 
@@ -37,7 +37,7 @@ class App:
         self._gateway = Gateway(settings.rate_per_s, settings.burst, settings.quota, clock)
         self._tokens = Tokens(settings.token_expires_s, clock)
         self._faults = FaultChooser(settings.seed, settings.faults)
-        self.store = Store(settings.seed, settings.records, null_clears=settings.null_clears)
+        self.store = RecordStore(settings.seed, settings.records, null_clears=settings.null_clears)
         self.received: deque[Received] = deque()
         """Every request of clients of the API, in the order in which they arrived in full."""
 
@@ -50,7 +50,7 @@ class App:
         self.received.clear()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """ApiResponse one request."""
         path, _, query = request.raw_path.partition("?")
         if path == "/" or path.startswith("/_sandbox/"):
             return self._inspected(request.method, path)

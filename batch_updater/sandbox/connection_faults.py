@@ -10,7 +10,7 @@ from aiohttp import web
 
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.responses import Answer
+from batch_updater.sandbox.responses import ApiResponse
 
 _BLANKS = b" " * 65_536
 _DRIP_EVERY_S = 0.05
@@ -109,18 +109,18 @@ async def not_http(exchange: Exchange, _: int) -> web.StreamResponse:
 
 
 async def second_answer(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
-    """Answer, and later refuse on the same connection what nothing asked for."""
+    """ApiResponse, and later refuse on the same connection what nothing asked for."""
     return await _twice(exchange, answers.invalid_answer("The request is not valid."), milliseconds)
 
 
 async def second_record(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
-    """Answer, and later report the next record on the same connection."""
+    """ApiResponse, and later report the next record on the same connection."""
     other = exchange.call.find_record(1)
     second = answers.not_found_answer() if other is None else answers.record_answer(other)
     return await _twice(exchange, second, milliseconds)
 
 
-async def _twice(exchange: Exchange, second: Answer, milliseconds: int) -> web.StreamResponse:
+async def _twice(exchange: Exchange, second: ApiResponse, milliseconds: int) -> web.StreamResponse:
     response = as_response(exchange.call.process())
     await response.prepare(exchange.request)
     await response.write_eof()

@@ -54,7 +54,7 @@ class Fault:
     number: int = 0
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer the request, or break off, as the fault's meaning says."""
+        """ApiResponse the request, or break off, as the fault's meaning says."""
         return await self.kind.play(exchange, self.number)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from batch_updater.sandbox.request_log import Received
-from batch_updater.sandbox.responses import Answer
+from batch_updater.sandbox.responses import ApiResponse
 from batch_updater.sandbox.update import Call
 
 
@@ -45,7 +45,7 @@ class Exchange:
         return response
 
 
-def as_response(answer: Answer) -> web.Response:
+def as_response(answer: ApiResponse) -> web.Response:
     """Return an answer as the server sends it."""
     kind, _, charset = answer.content_type.partition("; charset=")
     return web.Response(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.responses import TOO_MANY_REQUESTS, Answer, gateway_answer
+from batch_updater.sandbox.responses import TOO_MANY_REQUESTS, ApiResponse, gateway_answer
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -19,8 +19,8 @@ _CLOSED = "is not valid: it is closed"
 _LOCKED = "Record is locked by another user. Try again."
 
 
-def _json(status: int, body: object, content_type: str = "application/json") -> Answer:
-    return Answer(status, json.dumps(body, ensure_ascii=False).encode(), content_type)
+def _json(status: int, body: object, content_type: str = "application/json") -> ApiResponse:
+    return ApiResponse(status, json.dumps(body, ensure_ascii=False).encode(), content_type)
 
 
 REFUSALS = {
@@ -52,13 +52,13 @@ REFUSALS = {
     "json-api-errors": _json(
         422, {"errors": [{"source": {"pointer": "/data/attributes/StageName"}, "title": "Invalid", "detail": _CLOSED}]}
     ),
-    "soap-fault": Answer(
+    "soap-fault": ApiResponse(
         400,
         b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>s:Client'
         b"</faultcode><faultstring>Stage is not valid: it is closed</faultstring></s:Fault></s:Body></s:Envelope>",
         "text/xml",
     ),
-    "text-refusal": Answer(400, "Die Phase ist ungültig.".encode("latin-1"), "text/plain; charset=iso-8859-1"),
+    "text-refusal": ApiResponse(400, "Die Phase ist ungültig.".encode("latin-1"), "text/plain; charset=iso-8859-1"),
     "json-as-html": _json(400, {"error": {"message": f"Stage {_CLOSED}"}}, "text/html"),
     "unknown-form": _json(400, {"outcome": 17, "why": {"x": f"Stage {_CLOSED}"}}),
     "nested-reason": _json(
@@ -66,8 +66,8 @@ REFUSALS = {
     ),
     "translated-reason": _json(422, {"errors": {"StageName": [{"code": "closed", "message": {"en": _CLOSED}}]}}),
     "no-words": _json(400, {"code": 1234, "ok": False}),
-    "binary-refusal": Answer(400, b"\x00\x01\x02\xff\xfe", "text/plain"),
-    "no-reason": Answer(400, b"", "text/plain"),
+    "binary-refusal": ApiResponse(400, b"\x00\x01\x02\xff\xfe", "text/plain"),
+    "no-reason": ApiResponse(400, b"", "text/plain"),
 }
 """Name of a fault -> the whole answer."""
 
@@ -83,15 +83,15 @@ def refusal(name: str) -> Play:
 
 async def accepted(exchange: Exchange, _: int) -> web.StreamResponse:
     """Do it, and say only that it will be done."""
-    return _only_accepted(exchange, Answer(202, b""))
+    return _only_accepted(exchange, ApiResponse(202, b""))
 
 
 async def accepted_page(exchange: Exchange, _: int) -> web.StreamResponse:
     """Do it, and say so little on a web page."""
-    return _only_accepted(exchange, Answer(202, b"<html><body>queued</body></html>", "text/html"))
+    return _only_accepted(exchange, ApiResponse(202, b"<html><body>queued</body></html>", "text/html"))
 
 
-def _only_accepted(exchange: Exchange, instead: Answer) -> web.Response:
+def _only_accepted(exchange: Exchange, instead: ApiResponse) -> web.Response:
     answer = exchange.call.process()
     return as_response(instead if answer.status == 200 else answer)
 

@@ -19,7 +19,7 @@ from batch_updater.sandbox.responses import (
     LIMIT_EXCEEDED,
     MISSING_TOKEN,
     TOO_MANY_REQUESTS,
-    Answer,
+    ApiResponse,
     gateway_answer,
     invalid_answer,
     record_answer,
@@ -45,7 +45,7 @@ _HOSTILE = '=HYPERLINK("http://127.0.0.1/","click")\x07 <script>alert(1)</script
 
 
 async def status(_: Exchange, number: int) -> web.StreamResponse:
-    """Answer with a status and what is documented for it."""
+    """ApiResponse with a status and what is documented for it."""
     return as_response(status_answer(number))
 
 
@@ -133,14 +133,14 @@ async def long_message(_: Exchange, __: int) -> web.StreamResponse:
 
 
 async def web_page(_: Exchange, number: int) -> web.StreamResponse:
-    """Answer with a page of some proxy."""
+    """ApiResponse with a page of some proxy."""
     page = b"<!DOCTYPE html><html><head><title>Please sign in</title></head><body>Please sign in</body></html>"
-    return as_response(Answer(number, page, "text/html"))
+    return as_response(ApiResponse(number, page, "text/html"))
 
 
 async def redirect(_: Exchange, number: int) -> web.StreamResponse:
     """Redirect to a path that no client has any business with."""
-    return as_response(Answer(number, b"", "text/plain", {"Location": "/elsewhere"}))
+    return as_response(ApiResponse(number, b"", "text/plain", {"Location": "/elsewhere"}))
 
 
 async def slow(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
@@ -151,14 +151,14 @@ async def slow(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
 
 
 async def close(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Answer, and keep the connection no longer."""
+    """ApiResponse, and keep the connection no longer."""
     response = as_response(exchange.call.process())
     response.force_close()
     return response
 
 
 async def differs(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Store something else."""
+    """RecordStore something else."""
     return as_response(exchange.call.process_wrongly())
 
 
@@ -184,7 +184,7 @@ async def partial_record(exchange: Exchange, _: int) -> web.StreamResponse:
     other = exchange.call.find_record()
     if other is None or answer.status != 200:
         return as_response(answer)
-    return as_response(Answer(200, f'{{"Type": "{other.type}", "ID": {other.id}}}'.encode()))
+    return as_response(ApiResponse(200, f'{{"Type": "{other.type}", "ID": {other.id}}}'.encode()))
 
 
 async def id_only(exchange: Exchange, _: int) -> web.StreamResponse:
@@ -218,15 +218,15 @@ async def contradiction(exchange: Exchange, _: int) -> web.StreamResponse:
     if answer.status != 200:
         return as_response(answer)
     body = answer.body.decode().removeprefix("[").removesuffix("]").removesuffix("}")
-    return as_response(Answer(200, f'{body}, "success": false, "error": "{_LOCKED}"}}'.encode()))
+    return as_response(ApiResponse(200, f'{body}, "success": false, "error": "{_LOCKED}"}}'.encode()))
 
 
 def _instead(exchange: Exchange, members: dict[str, object]) -> web.StreamResponse:
-    """Answer with something else beside the id and the type, and do nothing, where the request could be done."""
+    """ApiResponse with something else beside the id and the type, and do nothing, where the request could be done."""
     answer, record = exchange.call.preview(), exchange.call.find_record()
     if record is None or answer.status != 200:
         return as_response(answer)
-    return as_response(Answer(200, json.dumps({"ID": record.id, "Type": record.type, **members}).encode()))
+    return as_response(ApiResponse(200, json.dumps({"ID": record.id, "Type": record.type, **members}).encode()))
 
 
 async def record_with_status(exchange: Exchange, number: int) -> web.StreamResponse:
@@ -303,7 +303,7 @@ async def gzip_bomb(exchange: Exchange, _: int) -> web.StreamResponse:
     """Send 64 KiB that unpack to 64 MiB of blanks."""
     exchange.call.process()
     packed = gzip.compress(b" " * _BOMB_BYTES, mtime=0)
-    return as_response(Answer(200, packed, headers={"Content-Encoding": "gzip"}))
+    return as_response(ApiResponse(200, packed, headers={"Content-Encoding": "gzip"}))
 
 
 async def huge_headers(exchange: Exchange, _: int) -> web.StreamResponse:
@@ -316,8 +316,8 @@ async def huge_headers(exchange: Exchange, _: int) -> web.StreamResponse:
 def _reporting(
     exchange: Exchange, change: Callable[[str], bytes], content_type: str = "application/json"
 ) -> web.StreamResponse:
-    """Answer with a changed body where the update was accepted; a refusal stays as it is."""
+    """ApiResponse with a changed body where the update was accepted; a refusal stays as it is."""
     answer = exchange.call.process()
     if answer.status != 200:
         return as_response(answer)
-    return as_response(Answer(200, change(answer.body.decode()), content_type))
+    return as_response(ApiResponse(200, change(answer.body.decode()), content_type))

@@ -24,7 +24,7 @@ _GATEWAY_MESSAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """One whole answer."""
 
     status: int
@@ -39,17 +39,17 @@ class Answer:
         return f"HTTP/1.1 {self.status} {_phrase(self.status)}\r\n{lines}\r\n".encode() + self.body
 
 
-def record_answer(record: Record) -> Answer:
+def record_answer(record: Record) -> ApiResponse:
     """Return the record as it now stands (V2OpportunityPrePostFlat)."""
-    return Answer(200, record.as_json().encode())
+    return ApiResponse(200, record.as_json().encode())
 
 
-def records_answer(records: Iterable[Record]) -> Answer:
+def records_answer(records: Iterable[Record]) -> ApiResponse:
     """Return the records that were asked for, as an array."""
-    return Answer(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
+    return ApiResponse(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
 
 
-def invalid_answer(message: str, language: int | None = None) -> Answer:
+def invalid_answer(message: str, language: int | None = None) -> ApiResponse:
     """Return 400 (V2OpportunityInvalidResponse); the lists are empty unless a language is given."""
     names = LANGUAGES.get(language or 0)
     categories = enumerate(names.categories if names else (), start=1)
@@ -64,23 +64,23 @@ def invalid_answer(message: str, language: int | None = None) -> Answer:
     )
 
 
-def unauthorized_answer() -> Answer:
+def unauthorized_answer() -> ApiResponse:
     """Return 401, whose body is a plain string."""
-    return Answer(401, b"Not Authorized", "text/plain", {"WWW-Authenticate": "Bearer"})
+    return ApiResponse(401, b"Not Authorized", "text/plain", {"WWW-Authenticate": "Bearer"})
 
 
-def not_found_answer(identity: int | None = None) -> Answer:
+def not_found_answer(identity: int | None = None) -> ApiResponse:
     """Return 404 (ObjectNotFoundResponse; its fields are not documented)."""
     which = "The opportunity" if identity is None else f"Opportunity {identity}"
     return _json(404, {"Message": f"{which} was not found."})
 
 
-def gateway_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+def gateway_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> ApiResponse:
     """Return what the gateway says by itself."""
     return _json(status, {"message": message}, headers)
 
 
-def status_answer(status: int) -> Answer:
+def status_answer(status: int) -> ApiResponse:
     """Return the documented answer of a status; for one that is not documented, a gateway's."""
     match status:
         case 400:
@@ -92,7 +92,7 @@ def status_answer(status: int) -> Answer:
         case 500:
             return _json(500, {"Message": "An error has occurred."})
         case 204 | 205 | 304:
-            return Answer(status, b"")
+            return ApiResponse(status, b"")
         case _:
             return gateway_answer(status, _GATEWAY_MESSAGES.get(status) or _phrase(status))
 
@@ -104,5 +104,5 @@ def _phrase(status: int) -> str:
         return f"Status {status}"
 
 
-def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, json.dumps(body, ensure_ascii=False).encode(), headers=headers or {})
+def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> ApiResponse:
+    return ApiResponse(status, json.dumps(body, ensure_ascii=False).encode(), headers=headers or {})

@@ -10,13 +10,13 @@ from itertools import islice
 from aiohttp import web
 
 from batch_updater.sandbox.request_log import Received
-from batch_updater.sandbox.store import Store
+from batch_updater.sandbox.store import RecordStore
 
 _ROWS_SHOWN = 100
 _BODY_CHARACTERS = 400
 
 
-def status_page(received: Sequence[Received], store: Store) -> web.Response:
+def status_page(received: Sequence[Received], store: RecordStore) -> web.Response:
     """Return the page. Nothing of a request is taken for markup, and the page may load nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where the page is asked for)
 

@@ -78,7 +78,7 @@ def language_names(language: int) -> Names:
     return LANGUAGES[language]
 
 
-class Store:
+class RecordStore:
     """All records. Those that were not changed are made from the seed each time."""
 
     def __init__(self, seed: int, records: int, *, null_clears: bool) -> None:
@@ -105,7 +105,7 @@ class Store:
         return self._changed.get((kind, identity)) or self._made(kind, identity)
 
     def put(self, record: Record) -> None:
-        """Store a record as it now is."""
+        """RecordStore a record as it now is."""
         key = (record.type, record.id)
         self._changed.pop(key, None)
         self._changed[key] = record

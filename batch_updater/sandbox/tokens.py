@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
-from batch_updater.sandbox.responses import Answer
+from batch_updater.sandbox.responses import ApiResponse
 
 STATIC_TOKEN = "sandbox-token"  # noqa: S105  (documented, and opens nothing but the sandbox)
 CLIENT_ID = "sandbox"
@@ -45,8 +45,8 @@ class Tokens:
         """Take revoked tokens again."""
         self._revoked.clear()
 
-    def answer(self, content_type: str, body: bytes) -> Answer:
-        """Answer a request to the token endpoint."""
+    def answer(self, content_type: str, body: bytes) -> ApiResponse:
+        """ApiResponse a request to the token endpoint."""
         if content_type != "application/x-www-form-urlencoded":
             return _refusal(400, "invalid_request")
         form = parse_qs(body.decode("ascii", errors="replace"), keep_blank_values=True)
@@ -59,17 +59,17 @@ class Tokens:
             return _refusal(401, "invalid_client")
         return self._issue()
 
-    def _issue(self) -> Answer:
+    def _issue(self) -> ApiResponse:
         # A prefix of its own, so that a search for leaked tokens finds every one.
         token = f"sandbox-issued-{secrets.token_urlsafe(24)}"
         self._issued[token] = (f"issued-{len(self._issued) + 1}", self._clock() + self._expires_s)
         body = {"access_token": token, "token_type": "Bearer", "expires_in": int(self._expires_s)}
-        return Answer(200, json.dumps(body).encode(), headers=_NOT_TO_BE_KEPT)
+        return ApiResponse(200, json.dumps(body).encode(), headers=_NOT_TO_BE_KEPT)
 
 
 def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _refusal(status: int, error: str) -> Answer:
-    return Answer(status, json.dumps({"error": error}).encode(), headers=_NOT_TO_BE_KEPT)
+def _refusal(status: int, error: str) -> ApiResponse:
+    return ApiResponse(status, json.dumps({"error": error}).encode(), headers=_NOT_TO_BE_KEPT)

@@ -10,21 +10,21 @@ from batch_updater.sandbox import contract
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.contract import Invalid
 from batch_updater.sandbox.request_log import Received
-from batch_updater.sandbox.responses import Answer
-from batch_updater.sandbox.store import LANGUAGES, Record, Store, language_names, other_type
+from batch_updater.sandbox.responses import ApiResponse
+from batch_updater.sandbox.store import LANGUAGES, Record, RecordStore, language_names, other_type
 
 
 class Call:
     """One GET or PUT of an opportunity."""
 
-    def __init__(self, store: Store, received: Received, segment: str, content_type: str, body: bytes) -> None:
+    def __init__(self, store: RecordStore, received: Received, segment: str, content_type: str, body: bytes) -> None:
         self._store = store
         self._received = received
         self._segment = segment
         self._content_type = content_type
         self._body = body
 
-    def process(self) -> Answer:
+    def process(self) -> ApiResponse:
         """Do what was asked for."""
         try:
             if self._received.method == "GET":
@@ -33,8 +33,8 @@ class Call:
         except Invalid as error:
             return answers.invalid_answer(str(error))
 
-    def preview(self) -> Answer:
-        """Answer as if it were done, and do nothing."""
+    def preview(self) -> ApiResponse:
+        """ApiResponse as if it were done, and do nothing."""
         if self._received.method == "GET":
             return self.process()
         try:
@@ -42,7 +42,7 @@ class Call:
         except Invalid as error:
             return answers.invalid_answer(str(error))
 
-    def process_wrongly(self) -> Answer:
+    def process_wrongly(self) -> ApiResponse:
         """Do it, but store other values."""
         if self._received.method == "GET":
             return self.process()
@@ -57,13 +57,13 @@ class Call:
         kind = query.type or contract.TYPES[0]
         return self._store.get(other_type(kind) if of_other_type else kind, contract.read_id(self._segment) + offset)
 
-    def _read(self) -> Answer:
+    def _read(self) -> ApiResponse:
         identity, query = contract.read_id(self._segment), contract.read_query(self._received.query)
         kinds = contract.TYPES if query.type is None else (query.type,)
         found = [record for kind in kinds if (record := self._store.get(kind, identity))]
         return answers.records_answer(found) if found else answers.not_found_answer(identity)
 
-    def _update(self, falsified: Callable[[Record], Record], *, store: bool = True) -> Answer:
+    def _update(self, falsified: Callable[[Record], Record], *, store: bool = True) -> ApiResponse:
         if self._content_type != "application/json":
             return answers.gateway_answer(415, "Unsupported Media Type")
         identity, query = contract.read_id(self._segment), contract.read_query(self._received.query)

@@ -29,7 +29,7 @@ _MOST_REASONS = 20
 _MOST_MEMBERS = 2_000
 """Members of an answer that are looked at: a list of valid names may be long."""
 _DEEPEST_TEXT = 3
-"""How often JSON may stand in a text of JSON."""
+"""How deep JSON may be inside texts of JSON."""
 
 _MESSAGE = re.compile(
     "[a-z]*(message|messages|msg|msgs|error|errors|errmsg|errordescription|errordetails?|errorinfo|errortext|errorlist"
@@ -294,7 +294,7 @@ class _Collector:
         return next((name for name in members if name.casefold().startswith("en")), next(iter(members)))
 
     def _add_by_fields(self, errors: Mapping[str, object], within: _Within) -> None:
-        """Add errors that stand under the names of their fields."""
+        """Add errors that are listed under the names of their fields."""
         for name, member in errors.items():
             bare = _bare(name)
             if _NO_REASON.fullmatch(bare) and not _is_texts(member):

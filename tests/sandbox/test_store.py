@@ -9,12 +9,12 @@ from decimal import Decimal
 import pytest
 
 from batch_updater.sandbox.contract import Invalid
-from batch_updater.sandbox.store import LANGUAGES, Store
+from batch_updater.sandbox.store import LANGUAGES, RecordStore
 
 
 def test_every_number_up_to_the_last_exists_in_both_types() -> None:
     """Records are there without anybody having made them; beyond the last there is none."""
-    store = Store(1, 1000, null_clears=False)
+    store = RecordStore(1, 1000, null_clears=False)
     assert store.get("Pre", 1)
     assert store.get("Post", 1000)
     assert store.get("Pre", 0) is None
@@ -24,14 +24,14 @@ def test_every_number_up_to_the_last_exists_in_both_types() -> None:
 
 def test_the_seed_decides_what_the_records_hold() -> None:
     """The same seed gives the same records, another one others."""
-    one, same, other = (Store(seed, 100, null_clears=False) for seed in (1, 1, 2))
+    one, same, other = (RecordStore(seed, 100, null_clears=False) for seed in (1, 1, 2))
     assert [one.get("Pre", number) for number in range(1, 101)] == [same.get("Pre", number) for number in range(1, 101)]
     assert one.get("Pre", 1) != other.get("Pre", 1)
 
 
 def test_a_change_is_kept_and_clearing_undoes_it() -> None:
     """What was put is what is there, until the store is cleared."""
-    store = Store(1, 100, null_clears=False)
+    store = RecordStore(1, 100, null_clears=False)
     fresh = store.get("Pre", 5)
     assert fresh
     changed = store.with_change(fresh, {"StageName": "Closed Won", "AcctPotential": Decimal("7.50")}, 1)
@@ -47,7 +47,7 @@ def test_a_change_is_kept_and_clearing_undoes_it() -> None:
 @pytest.mark.parametrize(("null_clears", "left"), [(False, "Pilot"), (True, None)])
 def test_null_changes_nothing_unless_the_sandbox_is_told_that_it_clears(*, null_clears: bool, left: str | None) -> None:
     """The contract does not say what null does, so that a client has to look at the answer."""
-    store = Store(1, 100, null_clears=null_clears)
+    store = RecordStore(1, 100, null_clears=null_clears)
     record = store.get("Pre", 5)
     assert record
     named = store.with_change(record, {"OpportunityName": "Pilot"}, 1)
@@ -61,7 +61,7 @@ def test_null_changes_nothing_unless_the_sandbox_is_told_that_it_clears(*, null_
 )
 def test_a_name_must_exist_as_it_is_spelt(change: dict[str, str]) -> None:
     """Neither case nor blanks are forgiven."""
-    store = Store(1, 100, null_clears=False)
+    store = RecordStore(1, 100, null_clears=False)
     record = store.get("Pre", 5)
     assert record
     with pytest.raises(Invalid, match="not found"):
@@ -77,7 +77,7 @@ def test_every_language_has_the_same_categories_and_stages() -> None:
 
 def test_a_record_is_valid_json_whatever_it_holds() -> None:
     """Quotation marks, umlauts and empty fields are written as JSON has them."""
-    store = Store(1, 100, null_clears=True)
+    store = RecordStore(1, 100, null_clears=True)
     record = store.get("Post", 9)
     assert record
     change = {"OpportunityName": 'A "B" \\ ü\n', "OpportunityID": None, "PendingCloseDate": date(2026, 3, 4)}

@@ -62,7 +62,7 @@ class LongPart:
             if not is_open and (start := self._start(text)):
                 self.feed(text[: start.end()])
                 text = text[start.end() :]
-                if not self._is_open():  # it stands in a comment, or in another namespace
+                if not self._is_open():  # it is in a comment, or in another namespace
                     break
                 is_open, self.prefix = True, start[1] or ""
             if len(text) > _MOST_KEPT or (is_open and self._is_mixed(text)):
