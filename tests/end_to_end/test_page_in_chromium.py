@@ -36,8 +36,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+def chromium(tmp_path_factory: pytest.TempPathFactory, report: Path) -> Iterator[BrowserContext]:
     """Debian's Chromium with a profile of its own."""
+    assert report.exists()  # before the driver starts an event loop of its own, beside which no run has room
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
