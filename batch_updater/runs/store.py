@@ -364,6 +364,8 @@ class Store:
         if self.path is None:
             return
         is_open = self.fact(IS_OPEN) is not False
+        if not is_open and self._counted is None:  # as nearly always, and the last commit takes a look at every row
+            return
         if is_open and self._counted is None and counted_commits(self.path) is None:
             raise DamagedStoreError(
                 f"it was not closed, and {counter_of(self.path).name}, which tells whether it is all there, is gone"
