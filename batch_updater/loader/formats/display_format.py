@@ -361,7 +361,7 @@ class DisplayFormat:
 
 
 def display_format_of(code: str) -> DisplayFormat | None:
-    """Return the mask that a number format is; None if it shows every number as it is."""
+    """Return a number format as it shows numbers; None if it shows every number as it is."""
     parts: list[list[re.Match[str]]] = [[]]
     for token in _TOKENS.finditer(code[:_MOST_CHARACTERS] or "General"):
         if token["plain"] == ";":
