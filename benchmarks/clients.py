@@ -85,7 +85,7 @@ def sent(bench: Bench, server: Server, client: Client, rows: int, source: Path |
 
 
 def sent_scaled(bench: Bench, server: Server, client: Client, smaller: tuple[int, int], rows: int) -> Sent:
-    """Let a client send two smaller numbers of rows, and reckon what all of them would take.
+    """Let a client send two smaller numbers of rows, and calculate what all of them would take.
 
     Sending takes as long for each row as in the larger of the two, and start and end as long as there. CPU goes on
     along the line through both; memory is that of the larger.

@@ -1,6 +1,6 @@
 """The reference: the fastest plain aiohttp program that we know how to write, without anything that makes it safe.
 
-CSV in, PUTs out over 50 connections, an xlsx of results: no validation, no journal, no retries, no log.
+CSV in, PUTs out over 50 connections, an xlsx of results: no validation, no database, no retries, no log.
 
     python -m benchmarks.minimal_loop ROWS.csv RESULTS.xlsx BASE_URL
 """
@@ -54,7 +54,7 @@ async def send(base: str, rows: Iterator[list[str]]) -> list[tuple[list[str], in
 
 
 def main() -> None:
-    """Send a file and write what became of it."""
+    """Send a file and write the outcomes."""
     source, results, base = sys.argv[1:]
     write_results(results, uvloop.run(send(base, read_rows(source))))
 

@@ -1,4 +1,4 @@
-"""How the references read rows and write what became of them: the plainest way that is fast."""
+"""How the references read rows and write their outcomes: the plainest way that is fast."""
 
 from __future__ import annotations
 

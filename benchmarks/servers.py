@@ -110,7 +110,7 @@ class Bare:
         self.url = url
 
     def take(self, expected: int) -> Traffic:  # noqa: ARG002  (it counts as it answers: nothing lags behind)
-        """Ask the server itself, which then begins anew."""
+        """Ask the server itself, which then starts again."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=READY_WITHIN_S)
         with contextlib.closing(connection):
             connection.request("GET", "/")

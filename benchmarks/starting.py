@@ -44,7 +44,7 @@ class Starting:
         return [Table("Start-up", ("", "Seconds", "CPU seconds", "Peak MB"), lines)]
 
     def goals(self) -> list[Goal]:
-        """Nobody waits for it to start."""
+        """Nothing waits for it to start."""
         return [
             Goal("`batch-updater --help` beyond `python -c pass`", "at most", 0.15,
                  self.help.wall_s - self.nothing.wall_s, "{:.2f} s"),

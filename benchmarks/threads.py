@@ -40,7 +40,7 @@ def work(base: str, rows: Iterator[list[str]], turn: threading.Lock, done: list[
 
 
 def main() -> None:
-    """Send a file and write what became of it."""
+    """Send a file and write the outcomes."""
     source, results, base = sys.argv[1:]
     rows, turn, done = read_rows(source), threading.Lock(), list[tuple[list[str], int]]()
     threads = [threading.Thread(target=work, args=(base, rows, turn, done)) for _ in range(THREADS)]

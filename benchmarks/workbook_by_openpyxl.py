@@ -1,4 +1,4 @@
-"""The reference: write the same rows, styled alike, as openpyxl's ordinary mode does it.
+"""The reference: write the same rows, styled in the same way, as openpyxl's ordinary mode does it.
 
 python -m benchmarks.workbook_by_openpyxl FILE ROWS
 """

@@ -31,7 +31,7 @@ class Writing:
         return [Table(f"Results workbook of {self.rows:,} rows x 15 columns", headers, lines)]
 
     def goals(self) -> list[Goal]:
-        """Return what is said of its time beside openpyxl's, and of its memory."""
+        """Return its time beside openpyxl's, and of its memory."""
         what = f"results workbook of {self.rows:,} rows x 15"
         return [
             Goal(f"{what}: time / openpyxl's ordinary mode", "at most", 0.55, self.ours.wall_s / self.openpyxl.wall_s,

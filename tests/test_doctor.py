@@ -84,7 +84,7 @@ def test_a_good_set_up_is_ready_and_nothing_is_updated(tmp_path: Path) -> None:
 
 
 def test_all_faults_of_the_configuration_are_told_and_the_rest_is_skipped(tmp_path: Path) -> None:
-    """One finding names every fault; what depends on the configuration is said not to be checked."""
+    """One finding names every fault; what depends on the configuration is reported as not checked."""
     found = examined(tmp_path, f"api: {{base_url: ftp://x, token: {SECRET}}}\nsendng: {{}}\n")
     configuration = found.pop("configuration")
     assert configuration.status is Status.WRONG
@@ -103,7 +103,7 @@ def test_without_an_address_the_way_there_is_skipped(tmp_path: Path) -> None:
 
 
 def test_a_wrong_description_is_told(tmp_path: Path, closed_port: int) -> None:
-    """The endpoint's own message and advice stand in its line."""
+    """Its line holds the endpoint's own message and advice."""
     found = examined(tmp_path, api(f"http://127.0.0.1:{closed_port}", "  endpoint: nexus-oportunity\n"))
     assert found["endpoint"].status is Status.WRONG
     assert "nexus-opportunity" in found["endpoint"].message + found["endpoint"].remedy

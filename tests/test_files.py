@@ -154,7 +154,7 @@ def test_no_change_of_a_workbook_of_ours_is_a_fault(tmp_path: Path, data: st.Dat
 
 @pytest.mark.parametrize("name", ["r.csv", "nowhere/r.xlsx", "r", f"{'r' * 300}.xlsx"])
 def test_a_place_that_cannot_hold_a_workbook_is_refused(tmp_path: Path, name: str) -> None:
-    """Another ending or a folder that is not there is said before anything is sent."""
+    """Another ending or a folder that does not exist is reported before anything is sent."""
     with pytest.raises(ResultsError) as caught:
         check_replaceable(tmp_path / name)
     assert caught.value.place.file

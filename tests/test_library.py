@@ -54,7 +54,7 @@ def test_a_frame_is_checked_without_sending() -> None:
 
 
 def test_a_frame_is_sent(tmp_path: Path) -> None:
-    """`run` sends the good rows with their values and returns what became of all."""
+    """`run` sends the good rows with their values and returns all outcomes."""
     with Sandbox() as sandbox:
         result = batch_updater.run(FRAME, configuration(tmp_path, sandbox.url))
         bodies = sorted(received.body for received in sandbox.received)

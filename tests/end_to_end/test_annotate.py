@@ -1,4 +1,4 @@
-"""--annotate: the copy of a person's own workbook, what is said about it, and that it runs like any file."""
+"""--annotate: the copy of a person's own workbook, the notes about it, and that it runs like any file."""
 
 from __future__ import annotations
 

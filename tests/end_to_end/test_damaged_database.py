@@ -1,4 +1,4 @@
-"""Journals that other hands or a lost file have damaged: refused in a sentence, and no row is sent again unsaid."""
+"""Databases that other hands or a lost file have damaged: refused in a sentence, and no row is sent again unsaid."""
 
 from __future__ import annotations
 

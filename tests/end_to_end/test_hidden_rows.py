@@ -56,7 +56,7 @@ def test_without_a_terminal_hidden_rows_are_sent_and_counted(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("options", [[], ["--visible-only"]])
 def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, options: list[str]) -> None:
-    """Other rows are another run, and it is said what has changed; the next command keeps the option."""
+    """Other rows are another run, and the note names what has changed; the next command keeps the option."""
     filtered(tmp_path)
     with sandbox("--fault", "status-503=1") as down:
         configure(tmp_path, down.url, "sending: {rate_per_s: 500, attempts: 1}\n")

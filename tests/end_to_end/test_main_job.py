@@ -223,7 +223,7 @@ def test_a_run_goes_on_though_its_output_cannot_be_written(tmp_path: Path, api: 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_result_that_cannot_be_printed_changes_no_exit_code(tmp_path: Path, api: Sandbox, options: list[str]) -> None:
-    """Standard output on a full disk: the rows are what they are, the workbook is there, and the fault is said."""
+    """Standard output on a full disk: the rows are what they are, the workbook is there, and the fault is reported."""
     configure(tmp_path, api.url)
     write_csv(tmp_path / "a.csv", [{"Id": 1, "Type": "Pre", "OpportunityName": "x"}])
     command = [sys.executable, "-m", "batch_updater", "run", "a.csv", *options]

@@ -319,7 +319,7 @@ def test_an_inbox_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Pa
 
 
 def test_dead_services_change_nothing(tmp_path: Path) -> None:
-    """No mail, no health check and no folder of metrics: the night ends as it would, and each is said."""
+    """No mail, no health check and no folder of metrics: the night ends as it would, and each fault is reported."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url, metrics="nowhere/night.prom", health_check="http://127.0.0.1:9/canary")
         opportunities(inbox / "a.csv", (1, "Pre", "a"))
@@ -334,7 +334,7 @@ def test_dead_services_change_nothing(tmp_path: Path) -> None:
 
 
 def test_for_people_a_night_is_a_line_for_each_file(tmp_path: Path) -> None:
-    """Without --json they stand on standard output, the verdict last; standard error is for trouble."""
+    """Without --json they are on standard output, the verdict last; standard error is for trouble."""
     with sandbox() as api:
         inbox = prepared(tmp_path, api.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))

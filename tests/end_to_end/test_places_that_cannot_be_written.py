@@ -1,4 +1,4 @@
-"""Folders that are read-only, full or gone: what is said, which exit code it is, and that no row is lost.
+"""Folders that are read-only, full or gone: the message, the exit code, and that no row is lost.
 
 Tests run as root, for whom permissions mean nothing: the folders are mounted so, in a namespace of their own.
 """

@@ -1,4 +1,4 @@
-"""The original file repaired and run again, instead of the results workbook: what is said of rows that are done."""
+"""The original file repaired and run again, instead of the results workbook: the note about rows that are done."""
 
 from __future__ import annotations
 

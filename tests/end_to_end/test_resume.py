@@ -325,7 +325,7 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
 
 
 def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sandbox) -> None:
-    """The workbook is there and named, the fault of the page is said, and the exit code asks for another try."""
+    """The workbook is there and named, the fault of the page is reported, and the exit code asks for another try."""
     numbered(tmp_path / "rows.csv", 3)
     configure(tmp_path, api.url, FAST)
     done = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
@@ -342,7 +342,7 @@ def test_a_page_that_cannot_be_written_hides_no_workbook(tmp_path: Path, api: Sa
 
 
 def test_a_run_that_is_going_on_is_not_called_unfinished(tmp_path: Path, api: Sandbox) -> None:
-    """While its process works on it, it is said to be going on, and its report says how far it has come."""
+    """While its process works on it, `runs` shows it as going on, and its report says how far it has come."""
     numbered(tmp_path / "rows.csv", 5_000)
     configure(tmp_path, api.url, "sending: {rate_per_s: 20}\n")
     process = start(tmp_path, "run", "rows.csv")

@@ -45,7 +45,7 @@ def behind_proxy(folder: Path, more: str = "") -> None:
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> Done:
-    """Run a command, or two rows; no class of Python's is in what is said, and no password."""
+    """Run a command, or two rows; no class of Python's is in the messages, and no password."""
     done = batch_updater(*(arguments or ("run", "two.csv", "--json")), cwd=folder, **variables)
     assert PASSWORD not in done.out + done.err
     assert not re.search(r"[A-Z]\w*(Error|URL)\b|Exception|aiohttp", done.out + done.err)

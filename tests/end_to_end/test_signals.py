@@ -73,7 +73,7 @@ def test_a_command_that_gives_no_token_is_not_waited_for(tmp_path: Path, number:
 
 
 def test_an_interrupted_command_prints_one_json_object(tmp_path: Path) -> None:
-    """Whoever reads it learns the exit code and why."""
+    """A reader learns the exit code and why."""
     (tmp_path / "slow.sh").write_text("touch started; exec sleep 600\n", encoding="utf-8")
     prepared(tmp_path, "http://127.0.0.1:9", "sh slow.sh")
     process = start(tmp_path, "run", "c.csv", "--json")
@@ -174,7 +174,7 @@ def test_a_night_that_still_looks_at_its_inbox_ends_at_once(tmp_path: Path) -> N
 
 
 def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
-    """The file stays in the inbox, and that is said of it."""
+    """The file stays in the inbox, and the note says so."""
     (tmp_path / "slow.sh").write_text("touch started; exec sleep 600\n", encoding="utf-8")
     prepared(tmp_path, "http://127.0.0.1:9", "sh slow.sh", "nightly: {inbox: inbox}\n")
     (tmp_path / "inbox").mkdir()

@@ -56,7 +56,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
 
 
 def test_pipes_in_the_folders_of_the_program_are_not_waited_for(tmp_path: Path) -> None:
-    """Run log, copy of the input, memory and metrics: rows are sent, once each, and files are put away."""
+    """Run log, copy of the input, memory and metrics: rows are sent, once each, and files are archived."""
     with sandbox("--fault", "status-503=1") as down, sandbox() as api:
         inbox = prepared(tmp_path, down.url)
         opportunities(inbox / "a.csv", (1, "Pre", "a"))

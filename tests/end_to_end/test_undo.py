@@ -220,7 +220,7 @@ def test_what_holds_the_earlier_values_already_is_unchanged(bench: Bench) -> Non
 
 
 def undone_trial(folder: Path, url: str, *undo_options: str) -> None:
-    """Try five of twenty rows, take them back, and leave the run unfinished."""
+    """Try five of twenty rows, undo them, and leave the run unfinished."""
     lines = [f"{number},Pre,new {number}" for number in range(1, 21)]
     (folder / "rows.csv").write_text("\n".join(["Id,Type,OpportunityName", *lines, ""]), encoding="utf-8")
     configure(folder, url, "sending: {rate_per_s: 2000, compare: true}\n")
@@ -375,7 +375,7 @@ def test_a_workbook_that_was_changed_is_not_replaced(bench: Bench) -> None:
 
 
 def test_a_run_that_may_be_going_on_is_not_undone(bench: Bench) -> None:
-    """While another process holds the lock, a run without an end is refused; afterwards it is said."""
+    """While another process holds the lock, a run without an end is refused; afterwards the verdict tells."""
     run = bench.run(bench.table([Change(1, "Pre", "", {"OpportunityName": "x"}).row()]))
     assert run.folder
     end = "UPDATE parts SET ended_at = NULL"

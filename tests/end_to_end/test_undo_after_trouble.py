@@ -82,7 +82,7 @@ def plain(record: dict[str, Any]) -> dict[str, object]:
 
 
 def run_to_its_end(source: Path, config: dict[str, object]) -> batch_updater.Run:
-    """Run, and go on with it as long as that settles further rows."""
+    """Run, and resume as long as that settles further rows."""
     done = batch_updater.run(source, config)
     while done.exit_code == 3:
         again = batch_updater.run(source, config)

@@ -52,7 +52,7 @@ def test_text_that_is_not_json_is_a_value_error(text: str) -> None:
 
 
 def test_nan_and_infinities_are_texts() -> None:
-    """NaN is neither blank, which an encoder would make of it, nor a number to reckon with."""
+    """NaN is neither blank, which an encoder would make of it, nor a number to calculate with."""
     assert from_json("[NaN, -Infinity]") == ["NaN", "-Infinity"]
 
 

@@ -40,7 +40,7 @@ def test_a_header_matches_by_name_alias_or_without_case(header: str) -> None:
 
 
 def test_what_a_file_has_besides_is_carried_and_named() -> None:
-    """Unknown columns and blank headers are no faults; the unknown ones are said not to be sent."""
+    """Unknown columns and blank headers are no faults; the unknown ones are reported as not sent."""
     columns = fit("Owner", "itemId", "", "label", "Region")
     assert columns.of_field == {"itemId": 1, "label": 3}
     assert columns.not_sent == ("Owner", "Region")

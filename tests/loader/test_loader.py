@@ -329,7 +329,7 @@ def test_counts_and_rows_agree(rows: list[tuple[int, str]], in_order: bool) -> N
 
 
 def test_a_column_without_a_header_is_named_if_it_holds_anything(tmp_path: Path) -> None:
-    """What is not sent is said, with the column's letter where it has no name."""
+    """What is not sent is named, with the column's letter where it has no name."""
     table = table_of(tmp_path, "itemId,,label,,count\n1,5000,a,,2\n")
     staged(table)
     assert table.notes == ("Column B has no header and is not sent.",)

@@ -1,4 +1,4 @@
-"""Names and numbers as people have them: all good, and nothing is said about any of them."""
+"""Names and numbers as people have them: all good, without a note about any of them."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_an_identifier_that_ends_in_point_zero_is_refused(tmp_path: Path) -> Non
 
 
 def test_point_zero_is_kept_where_the_column_holds_fractions(tmp_path: Path) -> None:
-    """Beside 1.1 the code 2.0 is written as it is meant; that it looks like a number is said."""
+    """Beside 1.1 the code 2.0 is written as it is meant; a note tells that it looks like a number."""
     rows = [("OpportunityId", "opportunityType", "OpportunityID"), (1, "Pre", "2.0"), (2, "Pre", "1.1")]
     table = opportunities(tmp_path, rows)
     assert [row.job and row.job.values["OpportunityID"] for row in judged(table)] == ["2.0", "1.1"]

@@ -113,7 +113,7 @@ def comes_to(path: Path, marker: str) -> tuple[object, ...]:
 )
 @given(st.data())
 def test_an_unintended_value_comes_to_the_same_in_every_format(tmp_path: Path, kind: str, data: st.DataObject) -> None:
-    """Which format a cell of text is saved in changes neither its value nor what is said about it."""
+    """Which format a cell of text is saved in changes neither its value nor the note about it."""
     text = st.one_of(st.none(), KINDS[kind])
     # At the beginning of a line of CSV a byte order mark is that of a file, and no part of a cell.
     first = text.map(lambda cell: cell and cell.lstrip("\ufeff"))

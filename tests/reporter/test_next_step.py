@@ -77,7 +77,7 @@ def test_what_stopped_a_run_is_to_be_corrected_first() -> None:
 
 
 def test_reports_that_could_not_be_written_ask_for_the_same_command() -> None:
-    """Also where every row is done; a folder that has been removed is said to be gone."""
+    """Also where every row is done; a folder that has been removed is reported as gone."""
     missing = after_run([U, I], is_written=False)
     assert (missing.kind, missing.command) == (NextKind.RESUME, RUN)
     assert missing.text == "Run the same command again to write the results workbook:"

@@ -1,4 +1,4 @@
-"""What is said where the annotated copy cannot be written."""
+"""The messages where the annotated copy cannot be written."""
 
 from __future__ import annotations
 

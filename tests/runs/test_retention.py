@@ -1,4 +1,4 @@
-"""housekeeping.py: which folders of past runs are removed, and which never."""
+"""retention.py: which folders of past runs are removed, and which never."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_a_finished_run_goes_when_its_days_are_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["undo.xlsx", "items-results-20260102-030405.xlsx"])
-def test_a_workbook_that_somebody_has_saved_stays(tmp_path: Path, name: str) -> None:
+def test_a_workbook_that_was_saved_since_stays(tmp_path: Path, name: str) -> None:
     """It holds what they have repaired, though its name is one of ours."""
     folder = finished(tmp_path)
     book = openpyxl.load_workbook(folder / name)
-    book["To fix"]["A1"] = "mended"
+    book["To fix"]["A1"] = "repaired"
     book.save(folder / name)
     clean(tmp_path, days_later=1000)
-    assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "mended"
+    assert openpyxl.load_workbook(folder / name)["To fix"]["A1"].value == "repaired"
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".xlsm"])
@@ -82,7 +82,7 @@ def test_an_annotated_copy_goes_with_its_run_unless_a_person_has_saved_it(tmp_pa
 
 
 def test_an_unfinished_run_never_goes(tmp_path: Path) -> None:
-    """Whether rows are not done or it was cut off: somebody may go on with it."""
+    """Whether rows are not done or it was cut off: a person may resume it."""
     kept = [made(tmp_path, NAME, DONE, FAILED), made(tmp_path, f"{NAME}-2", *ALL_DONE, ended=False)]
     clean(tmp_path, days_later=1000)
     assert all(folder.exists() for folder in kept)
@@ -97,7 +97,7 @@ def test_the_run_in_use_never_goes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["items", "20260102-030405", "20269999-030405-items", "2026-backup", NAME[1:]])
 def test_what_is_not_named_like_a_run_stays(tmp_path: Path, name: str) -> None:
-    """A folder that has a database of ours but another name is somebody's copy."""
+    """A folder that has a database of ours but another name is a person's copy."""
     folder = finished(tmp_path, name)
     clean(tmp_path, days_later=1000)
     assert folder.exists()
@@ -154,7 +154,7 @@ def test_a_folder_with_something_of_a_person_stays_whole(
 @pytest.mark.parametrize("name", [WORKBOOK, "undo.xlsx"])
 @pytest.mark.parametrize("content", NOT_OURS.values(), ids=NOT_OURS)
 def test_a_workbook_that_cannot_be_read_keeps_its_folder_alone(tmp_path: Path, name: str, content: bytes) -> None:
-    """It may be somebody's work that was damaged; the other old runs go."""
+    """It may be a person's work that was damaged; the other old runs go."""
     folder, other = finished(tmp_path), finished(tmp_path, f"{NAME}-2")
     (folder / name).write_bytes(content)
     clean(tmp_path, days_later=1000)

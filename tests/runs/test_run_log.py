@@ -33,7 +33,7 @@ def files_of_at_most(size_bytes: int) -> Iterator[None]:
 def test_a_log_that_cannot_be_written_gathers_no_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said once, and memory does not grow with what is no longer written."""
+    """It is reported once, and memory does not grow with what is no longer written."""
     monkeypatch.setattr(logging.getLogger("batch_updater"), "handlers", [])  # pytest's own keep every record
     made = Attempt(2, 1, 200, 0.05, "accepted")
     with files_of_at_most(0), LogFile(tmp_path / "run.log") as log:

@@ -148,7 +148,7 @@ def test_learned_names_come_back(tmp_path: Path) -> None:
 
 
 def test_a_database_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> None:
-    """The system would go on writing to a file that nobody can ever read again."""
+    """The system would go on writing to a file that can never be read again."""
     path = tmp_path / "run.sqlite"
     with begun(path, ROWS) as writer:
         asyncio.run(writer.settle(REJECTED))

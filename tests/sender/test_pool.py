@@ -56,7 +56,7 @@ def test_the_first_job_goes_alone() -> None:
 
 
 def test_a_target_is_never_twice_in_flight_and_keeps_file_order() -> None:
-    """In order: the rows of one record go one after the other, as they stand in the file."""
+    """In order: the rows of one record go one after the other, in the order of the file."""
     jobs = [job(1 + n % 4, row=n + 1, OpportunityName=f"row {n + 1}") for n in range(80)]
     arrived: dict[str, list[int]] = defaultdict(list)
     chance = random.Random(1)

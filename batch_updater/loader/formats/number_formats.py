@@ -1,4 +1,4 @@
-"""Excel's number formats and serial numbers: which numbers are dates or shown as something else, and which date a number is."""
+"""Excel's number formats and serial numbers: which numbers are dates or shown otherwise, and which date a number is."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_moment_beside_midnight_is_not_midnight(part: str) -> None:
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_no_format_is_too_odd_to_be_read(pieces: list[str], value: float) -> None:
-    """Whatever a file defines, a number stays that number; at most it is said to be shown otherwise."""
+    """Whatever a file defines, a number stays that number; at most a note tells that it is shown otherwise."""
     number = from_double(value)
     assert isinstance(number, (int, Decimal))
     shown = shown_by(164, "".join(pieces))

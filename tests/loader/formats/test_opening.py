@@ -45,7 +45,7 @@ def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, content:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    """A file that is not there is said not to be."""
+    """A file that does not exist is reported so."""
     assert "cannot be read" in fault(tmp_path / "none.xlsx").message
 
 

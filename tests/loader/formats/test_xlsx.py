@@ -105,7 +105,7 @@ def test_rich_text_escapes_and_pronunciations(tmp_path: Path) -> None:
 
 
 def test_rich_text_of_a_library(tmp_path: Path) -> None:
-    """Rich text arrives whole, whoever wrote it."""
+    """Rich text arrives whole, whichever program wrote it."""
     book = openpyxl.Workbook()
     book.worksheets[0]["A1"] = CellRichText("plain ", TextBlock(InlineFont(b=True), "bold"))
     book.save(tmp_path / "a.xlsx")
@@ -113,7 +113,7 @@ def test_rich_text_of_a_library(tmp_path: Path) -> None:
 
 
 def test_errors_and_formulas_without_a_value_are_no_blanks(tmp_path: Path) -> None:
-    """What has no value is said to have none; a formula that gives an empty text is blank."""
+    """What has no value is reported so; a formula that gives an empty text is blank."""
     data = (
         "<row><c t='e'><v>#N/A</v></c><c><f>A1+1</f></c><c><f>A1</f><v></v></c><c><f>A1</f><v/></c>"
         "<c t='str'><f>\"\"</f><v></v></c><c><f>1+1</f><v>2</v></c><c t='e'><f>1/0</f><v>#DIV/0!</v></c>"
@@ -296,7 +296,7 @@ def test_a_formula_of_text_without_a_value_is_no_blank(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["styles", "merged", "columns"])
 def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) -> None:
-    """A small file may not fill the memory by way of what stands beside the rows."""
+    """A small file may not fill the memory by way of what is beside the rows."""
     many = "<a/>" * 1_000_001 if where == "styles" else "<mergeCell ref='A1:B2'/>" * 200_001
     columns = "<col min='1' max='1' hidden='1'/>" * 200_001
     file = handmade(tmp_path, "<row r='1'><c r='A1' s='1'><v>1</v></c></row>", tail=many if where == "merged" else "")
@@ -313,7 +313,7 @@ def test_parts_that_unfold_to_much_are_refused_soon(tmp_path: Path, where: str) 
 
 
 def test_a_workbook_with_the_password_of_excel_itself_opens_as_in_excel(tmp_path: Path) -> None:
-    """Excel gives this password to workbooks whose structure alone is protected, and asks nobody for it."""
+    """Excel gives this password to workbooks whose structure alone is protected, and does not ask for it."""
     plain = io.BytesIO()
     with xlsxwriter.Workbook(plain) as book:
         book.add_worksheet().write_number(0, 0, 5)
