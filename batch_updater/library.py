@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,7 +106,7 @@ class Run:
     def _rows(self) -> Iterator[ReportRow]:
         try:
             yield from self._finished.rows()
-        except (DamagedStoreError, OSError) as error:
+        except (DamagedStoreError, sqlite3.Error, OSError) as error:
             raise DamagedRun(Path(self._finished.facts.run_folder or ""), str(error)).error from error
 
 
@@ -153,7 +155,10 @@ def check(
     """
     with temporary_folder() as folder:
         plan = prepare(_source(source), _config(config), folder, visible_only=visible_only)
-        return Run(check_plan(plan, Path(results).resolve() if results else None))
+        made = Run(check_plan(plan, Path(results).resolve() if results else None))
+    # `frame` reads the rows from the store, so that lives as long as what is returned.
+    weakref.finalize(made, plan.store.close)
+    return made
 
 
 def _source(source: Source) -> Path | pd.DataFrame:

@@ -245,7 +245,9 @@ class Table:
             if self._without_header:
                 self._note_nameless(cells)
             parsed = self.parser.parse(sheet_row.number, cells)
-            yield parsed if len(cells) <= most else parsed._replace(cells=parsed.cells[:most])
+            # The length of a row is looked at once more where the file is judged as a whole.
+            is_kept_whole = len(cells) <= most or self.width.stated is not None
+            yield parsed if is_kept_whole else parsed._replace(cells=parsed.cells[:most])
         self.hidden_rows = hidden.result()
         extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
         if extra > 0:  # results keep the cells to the right of the last header

@@ -161,6 +161,7 @@ def open_run(
                 with folder_faults(parent):
                     plan = resumed_plan(opened, earlier.resumed)
                 stack.callback(plan.store.close)
+                opened.table.close()  # Windows removes no folder with a file that is open
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
                 folder = earlier.resumed.folder
             else:

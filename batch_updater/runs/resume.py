@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import tables
-from batch_updater.runs.history import DATABASE, PastRun
+from batch_updater.runs.history import DATABASE, PastRun, find_run
 from batch_updater.runs.plan import Opened, Plan
 from batch_updater.runs.store import DamagedStoreError, Store, faults_named
 from batch_updater.version import __version__
@@ -23,8 +23,12 @@ def resumed_plan(opened: Opened, past: PastRun) -> Plan:
     if not snapshots.is_copy_of(copy, opened.snapshot.sha256):
         snapshots.copy_again(opened.snapshot, copy)
     opened = replace(opened, snapshot=replace(opened.snapshot, path=copy))
-    if past.facts.staged_by != __version__:
-        _judge_again(opened, path)
+    try:
+        if past.facts.staged_by != __version__:
+            _judge_again(opened, path)
+            past = find_run(past.folder.parent, past.folder.name)
+    except DamagedStoreError as error:
+        raise past.damaged(error) from error
     with faults_named(path, "read"):
         store = Store.reading(path)
     try:
@@ -41,5 +45,8 @@ def _judge_again(opened: Opened, path: Path) -> None:
         commit = store.last_commit()
         for statement in tables.PUT_ROWS_ASIDE:
             store.connection.execute(statement)
-        opened.stage(store, for_sending=True, commit=commit)
+        staged = opened.stage(store, for_sending=True, commit=commit)
+        if lost := store.numbers(tables.LOST_ROWS):
+            raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
+        store.set_facts({"rows": staged.rows})
         store.connection.execute(tables.DROP_EARLIER_ROWS)

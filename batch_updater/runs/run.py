@@ -131,7 +131,10 @@ class ActiveRun:
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
             facts = {"caller": asdict(digest)} if digest else {}
-            return RunWriter.resume(path, {**facts, "reads_first": self._plan.reads_first}, self._started_at)
+            writer = RunWriter.resume(path, {**facts, "reads_first": self._plan.reads_first}, self._started_at)
+            self._plan = replace(self._plan, store=writer.store)
+            self._open_run = replace(self._open_run, plan=self._plan)
+            return writer
         opening = _opening_facts(self._open_run, self._options, _digest(self._open_run, new_salt(), credentials))
         return RunWriter.begin(self._plan.store, path, opening.as_json(), self._started_at)
 

@@ -51,6 +51,8 @@ from batch_updater.runs.tables import Statement
 IS_OPEN = "is_open"
 """Name of the fact whether commits may have been made that are not in the main file."""
 _BATCH = 500
+_OLDEST_SQLITE = (3, 33)
+"""The first that knows UPDATE ... FROM."""
 _COUNTER = "-commits"
 _COUNTER_BYTES = 8
 _T = TypeVar("_T")
@@ -216,10 +218,13 @@ class Store:
         draft = draft_of(path)
         with faults_named(path):
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            connection = sqlite3.connect(
-                draft.absolute().as_uri(), isolation_level=None, check_same_thread=False, uri=True
-            )
-            return cls(_filled(connection), draft)
+            with ExitStack() as on_error:
+                connection = on_error.enter_context(closing(sqlite3.connect(
+                    draft.absolute().as_uri(), isolation_level=None, check_same_thread=False, uri=True
+                )))  # fmt: skip
+                store = cls(_filled(connection), draft)
+                on_error.pop_all()
+            return store
 
     @classmethod
     def reading(cls, path: Path) -> Self:
@@ -254,7 +259,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:  # on a full disk SQLite has gone back by itself
+                self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
 
@@ -304,16 +310,21 @@ class Store:
             yield _stored_row(converted(record, _RowRecord, "its table rows"), unsent)
 
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
-        """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit."""
+        """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.
+
+        Raises StoreError.
+        """
         after = -1
-        while batch := self.execute(tables.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
-            for record in batch:
-                row = converted(record, _JobRecord, "its table rows")
-                job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
-                yield Prepared(
-                    job, Request(endpoint.method, row.path, row.query, row.body.encode(), endpoint.content_type)
-                )
-            after = batch[-1][0]
+        try:
+            while batch := self.execute(tables.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
+                for record in batch:
+                    row = converted(record, _JobRecord, "its table rows")
+                    job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
+                    body = row.body.encode()
+                    yield Prepared(job, Request(endpoint.method, row.path, row.query, body, endpoint.content_type))
+                after = batch[-1][0]
+        except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
+            raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
 
     def names(self) -> tuple[AllowedList, ...]:
         """Return the valid names that were learned."""
@@ -391,8 +402,9 @@ class Store:
         self.expected()
         if self.numbers(tables.WAITING_FOR_NOTHING):
             raise DamagedStoreError("its rows wait for rows that need no repair")
+        noted = self.parts()[-1].counts  # before the rows: a run that ends just now notes the counts of its last rows
         counts = self.counts(OutcomeKind.NOT_SENT)
-        noted = self.parts()[-1].counts or counts
+        noted = noted or counts
         if counts[OutcomeKind.PLANNED] or any(noted.get(kind, 0) != count for kind, count in counts.items()):
             raise DamagedStoreError("its rows are not those that were counted when the run ended")
         for row in self.rows(Outcome(0, OutcomeKind.NOT_SENT)):
@@ -414,12 +426,13 @@ class Store:
     @contextmanager
     def copied_to(self, path: Path) -> Iterator[Store]:
         """Give a copy for a comparison, in which what was done counts as having no turn. Raises StoreError."""
-        with Store.draft(path) as copy, faults_named(path):
-            self.connection.backup(copy.connection)
-            with copy.transaction():
-                copy.make_ready()
-                for statement in tables.FORGET_RESULTS:
-                    copy.execute(statement)
+        with Store.draft(path) as copy:
+            with faults_named(path):
+                self.connection.backup(copy.connection)
+                with copy.transaction():
+                    copy.make_ready()
+                    for statement in tables.FORGET_RESULTS:
+                        copy.execute(statement)
             yield copy
 
     def attach(self, path: Path) -> None:
@@ -539,7 +552,9 @@ def _require_json(row: int, kept: RecordSnapshots) -> None:
 
 
 def _filled(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Make the tables. What is not a run yet may be lost: no journal, nothing synced."""
+    """Make the tables. What is not a run yet may be lost: no journal, nothing synced. Raises sqlite3.Error."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise sqlite3.NotSupportedError(f"this Python has SQLite {sqlite3.sqlite_version}, and 3.33 or later is needed")
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     for statement in tables.CREATE:

@@ -157,8 +157,9 @@ WAIT = Statement(update(rows).where(_r.number == bindparam("row")).values(waits_
 AMBIGUOUS = Statement(select(_r.number, _r.problems).where(_r.problems.like(bindparam("pattern"))))
 SET_PROBLEMS = Statement(update(rows).where(_r.number == bindparam("row")).values(problems=bindparam("found")))
 REQUESTS = Statement(
-    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body).where(_r.state != "invalid").order_by(_r.number)
-)
+    select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body)
+    .where(_is_good, not_(func.coalesce(_is_confirmed, False))).order_by(_r.number)
+)  # fmt: skip
 _w = rows.alias("waited_for").c
 WAITING_FOR_NOTHING = Statement(
     select(_r.number).where(
@@ -340,29 +341,64 @@ _was_confirmed = _is(_a.outcome, *(kind.value for kind in CONFIRMED))
 _RESULTS = ("state", "outcome", "maybe_applied", "earlier_attempts", "attempts", "status", "sent_at", "seconds",
             "problems", "message", "advice", "cause", "before", "reported")  # fmt: skip
 _REQUEST = ("waits_for", "target", "fields", "path", "query", "body")
+_maybe_was_applied = or_(_a.maybe_applied == 1, _a.state == "in_flight", _a.outcome == "unconfirmed")
+_same_request_as_before = and_(
+    _r.path == _a.path, _r.query == _a.query, or_(_r.body == _a.body, _r.fields == _a.fields)
+)
+_earlier = rows.alias("earlier_row")
 TAKE_OVER = (
+    # What is confirmed stays, and what may have been applied is for the API to judge.
     Statement(
         update(rows)
         .where(
             _r.number == _a.number,
-            _was_confirmed,
-            or_(_r.state == "invalid", and_(_r.path == _a.path, _r.query == _a.query, _r.body == _a.body)),
+            or_(
+                and_(_was_confirmed, _same_request_as_before),
+                and_(not_(_is_good), or_(_was_confirmed, _maybe_was_applied)),
+            ),
         )
         .values({name: _a[name] for name in (*_RESULTS, *_REQUEST)})
     ),
+    # Rows then wait only for rows that are still invalid.
     Statement(
         update(rows)
-        .where(_r.number == _a.number, _is_good, not_(func.coalesce(_was_confirmed, False)), _a.state != "invalid")
+        .where(_r.waits_for.is_not(None))
+        .values(
+            waits_for=select(func.min(_earlier.c.number))
+            .where(_earlier.c.target == _r.target, _earlier.c.state == "invalid", _earlier.c.number < _r.number)
+            .scalar_subquery()
+        )
+    ),
+    # Of a confirmed row that is another request now stays what its record was, and how often it was sent.
+    Statement(
+        update(rows)
+        .where(_r.number == _a.number, _is_good, _r.target == _a.target, _was_confirmed, _r.outcome.is_(None))
+        .values(before=_a.before, earlier_attempts=_a.earlier_attempts + _a.attempts)
+    ),
+    Statement(
+        update(rows)
+        .where(
+            _r.number == _a.number, _is_good, _r.target == _a.target,
+            not_(func.coalesce(_was_confirmed, False)), _a.state != "invalid",
+        )
         .values({name: _a[name] for name in _RESULTS})
     ),
+    Statement(update(parts).values(counts=null())),
+)  # fmt: skip
+"""Run in this order after the rows were staged again, with the earlier ones in `earlier_rows`."""
+LOST_ROWS = Statement(
+    select(_a.number)
+    .where(or_(_a.attempts + _a.earlier_attempts > 0, _a.outcome.is_not(None)))
+    .where(_a.number.not_in(select(_r.number)))
+    .limit(1)
 )
-"""What was confirmed stays, unless the request is another one now; of other rows stays what is known of them."""
+"""Rows with a result that the input no longer has."""
 
 # --- other runs ------------------------------------------------------------------------------------------------------
 
-_earlier = Table("rows", MetaData(schema="earlier"), *(Column(column.name, column.type) for column in rows.columns))
+_other_run = Table("rows", MetaData(schema="earlier"), *(Column(column.name, column.type) for column in rows.columns))
 """The rows of another run, whose database is attached as `earlier`."""
-_e = _earlier.c
+_e = _other_run.c
 _is_applied = _is(_e.outcome, "updated", "unchanged")
 _same_request = and_(_r.path == _e.path, _r.query == _e.query, _r.body == _e.body)
 _first_applied = (
@@ -387,4 +423,4 @@ FIRST_REPEATED = Statement(
 REPEATED_IN_EARLIER = Statement(
     select(_r.number).distinct().where(_is_good, _is_applied, _same_request).order_by(_r.number)
 )
-APPLIED_EARLIER = Statement(select(func.count()).select_from(_earlier).where(_is_applied))
+APPLIED_EARLIER = Statement(select(func.count()).select_from(_other_run).where(_is_applied))

@@ -286,7 +286,11 @@ class Sender:
     async def _feed(self, rows: Iterator[Prepared], ready: _Ready, answered: asyncio.Event) -> None:
         """Make rows ready as fast as they are sent, and no faster; until the first HTTP answer one at a time."""
         while not self._shutdown.is_set():
-            batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
+            try:
+                batch = await self._next_batch(rows, ready.ahead if answered.is_set() else 1)
+            except StoreError as error:  # which rows are left cannot be read
+                self._end(stop_for(error))
+                break
             if not batch:
                 break
             self._finished.clear()

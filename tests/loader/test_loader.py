@@ -380,3 +380,11 @@ def test_a_date_before_1900_is_refused_as_its_text_is(tmp_path: Path) -> None:
     assert [problem.code for problem in first.problems] == ["no-such-date"]
     assert second.job is not None
     assert second.job.values["dueDay"] == date(1900, 1, 1)
+
+
+def test_a_row_that_is_far_too_long_stays_so_when_the_whole_file_is_judged(tmp_path: Path) -> None:
+    """However many blank cells come before the one that is too much."""
+    long = "1,a" + "," * 150 + "x"
+    rows = judged(table_of(tmp_path, f'itemId,label,amountDue\n{long}\n2,b,2.000\n3,c,"1.234,50"\n'))
+    assert [problem.code for problem in rows[0].problems] == ["ragged-row"]
+    assert "152 cells" in rows[0].problems[0].reason

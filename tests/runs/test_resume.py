@@ -64,7 +64,7 @@ def test_rows_that_another_version_has_judged_are_judged_again(tmp_path: Path, a
 
 def test_a_confirmed_row_that_is_another_request_now_is_sent_again(tmp_path: Path, api: Sandbox) -> None:
     """A version that reads a cell otherwise asks for something else: the record does not hold that yet."""
-    change(tmp_path, OTHER_VERSION, "UPDATE rows SET body = '{}' WHERE number = 2")
+    change(tmp_path, OTHER_VERSION, "UPDATE rows SET body = '{}', fields = '[[],[\"\"]]' WHERE number = 2")
     assert resumed(tmp_path, api) == ({"updated": ROWS}, ROWS - DONE + 1)
 
 
@@ -80,3 +80,55 @@ def test_a_row_that_may_have_been_applied_stays_one_when_it_is_judged_again(tmp_
     with closing(sqlite3.connect(path)) as connection:
         attempts = "SELECT earlier_attempts, attempts FROM rows WHERE number = 6"
         assert connection.execute(attempts).fetchone() == (1, 1)
+
+
+def test_a_body_that_is_only_written_in_another_way_is_the_same_request(tmp_path: Path, api: Sandbox) -> None:
+    """A version that puts no blanks into JSON asks for the same."""
+    change(tmp_path, OTHER_VERSION, "UPDATE rows SET body = replace(body, ': ', ':')")
+    assert resumed(tmp_path, api) == ({"updated": ROWS}, ROWS - DONE)
+
+
+@pytest.mark.usefixtures("api")
+def test_what_may_have_been_applied_is_no_invalid_row_because_a_version_reads_it_otherwise(tmp_path: Path) -> None:
+    """The API has to settle it; nothing that the program thinks of the cell can."""
+    lines = "Id,Type,OpportunityName\n2,Pre,row 2\n3,Pre,row 3\nx,Pre,row 4\n"
+    (tmp_path / "rows.csv").write_text(lines, encoding="utf-8")
+    trial = batch_updater("run", "rows.csv", "--limit", "1", "--json", cwd=tmp_path)
+    assert trial.outcomes == {"updated": 1, "not_sent": 1, "invalid": 1}
+    fields = '[["OpportunityId","opportunityType","OpportunityName"],["iss",4,"Pre","row 4"]]'
+    change(
+        tmp_path, OTHER_VERSION, "UPDATE parts SET counts = NULL",
+        "UPDATE rows SET state = 'in_flight', attempts = 1, problems = NULL, target = 'OpportunityId=4', "  # noqa: S608
+        "path = '/api/v2/opportunities/4', query = 'opportunityType=Pre', body = '{\"OpportunityName\": \"row 4\"}', "
+        f"fields = '{fields}' WHERE number = 4",
+    )  # fmt: skip
+    again = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+    assert again.outcomes == {"updated": 3}, again.err
+
+
+def test_an_answer_of_no_to_a_run_that_was_judged_again_does_no_harm(tmp_path: Path, api: Sandbox) -> None:
+    """Its rows are those of the new version then, and what was confirmed stays."""
+    change(tmp_path, OTHER_VERSION)
+    refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path, BATCH_UPDATER_GUARDS__ROWS="1")
+    assert refused.code == 2
+    assert resumed(tmp_path, api) == ({"updated": ROWS}, ROWS - DONE)
+
+
+def test_a_version_that_no_longer_finds_a_row_refuses_and_changes_nothing(tmp_path: Path, api: Sandbox) -> None:
+    """What became of that row would be lost."""
+    change(
+        tmp_path, OTHER_VERSION, "UPDATE rows SET number = 99 WHERE number = 2", "UPDATE parts SET counts = NULL",
+    )  # fmt: skip
+    for _ in range(2):
+        refused = batch_updater("run", "rows.csv", "--json", cwd=tmp_path)
+        assert refused.code == 2
+        assert "row 99, which the input does not have" in refused.object["error"]["message"]
+    assert len(api.requests()) == DONE
+
+
+@pytest.mark.usefixtures("api")
+def test_a_resumed_run_with_overridden_guards_writes_its_workbook(tmp_path: Path) -> None:
+    """The guards are judged by the rows of the table, also once these are being sent."""
+    done = batch_updater("run", "rows.csv", "--override-guards", "--json", cwd=tmp_path, BATCH_UPDATER_GUARDS__ROWS="1")
+    assert (done.code, done.outcomes) == (0, {"updated": ROWS})
+    assert Path(done.object["results"]).is_file()
