@@ -398,6 +398,7 @@ class Store:
         if found != "ok":
             raise DamagedStoreError(str(found))
         self.require_all_commits()
+        self.last_commit()
         self.names()
         self.expected()
         if self.numbers(tables.WAITING_FOR_NOTHING):
