@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from datetime import date
@@ -26,12 +25,6 @@ class Request(NamedTuple):
     body: bytes
     """JSON in UTF-8."""
     content_type: str
-
-    @property
-    def digest(self) -> bytes:
-        """16 bytes that differ for requests that differ."""
-        text = f"{self.method} {self.path}?{self.query}\n".encode()
-        return hashlib.blake2b(text + self.body, digest_size=16).digest()
 
 
 class Prepared(NamedTuple):

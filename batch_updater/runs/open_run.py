@@ -90,6 +90,8 @@ class OpenRun:
 
     def sends(self, limit: int | None) -> int:
         """Return how many of the first `limit` good rows will be sent, at most."""
+        if self.earlier.resumed is None:  # no row is done: there is no need to go over all of them
+            return self.plan.staged.good if limit is None else min(limit, self.plan.staged.good)
         return self.plan.store.to_send(limit)
 
     @property
@@ -109,11 +111,6 @@ class OpenRun:
         """Whether it resumes a run that began more than a day ago, or in the future, as by a wrong clock."""
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
-
-    def is_left_since(self, age: timedelta) -> bool:
-        """Whether the run that it resumes was last started longer ago than that, or by a wrong clock."""
-        resumed = self.earlier.resumed
-        return resumed is not None and abs(datetime.now(UTC) - resumed.last_started_at) > age
 
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""

@@ -15,7 +15,7 @@ from batch_updater.loader.row_parser import ParsedRow
 from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
-from batch_updater.records import Job, Outcome, OutcomeKind, StagedInput, Value
+from batch_updater.records import Job, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import tables
 from batch_updater.runs.encoding import (
@@ -26,6 +26,7 @@ from batch_updater.runs.encoding import (
     encode_fields,
     encode_problems,
 )
+from batch_updater.runs.rows import PLANNED
 from batch_updater.runs.store import Store
 from batch_updater.version import __version__
 
@@ -134,7 +135,7 @@ class Staging:
             after = batch[-1][0]
 
     def _jobs(self) -> Iterator[Job]:
-        return (row.job for row in self._store.rows(Outcome(0, OutcomeKind.PLANNED)) if row.is_good)
+        return (row.job for row in self._store.rows(PLANNED) if row.is_good)
 
     def _mark_repeated(self) -> None:
         """Deal with rows of the same target: all are invalid, or those behind an invalid one wait for it."""
@@ -181,7 +182,7 @@ class Staging:
         table.cell_notes = tuple(evidence.notes.sentences(table.columns))
         rows, good, waiting = store.execute(tables.STAGED_COUNTS).fetchone()
         tally = Tally(table.columns)
-        for row in store.rows(Outcome(0, OutcomeKind.PLANNED), tables.INVALID_ROWS):
+        for row in store.rows(PLANNED, tables.INVALID_ROWS):
             tally.add(row.outcome)
         return StagedInput(
             columns=table.columns,

@@ -531,10 +531,10 @@ def _snapshots(record: _RowRecord) -> RecordSnapshots | None:
     """Return what is known of the record; what was asked only where it may have changed something."""
     may_have_changed = record.kind in _WITH_BODY or (record.kind is OutcomeKind.REJECTED and record.maybe_applied)
     found = RecordSnapshots(record.before, record.body if may_have_changed else None, record.reported)
-    return None if found == _NO_SNAPSHOTS else found
+    return None if found == NO_SNAPSHOTS else found
 
 
-_NO_SNAPSHOTS = RecordSnapshots(None, None, None)
+NO_SNAPSHOTS = RecordSnapshots(None, None, None)
 
 
 def _require_json(row: int, kept: RecordSnapshots) -> None:

@@ -28,17 +28,25 @@ import msgspec
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.files.writing import sync_folder
-from batch_updater.records import AllowedList, Outcome, OutcomeKind, RecordSnapshots
+from batch_updater.records import AllowedList, Outcome, OutcomeKind
 from batch_updater.runs import tables
 from batch_updater.runs.encoding import encode_problems
-from batch_updater.runs.store import IS_OPEN, CommitCounter, Part, Store, companions, counter_of, faults_named
+from batch_updater.runs.store import (
+    IS_OPEN,
+    NO_SNAPSHOTS,
+    CommitCounter,
+    Part,
+    Store,
+    companions,
+    counter_of,
+    faults_named,
+)
 from batch_updater.runs.tables import Statement
 
 _GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
 _UNAWAITED_FOR_S = 0.1
 """How long outcomes that no one waits for may gather; they have to be on disk within half a second of the answer."""
-_NO_SNAPSHOTS = RecordSnapshots(None, None, None)
 _encode = msgspec.json.Encoder().encode
 """Keeps Python's lock for a fifth of the time that the standard library's takes."""
 
@@ -169,7 +177,7 @@ class RunWriter:
         """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
         self.require_writable()
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
-        before, _, reported = outcome.kept or _NO_SNAPSHOTS
+        before, _, reported = outcome.kept or NO_SNAPSHOTS
         refused_late = outcome.kind is OutcomeKind.REJECTED and outcome.maybe_applied
         maybe_applied = refused_late or outcome.kind is OutcomeKind.UNCONFIRMED
         if not (outcome.message or outcome.advice or outcome.cause or outcome.problems or maybe_applied):
