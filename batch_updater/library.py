@@ -61,7 +61,7 @@ class Run:
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """What was wrong, the commonest first."""
+        """What was wrong, the most common first."""
         return self._finished.summary.causes
 
     @property

@@ -551,7 +551,7 @@ class StagedInput:
     waiting: int
     """Rows without problems that wait for an earlier row of their target, which has some."""
     causes: tuple[Cause, ...]
-    """What is wrong, the commonest first."""
+    """What is wrong, the most common first."""
     sent: Mapping[str, int]
     """Field -> in how many good rows it is sent, cleared ones included."""
     cleared: Mapping[str, int]

@@ -101,7 +101,7 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield from note_lines(result.facts.notes)
         yield from _problem_lines(result)
     elif summary.causes:
-        yield from (Line(), Line("Commonest causes:"))
+        yield from (Line(), Line("Most common causes:"))
         yield from (Line(f"  {text}", 6) for text in cause_texts(summary.causes))
     yield from _workbook_lines(result)
     if step.kind.value != "nothing":
@@ -200,7 +200,7 @@ def _problem_lines(result: RunResult) -> Iterator[Line]:
 
 
 def cause_texts(causes: Sequence[Cause]) -> Iterator[str]:
-    """Yield the commonest causes, each with an example."""
+    """Yield the most common causes, each with an example."""
     yield from (cause.as_line for cause in causes[:_CAUSES_SHOWN])
     if (more := len(causes) - _CAUSES_SHOWN) > 0:
         yield f"and {counted(more, 'more cause')}, which the workbook lists"

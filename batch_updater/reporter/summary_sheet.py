@@ -124,7 +124,7 @@ class _Lines:
             self.row((0, "rows in all", label), (1, (formula, self._view.rows), total))
 
     def causes(self) -> None:
-        self.heading("Commonest causes")
+        self.heading("Most common causes")
         header, right = self._book.header_style(), self._book.header_style(align="right")
         names = (0, "Cause", header), (1, "Rows", right), (2, "Example", header), (3, "What is wrong there", header)
         self.row(*names, wide=3)

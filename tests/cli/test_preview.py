@@ -47,7 +47,7 @@ def labelled(run: OpenRun, count: int, *, asking: bool = False) -> dict[str, lis
 
 
 def test_the_preview_says_what_is_sent_where(tmp_path: Path) -> None:
-    """File, mapping, rows, the commonest problems, fields, address, duration and the first request."""
+    """File, mapping, rows, the most common problems, fields, address, duration and the first request."""
     with opened(tmp_path) as run:
         shown = labelled(run, 2)
     assert shown["File"] == [f"{tmp_path / 'c.csv'}, headers in row 1"]

@@ -147,7 +147,7 @@ def test_the_terminal_names_the_setting_where_every_update_is_only_accepted(insi
         configure(inside.folder, api.url)
         first = inside("run", "two.csv", "--yes")
         assert first.code == 3
-        causes = " ".join(first.out.partition("Commonest causes:")[2].split())
+        causes = " ".join(first.out.partition("Most common causes:")[2].split())
         assert "set api.accepted_is_done: true" in causes
         config = inside.folder / "config.yaml"
         text = config.read_text(encoding="utf-8")

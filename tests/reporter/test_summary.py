@@ -74,7 +74,7 @@ def test_counts_hold_every_outcome_and_add_up() -> None:
 
 
 def test_causes_are_ranked_with_an_example_cell() -> None:
-    """The commonest cause comes first and names the first row and cell that has it; a row counts once a cause."""
+    """The most common cause comes first and names the first row and cell that has it; a row counts once a cause."""
     made = Tally(COLUMNS)
     for row in (4, 5, 6):
         problem = Problem(row, "size", "not-a-number", "x", "'x' is not a number.", "Type a number.")
