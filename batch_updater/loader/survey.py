@@ -209,7 +209,7 @@ class FileEvidence:
         """Look at one row. Runs for every row: kept lean."""
         if parsed.notes:
             self.notes.add(parsed.number, parsed.notes)
-        if len(parsed.cells) >= self._headers and not parsed.is_ragged:
+        if len(parsed.cells) >= self._headers and not (parsed.problems and parsed.is_ragged):
             self._look_at_cells(parsed.number, parsed.cells)
         if parsed.problems:
             for problem in parsed.problems:

@@ -45,15 +45,19 @@ def encode_fields(values: Mapping[str, Value]) -> str:
     return f"[{_encoded_names(tuple(values))},{_encoded(values.values())}]"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # most rows have the names and types of a few others
 def _encoded_names(names: tuple[str, ...]) -> str:
-    """Return names as JSON; most rows have those of a few others."""
     return _encode(names).decode()
+
+
+@lru_cache(maxsize=256)
+def _kinds_of(types: tuple[type, ...]) -> str:
+    return "".join(map(_KINDS.__getitem__, types))
 
 
 def _encoded(cells: Collection[Cell]) -> str:
     try:
-        return _encode(["".join(map(_KINDS.__getitem__, map(type, cells))), *cells]).decode()
+        return _encode([_kinds_of(tuple(map(type, cells))), *cells]).decode()
     except (KeyError, OverflowError, UnicodeEncodeError):  # the last: half a surrogate
         return _encode([None, *map(_tagged, cells)]).decode()
 

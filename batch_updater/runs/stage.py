@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby, islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, groupby, islice
 
 import msgspec
 
@@ -86,10 +87,21 @@ class Staging:
         return staged
 
     def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: tables.Statement) -> None:
-        """Write rows as they come, a few hundred at once. Runs for every row: kept lean."""
+        """Write rows as they come, a few hundred at once, while the next ones are read. Runs for every row: kept lean.
+
+        SQLite lets go of Python's lock once for each call, so that a batch has to be one call.
+        """
         values = map(self._values, self._noted(rows, evidence))
-        while batch := list(islice(values, _BATCH)):
-            self._store.connection.executemany(statement.text, batch)
+        execute, of_batch = self._store.connection.execute, statement.of_rows(_BATCH)
+        with ThreadPoolExecutor(1) as writer:
+            written: Future[object] | None = None
+            while batch := list(islice(values, _BATCH)):
+                if written is not None:
+                    written.result()
+                text = of_batch if len(batch) == _BATCH else statement.of_rows(len(batch))
+                written = writer.submit(execute, text, list(chain.from_iterable(batch)))
+            if written is not None:
+                written.result()
 
     def _noted(self, rows: Iterable[ParsedRow], evidence: FileEvidence) -> Iterator[ParsedRow]:
         for row in rows:

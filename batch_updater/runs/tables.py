@@ -111,6 +111,11 @@ class Statement:
         values = {**self._constants, **values}
         return tuple(values[name] for name in self._names)
 
+    def of_rows(self, count: int) -> str:
+        """Return the text of an insertion that takes the values of several rows, one after the other."""
+        into, values = self.text.rsplit(" VALUES ", 1)
+        return f"{into} VALUES {', '.join([values] * count)}"
+
 
 _r = rows.c
 
