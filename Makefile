@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-all coverage torture bench audit lint types samples pictures debian-packages lock clean
+.PHONY: demo test test-all coverage torture bench audit lint types samples sql pictures debian-packages lock clean
 
 demo: $(READY)
 	$(BIN)/batch-updater demo
@@ -47,6 +47,11 @@ types: $(READY)
 samples: $(READY)
 	$(BIN)/python samples/make_samples.py samples
 	$(BIN)/python samples/make_results.py
+
+# The statements of a run's database as SQLite takes them; after each change of runs/tables.py.
+sql: $(READY)
+	$(BIN)/python -m batch_updater.runs.tables > batch_updater/runs/sqlite.sql.new
+	mv batch_updater/runs/sqlite.sql.new batch_updater/runs/sqlite.sql
 
 pictures: $(READY) debian-packages
 	$(BIN)/python docs/make_pictures.py

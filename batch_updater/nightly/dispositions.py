@@ -26,7 +26,7 @@ from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.runs.result import RunResult
-from batch_updater.runs.tables import CONFIRMED
+from batch_updater.runs.statements import CONFIRMED
 
 NIGHTS = 3
 """A file that is left with trouble of its own on so many nights in a row goes to attention."""

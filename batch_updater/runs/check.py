@@ -16,7 +16,7 @@ from batch_updater.records import Expected, Invocation, ReportRow, RunFacts, Sto
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import WrittenWorkbook, write_results
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
 from batch_updater.runs.history import DATABASE
@@ -47,7 +47,7 @@ def check(plan: Plan, results: Path | None, *, may_lose: bool = False) -> RunRes
     facts = _facts_of_check(plan, started_at, over, expected, annotated_copy.note)
     _require_replaceable(results)
     every_row = partial(report_rows, plan.store, staged, plan.endpoint, PLANNED)
-    rows_to_fix = partial(every_row, statement=tables.ROWS_TO_FIX)
+    rows_to_fix = partial(every_row, statement=statements.ROWS_TO_FIX)
     written, fault = _written(results, facts, plan, rows_to_fix(), staged.good)
     summary = written.summary if written else tallied(rows_to_fix(), staged.columns, staged.good, of_check=True)
     check_row_count(staged, summary)
@@ -191,7 +191,7 @@ def compare(
         columns=staged.columns,
         facts=facts,
         rows=every_row,
-        rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
+        rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
         results=written.path if written else None,
         asked_results=asked.results,
         fault=fault,

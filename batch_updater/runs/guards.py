@@ -10,7 +10,7 @@ from batch_updater.config.schema import GuardSettings
 from batch_updater.errors import GuardError, Location
 from batch_updater.records import StagedInput
 from batch_updater.reporter.change_summary import ChangeSummary, percent_of, written_out
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.store import Store
 
 _ROWS_NAMED = 5
@@ -46,7 +46,7 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
         yield Exceeded(
             "guards.rows",
             f"The file has {_counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
-            f"the first beyond is row {store.numbers(tables.NUMBER_AT, at=settings.rows)[0]:,}.",
+            f"the first beyond is row {store.numbers(statements.NUMBER_AT, at=settings.rows)[0]:,}.",
         )
     # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
     invalid, limit = staged.invalid, None if staged.is_to_fix else settings.invalid_percent
@@ -62,7 +62,7 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
         yield Exceeded(
             "guards.cleared",
             f"{_counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
-            f"{settings.cleared:,}; {_named(store.numbers(tables.CLEARING, most=_ROWS_NAMED))}.",
+            f"{settings.cleared:,}; {_named(store.numbers(statements.CLEARING, most=_ROWS_NAMED))}.",
         )
 
 

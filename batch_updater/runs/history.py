@@ -25,6 +25,7 @@ from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
 from batch_updater.runs.lock import held_since, origin_of
+from batch_updater.runs.statements import CONFIRMED
 from batch_updater.runs.store import (
     DamagedStoreError,
     Part,
@@ -34,7 +35,6 @@ from batch_updater.runs.store import (
     is_left_alone,
     opened_store,
 )
-from batch_updater.runs.tables import CONFIRMED
 
 DATABASE = "run.sqlite"
 _LOG = "run.log"

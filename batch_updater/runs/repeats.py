@@ -11,7 +11,7 @@ from pathlib import Path
 from batch_updater.messages import format_date_time
 from batch_updater.records import StagedInput
 from batch_updater.reporter.summary import NEEDS_NOTHING
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE, PastRun
 from batch_updater.runs.store import DamagedStoreError, Store, opened_store
 
@@ -89,10 +89,10 @@ def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
         pass
     store.attach(path)
     try:
-        (is_likely,) = store.execute(tables.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
+        (is_likely,) = store.execute(statements.FIRST_REPEATED, most=_SAMPLE, further=_MOVED).fetchone()
         if not is_likely:
             return [], 0
-        return store.numbers(tables.REPEATED_IN_EARLIER), store.numbers(tables.APPLIED_EARLIER)[0]
+        return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]
     finally:
         store.detach()
 

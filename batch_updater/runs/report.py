@@ -14,7 +14,7 @@ from batch_updater.records import RunFacts, Setting, StagedInput
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, unsent
@@ -52,7 +52,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
         columns=staged.columns,
         facts=facts,
         rows=every_row,
-        rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
+        rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
         results=written.path,
         summary=written.summary,
         elapsed_s=time.monotonic() - clock,

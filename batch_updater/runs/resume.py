@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batch_updater.runs import folder as snapshots
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE, PastRun, find_run
 from batch_updater.runs.plan import Opened, Plan
 from batch_updater.runs.store import DamagedStoreError, Store, faults_named
@@ -43,10 +43,10 @@ def _judge_again(opened: Opened, path: Path) -> None:
     """Stage the input once more, in one transaction, and keep what is known of rows with the same request."""
     with faults_named(path), closing(Store.writing(path)) as store, store.transaction():
         commit = store.last_commit()
-        for statement in tables.PUT_ROWS_ASIDE:
+        for statement in statements.in_order("PUT_ROWS_ASIDE"):
             store.connection.execute(statement)
         staged = opened.stage(store, for_sending=True, commit=commit)
-        if lost := store.numbers(tables.LOST_ROWS):
+        if lost := store.numbers(statements.LOST_ROWS):
             raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
         store.set_facts({"rows": staged.rows})
-        store.connection.execute(tables.DROP_EARLIER_ROWS)
+        store.connection.execute(statements.DROP_EARLIER_ROWS)

@@ -13,7 +13,7 @@ from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.row_parser import carried_cells
 from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, StagedInput, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary, Tally
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import Store, StoredRow, opened_store
 
@@ -33,9 +33,9 @@ def report_rows(
     staged: StagedInput,
     endpoint: Endpoint,
     without_turn: Outcome,
-    statement: tables.Statement = tables.ROWS,
+    statement: str = statements.ROWS,
 ) -> Iterator[ReportRow]:
-    """Yield rows with their outcomes, in file order; with `tables.ROWS_TO_FIX` those that are not done alone."""
+    """Yield rows with their outcomes, in file order; with `statements.ROWS_TO_FIX` those that are not done alone."""
     changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, store.names()))
     carried, stated = len(staged.columns.headers), staged.stated_width
     for stored in store.rows(without_turn, statement):
@@ -58,7 +58,7 @@ def rows_in(
     staged: StagedInput,
     endpoint: Endpoint,
     without_turn: Outcome,
-    statement: tables.Statement = tables.ROWS,
+    statement: str = statements.ROWS,
 ) -> Iterator[ReportRow]:
     """Go over the rows of a run from its folder. Raises DamagedStoreError, OSError."""
     with opened_store(folder / DATABASE) as store:

@@ -17,7 +17,7 @@ from batch_updater.records import RunFacts, Stop, StopReason
 from batch_updater.reporter.page import PAGE, RowsForReview, write_page
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
@@ -170,7 +170,7 @@ class ActiveRun:
             columns=staged.columns,
             facts=facts,
             rows=every_row,
-            rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
+            rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
             results=written.path if written else None,
             asked_results=results,
             summary=summary,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, groupby, islice
+from types import NoneType
 
 import msgspec
 
@@ -18,7 +19,7 @@ from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
 from batch_updater.records import Job, StagedInput, Value
 from batch_updater.reporter.summary import Tally
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
     decode_cells,
     decode_fields,
@@ -59,22 +60,22 @@ class Staging:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
         table, store = self._table, self._store
         evidence = FileEvidence(table.parser)
-        self._insert(table.rows(), evidence, tables.STAGE)
+        self._insert(table.rows(), evidence, statements.STAGE)
         if findings := table.findings(evidence.questions, self._stored()):
             # Only the whole file shows how its cells are meant: every row is judged by that, from the table.
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
             self._cleared.clear()
-            self._insert(map(table.parse, self._stored()), evidence, tables.STAGE_AGAIN)
+            self._insert(map(table.parse, self._stored()), evidence, statements.STAGE_AGAIN)
         self._mark_repeated()
         if self._is_again:
-            for statement in tables.TAKE_OVER:
+            for statement in statements.in_order("TAKE_OVER"):
                 store.execute(statement)
         if evidence.has_dates_of_one_order():
             self._explain_dates(evidence)
         store.executemany(
-            tables.EXPECT,
+            statements.EXPECT,
             (
                 {"target": target, **value._asdict()}
                 for target, values in (table.expected or {}).items()
@@ -86,19 +87,19 @@ class Staging:
         store.set_facts({"staged": msgspec.to_builtins(staged), "staged_by": __version__})
         return staged
 
-    def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: tables.Statement) -> None:
+    def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: str) -> None:
         """Write rows as they come, a few hundred at once, while the next ones are read. Runs for every row: kept lean.
 
         SQLite lets go of Python's lock once for each call, so that a batch has to be one call.
         """
         values = map(self._values, self._noted(rows, evidence))
-        execute, of_batch = self._store.connection.execute, statement.of_rows(_BATCH)
+        execute, of_batch = self._store.connection.execute, statements.of_rows(statement, _BATCH)
         with ThreadPoolExecutor(1) as writer:
             written: Future[object] | None = None
             while batch := list(islice(values, _BATCH)):
                 if written is not None:
                     written.result()
-                text = of_batch if len(batch) == _BATCH else statement.of_rows(len(batch))
+                text = of_batch if len(batch) == _BATCH else statements.of_rows(statement, len(batch))
                 written = writer.submit(execute, text, list(chain.from_iterable(batch)))
             if written is not None:
                 written.result()
@@ -109,7 +110,7 @@ class Staging:
             yield row
 
     def _values(self, parsed: ParsedRow) -> tuple[object, ...]:
-        """Return a row as `tables.STAGED` wants it."""
+        """Return a row as `statements.STAGED` wants it."""
         number, cells, values, problems, *_ = parsed
         target = self._targets.of(values)
         if problems:
@@ -136,12 +137,14 @@ class Staging:
 
     def _count(self, values: Mapping[str, Value], rows: int) -> None:
         self._sent[tuple(values)] += rows
-        if None in values.values():
+        if NoneType in map(type, values.values()):  # comparing values with None takes several times as long
             self._cleared[tuple(name for name, value in values.items() if value is None)] += rows
 
     def _stored(self) -> Iterator[ParsedCells]:
         after = -1
-        while batch := self._store.execute(tables.CELLS, after=after, most=_BATCH, ragged=f'%"{RAGGED}"%').fetchall():
+        while batch := self._store.execute(
+            statements.CELLS, after=after, most=_BATCH, ragged=f'%"{RAGGED}"%'
+        ).fetchall():
             for number, cells, is_ragged in batch:
                 yield ParsedCells(number, decode_cells(cells), bool(is_ragged))
             after = batch[-1][0]
@@ -151,33 +154,33 @@ class Staging:
 
     def _mark_repeated(self) -> None:
         """Deal with rows of the same target: all are invalid, or those behind an invalid one wait for it."""
-        rows = self._store.execute(tables.REPEATED)
-        changes: dict[tables.Statement, list[dict[str, object]]] = {
-            tables.MARK_REPEATED: [], tables.WAIT: [], tables.MAKE_INVALID: [],
+        rows = self._store.execute(statements.REPEATED)
+        changes: dict[str, list[dict[str, object]]] = {
+            statements.MARK_REPEATED: [], statements.WAIT: [], statements.MAKE_INVALID: [],
         }  # fmt: skip
         for _, group in groupby(rows, key=lambda row: row[2]):
             first_rows = list(islice(group, OTHER_ROWS + 1))
             numbers = [number for number, *_ in first_rows]
             blocked_by: int | None = None
             for number, state, _, fields, problems in (*first_rows, *group):
-                changes[tables.MARK_REPEATED].append({"row": number})
+                changes[statements.MARK_REPEATED].append({"row": number})
                 if not self._in_order:
                     values = decode_fields(fields)
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
-                    changes[tables.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
+                    changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
                     if state == "ready":
                         self._count(values, -1)
                 elif state == "invalid":
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
-                    changes[tables.WAIT].append({"row": number, "earlier": blocked_by})
+                    changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
                     self._count(decode_fields(fields), -1)
-                if len(changes[tables.MARK_REPEATED]) >= _BATCH:
+                if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
 
-    def _write(self, changes: Mapping[tables.Statement, list[dict[str, object]]]) -> None:
+    def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():
             self._store.executemany(statement, records)
             records.clear()
@@ -185,16 +188,16 @@ class Staging:
     def _explain_dates(self, evidence: FileEvidence) -> None:
         """Tell people of an ambiguous date what other rows of its column show."""
         pattern = f'%"{AMBIGUOUS_DATE}"%'
-        for number, problems in self._store.execute(tables.AMBIGUOUS, pattern=pattern).fetchall():
+        for number, problems in self._store.execute(statements.AMBIGUOUS, pattern=pattern).fetchall():
             found = encode_problems([evidence.with_date_orders(problem) for problem in decode_problems(problems)])
-            self._store.executemany(tables.SET_PROBLEMS, [{"row": number, "found": found}])
+            self._store.executemany(statements.SET_PROBLEMS, [{"row": number, "found": found}])
 
     def _summed_up(self, evidence: FileEvidence) -> StagedInput:
         table, store = self._table, self._store
         table.cell_notes = tuple(evidence.notes.sentences(table.columns))
-        rows, good, waiting = store.execute(tables.STAGED_COUNTS).fetchone()
+        rows, good, waiting = store.execute(statements.STAGED_COUNTS).fetchone()
         tally = Tally(table.columns)
-        for row in store.rows(PLANNED, tables.INVALID_ROWS):
+        for row in store.rows(PLANNED, statements.INVALID_ROWS):
             tally.add(row.outcome)
         return StagedInput(
             columns=table.columns,

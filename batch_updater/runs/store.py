@@ -44,9 +44,8 @@ from batch_updater.records import (
     StopReason,
     Value,
 )
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_fields, decode_problems
-from batch_updater.runs.tables import Statement
 
 IS_OPEN = "is_open"
 """Name of the fact whether commits may have been made that are not in the main file."""
@@ -110,7 +109,7 @@ class StoredRow(NamedTuple):
 
 
 class _RowRecord(NamedTuple):
-    """A record of `tables.ROWS`."""
+    """A record of `statements.ROWS`."""
 
     number: _RowNumber
     state: Literal["invalid", "ready", "in_flight", "finished"]
@@ -281,30 +280,31 @@ class Store:
         """Return the facts about the run, without what the input holds."""
         what = "its table run"
         found = {}
-        for name, value in self.execute(tables.FACTS):
+        for name, value in self.execute(statements.FACTS):
             found[converted(name, str, what)] = _parsed(converted(value, str, what), what)
         return found
 
     def fact(self, name: str) -> object:
         """Return one fact; None if there is none of that name."""
-        found = self.execute(tables.FACT, name=name).fetchone()
+        found = self.execute(statements.FACT, name=name).fetchone()
         return None if found is None else _parsed(converted(found[0], str, "its table run"), "its table run")
 
     def parts(self) -> tuple[Part, ...]:
         """Return every part of the run, by time."""
-        return tuple(map(_part, self.execute(tables.PARTS)))
+        return tuple(map(_part, self.execute(statements.PARTS)))
 
     def counts(self, unsent: OutcomeKind) -> dict[OutcomeKind, int]:
         """Return how many rows have each outcome."""
         found = {
-            converted(kind, OutcomeKind, "its table rows"): n for kind, n in self.execute(tables.COUNTS, unsent=unsent)
+            converted(kind, OutcomeKind, "its table rows"): n
+            for kind, n in self.execute(statements.COUNTS, unsent=unsent)
         }
         return {kind: found.get(kind, 0) for kind in OutcomeKind}
 
-    def rows(self, unsent: Outcome, statement: Statement = tables.ROWS) -> Iterator[StoredRow]:
+    def rows(self, unsent: Outcome, statement: str = statements.ROWS) -> Iterator[StoredRow]:
         """Yield rows with their outcomes, by number; `unsent` is the outcome of a row that had no turn.
 
-        With `tables.ROWS_TO_FIX` only rows that someone or another run has still to deal with.
+        With `statements.ROWS_TO_FIX` only rows that someone or another run has still to deal with.
         """
         for record in self.execute(statement, unsent=unsent.kind):
             yield _stored_row(converted(record, _RowRecord, "its table rows"), unsent)
@@ -316,7 +316,7 @@ class Store:
         """
         after = -1
         try:
-            while batch := self.execute(tables.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
+            while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
                 for record in batch:
                     row = converted(record, _JobRecord, "its table rows")
                     job = Job(row.number, row.target, decode_fields(row.fields), bool(row.maybe_applied))
@@ -335,39 +335,39 @@ class Store:
                 converted(_parsed(record.depends_on, what), tuple[tuple[str, str], ...], what),
                 converted(_parsed(record.list, what), tuple[AllowedValue, ...], what),
             )
-            for record in (converted(one, _NamesRecord, what) for one in self.execute(tables.NAMES))
+            for record in (converted(one, _NamesRecord, what) for one in self.execute(statements.NAMES))
         )
 
     def expected(self) -> Expected:
         """Return what the records must still hold where the run undoes another one; else nothing."""
         found: dict[str, tuple[ExpectedValue, ...]] = {}
-        for target, *value in self.execute(tables.EXPECTED):
+        for target, *value in self.execute(statements.EXPECTED):
             known = converted(value, ExpectedValue, "its table expected")
             found[target] = (*found.get(target, ()), known)
         return found
 
     def last_answer_at(self) -> datetime | None:
         """Return when the last answer came, UTC; None if none did."""
-        (at,) = self.execute(tables.LAST_ANSWER_AT).fetchone()
+        (at,) = self.execute(statements.LAST_ANSWER_AT).fetchone()
         return None if at is None else datetime.fromtimestamp(converted(at, _Time, "its table rows"), UTC)
 
     def first_job(self) -> Job | None:
         """Return the first row that can be sent; None if there is none."""
-        found = self.execute(tables.FIRST_JOB).fetchone()
+        found = self.execute(statements.FIRST_JOB).fetchone()
         return None if found is None else Job(found[0], found[1], decode_fields(found[2]))
 
     def to_send(self, limit: int | None = None) -> int:
         """Return how many jobs are to be sent, of the first `limit` good rows."""
-        (count,) = self.execute(tables.COUNT_TO_SEND, limit=limit).fetchone()
+        (count,) = self.execute(statements.COUNT_TO_SEND, limit=limit).fetchone()
         return int(count)
 
-    def numbers(self, statement: Statement, **values: object) -> list[int]:
+    def numbers(self, statement: str, **values: object) -> list[int]:
         """Return the row numbers that a statement selects."""
         return [number for (number,) in self.execute(statement, **values)]
 
     def first_invalid(self, most: int) -> tuple[list[int], str]:
         """Return the numbers of the first invalid rows, and the reason of the first of them."""
-        found = self.execute(tables.FIRST_INVALID, most=most).fetchall()
+        found = self.execute(statements.FIRST_INVALID, most=most).fetchall()
         return [number for number, _ in found], decode_problems(found[0][1])[0].reason if found else ""
 
     def require_all_commits(self) -> None:
@@ -389,7 +389,7 @@ class Store:
 
     def last_commit(self) -> int:
         """Return the number of the last commit."""
-        (last,) = self.execute(tables.LAST_COMMIT).fetchone()
+        (last,) = self.execute(statements.LAST_COMMIT).fetchone()
         return converted(last, _Count, "the number of its last commit")
 
     def require_whole(self) -> None:
@@ -401,7 +401,7 @@ class Store:
         self.last_commit()
         self.names()
         self.expected()
-        if self.numbers(tables.WAITING_FOR_NOTHING):
+        if self.numbers(statements.WAITING_FOR_NOTHING):
             raise DamagedStoreError("its rows wait for rows that need no repair")
         noted = self.parts()[-1].counts  # before the rows: a run that ends just now notes the counts of its last rows
         counts = self.counts(OutcomeKind.NOT_SENT)
@@ -415,7 +415,7 @@ class Store:
     def require_requests(self, endpoint: Endpoint) -> None:
         """Check that every request that is stored is the one that its row's values make; takes some 10 us a row."""
         build = RequestBuilder(endpoint).build
-        for number, target, fields, path, query, body in self.execute(tables.REQUESTS):
+        for number, target, fields, path, query, body in self.execute(statements.REQUESTS):
             try:
                 request = build(Job(number, target, decode_fields(fields)))
                 is_same = (path, query, body) == (request.path, request.query, request.body.decode())
@@ -432,7 +432,7 @@ class Store:
                 self.connection.backup(copy.connection)
                 with copy.transaction():
                     copy.make_ready()
-                    for statement in tables.FORGET_RESULTS:
+                    for statement in statements.in_order("FORGET_RESULTS"):
                         copy.execute(statement)
             yield copy
 
@@ -448,20 +448,22 @@ class Store:
 
     def make_ready(self) -> None:
         """Make every row ready again that is not confirmed, keeping what is known of it."""
-        for statement in (tables.NEVER_SENT, tables.RESUME, tables.COUNT_AS_EARLIER):
+        for statement in (statements.NEVER_SENT, statements.RESUME, statements.COUNT_AS_EARLIER):
             self.execute(statement)
 
     def set_facts(self, facts: Mapping[str, object]) -> None:
         """Write facts about the run; they replace those of the same names."""
-        self.executemany(tables.SET_FACT, ({"name": name, "value": json.dumps(value)} for name, value in facts.items()))
+        self.executemany(
+            statements.SET_FACT, ({"name": name, "value": json.dumps(value)} for name, value in facts.items())
+        )
 
-    def executemany(self, statement: Statement, records: Iterable[Mapping[str, object]]) -> None:
+    def executemany(self, statement: str, records: Iterable[Mapping[str, object]]) -> None:
         """Execute a statement once for each record."""
-        self.connection.executemany(statement.text, (statement.arguments(**record) for record in records))
+        self.connection.executemany(statement, records)
 
-    def execute(self, statement: Statement, **values: object) -> sqlite3.Cursor:
+    def execute(self, statement: str, **values: object) -> sqlite3.Cursor:
         """Execute a statement. Raises sqlite3.Error."""
-        return self.connection.execute(statement.text, statement.arguments(**values))
+        return self.connection.execute(statement, values)
 
 
 def _part(record: tuple[object, ...]) -> Part:
@@ -504,7 +506,7 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
         return Outcome(number, kind, problems=problems)
     if record.state == "in_flight":
         return Outcome(
-            number, kind, tables.IN_FLIGHT_AT_THE_END,
+            number, kind, statements.IN_FLIGHT_AT_THE_END,
             "Run again to settle it.", "ended while in flight", attempts=record.attempts,
         )  # fmt: skip
     if record.message is not None and record.advice is not None and record.cause is not None:
@@ -558,7 +560,7 @@ def _filled(connection: sqlite3.Connection) -> sqlite3.Connection:
         raise sqlite3.NotSupportedError(f"this Python has SQLite {sqlite3.sqlite_version}, and 3.33 or later is needed")
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
-    for statement in tables.CREATE:
+    for statement in statements.in_order("CREATE"):
         connection.execute(statement)
     return connection
 
@@ -656,9 +658,9 @@ def opened_store(path: Path) -> Iterator[Store]:
     try:
         with closing(_opened_for_reading(path)) as connection:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found != tables.FORMAT:
+            if found != statements.FORMAT:
                 raise DamagedStoreError(
-                    f"it is of the format {found}, and this program writes and reads {tables.FORMAT}"
+                    f"it is of the format {found}, and this program writes and reads {statements.FORMAT}"
                 )
             yield Store(connection, path, counted)
     except sqlite3.Error as error:

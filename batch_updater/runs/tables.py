@@ -1,10 +1,13 @@
 """The database of a run: its tables and every statement over them, in SQLAlchemy Core.
 
-A statement is compiled once and executed by the driver's own cursor, which costs no more than writing it as text.
+The program executes what is in `sqlite.sql`, which `make sql` writes from this module: SQLAlchemy takes longer to start
+than a small run to send its rows.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -26,6 +29,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    text,
     update,
 )  # fmt: skip
 from sqlalchemy.dialects import sqlite
@@ -34,10 +38,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from batch_updater.records import OutcomeKind
-
-FORMAT = 3
-"""SQLite's `user_version` of a database with the tables below."""
+from batch_updater.runs.statements import CONFIRMED, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
 
 _metadata = MetaData()
 
@@ -89,34 +90,6 @@ expected = Table(
     Column("before", Text), Column("left", Text),
 )  # fmt: skip
 
-IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
-CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
-"""Outcomes that a resumed run keeps; every other row is sent again."""
-
-
-_DIALECT = sqlite.dialect()
-
-
-class Statement:
-    """A statement for SQLite's driver: its text, and the order of its parameters."""
-
-    def __init__(self, clause: ClauseElement) -> None:
-        compiled = cast("SQLCompiler", clause.compile(dialect=_DIALECT))
-        self.text = compiled.string
-        self._names = tuple(compiled.positiontup or ())
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
-
-    def arguments(self, **values: object) -> tuple[object, ...]:
-        """Return the values of the parameters in their order."""
-        values = {**self._constants, **values}
-        return tuple(values[name] for name in self._names)
-
-    def of_rows(self, count: int) -> str:
-        """Return the text of an insertion that takes the values of several rows, one after the other."""
-        into, values = self.text.rsplit(" VALUES ", 1)
-        return f"{into} VALUES {', '.join([values] * count)}"
-
-
 _r = rows.c
 
 
@@ -124,49 +97,48 @@ def _is(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
     return or_(*(column == value for value in values))
 
 
+_CONFIRMED = sorted(kind.value for kind in CONFIRMED)
 _is_ready = and_(_r.state == "ready", _r.waits_for.is_(None))
 _is_good = and_(_r.state != "invalid", _r.waits_for.is_(None))
 """Can be sent as it is, whether or not it has been by now."""
-_is_confirmed = _is(_r.outcome, *(kind.value for kind in CONFIRMED))
+_is_confirmed = _is(_r.outcome, *_CONFIRMED)
 
-CREATE = (f"PRAGMA user_version = {FORMAT}", *(str(CreateTable(table)) for table in _metadata.sorted_tables))
-SET_FACT = Statement(insert(facts).prefix_with("OR REPLACE"))
-FACTS = Statement(select(facts.c.name, facts.c.value).where(facts.c.name != "staged"))
-FACT = Statement(select(facts.c.value).where(facts.c.name == bindparam("name")))
+CREATE = (text(f"PRAGMA user_version = {FORMAT}"), *map(CreateTable, _metadata.sorted_tables))
+SET_FACT = insert(facts).prefix_with("OR REPLACE")
+FACTS = select(facts.c.name, facts.c.value).where(facts.c.name != "staged")
+FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 
 # --- staging ---------------------------------------------------------------------------------------------------------
 
-STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
-"""Columns of a row as it is staged, in the order of the values of `STAGE` and `STAGE_AGAIN`."""
-STAGE = Statement(insert(rows).values({name: bindparam(name) for name in STAGED}))
-STAGE_AGAIN = Statement(insert(rows).prefix_with("OR REPLACE").values(
+STAGE = insert(rows).values({name: bindparam(name) for name in STAGED})
+STAGE_AGAIN = (insert(rows).prefix_with("OR REPLACE").values(
     {name: bindparam(name) for name in STAGED}
 ))  # fmt: skip
-EXPECT = Statement(insert(expected))
-EXPECTED = Statement(select(*expected.c).order_by(literal_column("rowid")))
-CELLS = Statement(
+EXPECT = insert(expected)
+EXPECTED = select(*expected.c).order_by(literal_column("rowid"))
+CELLS = (
     select(_r.number, _r.cells, func.coalesce(_r.problems.like(bindparam("ragged")), False))
     .where(_r.number > bindparam("after")).order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
 _same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
-REPEATED = Statement(
+REPEATED = (
     select(_r.number, _r.state, _r.target, _r.fields, _r.problems)
     .where(_r.target.in_(_same_target)).order_by(_r.target, _r.number)
 )  # fmt: skip
-MARK_REPEATED = Statement(update(rows).where(_r.number == bindparam("row")).values(is_repeated=1))
-MAKE_INVALID = Statement(
+MARK_REPEATED = update(rows).where(_r.number == bindparam("row")).values(is_repeated=1)
+MAKE_INVALID = (
     update(rows).where(_r.number == bindparam("row"))
     .values(state="invalid", problems=bindparam("found"), path=null(), query=null(), body=null())
 )  # fmt: skip
-WAIT = Statement(update(rows).where(_r.number == bindparam("row")).values(waits_for=bindparam("earlier")))
-AMBIGUOUS = Statement(select(_r.number, _r.problems).where(_r.problems.like(bindparam("pattern"))))
-SET_PROBLEMS = Statement(update(rows).where(_r.number == bindparam("row")).values(problems=bindparam("found")))
-REQUESTS = Statement(
+WAIT = update(rows).where(_r.number == bindparam("row")).values(waits_for=bindparam("earlier"))
+AMBIGUOUS = select(_r.number, _r.problems).where(_r.problems.like(bindparam("pattern")))
+SET_PROBLEMS = update(rows).where(_r.number == bindparam("row")).values(problems=bindparam("found"))
+REQUESTS = (
     select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body)
     .where(_is_good, not_(func.coalesce(_is_confirmed, False))).order_by(_r.number)
 )  # fmt: skip
 _w = rows.alias("waited_for").c
-WAITING_FOR_NOTHING = Statement(
+WAITING_FOR_NOTHING = (
     select(_r.number).where(
         _r.waits_for.is_not(None),
         not_(exists(
@@ -174,10 +146,8 @@ WAITING_FOR_NOTHING = Statement(
         )),
     )
 )  # fmt: skip
-FIRST_JOB = Statement(select(_r.number, _r.target, _r.fields).where(_is_good).order_by(_r.number).limit(1))
-STAGED_COUNTS = Statement(
-    select(func.count(), func.count().filter(_is_good), func.count(_r.waits_for)).select_from(rows)
-)
+FIRST_JOB = select(_r.number, _r.target, _r.fields).where(_is_good).order_by(_r.number).limit(1)
+STAGED_COUNTS = select(func.count(), func.count().filter(_is_good), func.count(_r.waits_for)).select_from(rows)
 _kind = case(
     (_r.state == "invalid", "invalid"),
     (_r.state == "in_flight", "unconfirmed"),
@@ -191,20 +161,18 @@ _every_row = select(
     (_r.earlier_attempts + _r.attempts).label("attempts"), _r.status, _r.sent_at, _r.seconds, _r.target, _r.cells,
     _r.fields, _r.body, _r.problems, _r.message, _r.advice, _r.cause, _r.before, _r.reported,
 ).order_by(_r.number)  # fmt: skip
-ROWS = Statement(_every_row)
-INVALID_ROWS = Statement(_every_row.where(_r.state == "invalid"))
-ROWS_TO_FIX = Statement(_every_row.where(not_(_is(_kind, "updated", "unchanged", "planned"))))
-COUNTS = Statement(select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind")))
-LAST_ANSWER_AT = Statement(select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0))))
-NUMBER_AT = Statement(select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at")))
+ROWS = _every_row
+INVALID_ROWS = _every_row.where(_r.state == "invalid")
+ROWS_TO_FIX = _every_row.where(not_(_is(_kind, "updated", "unchanged", "planned")))
+COUNTS = select(_kind.label("kind"), func.count()).select_from(rows).group_by(literal_column("kind"))
+LAST_ANSWER_AT = select(func.max(_r.sent_at + func.coalesce(_r.seconds, 0.0)))
+NUMBER_AT = select(_r.number).order_by(_r.number).limit(1).offset(bindparam("at"))
 _field = func.json_each(_r.fields, "$[1]").table_valued("type")
-CLEARING = Statement(
+CLEARING = (
     select(_r.number).where(_is_good, exists(select(_field.c.type).where(_field.c.type == "null")))
     .order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
-FIRST_INVALID = Statement(
-    select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(bindparam("most"))
-)
+FIRST_INVALID = select(_r.number, _r.problems).where(_r.state == "invalid").order_by(_r.number).limit(bindparam("most"))
 
 # --- sending ---------------------------------------------------------------------------------------------------------
 
@@ -220,15 +188,15 @@ _LAST_OF_LIMIT = (
 ).scalar_subquery()
 _IN_LIMIT = or_(bindparam("limit").is_(None), _LAST_OF_LIMIT.is_(None), _r.number <= _LAST_OF_LIMIT)
 """What is confirmed counts towards the limit."""
-JOBS = Statement(
+JOBS = (
     select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body, _r.maybe_applied)
     .where(_is_ready, _r.number > bindparam("after"), _IN_LIMIT).order_by(_r.number).limit(bindparam("most"))
 )  # fmt: skip
-COUNT_TO_SEND = Statement(
+COUNT_TO_SEND = (
     select(func.count()).select_from(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False)), _IN_LIMIT)
 )
 _is_in_flight = _of_item(1).is_(None)
-WRITE_MANY = Statement(
+WRITE_MANY = (
     update(rows).where(_r.number == _of_item(0)).values(
         commit_number=bindparam("commit"), state=case((_is_in_flight, "in_flight"), else_="finished"),
         outcome=_of_item(1), attempts=_of_item(2), status=_of_item(3), sent_at=_of_item(4), seconds=_of_item(5),
@@ -240,7 +208,7 @@ WRITE_MANY = Statement(
 
 Each call of SQLite lets go of Python's lock and has to wait for it again, which beside a busy event loop takes longer
 than the call. One call for all rows of a commit, which is the commit as well, makes the sending twice as fast."""
-SETTLE = Statement(
+SETTLE = (
     update(rows).where(_r.number == bindparam("row")).values(
         commit_number=bindparam("commit"), state="finished", outcome=bindparam("kind"),
         attempts=bindparam("tries"), status=bindparam("http"), message=bindparam("said"), advice=bindparam("remedy"),
@@ -249,19 +217,19 @@ SETTLE = Statement(
         maybe_applied=bindparam("doubt"),
     )
 )  # fmt: skip
-KEEP_BEFORE = Statement(
+KEEP_BEFORE = (
     update(rows).where(_r.number == bindparam("row"))
     .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
-LEARN = Statement(insert(names).prefix_with("OR REPLACE").values(
+LEARN = (insert(names).prefix_with("OR REPLACE").values(
     commit_number=bindparam("commit"), field=bindparam("field"), depends_on=bindparam("depends_on"),
     list=bindparam("list"),
 ))  # fmt: skip
-NAMES = Statement(select(names.c.field, names.c.depends_on, names.c.list).order_by(literal_column("rowid")))
-NEW_PART = Statement(insert(parts).values(started_at=bindparam("started_at")))
+NAMES = select(names.c.field, names.c.depends_on, names.c.list).order_by(literal_column("rowid"))
+NEW_PART = insert(parts).values(started_at=bindparam("started_at"))
 _last_part = select(func.max(parts.c.number)).scalar_subquery()
-END_PART = Statement(
+END_PART = (
     update(parts).where(parts.c.number == _last_part).values(
         commit_number=bindparam("commit"),
         **{
@@ -271,25 +239,23 @@ END_PART = Statement(
         },
     )
 )  # fmt: skip
-PARTS = Statement(
+PARTS = (
     select(
         parts.c.started_at, parts.c.ended_at, parts.c.requests, parts.c.retries, parts.c.elapsed_s, parts.c.stopped,
         parts.c.stop_message, parts.c.stop_advice, parts.c.results, parts.c.counts,
     ).order_by(parts.c.number)
 )  # fmt: skip
-LAST_COMMIT = Statement(
-    select(
-        func.max(
-            select(func.coalesce(func.max(rows.c.commit_number), 0)).scalar_subquery(),
-            select(func.coalesce(func.max(names.c.commit_number), 0)).scalar_subquery(),
-            select(func.coalesce(func.max(parts.c.commit_number), 0)).scalar_subquery(),
-        )
+LAST_COMMIT = select(
+    func.max(
+        select(func.coalesce(func.max(rows.c.commit_number), 0)).scalar_subquery(),
+        select(func.coalesce(func.max(names.c.commit_number), 0)).scalar_subquery(),
+        select(func.coalesce(func.max(parts.c.commit_number), 0)).scalar_subquery(),
     )
 )
 
 # --- resuming --------------------------------------------------------------------------------------------------------
 
-NEVER_SENT = Statement(
+NEVER_SENT = (
     update(rows).where(
         _r.state == "in_flight", _r.before.is_(None), _r.earlier_attempts == 0,
         exists(select(facts.c.name).where(facts.c.name == "reads_first", facts.c.value == "true")),
@@ -301,7 +267,7 @@ NEVER_SENT = Statement(
 )  # fmt: skip
 """Of rows that a part of the run left in flight, no update went out if that part read records first: what a record was
 is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
-RESUME = Statement(
+RESUME = (
     update(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False))).values(
         state="ready",
         outcome=case((_r.state == "in_flight", "unconfirmed"), else_=_r.outcome),
@@ -317,18 +283,18 @@ RESUME = Statement(
 )  # fmt: skip
 """What was read before an update that was certainly not applied is old by now: what is read next counts."""
 FORGET_RESULTS = (
-    Statement(update(rows).where(_is_confirmed).values(
+    (update(rows).where(_is_confirmed).values(
         outcome="not_sent", message="", advice="", cause="", problems=null(), before=null(), reported=null(),
     )),
-    Statement(update(rows).where(_r.state == "ready").values(
+    (update(rows).where(_r.state == "ready").values(
         outcome=null(), message=null(), advice=null(), cause=null(), problems=null(), before=null(), reported=null(),
         earlier_attempts=0,
     )),
-    Statement(delete(facts).where(facts.c.name != "staged")),
-    Statement(delete(parts)),
+    (delete(facts).where(facts.c.name != "staged")),
+    (delete(parts)),
 )  # fmt: skip
 """For a comparison, which starts from the rows that are still to be sent; call after `RESUME`."""
-COUNT_AS_EARLIER = Statement(
+COUNT_AS_EARLIER = (
     update(rows).where(_r.attempts > 0)
     .values(earlier_attempts=_r.earlier_attempts + _r.attempts, attempts=0)
 )  # fmt: skip
@@ -337,12 +303,12 @@ COUNT_AS_EARLIER = Statement(
 # --- staging again ---------------------------------------------------------------------------------------------------
 
 PUT_ROWS_ASIDE = (
-    "ALTER TABLE rows RENAME TO earlier_rows", str(CreateTable(rows)), str(delete(expected).compile(dialect=_DIALECT)),
+    text("ALTER TABLE rows RENAME TO earlier_rows"), CreateTable(rows), delete(expected),
 )  # fmt: skip
-DROP_EARLIER_ROWS = "DROP TABLE earlier_rows"
+DROP_EARLIER_ROWS = text("DROP TABLE earlier_rows")
 _aside = Table("earlier_rows", MetaData(), *(Column(column.name, column.type) for column in rows.columns))
 _a = _aside.c
-_was_confirmed = _is(_a.outcome, *(kind.value for kind in CONFIRMED))
+_was_confirmed = _is(_a.outcome, *_CONFIRMED)
 _RESULTS = ("state", "outcome", "maybe_applied", "earlier_attempts", "attempts", "status", "sent_at", "seconds",
             "problems", "message", "advice", "cause", "before", "reported")  # fmt: skip
 _REQUEST = ("waits_for", "target", "fields", "path", "query", "body")
@@ -353,7 +319,7 @@ _same_request_as_before = and_(
 _earlier = rows.alias("earlier_row")
 TAKE_OVER = (
     # What is confirmed stays, and what may have been applied is for the API to judge.
-    Statement(
+    (
         update(rows)
         .where(
             _r.number == _a.number,
@@ -365,7 +331,7 @@ TAKE_OVER = (
         .values({name: _a[name] for name in (*_RESULTS, *_REQUEST)})
     ),
     # Rows then wait only for rows that are still invalid.
-    Statement(
+    (
         update(rows)
         .where(_r.waits_for.is_not(None))
         .values(
@@ -375,12 +341,12 @@ TAKE_OVER = (
         )
     ),
     # Of a confirmed row that is another request now stays what its record was, and how often it was sent.
-    Statement(
+    (
         update(rows)
         .where(_r.number == _a.number, _is_good, _r.target == _a.target, _was_confirmed, _r.outcome.is_(None))
         .values(before=_a.before, earlier_attempts=_a.earlier_attempts + _a.attempts)
     ),
-    Statement(
+    (
         update(rows)
         .where(
             _r.number == _a.number, _is_good, _r.target == _a.target,
@@ -388,10 +354,10 @@ TAKE_OVER = (
         )
         .values({name: _a[name] for name in _RESULTS})
     ),
-    Statement(update(parts).values(counts=null())),
+    (update(parts).values(counts=null())),
 )  # fmt: skip
 """Run in this order after the rows were staged again, with the earlier ones in `earlier_rows`."""
-LOST_ROWS = Statement(
+LOST_ROWS = (
     select(_a.number)
     .where(or_(_a.attempts + _a.earlier_attempts > 0, _a.outcome.is_not(None)))
     .where(_a.number.not_in(select(_r.number)))
@@ -413,19 +379,46 @@ _first_rows = (
     select(_r.path, _r.query, _r.body).where(_is_good)
     .where(_r.number <= select(func.max(_first_applied.c.number)).scalar_subquery() + bindparam("further"))
 ).subquery()  # fmt: skip
-FIRST_REPEATED = Statement(
-    select(
-        exists(
-            select(_first_rows.c.path).where(
-                _first_rows.c.path == _first_applied.c.path,
-                _first_rows.c.query == _first_applied.c.query,
-                _first_rows.c.body == _first_applied.c.body,
-            )
+FIRST_REPEATED = select(
+    exists(
+        select(_first_rows.c.path).where(
+            _first_rows.c.path == _first_applied.c.path,
+            _first_rows.c.query == _first_applied.c.query,
+            _first_rows.c.body == _first_applied.c.body,
         )
     )
 )
 """Whether one of the first rows that the other run has applied is among the rows up to there."""
-REPEATED_IN_EARLIER = Statement(
-    select(_r.number).distinct().where(_is_good, _is_applied, _same_request).order_by(_r.number)
-)
-APPLIED_EARLIER = Statement(select(func.count()).select_from(_other_run).where(_is_applied))
+REPEATED_IN_EARLIER = select(_r.number).distinct().where(_is_good, _is_applied, _same_request).order_by(_r.number)
+APPLIED_EARLIER = select(func.count()).select_from(_other_run).where(_is_applied)
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def as_sqlite() -> str:
+    """Return every statement above under its name, as `statements` reads them."""
+    named = {
+        name: value if isinstance(value, tuple) else (value,) for name, value in globals().items() if name.isupper()
+    }
+    sections = [
+        f"-- {name}\n" + "".join(f"{_text_of(clause)};\n" for clause in clauses)
+        for name, clauses in named.items()
+        if isinstance(clauses[0], ClauseElement)
+    ]
+    return "-- Written by `make sql` from tables.py.\n\n" + "\n".join(sections)
+
+
+def _text_of(clause: ClauseElement) -> str:
+    """Return a statement whose parameters are named, and whose constants are in it."""
+    compiled = cast("SQLCompiler", clause.compile(dialect=sqlite.dialect(paramstyle="named")))
+    lines = "\n".join(line.rstrip() for line in compiled.string.strip().splitlines())
+    constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
+    return re.sub(r":(\w+)", lambda found: _literal(constants[found[1]]) if found[1] in constants else found[0], lines)
+
+
+def _literal(constant: object) -> str:
+    return str(constant) if isinstance(constant, (int, float)) else "'" + str(constant).replace("'", "''") + "'"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_sqlite())

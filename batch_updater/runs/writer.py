@@ -29,7 +29,7 @@ from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.files.writing import sync_folder
 from batch_updater.records import AllowedList, Outcome, OutcomeKind
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.store import (
     IS_OPEN,
@@ -41,7 +41,6 @@ from batch_updater.runs.store import (
     counter_of,
     faults_named,
 )
-from batch_updater.runs.tables import Statement
 
 _GATHERED_FOR_S = 0.004
 """How long a commit waits for more to commit: it then serves all workers, and disturbs the event loop less often."""
@@ -54,13 +53,13 @@ _encode = msgspec.json.Encoder().encode
 class _Write(NamedTuple):
     """One statement with its values."""
 
-    statement: Statement
+    statement: str
     values: Mapping[str, object]
     committed: asyncio.Future[None] | None = None
 
 
 class _Rows(NamedTuple):
-    """Rows as `tables.WRITE_MANY` takes them, and who waits for their commit."""
+    """Rows as `statements.WRITE_MANY` takes them, and who waits for their commit."""
 
     values: Sequence[tuple[object, ...]]
     committed: asyncio.Future[None] | None
@@ -98,7 +97,7 @@ class RunWriter:
             with faults_named(path):
                 with store.transaction():
                     store.set_facts({**facts, IS_OPEN: True})
-                    store.executemany(tables.NEW_PART, [{"started_at": started_at.timestamp()}])
+                    store.executemany(statements.NEW_PART, [{"started_at": started_at.timestamp()}])
                 store.close()
                 _sync(draft)
                 counter = undone.enter_context(closing(CommitCounter.create(path, 0)))
@@ -119,7 +118,7 @@ class RunWriter:
             with store.transaction():
                 store.make_ready()
                 store.set_facts({**facts, IS_OPEN: True})
-                store.executemany(tables.NEW_PART, [{"started_at": started_at.timestamp()}])
+                store.executemany(statements.NEW_PART, [{"started_at": started_at.timestamp()}])
                 counter = undone.enter_context(closing(CommitCounter.create(path, store.last_commit())))
                 sync_folder(path.parent)
             # From now on the main file itself says that it may not be all.
@@ -186,7 +185,7 @@ class RunWriter:
             )  # fmt: skip
             self._writes.put(_Rows((values,), None))
             return
-        self._writes.put(_Write(tables.SETTLE, {
+        self._writes.put(_Write(statements.SETTLE, {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
             "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
             "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": before,
@@ -197,14 +196,14 @@ class RunWriter:
         """Return when the database holds what a record was before its update. Raises StoreError."""
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        self._put_awaited(_Write(tables.KEEP_BEFORE, {"row": row, "record": before}, committed))
+        self._put_awaited(_Write(statements.KEEP_BEFORE, {"row": row, "record": before}, committed))
         await committed
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
         values = json.dumps([asdict(value) for value in names.values])
         depends_on = json.dumps(names.depends_on)
-        self._writes.put(_Write(tables.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
+        self._writes.put(_Write(statements.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
 
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""
@@ -213,7 +212,7 @@ class RunWriter:
         values["ended_at"] = part.ended_at.timestamp() if part.ended_at else None
         values["results"] = part.results and part.results.encode(errors="backslashreplace").decode()
         values["counts"] = None if part.counts is None else json.dumps(part.counts)
-        self._writes.put(_Write(tables.END_PART, {f"new_{name}": value for name, value in values.items()}))
+        self._writes.put(_Write(statements.END_PART, {f"new_{name}": value for name, value in values.items()}))
 
     def _put_awaited(self, write: _Rows | _Write | threading.Event | None) -> None:
         self._writes.put(write)
@@ -261,11 +260,9 @@ class RunWriter:
         if others:
             self._connection.execute("BEGIN IMMEDIATE")
         if batch:
-            self._connection.execute(
-                tables.WRITE_MANY.text, tables.WRITE_MANY.arguments(commit=number, batch=_encode(batch).decode())
-            )
+            self._connection.execute(statements.WRITE_MANY, {"commit": number, "batch": _encode(batch).decode()})
         for write in others:
-            self._connection.execute(write.statement.text, write.statement.arguments(commit=number, **write.values))
+            self._connection.execute(write.statement, {"commit": number, **write.values})
         if others:
             self._connection.execute("COMMIT")
         self._counter.count(number)

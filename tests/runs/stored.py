@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.records import Job, Outcome, OutcomeKind, Problem
-from batch_updater.runs import tables
+from batch_updater.runs import statements
 from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.store import Store
 from batch_updater.runs.writer import RunWriter
@@ -38,7 +38,7 @@ def begun(
     store = Store.draft(path)
     with store.transaction():
         store.executemany(
-            tables.STAGE,
+            statements.STAGE,
             (
                 {"number": row, "commit_number": 0, "state": "ready",
                  "target": f"id={row}", "cells": f'["s","{row}"]',
@@ -48,7 +48,7 @@ def begun(
             ),
         )  # fmt: skip
         store.executemany(
-            tables.STAGE,
+            statements.STAGE,
             (
                 {"number": row, "commit_number": 0, "state": "invalid", "target": None, "cells": '["s","x"]',
                  "fields": None, "path": None, "query": None, "body": None, "problems": encode_problems([_PROBLEM])}
