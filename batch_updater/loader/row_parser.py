@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -67,8 +68,8 @@ class _Slot(NamedTuple):
     position: int
     name: str
     convert: Callable[[Cell], Value | Blank]
-    known: dict[str, Value]
-    """Texts that were met and need no note -> their values."""
+    known: dict[Cell, Value]
+    """Texts and days that were met and need no note -> their values."""
 
 
 class RowParser:
@@ -187,7 +188,9 @@ class RowParser:
             cell = cells[position]
             if cell is None:
                 continue
-            if type(cell) is str and cell in known:
+            kind = type(cell)
+            is_frequent = kind is str or kind is date
+            if is_frequent and cell in known:
                 values[name] = known[cell]
                 continue
             try:
@@ -197,7 +200,7 @@ class RowParser:
             else:
                 if not isinstance(value, Blank):
                     values[name] = value
-                    if type(cell) is str and not self._noted and len(known) < _MOST_KNOWN:
+                    if is_frequent and not self._noted and len(known) < _MOST_KNOWN:
                         known[cell] = value
         if problems or not self._required.keys() <= values.keys() or self._body.isdisjoint(values):
             problems.extend(self._missing(number, values, {problem.field for problem in problems}))

@@ -8,7 +8,7 @@ tag and its parts: `[null, "Bolt", ["p", "2025-12-31", "day"]]`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -25,11 +25,14 @@ _KINDS: dict[type, str] = {
     str: "s", int: "i", bool: "b", type(None): "-", Decimal: "n", date: "d", datetime: "m", time: "t",
 }  # fmt: skip
 """Types that the encoder turns into JSON by itself, a few times faster than any code of ours would."""
+_OTHER = "?"
 _READERS: dict[str, Callable[[str], Cell]] = {
     "n": Decimal, "d": date.fromisoformat, "m": datetime.fromisoformat, "t": time.fromisoformat,
 }  # fmt: skip
 _AS_IN_JSON = str.maketrans(dict.fromkeys(_READERS, "s"))
 _LARGEST_INT = 2**63
+_NOT_IN_JSON = (OverflowError, UnicodeEncodeError)
+"""What the encoder raises for whole numbers that are too large, and for half a surrogate."""
 
 
 def encode_cells(cells: Sequence[Cell], *, keeps_blank: bool = False) -> str:
@@ -40,26 +43,51 @@ def encode_cells(cells: Sequence[Cell], *, keeps_blank: bool = False) -> str:
     return _encoded(cells[:count])
 
 
-def encode_fields(values: Mapping[str, Value]) -> str:
-    """Return field values, in their order, as JSON: their names, then their values. Runs for every row."""
-    return f"[{_encoded_names(tuple(values))},{_encoded(values.values())}]"
+def encode_fields(values: Mapping[str, Value], head: str = "") -> str:
+    """Return field values, in their order, as JSON: their names, then their values. Runs for every row.
+
+    `head`: what `head_of_fields` says of them, where that is known.
+    """
+    head = head or head_of_fields(values)
+    try:
+        if _OTHER not in head[-1 - len(values) :]:
+            return head + _encode(["", *values.values()]).decode()[len('[""') :] + "]"
+    except _NOT_IN_JSON:
+        pass
+    return f"[{_encode(tuple(values)).decode()},{_tagged_list(values.values())}]"
 
 
-@lru_cache(maxsize=256)  # most rows have the names and types of a few others
-def _encoded_names(names: tuple[str, ...]) -> str:
-    return _encode(names).decode()
+def head_of_fields(values: Mapping[str, Value]) -> str:
+    """Return which fields a row sends, and values of which kinds they have, in a form that most rows share."""
+    return _head(tuple(values), tuple(map(type, values.values())))
+
+
+def names_in_head(head: str) -> tuple[list[str], list[str]]:
+    """Return the names of the fields that rows of a head send, and of those that they clear."""
+    names, (kinds,) = _decode(f"{head}]]")
+    return names, [name for name, kind in zip(names, kinds, strict=True) if kind == "-"]
 
 
 @lru_cache(maxsize=256)
-def _kinds_of(types: tuple[type, ...]) -> str:
-    return "".join(map(_KINDS.__getitem__, types))
+def _head(names: tuple[str, ...], types: tuple[type, ...]) -> str:
+    return f'[{_encode(names).decode()},["{_letters_of(types)}"'
 
 
-def _encoded(cells: Collection[Cell]) -> str:
+@lru_cache(maxsize=256)
+def _letters_of(types: tuple[type, ...]) -> str:
+    return "".join(_KINDS.get(kind, _OTHER) for kind in types)
+
+
+def _encoded(cells: Sequence[Cell]) -> str:
+    letters = _letters_of(tuple(map(type, cells)))
     try:
-        return _encode([_kinds_of(tuple(map(type, cells))), *cells]).decode()
-    except (KeyError, OverflowError, UnicodeEncodeError):  # the last: half a surrogate
-        return _encode([None, *map(_tagged, cells)]).decode()
+        return _tagged_list(cells) if _OTHER in letters else _encode([letters, *cells]).decode()
+    except _NOT_IN_JSON:
+        return _tagged_list(cells)
+
+
+def _tagged_list(cells: Iterable[Cell]) -> str:
+    return _encode([None, *map(_tagged, cells)]).decode()
 
 
 _TAGGED: dict[type, Callable[[Any], list[object]]] = {

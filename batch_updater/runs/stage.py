@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, groupby, islice
-from types import NoneType
 
 import msgspec
 
@@ -17,7 +16,7 @@ from batch_updater.loader.row_parser import ParsedRow
 from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
-from batch_updater.records import Job, StagedInput, Value
+from batch_updater.records import Job, StagedInput
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
@@ -27,6 +26,8 @@ from batch_updater.runs.encoding import (
     encode_cells,
     encode_fields,
     encode_problems,
+    head_of_fields,
+    names_in_head,
 )
 from batch_updater.runs.rows import PLANNED
 from batch_updater.runs.store import Store
@@ -52,9 +53,8 @@ class Staging:
         self._in_order = table.in_order
         self._keeps_blank = table.width.stated is not None
         """Whether the length of a row matters."""
-        self._sent: Counter[tuple[str, ...]] = Counter()
-        """Fields that good rows send, together -> how many rows."""
-        self._cleared: Counter[tuple[str, ...]] = Counter()
+        self._sent: Counter[str] = Counter()
+        """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
 
     def stage(self) -> StagedInput:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
@@ -66,7 +66,6 @@ class Staging:
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
-            self._cleared.clear()
             self._insert(map(table.parse, self._stored()), evidence, statements.STAGE_AGAIN)
         self._mark_repeated()
         if self._is_again:
@@ -117,7 +116,8 @@ class Staging:
             stored = encode_cells(cells, keeps_blank=self._keeps_blank)
             fields = None if target is None else encode_fields(values)
             return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
-        self._count(values, 1)
+        head = head_of_fields(values)
+        self._sent[head] += 1
         path = query = body = None
         if self._builder is not None:
             request = self._builder.build(Job(number, target or "", values))
@@ -128,17 +128,12 @@ class Staging:
             "ready",
             target,
             encode_cells(cells, keeps_blank=self._keeps_blank),
-            encode_fields(values),
+            encode_fields(values, head),
             path,
             query,
             body,
             None,
         )
-
-    def _count(self, values: Mapping[str, Value], rows: int) -> None:
-        self._sent[tuple(values)] += rows
-        if NoneType in map(type, values.values()):  # comparing values with None takes several times as long
-            self._cleared[tuple(name for name, value in values.items() if value is None)] += rows
 
     def _stored(self) -> Iterator[ParsedCells]:
         after = -1
@@ -170,12 +165,12 @@ class Staging:
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
                     if state == "ready":
-                        self._count(values, -1)
+                        self._sent[head_of_fields(values)] -= 1
                 elif state == "invalid":
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._count(decode_fields(fields), -1)
+                    self._sent[head_of_fields(decode_fields(fields))] -= 1
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
@@ -199,6 +194,11 @@ class Staging:
         tally = Tally(table.columns)
         for row in store.rows(PLANNED, statements.INVALID_ROWS):
             tally.add(row.outcome)
+        sent, cleared = Counter[str](), Counter[str]()
+        for head, count in self._sent.items():
+            names, emptied = names_in_head(head)
+            sent.update(dict.fromkeys(names, count))
+            cleared.update(dict.fromkeys(emptied, count))
         return StagedInput(
             columns=table.columns,
             stated_width=table.width.stated,
@@ -212,13 +212,6 @@ class Staging:
             good=good,
             waiting=waiting,
             causes=tally.summary().causes,
-            sent=_by_field(self._sent),
-            cleared=_by_field(self._cleared),
+            sent=+sent,
+            cleared=+cleared,
         )
-
-
-def _by_field(counts: Mapping[tuple[str, ...], int]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for names, count in counts.items():
-        found.update(dict.fromkeys(names, count))
-    return dict(found)
