@@ -20,6 +20,7 @@ _MOST_TEXTS = 4_000_000
 _TABLES, _ITEMS, _TEXTS, _PRONUNCIATIONS = (
     {f"{namespace} {name}" for namespace in NAMESPACES} for name in ("sst", "si", "t", "rPh")
 )
+_PLAIN_TEXTS = re.compile(f"{PLAIN_CONTENT}*")
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
@@ -91,6 +92,14 @@ class SharedStrings:
         parser.CharacterDataHandler = text.characters
         part = LongPart(parser, "sst", "si", is_open=lambda: is_open)
         for items in part.elements(stream):
+            start, end = f"<{part.prefix}si><{part.prefix}t>", f"</{part.prefix}t></{part.prefix}si>"
+            if items.startswith(start) and items.endswith(end):
+                texts = items[len(start) : -len(end)].split(end + start)
+                joined = "\n".join(texts)
+                if "_x" not in joined and _PLAIN_TEXTS.fullmatch(joined):
+                    for known in texts:
+                        self.add(known)
+                    continue
             prefix = re.escape(part.prefix)
             plain = re.compile(rf'\s*<{prefix}si><{prefix}t(?: xml:space="preserve")?>({PLAIN_CONTENT}*)</{prefix}t>')
             for item in items.split(part.end)[:-1]:
