@@ -92,9 +92,9 @@ class SharedStrings:
         parser.CharacterDataHandler = text.characters
         part = LongPart(parser, "sst", "si", is_open=lambda: is_open)
         for items in part.elements(stream):
-            start, end = f"<{part.prefix}si><{part.prefix}t>", f"</{part.prefix}t></{part.prefix}si>"
-            if items.startswith(start) and items.endswith(end):
-                texts = items[len(start) : -len(end)].split(end + start)
+            opening, closing = f"<{part.prefix}si><{part.prefix}t>", f"</{part.prefix}t></{part.prefix}si>"
+            if items.startswith(opening) and items.endswith(closing):
+                texts = items[len(opening) : -len(closing)].split(closing + opening)
                 joined = "\n".join(texts)
                 if "_x" not in joined and _PLAIN_TEXTS.fullmatch(joined):
                     for known in texts:
