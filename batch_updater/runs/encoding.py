@@ -62,6 +62,7 @@ def head_of_fields(values: Mapping[str, Value]) -> str:
     return _head(tuple(values), tuple(map(type, values.values())))
 
 
+@lru_cache(maxsize=256)
 def names_in_head(head: str) -> tuple[list[str], list[str]]:
     """Return the names of the fields that rows of a head send, and of those that they clear."""
     names, (kinds,) = _decode(f"{head}]]")

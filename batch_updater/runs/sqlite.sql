@@ -98,7 +98,7 @@ WHERE rows.number > :after ORDER BY rows.number
  LIMIT :most OFFSET 0;
 
 -- REPEATED
-SELECT rows.number, rows.state, rows.target, rows.fields, rows.problems
+SELECT rows.number, rows.state, rows.target, rows.cells, rows.problems
 FROM rows
 WHERE rows.target IN (SELECT rows.target
 FROM rows

@@ -21,7 +21,6 @@ from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
     decode_cells,
-    decode_fields,
     decode_problems,
     encode_cells,
     encode_fields,
@@ -51,6 +50,8 @@ class Staging:
         self._commit = commit or 0
         self._is_again = commit is not None
         self._in_order = table.in_order
+        self._keeps_fields = builder is not None or table.expected is not None
+        """Whether the values of every row are looked at later; those of rows that clear a field always are."""
         self._keeps_blank = table.width.stated is not None
         """Whether the length of a row matters."""
         self._sent: Counter[str] = Counter()
@@ -114,7 +115,7 @@ class Staging:
         target = self._targets.of(values)
         if problems:
             stored = encode_cells(cells, keeps_blank=self._keeps_blank)
-            fields = None if target is None else encode_fields(values)
+            fields = encode_fields(values) if self._keeps_fields and target is not None else None
             return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
         head = head_of_fields(values)
         self._sent[head] += 1
@@ -128,7 +129,7 @@ class Staging:
             "ready",
             target,
             encode_cells(cells, keeps_blank=self._keeps_blank),
-            encode_fields(values, head),
+            encode_fields(values, head) if self._keeps_fields or names_in_head(head)[1] else None,
             path,
             query,
             body,
@@ -157,10 +158,10 @@ class Staging:
             first_rows = list(islice(group, OTHER_ROWS + 1))
             numbers = [number for number, *_ in first_rows]
             blocked_by: int | None = None
-            for number, state, _, fields, problems in (*first_rows, *group):
+            for number, state, _, cells, problems in (*first_rows, *group):
                 changes[statements.MARK_REPEATED].append({"row": number})
+                values = self._table.parse(ParsedCells(number, decode_cells(cells), is_ragged=False)).values
                 if not self._in_order:
-                    values = decode_fields(fields)
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
@@ -170,7 +171,7 @@ class Staging:
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._sent[head_of_fields(decode_fields(fields))] -= 1
+                    self._sent[head_of_fields(values)] -= 1
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)

@@ -122,7 +122,7 @@ CELLS = (
 )  # fmt: skip
 _same_target = select(_r.target).where(_r.target.is_not(None)).group_by(_r.target).having(func.count() > 1)
 REPEATED = (
-    select(_r.number, _r.state, _r.target, _r.fields, _r.problems)
+    select(_r.number, _r.state, _r.target, _r.cells, _r.problems)
     .where(_r.target.in_(_same_target)).order_by(_r.target, _r.number)
 )  # fmt: skip
 MARK_REPEATED = update(rows).where(_r.number == bindparam("row")).values(is_repeated=1)

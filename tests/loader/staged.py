@@ -1,10 +1,11 @@
-"""Stages tables as a check does, and gives what came of it."""
+"""Stages tables as a run does, and gives what came of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
+from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.records import Outcome, OutcomeKind
 from batch_updater.runs.rows import report_rows
 from batch_updater.runs.stage import Staging
@@ -45,7 +46,7 @@ def staged(table: Table) -> StagedTable:
 def _staged(table: Table) -> StagedTable:
     with Store.temporary() as store:
         with store.transaction():
-            known = Staging(table, store, None).stage()
+            known = Staging(table, store, RequestBuilder(table.endpoint)).stage()
         waits_for = dict(store.connection.execute("SELECT number, waits_for FROM rows"))
         planned = Outcome(0, OutcomeKind.PLANNED)
         shown = report_rows(store, known, table.endpoint, planned)
