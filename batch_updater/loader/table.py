@@ -226,28 +226,27 @@ class Table:
         The one pass over the file: what it shows beside the rows is known afterwards.
         """
         own, most = self.columns.first_column, len(self.columns.headers) + _MOST_EXTRA_COLUMNS
-        merged, hidden = self._merged_cells(), HiddenRowCounter()
-        for sheet_row in self._sheet.rows():
-            if sheet_row.number <= self._header_row:
+        is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
+        merged, hidden, parse = self._merged_cells(), HiddenRowCounter(), self.parser.parse
+        for number, in_sheet, is_hidden in self._sheet.rows():
+            if number <= self._header_row:
                 continue
-            cells: Sequence[Cell] = sheet_row.cells[own:] if own else sheet_row.cells
+            cells: Sequence[Cell] = in_sheet[own:] if own else in_sheet
             if is_blank_row(cells) or (self._ours and is_blank_row(self._theirs(cells))):
                 continue
-            self._last_row = sheet_row.number
+            self._last_row = number
             if merged is not None:
-                cells = merged.marked(sheet_row.number, cells)
+                cells = merged.marked(number, cells)
             if len(cells) > self._widest and not is_blank_row(cells[self._widest :]):
                 self._widest = len(cells)
-            if sheet_row.hidden:
-                hidden.add(sheet_row.number)
+            if is_hidden:
+                hidden.add(number)
                 if self.visible_only:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            parsed = self.parser.parse(sheet_row.number, cells)
-            # The length of a row is looked at once more where the file is judged as a whole.
-            is_kept_whole = len(cells) <= most or self.width.stated is not None
-            yield parsed if is_kept_whole else parsed._replace(cells=parsed.cells[:most])
+            parsed = parse(number, cells)
+            yield parsed if is_kept_whole or len(cells) <= most else parsed._replace(cells=parsed.cells[:most])
         self.hidden_rows = hidden.result()
         extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
         if extra > 0:  # results keep the cells to the right of the last header
