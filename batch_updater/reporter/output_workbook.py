@@ -46,6 +46,12 @@ class OutputSheet(Worksheet):  # type: ignore[misc]  # its types are not followe
             return data
         return _TO_ESCAPE.sub(lambda found: f"_x{ord(found[0]):04X}_", data)
 
+    def write_row_xml(self, row: int, columns: int, xml: str) -> None:
+        """Write a row of so many cells that is XML already; `row` is 0-based and below all rows that were written."""
+        self._check_dimensions(row, columns - 1)
+        self._write_single_row(row)  # the one before
+        self.row_data_fh.write(xml)
+
     def print_wide(self) -> None:
         """Have the sheet printed across, all its columns on one page."""
         self.set_landscape()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 
 from xlsxwriter.format import Format
@@ -20,9 +20,10 @@ from batch_updater.records import (
     FormattedNumber,
     ReportRow,
 )
-from batch_updater.reporter.cell_values import holds_text, readable, shown, writable
+from batch_updater.reporter.cell_values import readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
+from batch_updater.reporter.plain_rows import PlainRows
 from batch_updater.reporter.style import AS_TEXT, COLOURS, DATE, DATE_TIME, DURATION, FAULTY, TIME
 
 _DIGITS_OF_SECONDS = 6
@@ -73,13 +74,6 @@ class CellWriter:
     def __init__(self, book: OutputWorkbook) -> None:
         self._book = book
         self._plain = book.style()
-
-    def write_plain(self, sheet: OutputSheet, row: int, column: int, cell: Cell) -> None:
-        """Write a cell in the usual format; most are texts or numbers that need no thought."""
-        if type(cell) is str and cell[:1] not in _STARTS_FORMULA and holds_text(cell):
-            sheet.write_string(row, column, cell, self._plain)
-        elif cell is not None:
-            self.write(sheet, row, column, cell)
 
     def write(self, sheet: OutputSheet, row: int, column: int, cell: Cell, **properties: object) -> None:
         """Write a cell; `properties` change its format, as XlsxWriter names them."""
@@ -189,6 +183,8 @@ class AllRowsSheet:
         self._sent_at = book.style(num_format=DATE_TIME, align="left")
         self._seconds = book.style(num_format="0.000")
         self._outcomes = {kind: book.outcome_style(kind) for kind in COLOURS}
+        day = book.style(num_format=DATE, align="left")
+        self._rows = PlainRows(1 + len(columns.headers) + len(_RESULT_COLUMNS), self._plain, day)
         self._headers = ("Row", *columns.headers, *_RESULT_COLUMNS)
         self._sheets = 0
         self._open()
@@ -205,28 +201,51 @@ class AllRowsSheet:
         if self._next >= self._limit:
             self.finish()
             self._open()
-        sheet, number, outcome, plain = self._sheet, self._next, row.outcome, self._plain
-        sheet.write_number(number, 0, row.row.number, plain)
-        for position, cell in enumerate(row.row.cells, 1):
-            self._cells.write_plain(sheet, number, position, cell)
-        column = 1 + len(row.row.cells)
-        message = outcome_message(outcome, self._columns)
-        sheet.write_string(number, column, outcome.kind.value, self._outcomes[outcome.kind])
-        if outcome.status is not None:
-            sheet.write_number(number, column + 1, outcome.status, plain)
-        if message:
-            sheet.write_string(number, column + 2, readable(message), plain)
-        sheet.write_number(number, column + 3, outcome.attempts, plain)
+        outcome = row.outcome
+        message = readable(outcome_message(outcome, self._columns)) or None
+        days = seconds = None
         if outcome.sent_at is not None:
             # Excel counts days since 1899-12-30. Cells have no time zone; it is UTC.
             days = outcome.sent_at.timestamp() / 86_400 + _DAYS_BEFORE_1970
-            sheet.write_number(number, column + 4, days, self._sent_at)
         if outcome.seconds is not None:
-            sheet.write_number(number, column + 5, round(outcome.seconds, _DIGITS_OF_SECONDS), self._seconds)
+            seconds = round(outcome.seconds, _DIGITS_OF_SECONDS)
+        results = (
+            (outcome.kind.value, self._outcomes[outcome.kind]),
+            (outcome.status, self._plain),
+            (message, self._plain),
+            (outcome.attempts, self._plain),
+            (days, self._sent_at),
+            (seconds, self._seconds),
+        )
+        cells = (row.row.number, *row.row.cells)
+        if xml := self._rows.row(self._next + 1, cells, results):
+            self._sheet.write_row_xml(self._next, len(self._headers), xml)
+        else:
+            self._write(cells, results)
         if self._widths.wanted:
-            texts = [str(row.row.number), *map(shown, row.row.cells), outcome.kind.value, "", message, "", "2" * 18, ""]
+            texts = [
+                str(row.row.number),
+                *map(shown, row.row.cells),
+                outcome.kind.value,
+                "",
+                message or "",
+                "",
+                "2" * 18,
+                "",
+            ]
             self._widths.measure(texts)
         self._next += 1
+
+    def _write(self, cells: Sequence[Cell], results: Iterable[tuple[str | float | None, Format]]) -> None:
+        """Write a row cell by cell: what is in it is not of the usual kinds."""
+        for column, cell in enumerate(cells):
+            if cell is not None:
+                self._cells.write(self._sheet, self._next, column, cell)
+        for column, (value, style) in enumerate(results, len(cells)):
+            if isinstance(value, str):
+                self._sheet.write_string(self._next, column, value, style)
+            elif value is not None:
+                self._sheet.write_number(self._next, column, value, style)
 
     def finish(self) -> None:
         """Set widths, filter and panes of the sheet that is open."""

@@ -1,0 +1,96 @@
+"""Rows of usual cells as the XML of a sheet (ECMA-376 part 1, 18.3.1.4), ten times as fast as XlsxWriter makes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+from xlsxwriter.format import Format
+
+from batch_updater.records import DIGITS_OF_A_CELL, Cell, column_letters
+
+_WRITTEN_OTHERWISE = re.compile("[&<>]|_x")
+"""Markup, and what may be read as an escape."""
+_FIRST_CHARACTERS = frozenset(" =+-@")
+"""Of texts that need care: blanks are kept if XML is told so, and Excel takes the others for formulas."""
+_LONGEST_TEXT = 1_000
+_LARGEST_WHOLE = 10**DIGITS_OF_A_CELL
+_FIRST_DAY = date(1900, 3, 1)
+"""The first that has the same number in every program."""
+_DAY_ZERO = date(1899, 12, 30).toordinal()
+_MOST_KNOWN = 2_000
+_OTHER = "?"
+"""In place of the XML of a cell of another kind."""
+
+
+class PlainRows:
+    """Makes the XML of rows in which every cell is of a usual kind, the same that XlsxWriter makes."""
+
+    def __init__(self, columns: int, plain: Format, day: Format) -> None:
+        """`columns`: how many the sheet has; `plain` is the format of texts and numbers, `day` that of dates."""
+        self._starts = [f'<c r="{column_letters(column)}' for column in range(columns)]
+        self._text, self._number, self._day = _text_in(plain), _number_in(plain), _number_in(day)
+        self._known: dict[str, str] = {}
+        """Texts that were met -> their XML; names repeat down a column."""
+
+    def row(
+        self, number: int, cells: Iterable[Cell], results: Iterable[tuple[str | float | None, Format]]
+    ) -> str | None:
+        """Return the XML of a row of that number, from 1; None if one of its cells is of another kind.
+
+        `results` are values and formats of the cells to the right of the others.
+        """
+        at = f'{number}"'
+        endings = [cell if cell is None else self._ending(cell) for cell in cells]
+        for value, style in results:
+            if not isinstance(value, str):
+                endings.append(None if value is None else f"{_number_in(style)}{value:.16G}</v></c>")
+            else:
+                endings.append(f"{_text_in(style)}{value}</t></is></c>" if _is_usual(value) else _OTHER)
+        if _OTHER in endings:
+            return None
+        written = zip(self._starts, endings, strict=True)
+        return f'<row r="{at}>{"".join([f"{start}{at}{ending}" for start, ending in written if ending])}</row>'
+
+    def _ending(self, cell: Cell) -> str:
+        """Return a cell's XML behind its address, or `_OTHER`. Runs for every cell: kept lean."""
+        if type(cell) is str:
+            return self._known.get(cell) or self._of_text(cell)
+        if type(cell) is int and -_LARGEST_WHOLE < cell < _LARGEST_WHOLE:
+            return f"{self._number}{cell}</v></c>"
+        if type(cell) is Decimal:
+            digits = str(cell)
+            if len(digits) <= DIGITS_OF_A_CELL and digits[-1].isdigit() and "E" not in digits:
+                return f"{self._number}{float(digits)!r}</v></c>"  # so few digits come back from the nearest double
+        if type(cell) is date and cell >= _FIRST_DAY:
+            return f"{self._day}{cell.toordinal() - _DAY_ZERO}</v></c>"
+        return _OTHER
+
+    def _of_text(self, text: str) -> str:
+        if not _is_usual(text):
+            return _OTHER
+        ending = f"{self._text}{text}</t></is></c>"
+        if len(self._known) < _MOST_KNOWN:
+            self._known[text] = ending
+        return ending
+
+
+def _is_usual(text: str) -> bool:
+    return (
+        0 < len(text) <= _LONGEST_TEXT
+        and text[0] not in _FIRST_CHARACTERS
+        and text[-1] != " "
+        and text.isprintable()
+        and not _WRITTEN_OTHERWISE.search(text)
+    )
+
+
+def _number_in(style: Format) -> str:
+    """Return the XML between the address of a cell and its number."""
+    return f' s="{style._get_xf_index()}"><v>'  # noqa: SLF001  (a format has no other name in XML)
+
+
+def _text_in(style: Format) -> str:
+    return f' s="{style._get_xf_index()}" t="inlineStr"><is><t>'  # noqa: SLF001
