@@ -25,6 +25,8 @@ def what_to_do(outcome: Outcome, columns: Columns) -> str:
 
     Where the message is only about problems with remedies, these are the advice.
     """
+    if not outcome.problems:  # as of nearly every row
+        return outcome.advice
     problems_of: dict[str, list[Problem]] = {}
     for problem in outcome.problems:
         if problem.remedy:

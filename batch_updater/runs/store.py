@@ -42,7 +42,6 @@ from batch_updater.records import (
     OutcomeKind,
     RecordSnapshots,
     StopReason,
-    Value,
 )
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_fields, decode_problems
@@ -94,8 +93,8 @@ class StoredRow(NamedTuple):
     """'' where the row does not say which record it is about."""
     cells: list[Cell]
     """As they stood in the file, without blank ones at the end."""
-    fields: Mapping[str, Value]
-    """Empty unless the row can be sent, or another one has the same target."""
+    stored_fields: str | None
+    """None unless the row can be sent, or another one has the same target."""
     outcome: Outcome
     is_good: bool
     """Whether it can be sent as it is, whether or not it has been by now."""
@@ -104,8 +103,11 @@ class StoredRow(NamedTuple):
 
     @property
     def job(self) -> Job:
-        """The row as a job; of a good one."""
-        return Job(self.number, self.target, self.fields)
+        """The row as a job; of a good one. Raises DamagedStoreError."""
+        try:
+            return Job(self.number, self.target, decode_fields(self.stored_fields or ""))
+        except UndecodableError as error:
+            raise _undecodable(self.number, error) from error
 
 
 class _RowRecord(NamedTuple):
@@ -409,6 +411,8 @@ class Store:
         if counts[OutcomeKind.PLANNED] or any(noted.get(kind, 0) != count for kind, count in counts.items()):
             raise DamagedStoreError("its rows are not those that were counted when the run ended")
         for row in self.rows(Outcome(0, OutcomeKind.NOT_SENT)):
+            if row.stored_fields is not None:
+                _ = row.job
             if row.outcome.kept:
                 _require_json(row.number, row.outcome.kept)
 
@@ -483,18 +487,21 @@ def _part(record: tuple[object, ...]) -> Part:
 
 def _stored_row(record: _RowRecord, unsent: Outcome) -> StoredRow:
     try:
-        fields = {} if record.fields is None else decode_fields(record.fields)
         return StoredRow(
             record.number,
             record.target or "",
             decode_cells(record.cells),
-            fields,
+            record.fields,
             _outcome(record, unsent),
             record.state != "invalid" and record.waits_for is None,
             bool(record.is_repeated),
         )
     except UndecodableError as error:
-        raise DamagedStoreError(f"its row {record.number} holds what is never written there ({error})") from error
+        raise _undecodable(record.number, error) from error
+
+
+def _undecodable(row: int, error: UndecodableError) -> DamagedStoreError:
+    return DamagedStoreError(f"its row {row} holds what is never written there ({error})")
 
 
 def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
