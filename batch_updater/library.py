@@ -40,7 +40,7 @@ Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
 Configuration: TypeAlias = Union[Config, "Mapping[str, object]", str, "os.PathLike[str]", None]
 """A `Config`, the same as nested mappings, the path of a config.yaml, or None for the environment alone."""
 
-_OUTCOME_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
+_RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 
 
 class Run:
@@ -95,12 +95,12 @@ class Run:
         columns = self._finished.columns
         records = [
             (
-                row.row.number, *map(_shown, row.row.cells), row.outcome.kind.value, row.outcome.status,
+                row.row.number, row.outcome.kind.value, *map(_shown, row.row.cells), row.outcome.status,
                 outcome_message(row.outcome, columns), row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
             )
             for row in self._rows()
         ]  # fmt: skip
-        headers = ("Row", *columns.headers, *_OUTCOME_COLUMNS)
+        headers = ("Row", "Outcome", *columns.headers, *_RESULT_COLUMNS)
         return pd.DataFrame(records, columns=headers, dtype=object)
 
     def _rows(self) -> Iterator[ReportRow]:

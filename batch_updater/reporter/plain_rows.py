@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from typing import TypeAlias
 
 from xlsxwriter.format import Format
 
@@ -24,6 +25,9 @@ _MOST_KNOWN = 2_000
 _OTHER = "?"
 """In place of the XML of a cell of another kind."""
 
+Own: TypeAlias = "tuple[str | float | None, Format]"
+"""Value and format of a cell that is not the input's."""
+
 
 class PlainRows:
     """Makes the XML of rows in which every cell is of a usual kind, the same that XlsxWriter makes."""
@@ -35,20 +39,14 @@ class PlainRows:
         self._known: dict[str, str] = {}
         """Texts that were met -> their XML; names repeat down a column."""
 
-    def row(
-        self, number: int, cells: Iterable[Cell], results: Iterable[tuple[str | float | None, Format]]
-    ) -> str | None:
+    def row(self, number: int, own: Iterable[Own], cells: Iterable[Cell], results: Iterable[Own]) -> str | None:
         """Return the XML of a row of that number, from 1; None if one of its cells is of another kind.
 
-        `results` are values and formats of the cells to the right of the others.
+        `own` and `results` are the cells before and behind those of the input.
         """
         at = f'{number}"'
-        endings = [cell if cell is None else self._ending(cell) for cell in cells]
-        for value, style in results:
-            if not isinstance(value, str):
-                endings.append(None if value is None else f"{_number_in(style)}{value:.16G}</v></c>")
-            else:
-                endings.append(f"{_text_in(style)}{value}</t></is></c>" if _is_usual(value) else _OTHER)
+        input_cells = [cell if cell is None else self._ending(cell) for cell in cells]
+        endings = (*map(_own_ending, own), *input_cells, *map(_own_ending, results))
         if _OTHER in endings:
             return None
         written = zip(self._starts, endings, strict=True)
@@ -75,6 +73,13 @@ class PlainRows:
         if len(self._known) < _MOST_KNOWN:
             self._known[text] = ending
         return ending
+
+
+def _own_ending(own: Own) -> str | None:
+    value, style = own
+    if isinstance(value, str):
+        return f"{_text_in(style)}{value}</t></is></c>" if _is_usual(value) else _OTHER
+    return None if value is None else f"{_number_in(style)}{value:.16G}</v></c>"
 
 
 def _is_usual(text: str) -> bool:

@@ -23,7 +23,7 @@ from batch_updater.records import (
 from batch_updater.reporter.cell_values import readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
-from batch_updater.reporter.plain_rows import PlainRows
+from batch_updater.reporter.plain_rows import Own, PlainRows
 from batch_updater.reporter.style import AS_TEXT, COLOURS, DATE, DATE_TIME, DURATION, FAULTY, TIME
 
 _DIGITS_OF_SECONDS = 6
@@ -33,7 +33,8 @@ _COMMENTS_AT_MOST = 5_000
 _NARROWEST, _WIDEST = 9, 44
 _ROWS_MEASURED = 500
 _COMMENT_CHARACTERS = 500
-_RESULT_COLUMNS = ("Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds")
+_ROW_COLUMNS = ("Row", "Outcome")
+_RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
 _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 _DAYS_BEFORE_1970 = 25_569
@@ -183,9 +184,9 @@ class AllRowsSheet:
         self._sent_at = book.style(num_format=DATE_TIME, align="left")
         self._seconds = book.style(num_format="0.000")
         self._outcomes = {kind: book.outcome_style(kind) for kind in COLOURS}
+        self._headers = (*_ROW_COLUMNS, *columns.headers, *_RESULT_COLUMNS)
         day = book.style(num_format=DATE, align="left")
-        self._rows = PlainRows(1 + len(columns.headers) + len(_RESULT_COLUMNS), self._plain, day)
-        self._headers = ("Row", *columns.headers, *_RESULT_COLUMNS)
+        self._rows = PlainRows(len(self._headers), self._plain, day)
         self._sheets = 0
         self._open()
 
@@ -209,19 +210,22 @@ class AllRowsSheet:
             days = outcome.sent_at.timestamp() / 86_400 + _DAYS_BEFORE_1970
         if outcome.seconds is not None:
             seconds = round(outcome.seconds, _DIGITS_OF_SECONDS)
+        own = (row.row.number, self._plain), (outcome.kind.value, self._outcomes[outcome.kind])
         results = (
-            (outcome.kind.value, self._outcomes[outcome.kind]),
             (outcome.status, self._plain),
             (message, self._plain),
             (outcome.attempts, self._plain),
             (days, self._sent_at),
             (seconds, self._seconds),
         )
-        cells = (row.row.number, *row.row.cells)
-        if xml := self._rows.row(self._next + 1, cells, results):
+        if xml := self._rows.row(self._next + 1, own, row.row.cells, results):
             self._sheet.write_row_xml(self._next, len(self._headers), xml)
         else:
-            self._write(cells, results)
+            self._write(own, 0)
+            for column, cell in enumerate(row.row.cells, len(own)):
+                if cell is not None:
+                    self._cells.write(self._sheet, self._next, column, cell)
+            self._write(results, len(own) + len(row.row.cells))
         if self._widths.wanted:
             texts = [
                 str(row.row.number),
@@ -236,12 +240,8 @@ class AllRowsSheet:
             self._widths.measure(texts)
         self._next += 1
 
-    def _write(self, cells: Sequence[Cell], results: Iterable[tuple[str | float | None, Format]]) -> None:
-        """Write a row cell by cell: what is in it is not of the usual kinds."""
-        for column, cell in enumerate(cells):
-            if cell is not None:
-                self._cells.write(self._sheet, self._next, column, cell)
-        for column, (value, style) in enumerate(results, len(cells)):
+    def _write(self, values: Iterable[Own], first_column: int) -> None:
+        for column, (value, style) in enumerate(values, first_column):
             if isinstance(value, str):
                 self._sheet.write_string(self._next, column, value, style)
             elif value is not None:

@@ -43,7 +43,7 @@ def rows_of_sheet(path: Path, cells: list[Cell], *, by_xlsxwriter: bool) -> tupl
         for column in range(len(cells)):
             sheet.write_string(0, column, "x", plain)
         day = book.style(num_format=DATE, align="left")
-        xml = None if by_xlsxwriter else PlainRows(len(cells), plain, day).row(2, cells, ())
+        xml = None if by_xlsxwriter else PlainRows(len(cells), plain, day).row(2, (), cells, ())
         if xml is None:
             writer = CellWriter(book)
             for column, cell in enumerate(cells):

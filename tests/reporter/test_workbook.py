@@ -75,15 +75,15 @@ def test_to_fix_holds_every_row_that_needs_a_person_or_another_run(tmp_path: Pat
 
 
 def test_all_rows_keeps_cells_as_they_were_and_says_what_became_of_them(tmp_path: Path) -> None:
-    """All rows: the row, its cells with their types, then outcome, status, message, attempts, time and seconds."""
+    """All rows: row and outcome, its cells with their types, then status, message, attempts, time and seconds."""
     path = tmp_path / "r.xlsx"
     cells = ("00123", "Pre", "=1+1", "Proposal", Decimal("0.1"), date(2025, 3, 25), True)
     write(path, [updated(2, *cells)])
     header, line = values(path, "All rows")
-    assert header == ["Row", *HEADERS, "Outcome", "HTTP status", "Message", "Attempts", "Sent at", "Seconds"]
+    assert header == ["Row", "Outcome", *HEADERS, "HTTP status", "Message", "Attempts", "Sent at", "Seconds"]
     assert line == [
-        2, "00123", "Pre", "=1+1", "Proposal", 0.1, datetime(2025, 3, 25), True,  # noqa: DTZ001
-        "updated", 200, None, 1, datetime(2026, 3, 1, 14, 2, 1), 0.25,  # noqa: DTZ001
+        2, "updated", "00123", "Pre", "=1+1", "Proposal", 0.1, datetime(2025, 3, 25), True,  # noqa: DTZ001
+        200, None, 1, datetime(2026, 3, 1, 14, 2, 1), 0.25,  # noqa: DTZ001
     ]  # fmt: skip
 
 
