@@ -154,11 +154,6 @@ class MappedColumn(NamedTuple):
         """The field, or that the column is not sent."""
         return self.field or NOT_SENT
 
-    @property
-    def as_object(self) -> dict[str, str | None]:
-        """What `--json` says of it."""
-        return {"header": self.header, "field": self.field}
-
 
 @dataclass(frozen=True, slots=True)
 class Columns:

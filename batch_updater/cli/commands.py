@@ -62,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
-    time_limit = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: no thread can hang
-    if time_limit is not None:
-        time_limit.exit_if_threads_hang(code)
+    notify = sys.modules.get("batch_updater.nightly.notify")  # not imported: no thread can hang
+    if notify is not None:
+        notify.exit_if_threads_hang(code)
     return code
 
 
@@ -229,13 +229,12 @@ def _undo(options: argparse.Namespace) -> int:
     from batch_updater.runs.undo import write_undo
 
     undo = write_undo(_past_run(options), _results(options))
-    _show(options, undo.counts, text_output.undo_lines(undo, options.config))
+    _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     return ExitCode.OK
 
 
 def _nightly(options: argparse.Namespace) -> int:
-    from batch_updater.nightly.night import as_object
-    from batch_updater.nightly.unattended import run_night
+    from batch_updater.nightly.job import run_night
 
     config = _config(options)
     redact = options.environment.redaction.text
@@ -246,7 +245,7 @@ def _nightly(options: argparse.Namespace) -> int:
             lambda line: _say(redact(line), sys.stderr),
         )  # fmt: skip
     if options.json:
-        json_output.write_object(as_object(night), sys.stdout)
+        json_output.write_object(json_output.night_object(night), sys.stdout)
     elif night.has_worked:
         _say(night.verdict, sys.stdout)
     if not night.has_worked:  # cron mails what is on stderr, and that alone
@@ -311,7 +310,7 @@ def _template(options: argparse.Namespace) -> int:
     config = load_config(_config_path(options), os.environ)
     endpoint = load_endpoint(config.api.endpoint)
     write_template(options.file, endpoint, config.input.clear_marker)
-    template = {"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}
+    template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file))
     return ExitCode.OK
 
@@ -346,7 +345,7 @@ def _init(options: argparse.Namespace) -> int:
     wizard.write(options.file, answers)
     if doubt := wizard.doubt_about(answers.texts["api.base_url"]):
         _say(f"Note: {doubt.note}", sys.stderr)
-    _show(options, {"config": str(options.file), "exit_code": 0}, text_output.init_lines(options.file, answers))
+    _show(options, json_output.init_object(options.file), text_output.init_lines(options.file, answers))
     return ExitCode.OK
 
 

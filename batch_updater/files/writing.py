@@ -72,7 +72,7 @@ def remedy_of(error: Exception, otherwise: str) -> str:
     return f"Its folder does not exist. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a new file beside the target, then replace the target in one step.
 
     The target has either its old or its whole new content, whatever happens meanwhile. Returns the path of the file:
@@ -81,12 +81,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     return _written(path, write, lambda target: not _held_open(target))
 
 
-def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
+def write_workbook(path: Path, write: Callable[[Path], object]) -> Path:
     """Do the same for a workbook, which also gets another name if the target is not ours."""
     return _written(path, write, lambda target: not _held_open(target) and _is_replaceable(target))
 
 
-def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
+def _written(path: Path, write: Callable[[Path], object], is_free: Callable[[Path], bool]) -> Path:
     draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:

@@ -1,27 +1,31 @@
-"""The nightly job: runs every ready file of the inbox, the oldest first, and archives it."""
+"""The nightly job: runs every ready file of the inbox, the oldest first, archives it, and reports the night."""
 
 from __future__ import annotations
 
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.schema import Config
-from batch_updater.errors import ConfigError, GuardError
+from batch_updater.config.schema import Config, require_sendable
+from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, GuardError, LockedError
 from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
 from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
-from batch_updater.nightly.message import note_beside
+from batch_updater.nightly.message import compose, has_recovered, is_due, note_beside
+from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import FileResult, Night
+from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
 from batch_updater.nightly.state import PendingFile, StateFile
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.history import PastRun, applied_before, past_runs, undone_by
 from batch_updater.runs.interrupts import Interrupted, Interrupts
+from batch_updater.runs.lock import locked_inbox
 from batch_updater.runs.open_run import OpenRun, open_run
 from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run import ActiveRun
@@ -30,8 +34,58 @@ _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 
 
+def run_night(
+    config: Config,
+    environment: Environment,
+    interrupts: Interrupts,
+    say: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> Night:
+    """Run the nightly job once and report it, also if an exception ends it early.
+
+    `say` takes a line for each file, `complain` one for whatever fails and is part of no result. Raises LockedError if
+    another job is running, which reports its own end, and ConfigError if the inbox cannot be used or no API is named.
+    """
+    job = _NightlyJob(config, environment, interrupts, say, complain)
+    night: Night | None = None
+    try:
+        require_sendable(config)
+        inbox = _required_inbox(config.nightly.inbox)
+        with locked_inbox(inbox):
+            with suppress(Interrupted), interrupts.ending_at_once():
+                job.ping(START)
+            night = job.run(inbox)
+            job.report(night)
+            return night
+    except LockedError:
+        raise
+    except BaseException as error:
+        if night is None:  # else a second signal has ended the report
+            stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
+            if isinstance(error, BatchUpdaterError):
+                stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+            elif isinstance(error, KeyboardInterrupt):
+                stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
+            job.report(job.night(config.nightly.inbox or Path("?"), stop))
+        raise
+
+
+def _required_inbox(inbox: Path | None) -> Path:
+    if inbox is None:
+        raise ConfigError(
+            "The configuration does not say where the files of the nightly job lie.",
+            remedy="Set nightly.inbox in config.yaml to the folder into which they are put.",
+        )
+    if not inbox.is_dir():
+        raise ConfigError(
+            f"The inbox {inbox} is not there, or is no folder.",
+            remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
+        )
+    return inbox
+
+
 @dataclass(slots=True)
-class FileRuns:
+class _FileRuns:
     """What was run of one file in this night."""
 
     made: list[RunResult | GuardError] = field(default_factory=list)
@@ -69,22 +123,20 @@ class FileRuns:
         return result
 
 
-class NightlyJob:
+class _NightlyJob:
     """One night over one inbox. The caller holds its lock."""
 
     def __init__(
         self,
         config: Config,
         environment: Environment,
-        state: StateFile,
         interrupts: Interrupts,
         say: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
-        """`say` takes a line for each file, `complain` whatever fails besides."""
         self._config = config
         self._environment = environment
-        self._state = state
+        self._state = StateFile(config.results.folder, config.nightly.inbox)
         self._interrupts = interrupts
         self._say = say
         self._complain = complain
@@ -98,19 +150,19 @@ class NightlyJob:
         stop: NightStop | None = None
         try:
             with self._interrupts.ending_at_once():
-                found = look(inbox, self._config.nightly.patterns)
+                listing = look(inbox, self._config.nightly.patterns)
         except OSError as error:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
         except Interrupted:
             return self.night(inbox, dispositions.INTERRUPTED)
-        for file in found.ready:
+        for file in listing.ready:
             if stop:
-                self._add(FileRuns().result(file, dispositions.NO_TURN))
+                self._add(_FileRuns().result(file, dispositions.NO_TURN))
             else:
                 stop = self._run_and_archive(file)
-        for skipped in found.skipped:
+        for skipped in listing.skipped:
             decision = dispositions.decide_not_ready(skipped, datetime.now(UTC))
             note = " ".join((*decision.message, *decision.remedy))
             self._add(FileResult(skipped.path.name, decision.disposition, note))
@@ -129,7 +181,7 @@ class NightlyJob:
 
     def _run_and_archive(self, file: ReadyFile) -> NightStop | None:
         """Run one file and put it where it belongs; returns why the night ends with it, None if it does not."""
-        runs = FileRuns()
+        runs, nightly = _FileRuns(), self._config.nightly
         try:
             decision = self._decide(file, runs)
         except (Exception, Interrupted) as error:  # noqa: BLE001  (one file must not keep the others and the message back)
@@ -147,7 +199,22 @@ class NightlyJob:
             if runs.last:
                 self._note(file, lambda: self._state.leave(file, self._started_at, own_trouble=own))
             return decision.stop
-        return self._archive(file, decision, runs)
+        # To done/ or attention/ with it; one that cannot be moved stays.
+        verdict, result = decision.disposition.verdict, runs.result(file, decision)
+        folder = (nightly.done if verdict == "done" else nightly.attention) or file.path.parent.parent / verdict
+        copy = next(iter(sorted(result.run.glob("input.*"))), None) if result.run and result.needs_person else None
+        try:
+            day = self._started_at.astimezone().date()
+            archived = archive(file, folder, day, result.results, note_beside(file.path.name, decision), copy)
+        except OSError as error:
+            why = str(error.strerror or error)
+            decision = dispositions.decide_not_archived(decision, runs.summary, str(folder), why)
+            self._add(runs.result(file, decision))
+            return decision.stop
+        note = result.note if archived.file else f"{result.note} {dispositions.REPLACED}".strip()
+        self._add(replace(result, note=note, moved_to=archived.file, results=archived.results))
+        self._note(file, lambda: self._state.remove(file))
+        return decision.stop
 
     def _note(self, file: ReadyFile, write: Callable[[], None]) -> None:
         try:
@@ -155,7 +222,7 @@ class NightlyJob:
         except OSError as error:
             self._complain(f"{file.path.name}: {self._state.path} could not be written: {error.strerror}.")
 
-    def _decide(self, file: ReadyFile, runs: FileRuns) -> Decision:
+    def _decide(self, file: ReadyFile, runs: _FileRuns) -> Decision:
         """Run a file, once more if rows failed, and decide on it. Raises what `open_run` and a run raise."""
         if self._interrupts.count:
             raise Interrupted(0)
@@ -179,7 +246,7 @@ class NightlyJob:
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
                 return dispositions.decide_run(result, pending.nights_with(self._started_at))
 
-    def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: FileRuns) -> Decision | None:
+    def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: _FileRuns) -> Decision | None:
         """Decide by earlier runs of the same content; None if it is to be run."""
         resumed, folder = opened.earlier.resumed, self._config.results.folder
         if resumed:
@@ -197,21 +264,32 @@ class NightlyJob:
             return None
         return dispositions.decide_repeat(past, undone_by(folder, past))
 
-    def _archive(self, file: ReadyFile, decision: Decision, runs: FileRuns) -> NightStop | None:
-        """Move a file to done/ or attention/; one that cannot be moved stays. Returns why the night ends."""
-        nightly, verdict = self._config.nightly, decision.disposition.verdict
-        folder = (nightly.done if verdict == "done" else nightly.attention) or file.path.parent.parent / verdict
-        result = runs.result(file, decision)
-        copy = next(iter(sorted(result.run.glob("input.*"))), None) if result.run and result.needs_person else None
+    def report(self, night: Night) -> None:
+        """Report a night, once to each machine and person. A failure is a complaint and changes nothing."""
+        settings, last = self._config.nightly, self._state.state.exit_code
+        # The local files come first: a second signal may end the report, and people take longest.
+        if failure := write_metrics(settings.metrics, night):
+            self._complain(failure)
+        recovers = has_recovered(night, last)
+        if not recovers:
+            self._keep(night)
+        self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
+        if is_due(settings.notify_when, night, last):
+            message, redact = compose(night, last), self._environment.redaction.text
+            message = replace(message, subject=redact(message.subject), body=redact(message.body))
+            for failure in notify(message, settings.notify, self._environment):
+                self._complain(failure)
+        if recovers:  # until people have been told of it, the trouble is what they know
+            self._keep(night)
+
+    def ping(self, sign: str) -> None:
+        """Tell the health check."""
+        if failure := ping(self._config.nightly.health_check, sign, self._environment):
+            self._complain(failure)
+
+    def _keep(self, night: Night) -> None:
         try:
-            day = self._started_at.astimezone().date()
-            archived = archive(file, folder, day, result.results, note_beside(file.path.name, decision), copy)
+            self._state.end(int(night.exit_code))
         except OSError as error:
-            why = str(error.strerror or error)
-            decision = dispositions.decide_not_archived(decision, runs.summary, str(folder), why)
-            self._add(runs.result(file, decision))
-            return decision.stop
-        note = result.note if archived.file else f"{result.note} {dispositions.REPLACED}".strip()
-        self._add(replace(result, note=note, moved_to=archived.file, results=archived.results))
-        self._note(file, lambda: self._state.remove(file))
-        return decision.stop
+            where = f"The end of the night could not be noted in {self._state.path}: {error.strerror}."
+            self._complain(f"{where} See that the job may write there.")

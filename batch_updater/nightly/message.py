@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,20 +73,28 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
         f"Inbox: {night.inbox}",
         f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}.",
     ]
+    attachments, room = [], _MOST_ATTACHED_BYTES
+    for file in night.files:
+        if file.needs_person and file.results:
+            with suppress(OSError):  # it may be gone by now
+                size_bytes = file.results.stat().st_size
+                if size_bytes <= room:
+                    room -= size_bytes
+                    attachments.append(file.results)
+    kind = "success" if night.exit_code == ExitCode.OK else "warning" if night.has_worked else "failure"
     subject = f"batch-updater: {printable(verdict.rstrip('.'))}"
-    return Message(subject, "\n".join(map(printable, lines)), tuple(_attachments(night)), kind_of(night))
-
-
-def kind_of(night: Night) -> str:
-    """Return how bad it is, in apprise's words."""
-    if not night.has_worked:
-        return "failure"
-    return "success" if night.exit_code == ExitCode.OK else "warning"
+    return Message(subject, "\n".join(map(printable, lines)), tuple(attachments), kind)
 
 
 def _files(night: Night) -> Iterator[str]:
+    """Yield lines on each file, those that need a person first, those left for the same reason together."""
+    left: dict[str, list[FileResult]] = {}
+    for file in night.files:
+        if file.is_left:
+            left.setdefault(file.note, []).append(file)
+    others = sorted((file for file in night.files if not file.is_left), key=lambda file: not file.needs_person)
     named = 0
-    for group in _groups(night):
+    for group in (*([file] for file in others), *left.values()):
         names = [file.name for file in group[: _FILES_NAMED - named]]
         if not names:
             break
@@ -99,38 +107,15 @@ def _files(night: Night) -> Iterator[str]:
         yield ""
 
 
-def _groups(night: Night) -> Iterable[list[FileResult]]:
-    """Return the files one by one, those that need a person first, but those left for the same reason together."""
-    left: dict[str, list[FileResult]] = {}
-    for file in night.files:
-        if file.is_left:
-            left.setdefault(file.note, []).append(file)
-    others = [file for file in night.files if not file.is_left]
-    return (*([file] for file in sorted(others, key=lambda file: not file.needs_person)), *left.values())
-
-
 def _details(file: FileResult) -> Iterator[str]:
     if file.summary:
         if not file.is_left:  # its verdict would tell a person to do what the job does
             yield file.summary.verdict
         yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
-        for cause in file.summary.causes[:_CAUSES_NAMED]:
-            yield cause.as_line
+        yield from (cause.as_line for cause in file.summary.causes[:_CAUSES_NAMED])
     if file.note:
         yield file.note
     if file.results and file.needs_person:
         yield f"Workbook: {file.results}"
     if file.moved_to:
         yield f"File: {file.moved_to}"
-
-
-def _attachments(night: Night) -> Iterator[Path]:
-    """Yield the workbooks to repair, as far as they are small enough together."""
-    left = _MOST_ATTACHED_BYTES
-    for file in night.files:
-        if file.needs_person and file.results:
-            with suppress(OSError):  # it may be gone by now
-                size_bytes = file.results.stat().st_size
-                if size_bytes <= left:
-                    left -= size_bytes
-                    yield file.results

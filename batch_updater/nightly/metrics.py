@@ -7,7 +7,7 @@ from pathlib import Path
 from batch_updater.errors import ExitCode
 from batch_updater.files.reading import read_regular_text
 from batch_updater.nightly.night import Night
-from batch_updater.nightly.time_limit import run_with_timeout
+from batch_updater.nightly.notify import run_with_timeout
 
 LIMIT_S = 10.0
 _FOR_ALL = 0o644

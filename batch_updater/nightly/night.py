@@ -1,9 +1,8 @@
-"""A night and its files: exit code, verdict, and what `nightly --json` prints."""
+"""A night and its files: exit code and verdict."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,34 +91,3 @@ class Night:
         if done := sum(file.disposition is Disposition.DONE for file in self.files):
             sentences.append(f"{done:,} {'file is' if done == 1 else 'files are'} done.")
         return " ".join(sentences) or "There was nothing to do: no finished file in the inbox."
-
-
-def as_object(night: Night) -> dict[str, object]:
-    """Return what `nightly --json` prints."""
-    return {
-        "inbox": str(night.inbox),
-        "files": [
-            {
-                "name": file.name,
-                "verdict": file.disposition.verdict,
-                "note": file.note or None,
-                "outcomes": _counts(file.summary.counts) if file.summary else None,
-                "columns": [column.as_object for column in file.columns],
-                "moved_to": str(file.moved_to) if file.moved_to else None,
-                "results": str(file.results) if file.results else None,
-                "run": str(file.run) if file.run else None,
-            }
-            for file in night.files
-        ],
-        "outcomes": _counts(night.outcomes),
-        "requests": sum(file.requests for file in night.files),
-        "retries": sum(file.retries for file in night.files),
-        "elapsed_s": round(night.elapsed_s, 3),
-        "verdict": night.verdict,
-        "exit_code": int(night.exit_code),
-        "stopped": night.stop.reason if night.stop else None,
-    }
-
-
-def _counts(counts: Mapping[OutcomeKind, int]) -> dict[str, int]:
-    return {kind.value: count for kind, count in counts.items()}

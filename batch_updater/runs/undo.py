@@ -67,11 +67,6 @@ class Undo:
     """Whether the run came to its end."""
 
     @property
-    def counts(self) -> dict[str, object]:
-        """What programs are told."""
-        return {"undo": str(self.path), "rows": self.rows, "not_possible": self.not_possible}
-
-    @property
     def verdict(self) -> str:
         """What people are told."""
         records = "1 record" if self.rows == 1 else f"{self.rows:,} records"
