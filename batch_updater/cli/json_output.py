@@ -73,7 +73,7 @@ def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]])
         if isinstance(run, DamagedRun)
         else {
             "run": str(run.folder),
-            "input": run.input,
+            "input": run.facts.input,
             "sheet": run.identity.sheet,
             "endpoint": run.identity.endpoint,
             "base_url": run.identity.base_url,

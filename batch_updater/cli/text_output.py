@@ -222,8 +222,8 @@ def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) 
 
 
 def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
-    took = duration(run.elapsed_s) if run.is_ended else "running now" if run.is_going_on else "cut off"
-    yield f"{format_time(run.started_at)}, {took}, {run.input}"
+    took = duration(run.elapsed_s) if run.ended_at else "running now" if run.is_going_on else "cut off"
+    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}"
     if run.is_going_on:
         yield f"So far: {outcome_counts(run.counts)}"
         return

@@ -190,29 +190,33 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
 
 def decide_before_run(resumed: PastRun, now: datetime) -> Decision | None:
     """Decide on a file whose unfinished run would be resumed, with rows to send; None if it may be."""
-    if abs(now - resumed.last_started_at) <= OLD:
+    last_started_at = resumed.parts[-1].started_at
+    if abs(now - last_started_at) <= OLD:
         return None
     return _attention(
-        f"Nothing more of it was sent: its run of {format_date_time(resumed.last_started_at)} is unfinished "
+        f"Nothing more of it was sent: its run of {format_date_time(last_started_at)} is unfinished "
         f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Resuming it "
         "could overwrite changes that others have made since.",
         f"To resume it all the same, run the file {_BY_HAND}, and with --yes; to send every row, add --restart.",
     )
 
 
+def _named(past: PastRun) -> str:
+    return f"{format_date_time(past.started_at)} ({PurePath(past.facts.input).name}, run {past.folder.name})"
+
+
 def decide_after_kill(past: PastRun) -> Decision:
     """Decide on a file whose run had ended when the job was killed: only the move is missing."""
-    is_clean = not past.summary.total(NEEDS_PERSON)
-    message = f"It was run on {format_date_time(past.started_at)}; only the move was missing."
-    return Decision(Disposition.DONE if is_clean else Disposition.ATTENTION, (message,))
+    disposition = Disposition.ATTENTION if past.summary.total(NEEDS_PERSON) else Disposition.DONE
+    return Decision(disposition, (f"It was run on {format_date_time(past.started_at)}; only the move was missing.",))
 
 
 def decide_half_done(past: PastRun, changed: str) -> Decision:
     """Decide on a file whose unfinished run cannot be resumed; `changed` says in words what differs from it."""
     return _attention(
-        f"Nothing more of it was sent: its run of {format_date_time(past.started_at)} ({PurePath(past.input).name}, "
-        f"run {past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
-        f"done, and it cannot be resumed, because this has changed since: {changed or 'the run was undone'}.",
+        f"Nothing more of it was sent: its run of {_named(past)} is unfinished, {past.summary.total(RUN_AGAIN):,} of "
+        f"{past.rows:,} rows of it are not done, and it cannot be resumed, because this has changed since: "
+        f"{changed or 'the run was undone'}.",
         f"To resume it, undo that change and run the file {_BY_HAND}; to send every row with the settings of today, "
         "run it so without undoing the change.",
     )
@@ -222,9 +226,8 @@ def decide_repeat(past: PastRun, undone_by: PastRun | None) -> Decision:
     """Decide on a file whose content the run `past` has applied; `undone_by` has undone some of it since."""
     undone = f" The run {undone_by.folder.name} has undone some of that." if undone_by else ""
     return _attention(
-        f"It was not applied again: a file with the same content was applied on {format_date_time(past.started_at)} "
-        f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are done "
-        f"since.{undone}",
+        f"It was not applied again: a file with the same content was applied on {_named(past)}, and "
+        f"{past.confirmed:,} of {past.rows:,} rows are done since.{undone}",
         "Repair rows that were refused then in the workbook of that run. If all of the file is meant again, run it "
         f"{_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
     )

@@ -71,7 +71,7 @@ def _facts_of(past: PastRun, staged: StagedInput, store: Store) -> RunFacts:
         finished_at = store.last_answer_at() or past.parts[-1].started_at
     return RunFacts(
         command="run",
-        input_path=past.input,
+        input_path=past.facts.input,
         input_sha256=past.identity.content,
         sheet=past.identity.sheet,
         endpoint=past.identity.endpoint,

@@ -89,7 +89,11 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
     check_replaceable(path)
     endpoint = endpoint_of(past.facts.description)
     require_read(endpoint)
-    with nullcontext() if past.is_ended else locked(past.folder.parent, past.identity.base_url or "", past.input):
+    with (
+        nullcontext()
+        if past.ended_at is not None
+        else locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
+    ):
         undo_workbook = _undo_workbook(past, endpoint)
     try:
         written = write_undo_workbook(path, endpoint, undo_workbook, _SETTINGS.clear_marker)
@@ -99,7 +103,7 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
             remedy=remedy_of(error, "Name another place with --results."),
             place=Location(file=str(path)),
         ) from error
-    return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.is_ended)
+    return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.ended_at is not None)
 
 
 def _undo_workbook(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
@@ -111,7 +115,9 @@ def _undo_workbook(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
             if row.is_good:
                 changed.add(row.job, row.outcome, expected)
     rows, not_possible = _SettingBack(endpoint, names).of(changed)
-    return UndoWorkbook(rows, not_possible, past.folder.name, past.input, past.started_at, past.is_ended, allowed)
+    return UndoWorkbook(
+        rows, not_possible, past.folder.name, past.facts.input, past.started_at, past.ended_at is not None, allowed
+    )
 
 
 class _Report(NamedTuple):
