@@ -471,17 +471,17 @@ class RunFacts:
     sheet: str | None
     endpoint: str
     base_url: str | None
-    run_folder: str | None
     started_at: datetime
     """UTC."""
     finished_at: datetime
     """UTC."""
-    requests: int
-    retries: int
-    stop: Stop | None
-    allowed: tuple[AllowedList, ...]
     settings: tuple[Setting, ...]
     """The configuration without secrets, who ran it, on which machine."""
+    run_folder: str | None = None
+    requests: int = 0
+    retries: int = 0
+    stop: Stop | None = None
+    allowed: tuple[AllowedList, ...] = ()
     notes: tuple[str, ...] = ()
     """What a person should know about how the file was read."""
     expected: Expected | None = None

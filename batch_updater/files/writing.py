@@ -31,6 +31,7 @@ _LONGEST_NAME_BYTES = 255
 """In the usual file systems."""
 
 OTHER_PLACE = "Check space and permissions there, or name another path with --results."
+ROOM_THERE = "See that there is space, and the right to write there."
 ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
 
 
@@ -70,6 +71,21 @@ def remedy_of(error: Exception, otherwise: str) -> str:
     if isinstance(error, TemporaryFilesError):
         return ROOM_FOR_TEMPORARY_FILES
     return f"Its folder does not exist. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
+
+
+def not_written(what: str, error: Exception, otherwise: str) -> str:
+    """Return the sentences that say that something could not be written, and what to do about it."""
+    return f"{what} could not be written: {getattr(error, 'strerror', None) or error}. {remedy_of(error, otherwise)}"
+
+
+@contextmanager
+def write_faults(path: Path, otherwise: str) -> Iterator[None]:
+    """Turn an OSError into a ResultsError: the path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{path} cannot be written: {error.strerror or error}."
+        raise ResultsError(why, remedy=remedy_of(error, otherwise), place=Location(file=str(path))) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self, TypeVar
 
 from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
+from batch_updater.messages import counted
 from batch_updater.records import FieldChange, OutcomeKind, ReportRow, Unknown
 
 _SHOWN = 5
@@ -190,7 +191,7 @@ class ChangeSummary:
         if not self.records:
             return
         certain = self.records - self.uncertain
-        sure = f"{_count(certain, 'record')} {'changes' if certain == 1 else 'change'}"
+        sure = f"{counted(certain, 'record')} {'changes' if certain == 1 else 'change'}"
         if self.uncertain:
             sure = sure if certain else "No record changes for certain"
             which = "only names" if self.only_names_unknown else "the others"
@@ -198,17 +199,18 @@ class ChangeSummary:
         else:
             yield f"{sure}."
         for name, count in self.fields.most_common():
-            known, up_to = count - self.unknown[name], f"up to {_count(count, 'record')}"
-            counted = _count(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
+            known, up_to = count - self.unknown[name], f"up to {counted(count, 'record')}"
+            shown = counted(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
             cleared = f", emptied in {self.cleared[name]:,}" if self.cleared[name] else ""
-            yield f"{name}: {counted}{cleared}."
+            yield f"{name}: {shown}{cleared}."
         for name, total in self.totals.items():
             sign = "+" if total.new >= total.now else "-"
             share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
             sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
             yield f"Total of {name} in these records: {sums}{share}."
         for name, count in self.no_numbers.items():
-            yield f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
+            where = counted(count, "record")
+            yield f"{name}: in {where} it is no number that can be compared, and is not in the total."
         named = list(dict.fromkeys([*self.largest_changes(), *self.widest_changes(Decimal(1))]))
         for change in named:
             yield f"Row {change.row:,}: {change.field} {_from_to(change)}."
@@ -255,7 +257,3 @@ def _from_to(change: NumberChange) -> str:
         return f"from {now} to {new}"
     # Never rounded up: a fall by 99.999% leaves something.
     return f"from {now} to {new} ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from batch_updater.config.schema import GuardSettings
 from batch_updater.errors import GuardError, Location
+from batch_updater.messages import counted
 from batch_updater.records import StagedInput
 from batch_updater.reporter.change_summary import ChangeSummary, percent_of, written_out
 from batch_updater.runs import tables
@@ -45,7 +46,7 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
     if settings.rows is not None and staged.rows > settings.rows:
         yield Exceeded(
             "guards.rows",
-            f"The file has {_counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
+            f"The file has {counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
             f"the first beyond is row {store.numbers(tables.NUMBER_AT, at=settings.rows)[0]:,}.",
         )
     # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
@@ -54,14 +55,14 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
         percent = invalid * 100 / staged.rows
         yield Exceeded(
             "guards.invalid_percent",
-            f"{invalid:,} of {_counted(staged.rows, 'row')} cannot be sent ({percent:.3g}%), and "
+            f"{invalid:,} of {counted(staged.rows, 'row')} cannot be sent ({percent:.3g}%), and "
             f"guards.invalid_percent allows {limit:g}%; {_named(*store.first_invalid(_ROWS_NAMED))}.",
         )
     cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
         yield Exceeded(
             "guards.cleared",
-            f"{_counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
+            f"{counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
             f"{settings.cleared:,}; {_named(store.numbers(tables.CLEARING, most=_ROWS_NAMED))}.",
         )
 
@@ -120,7 +121,7 @@ def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary)
         up_to = "Up to " if change_summary.uncertain else ""  # a record that cannot be compared may change as well
         yield Exceeded(
             "guards.changed",
-            f"{up_to}{_counted(change_summary.records, 'record')} would change, and "
+            f"{up_to}{counted(change_summary.records, 'record')} would change, and "
             f"guards.changed allows {settings.changed:,}; the first: {_rows(change_summary.first_rows)}.",
         )
     if settings.factor is not None and (changes := change_summary.widest_changes(_exact(settings.factor))):
@@ -160,12 +161,8 @@ def _exact(limit: float) -> Decimal:
     return Decimal(str(limit))
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def _by_field(staged: StagedInput) -> str:
-    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in staged.cleared.items() if count)
+    return ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
 
 
 def _named(numbers: Sequence[int], reason: str = "") -> str:

@@ -11,6 +11,7 @@ from batch_updater.errors import ExitCode
 from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary
+from batch_updater.runs import tables
 
 if TYPE_CHECKING:  # the sender is imported only where something is sent: it takes long
     from batch_updater.sender.limiter import Limiter
@@ -53,10 +54,8 @@ class RunResult:
 
     columns: Columns
     facts: RunFacts
-    rows: Callable[[], Iterator[ReportRow]]
-    """Goes over every row and its outcome, in file order."""
-    rows_to_fix: Callable[[], Iterator[ReportRow]]
-    """The same for the rows that are not updated, unchanged or planned."""
+    rows: Callable[..., Iterator[ReportRow]]
+    """Goes over every row and its outcome, in file order; `statement` is another than `tables.ROWS`."""
     results: Path | None
     """The workbook; None if it was not written."""
     summary: Summary
@@ -83,6 +82,10 @@ class RunResult:
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
+
+    def rows_to_fix(self) -> Iterator[ReportRow]:
+        """Go over the rows that are not updated, unchanged or planned."""
+        return self.rows(statement=tables.ROWS_TO_FIX)
 
     @property
     def is_stopped(self) -> bool:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.errors import GuardError, ResultsError, StoreError
-from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
+from batch_updater.files.writing import OTHER_PLACE, ROOM_THERE, check_replaceable, not_written
 from batch_updater.records import RunFacts, Stop, StopReason
 from batch_updater.reporter.page import PAGE, RowsForReview, write_page
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import tables
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
@@ -155,8 +154,7 @@ class ActiveRun:
             else:
                 fault = _NOT_WAITED_FOR
         except (OSError, ResultsError) as error:
-            why = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
-            fault = f"{why} {remedy_of(error, OTHER_PLACE)}"
+            fault = not_written(f"The workbook {results}", error, OTHER_PLACE)
         except KeyboardInterrupt:  # the second signal: not even the workbook is waited for
             fault = _NOT_WAITED_FOR
         summary = written.summary if written else tallied(writer.store.rows(without_turn), staged.columns)
@@ -165,12 +163,10 @@ class ActiveRun:
             view = written.view if written else summary_view(facts, plan.endpoint, staged.columns, summary)
             fault = page_written(view, for_review, written.path if written else None, self._folder, fault)
         made = self._made(sent)
-        every_row = partial(rows_in, self._folder, staged, plan.endpoint, without_turn)
         finished = RunResult(
             columns=staged.columns,
             facts=facts,
-            rows=every_row,
-            rows_to_fix=partial(every_row, statement=tables.ROWS_TO_FIX),
+            rows=partial(rows_in, self._folder, staged, plan.endpoint, without_turn),
             results=written.path if written else None,
             asked_results=results,
             summary=summary,
@@ -199,23 +195,14 @@ class ActiveRun:
         notes += filter(None, [self._annotated_copy.note])
         if len(parts) > 1:
             notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
-        return RunFacts(
-            command="run",
-            input_path=self._plan.snapshot.name,
-            input_sha256=self._plan.snapshot.sha256,
-            sheet=self._plan.staged.sheet,
-            endpoint=self._plan.endpoint.name,
-            base_url=self._plan.config.api.base_url,
+        return replace(
+            self._plan.facts("run", parts[0].started_at, writer.store),
             run_folder=str(self._folder),
-            started_at=parts[0].started_at,
-            finished_at=datetime.now(UTC),
             requests=sum(one.requests for one in (*parts, *self._made(sent))),
             retries=sum(one.retries for one in (*parts, *self._made(sent))),
             stop=stop,
             allowed=writer.store.names(),
-            settings=self._plan.settings,
             notes=tuple(notes),
-            expected=writer.store.expected() if self._plan.staged.is_undo else None,
             invocation=self._options.invocation,
             inbox=self._options.inbox,
         )
@@ -228,8 +215,7 @@ def page_written(
     try:
         write_page(folder / PAGE, view, for_review, workbook)
     except OSError as error:
-        remedy = remedy_of(error, "See that there is space, and the right to write there.")
-        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
+        why = not_written(f"The page {folder / PAGE}", error, ROOM_THERE)
         return f"{fault} {why}" if fault else why
     except KeyboardInterrupt:
         return fault or _NOT_WAITED_FOR_PAGE

@@ -19,11 +19,11 @@ from batch_updater.endpoint.description import Endpoint, Field, ParameterLocatio
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
-from batch_updater.errors import Location, ResultsError
-from batch_updater.files.writing import check_replaceable, remedy_of
+from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected_sheet import as_undo
 from batch_updater.loader.refusal import ValueProblem
+from batch_updater.messages import counted
 from batch_updater.records import (
     DIGITS_OF_A_CELL,
     NOT_EXACT_MARK,
@@ -69,11 +69,9 @@ class Undo:
     @property
     def verdict(self) -> str:
         """What people are told."""
-        records = "1 record" if self.rows == 1 else f"{self.rows:,} records"
-        fields = "1 field" if self.not_possible == 1 else f"{self.not_possible:,} fields"
-        said = f"{records} can be set back." if self.rows else "There is nothing to set back."
+        said = f"{counted(self.rows, 'record')} can be set back." if self.rows else "There is nothing to set back."
         if self.not_possible:
-            said += f' {fields} cannot: see the sheet "Not possible".'
+            said += f' {counted(self.not_possible, "field")} cannot: see the sheet "Not possible".'
         if not self.is_ended:
             said += " The run did not come to its end: run its file again first, then undo it once more."
         return said
@@ -95,14 +93,8 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
         else locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
     ):
         undo_workbook = _undo_workbook(past, endpoint)
-    try:
+    with write_faults(path, "Name another place with --results."):
         written = write_undo_workbook(path, endpoint, undo_workbook, _SETTINGS.clear_marker)
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy=remedy_of(error, "Name another place with --results."),
-            place=Location(file=str(path)),
-        ) from error
     return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.ended_at is not None)
 
 
