@@ -101,6 +101,12 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
     return None  # a killed process left the file
 
 
+def is_held_since(folder: Path, at: datetime) -> bool:
+    """Whether a living process may hold a lock in a folder of results, for any API, since that time or before."""
+    holders = map(_signed, folder.glob(".lock-*.json"))
+    return any(holder and holder.since <= at and _is_alive(holder.process) for holder in holders)
+
+
 def _path(folder: Path, origin: str) -> Path:
     return folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
@@ -115,11 +121,8 @@ def _sign(holder: Path, file: str) -> None:
     named = file.encode(errors="backslashreplace").decode()
     signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
 
-    def write(draft: Path) -> None:
-        draft.write_bytes(signature)
-
     try:
-        write_whole(holder, write)
+        write_whole(holder, lambda draft: draft.write_bytes(signature))
     except OSError as error:
         raise _no_lock(holder, error) from error
 
