@@ -43,7 +43,7 @@ def check(plan: Plan, results: Path | None, *, may_lose: bool = False) -> RunRes
     clock = time.monotonic()
     _require_replaceable(results)
     every_row = partial(report_rows, plan.store, plan.staged, plan.endpoint, PLANNED)
-    facts, over = _facts(plan), exceeded(plan.config.guards, plan.staged, plan.store)
+    facts, over = _facts(plan), tuple(exceeded(plan.config.guards, plan.staged, plan.store))
     return _reported(plan, Options(results, may_lose=may_lose), facts, over, every_row, clock)
 
 
@@ -129,7 +129,7 @@ def compare(
     staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    known, facts, over = plan.store.names(), _facts(plan), exceeded(guards, staged, plan.store)
+    known, facts, over = plan.store.names(), _facts(plan), tuple(exceeded(guards, staged, plan.store))
     try:
         with (
             RunWriter.begin(plan.store, folder / DATABASE, {}, facts.started_at) as writer,

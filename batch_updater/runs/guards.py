@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -37,12 +37,8 @@ class Exceeded:
         return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
 
 
-def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> tuple[Exceeded, ...]:
-    """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
-    return tuple(_exceeded(settings, staged, store))
-
-
-def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
+def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
+    """Yield the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
     if settings.rows is not None and staged.rows > settings.rows:
         yield Exceeded(
             "guards.rows",
@@ -60,9 +56,10 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
         )
     cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
+        by_field = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
         yield Exceeded(
             "guards.cleared",
-            f"{counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
+            f"{counted(cleared, 'field')} would be cleared ({by_field}), and guards.cleared allows "
             f"{settings.cleared:,}; {_named(store.numbers(tables.CLEARING, most=_ROWS_NAMED))}.",
         )
 
@@ -72,12 +69,13 @@ def require_none_exceeded(settings: GuardSettings, staged: StagedInput, store: S
     _refuse(exceeded(settings, staged, store), Location(file=file, sheet=staged.sheet))
 
 
-def _refuse(found: Sequence[Exceeded], place: Location) -> None:
-    if not found:
+def _refuse(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
+    over = tuple(exceeded_guards)
+    if not over:
         return
-    keys = " and ".join(dict.fromkeys(guard.key for guard in found))
+    keys = " and ".join(dict.fromkeys(guard.key for guard in over))
     raise GuardError(
-        f"Nothing was sent. {' '.join(guard.sentence for guard in found)}",
+        f"Nothing was sent. {' '.join(guard.sentence for guard in over)}",
         remedy=f"If the file is as it should be, run it with --override-guards, or change {keys} in the configuration.",
         place=place,
     )
@@ -111,12 +109,8 @@ def require_changes_allowed(settings: GuardSettings, change_summary: ChangeSumma
     _refuse(exceeded_by_changes(settings, change_summary), place)
 
 
-def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> tuple[Exceeded, ...]:
-    """Return the guards that the changes of a file are over."""
-    return tuple(_exceeded_by_changes(settings, change_summary))
-
-
-def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    """Yield the guards that the changes of a file are over."""
     if settings.changed is not None and change_summary.records > settings.changed:
         up_to = "Up to " if change_summary.uncertain else ""  # a record that cannot be compared may change as well
         yield Exceeded(
@@ -134,10 +128,7 @@ def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary)
             f"{written_out(widest.new)}, {factor}, and "
             f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
-    yield from _exceeded_by_totals(settings.total_change_percent, change_summary)
-
-
-def _exceeded_by_totals(limit: float | None, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    limit = settings.total_change_percent
     for name, total in change_summary.totals.items():
         if limit is None or total.change_percent <= _exact(limit):
             continue
@@ -159,10 +150,6 @@ def _rows(numbers: Sequence[int]) -> str:
 def _exact(limit: float) -> Decimal:
     """Return a limit as it was written: 2.3 as a float is a little less."""
     return Decimal(str(limit))
-
-
-def _by_field(staged: StagedInput) -> str:
-    return ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
 
 
 def _named(numbers: Sequence[int], reason: str = "") -> str:
