@@ -142,13 +142,20 @@ def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
 
 
 def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
-    """Ask whether to send `count` rows, and compare first if a person says so. Returns the run and its options then.
+    """Ask whether to send `count` rows, and read their records first if a person says so, to show what would change.
 
-    Raises UsageError if the answer is no, GuardError.
+    Returns the run and its options then. Raises UsageError if the answer is no, GuardError.
     """
+    from batch_updater.runs import check
+
     while True:
         if opened.plan.reads_first:
-            choices = replace(choices, compared=_compare_first(opened, choices, count, environment))
+            with _progress(count) as (progress, interrupts):
+                compared = check.compare_beforehand(opened.plan, choices, environment, progress, interrupts)
+            write_lines(text_output.change_summary_lines(compared), sys.stderr)
+            write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
+            check.require_allowed(opened, compared)
+            choices = replace(choices, compared=compared)
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         if choices.compared and choices.compared.is_stopped:
             return opened, choices
@@ -162,18 +169,6 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
                 write_lines(preview.reads_lines(opened.plan), sys.stderr)
             case preview.Consent.NO:
                 raise preview.cancelled()
-
-
-def _compare_first(opened: OpenRun, choices: Options, count: int, environment: Environment) -> RunResult:
-    """Read the record of each of the `count` rows to send, and show what would change. Raises GuardError."""
-    from batch_updater.runs import check
-
-    with _progress(count) as (progress, interrupts):
-        compared = check.compare_beforehand(opened.plan, choices, environment, progress, interrupts)
-    write_lines(text_output.change_summary_lines(compared), sys.stderr)
-    write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
-    check.require_allowed(opened, compared)
-    return compared
 
 
 def _check(options: argparse.Namespace) -> int:

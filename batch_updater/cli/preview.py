@@ -15,7 +15,7 @@ from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.open_run import OpenRun
@@ -41,16 +41,16 @@ def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iter
     staged, base_url = plan.staged, plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
     yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
-    yield from _labelled("Columns", mapping_texts(staged.columns, _LABEL_WIDTH))
+    yield from (("Columns", text) for text in mapping_texts(staged.columns, _LABEL_WIDTH))
     bad = staged.rows - staged.good
     yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from _labelled("Problems", cause_texts(staged.causes))
+    yield from (("Problems", text) for text in cause_texts(staged.causes))
     for field in plan.endpoint.body_fields:
         if sent := staged.sent.get(field.name, 0):
             cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
             yield "Fields", f"{field.name} in {counted(sent, 'row')}{of_them}"
-    yield from _labelled("Note", open_run.notes)
+    yield from (("Note", text) for text in open_run.notes)
     yield "To", f"{base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
     yield "Undo", open_run.undo
@@ -60,10 +60,6 @@ def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iter
         yield "First", f"{request.method} {base_url}{request.path}{query}   (row {plan.first_job.row})"
         body = request.body.decode()
         yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
-
-
-def _labelled(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    return ((label, text) for text in texts)
 
 
 def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:

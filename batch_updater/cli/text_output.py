@@ -84,9 +84,12 @@ def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
 
 def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
     """Yield the outcome of a run or check, why it stopped, where the workbook is, and what to do next."""
-    summary = result.summary
+    summary, facts, columns = result.summary, result.facts, result.columns
     if result.folder is None:
-        yield from _checked_lines(result)
+        sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
+        yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
+        yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
+        yield Line()
     yield Line(summary.verdict)
     if result.stop:
         yield Line()
@@ -98,7 +101,7 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield Line(f"  {summary.rows:>{width},}  rows")
     if result.folder is None:
         yield from change_summary_lines(result)
-        yield from note_lines(result.facts.notes)
+        yield from note_lines(facts.notes)
         yield from _problem_lines(result)
     elif summary.causes:
         yield from (Line(), Line("Most common causes:"))
@@ -108,15 +111,6 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield Line(f"Next:    {step.text}", 9)
     if step.command:
         yield Line(f"         {command_line(step.command)}")
-
-
-def _checked_lines(result: RunResult) -> Iterator[Line]:
-    """Yield the file that was read, and the mapping table."""
-    facts, columns = result.facts, result.columns
-    sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
-    yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
-    yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
-    yield Line()
 
 
 def _workbook_lines(result: RunResult) -> Iterator[Line]:

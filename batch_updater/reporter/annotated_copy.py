@@ -79,11 +79,7 @@ def write_annotated(source: Path, target: Path, sheet: str, columns: Columns, ro
             raise TemporaryFilesError(error.errno, why) from error
         except Exception as error:  # as above
             raise _not_understood(error) from error
-
-    def write(draft: Path) -> None:
-        draft.write_bytes(content)
-
-    return write_workbook(target, write)
+    return write_workbook(target, lambda draft: draft.write_bytes(content))
 
 
 def _not_understood(error: Exception) -> ResultsError:
