@@ -350,13 +350,16 @@ def _demo(options: argparse.Namespace) -> int:
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
-    with demo.sandbox() as url, demo.token_file() as token, _logging(options):
-        config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with open_run.open_run(source, config, options.environment, restart=True) as opened:
-            if not options.json:
-                write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
-            with _progress(opened.to_send) as (progress, interrupts):
-                ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
+    with (
+        demo.sandbox() as url,
+        demo.configuration(url) as config,
+        _logging(options),
+        open_run.open_run(demo.sample(demo.SAMPLE), config, options.environment, restart=True) as opened,
+    ):
+        if not options.json:
+            write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
+        with _progress(opened.to_send) as (progress, interrupts):
+            ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
     return _end(ended, options, NextStep(NextKind.RUN, text, command))
 

@@ -46,7 +46,8 @@ def run_night(
     `say` takes a line for each file, `complain` one for whatever fails and is part of no result. Raises LockedError if
     another job is running, which reports its own end, and ConfigError if the inbox cannot be used or no API is named.
     """
-    job = _NightlyJob(config, environment, interrupts, say, complain)
+    state = StateFile(config.results.folder, config.nightly.inbox)
+    job = _NightlyJob(config, environment, interrupts, say, complain, state)
     night: Night | None = None
     try:
         require_sendable(config)
@@ -123,34 +124,27 @@ class _FileRuns:
         return result
 
 
+@dataclass(slots=True)
 class _NightlyJob:
     """One night over one inbox. The caller holds its lock."""
 
-    def __init__(
-        self,
-        config: Config,
-        environment: Environment,
-        interrupts: Interrupts,
-        say: Callable[[str], None],
-        complain: Callable[[str], None],
-    ) -> None:
-        self._config = config
-        self._environment = environment
-        self._state = StateFile(config.results.folder, config.nightly.inbox)
-        self._interrupts = interrupts
-        self._say = say
-        self._complain = complain
-        self._started_at = datetime.now(UTC)
-        self._clock = time.monotonic()
-        self._results: list[FileResult] = []
+    config: Config
+    environment: Environment
+    interrupts: Interrupts
+    say: Callable[[str], None]
+    complain: Callable[[str], None]
+    state: StateFile
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.monotonic)
+    results: list[FileResult] = field(default_factory=list)
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
-        past_runs(self._config.results.folder)  # raises here, before any file is blamed
+        past_runs(self.config.results.folder)  # raises here, before any file is blamed
         stop: NightStop | None = None
         try:
-            with self._interrupts.ending_at_once():
-                listing = look(inbox, self._config.nightly.patterns)
+            with self.interrupts.ending_at_once():
+                listing = look(inbox, self.config.nightly.patterns)
         except OSError as error:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
@@ -170,18 +164,18 @@ class _NightlyJob:
 
     def night(self, inbox: Path, stop: NightStop | None) -> Night:
         """Return the night so far."""
-        return Night(inbox, tuple(self._results), stop, self._started_at, time.monotonic() - self._clock)
+        return Night(inbox, tuple(self.results), stop, self.started_at, time.monotonic() - self.clock)
 
     def _add(self, result: FileResult) -> None:
-        self._results.append(result)
+        self.results.append(result)
         line = result.note  # of a file that stays, it says so
         if result.moved_to:
             line = f"{result.summary.verdict if result.summary else result.note} Moved to {result.moved_to}."
-        self._say(f"{result.name}: {line}")
+        self.say(f"{result.name}: {line}")
 
     def _run_and_archive(self, file: ReadyFile) -> NightStop | None:
         """Run one file and put it where it belongs; returns why the night ends with it, None if it does not."""
-        runs, nightly = _FileRuns(), self._config.nightly
+        runs, nightly = _FileRuns(), self.config.nightly
         try:
             decision = self._decide(file, runs)
         except (Exception, Interrupted) as error:  # noqa: BLE001  (one file must not keep the others and the message back)
@@ -190,21 +184,21 @@ class _NightlyJob:
                 runs.made.append(error)
             if decision.is_fault:
                 for line in (f"{file.path.name}:", *traceback.format_exc().split("\n")):
-                    self._complain(f"    {line}" if line else "")
+                    self.complain(f"    {line}" if line else "")
         if stamp_of(file.path) != file.stamp and not decision.is_fault:
             decision = dispositions.decide_replaced(decision, runs.summary)
         if decision.disposition in {Disposition.TROUBLE, Disposition.NOT_READY}:
             self._add(runs.result(file, decision))
             own = decision.is_own_trouble
             if runs.last:
-                self._note(file, lambda: self._state.leave(file, self._started_at, own_trouble=own))
+                self._note(file, lambda: self.state.leave(file, self.started_at, own_trouble=own))
             return decision.stop
         # To done/ or attention/ with it; one that cannot be moved stays.
         verdict, result = decision.disposition.verdict, runs.result(file, decision)
         folder = (nightly.done if verdict == "done" else nightly.attention) or file.path.parent.parent / verdict
         copy = next(iter(sorted(result.run.glob("input.*"))), None) if result.run and result.needs_person else None
         try:
-            day = self._started_at.astimezone().date()
+            day = self.started_at.astimezone().date()
             archived = archive(file, folder, day, result.results, note_beside(file.path.name, decision), copy)
         except OSError as error:
             why = str(error.strerror or error)
@@ -213,26 +207,26 @@ class _NightlyJob:
             return decision.stop
         note = result.note if archived.file else f"{result.note} {dispositions.REPLACED}".strip()
         self._add(replace(result, note=note, moved_to=archived.file, results=archived.results))
-        self._note(file, lambda: self._state.remove(file))
+        self._note(file, lambda: self.state.remove(file))
         return decision.stop
 
     def _note(self, file: ReadyFile, write: Callable[[], None]) -> None:
         try:
             write()
         except OSError as error:
-            self._complain(f"{file.path.name}: {self._state.path} could not be written: {error.strerror}.")
+            self.complain(f"{file.path.name}: {self.state.path} could not be written: {error.strerror}.")
 
     def _decide(self, file: ReadyFile, runs: _FileRuns) -> Decision:
         """Run a file, once more if rows failed, and decide on it. Raises what `open_run` and a run raise."""
-        if self._interrupts.count:
+        if self.interrupts.count:
             raise Interrupted(0)
         if stamp_of(file.path) != file.stamp:
             return dispositions.CHANGED
-        pending = self._state.begin(file)
+        pending = self.state.begin(file)
         while True:
             with (
-                self._interrupts.ending_at_once(),
-                open_run(file.path, self._config, self._environment) as opened,
+                self.interrupts.ending_at_once(),
+                open_run(file.path, self.config, self.environment) as opened,
             ):
                 if stamp_of(file.path) != file.stamp:
                     return dispositions.CHANGED
@@ -240,17 +234,17 @@ class _NightlyJob:
                     if decision := self._decide_beforehand(opened, pending, runs):
                         return decision
                     runs.note = opened.earlier.note or ""
-                options = Options(inbox=str(self._config.nightly.inbox))
-                result = ActiveRun(opened, options, self._environment).execute(None, self._interrupts)
+                options = Options(inbox=str(self.config.nightly.inbox))
+                result = ActiveRun(opened, options, self.environment).execute(None, self.interrupts)
             runs.made.append(result)
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
-                return dispositions.decide_run(result, pending.nights_with(self._started_at))
+                return dispositions.decide_run(result, pending.nights_with(self.started_at))
 
     def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: _FileRuns) -> Decision | None:
         """Decide by earlier runs of the same content; None if it is to be run."""
-        resumed, folder = opened.earlier.resumed, self._config.results.folder
+        resumed, folder = opened.earlier.resumed, self.config.results.folder
         if resumed:
-            return dispositions.decide_before_run(resumed, self._started_at) if opened.to_send else None
+            return dispositions.decide_before_run(resumed, self.started_at) if opened.to_send else None
         past = applied_before(folder, opened.candidate)
         for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
             if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= pending.since:
@@ -260,36 +254,36 @@ class _NightlyJob:
             return None
         if past.is_unfinished:
             return dispositions.decide_half_done(past, opened.candidate.changed_since(past))
-        if self._config.nightly.repeat == "allow":
+        if self.config.nightly.repeat == "allow":
             return None
         return dispositions.decide_repeat(past, undone_by(folder, past))
 
     def report(self, night: Night) -> None:
         """Report a night, once to each machine and person. A failure is a complaint and changes nothing."""
-        settings, last = self._config.nightly, self._state.state.exit_code
+        settings, last = self.config.nightly, self.state.state.exit_code
         # The local files come first: a second signal may end the report, and people take longest.
         if failure := write_metrics(settings.metrics, night):
-            self._complain(failure)
+            self.complain(failure)
         recovers = has_recovered(night, last)
         if not recovers:
             self._keep(night)
         self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
         if is_due(settings.notify_when, night, last):
-            message, redact = compose(night, last), self._environment.redaction.text
+            message, redact = compose(night, last), self.environment.redaction.text
             message = replace(message, subject=redact(message.subject), body=redact(message.body))
-            for failure in notify(message, settings.notify, self._environment):
-                self._complain(failure)
+            for failure in notify(message, settings.notify, self.environment):
+                self.complain(failure)
         if recovers:  # until people have been told of it, the trouble is what they know
             self._keep(night)
 
     def ping(self, sign: str) -> None:
         """Tell the health check."""
-        if failure := ping(self._config.nightly.health_check, sign, self._environment):
-            self._complain(failure)
+        if failure := ping(self.config.nightly.health_check, sign, self.environment):
+            self.complain(failure)
 
     def _keep(self, night: Night) -> None:
         try:
-            self._state.end(int(night.exit_code))
+            self.state.end(int(night.exit_code))
         except OSError as error:
-            where = f"The end of the night could not be noted in {self._state.path}: {error.strerror}."
-            self._complain(f"{where} See that the job may write there.")
+            where = f"The end of the night could not be noted in {self.state.path}: {error.strerror}."
+            self.complain(f"{where} See that the job may write there.")

@@ -25,6 +25,7 @@ LIMIT_S = 30.0
 ANSWER_S = 20.0
 """For one answer of a service, in place of apprise's 4 s."""
 PING_LIMIT_S = 10.0
+_SIGNALS_NOTICED_AFTER_S = 0.5
 START, SUCCESS, FAILURE = "/start", "", "/fail"
 """What is put behind the address of a health check, as Healthchecks.io defines it."""
 _hanging: list[threading.Event] = []
@@ -143,10 +144,12 @@ def run_with_timeout(work: Callable[[], str | None], limit_s: float) -> str | No
         ended.set()
 
     # Not `join`: before Python 3.13 a signal that ends it has `is_alive` call a running thread ended.
-    ended = threading.Event()
+    ended, deadline_s = threading.Event(), time.monotonic() + limit_s
     try:
         threading.Thread(target=attempt, name="attempt", daemon=True).start()
-        ended.wait(limit_s)
+        # In steps: a signal that comes in the moment before a wait begins is noticed only after it.
+        while (left_s := deadline_s - time.monotonic()) > 0 and not ended.wait(min(left_s, _SIGNALS_NOTICED_AFTER_S)):
+            pass
     finally:  # a signal may end the waiting
         if not ended.is_set():
             _hanging.append(ended)

@@ -153,7 +153,18 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
             sha256 = _copy(_chunks(reader), copy)
             after = source.stat()
     except OSError as error:
-        raise _unreadable(source, error) from error
+        message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
+        if isinstance(error, FileNotFoundError):
+            message, remedy = f"There is no file {source}.", "Check the name and the folder."
+        elif isinstance(error, IsADirectoryError) or source.is_dir():
+            message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
+        elif isinstance(error, UnfitFileError):
+            message = f"{source} is a device or a pipe, not a file."
+            remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
+        elif isinstance(error, PermissionError):
+            message = f"{source} may not be read."
+            remedy = "Close it in other programs, and see that you have the right to read it."
+        raise InputError(message, remedy=remedy, place=Location(file=str(source))) from error
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(
             f"{source} changed while it was being read.",
@@ -205,22 +216,6 @@ def _write_faults(path: Path) -> Iterator[None]:
             "the configuration for a run, the variable TMPDIR for a check.",
             place=Location(file=str(path)),
         ) from error
-
-
-def _unreadable(source: Path, error: OSError) -> InputError:
-    if isinstance(error, FileNotFoundError):
-        message, remedy = f"There is no file {source}.", "Check the name and the folder."
-    elif isinstance(error, IsADirectoryError) or source.is_dir():
-        message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
-    elif isinstance(error, UnfitFileError):
-        message = f"{source} is a device or a pipe, not a file."
-        remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
-    elif isinstance(error, PermissionError):
-        message = f"{source} may not be read."
-        remedy = "Close it in other programs, and see that you have the right to read it."
-    else:
-        message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
-    return InputError(message, remedy=remedy, place=Location(file=str(source)))
 
 
 def claim_folder(parent: Path, started_at: datetime, stem: str) -> Path:

@@ -20,7 +20,7 @@ import msgspec
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
-from batch_updater.records import AllowedList, Invocation, OutcomeKind, StagedInput, Stop, StopReason
+from batch_updater.records import AllowedList, Invocation, OutcomeKind, Setting, StagedInput, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
@@ -157,8 +157,7 @@ class Facts:
     """What the names of its workbooks begin with: as `safe_stem` gives it."""
     description: Description
     reading: InputSettings
-    settings: tuple[tuple[str, str], ...]
-    """Name and value of every setting."""
+    settings: tuple[Setting, ...]
     staged_by: str
     """The version of the program that has judged the rows."""
     rows: _Count

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, write_faults
-from batch_updater.records import RunFacts, Setting
+from batch_updater.records import RunFacts
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
@@ -53,7 +53,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
             retries=past.retries,
             stop=past.stop,
             allowed=store.names(),
-            settings=tuple(Setting(name, value) for name, value in past.facts.settings),
+            settings=past.facts.settings,
             notes=tuple(notes),
             expected=store.expected() if staged.is_undo else None,
             invocation=past.facts.invocation,

@@ -136,7 +136,7 @@ class ActiveRun:
             stem=plan.snapshot.stem,
             description=plan.description,
             reading=plan.config.input,
-            settings=tuple((setting.name, setting.value) for setting in plan.settings),
+            settings=plan.settings,
             staged_by=__version__,
             rows=plan.staged.rows,
             reads_first=plan.reads_first,
