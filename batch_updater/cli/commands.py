@@ -106,7 +106,7 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
         restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
     ) as opened:  # fmt: skip
         asking = asking and bool(opened.to_send)
-        if asking and opened.asks_about_hidden_rows and not preview.ask_about_hidden_rows(opened):
+        if asking and not preview.sends_hidden_rows(opened):
             return None
         write_lines(preview.earlier_lines(opened), sys.stderr)
         if not options.yes and not _on_terminal():

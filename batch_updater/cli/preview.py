@@ -54,10 +54,12 @@ def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iter
     yield "To", f"{base_url} ({plan.endpoint.name})"
     yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
     yield "Undo", open_run.undo
-    if plan.first_job and not open_run.earlier.resumed:  # then the first row is done already
-        request = RequestBuilder(plan.endpoint).build(plan.first_job)
+    if not open_run.earlier.resumed and (
+        job := plan.store.first_job()
+    ):  # of a resumed run the first row is done already
+        request = RequestBuilder(plan.endpoint).build(job)
         query = f"?{request.query}" if request.query else ""
-        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {plan.first_job.row})"
+        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {job.row})"
         body = request.body.decode()
         yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
 
@@ -113,9 +115,11 @@ class Consent(Enum):
     NO = "n"
 
 
-def ask_about_hidden_rows(open_run: OpenRun) -> bool:
-    """Ask whether hidden rows are sent, too. Raises UsageError if the answer is neither yes nor no."""
+def sends_hidden_rows(open_run: OpenRun) -> bool:
+    """Ask whether hidden rows are sent, too, unless that is decided. Raises UsageError if the answer is neither."""
     hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
+    if not hidden.count or open_run.plan.staged.visible_only or open_run.earlier.resumed:
+        return True
     is_one = hidden.count == 1
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     hidden_as = f"{'is' if is_one else 'are'} hidden (filtered, or by hand)"

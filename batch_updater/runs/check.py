@@ -19,7 +19,7 @@ from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import tables
 from batch_updater.runs.annotate import AnnotatedCopy
-from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
+from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.open_run import OpenRun
@@ -184,7 +184,7 @@ def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
     plan = open_run.plan
     if open_run.needs_changes and compared.is_whole and compared.change_summary:
         place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
-        require_changes_allowed(plan.config.guards, compared.change_summary, place)
+        require_none(exceeded_by_changes(plan.config.guards, compared.change_summary), place)
 
 
 def overridden(open_run: OpenRun, compared: RunResult | None) -> tuple[str, ...]:

@@ -64,12 +64,8 @@ def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iter
         )
 
 
-def require_none_exceeded(settings: GuardSettings, staged: StagedInput, store: Store, file: str) -> None:
-    """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
-    _refuse(exceeded(settings, staged, store), Location(file=file, sheet=staged.sheet))
-
-
-def _refuse(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
+def require_none(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
+    """Raise GuardError, which names every guard that a file is over, if it is over one."""
     over = tuple(exceeded_guards)
     if not over:
         return
@@ -81,32 +77,13 @@ def _refuse(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
     )
 
 
-def needs_changes(settings: GuardSettings) -> bool:
-    """Whether a guard is set that can be judged only once the records have been read."""
-    return bool(_on_changes(settings))
-
-
-def _on_changes(settings: GuardSettings) -> list[str]:
-    """Return the keys of the guards on changes that are set."""
+def guards_on_changes(settings: GuardSettings) -> list[str]:
+    """Return the keys of the guards that are set and can be judged only once the records have been read."""
     return [
         f"guards.{name}"
         for name in ("changed", "factor", "total_change_percent")
         if getattr(settings, name) is not None
     ]
-
-
-def not_judged(settings: GuardSettings, *, reads_first: bool) -> tuple[str, ...]:
-    """Return a note that guards are set which a run cannot judge; none if it can judge all of them."""
-    keys = _on_changes(settings)
-    if not keys or reads_first:
-        return ()
-    are = "are" if len(keys) > 1 else "is"
-    return (f"{' and '.join(keys)} {are} judged only where records are read: add --compare, or set sending.compare.",)
-
-
-def require_changes_allowed(settings: GuardSettings, change_summary: ChangeSummary, place: Location) -> None:
-    """Raise GuardError, which names every guard that the changes of a file are over."""
-    _refuse(exceeded_by_changes(settings, change_summary), place)
 
 
 def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:

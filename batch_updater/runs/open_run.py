@@ -13,14 +13,14 @@ from pathlib import Path
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import ResultsError, StoreError, UsageError
+from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import tables
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.folder import Source
-from batch_updater.runs.guards import exceeded, needs_changes, require_none_exceeded
+from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
 from batch_updater.runs.history import DATABASE, Candidate, Earlier, Identity, PastRun, earlier_run, find_run, read_run
 from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import Opened, Plan, open_source
@@ -57,18 +57,12 @@ class OpenRun:
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config
-        return self.plan.reads_first and not self.overrides_guards and needs_changes(config.guards)
+        return self.plan.reads_first and not self.overrides_guards and bool(guards_on_changes(config.guards))
 
     @property
     def to_send(self) -> int:
         """Good rows that are not done yet."""
         return self.sends(None)
-
-    @property
-    def asks_about_hidden_rows(self) -> bool:
-        """Whether a person has still to say if hidden rows are sent: not where a run with them is resumed."""
-        staged = self.plan.staged
-        return bool(staged.hidden_rows.count) and not staged.visible_only and self.earlier.resumed is None
 
     @property
     def undo(self) -> str:
@@ -158,7 +152,8 @@ def open_run(
                     plan = opened.staged(store, for_sending=True)
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
-                require_none_exceeded(config.guards, plan.staged, plan.store, plan.snapshot.name)
+                place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
+                require_none(exceeded(config.guards, plan.staged, plan.store), place)
             if plan.staged.good:
                 from batch_updater.sender.proxies import require_usable_proxies
 
