@@ -71,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(
     error: BatchUpdaterError | StoreError | Interrupted, redact: Callable[[str], str], *, as_json: bool
 ) -> ExitCode:
-    """Say what is wrong and what to do about it. Returns the exit code."""
     if isinstance(error, Interrupted):
         error = EndedEarlyError("Interrupted. Nothing was sent.", remedy="Run it again.")
     elif isinstance(error, StoreError):
@@ -256,7 +255,6 @@ def _end(result: RunResult, options: argparse.Namespace, step: NextStep) -> int:
 
 
 def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Iterable[Line]) -> None:
-    """Print a result, for programs or for people."""
     if options.json:
         json_output.write_object(value, sys.stdout)
     else:
@@ -345,7 +343,6 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    """Run the good sample against a sandbox of its own, with everything else as in real life."""
     from batch_updater.cli import demo
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run

@@ -114,7 +114,6 @@ _AddOption: TypeAlias = "Callable[[CommandParser], object]"
 
 
 def _option(*names: str, **settings: Any) -> _AddOption:
-    """Return what adds an option to a command, with the settings of `add_argument`."""
     return lambda command: command.add_argument(*names, **settings)
 
 

@@ -35,7 +35,6 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
 
 
 def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
-    """Yield label and text of each line."""
     from batch_updater.endpoint.request import RequestBuilder
 
     staged, base_url = plan.staged, plan.config.api.base_url

@@ -188,8 +188,6 @@ _ENDED = "The answers ended before the last question; nothing was written."
 
 @dataclass
 class _Dialogue:
-    """Asks on a terminal until an answer fits."""
-
     answers: Answers
     path: Path
     """Of the configuration."""

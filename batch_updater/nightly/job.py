@@ -87,8 +87,6 @@ def _required_inbox(inbox: Path | None) -> Path:
 
 @dataclass(slots=True)
 class _FileRuns:
-    """What was run of one file in this night."""
-
     made: list[RunResult | GuardError] = field(default_factory=list)
     """Runs, and the guard that stopped one: to judge it, records may have been read."""
     past: PastRun | None = None

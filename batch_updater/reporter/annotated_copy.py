@@ -136,8 +136,6 @@ def _lines(text: str, width: int) -> int:
 
 
 class _Annotation:
-    """Annotates one sheet of a workbook."""
-
     def __init__(self, workbook: Any, sheet: str, columns: Columns) -> None:
         """Mark the workbook, take away what an earlier annotation has left on the sheet, and write the headers."""
         self._sheet = workbook[sheet]
@@ -239,7 +237,6 @@ class _Annotation:
         cell._style = copy(self._styles[key])  # noqa: SLF001
 
     def _comment(self, cell: Any, problem: Problem) -> None:
-        """Add the reason and the remedy to what the cell's comment says."""
         self._comments += 1
         if self._comments > _COMMENTS_AT_MOST:
             return
@@ -250,7 +247,6 @@ class _Annotation:
 
 
 def _take_back(cell: Any) -> None:
-    """Remove what an earlier annotation has added to a cell."""
     if cell.comment and (ours := _SIGNED.search(cell.comment.text)):
         theirs, author = cell.comment.text[: ours.start()], cell.comment.author
         cell.comment = Comment(theirs, author) if theirs else None

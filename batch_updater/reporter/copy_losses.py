@@ -154,8 +154,6 @@ def examine(path: Path, *, most_cells: int = MOST_CELLS) -> Annotatable:
 
 
 class _Examination:
-    """Goes through the parts of a package."""
-
     def __init__(self, archive: zipfile.ZipFile, most_cells: int) -> None:
         self._archive = archive
         self._most_cells = most_cells

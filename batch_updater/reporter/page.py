@@ -37,8 +37,6 @@ _NARROWEST_SHARE = 0.008
 
 
 class _NamedCell(NamedTuple):
-    """A cell of a row for review."""
-
     header: str
     address: str
     value: str

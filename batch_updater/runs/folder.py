@@ -142,10 +142,6 @@ def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
 
 
 def _take_file(source: Path, folder: Path) -> Snapshot:
-    """Copy the file into the folder as `input.<ext>`.
-
-    Raises InputError if it cannot be read, or if it changed while it was read.
-    """
     copy = folder / f"input{source.suffix.lower()}"
     try:
         with open_regular(source) as reader:

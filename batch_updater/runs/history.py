@@ -368,7 +368,6 @@ def read_run(folder: Path) -> PastRun | DamagedRun | None:
 
 
 def _read(folder: Path) -> PastRun:
-    """Read the database of a run. Raises DamagedStoreError and OSError."""
     with opened_store(folder / DATABASE) as store:
         facts = converted(store.facts(), Facts, "its table run", lambda section, value: section.model_validate(value))
         parts = store.parts()
@@ -397,7 +396,6 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    """Return the folders under a folder of results, the newest first. Raises ResultsError."""
     try:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):

@@ -162,7 +162,6 @@ def open_run(
 
 
 def _remove_unless_begun(folder: Path) -> None:
-    """Remove the folder of a run that was never begun."""
     if not (folder / DATABASE).exists():
         shutil.rmtree(folder, ignore_errors=not folder.exists())
 

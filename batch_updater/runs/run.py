@@ -260,6 +260,5 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
 
 
 def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:
-    """Return what is told of who calls the API; a run that has nothing to send has no credentials."""
     token = credentials.token if credentials else None
     return open_run.candidate.caller.digest(salt, token.reveal() if token else None)

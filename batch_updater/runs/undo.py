@@ -132,7 +132,6 @@ class ChangedRecords:
     """What a run has changed, gathered row by row, and the rows that set it back."""
 
     def __init__(self, endpoint: Endpoint, allowed: tuple[AllowedList, ...]) -> None:
-        """Take the names that the run has learned."""
         self._endpoint = endpoint
         self._allowed = AllowedValues.of(endpoint, allowed)
         self._shown_names: dict[tuple[object, str], str] = {}
@@ -191,7 +190,6 @@ class ChangedRecords:
         self._shown_names.setdefault((self._allowed.key_of(one, job), str(identity)), name)
 
     def _name_of(self, one: Field, job: Job, identity: object) -> str | None:
-        """Return the name for an id; None if it is not known."""
         known = self._allowed.name_of(one, job, identity)
         return self._shown_names.get((self._allowed.key_of(one, job), str(identity))) if known is None else known
 
@@ -220,7 +218,6 @@ class ChangedRecords:
         return rows, not_possible
 
     def _reports(self, change: _Change) -> tuple[_Report, _Report]:
-        """Return what the API reported before and after."""
         if not change.before_was_read:
             raise _ImpossibleError(_NOT_READ)
         if change.before is None:
