@@ -15,7 +15,7 @@ from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from batch_updater.endpoint.description import Endpoint, Field
     from batch_updater.runs.open_run import OpenRun
@@ -28,39 +28,40 @@ _LABEL_WIDTH = 10
 
 def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
-    plan, label_before = open_run.plan, ""
-    for label, text in _preview(open_run, plan, count, asking=asking):
-        yield Line(f"{label if label != label_before else '':<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
-        label_before = label
-
-
-def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
     from batch_updater.endpoint.request import RequestBuilder
 
-    staged, base_url = plan.staged, plan.config.api.base_url
+    plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
-    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
-    yield from (("Columns", text) for text in mapping_texts(staged.columns, _LABEL_WIDTH))
     bad = staged.rows - staged.good
-    yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from (("Problems", text) for text in cause_texts(staged.causes))
+    not_sent = " (not sent)" if bad else ""
+    fields = []
     for field in plan.endpoint.body_fields:
         if sent := staged.sent.get(field.name, 0):
             cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
-            yield "Fields", f"{field.name} in {counted(sent, 'row')}{of_them}"
-    yield from (("Note", text) for text in open_run.notes)
-    yield "To", f"{base_url} ({plan.endpoint.name})"
-    yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
-    yield "Undo", open_run.undo
-    if not open_run.earlier.resumed and (
-        job := plan.store.first_job()
-    ):  # of a resumed run the first row is done already
+            fields.append(f"{field.name} in {counted(sent, 'row')}{of_them}")
+    texts: dict[str, Iterable[str]] = {
+        "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
+        "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
+        "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
+        "Problems": cause_texts(staged.causes),
+        "Fields": fields,
+        "Note": open_run.notes,
+        "To": [f"{base_url} ({plan.endpoint.name})"],
+        "Time": [_time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))],
+        "Undo": [open_run.undo],
+    }
+    job = None if open_run.earlier.resumed else plan.store.first_job()  # of a resumed run it may be done
+    if job:
         request = RequestBuilder(plan.endpoint).build(job)
-        query = f"?{request.query}" if request.query else ""
-        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {job.row})"
-        body = request.body.decode()
-        yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
+        query, body = f"?{request.query}" if request.query else "", request.body.decode()
+        texts["First"] = [
+            f"{request.method} {base_url}{request.path}{query}   (row {job.row})",
+            body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ...",
+        ]
+    for label, lines in texts.items():
+        for number, text in enumerate(lines):
+            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
 
 
 def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:

@@ -151,7 +151,13 @@ class _Annotation:
             if row >= columns.header_row and at is None and (isinstance(cell, MergedCell) or cell.value is not None):
                 self._first = max(self._first, column + 1)
             if is_annotated and not isinstance(cell, MergedCell):
-                _take_back(cell)
+                if cell.comment and (ours := _SIGNED.search(cell.comment.text)):
+                    theirs, author = cell.comment.text[: ours.start()], cell.comment.author
+                    cell.comment = Comment(theirs, author) if theirs else None
+                if cell.has_style and cell.fill.fill_type == "solid" and cell.fill.fgColor.rgb == _FAULTY:
+                    before = copy(cell.fill.bgColor)
+                    is_plain = before in (_NO_COLOUR, Color())
+                    cell.fill = PatternFill() if is_plain else PatternFill("solid", fgColor=before)
                 if column in own and row > columns.header_row:
                     cell.value, cell._style = None, StyleArray()  # noqa: SLF001
         if self._first + len(ANNOTATION_COLUMNS) - 1 > _LAST_COLUMN:
@@ -244,12 +250,3 @@ class _Annotation:
         old, author = (cell.comment.text, cell.comment.author) if cell.comment else ("", MARK_PROPERTY)
         joined = f"{old}\n{text}" if _SIGNED.search(old) else f"{old}\n\n{MARK_PROPERTY}: {text}".lstrip("\n")
         cell.comment = Comment(joined, author)
-
-
-def _take_back(cell: Any) -> None:
-    if cell.comment and (ours := _SIGNED.search(cell.comment.text)):
-        theirs, author = cell.comment.text[: ours.start()], cell.comment.author
-        cell.comment = Comment(theirs, author) if theirs else None
-    if cell.has_style and cell.fill.fill_type == "solid" and cell.fill.fgColor.rgb == _FAULTY:
-        before = copy(cell.fill.bgColor)
-        cell.fill = PatternFill() if before in (_NO_COLOUR, Color()) else PatternFill("solid", fgColor=before)

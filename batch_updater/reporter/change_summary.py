@@ -152,29 +152,23 @@ class ChangeSummary:
             else:
                 is_certain = True
                 self.cleared[name] += new is None
-            if name in self.numbers:
-                self._add_number(row, name, now, new)
+            before, after = (_number(now), _number(new)) if name in self.numbers else (None, None)
+            if before is not None and after is not None:
+                total = self.totals.setdefault(name, Total())
+                total.now, total.new = _EXACT.add(total.now, before), _EXACT.add(total.new, after)
+                size = _EXACT.abs(_EXACT.subtract(after, before))
+                change = NumberChange(size, row, name, before, after, is_emptied=new is None)
+                _keep(self._largest.setdefault(name, []), change)
+                if (factor := change.factor) is not None:
+                    _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
+                    self._wide += change.is_wide
+            elif name in self.numbers and not isinstance(now, Unknown):
+                self.no_numbers[name] += 1
         if row:
             self.records += 1
             self.uncertain += not is_certain
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
-
-    def _add_number(self, row: int, name: str, now: object, new: object) -> None:
-        before, after = _number(now), _number(new)
-        if before is None or after is None:
-            if not isinstance(now, Unknown):
-                self.no_numbers[name] += 1
-            return
-        total = self.totals.setdefault(name, Total())
-        total.now = _EXACT.add(total.now, before)
-        total.new = _EXACT.add(total.new, after)
-        size = _EXACT.abs(_EXACT.subtract(after, before))
-        change = NumberChange(size, row, name, before, after, is_emptied=new is None)
-        _keep(self._largest.setdefault(name, []), change)
-        if (factor := change.factor) is not None:
-            _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
-            self._wide += change.is_wide
 
     def largest_changes(self, name: str | None = None) -> list[NumberChange]:
         """Return the largest changes of a number, of one field or of all, the largest first."""

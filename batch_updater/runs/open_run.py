@@ -136,7 +136,12 @@ def open_run(
             opened = open_source(source, config, folder, visible_only=visible_only)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
-            candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
+
+            def reveal(reference: SecretReference, key: str) -> str:
+                fetched[key] = fetch_secret(reference, environment, key)
+                return fetched[key].reveal()
+
+            candidate = Candidate(_identity(opened), Caller(config.api, reveal))
             undoes = _undone_run(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
@@ -254,13 +259,3 @@ def _judge_again(opened: Opened, path: Path) -> None:
             raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
         store.set_facts({"rows": staged.rows})
         store.connection.execute(tables.DROP_EARLIER_ROWS)
-
-
-def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]) -> Caller:
-    """Return who calls the API; `fetched` takes each secret that is looked at, under its key of the configuration."""
-
-    def reveal(reference: SecretReference, key: str) -> str:
-        fetched[key] = fetch_secret(reference, environment, key)
-        return fetched[key].reveal()
-
-    return Caller(config.api, reveal)
