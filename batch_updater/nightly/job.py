@@ -17,9 +17,8 @@ from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
 from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
-from batch_updater.nightly.message import compose, has_recovered, is_due, note_beside
 from batch_updater.nightly.metrics import write_metrics
-from batch_updater.nightly.night import FileResult, Night
+from batch_updater.nightly.night import FileResult, Night, compose, has_recovered, is_due, note_beside
 from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
 from batch_updater.nightly.state import PendingFile, StateFile
 from batch_updater.reporter.summary import RUN_AGAIN, Summary

@@ -18,7 +18,7 @@ from batch_updater.config.environment import Environment
 from batch_updater.config.schema import SecretReference
 from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import ConfigError
-from batch_updater.nightly.message import Message
+from batch_updater.nightly.night import Message
 
 LIMIT_S = 30.0
 """For one recipient."""

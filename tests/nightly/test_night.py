@@ -1,4 +1,4 @@
-"""night.py and message.py: what a night comes to, and who is told what."""
+"""night.py: what a night comes to, and who is told what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.nightly.dispositions import Disposition, NightStop
-from batch_updater.nightly.message import compose, is_due
-from batch_updater.nightly.night import FileResult, Night
+from batch_updater.nightly.night import FileResult, Night, compose, is_due
 from tests.nightly.made import LOCKED, QUOTA, file, night
 
 if TYPE_CHECKING:

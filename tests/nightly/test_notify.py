@@ -13,7 +13,7 @@ import pytest
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
-from batch_updater.nightly.message import Message
+from batch_updater.nightly.night import Message
 from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping, run_with_timeout
 from tests.nightly.receivers import webhook
 
