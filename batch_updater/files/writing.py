@@ -104,8 +104,8 @@ def write_workbook(path: Path, write: Callable[[Path], object]) -> Path:
 
 def _written(path: Path, write: Callable[[Path], object], is_free: Callable[[Path], bool]) -> Path:
     draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
         write(draft)
         draft.chmod(_OWNER_ONLY)
         with draft.open("rb+") as written:
