@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
-    from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
     from batch_updater.records import Invocation
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.plan import Plan
-    from batch_updater.runs.result import Options, RunResult
+    from batch_updater.runs.result import Options, Progress, RunResult
 
 _MAINTAINER = "the person who maintains your installation"
 
@@ -395,7 +394,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _progress(rows: int) -> Iterator[tuple[ProgressBar | ProgressLines, Interrupts]]:
+def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
     """Show how far the sending of so many rows is, and take signals, until the block ends."""
     from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.runs.run_log import spoken
@@ -406,7 +405,7 @@ def _progress(rows: int) -> Iterator[tuple[ProgressBar | ProgressLines, Interrup
         contextlib.closing(ProgressBar(rows) if sys.stderr.isatty() else ProgressLines(rows, sys.stderr)) as progress,
         spoken(progress.say),
     ):
-        yield progress, interrupts
+        yield progress.settled, interrupts
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.errors import ExitCode
 from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
@@ -17,15 +17,10 @@ if TYPE_CHECKING:  # the sender is imported only where something is sent: it tak
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.pool import UniformRefusal
 
+Progress: TypeAlias = Callable[[Outcome], None]
+"""Shows how far the sending is: takes note of one more row that has its outcome."""
 _LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
 """Why rows have no turn although nothing goes wrong."""
-
-
-class Progress(Protocol):
-    """Shows how far the sending is."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """Take note of one more row that has its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
