@@ -20,12 +20,12 @@ from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import FileResult, Night, compose, has_recovered, is_due, note_beside
 from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
-from batch_updater.nightly.state import PendingFile, StateFile
+from batch_updater.nightly.state import StateFile
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
-from batch_updater.runs.history import PastRun, applied_before, past_runs, undone_by
+from batch_updater.runs.history import past_runs
 from batch_updater.runs.interrupts import Interrupted, Interrupts
 from batch_updater.runs.lock import locked_inbox
-from batch_updater.runs.open_run import OpenRun, open_run
+from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run import ActiveRun
 
@@ -88,8 +88,6 @@ def _required_inbox(inbox: Path | None) -> Path:
 class _FileRuns:
     made: list[RunResult | GuardError] = field(default_factory=list)
     """Runs, and the guard that stopped one: to judge it, records may have been read."""
-    past: PastRun | None = None
-    """The run of an earlier night that was complete but for the move."""
     note: str = ""
     """What earlier runs of the file mean for it."""
 
@@ -114,10 +112,10 @@ class _FileRuns:
         if last := self.last:
             columns = last.columns.mapping
             return replace(result, summary=last.summary, results=last.results, run=last.folder, columns=columns)
-        if self.past:
-            name = self.past.parts[-1].results
-            workbook = self.past.folder / name if name and (self.past.folder / name).exists() else None
-            return replace(result, summary=self.past.summary, results=workbook, run=self.past.folder)
+        if past := decision.past:
+            name = past.parts[-1].results
+            workbook = past.folder / name if name and (past.folder / name).exists() else None
+            return replace(result, summary=past.summary, results=workbook, run=past.folder)
         return result
 
 
@@ -228,7 +226,7 @@ class _NightlyJob:
                 if stamp_of(file.path) != file.stamp:
                     return dispositions.CHANGED
                 if not runs.made:
-                    if decision := self._decide_beforehand(opened, pending, runs):
+                    if decision := dispositions.decide_beforehand(opened, pending.since, self.started_at):
                         return decision
                     runs.note = opened.earlier.note or ""
                 options = Options(inbox=str(self.config.nightly.inbox))
@@ -236,24 +234,6 @@ class _NightlyJob:
             runs.made.append(result)
             if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
                 return dispositions.decide_run(result, pending.nights_with(self.started_at))
-
-    def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: _FileRuns) -> Decision | None:
-        """Decide by earlier runs of the same content; None if it is to be run."""
-        resumed, folder = opened.earlier.resumed, self.config.results.folder
-        if resumed:
-            return dispositions.decide_before_run(resumed, self.started_at) if opened.to_send else None
-        past = applied_before(folder, opened.candidate)
-        for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
-            if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= pending.since:
-                runs.past = ended
-                return dispositions.decide_after_kill(ended)
-        if past is None:
-            return None
-        if past.is_unfinished:
-            return dispositions.decide_half_done(past, opened.candidate.changed_since(past))
-        if self.config.nightly.repeat == "allow":
-            return None
-        return dispositions.decide_repeat(past, undone_by(folder, past))
 
     def report(self, night: Night) -> None:
         """Report a night, once to each machine and person. A failure is a complaint and changes nothing."""
