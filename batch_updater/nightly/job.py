@@ -16,7 +16,7 @@ from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, Guard
 from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
-from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
+from batch_updater.nightly.inbox import ReadyFile, SkippedFile, look, stamp_of
 from batch_updater.nightly.metrics import write_metrics
 from batch_updater.nightly.night import FileResult, Night, compose, has_recovered, is_due, note_beside
 from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
@@ -101,7 +101,7 @@ class _FileRuns:
         """The summary of that run."""
         return self.last.summary if self.last else None
 
-    def result(self, file: ReadyFile, decision: Decision) -> FileResult:
+    def result(self, file: ReadyFile | SkippedFile, decision: Decision) -> FileResult:
         """Return the result of a file that is still where it was."""
         lines = (*decision.message, *decision.remedy, self.note if self.last else "")
         result = FileResult(
@@ -152,9 +152,7 @@ class _NightlyJob:
             else:
                 stop = self._run_and_archive(file)
         for skipped in listing.skipped:
-            decision = dispositions.decide_not_ready(skipped, datetime.now(UTC))
-            note = " ".join((*decision.message, *decision.remedy))
-            self._add(FileResult(skipped.path.name, decision.disposition, note))
+            self._add(_FileRuns().result(skipped, dispositions.decide_not_ready(skipped, datetime.now(UTC))))
         return self.night(inbox, stop)
 
     def night(self, inbox: Path, stop: NightStop | None) -> Night:
