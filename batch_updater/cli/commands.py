@@ -408,15 +408,10 @@ def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
         yield progress.settled, interrupts
 
 
-@contextlib.contextmanager
-def _logging(options: argparse.Namespace) -> Iterator[None]:
-    if not options.verbose:
-        yield
-        return
+def _logging(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
     from batch_updater.runs.run_log import logged_to_terminal
 
-    with logged_to_terminal():
-        yield
+    return logged_to_terminal() if options.verbose else contextlib.nullcontext()
 
 
 def _config_path(options: argparse.Namespace) -> Path | None:

@@ -201,10 +201,6 @@ class PastRun:
         """How many data rows the input has."""
         return self.facts.rows
 
-    def undoes(self, other: PastRun) -> bool:
-        """Whether it ran the workbook that undoes the other run, as far as that lay in that run's folder."""
-        return self.facts.undoes == str(other.folder.resolve())
-
     @property
     def started_at(self) -> datetime:
         """When it was first started."""
@@ -564,7 +560,8 @@ def with_undos(
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        yield past, next((one for one in undos if one.undoes(past)), None)
+        folder = str(past.folder.resolve())
+        yield past, next((one for one in undos if one.facts.undoes == folder), None)
         if past.facts.is_undo and past.confirmed:
             undos.append(past)
 

@@ -107,11 +107,6 @@ class RunResult:
         has_told = self.folder is None and code is ExitCode.NEEDS_PERSON
         return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
 
-    @property
-    def rate_per_s(self) -> float:
-        """Requests per second over the whole run."""
-        return self.requests / self.elapsed_s if self.elapsed_s else 0.0
-
 
 def limit_stop(good: int, limit: int | None, done: str) -> Stop | None:
     """Return that a limit left out some of the `good` rows, `done` being what happened to the others; else None."""
