@@ -12,10 +12,10 @@ import asyncio
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from, load_config
@@ -34,7 +34,6 @@ from batch_updater.runs.store import DamagedStoreError
 if TYPE_CHECKING:
     import pandas as pd
 
-_T = TypeVar("_T")
 Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
 """A spreadsheet's path, or a DataFrame whose columns are the headers."""
 Configuration: TypeAlias = Union[Config, "Mapping[str, object]", str, "os.PathLike[str]", None]
@@ -138,7 +137,12 @@ def run(
                 opened.require_recent()
             return Run(ActiveRun(opened, options, environment).execute())
 
-    return _outside_any_loop(execute)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return execute()
+    with ThreadPoolExecutor(1) as pool:  # this thread has an event loop already, as a notebook's does
+        return pool.submit(execute).result()
 
 
 def check(
@@ -175,16 +179,6 @@ def _config(config: Configuration) -> Config:
     if config is None or isinstance(config, (str, os.PathLike)):
         return load_config(Path(config) if config is not None else None, os.environ)
     return config_from(config, os.environ)
-
-
-def _outside_any_loop(work: Callable[[], _T]) -> _T:
-    """Do the work in a thread of its own if this one already runs an event loop, as a notebook's does."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work()
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
 
 
 def _shown(cell: Cell) -> Cell:

@@ -154,11 +154,6 @@ class MappedColumn(NamedTuple):
         """The field, or that the column is not sent."""
         return self.field or NOT_SENT
 
-    @property
-    def as_object(self) -> dict[str, str | None]:
-        """What `--json` says of it."""
-        return {"header": self.header, "field": self.field}
-
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -410,8 +405,7 @@ class ReportRow(NamedTuple):
     """Whether another row changes the same record; told only where there are changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One line of the `Settings` sheet."""
 
     name: str
@@ -440,17 +434,13 @@ class Invocation:
     @property
     def again(self) -> tuple[str, ...]:
         """What starts the same again, after the program's name."""
-        return ("run", self.file, *self._config, *self.options)
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Which options say what is read and what is done with it."""
         sheet = ("--sheet", self.sheet) if self.sheet is not None else ()
         header_row = ("--header-row", str(self.header_row)) if self.header_row is not None else ()
         compare = ("--compare",) if self.compare else ()
         visible_only = ("--visible-only",) if self.visible_only else ()
         annotate = ("--annotate",) if self.annotate else ()
-        return (*sheet, *header_row, *self._constants, *compare, *visible_only, *annotate)
+        options = (*sheet, *header_row, *self._constants, *compare, *visible_only, *annotate)
+        return ("run", self.file, *self._config, *options)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
         """Return what runs the workbook of its results, after the program's name."""
@@ -476,17 +466,17 @@ class RunFacts:
     sheet: str | None
     endpoint: str
     base_url: str | None
-    run_folder: str | None
     started_at: datetime
     """UTC."""
     finished_at: datetime
     """UTC."""
-    requests: int
-    retries: int
-    stop: Stop | None
-    allowed: tuple[AllowedList, ...]
     settings: tuple[Setting, ...]
     """The configuration without secrets, who ran it, on which machine."""
+    run_folder: str | None = None
+    requests: int = 0
+    retries: int = 0
+    stop: Stop | None = None
+    allowed: tuple[AllowedList, ...] = ()
     notes: tuple[str, ...] = ()
     """What a person should know about how the file was read."""
     expected: Expected | None = None

@@ -26,12 +26,14 @@ def main() -> None:
     template, results = HERE / "template.xlsx", HERE / "mistakes-results.xlsx"
     template.unlink(missing_ok=True)
     write_template(template, load_endpoint("nexus-opportunity"), "#CLEAR")
-    with Sandbox(SandboxSettings()) as sandbox, demo.token_file() as token, tempfile.TemporaryDirectory() as folder:
-        config = demo.configuration(sandbox.url, token)
+    with (
+        Sandbox(SandboxSettings()) as sandbox,
+        demo.configuration(sandbox.url) as config,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         in_folder = config.results.model_copy(update={"folder": Path(folder)})
-        config = config.model_copy(update={"results": in_folder})
-        environment = Environment({})
-        with open_run.open_run(HERE / "mistakes.xlsx", config, environment) as opened:
+        moved, environment = config.model_copy(update={"results": in_folder}), Environment({})
+        with open_run.open_run(HERE / "mistakes.xlsx", moved, environment) as opened:
             finished = run.ActiveRun(opened, result.Options(), environment).execute()
         plan = opened.plan
         facts = replace(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
-    from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.cli.text_output import Line
     from batch_updater.config.schema import Config
     from batch_updater.records import Invocation
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.plan import Plan
-    from batch_updater.runs.result import Options, RunResult
+    from batch_updater.runs.result import Options, Progress, RunResult
 
 _MAINTAINER = "the person who maintains your installation"
 
@@ -62,16 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
-    time_limit = sys.modules.get("batch_updater.nightly.time_limit")  # not imported: no thread can hang
-    if time_limit is not None:
-        time_limit.exit_if_threads_hang(code)
+    notify = sys.modules.get("batch_updater.nightly.notify")  # not imported: no thread can hang
+    if notify is not None:
+        notify.exit_if_threads_hang(code)
     return code
 
 
 def _report(
     error: BatchUpdaterError | StoreError | Interrupted, redact: Callable[[str], str], *, as_json: bool
 ) -> ExitCode:
-    """Say what is wrong and what to do about it. Returns the exit code."""
     if isinstance(error, Interrupted):
         error = EndedEarlyError("Interrupted. Nothing was sent.", remedy="Run it again.")
     elif isinstance(error, StoreError):
@@ -106,7 +104,7 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
         restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
     ) as opened:  # fmt: skip
         asking = asking and bool(opened.to_send)
-        if asking and opened.asks_about_hidden_rows and not preview.ask_about_hidden_rows(opened):
+        if asking and not preview.sends_hidden_rows(opened):
             return None
         write_lines(preview.earlier_lines(opened), sys.stderr)
         if not options.yes and not _on_terminal():
@@ -142,13 +140,20 @@ def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
 
 
 def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
-    """Ask whether to send `count` rows, and compare first if a person says so. Returns the run and its options then.
+    """Ask whether to send `count` rows, and read their records first if a person says so, to show what would change.
 
-    Raises UsageError if the answer is no, GuardError.
+    Returns the run and its options then. Raises UsageError if the answer is no, GuardError.
     """
+    from batch_updater.runs import check
+
     while True:
         if opened.plan.reads_first:
-            choices = replace(choices, compared=_compare_first(opened, choices, count, environment))
+            with _progress(count) as (progress, interrupts):
+                compared = check.compare_beforehand(opened.plan, choices, environment, progress, interrupts)
+            write_lines(text_output.change_summary_lines(compared), sys.stderr)
+            write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
+            check.require_allowed(opened, compared)
+            choices = replace(choices, compared=compared)
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         if choices.compared and choices.compared.is_stopped:
             return opened, choices
@@ -162,18 +167,6 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
                 write_lines(preview.reads_lines(opened.plan), sys.stderr)
             case preview.Consent.NO:
                 raise preview.cancelled()
-
-
-def _compare_first(opened: OpenRun, choices: Options, count: int, environment: Environment) -> RunResult:
-    """Read the record of each of the `count` rows to send, and show what would change. Raises GuardError."""
-    from batch_updater.runs import check
-
-    with _progress(count) as (progress, interrupts):
-        compared = check.compare_beforehand(opened.plan, choices, environment, progress, interrupts)
-    write_lines(text_output.change_summary_lines(compared), sys.stderr)
-    write_lines(text_output.note_lines(check.overridden(opened, compared)), sys.stderr)
-    check.require_allowed(opened, compared)
-    return compared
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -229,13 +222,12 @@ def _undo(options: argparse.Namespace) -> int:
     from batch_updater.runs.undo import write_undo
 
     undo = write_undo(_past_run(options), _results(options))
-    _show(options, undo.counts, text_output.undo_lines(undo, options.config))
+    _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     return ExitCode.OK
 
 
 def _nightly(options: argparse.Namespace) -> int:
-    from batch_updater.nightly.night import as_object
-    from batch_updater.nightly.unattended import run_night
+    from batch_updater.nightly.job import run_night
 
     config = _config(options)
     redact = options.environment.redaction.text
@@ -246,7 +238,7 @@ def _nightly(options: argparse.Namespace) -> int:
             lambda line: _say(redact(line), sys.stderr),
         )  # fmt: skip
     if options.json:
-        json_output.write_object(as_object(night), sys.stdout)
+        json_output.write_object(json_output.night_object(night), sys.stdout)
     elif night.has_worked:
         _say(night.verdict, sys.stdout)
     if not night.has_worked:  # cron mails what is on stderr, and that alone
@@ -262,7 +254,6 @@ def _end(result: RunResult, options: argparse.Namespace, step: NextStep) -> int:
 
 
 def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Iterable[Line]) -> None:
-    """Print a result, for programs or for people."""
     if options.json:
         json_output.write_object(value, sys.stdout)
     else:
@@ -311,7 +302,7 @@ def _template(options: argparse.Namespace) -> int:
     config = load_config(_config_path(options), os.environ)
     endpoint = load_endpoint(config.api.endpoint)
     write_template(options.file, endpoint, config.input.clear_marker)
-    template = {"template": str(options.file), "endpoint": endpoint.name, "exit_code": 0}
+    template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file))
     return ExitCode.OK
 
@@ -346,23 +337,25 @@ def _init(options: argparse.Namespace) -> int:
     wizard.write(options.file, answers)
     if doubt := wizard.doubt_about(answers.texts["api.base_url"]):
         _say(f"Note: {doubt.note}", sys.stderr)
-    _show(options, {"config": str(options.file), "exit_code": 0}, text_output.init_lines(options.file, answers))
+    _show(options, json_output.init_object(options.file), text_output.init_lines(options.file, answers))
     return ExitCode.OK
 
 
 def _demo(options: argparse.Namespace) -> int:
-    """Run the good sample against a sandbox of its own, with everything else as in real life."""
     from batch_updater.cli import demo
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import open_run, result, run
 
-    with demo.sandbox() as url, demo.token_file() as token, _logging(options):
-        config, source = demo.configuration(url, token), demo.sample(demo.SAMPLE)
-        with open_run.open_run(source, config, options.environment, restart=True) as opened:
-            if not options.json:
-                write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
-            with _progress(opened.to_send) as (progress, interrupts):
-                ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
+    with (
+        demo.sandbox() as url,
+        demo.configuration(url) as config,
+        _logging(options),
+        open_run.open_run(demo.sample(demo.SAMPLE), config, options.environment, restart=True) as opened,
+    ):
+        if not options.json:
+            write_lines(preview.preview_lines(opened, opened.to_send), sys.stderr)
+        with _progress(opened.to_send) as (progress, interrupts):
+            ended = run.ActiveRun(opened, result.Options(), options.environment).execute(progress, interrupts)
     text, command = "Look at the workbook, then make a file of your own:", (PROGRAM, "template", "changes.xlsx")
     return _end(ended, options, NextStep(NextKind.RUN, text, command))
 
@@ -401,7 +394,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _progress(rows: int) -> Iterator[tuple[ProgressBar | ProgressLines, Interrupts]]:
+def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
     """Show how far the sending of so many rows is, and take signals, until the block ends."""
     from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.runs.run_log import spoken
@@ -412,18 +405,13 @@ def _progress(rows: int) -> Iterator[tuple[ProgressBar | ProgressLines, Interrup
         contextlib.closing(ProgressBar(rows) if sys.stderr.isatty() else ProgressLines(rows, sys.stderr)) as progress,
         spoken(progress.say),
     ):
-        yield progress, interrupts
+        yield progress.settled, interrupts
 
 
-@contextlib.contextmanager
-def _logging(options: argparse.Namespace) -> Iterator[None]:
-    if not options.verbose:
-        yield
-        return
+def _logging(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
     from batch_updater.runs.run_log import logged_to_terminal
 
-    with logged_to_terminal():
-        yield
+    return logged_to_terminal() if options.verbose else contextlib.nullcontext()
 
 
 def _config_path(options: argparse.Namespace) -> Path | None:

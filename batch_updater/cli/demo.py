@@ -44,17 +44,15 @@ def sandbox() -> Iterator[str]:
 
 
 @contextmanager
-def token_file() -> Iterator[Path]:
-    """Keep the sandbox's token in a file until the block ends: tokens are only ever given by reference."""
+def configuration(url: str) -> Iterator[Config]:
+    """Give a configuration as a person would write it for the sandbox; results go to `runs`.
+
+    Tokens are only ever given by reference, so that of the sandbox is in a file until the block ends.
+    """
     with temporary_folder() as folder:
-        path = folder / "token"
+        token = folder / "token"
         try:
-            path.write_text(_TOKEN, encoding="ascii")
+            token.write_text(_TOKEN, encoding="ascii")
         except OSError as error:
             raise no_temporary_folder(error) from error
-        yield path
-
-
-def configuration(url: str, token: Path) -> Config:
-    """Return a configuration as a person would write it for the sandbox; results go to `runs`."""
-    return config_from({"api": {"base_url": url, "token": f"file:{token}"}, "sending": {"rate_per_s": 50}}, {})
+        yield config_from({"api": {"base_url": url, "token": f"file:{token}"}, "sending": {"rate_per_s": 50}}, {})

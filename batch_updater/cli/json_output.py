@@ -10,13 +10,17 @@ from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
     from typing import TextIO
 
     from batch_updater.doctor.finding import Finding
     from batch_updater.errors import BatchUpdaterError, ExitCode
+    from batch_updater.nightly.night import Night
+    from batch_updater.records import MappedColumn
     from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.history import DamagedRun, PastRun
     from batch_updater.runs.result import RunResult
+    from batch_updater.runs.undo import Undo
 
 
 def write_object(value: Mapping[str, object], stream: TextIO) -> None:
@@ -47,14 +51,14 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
             for cause in summary.causes
         ],
         "next": {"kind": step.kind.value, "command": step.command},
-        "columns": [column.as_object for column in result.columns.mapping],
+        "columns": _columns(result.columns.mapping),
         "notes": [*facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,
         "started_at": facts.started_at.isoformat(),
         "finished_at": facts.finished_at.isoformat(),
         "elapsed_s": round(result.elapsed_s, 3),
-        "rate_per_s": round(result.rate_per_s, 3),
+        "rate_per_s": round(result.requests / result.elapsed_s, 3) if result.elapsed_s else 0.0,
         "exit_code": int(result.exit_code),
         "stopped": result.stop.reason.value if result.stop else None,
     }
@@ -62,35 +66,81 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
 
 def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> dict[str, object]:
     """Return what `runs` prints, of runs that each come with the run that undid it."""
-    return {"runs": [_run_object(run, undone_by) for run, undone_by in runs], "exit_code": 0}
-
-
-def _run_object(run: PastRun | DamagedRun, undone_by: PastRun | None) -> dict[str, object]:
     from batch_updater.runs.history import DamagedRun
 
-    if isinstance(run, DamagedRun):
-        return {"run": str(run.folder), "damaged": run.why}
+    listed: list[dict[str, object]] = [
+        {"run": str(run.folder), "damaged": run.why}
+        if isinstance(run, DamagedRun)
+        else {
+            "run": str(run.folder),
+            "input": run.facts.input,
+            "sheet": run.identity.sheet,
+            "endpoint": run.identity.endpoint,
+            "base_url": run.identity.base_url,
+            "started_at": run.started_at.isoformat(),
+            "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+            "elapsed_s": round(run.elapsed_s, 3),
+            "rows": run.rows,
+            "outcomes": _outcomes(run.counts),
+            "requests": run.requests,
+            "retries": run.retries,
+            "stopped": run.stop.reason.value if run.stop else None,
+            "results": run.parts[-1].results,
+            "unfinished": run.is_unfinished,
+            "going_on": run.is_going_on,
+            "undone_by": undone_by.folder.name if undone_by else None,
+            "verdict": run.summary.verdict,
+            "exit_code": int(run.summary.exit_code),
+        }
+        for run, undone_by in runs
+    ]
+    return {"runs": listed, "exit_code": 0}
+
+
+def night_object(night: Night) -> dict[str, object]:
+    """Return what `nightly` prints."""
     return {
-        "run": str(run.folder),
-        "input": run.input,
-        "sheet": run.identity.sheet,
-        "endpoint": run.identity.endpoint,
-        "base_url": run.identity.base_url,
-        "started_at": run.started_at.isoformat(),
-        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
-        "elapsed_s": round(run.elapsed_s, 3),
-        "rows": run.rows,
-        "outcomes": _outcomes(run.counts),
-        "requests": run.requests,
-        "retries": run.retries,
-        "stopped": run.stop.reason.value if run.stop else None,
-        "results": run.parts[-1].results,
-        "unfinished": run.is_unfinished,
-        "going_on": run.is_going_on,
-        "undone_by": undone_by.folder.name if undone_by else None,
-        "verdict": run.summary.verdict,
-        "exit_code": int(run.summary.exit_code),
+        "inbox": str(night.inbox),
+        "files": [
+            {
+                "name": file.name,
+                "verdict": file.disposition.verdict,
+                "note": file.note or None,
+                "outcomes": _outcomes(file.summary.counts) if file.summary else None,
+                "columns": _columns(file.columns),
+                "moved_to": str(file.moved_to) if file.moved_to else None,
+                "results": str(file.results) if file.results else None,
+                "run": str(file.run) if file.run else None,
+            }
+            for file in night.files
+        ],
+        "outcomes": _outcomes(night.outcomes),
+        "requests": sum(file.requests for file in night.files),
+        "retries": sum(file.retries for file in night.files),
+        "elapsed_s": round(night.elapsed_s, 3),
+        "verdict": night.verdict,
+        "exit_code": int(night.exit_code),
+        "stopped": night.stop.reason if night.stop else None,
     }
+
+
+def undo_object(undo: Undo) -> dict[str, object]:
+    """Return what `undo` prints."""
+    return {"undo": str(undo.path), "rows": undo.rows, "not_possible": undo.not_possible}
+
+
+def template_object(path: Path, endpoint: str) -> dict[str, object]:
+    """Return what `template` prints."""
+    return {"template": str(path), "endpoint": endpoint, "exit_code": 0}
+
+
+def init_object(path: Path) -> dict[str, object]:
+    """Return what `init` prints."""
+    return {"config": str(path), "exit_code": 0}
+
+
+def _columns(mapping: Iterable[MappedColumn]) -> list[dict[str, str | None]]:
+    return [{"header": column.header, "field": column.field} for column in mapping]
 
 
 def _outcomes(counts: Mapping[OutcomeKind, int]) -> dict[str, int]:

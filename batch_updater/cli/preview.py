@@ -28,42 +28,40 @@ _LABEL_WIDTH = 10
 
 def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Iterator[Line]:
     """Yield what will happen: `count` rows are sent; `asking`: records are read before the question as well."""
-    plan, label_before = open_run.plan, ""
-    for label, text in _preview(open_run, plan, count, asking=asking):
-        yield Line(f"{label if label != label_before else '':<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
-        label_before = label
-
-
-def _preview(open_run: OpenRun, plan: Plan, count: int, *, asking: bool) -> Iterator[tuple[str, str]]:
-    """Yield label and text of each line."""
     from batch_updater.endpoint.request import RequestBuilder
 
-    staged, base_url = plan.staged, plan.config.api.base_url
+    plan, staged, base_url = open_run.plan, open_run.plan.staged, open_run.plan.config.api.base_url
     sheet = f', sheet "{staged.sheet}"' if staged.sheet else ""
-    yield "File", f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"
-    yield from _labelled("Columns", mapping_texts(staged.columns, _LABEL_WIDTH))
     bad = staged.rows - staged.good
-    yield "Rows", f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems" + (" (not sent)" if bad else "")
-    yield from _labelled("Problems", cause_texts(staged.causes))
+    not_sent = " (not sent)" if bad else ""
+    fields = []
     for field in plan.endpoint.body_fields:
         if sent := staged.sent.get(field.name, 0):
             cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
-            yield "Fields", f"{field.name} in {counted(sent, 'row')}{of_them}"
-    yield from _labelled("Note", open_run.notes)
-    yield "To", f"{base_url} ({plan.endpoint.name})"
-    yield "Time", _time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))
-    yield "Undo", open_run.undo
-    if plan.first_job and not open_run.earlier.resumed:  # then the first row is done already
-        request = RequestBuilder(plan.endpoint).build(plan.first_job)
-        query = f"?{request.query}" if request.query else ""
-        yield "First", f"{request.method} {base_url}{request.path}{query}   (row {plan.first_job.row})"
-        body = request.body.decode()
-        yield "First", body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ..."
-
-
-def _labelled(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    return ((label, text) for text in texts)
+            fields.append(f"{field.name} in {counted(sent, 'row')}{of_them}")
+    texts: dict[str, Iterable[str]] = {
+        "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
+        "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
+        "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
+        "Problems": cause_texts(staged.causes),
+        "Fields": fields,
+        "Note": open_run.notes,
+        "To": [f"{base_url} ({plan.endpoint.name})"],
+        "Time": [_time(plan, count, is_read_twice=plan.reads_first and (asking or open_run.needs_changes))],
+        "Undo": [open_run.undo],
+    }
+    job = None if open_run.earlier.resumed else plan.store.first_job()  # of a resumed run it may be done
+    if job:
+        request = RequestBuilder(plan.endpoint).build(job)
+        query, body = f"?{request.query}" if request.query else "", request.body.decode()
+        texts["First"] = [
+            f"{request.method} {base_url}{request.path}{query}   (row {job.row})",
+            body if len(body) <= _SAMPLE_CHARACTERS else f"{body[:_SAMPLE_CHARACTERS]} ...",
+        ]
+    for label, lines in texts.items():
+        for number, text in enumerate(lines):
+            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
 
 
 def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
@@ -117,9 +115,11 @@ class Consent(Enum):
     NO = "n"
 
 
-def ask_about_hidden_rows(open_run: OpenRun) -> bool:
-    """Ask whether hidden rows are sent, too. Raises UsageError if the answer is neither yes nor no."""
+def sends_hidden_rows(open_run: OpenRun) -> bool:
+    """Ask whether hidden rows are sent, too, unless that is decided. Raises UsageError if the answer is neither."""
     hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
+    if not hidden.count or open_run.plan.staged.visible_only or open_run.earlier.resumed:
+        return True
     is_one = hidden.count == 1
     where = f'the sheet "{sheet}"' if sheet else "the sheet"
     hidden_as = f"{'is' if is_one else 'are'} hidden (filtered, or by hand)"

@@ -84,9 +84,12 @@ def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
 
 def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
     """Yield the outcome of a run or check, why it stopped, where the workbook is, and what to do next."""
-    summary = result.summary
+    summary, facts, columns = result.summary, result.facts, result.columns
     if result.folder is None:
-        yield from _checked_lines(result)
+        sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
+        yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
+        yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
+        yield Line()
     yield Line(summary.verdict)
     if result.stop:
         yield Line()
@@ -98,7 +101,7 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield Line(f"  {summary.rows:>{width},}  rows")
     if result.folder is None:
         yield from change_summary_lines(result)
-        yield from note_lines(result.facts.notes)
+        yield from note_lines(facts.notes)
         yield from _problem_lines(result)
     elif summary.causes:
         yield from (Line(), Line("Most common causes:"))
@@ -108,15 +111,6 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield Line(f"Next:    {step.text}", 9)
     if step.command:
         yield Line(f"         {command_line(step.command)}")
-
-
-def _checked_lines(result: RunResult) -> Iterator[Line]:
-    """Yield the file that was read, and the mapping table."""
-    facts, columns = result.facts, result.columns
-    sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
-    yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
-    yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
-    yield Line()
 
 
 def _workbook_lines(result: RunResult) -> Iterator[Line]:
@@ -222,8 +216,8 @@ def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) 
 
 
 def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
-    took = duration(run.elapsed_s) if run.is_ended else "running now" if run.is_going_on else "cut off"
-    yield f"{format_time(run.started_at)}, {took}, {run.input}"
+    took = duration(run.elapsed_s) if run.ended_at else "running now" if run.is_going_on else "cut off"
+    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}"
     if run.is_going_on:
         yield f"So far: {outcome_counts(run.counts)}"
         return

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
@@ -26,7 +27,7 @@ from batch_updater.endpoint import base_url as base_urls
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
-from batch_updater.files.writing import write_whole
+from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.text.printable import printable
 
 EXAMPLE = "config.example.yaml"
@@ -83,18 +84,11 @@ class Answers:
             inner: dict[str, object] = nested.setdefault(section, {})
             if len(names) == 2:
                 inner = inner.setdefault(names[0], {})  # type: ignore[assignment]  # made here, as a dict
-            inner[names[-1]] = _value(key, text)
+            value: object = [text] if key == _NOTIFY else True if key == _COMPARE else text
+            if key == "sending.rate_per_s" and re.fullmatch(r"\d+(\.\d+)?", text):
+                value = float(text) if "." in text else int(text)
+            inner[names[-1]] = value
         return nested
-
-
-def _value(key: str, text: str) -> object:
-    if key == _NOTIFY:
-        return [text]
-    if key == _COMPARE:
-        return True
-    if key == "sending.rate_per_s" and re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text) if "." in text else int(text)
-    return text
 
 
 def require_free(path: Path) -> None:
@@ -194,8 +188,6 @@ _ENDED = "The answers ended before the last question; nothing was written."
 
 @dataclass
 class _Dialogue:
-    """Asks on a terminal until an answer fits."""
-
     answers: Answers
     path: Path
     """Of the configuration."""
@@ -241,15 +233,11 @@ class _Dialogue:
 
     def _take(self, key: str, text: str) -> None:
         faults = [] if key == _TOKEN and text == _OAUTH else faults_of(key, text)
-        for fault in faults:
+        doubt = doubt_about(text) if key == _BASE_URL and not faults else None
+        for fault in [*faults, *([doubt.note] if doubt else [])]:
             self._complain(fault)
-        if faults:
-            return
-        if key == _BASE_URL and (doubt := doubt_about(text)):
-            self._complain(doubt.note)
-            if not self.confirmed("Use it anyway?"):
-                return
-        self.answers.texts[key] = text
+        if not faults and (doubt is None or self.confirmed("Use it anyway?")):
+            self.answers.texts[key] = text
 
     def _complain(self, why: str) -> None:
         lines = textwrap.fill(printable(why), _WIDTH, initial_indent="  ! ", subsequent_indent="    ")
@@ -296,21 +284,17 @@ def write(path: Path, answers: Answers) -> None:
     """
     text = rendered(example(), answers.values)
     require_free(path)
-    try:
+    with write_faults(path, "Name another file."):
         file = PrivateFile(path, "xb")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with file:
-            file.write(text.encode())
-        _require_readable(path, answers)
-        for secret_path, secret in answers.pasted.items():
-            write_whole(secret_path, lambda draft, secret=secret: _fill(draft, secret))  # type: ignore[misc]  # bound at once
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from error
-        raise
+        try:
+            with file:
+                file.write(text.encode())
+            _require_readable(path, answers)
+            for secret_path, secret in answers.pasted.items():
+                write_whole(secret_path, partial(_fill, secret))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _require_readable(path: Path, answers: Answers) -> None:
@@ -321,12 +305,7 @@ def _require_readable(path: Path, answers: Answers) -> None:
         raise RuntimeError("what was written is not what was answered")
 
 
-def _unwritable(path: Path, error: OSError) -> ResultsError:
-    why = f"{path} cannot be written: {error.strerror or error}."
-    return ResultsError(why, remedy="Name another file.", place=Location(file=str(path)))
-
-
-def _fill(draft: Path, secret: Secret) -> None:
+def _fill(secret: Secret, draft: Path) -> None:
     if os.name == "nt":  # where the mode of a file says nothing of who may read it
         user = f"{os.environ.get('USERDOMAIN', '.')}\\{getpass.getuser()}"
         icacls = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "icacls.exe"

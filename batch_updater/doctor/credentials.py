@@ -17,7 +17,7 @@ from batch_updater.config.token_help import ways_to_set
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
 from batch_updater.errors import ConfigError
-from batch_updater.nightly.message import Message
+from batch_updater.nightly.night import Message
 from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
 from batch_updater.sender.in_flight import InFlight

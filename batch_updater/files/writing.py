@@ -31,6 +31,7 @@ _LONGEST_NAME_BYTES = 255
 """In the usual file systems."""
 
 OTHER_PLACE = "Check space and permissions there, or name another path with --results."
+ROOM_THERE = "See that there is space, and the right to write there."
 ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
 
 
@@ -72,7 +73,22 @@ def remedy_of(error: Exception, otherwise: str) -> str:
     return f"Its folder does not exist. {otherwise}" if isinstance(error, FileNotFoundError) else otherwise
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
+def not_written(what: str, error: Exception, otherwise: str) -> str:
+    """Return the sentences that say that something could not be written, and what to do about it."""
+    return f"{what} could not be written: {getattr(error, 'strerror', None) or error}. {remedy_of(error, otherwise)}"
+
+
+@contextmanager
+def write_faults(path: Path, otherwise: str) -> Iterator[None]:
+    """Turn an OSError into a ResultsError: the path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{path} cannot be written: {error.strerror or error}."
+        raise ResultsError(why, remedy=remedy_of(error, otherwise), place=Location(file=str(path))) from error
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a new file beside the target, then replace the target in one step.
 
     The target has either its old or its whole new content, whatever happens meanwhile. Returns the path of the file:
@@ -81,15 +97,15 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     return _written(path, write, lambda target: not _held_open(target))
 
 
-def write_workbook(path: Path, write: Callable[[Path], None]) -> Path:
+def write_workbook(path: Path, write: Callable[[Path], object]) -> Path:
     """Do the same for a workbook, which also gets another name if the target is not ours."""
     return _written(path, write, lambda target: not _held_open(target) and _is_replaceable(target))
 
 
-def _written(path: Path, write: Callable[[Path], None], is_free: Callable[[Path], bool]) -> Path:
+def _written(path: Path, write: Callable[[Path], object], is_free: Callable[[Path], bool]) -> Path:
     draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
         write(draft)
         draft.chmod(_OWNER_ONLY)
         with draft.open("rb+") as written:

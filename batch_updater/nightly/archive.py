@@ -42,52 +42,38 @@ def archive(
     The file goes last: while it is still in the inbox, the next night finds it there. If another file is in its place
     by now, that one stays, and `copy`, a copy of what was read, is archived. Raises OSError.
     """
-    folder = _day_folder(place, day)
+    place.mkdir(parents=True, exist_ok=True)
+    folder = place / day.isoformat()
+    if not folder.is_dir():  # as open as the one it lies in: who may put files there may do so here
+        before = os.umask(0)  # a chmod afterwards would take away what the folder of a group hands down
+        try:
+            folder.mkdir(mode=place.stat().st_mode & 0o777, exist_ok=True)
+        finally:
+            os.umask(before)
+    try:  # new files are for who may read the file, and for a group that may change the folder
+        mode = file.path.stat().st_mode & 0o666
+    except FileNotFoundError:
+        mode = _PRIVATE  # it has been taken away
+    mode |= _GROUP if folder.stat().st_mode & stat.S_IWGRP else 0
     target = _free_name(folder, file.path.name, has_note=bool(note))
-    mode = _mode(file.path, folder)
-    written: list[Path] = []
     workbook = beside = None
     try:
         if results is not None:
             workbook = _copy(results, _free_name(folder, results.name), mode)
-            written.append(workbook)
         if note:
-            beside = _note_name(target)
             # A file's name may hold bytes that are no UTF-8.
-            _write(beside, mode, lambda draft: draft.write_text(note, encoding="utf-8", errors="backslashreplace"))
-            written.append(beside)
+            text = note.encode(errors="backslashreplace")
+            beside = _write(_note_name(target), mode, lambda draft: draft.write_bytes(text))
         if stamp_of(file.path) != file.stamp:
             if copy is not None:
                 _copy(copy, target, mode)
             return ArchivedPaths(None, workbook, beside)
         _move(file, target)
     except OSError:  # the next night tries again, with another workbook and note
-        for path in written:
+        for path in filter(None, (workbook, beside)):
             path.unlink(missing_ok=True)
         raise
     return ArchivedPaths(target, workbook, beside)
-
-
-def _day_folder(place: Path, day: date) -> Path:
-    """Make the folder of a day, as open as the one it lies in: who may put files there may do so here."""
-    place.mkdir(parents=True, exist_ok=True)
-    folder = place / day.isoformat()
-    if not folder.is_dir():
-        before = os.umask(0)  # a chmod afterwards would take away what the folder of a group hands down
-        try:
-            folder.mkdir(mode=place.stat().st_mode & 0o777, exist_ok=True)
-        finally:
-            os.umask(before)
-    return folder
-
-
-def _mode(file: Path, folder: Path) -> int:
-    """Return the mode of new files: for who may read the file, and for a group that may change the folder."""
-    try:
-        mode = file.stat().st_mode & 0o666
-    except FileNotFoundError:
-        mode = _PRIVATE  # it has been taken away
-    return mode | (_GROUP if folder.stat().st_mode & stat.S_IWGRP else 0)
 
 
 def _free_name(folder: Path, name: str, *, has_note: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""What becomes of one file: a pure decision from its own run, error and history. Other files have no say in it."""
+"""What becomes of one file: decided from its own run, error and history. Other files have no say in it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from batch_updater.nightly.inbox import SkippedFile
 from batch_updater.records import StopReason
 from batch_updater.reporter.next_step import is_resumable
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
-from batch_updater.runs.history import PastRun
+from batch_updater.runs.history import PastRun, applied_before, undone_by
 from batch_updater.runs.interrupts import Interrupted
+from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.statements import CONFIRMED
 
@@ -82,6 +83,8 @@ class Decision:
     """Whether rows of this file were sent and refused or failed: on `NIGHTS` such nights it becomes unfinished."""
     is_fault: bool = False
     """Whether the program itself failed."""
+    past: PastRun | None = None
+    """The run of an earlier night that was complete but for the move."""
 
 
 INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Start it again to go on.")
@@ -188,43 +191,45 @@ def decide_error(error: BaseException, path: Path, summary: Summary | None = Non
     return replace(fault, is_fault=True)
 
 
-def decide_before_run(resumed: PastRun, now: datetime) -> Decision | None:
-    """Decide on a file whose unfinished run would be resumed, with rows to send; None if it may be."""
-    if abs(now - resumed.last_started_at) <= OLD:
+def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decision | None:
+    """Decide on a file by earlier runs of the same content; None if it is to be run.
+
+    `since`: when it was begun or last left; `now`: when the night began.
+    """
+    config, resumed = opened.plan.config, opened.earlier.resumed
+    if resumed:
+        last_started_at = resumed.parts[-1].started_at
+        if not opened.to_send or abs(now - last_started_at) <= OLD:
+            return None
+        return _attention(
+            f"Nothing more of it was sent: its run of {format_date_time(last_started_at)} is unfinished "
+            f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. "
+            "Resuming it could overwrite changes that others have made since.",
+            f"To resume it all the same, run the file {_BY_HAND}, and with --yes; to send every row, add --restart.",
+        )
+    past = applied_before(config.results.folder, opened.candidate)
+    for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
+        if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= since:
+            disposition = Disposition.ATTENTION if ended.summary.total(NEEDS_PERSON) else Disposition.DONE
+            message = f"It was run on {format_date_time(ended.started_at)}; only the move was missing."
+            return Decision(disposition, (message,), past=ended)
+    if past is None or (config.nightly.repeat == "allow" and not past.is_unfinished):
         return None
+    named = f"{format_date_time(past.started_at)} ({PurePath(past.facts.input).name}, run {past.folder.name})"
+    if past.is_unfinished:
+        changed = opened.candidate.changed_since(past) or "the run was undone"
+        return _attention(
+            f"Nothing more of it was sent: its run of {named} is unfinished, {past.summary.total(RUN_AGAIN):,} of "
+            f"{past.rows:,} rows of it are not done, and it cannot be resumed, because this has changed since: "
+            f"{changed}.",
+            f"To resume it, undo that change and run the file {_BY_HAND}; to send every row with the settings of "
+            "today, run it so without undoing the change.",
+        )
+    by = undone_by(config.results.folder, past)
+    undone = f" The run {by.folder.name} has undone some of that." if by else ""
     return _attention(
-        f"Nothing more of it was sent: its run of {format_date_time(resumed.last_started_at)} is unfinished "
-        f"({resumed.confirmed:,} of {resumed.rows:,} rows are done), and was left for more than 36 hours. Resuming it "
-        "could overwrite changes that others have made since.",
-        f"To resume it all the same, run the file {_BY_HAND}, and with --yes; to send every row, add --restart.",
-    )
-
-
-def decide_after_kill(past: PastRun) -> Decision:
-    """Decide on a file whose run had ended when the job was killed: only the move is missing."""
-    is_clean = not past.summary.total(NEEDS_PERSON)
-    message = f"It was run on {format_date_time(past.started_at)}; only the move was missing."
-    return Decision(Disposition.DONE if is_clean else Disposition.ATTENTION, (message,))
-
-
-def decide_half_done(past: PastRun, changed: str) -> Decision:
-    """Decide on a file whose unfinished run cannot be resumed; `changed` says in words what differs from it."""
-    return _attention(
-        f"Nothing more of it was sent: its run of {format_date_time(past.started_at)} ({PurePath(past.input).name}, "
-        f"run {past.folder.name}) is unfinished, {past.summary.total(RUN_AGAIN):,} of {past.rows:,} rows of it are not "
-        f"done, and it cannot be resumed, because this has changed since: {changed or 'the run was undone'}.",
-        f"To resume it, undo that change and run the file {_BY_HAND}; to send every row with the settings of today, "
-        "run it so without undoing the change.",
-    )
-
-
-def decide_repeat(past: PastRun, undone_by: PastRun | None) -> Decision:
-    """Decide on a file whose content the run `past` has applied; `undone_by` has undone some of it since."""
-    undone = f" The run {undone_by.folder.name} has undone some of that." if undone_by else ""
-    return _attention(
-        f"It was not applied again: a file with the same content was applied on {format_date_time(past.started_at)} "
-        f"({PurePath(past.input).name}, run {past.folder.name}), and {past.confirmed:,} of {past.rows:,} rows are done "
-        f"since.{undone}",
+        f"It was not applied again: a file with the same content was applied on {named}, and "
+        f"{past.confirmed:,} of {past.rows:,} rows are done since.{undone}",
         "Repair rows that were refused then in the workbook of that run. If all of the file is meant again, run it "
         f"{_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
     )
@@ -233,7 +238,7 @@ def decide_repeat(past: PastRun, undone_by: PastRun | None) -> Decision:
 def decide_replaced(decision: Decision, summary: Summary | None) -> Decision:
     """Decide on a file that is no longer the one in the inbox; `decision` is the one on what was read of it."""
     if summary is None:
-        return replace(CHANGED, stop=decision.stop)
+        return replace(CHANGED, stop=decision.stop, past=decision.past)
     again = summary.total(RUN_AGAIN)
     if not again:
         return decision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,20 +73,24 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S, still_s: 
     watched: dict[Path, Stamp | None] = {}
     reasons: dict[Path, str] = {}
     for path in (inbox / name for name in names if not name.startswith((".", "~$"))):
-        why = _unfit(path, patterns, names)
-        if why is None:
-            watched[path] = stamp_of(path)
-        elif why:
+        if why := _unfit(path, patterns, names):
             reasons[path] = why
+        elif not path.is_dir():
+            watched[path] = stamp_of(path)
     if watched:
         ages_s = (time.time() - stamp.mtime_ns / 1e9 for stamp in watched.values() if stamp)
         time.sleep(max([look_s, *(still_s - age_s for age_s in ages_s if 0 <= age_s < still_s)]))
     ready = []
-    for path, stamp in watched.items():
-        if why := _unready(path, stamp):
-            reasons[path] = why
-        elif stamp:
-            ready.append(ReadyFile(path, stamp))
+    for path, before in watched.items():
+        after = stamp_of(path)
+        if before is None or after is None:
+            reasons[path] = "it was taken away while it was looked at"
+        elif before != after or path.is_symlink() or not path.is_file():
+            reasons[path] = "it is still being written"
+        elif after.mtime_ns / 1e9 > time.time():
+            reasons[path] = "its time of last change lies in the future; copy it again if it stays here"
+        else:
+            ready.append(ReadyFile(path, after))
     skipped = (
         SkippedFile(path, why, None if why == _FOREIGN else _still_since(path, names))
         for path, why in sorted(reasons.items())
@@ -95,55 +99,41 @@ def look(inbox: Path, patterns: Sequence[str], look_s: float = LOOK_S, still_s: 
 
 
 def _unfit(path: Path, patterns: Sequence[str], names: set[str]) -> str | None:
-    """Return why a file is not watched; '' if that is not worth a word, None if it is watched."""
+    """Return why a file is not watched; None if it is, and for a folder that is not worth a word."""
     if path.name.lower().endswith(_UPLOADING):
         return "its name says that it is still being uploaded"
     fits = any(fnmatch.fnmatchcase(path.name.lower(), pattern.lower()) for pattern in patterns)
     if path.is_symlink():
         return "it is a link to a file, and links are not followed"
     if path.is_dir():
-        return "it is a folder" if fits else ""
+        return "it is a folder" if fits else None
     if not fits:
         return _FOREIGN
     if not path.is_file():
         return "it is no file"
-    if any(beside in names for beside in _lock_names(path.name)):
-        return "it is open in another program"
-    if any(f"{path.name}{suffix}" in names for suffix in _UPLOADING):
-        return "it is still being uploaded"
-    return None
+    return next((why for beside, why in _marks(path.name).items() if beside in names), None)
 
 
-def _unready(path: Path, before: Stamp | None) -> str | None:
-    """Return why a file that was watched is not ready; None if it is."""
-    after = stamp_of(path)
-    if before is None or after is None:
-        return "it was taken away while it was looked at"
-    if before != after or path.is_symlink() or not path.is_file():
-        return "it is still being written"
-    if after.mtime_ns / 1e9 > time.time():
-        return "its time of last change lies in the future; copy it again if it stays here"
-    return None
+def _marks(name: str) -> dict[str, str]:
+    """Return the names of files that other programs put beside one that is not ready, and what each of them says."""
+    opened = (f"~${name}", f"~${name[2:]}", f".~lock.{name}#")  # Excel marks a long name over its first letters
+    uploading = (f"{name}{suffix}" for suffix in _UPLOADING)
+    return {
+        **dict.fromkeys(opened, "it is open in another program"),
+        **dict.fromkeys(uploading, "it is still being uploaded"),
+    }
 
 
 def _still_since(path: Path, names: set[str]) -> datetime | None:
-    """Return the last change of a file and of those that mark it as open; None if it has gone.
+    """Return the last change of a file and of those that mark it as not ready; None if it has gone.
 
     If that time lies in the future, the time when it came counts.
     """
-    beside = (*_lock_names(path.name), *(f"{path.name}{suffix}" for suffix in _UPLOADING))
     now_s, changes_s = time.time(), []
-    for one in (path, *(path.with_name(name) for name in beside if name in names)):
+    for one in (path, *(path.with_name(name) for name in _marks(path.name) if name in names)):
         try:
             seen = one.lstat()
         except OSError:
             return None
         changes_s.append(seen.st_mtime if seen.st_mtime <= now_s else seen.st_ctime)
     return datetime.fromtimestamp(max(changes_s), UTC)
-
-
-def _lock_names(name: str) -> Iterator[str]:
-    """Yield the names that Excel and LibreOffice give the file beside one that is open."""
-    yield f"~${name}"
-    yield f"~${name[2:]}"  # Excel puts its mark over the first two letters of a long name
-    yield f".~lock.{name}#"

@@ -1,28 +1,31 @@
-"""The nightly job: runs every ready file of the inbox, the oldest first, and archives it."""
+"""The nightly job: runs every ready file of the inbox, the oldest first, archives it, and reports the night."""
 
 from __future__ import annotations
 
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_updater.config.environment import Environment
-from batch_updater.config.schema import Config
-from batch_updater.errors import ConfigError, GuardError
+from batch_updater.config.schema import Config, require_sendable
+from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, GuardError, LockedError
 from batch_updater.nightly import dispositions
 from batch_updater.nightly.archive import archive
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
-from batch_updater.nightly.inbox import ReadyFile, look, stamp_of
-from batch_updater.nightly.message import note_beside
-from batch_updater.nightly.night import FileResult, Night
-from batch_updater.nightly.state import PendingFile, StateFile
+from batch_updater.nightly.inbox import ReadyFile, SkippedFile, look, stamp_of
+from batch_updater.nightly.metrics import write_metrics
+from batch_updater.nightly.night import FileResult, Night, compose, has_recovered, is_due, note_beside
+from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping
+from batch_updater.nightly.state import StateFile
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
-from batch_updater.runs.history import PastRun, applied_before, past_runs, undone_by
+from batch_updater.runs.history import past_runs
 from batch_updater.runs.interrupts import Interrupted, Interrupts
-from batch_updater.runs.open_run import OpenRun, open_run
+from batch_updater.runs.lock import locked_inbox
+from batch_updater.runs.open_run import open_run
 from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run import ActiveRun
 
@@ -30,14 +33,61 @@ _STARTS_A_NIGHT = 2
 """How often a file is run in one night if rows are not done although nothing stopped it."""
 
 
-@dataclass(slots=True)
-class FileRuns:
-    """What was run of one file in this night."""
+def run_night(
+    config: Config,
+    environment: Environment,
+    interrupts: Interrupts,
+    say: Callable[[str], None],
+    complain: Callable[[str], None],
+) -> Night:
+    """Run the nightly job once and report it, also if an exception ends it early.
 
+    `say` takes a line for each file, `complain` one for whatever fails and is part of no result. Raises LockedError if
+    another job is running, which reports its own end, and ConfigError if the inbox cannot be used or no API is named.
+    """
+    state = StateFile(config.results.folder, config.nightly.inbox)
+    job = _NightlyJob(config, environment, interrupts, say, complain, state)
+    night: Night | None = None
+    try:
+        require_sendable(config)
+        inbox = _required_inbox(config.nightly.inbox)
+        with locked_inbox(inbox):
+            with suppress(Interrupted), interrupts.ending_at_once():
+                job.ping(START)
+            night = job.run(inbox)
+            job.report(night)
+            return night
+    except LockedError:
+        raise
+    except BaseException as error:
+        if night is None:  # else a second signal has ended the report
+            stop = NightStop("fault", "An internal error ended it.", "Look at its log.", ExitCode.FAULT)
+            if isinstance(error, BatchUpdaterError):
+                stop = NightStop("configuration", error.message, error.remedy, ExitCode.NOTHING_SENT)
+            elif isinstance(error, KeyboardInterrupt):
+                stop = NightStop("interrupted", "A second signal ended it at once.", "Start it again to go on.")
+            job.report(job.night(config.nightly.inbox or Path("?"), stop))
+        raise
+
+
+def _required_inbox(inbox: Path | None) -> Path:
+    if inbox is None:
+        raise ConfigError(
+            "The configuration does not say where the files of the nightly job lie.",
+            remedy="Set nightly.inbox in config.yaml to the folder into which they are put.",
+        )
+    if not inbox.is_dir():
+        raise ConfigError(
+            f"The inbox {inbox} is not there, or is no folder.",
+            remedy="Make it, or correct nightly.inbox; if it is on another machine, see whether it is connected.",
+        )
+    return inbox
+
+
+@dataclass(slots=True)
+class _FileRuns:
     made: list[RunResult | GuardError] = field(default_factory=list)
     """Runs, and the guard that stopped one: to judge it, records may have been read."""
-    past: PastRun | None = None
-    """The run of an earlier night that was complete but for the move."""
     note: str = ""
     """What earlier runs of the file mean for it."""
 
@@ -51,7 +101,7 @@ class FileRuns:
         """The summary of that run."""
         return self.last.summary if self.last else None
 
-    def result(self, file: ReadyFile, decision: Decision) -> FileResult:
+    def result(self, file: ReadyFile | SkippedFile, decision: Decision) -> FileResult:
         """Return the result of a file that is still where it was."""
         lines = (*decision.message, *decision.remedy, self.note if self.last else "")
         result = FileResult(
@@ -62,74 +112,63 @@ class FileRuns:
         if last := self.last:
             columns = last.columns.mapping
             return replace(result, summary=last.summary, results=last.results, run=last.folder, columns=columns)
-        if self.past:
-            name = self.past.parts[-1].results
-            workbook = self.past.folder / name if name and (self.past.folder / name).exists() else None
-            return replace(result, summary=self.past.summary, results=workbook, run=self.past.folder)
+        if past := decision.past:
+            name = past.parts[-1].results
+            workbook = past.folder / name if name and (past.folder / name).exists() else None
+            return replace(result, summary=past.summary, results=workbook, run=past.folder)
         return result
 
 
-class NightlyJob:
+@dataclass(slots=True)
+class _NightlyJob:
     """One night over one inbox. The caller holds its lock."""
 
-    def __init__(
-        self,
-        config: Config,
-        environment: Environment,
-        state: StateFile,
-        interrupts: Interrupts,
-        say: Callable[[str], None],
-        complain: Callable[[str], None],
-    ) -> None:
-        """`say` takes a line for each file, `complain` whatever fails besides."""
-        self._config = config
-        self._environment = environment
-        self._state = state
-        self._interrupts = interrupts
-        self._say = say
-        self._complain = complain
-        self._started_at = datetime.now(UTC)
-        self._clock = time.monotonic()
-        self._results: list[FileResult] = []
+    config: Config
+    environment: Environment
+    interrupts: Interrupts
+    say: Callable[[str], None]
+    complain: Callable[[str], None]
+    state: StateFile
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.monotonic)
+    results: list[FileResult] = field(default_factory=list)
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
-        past_runs(self._config.results.folder)  # raises here, before any file is blamed
+        past_runs(self.config.results.folder)  # raises here, before any file is blamed
         stop: NightStop | None = None
         try:
-            with self._interrupts.ending_at_once():
-                found = look(inbox, self._config.nightly.patterns)
+            with self.interrupts.ending_at_once():
+                listing = look(inbox, self.config.nightly.patterns)
         except OSError as error:
             raise ConfigError(
                 f"The inbox {inbox} cannot be read: {error.strerror}.", remedy="Give the job the right to read it."
             ) from error
         except Interrupted:
             return self.night(inbox, dispositions.INTERRUPTED)
-        for file in found.ready:
+        for file in listing.ready:
             if stop:
-                self._add(FileRuns().result(file, dispositions.NO_TURN))
+                self._add(_FileRuns().result(file, dispositions.NO_TURN))
             else:
                 stop = self._run_and_archive(file)
-        for skipped in found.skipped:
-            decision = dispositions.decide_not_ready(skipped, datetime.now(UTC))
-            note = " ".join((*decision.message, *decision.remedy))
-            self._add(FileResult(skipped.path.name, decision.disposition, note))
+        for skipped in listing.skipped:
+            self._add(_FileRuns().result(skipped, dispositions.decide_not_ready(skipped, datetime.now(UTC))))
         return self.night(inbox, stop)
 
     def night(self, inbox: Path, stop: NightStop | None) -> Night:
         """Return the night so far."""
-        return Night(inbox, tuple(self._results), stop, self._started_at, time.monotonic() - self._clock)
+        return Night(inbox, tuple(self.results), stop, self.started_at, time.monotonic() - self.clock)
 
     def _add(self, result: FileResult) -> None:
-        self._results.append(result)
+        self.results.append(result)
         line = result.note  # of a file that stays, it says so
         if result.moved_to:
             line = f"{result.summary.verdict if result.summary else result.note} Moved to {result.moved_to}."
-        self._say(f"{result.name}: {line}")
+        self.say(f"{result.name}: {line}")
 
     def _run_and_archive(self, file: ReadyFile) -> NightStop | None:
         """Run one file and put it where it belongs; returns why the night ends with it, None if it does not."""
-        runs = FileRuns()
+        runs, nightly = _FileRuns(), self.config.nightly
         try:
             decision = self._decide(file, runs)
         except (Exception, Interrupted) as error:  # noqa: BLE001  (one file must not keep the others and the message back)
@@ -138,73 +177,21 @@ class NightlyJob:
                 runs.made.append(error)
             if decision.is_fault:
                 for line in (f"{file.path.name}:", *traceback.format_exc().split("\n")):
-                    self._complain(f"    {line}" if line else "")
+                    self.complain(f"    {line}" if line else "")
         if stamp_of(file.path) != file.stamp and not decision.is_fault:
             decision = dispositions.decide_replaced(decision, runs.summary)
         if decision.disposition in {Disposition.TROUBLE, Disposition.NOT_READY}:
             self._add(runs.result(file, decision))
             own = decision.is_own_trouble
             if runs.last:
-                self._note(file, lambda: self._state.leave(file, self._started_at, own_trouble=own))
+                self._note(file, lambda: self.state.leave(file, self.started_at, own_trouble=own))
             return decision.stop
-        return self._archive(file, decision, runs)
-
-    def _note(self, file: ReadyFile, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except OSError as error:
-            self._complain(f"{file.path.name}: {self._state.path} could not be written: {error.strerror}.")
-
-    def _decide(self, file: ReadyFile, runs: FileRuns) -> Decision:
-        """Run a file, once more if rows failed, and decide on it. Raises what `open_run` and a run raise."""
-        if self._interrupts.count:
-            raise Interrupted(0)
-        if stamp_of(file.path) != file.stamp:
-            return dispositions.CHANGED
-        pending = self._state.begin(file)
-        while True:
-            with (
-                self._interrupts.ending_at_once(),
-                open_run(file.path, self._config, self._environment) as opened,
-            ):
-                if stamp_of(file.path) != file.stamp:
-                    return dispositions.CHANGED
-                if not runs.made:
-                    if decision := self._decide_beforehand(opened, pending, runs):
-                        return decision
-                    runs.note = opened.earlier.note or ""
-                options = Options(inbox=str(self._config.nightly.inbox))
-                result = ActiveRun(opened, options, self._environment).execute(None, self._interrupts)
-            runs.made.append(result)
-            if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
-                return dispositions.decide_run(result, pending.nights_with(self._started_at))
-
-    def _decide_beforehand(self, opened: OpenRun, pending: PendingFile, runs: FileRuns) -> Decision | None:
-        """Decide by earlier runs of the same content; None if it is to be run."""
-        resumed, folder = opened.earlier.resumed, self._config.results.folder
-        if resumed:
-            return dispositions.decide_before_run(resumed, self._started_at) if opened.to_send else None
-        past = applied_before(folder, opened.candidate)
-        for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
-            if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= pending.since:
-                runs.past = ended
-                return dispositions.decide_after_kill(ended)
-        if past is None:
-            return None
-        if past.is_unfinished:
-            return dispositions.decide_half_done(past, opened.candidate.changed_since(past))
-        if self._config.nightly.repeat == "allow":
-            return None
-        return dispositions.decide_repeat(past, undone_by(folder, past))
-
-    def _archive(self, file: ReadyFile, decision: Decision, runs: FileRuns) -> NightStop | None:
-        """Move a file to done/ or attention/; one that cannot be moved stays. Returns why the night ends."""
-        nightly, verdict = self._config.nightly, decision.disposition.verdict
+        # To done/ or attention/ with it; one that cannot be moved stays.
+        verdict, result = decision.disposition.verdict, runs.result(file, decision)
         folder = (nightly.done if verdict == "done" else nightly.attention) or file.path.parent.parent / verdict
-        result = runs.result(file, decision)
         copy = next(iter(sorted(result.run.glob("input.*"))), None) if result.run and result.needs_person else None
         try:
-            day = self._started_at.astimezone().date()
+            day = self.started_at.astimezone().date()
             archived = archive(file, folder, day, result.results, note_beside(file.path.name, decision), copy)
         except OSError as error:
             why = str(error.strerror or error)
@@ -213,5 +200,65 @@ class NightlyJob:
             return decision.stop
         note = result.note if archived.file else f"{result.note} {dispositions.REPLACED}".strip()
         self._add(replace(result, note=note, moved_to=archived.file, results=archived.results))
-        self._note(file, lambda: self._state.remove(file))
+        self._note(file, lambda: self.state.remove(file))
         return decision.stop
+
+    def _note(self, file: ReadyFile, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self.complain(f"{file.path.name}: {self.state.path} could not be written: {error.strerror}.")
+
+    def _decide(self, file: ReadyFile, runs: _FileRuns) -> Decision:
+        """Run a file, once more if rows failed, and decide on it. Raises what `open_run` and a run raise."""
+        if self.interrupts.count:
+            raise Interrupted(0)
+        if stamp_of(file.path) != file.stamp:
+            return dispositions.CHANGED
+        pending = self.state.begin(file)
+        while True:
+            with (
+                self.interrupts.ending_at_once(),
+                open_run(file.path, self.config, self.environment) as opened,
+            ):
+                if stamp_of(file.path) != file.stamp:
+                    return dispositions.CHANGED
+                if not runs.made:
+                    if decision := dispositions.decide_beforehand(opened, pending.since, self.started_at):
+                        return decision
+                    runs.note = opened.earlier.note or ""
+                options = Options(inbox=str(self.config.nightly.inbox))
+                result = ActiveRun(opened, options, self.environment).execute(None, self.interrupts)
+            runs.made.append(result)
+            if result.stop or not result.summary.total(RUN_AGAIN) or len(runs.made) == _STARTS_A_NIGHT:
+                return dispositions.decide_run(result, pending.nights_with(self.started_at))
+
+    def report(self, night: Night) -> None:
+        """Report a night, once to each machine and person. A failure is a complaint and changes nothing."""
+        settings, last = self.config.nightly, self.state.state.exit_code
+        # The local files come first: a second signal may end the report, and people take longest.
+        if failure := write_metrics(settings.metrics, night):
+            self.complain(failure)
+        recovers = has_recovered(night, last)
+        if not recovers:
+            self._keep(night)
+        self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
+        if is_due(settings.notify_when, night, last):
+            message, redact = compose(night, last), self.environment.redaction.text
+            message = replace(message, subject=redact(message.subject), body=redact(message.body))
+            for failure in notify(message, settings.notify, self.environment):
+                self.complain(failure)
+        if recovers:  # until people have been told of it, the trouble is what they know
+            self._keep(night)
+
+    def ping(self, sign: str) -> None:
+        """Tell the health check."""
+        if failure := ping(self.config.nightly.health_check, sign, self.environment):
+            self.complain(failure)
+
+    def _keep(self, night: Night) -> None:
+        try:
+            self.state.end(int(night.exit_code))
+        except OSError as error:
+            where = f"The end of the night could not be noted in {self.state.path}: {error.strerror}."
+            self.complain(f"{where} See that the job may write there.")

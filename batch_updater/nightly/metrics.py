@@ -7,19 +7,19 @@ from pathlib import Path
 from batch_updater.errors import ExitCode
 from batch_updater.files.reading import read_regular_text
 from batch_updater.nightly.night import Night
-from batch_updater.nightly.time_limit import run_with_timeout
+from batch_updater.nightly.notify import run_with_timeout
 
-LIMIT_S = 10.0
+_LIMIT_S = 10.0
 _FOR_ALL = 0o644
 _MOST_BYTES = 1_000_000
 _LAST_SUCCESS = "batch_updater_last_success_timestamp_seconds"
 
 
-def write_metrics(path: Path | None, night: Night, limit_s: float = LIMIT_S) -> str | None:
+def write_metrics(path: Path | None, night: Night) -> str | None:
     """Write the file, whole or not at all; returns a sentence if that failed."""
     if path is None:
         return None
-    why = run_with_timeout(lambda: _write(path, night), limit_s)
+    why = run_with_timeout(lambda: _write(path, night), _LIMIT_S)
     if why is None:
         return None
     return f"The metrics {path} were not written: {why}. See that their folder is there, has room and may be written."

@@ -1,20 +1,31 @@
-"""A night and its files: exit code, verdict, and what `nightly --json` prints."""
+"""A night and its files: exit code, verdict, and what people are told: the message, and the note beside a file."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from batch_updater.errors import ExitCode
-from batch_updater.nightly.dispositions import Disposition, NightStop
+from batch_updater.messages import format_time
+from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
 from batch_updater.records import MappedColumn, OutcomeKind
 from batch_updater.reporter.summary import Summary
+from batch_updater.text.printable import printable
 
 WORKED = frozenset({ExitCode.OK, ExitCode.NEEDS_PERSON})
 """Exit codes of a night without trouble of the account, the service or the set-up."""
+_CAUSES_NAMED = 5
+_FILES_NAMED = 50
+"""Those that need a person come first."""
+_LONGEST_LINE = 1000
+"""Characters: an answer of the API may be long, and services refuse long messages."""
+_MOST_ATTACHED_BYTES = 8_000_000
+"""Mail servers refuse more than ten to twenty-five million, and a third is added on the way."""
+_VERDICTS = {"done": "done", "attention": "needs you", "left": "left in the inbox"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +105,99 @@ class Night:
         return " ".join(sentences) or "There was nothing to do: no finished file in the inbox."
 
 
-def as_object(night: Night) -> dict[str, object]:
-    """Return what `nightly --json` prints."""
-    return {
-        "inbox": str(night.inbox),
-        "files": [
-            {
-                "name": file.name,
-                "verdict": file.disposition.verdict,
-                "note": file.note or None,
-                "outcomes": _counts(file.summary.counts) if file.summary else None,
-                "columns": [column.as_object for column in file.columns],
-                "moved_to": str(file.moved_to) if file.moved_to else None,
-                "results": str(file.results) if file.results else None,
-                "run": str(file.run) if file.run else None,
-            }
-            for file in night.files
-        ],
-        "outcomes": _counts(night.outcomes),
-        "requests": sum(file.requests for file in night.files),
-        "retries": sum(file.retries for file in night.files),
-        "elapsed_s": round(night.elapsed_s, 3),
-        "verdict": night.verdict,
-        "exit_code": int(night.exit_code),
-        "stopped": night.stop.reason if night.stop else None,
-    }
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a recipient."""
+
+    subject: str
+    body: str
+    attachments: tuple[Path, ...]
+    kind: str
+    """`failure` after trouble of the job, `warning` where a file needs a person, else `success`: apprise's words."""
 
 
-def _counts(counts: Mapping[OutcomeKind, int]) -> dict[str, int]:
-    return {kind.value: count for kind, count in counts.items()}
+def note_beside(name: str, decision: Decision) -> str:
+    """Return the note that is put beside a file; '' where the workbook says it."""
+    if not decision.remedy:
+        return ""
+    first, *more = decision.remedy
+    lines = (f"{name}: this file needs you.", "", *decision.message, "", f"What to do: {first}", *more, "")
+    return "\n".join(map(printable, lines))
+
+
+def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
+    """Whether people are told: always, never, or if a person is needed or the job has recovered from trouble."""
+    if when != "attention":
+        return when == "always"
+    return night.exit_code != ExitCode.OK or has_recovered(night, last_exit_code)
+
+
+def has_recovered(night: Night, last_exit_code: int | None) -> bool:
+    """Whether the job works again after a night with trouble of the account, the service or the set-up.
+
+    A night that gave a file up has met that trouble once more.
+    """
+    is_well = night.has_worked and not any(file.disposition is Disposition.UNFINISHED for file in night.files)
+    return is_well and last_exit_code is not None and last_exit_code not in WORKED
+
+
+def compose(night: Night, last_exit_code: int | None) -> Message:
+    """Return the message of a night. No name, cell or answer can begin a line of its own in it."""
+    verdict = f"The job works again. {night.verdict}" if has_recovered(night, last_exit_code) else night.verdict
+    lines = [verdict]
+    if night.stop:
+        lines.append(night.stop.advice)
+        if any(file.is_left for file in night.files):
+            lines.append("The files that were not done stay in the inbox; the next start of the job runs them.")
+    lines += [
+        "",
+        *_files(night),
+        f"Inbox: {night.inbox}",
+        f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}.",
+    ]
+    attachments, room = [], _MOST_ATTACHED_BYTES
+    for file in night.files:
+        if file.needs_person and file.results:
+            with suppress(OSError):  # it may be gone by now
+                size_bytes = file.results.stat().st_size
+                if size_bytes <= room:
+                    room -= size_bytes
+                    attachments.append(file.results)
+    kind = "success" if night.exit_code == ExitCode.OK else "warning" if night.has_worked else "failure"
+    subject = f"batch-updater: {printable(verdict.rstrip('.'))}"
+    return Message(subject, "\n".join(map(printable, lines)), tuple(attachments), kind)
+
+
+def _files(night: Night) -> Iterator[str]:
+    """Yield lines on each file, those that need a person first, those left for the same reason together."""
+    left: dict[str, list[FileResult]] = {}
+    for file in night.files:
+        if file.is_left:
+            left.setdefault(file.note, []).append(file)
+    others = sorted((file for file in night.files if not file.is_left), key=lambda file: not file.needs_person)
+    named = 0
+    for group in (*([file] for file in others), *left.values()):
+        names = [file.name for file in group[: _FILES_NAMED - named]]
+        if not names:
+            break
+        named += len(names)
+        yield f"{', '.join(names)}: {_VERDICTS[group[0].disposition.verdict]}"
+        yield from (f"    {line[:_LONGEST_LINE]}" for line in _details(group[0]))
+        yield ""
+    if more := len(night.files) - named:
+        yield f"And {more:,} more; the log of the job names them."
+        yield ""
+
+
+def _details(file: FileResult) -> Iterator[str]:
+    if file.summary:
+        if not file.is_left:  # its verdict would tell a person to do what the job does
+            yield file.summary.verdict
+        yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
+        yield from (cause.as_line for cause in file.summary.causes[:_CAUSES_NAMED])
+    if file.note:
+        yield file.note
+    if file.results and file.needs_person:
+        yield f"Workbook: {file.results}"
+    if file.moved_to:
+        yield f"File: {file.moved_to}"

@@ -71,10 +71,6 @@ class StateFile:
                 self._state = NightState()
         return self._state
 
-    def pending(self, file: ReadyFile) -> PendingFile | None:
-        """Return what is known of that very file."""
-        return next((one for one in self.state.pending if one.is_of(file)), None)
-
     def begin(self, file: ReadyFile) -> PendingFile:
         """Note that a file is run next, and forget files that have left the inbox. Returns what is known of it."""
         pending = self.pending(file) or PendingFile(str(file.path), file.stamp, datetime.now(UTC))
@@ -83,11 +79,9 @@ class StateFile:
 
     def leave(self, file: ReadyFile, night: datetime, *, own_trouble: bool) -> None:
         """Note that a file that was begun is left for another night."""
-        pending = self.pending(file)
-        if pending is None:
+        if (pending := self.pending(file)) is None:
             return
-        left = replace(pending, since=datetime.now(UTC))
-        nights = pending.nights_with(night)
+        left, nights = replace(pending, since=datetime.now(UTC)), pending.nights_with(night)
         if own_trouble and nights > pending.nights:
             left = replace(left, nights=nights, counted_at=night)
         self._put(left, file)
@@ -100,6 +94,10 @@ class StateFile:
         """Note how the night ended."""
         self._write(replace(self.state, exit_code=exit_code))
 
+    def pending(self, file: ReadyFile) -> PendingFile | None:
+        """Return what is known of that very file."""
+        return next((one for one in self.state.pending if one.is_of(file)), None)
+
     def _put(self, pending: PendingFile, file: ReadyFile) -> None:
         others = (one for one in self.state.pending if not one.is_of(file) and stamp_of(Path(one.path)) == one.stamp)
         self._write(replace(self.state, pending=(*others, pending)))
@@ -107,9 +105,5 @@ class StateFile:
     def _write(self, state: NightState) -> None:
         private_folder(self.path.parent)
         text = json.dumps(msgspec.to_builtins(state))  # a name may hold bytes that msgspec does not encode
-
-        def write(draft: Path) -> None:
-            draft.write_text(text, encoding="utf-8")
-
-        write_whole(self.path, write)
+        write_whole(self.path, lambda draft: draft.write_text(text, encoding="utf-8"))
         self._state = state

@@ -79,11 +79,7 @@ def write_annotated(source: Path, target: Path, sheet: str, columns: Columns, ro
             raise TemporaryFilesError(error.errno, why) from error
         except Exception as error:  # as above
             raise _not_understood(error) from error
-
-    def write(draft: Path) -> None:
-        draft.write_bytes(content)
-
-    return write_workbook(target, write)
+    return write_workbook(target, lambda draft: draft.write_bytes(content))
 
 
 def _not_understood(error: Exception) -> ResultsError:
@@ -140,8 +136,6 @@ def _lines(text: str, width: int) -> int:
 
 
 class _Annotation:
-    """Annotates one sheet of a workbook."""
-
     def __init__(self, workbook: Any, sheet: str, columns: Columns) -> None:
         """Mark the workbook, take away what an earlier annotation has left on the sheet, and write the headers."""
         self._sheet = workbook[sheet]
@@ -157,7 +151,13 @@ class _Annotation:
             if row >= columns.header_row and at is None and (isinstance(cell, MergedCell) or cell.value is not None):
                 self._first = max(self._first, column + 1)
             if is_annotated and not isinstance(cell, MergedCell):
-                _take_back(cell)
+                if cell.comment and (ours := _SIGNED.search(cell.comment.text)):
+                    theirs, author = cell.comment.text[: ours.start()], cell.comment.author
+                    cell.comment = Comment(theirs, author) if theirs else None
+                if cell.has_style and cell.fill.fill_type == "solid" and cell.fill.fgColor.rgb == _FAULTY:
+                    before = copy(cell.fill.bgColor)
+                    is_plain = before in (_NO_COLOUR, Color())
+                    cell.fill = PatternFill() if is_plain else PatternFill("solid", fgColor=before)
                 if column in own and row > columns.header_row:
                     cell.value, cell._style = None, StyleArray()  # noqa: SLF001
         if self._first + len(ANNOTATION_COLUMNS) - 1 > _LAST_COLUMN:
@@ -243,7 +243,6 @@ class _Annotation:
         cell._style = copy(self._styles[key])  # noqa: SLF001
 
     def _comment(self, cell: Any, problem: Problem) -> None:
-        """Add the reason and the remedy to what the cell's comment says."""
         self._comments += 1
         if self._comments > _COMMENTS_AT_MOST:
             return
@@ -251,13 +250,3 @@ class _Annotation:
         old, author = (cell.comment.text, cell.comment.author) if cell.comment else ("", MARK_PROPERTY)
         joined = f"{old}\n{text}" if _SIGNED.search(old) else f"{old}\n\n{MARK_PROPERTY}: {text}".lstrip("\n")
         cell.comment = Comment(joined, author)
-
-
-def _take_back(cell: Any) -> None:
-    """Remove what an earlier annotation has added to a cell."""
-    if cell.comment and (ours := _SIGNED.search(cell.comment.text)):
-        theirs, author = cell.comment.text[: ours.start()], cell.comment.author
-        cell.comment = Comment(theirs, author) if theirs else None
-    if cell.has_style and cell.fill.fill_type == "solid" and cell.fill.fgColor.rgb == _FAULTY:
-        before = copy(cell.fill.bgColor)
-        cell.fill = PatternFill() if before in (_NO_COLOUR, Color()) else PatternFill("solid", fgColor=before)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self, TypeVar
 
 from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
+from batch_updater.messages import counted
 from batch_updater.records import FieldChange, OutcomeKind, ReportRow, Unknown
 
 _SHOWN = 5
@@ -151,29 +152,23 @@ class ChangeSummary:
             else:
                 is_certain = True
                 self.cleared[name] += new is None
-            if name in self.numbers:
-                self._add_number(row, name, now, new)
+            before, after = (_number(now), _number(new)) if name in self.numbers else (None, None)
+            if before is not None and after is not None:
+                total = self.totals.setdefault(name, Total())
+                total.now, total.new = _EXACT.add(total.now, before), _EXACT.add(total.new, after)
+                size = _EXACT.abs(_EXACT.subtract(after, before))
+                change = NumberChange(size, row, name, before, after, is_emptied=new is None)
+                _keep(self._largest.setdefault(name, []), change)
+                if (factor := change.factor) is not None:
+                    _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
+                    self._wide += change.is_wide
+            elif name in self.numbers and not isinstance(now, Unknown):
+                self.no_numbers[name] += 1
         if row:
             self.records += 1
             self.uncertain += not is_certain
             if len(self.first_rows) < _SHOWN:
                 self.first_rows.append(row)
-
-    def _add_number(self, row: int, name: str, now: object, new: object) -> None:
-        before, after = _number(now), _number(new)
-        if before is None or after is None:
-            if not isinstance(now, Unknown):
-                self.no_numbers[name] += 1
-            return
-        total = self.totals.setdefault(name, Total())
-        total.now = _EXACT.add(total.now, before)
-        total.new = _EXACT.add(total.new, after)
-        size = _EXACT.abs(_EXACT.subtract(after, before))
-        change = NumberChange(size, row, name, before, after, is_emptied=new is None)
-        _keep(self._largest.setdefault(name, []), change)
-        if (factor := change.factor) is not None:
-            _keep(self._widest if factor.is_finite() else self._endless, (factor, change))
-            self._wide += change.is_wide
 
     def largest_changes(self, name: str | None = None) -> list[NumberChange]:
         """Return the largest changes of a number, of one field or of all, the largest first."""
@@ -190,7 +185,7 @@ class ChangeSummary:
         if not self.records:
             return
         certain = self.records - self.uncertain
-        sure = f"{_count(certain, 'record')} {'changes' if certain == 1 else 'change'}"
+        sure = f"{counted(certain, 'record')} {'changes' if certain == 1 else 'change'}"
         if self.uncertain:
             sure = sure if certain else "No record changes for certain"
             which = "only names" if self.only_names_unknown else "the others"
@@ -198,17 +193,18 @@ class ChangeSummary:
         else:
             yield f"{sure}."
         for name, count in self.fields.most_common():
-            known, up_to = count - self.unknown[name], f"up to {_count(count, 'record')}"
-            counted = _count(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
+            known, up_to = count - self.unknown[name], f"up to {counted(count, 'record')}"
+            shown = counted(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
             cleared = f", emptied in {self.cleared[name]:,}" if self.cleared[name] else ""
-            yield f"{name}: {counted}{cleared}."
+            yield f"{name}: {shown}{cleared}."
         for name, total in self.totals.items():
             sign = "+" if total.new >= total.now else "-"
             share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
             sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
             yield f"Total of {name} in these records: {sums}{share}."
         for name, count in self.no_numbers.items():
-            yield f"{name}: in {_count(count, 'record')} it is no number that can be compared, and is not in the total."
+            where = counted(count, "record")
+            yield f"{name}: in {where} it is no number that can be compared, and is not in the total."
         named = list(dict.fromkeys([*self.largest_changes(), *self.widest_changes(Decimal(1))]))
         for change in named:
             yield f"Row {change.row:,}: {change.field} {_from_to(change)}."
@@ -255,7 +251,3 @@ def _from_to(change: NumberChange) -> str:
         return f"from {now} to {new}"
     # Never rounded up: a fall by 99.999% leaves something.
     return f"from {now} to {new} ({percent.quantize(Decimal('0.01'), ROUND_DOWN, _EXACT):+,}%)"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -154,8 +154,6 @@ def examine(path: Path, *, most_cells: int = MOST_CELLS) -> Annotatable:
 
 
 class _Examination:
-    """Goes through the parts of a package."""
-
     def __init__(self, archive: zipfile.ZipFile, most_cells: int) -> None:
         self._archive = archive
         self._most_cells = most_cells
@@ -174,8 +172,25 @@ class _Examination:
     def losses(self) -> list[str]:
         """Return what is lost, each once."""
         for name in self._archive.namelist():
-            if not name.endswith("/"):
-                self._examine(name)
+            if name.endswith("/"):
+                continue
+            kind = self._overrides.get(name.lower()) or self._defaults.get(name.lower().rpartition(".")[2], "")
+            described = f"{name.lower()} {kind}"
+            lost = next((words for parts, words in _LOST_PARTS.items() if _holds(described, parts)), None)
+            if lost is not None:
+                # A signed workbook without its signature says so; the relationships of a lost part go with it.
+                self._lose(lost)
+            elif not _holds(described, _KEPT_PARTS):
+                self._lose("macros" if "vbaproject" in described else f"its part {name}")
+            if kind.endswith("vmldrawing"):
+                if _CONTROL.search(self._archive.read(name)):
+                    self._lose(_CONTROLS)
+            elif kind.endswith("worksheet+xml") or "/worksheets/sheet" in described:
+                self._scan(name, self._sheet_element)
+            elif kind.endswith(("pivotcacherecords+xml", "externallink+xml")):
+                self._scan(name, lambda *_: self._count(1))
+            elif kind.endswith(("main+xml", "drawing+xml", "sharedstrings+xml")):
+                self._scan(name, self._element)
         if self._results:
             formulas = "a formula" if self._results == 1 else f"{self._results:,} formulas"
             self._lose(f"the saved results of {formulas} (open the copy in Excel and save it before you run it)")
@@ -184,25 +199,6 @@ class _Examination:
     def _lose(self, words: str) -> None:
         if words:
             self._losses[words] = None
-
-    def _examine(self, name: str) -> None:
-        kind = self._overrides.get(name.lower()) or self._defaults.get(name.lower().rpartition(".")[2], "")
-        described = f"{name.lower()} {kind}"
-        lost = next((words for parts, words in _LOST_PARTS.items() if _holds(described, parts)), None)
-        if lost is not None:
-            # A signed workbook without its signature says so; the relationships of a lost part go with it.
-            self._lose(lost)
-        elif not _holds(described, _KEPT_PARTS):
-            self._lose("macros" if "vbaproject" in described else f"its part {name}")
-        if kind.endswith("vmldrawing"):
-            if _CONTROL.search(self._archive.read(name)):
-                self._lose(_CONTROLS)
-        elif kind.endswith("worksheet+xml") or "/worksheets/sheet" in described:
-            self._scan(name, self._sheet_element)
-        elif kind.endswith(("pivotcacherecords+xml", "externallink+xml")):
-            self._scan(name, self._counted_element)
-        elif kind.endswith(("main+xml", "drawing+xml", "sharedstrings+xml")):
-            self._scan(name, self._element)
 
     def _scan(self, name: str, start: Callable[[str, dict[str, str]], None]) -> None:
         parser, end = expat.ParserCreate(), b""
@@ -252,9 +248,6 @@ class _Examination:
             self._lose(_EXTENSIONS.get(attributes.get("uri", "").upper(), _NEWER))
         else:
             self._element(tag, attributes)
-
-    def _counted_element(self, _tag: str, _attributes: Mapping[str, str]) -> None:
-        self._count(1)
 
     def _count(self, cells: int) -> None:
         self._cells += cells

@@ -73,7 +73,17 @@ def next_step(
         return _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing
     if is_resumable(summary, facts.stop) or not is_written:
         return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
-    return repair_step(facts, summary, invocation) if summary.total(NEEDS_PERSON) else nothing
+    if not summary.total(NEEDS_PERSON):
+        return nothing
+    repair = _repair(summary)
+    repair = f"{repair[0].upper()}{repair[1:]}"
+    if facts.inbox:
+        text = f"{repair} and put it into the inbox, {facts.inbox}: the next night sends just those rows."
+        return NextStep(NextKind.REPAIR, text)
+    if invocation is None:
+        return NextStep(NextKind.REPAIR, f"{repair} and run it as the file was run: it sends just those rows.")
+    command = (_PROGRAM, *invocation.repaired(THIS_WORKBOOK))
+    return NextStep(NextKind.REPAIR, f"{repair} and run it, which sends just those rows:", command)
 
 
 def is_resumable(summary: Summary, stop: Stop | None) -> bool:
@@ -123,19 +133,6 @@ def _resume(facts: RunFacts, summary: Summary, invocation: Invocation | None, *,
     if is_folder_gone:
         again = "The folder of the run has been removed, so the same command starts again with the first row:"
     return NextStep(NextKind.RESUME, again, (_PROGRAM, *invocation.again))
-
-
-def repair_step(facts: RunFacts, summary: Summary, invocation: Invocation | None) -> NextStep:
-    """Return how to repair the rows on the sheet To fix."""
-    repair = _repair(summary)
-    repair = f"{repair[0].upper()}{repair[1:]}"
-    if facts.inbox:
-        text = f"{repair} and put it into the inbox, {facts.inbox}: the next night sends just those rows."
-        return NextStep(NextKind.REPAIR, text)
-    if invocation is None:
-        return NextStep(NextKind.REPAIR, f"{repair} and run it as the file was run: it sends just those rows.")
-    command = (_PROGRAM, *invocation.repaired(THIS_WORKBOOK))
-    return NextStep(NextKind.REPAIR, f"{repair} and run it, which sends just those rows:", command)
 
 
 def _repair(summary: Summary) -> str:

@@ -37,8 +37,6 @@ _NARROWEST_SHARE = 0.008
 
 
 class _NamedCell(NamedTuple):
-    """A cell of a row for review."""
-
     header: str
     address: str
     value: str
@@ -104,15 +102,6 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
 
     Raises OSError.
     """
-    text = _rendered(path, view, reviewed, workbook)
-
-    def write(draft: Path) -> None:
-        draft.write_text(text, encoding="utf-8")
-
-    write_whole(path, write)
-
-
-def _rendered(path: Path, view: SummaryView, reviewed: RowsForReview, workbook: Path | None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where a page is written)
     from markupsafe import Markup  # noqa: PLC0415  (as above)
 
@@ -137,7 +126,7 @@ def _rendered(path: Path, view: SummaryView, reviewed: RowsForReview, workbook: 
     environment.filters |= {"plain": plain, "value": lambda text: _shortened(text, _VALUE_CHARACTERS)}
     style = environment.get_template("report.css.j2").render(colours=COLOURS)
     is_beside = workbook is not None and workbook.parent == path.parent
-    return environment.get_template("report.html.j2").render(
+    text = environment.get_template("report.html.j2").render(
         view=view,
         next_step=view.next_step.with_workbook(workbook.name) if workbook else view.next_step,
         reviewed=reviewed.rows,
@@ -148,6 +137,7 @@ def _rendered(path: Path, view: SummaryView, reviewed: RowsForReview, workbook: 
         style=Markup(style),  # noqa: S704  (our own template)
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _bar(view: SummaryView) -> Iterator[tuple[OutcomeKind, float, float]]:

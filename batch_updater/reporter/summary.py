@@ -48,21 +48,17 @@ class Summary:
         is_check = self.of_check or self.counts[OutcomeKind.INVALID] == self.rows
         if self.counts[OutcomeKind.UNCHANGED] == self.rows:
             return f"Every record already holds these values: nothing {'would be' if is_check else 'was'} sent."
-        return self._verdict_of_check() if is_check else self._verdict_of_run()
-
-    def _verdict_of_run(self) -> str:
-        updated, rows = self.counts[OutcomeKind.UPDATED], self.rows
-        if updated == rows:
-            first = f"All {rows:,} rows were updated." if rows > 1 else "The row was updated."
-        elif updated:
-            first = f"{updated:,} of {rows:,} rows {'was' if updated == 1 else 'were'} updated."
-        else:
-            first = f"None of the {rows:,} rows was updated." if rows > 1 else "The row was not updated."
-        again = self.total(RUN_AGAIN), "is not done", "are not done"
-        return self._sentences(first, (self.total(NEEDS_PERSON), "needs you", "need you"), again)
-
-    def _verdict_of_check(self) -> str:
-        planned, person, rows = self.counts[OutcomeKind.PLANNED], self.total(NEEDS_PERSON), self.rows
+        planned, updated = self.counts[OutcomeKind.PLANNED], self.counts[OutcomeKind.UPDATED]
+        person, again, rows = self.total(NEEDS_PERSON), self.total(RUN_AGAIN), self.rows
+        needs_you = person, "needs you", "need you"
+        if not is_check:
+            if updated == rows:
+                first = f"All {rows:,} rows were updated." if rows > 1 else "The row was updated."
+            elif updated:
+                first = f"{updated:,} of {rows:,} rows {'was' if updated == 1 else 'were'} updated."
+            else:
+                first = f"None of the {rows:,} rows was updated." if rows > 1 else "The row was not updated."
+            return self._sentences(first, needs_you, (again, "is not done", "are not done"))
         if person == rows:
             return f"None of the {rows:,} rows can be sent." if rows > 1 else "The row cannot be sent."
         if planned == rows:
@@ -70,7 +66,7 @@ class Summary:
         first = f"{planned:,} of {rows:,} rows {'are good' if planned + person == rows else 'would be sent'}."
         unread = self.counts[OutcomeKind.FAILED] + self.counts[OutcomeKind.UNCONFIRMED]
         left = ("record could not be read", "records could not be read") if unread else ("has to wait", "have to wait")
-        return self._sentences(first, (self.total(RUN_AGAIN), *left), (person, "needs you", "need you"))
+        return self._sentences(first, (again, *left), needs_you)
 
     def _sentences(self, first: str, *counted: tuple[int, str, str]) -> str:
         """Return the first sentence and one for each count that is not 0, with its words for one and for several."""

@@ -142,10 +142,38 @@ class _Lines:
 
     def charts(self) -> None:
         """Insert the charts and leave room for them."""
-        self.heading("At a glance" if self._view.timeline else "The rows")
-        _insert_charts(self._sheet, self._book, self.next, self._first_count, self._view)
+        sheet, book, view = self._sheet, self._book, self._view
+        self.heading("At a glance" if view.timeline else "The rows")
+        row, first = self.next, self._first_count
+        last = first + len(view.counts) - 1
+        bars = _chart(book, {"type": "bar"}, "Rows by outcome", {
+            "name": "rows",
+            "categories": ["Summary", first, 0, last, 0],
+            "values": ["Summary", first, 1, last, 1],
+            "points": [{"fill": {"color": COLOURS[count.kind][1]}} for count in view.counts],
+            "gap": 60,
+            "data_labels": {"value": True, "num_format": "#,##0"},
+        })  # fmt: skip
+        bars.set_y_axis({"reverse": True, "line": {"none": True}})
+        bars.set_x_axis({"visible": False, "major_gridlines": {"visible": False}})
+        bars.set_size({"width": 560, "height": 280})
+        sheet.insert_chart(row, 0, bars, {"x_offset": 4, "y_offset": 4, "description": view.verdict})
         for _ in range(_CHART_ROWS):
             self.row()
+        if not view.timeline:
+            return
+        title, points = "Rows finished over time", len(view.timeline)
+        curve = _chart(book, {"type": "scatter", "subtype": "straight"}, title, {
+            "name": "rows finished",
+            "categories": ["Summary", 1, _DATA_COLUMN, points, _DATA_COLUMN],
+            "values": ["Summary", 1, _DATA_COLUMN + 1, points, _DATA_COLUMN + 1],
+            "line": {"color": COLOURS[OutcomeKind.PLANNED][1], "width": 2.25},
+        })  # fmt: skip
+        curve.set_x_axis({"name": "seconds", "min": 0, "major_gridlines": {"visible": False}})
+        gridlines = {"visible": True, "line": {"color": LINE}}
+        curve.set_y_axis({"min": 0, "num_format": "#,##0", "major_gridlines": gridlines})
+        curve.set_size({"width": 530, "height": 280})
+        sheet.insert_chart(row, 3, curve, {"x_offset": 100, "y_offset": 4, "description": title})
 
     def facts(self) -> None:
         self.heading("Facts")
@@ -160,36 +188,6 @@ class _Lines:
 def _height(text: str, characters: int) -> float:
     """Return the height of a line, in points, that holds a text wrapped at so many characters."""
     return 15.5 * max(1, math.ceil(len(text) / characters))
-
-
-def _insert_charts(sheet: OutputSheet, book: OutputWorkbook, row: int, first: int, view: SummaryView) -> None:
-    """Insert the charts at a row; `first` is the row of the first count."""
-    last = first + len(view.counts) - 1
-    bars = _chart(book, {"type": "bar"}, "Rows by outcome", {
-        "name": "rows",
-        "categories": ["Summary", first, 0, last, 0],
-        "values": ["Summary", first, 1, last, 1],
-        "points": [{"fill": {"color": COLOURS[count.kind][1]}} for count in view.counts],
-        "gap": 60,
-        "data_labels": {"value": True, "num_format": "#,##0"},
-    })  # fmt: skip
-    bars.set_y_axis({"reverse": True, "line": {"none": True}})
-    bars.set_x_axis({"visible": False, "major_gridlines": {"visible": False}})
-    bars.set_size({"width": 560, "height": 280})
-    sheet.insert_chart(row, 0, bars, {"x_offset": 4, "y_offset": 4, "description": view.verdict})
-    if not view.timeline:
-        return
-    title, points = "Rows finished over time", len(view.timeline)
-    curve = _chart(book, {"type": "scatter", "subtype": "straight"}, title, {
-        "name": "rows finished",
-        "categories": ["Summary", 1, _DATA_COLUMN, points, _DATA_COLUMN],
-        "values": ["Summary", 1, _DATA_COLUMN + 1, points, _DATA_COLUMN + 1],
-        "line": {"color": COLOURS[OutcomeKind.PLANNED][1], "width": 2.25},
-    })  # fmt: skip
-    curve.set_x_axis({"name": "seconds", "min": 0, "major_gridlines": {"visible": False}})
-    curve.set_y_axis({"min": 0, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": LINE}}})
-    curve.set_size({"width": 530, "height": 280})
-    sheet.insert_chart(row, 3, curve, {"x_offset": 100, "y_offset": 4, "description": title})
 
 
 def _chart(book: OutputWorkbook, kind: dict[str, str], title: str, series: dict[str, object]) -> Chart:

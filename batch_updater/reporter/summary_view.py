@@ -146,7 +146,6 @@ def summary_view(
 
 
 def _facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each fact that is known."""
     lasted_s = (facts.finished_at - facts.started_at).total_seconds()
     rate = f" ({facts.requests / lasted_s:,.1f} a second)" if facts.requests and lasted_s > 0 else ""
     requests = f"{facts.requests:,}{rate}, {facts.retries:,} of them retries"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.errors import Location, ResultsError
-from batch_updater.files.writing import remedy_of, write_whole
+from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.records import TEMPLATE_SHEET
 from batch_updater.reporter.list_sheets import drop_down
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook
@@ -50,14 +50,8 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
         raise ResultsError(
             f"{path} cannot be a template.", remedy="Use a name that ends in .xlsx or .csv.", place=place
         )
-    try:
+    with write_faults(path, "Choose another place."):
         write_whole(path, write)
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy=remedy_of(error, "Choose another place."),
-            place=place,
-        ) from error
 
 
 def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint) -> None:

@@ -69,14 +69,24 @@ def write_undo_workbook(path: Path, endpoint: Endpoint, undo_workbook: UndoWorkb
             remedy="Set the records back in parts, from the results workbooks of the run.",
             place=Location(file=str(path)),
         )
-    title = f"Undoes the run {undo_workbook.run}"
+    title, not_possible = f"Undoes the run {undo_workbook.run}", undo_workbook.not_possible
 
     def write(draft: Path) -> None:
         with new_workbook(draft, title, UNDO_MARK, datetime.now(UTC)) as book:
             data = book.add_worksheet(TEMPLATE_SHEET)
             _write_data(data, book, endpoint, undo_workbook)
             write_expected(book, ((row.target, row.expected) for row in undo_workbook.rows))
-            _write_not_possible(book, undo_workbook.not_possible)
+            sheet, plain = book.add_list(_NOT_POSSIBLE, _NOT_POSSIBLE_COLUMNS), book.style()
+            for number, one in enumerate(not_possible[:_NOT_POSSIBLE_ROOM], 1):
+                sheet.write_string(number, 0, one.target, plain)
+                sheet.write_number(number, 1, one.row, book.style(align="left"))
+                sheet.write_string(number, 2, one.field, plain)
+                sheet.write_string(number, 3, readable(one.why), book.style(text_wrap=True))
+            if (more := len(not_possible) - _NOT_POSSIBLE_ROOM) > 0:
+                text = f"and {more:,} more, for which the sheet has no room"
+                sheet.write_string(_NOT_POSSIBLE_ROOM + 1, 3, text, plain)
+            last = min(len(not_possible), _NOT_POSSIBLE_ROOM)
+            sheet.autofilter(0, 0, last, len(_NOT_POSSIBLE_COLUMNS) - 1)
             write_allowed_values(book, undo_workbook.allowed)
             about = book.add_worksheet(_ABOUT)
             about.set_column(0, 0, 110)
@@ -117,18 +127,6 @@ def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint, un
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, len(rows), len(fields) - 1)
     sheet.print_wide()
-
-
-def _write_not_possible(book: OutputWorkbook, listed: Sequence[NotPossible]) -> None:
-    sheet, plain = book.add_list(_NOT_POSSIBLE, _NOT_POSSIBLE_COLUMNS), book.style()
-    for number, one in enumerate(listed[:_NOT_POSSIBLE_ROOM], 1):
-        sheet.write_string(number, 0, one.target, plain)
-        sheet.write_number(number, 1, one.row, book.style(align="left"))
-        sheet.write_string(number, 2, one.field, plain)
-        sheet.write_string(number, 3, readable(one.why), book.style(text_wrap=True))
-    if (more := len(listed) - _NOT_POSSIBLE_ROOM) > 0:
-        sheet.write_string(_NOT_POSSIBLE_ROOM + 1, 3, f"and {more:,} more, for which the sheet has no room", plain)
-    sheet.autofilter(0, 0, min(len(listed), _NOT_POSSIBLE_ROOM), len(_NOT_POSSIBLE_COLUMNS) - 1)
 
 
 def _about(undo_workbook: UndoWorkbook, endpoint: Endpoint, clear_marker: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch_updater.errors import ResultsError
-from batch_updater.files.writing import fitting_name, remedy_of
+from batch_updater.files.writing import ROOM_THERE, fitting_name, not_written
 from batch_updater.reporter.copy_losses import Annotatable, examine
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import RunResult
@@ -59,8 +59,7 @@ class AnnotatedCopy:
             facts = replace(result.facts, notes=(*result.facts.notes, note))
             return replace(result, facts=facts, annotation_note=note)
         except OSError as error:
-            remedy = remedy_of(error, "See that there is space, and the right to write there.")
-            fault = f"The annotated copy {path} could not be written: {error.strerror or error}. {remedy}"
+            fault = not_written(f"The annotated copy {path}", error, ROOM_THERE)
         except KeyboardInterrupt:
             fault = _NOT_WAITED_FOR
         return replace(result, fault=f"{result.fault} {fault}" if result.fault else fault)

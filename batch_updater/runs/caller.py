@@ -71,16 +71,16 @@ class Caller:
     def changes_since(self, earlier: CallerDigest) -> list[str]:
         """Return what has changed since an earlier run, in words; none for the same caller. Raises CredentialsError."""
         changes = []
-        names = [name for name in {**earlier.headers, **self._headers} if self._is_other_header(name, earlier)]
+        names = [
+            name
+            for name, value in {**dict.fromkeys(earlier.headers), **self._headers}.items()
+            if value is None or _digest(earlier.salt, name, value) != earlier.headers.get(name)
+        ]
         if names:
             changes.append(f"the headers that are sent ({', '.join(self._names.get(name, name) for name in names)})")
         if not self._is_same_account(earlier):
             changes.append("the account (api.oauth)" if self._api.oauth else "the account (api.token)")
         return changes
-
-    def _is_other_header(self, name: str, earlier: CallerDigest) -> bool:
-        value, digest = self._headers.get(name), earlier.headers.get(name)
-        return value is None or digest is None or _digest(earlier.salt, name, value) != digest
 
     def _is_same_account(self, earlier: CallerDigest) -> bool:
         """Whether the token is kept in the same place, or is the same one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +11,15 @@ from pathlib import Path, PurePath
 
 from batch_updater.config.environment import Environment
 from batch_updater.errors import Location, ResultsError, StoreError
-from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, remedy_of, temporary_folder
-from batch_updater.records import Expected, Invocation, ReportRow, RunFacts, Stop, StopReason
+from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, not_written, temporary_folder
+from batch_updater.messages import counted
+from batch_updater.records import Invocation, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary, Tally
-from batch_updater.reporter.workbook import WrittenWorkbook, write_results
+from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
-from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_changes_allowed
+from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.open_run import OpenRun
@@ -39,40 +40,11 @@ def check(plan: Plan, results: Path | None, *, may_lose: bool = False) -> RunRes
 
     Raises ResultsError if the place is taken. That the workbook cannot be written is a fault of what is returned.
     """
-    started_at, clock = datetime.now(UTC), time.monotonic()
-    staged = plan.staged
-    over = exceeded(plan.config.guards, staged, plan.store)
-    annotated_copy = _annotated_copy(plan, results, may_lose=may_lose)
-    expected = plan.store.expected() if staged.is_undo else None
-    facts = _facts_of_check(plan, started_at, over, expected, annotated_copy.note)
+    clock = time.monotonic()
     _require_replaceable(results)
-    every_row = partial(report_rows, plan.store, staged, plan.endpoint, PLANNED)
-    rows_to_fix = partial(every_row, statement=statements.ROWS_TO_FIX)
-    written, fault = _written(results, facts, plan, rows_to_fix(), staged.good)
-    summary = written.summary if written else tallied(rows_to_fix(), staged.columns, staged.good, of_check=True)
-    check_row_count(staged, summary)
-    result = RunResult(
-        columns=staged.columns,
-        facts=facts,
-        rows=every_row,
-        rows_to_fix=rows_to_fix,
-        results=written.path if written else None,
-        asked_results=results,
-        fault=fault,
-        summary=summary,
-        elapsed_s=time.monotonic() - clock,
-    )
-    return _with_copy(result, annotated_copy, results)
-
-
-def _annotated_copy(plan: Plan, results: Path | None, *, may_lose: bool) -> AnnotatedCopy:
-    """Return what is known of the annotated copy; without a workbook of results there is none."""
-    return AnnotatedCopy.of(plan, may_lose=may_lose) if results else AnnotatedCopy(plan.snapshot.path)
-
-
-def _with_copy(result: RunResult, annotated_copy: AnnotatedCopy, results: Path | None) -> RunResult:
-    """Write the annotated copy beside the workbook of a check."""
-    return annotated_copy.added_to(result, results.parent, Path(result.facts.input_path).stem) if results else result
+    every_row = partial(report_rows, plan.store, plan.staged, plan.endpoint, PLANNED)
+    facts, over = _facts(plan), tuple(exceeded(plan.config.guards, plan.staged, plan.store))
+    return _reported(plan, Options(results, may_lose=may_lose), facts, over, every_row, clock)
 
 
 def _require_replaceable(results: Path | None) -> None:
@@ -88,54 +60,54 @@ def _require_replaceable(results: Path | None) -> None:
             raise
 
 
-def _written(
-    results: Path | None, facts: RunFacts, plan: Plan, rows: Iterable[ReportRow], planned: int = 0
-) -> tuple[WrittenWorkbook | None, str | None]:
-    """Write the workbook of a check, if it is given a place; returns it, or why it could not be written."""
-    if results is None:
-        return None, None
-    try:
-        return write_results(results, facts, plan.staged.columns, plan.endpoint, rows, planned=planned), None
-    except (OSError, ResultsError) as error:
-        why = getattr(error, "strerror", None) or error
-        remedy = remedy_of(error, "Name another place with --results.")
-        if remedy == ROOM_FOR_TEMPORARY_FILES:
-            remedy += " --results names another place for the workbook itself."
-        return None, f"The workbook {results} could not be written: {why}. {remedy}"
-
-
-def _facts_of_check(
-    plan: Plan, started_at: datetime, over: tuple[Exceeded, ...], expected: Expected | None, annotation_note: str
-) -> RunFacts:
-    return RunFacts(
-        command="check",
-        input_path=plan.snapshot.name,
-        input_sha256=plan.snapshot.sha256,
-        sheet=plan.staged.sheet,
-        endpoint=plan.endpoint.name,
-        base_url=plan.config.api.base_url,
-        run_folder=None,
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-        requests=0,
-        retries=0,
-        stop=None,
-        allowed=(),
-        settings=plan.settings,
-        notes=(*plan.notes, *(guard.note for guard in over), *filter(None, [annotation_note])),
-        expected=expected,
-        invocation=_as_run(plan),
-        is_over_guard=bool(over),
-    )
-
-
-def _as_run(plan: Plan) -> Invocation:
-    """Return the command line of a run that reads the same rows and treats them in the same way."""
+def _facts(plan: Plan) -> RunFacts:
+    """Return the facts about a check, with the command line of a run that reads and treats the same rows so."""
     reading = plan.config.input
-    return Invocation(
+    invocation = Invocation(
         PurePath(plan.snapshot.name).name, None, reading.sheet, (),
         compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
     )  # fmt: skip
+    return replace(plan.facts("check", datetime.now(UTC), plan.store), invocation=invocation)
+
+
+def _reported(
+    plan: Plan,
+    asked: Options,
+    facts: RunFacts,
+    over: tuple[Exceeded, ...],
+    every_row: Callable[..., Iterator[ReportRow]],
+    clock: float,
+    compared: Summary | None = None,
+) -> RunResult:
+    """Write the workbook and the annotated copy, if they are given a place.
+
+    `over`: guards that are exceeded; `compared`: the outcomes of a comparison, whose workbook may hold any row.
+    """
+    results, staged, written, fault = asked.results, plan.staged, None, None
+    rows, planned = (every_row, 0) if compared else (partial(every_row, statement=statements.ROWS_TO_FIX), staged.good)
+    annotated_copy = AnnotatedCopy.of(plan, may_lose=asked.may_lose) if results else AnnotatedCopy(plan.snapshot.path)
+    notes = (*plan.notes, *(guard.note for guard in over), *filter(None, [annotated_copy.note]))
+    facts = replace(facts, notes=notes, is_over_guard=bool(over), finished_at=datetime.now(UTC))
+    if results:
+        try:
+            written = write_results(results, facts, staged.columns, plan.endpoint, rows(), planned=planned)
+        except (OSError, ResultsError) as error:
+            fault = not_written(f"The workbook {results}", error, "Name another place with --results.")
+            if fault.endswith(ROOM_FOR_TEMPORARY_FILES):
+                fault += " --results names another place for the workbook itself."
+    summary = compared or (written.summary if written else tallied(rows(), staged.columns, planned, of_check=True))
+    check_row_count(staged, summary)
+    result = RunResult(
+        columns=staged.columns,
+        facts=facts,
+        rows=every_row,
+        results=written.path if written else None,
+        asked_results=results,
+        fault=fault,
+        summary=summary,
+        elapsed_s=time.monotonic() - clock,
+    )
+    return annotated_copy.added_to(result, results.parent, Path(facts.input_path).stem) if results else result
 
 
 def compare(
@@ -153,15 +125,14 @@ def compare(
     """
     from batch_updater.sender.auth import fetch_credentials
 
-    started_at, clock = datetime.now(UTC), time.monotonic()
-    staged = plan.staged
+    clock = time.monotonic()
+    staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    known, expected = plan.store.names(), plan.store.expected() if staged.is_undo else None
-    staged_over = exceeded(plan.config.guards, staged, plan.store)
+    known, facts, over = plan.store.names(), _facts(plan), tuple(exceeded(guards, staged, plan.store))
     try:
         with (
-            RunWriter.begin(plan.store, folder / DATABASE, {}, started_at) as writer,
+            RunWriter.begin(plan.store, folder / DATABASE, {}, facts.started_at) as writer,
             LogFile(folder / "run.log") as log,
         ):
             send_options = SendOptions(
@@ -177,26 +148,16 @@ def compare(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")
     every_row = partial(rows_in, folder, staged, plan.endpoint, unsent(stop))
-    summary, change_summary = _summed_up(every_row(), plan)
-    check_row_count(staged, summary)
-    guards = plan.config.guards
-    over = (*staged_over, *exceeded_by_changes(guards, change_summary))
-    annotated_copy = _annotated_copy(plan, asked.results, may_lose=asked.may_lose)
-    facts = replace(
-        _facts_of_check(plan, started_at, over, expected, annotated_copy.note),
-        requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed,
-    )  # fmt: skip
-    written, fault = _written(asked.results, facts, plan, every_row())
-    result = RunResult(
-        columns=staged.columns,
-        facts=facts,
-        rows=every_row,
-        rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
-        results=written.path if written else None,
-        asked_results=asked.results,
-        fault=fault,
-        summary=summary,
-        elapsed_s=time.monotonic() - clock,
+    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(staged.columns, of_check=True)
+    for row in every_row():
+        tally.add(row.outcome)
+        change_summary.add(row)
+    change_summary.settle()
+    summary = tally.summary()
+    facts = replace(facts, requests=sent.requests, retries=sent.retries, stop=stop, allowed=allowed)
+    over = (*over, *exceeded_by_changes(guards, change_summary))
+    return replace(
+        _reported(plan, asked, facts, over, every_row, clock, summary),
         requests=sent.requests,
         retries=sent.retries,
         throttled=sent.throttled,
@@ -204,7 +165,6 @@ def compare(
         change_summary=change_summary,
         limiter=sent.limiter,
     )
-    return _with_copy(result, annotated_copy, asked.results)
 
 
 def compare_beforehand(
@@ -219,22 +179,12 @@ def compare_beforehand(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
 
 
-def _summed_up(rows: Iterable[ReportRow], plan: Plan) -> tuple[Summary, ChangeSummary]:
-    """Count rows and what they change."""
-    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(plan.staged.columns, of_check=True)
-    for row in rows:
-        tally.add(row.outcome)
-        change_summary.add(row)
-    change_summary.settle()
-    return tally.summary(), change_summary
-
-
 def require_allowed(open_run: OpenRun, compared: RunResult) -> None:
     """Raise GuardError if what would change is over a guard; a comparison that is not whole says nothing of that."""
     plan = open_run.plan
     if open_run.needs_changes and compared.is_whole and compared.change_summary:
         place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
-        require_changes_allowed(plan.config.guards, compared.change_summary, place)
+        require_none(exceeded_by_changes(plan.config.guards, compared.change_summary), place)
 
 
 def overridden(open_run: OpenRun, compared: RunResult | None) -> tuple[str, ...]:
@@ -253,5 +203,5 @@ def why_incomplete(compared: RunResult) -> Stop | None:
         return None
     if compared.stop and compared.is_stopped:
         return replace(compared.stop, message=f"{why} {compared.stop.message}")
-    records = "1 record" if compared.unread == 1 else f"{compared.unread:,} records"
-    return Stop(StopReason.SERVICE_DOWN, f"{why} {records} could not be read.", "Run again later.")
+    why = f"{why} {counted(compared.unread, 'record')} could not be read."
+    return Stop(StopReason.SERVICE_DOWN, why, "Run again later.")

@@ -8,7 +8,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -58,29 +58,20 @@ def safe_stem(name: str) -> str:
     # Where names are not kept in UTF-8, a folder cannot be named with letters that the encoding lacks.
     encoding = sys.getfilesystemencoding()
     text = text.encode(encoding, "replace").decode(encoding)
-    kept = "".join(character if _is_of_name(character) else "/" for character in text if not _is_format(character))
+    # Letters, marks on them (as the vowels of Indic scripts) and digits stay; what only joins or parts letters goes.
+    kept = "".join(
+        character if character in "._-" or unicodedata.category(character)[0] in "LMN" else "/"
+        for character in text
+        if unicodedata.category(character) != "Cf"
+    )
     stem = re.sub("/+", "_", kept).strip("._")
     while stem and unicodedata.category(stem[0])[0] == "M":  # without the letter that it belongs to
         stem = stem[1:].lstrip("._")
-    return _cut(re.sub(rf"(?i)^({_RESERVED})\.", r"\1_", stem)).rstrip("._") or "input"
-
-
-def _is_of_name(character: str) -> bool:
-    """Whether it is a letter, a mark on one (as the vowels of Indic scripts) or a digit, or stays in names of files."""
-    return character in "._-" or unicodedata.category(character)[0] in "LMN"
-
-
-def _is_format(character: str) -> bool:
-    """Whether it cannot be seen and only joins or parts letters."""
-    return unicodedata.category(character) == "Cf"
-
-
-def _cut(stem: str) -> str:
-    """Return as much of a name as fits, and no letter without its marks."""
-    end = min(len(stem), _STEM_CHARACTERS)
+    stem = re.sub(rf"(?i)^({_RESERVED})\.", r"\1_", stem)
+    end = min(len(stem), _STEM_CHARACTERS)  # as much as fits, and no letter without its marks
     while len(os.fsencode(stem[:end])) > _STEM_BYTES or (end < len(stem) and unicodedata.category(stem[end])[0] == "M"):
         end -= 1
-    return stem[:end]
+    return stem[:end].rstrip("._") or "input"
 
 
 def take(source: Source, folder: Path) -> Snapshot:
@@ -113,14 +104,6 @@ def sha256_of(path: Path) -> str:
     """Return the digest of a file. Raises OSError."""
     with open_regular(path) as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()
-
-
-def is_copy_of(path: Path, sha256: str) -> bool:
-    """Whether a path is a file with that digest; not one that cannot be read, nor anything else than a file."""
-    try:
-        return sha256_of(path) == sha256
-    except OSError:
-        return False
 
 
 def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
@@ -159,10 +142,6 @@ def _take_stream(stream: BinaryIO, folder: Path) -> Snapshot:
 
 
 def _take_file(source: Path, folder: Path) -> Snapshot:
-    """Copy the file into the folder as `input.<ext>`.
-
-    Raises InputError if it cannot be read, or if it changed while it was read.
-    """
     copy = folder / f"input{source.suffix.lower()}"
     try:
         with open_regular(source) as reader:
@@ -170,7 +149,18 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
             sha256 = _copy(_chunks(reader), copy)
             after = source.stat()
     except OSError as error:
-        raise _unreadable(source, error) from error
+        message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
+        if isinstance(error, FileNotFoundError):
+            message, remedy = f"There is no file {source}.", "Check the name and the folder."
+        elif isinstance(error, IsADirectoryError) or source.is_dir():
+            message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
+        elif isinstance(error, UnfitFileError):
+            message = f"{source} is a device or a pipe, not a file."
+            remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
+        elif isinstance(error, PermissionError):
+            message = f"{source} may not be read."
+            remedy = "Close it in other programs, and see that you have the right to read it."
+        raise InputError(message, remedy=remedy, place=Location(file=str(source))) from error
     if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
         raise InputError(
             f"{source} changed while it was being read.",
@@ -180,8 +170,11 @@ def _take_file(source: Path, folder: Path) -> Snapshot:
     return Snapshot(copy, str(source), safe_stem(source.name), sha256, str(source.resolve()))
 
 
-def copy_again(snapshot: Snapshot, target: Path) -> None:
-    """Put a copy of the copy at the target, whatever is there. Raises ResultsError."""
+def restore_copy(snapshot: Snapshot, target: Path) -> None:
+    """Put a copy of the copy at the target unless there is one, whatever else is there. Raises ResultsError."""
+    with suppress(OSError):
+        if sha256_of(target) == snapshot.sha256:
+            return
     with _write_faults(target):
         target.unlink(missing_ok=True)
     with snapshot.path.open("rb") as reader:
@@ -221,35 +214,14 @@ def _write_faults(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _unreadable(source: Path, error: OSError) -> InputError:
-    if isinstance(error, FileNotFoundError):
-        message, remedy = f"There is no file {source}.", "Check the name and the folder."
-    elif isinstance(error, IsADirectoryError) or source.is_dir():
-        message, remedy = f"{source} is a folder, not a file.", "Name the file inside it."
-    elif isinstance(error, UnfitFileError):
-        message = f"{source} is a device or a pipe, not a file."
-        remedy = "Name a file; CSV from another program is read from standard input, with - as its name."
-    elif isinstance(error, PermissionError):
-        message = f"{source} may not be read."
-        remedy = "Close it in other programs, and see that you have the right to read it."
-    else:
-        message, remedy = f"{source} cannot be read: {error.strerror or error}.", "Copy the file here and try again."
-    return InputError(message, remedy=remedy, place=Location(file=str(source)))
-
-
-def run_name(started_at: datetime, stem: str) -> str:
-    """Return the name of a run's folder: `YYYYMMDD-HHMMSS-<stem>`, UTC."""
-    return f"{started_at:%Y%m%d-%H%M%S}-{stem}"
-
-
-def claim_folder(parent: Path, name: str) -> Path:
-    """Make a new private folder of that name, or of that name with `-2`, `-3` ... if it is taken. Returns it."""
-    taken, folder = 1, parent / name
+def claim_folder(parent: Path, started_at: datetime, stem: str) -> Path:
+    """Make a private folder for a run, `YYYYMMDD-HHMMSS-<stem>` (UTC), or with `-2`, `-3` ... if that is taken."""
+    name, taken = f"{started_at:%Y%m%d-%H%M%S}-{stem}", 1
     while True:
+        folder = parent / (name if taken == 1 else f"{name}-{taken}")
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
             taken += 1
-            folder = parent / f"{name}-{taken}"
         else:
             return folder

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from batch_updater.config.schema import GuardSettings
 from batch_updater.errors import GuardError, Location
+from batch_updater.messages import counted
 from batch_updater.records import StagedInput
 from batch_updater.reporter.change_summary import ChangeSummary, percent_of, written_out
 from batch_updater.runs import statements
@@ -36,16 +37,12 @@ class Exceeded:
         return f"A guard is exceeded, and overridden by --override-guards. {self.sentence}"
 
 
-def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> tuple[Exceeded, ...]:
-    """Return the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
-    return tuple(_exceeded(settings, staged, store))
-
-
-def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
+def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iterator[Exceeded]:
+    """Yield the guards that a file is over, judged by all its rows, whether or not some of them are done already."""
     if settings.rows is not None and staged.rows > settings.rows:
         yield Exceeded(
             "guards.rows",
-            f"The file has {_counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
+            f"The file has {counted(staged.rows, 'row')}, and guards.rows allows {settings.rows:,}; "
             f"the first beyond is row {store.numbers(statements.NUMBER_AT, at=settings.rows)[0]:,}.",
         )
     # Rows that could not be sent are all that a results workbook holds, and not all may be repaired yet.
@@ -54,41 +51,34 @@ def _exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Ite
         percent = invalid * 100 / staged.rows
         yield Exceeded(
             "guards.invalid_percent",
-            f"{invalid:,} of {_counted(staged.rows, 'row')} cannot be sent ({percent:.3g}%), and "
+            f"{invalid:,} of {counted(staged.rows, 'row')} cannot be sent ({percent:.3g}%), and "
             f"guards.invalid_percent allows {limit:g}%; {_named(*store.first_invalid(_ROWS_NAMED))}.",
         )
     cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
+        by_field = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
         yield Exceeded(
             "guards.cleared",
-            f"{_counted(cleared, 'field')} would be cleared ({_by_field(staged)}), and guards.cleared allows "
+            f"{counted(cleared, 'field')} would be cleared ({by_field}), and guards.cleared allows "
             f"{settings.cleared:,}; {_named(store.numbers(statements.CLEARING, most=_ROWS_NAMED))}.",
         )
 
 
-def require_none_exceeded(settings: GuardSettings, staged: StagedInput, store: Store, file: str) -> None:
-    """Raise GuardError, which names every guard that the file is over; `file` is what people call it."""
-    _refuse(exceeded(settings, staged, store), Location(file=file, sheet=staged.sheet))
-
-
-def _refuse(found: Sequence[Exceeded], place: Location) -> None:
-    if not found:
+def require_none(exceeded_guards: Iterable[Exceeded], place: Location) -> None:
+    """Raise GuardError, which names every guard that a file is over, if it is over one."""
+    over = tuple(exceeded_guards)
+    if not over:
         return
-    keys = " and ".join(dict.fromkeys(guard.key for guard in found))
+    keys = " and ".join(dict.fromkeys(guard.key for guard in over))
     raise GuardError(
-        f"Nothing was sent. {' '.join(guard.sentence for guard in found)}",
+        f"Nothing was sent. {' '.join(guard.sentence for guard in over)}",
         remedy=f"If the file is as it should be, run it with --override-guards, or change {keys} in the configuration.",
         place=place,
     )
 
 
-def needs_changes(settings: GuardSettings) -> bool:
-    """Whether a guard is set that can be judged only once the records have been read."""
-    return bool(_on_changes(settings))
-
-
-def _on_changes(settings: GuardSettings) -> list[str]:
-    """Return the keys of the guards on changes that are set."""
+def guards_on_changes(settings: GuardSettings) -> list[str]:
+    """Return the keys of the guards that are set and can be judged only once the records have been read."""
     return [
         f"guards.{name}"
         for name in ("changed", "factor", "total_change_percent")
@@ -96,31 +86,13 @@ def _on_changes(settings: GuardSettings) -> list[str]:
     ]
 
 
-def not_judged(settings: GuardSettings, *, reads_first: bool) -> tuple[str, ...]:
-    """Return a note that guards are set which a run cannot judge; none if it can judge all of them."""
-    keys = _on_changes(settings)
-    if not keys or reads_first:
-        return ()
-    are = "are" if len(keys) > 1 else "is"
-    return (f"{' and '.join(keys)} {are} judged only where records are read: add --compare, or set sending.compare.",)
-
-
-def require_changes_allowed(settings: GuardSettings, change_summary: ChangeSummary, place: Location) -> None:
-    """Raise GuardError, which names every guard that the changes of a file are over."""
-    _refuse(exceeded_by_changes(settings, change_summary), place)
-
-
-def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> tuple[Exceeded, ...]:
-    """Return the guards that the changes of a file are over."""
-    return tuple(_exceeded_by_changes(settings, change_summary))
-
-
-def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    """Yield the guards that the changes of a file are over."""
     if settings.changed is not None and change_summary.records > settings.changed:
         up_to = "Up to " if change_summary.uncertain else ""  # a record that cannot be compared may change as well
         yield Exceeded(
             "guards.changed",
-            f"{up_to}{_counted(change_summary.records, 'record')} would change, and "
+            f"{up_to}{counted(change_summary.records, 'record')} would change, and "
             f"guards.changed allows {settings.changed:,}; the first: {_rows(change_summary.first_rows)}.",
         )
     if settings.factor is not None and (changes := change_summary.widest_changes(_exact(settings.factor))):
@@ -133,10 +105,7 @@ def _exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary)
             f"{written_out(widest.new)}, {factor}, and "
             f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
-    yield from _exceeded_by_totals(settings.total_change_percent, change_summary)
-
-
-def _exceeded_by_totals(limit: float | None, change_summary: ChangeSummary) -> Iterator[Exceeded]:
+    limit = settings.total_change_percent
     for name, total in change_summary.totals.items():
         if limit is None or total.change_percent <= _exact(limit):
             continue
@@ -158,14 +127,6 @@ def _rows(numbers: Sequence[int]) -> str:
 def _exact(limit: float) -> Decimal:
     """Return a limit as it was written: 2.3 as a float is a little less."""
     return Decimal(str(limit))
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _by_field(staged: StagedInput) -> str:
-    return ", ".join(f"{name} in {_counted(count, 'row')}" for name, count in staged.cleared.items() if count)
 
 
 def _named(numbers: Sequence[int], reason: str = "") -> str:

@@ -20,7 +20,7 @@ import msgspec
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
-from batch_updater.records import AllowedList, Invocation, OutcomeKind, StagedInput, Stop, StopReason
+from batch_updater.records import AllowedList, Invocation, OutcomeKind, Setting, StagedInput, Stop, StopReason
 from batch_updater.reporter.summary import RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
@@ -45,6 +45,9 @@ _MOST_ROWS = 2**31
 """More than any file has."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 """Errors of a path at which nothing can be."""
+_RELATED = 5
+"""Runs that are held against the rows of an input: each costs a look at its database."""
+_PERHAPS_UNDONE = "A run has been undone since. If it was this one, the rows that count as done are not: add --restart."
 _CUT_OFF = Stop(
     StopReason.INTERRUPTED,
     "The run was cut off: it was killed, or the machine went down.",
@@ -74,15 +77,6 @@ class Identity:
     visible_only: bool = False
     """Whether rows that the sheet does not show are left out."""
 
-    def has_same_rows(self, other: Identity) -> bool:
-        """Whether the same rows go to the same API, be they read in another way."""
-        mine, others = ((one.content, one.sheet, one.base_url, one.endpoint) for one in (self, other))
-        return mine == others
-
-    def changes_since(self, earlier: Identity) -> list[str]:
-        """Return what differs, in words; none if nothing does."""
-        return [words for key, words in _PARTS_OF_IDENTITY.items() if getattr(self, key) != getattr(earlier, key)]
-
 
 _PARTS_OF_IDENTITY = {
     "content": "the content of the file",
@@ -95,10 +89,7 @@ _PARTS_OF_IDENTITY = {
     "duplicates": "what is done with rows of the same record (input.duplicates)",
     "visible_only": "whether hidden rows are left out (--visible-only)",
 }
-
-
-def _listed(changes: list[str]) -> str:
-    return " and ".join([", ".join(changes[:-1]), changes[-1]] if len(changes) > 1 else changes)
+_PARTS_OF_API = ("base_url",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,28 +104,38 @@ class Candidate:
 
     def is_same_run(self, past: PastRun) -> bool:
         """Whether it would do the same, called by the same caller."""
-        return not self.identity.changes_since(past.identity) and self.has_same_caller(past)
+        return self._is_same(past, _PARTS_OF_IDENTITY)
 
     def has_same_rows(self, past: PastRun) -> bool:
         """Whether the same rows go to the same API by the same caller, be they read in another way."""
-        return self.identity.has_same_rows(past.identity) and self.has_same_caller(past)
+        return self._is_same(past, ("content", "sheet", "base_url", "endpoint"))
 
     def is_same_api(self, past: PastRun) -> bool:
         """Whether the same caller calls the same API."""
-        return self.identity.base_url == past.identity.base_url and self.has_same_caller(past)
+        return self._is_same(past, _PARTS_OF_API)
 
     def has_same_caller(self, past: PastRun) -> bool:
         """Whether the API is called with the same headers and for the same account."""
-        return not self.caller.changes_since(past.facts.caller)
+        return self._is_same(past, ())
 
     def changed_since(self, past: PastRun) -> str:
         """Return what differs, in words; '' if nothing does."""
-        return _listed([*self.identity.changes_since(past.identity), *self.caller.changes_since(past.facts.caller)])
+        return self._changed(past, _PARTS_OF_IDENTITY)
 
     def api_changed_since(self, past: PastRun) -> str:
         """Return what differs of the API and of how it is called, in words."""
-        address = [] if self.identity.base_url == past.identity.base_url else [_PARTS_OF_IDENTITY["base_url"]]
-        return _listed([*address, *self.caller.changes_since(past.facts.caller)])
+        return self._changed(past, _PARTS_OF_API)
+
+    def _differing(self, past: PastRun, parts: Iterable[str]) -> list[str]:
+        return [part for part in parts if getattr(self.identity, part) != getattr(past.facts.identity, part)]
+
+    def _is_same(self, past: PastRun, parts: Iterable[str]) -> bool:
+        return not self._differing(past, parts) and not self.caller.changes_since(past.facts.caller)
+
+    def _changed(self, past: PastRun, parts: Iterable[str]) -> str:
+        words = [_PARTS_OF_IDENTITY[part] for part in self._differing(past, parts)]
+        *first, last = [*words, *self.caller.changes_since(past.facts.caller)] or [""]
+        return f"{', '.join(first)} and {last}" if first else last
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -156,8 +157,7 @@ class Facts:
     """What the names of its workbooks begin with: as `safe_stem` gives it."""
     description: Description
     reading: InputSettings
-    settings: tuple[tuple[str, str], ...]
-    """Name and value of every setting."""
+    settings: tuple[Setting, ...]
     staged_by: str
     """The version of the program that has judged the rows."""
     rows: _Count
@@ -202,28 +202,9 @@ class PastRun:
         return self.facts.rows
 
     @property
-    def input(self) -> str:
-        """What people call the input."""
-        return self.facts.input
-
-    @property
-    def is_undo(self) -> bool:
-        """Whether it was a workbook of `undo` that it ran."""
-        return self.facts.is_undo
-
-    def undoes(self, other: PastRun) -> bool:
-        """Whether it ran the workbook that undoes the other run, as far as that lay in that run's folder."""
-        return self.facts.undoes == str(other.folder.resolve())
-
-    @property
     def started_at(self) -> datetime:
         """When it was first started."""
         return self.parts[0].started_at
-
-    @property
-    def last_started_at(self) -> datetime:
-        """When its last part was started."""
-        return self.parts[-1].started_at
 
     @property
     def ended_at(self) -> datetime | None:
@@ -249,16 +230,15 @@ class PastRun:
     def stop(self) -> Stop | None:
         """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
         last = self.parts[-1]
-        if not self.is_ended:
+        if not self.ended_at:
             return None if self.is_going_on else _CUT_OFF
-        if last.stopped is None:
-            return None
-        return Stop(StopReason(last.stopped), last.stop_message or "", last.stop_advice or "")
+        reason = last.stopped and StopReason(last.stopped)
+        return Stop(reason, last.stop_message or "", last.stop_advice or "") if reason else None
 
     @property
     def is_going_on(self) -> bool:
         """Whether a process is working on it at this moment, as far as this machine can tell."""
-        if self.is_ended:
+        if self.ended_at:
             return False
         since = held_since(self.folder.parent, self.identity.base_url or "")
         # The lock may be held by another run, begun after this one was cut off.
@@ -272,7 +252,7 @@ class PastRun:
                 store.require_whole()
                 yield store
         except DamagedStoreError as error:
-            raise _damaged_run(self.folder, error).error from error
+            raise DamagedRun.of(self.folder, error).error from error
 
     def staged(self, store: Store) -> StagedInput:
         """Return what is known of its input. Raises DamagedStoreError."""
@@ -289,12 +269,7 @@ class PastRun:
 
     def damaged(self, error: DamagedStoreError) -> InputError:
         """Return the error for a run that cannot be resumed."""
-        return _damaged(_damaged_run(self.folder, error))
-
-    @property
-    def is_ended(self) -> bool:
-        """Whether its last part came to its end; if not, it was killed or is still going on."""
-        return self.ended_at is not None
+        return DamagedRun.of(self.folder, error).resume_error
 
     @property
     def summary(self) -> Summary:
@@ -316,6 +291,11 @@ class DamagedRun:
     is_withheld: bool = False
     """Whether it is the system that does not let it be read: the database itself may be whole."""
 
+    @classmethod
+    def of(cls, folder: Path, error: DamagedStoreError) -> DamagedRun:
+        """Return the run of a folder whose database could not be read because of that."""
+        return cls(folder, str(error), is_withheld=isinstance(error, WithheldStoreError))
+
     @property
     def what(self) -> str:
         """What is wrong with its database, in words."""
@@ -332,25 +312,58 @@ class DamagedRun:
             place=Location(file=str(self.folder / DATABASE)),
         )
 
+    @property
+    def resume_error(self) -> InputError:
+        """The error of a run that may have to resume it."""
+        return InputError(
+            f"Which rows are done cannot be told: the database of the earlier run {self.folder} "
+            f"{self.what.rstrip('.')}.",
+            remedy="See that this user can read and write there, and that the disk has room; then run again."
+            if self.is_withheld
+            else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
+            "or add --restart.",
+            place=Location(file=str(self.folder / DATABASE)),
+        )
+
+    def may_be_of(self, content: str, stem: str) -> bool:
+        """Whether it may have worked on that content: its copy of the input tells; without one, its name."""
+        try:
+            digests = {sha256_of(copy) for copy in self.folder.iterdir() if copy.stem == "input" and copy.is_file()}
+        except OSError:
+            digests = set()
+        return content in digests if digests else _is_of(self.folder, stem)
+
+    @property
+    def started_s(self) -> float:
+        """The end of the second in which it began by its folder's name, in seconds since 1970; without one, infinity.
+
+        So it comes before others of that second, and one without a date in its name before all.
+        """
+        named = _NAME.match(self.folder.name)
+        try:
+            return datetime.strptime(named[1], _NAMED).replace(tzinfo=UTC).timestamp() + 1 if named else math.inf
+        except ValueError:  # digits that are no date
+            return math.inf
+
 
 def read_run(folder: Path) -> PastRun | DamagedRun | None:
     """Read the database of a run; None if the folder holds none, and nothing that only a run leaves."""
     try:
         return _read(folder)
-    except OSError as error:
-        if error.errno in _NOWHERE:
-            return _without_database(folder)
-        return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
     except DamagedStoreError as error:
-        return _damaged_run(folder, error)
-
-
-def _damaged_run(folder: Path, error: DamagedStoreError) -> DamagedRun:
-    return DamagedRun(folder, str(error), is_withheld=isinstance(error, WithheldStoreError))
+        return DamagedRun.of(folder, error)
+    except OSError as error:
+        if error.errno not in _NOWHERE:
+            return DamagedRun(folder, error.strerror or str(error), is_withheld=True)
+    is_named = _NAME.match(folder.name) is not None
+    try:
+        is_lost = is_left_alone(folder / DATABASE) or (is_named and (folder / _LOG).exists())
+    except (OSError, DamagedStoreError):
+        is_lost = is_named
+    return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
 
 
 def _read(folder: Path) -> PastRun:
-    """Read the database of a run. Raises DamagedStoreError and OSError."""
     with opened_store(folder / DATABASE) as store:
         facts = converted(store.facts(), Facts, "its table run", lambda section, value: section.model_validate(value))
         parts = store.parts()
@@ -370,15 +383,6 @@ def _read(folder: Path) -> PastRun:
     return PastRun(folder, facts, parts, counts, sum(counts[kind] for kind in CONFIRMED))
 
 
-def _without_database(folder: Path) -> DamagedRun | None:
-    """Return the run of a folder that has lost its database; None if none was ever begun there."""
-    try:
-        is_lost = is_left_alone(folder / DATABASE) or bool(_NAME.match(folder.name) and (folder / _LOG).exists())
-    except (OSError, DamagedStoreError):
-        is_lost = _NAME.match(folder.name) is not None
-    return DamagedRun(folder, "it is gone, and other files of the run are there") if is_lost else None
-
-
 def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
     """Yield every run under a folder of results, the newest first (by the names of their folders).
 
@@ -388,7 +392,6 @@ def past_runs(parent: Path) -> Iterator[PastRun | DamagedRun]:
 
 
 def _folders(parent: Path) -> list[Path]:
-    """Return the folders under a folder of results, the newest first. Raises ResultsError."""
     try:
         return sorted((entry for entry in parent.iterdir() if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -466,8 +469,8 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
     runs = list(with_undos(_newest_first(past_runs(parent))))
     for past, undo in runs:
         if isinstance(past, DamagedRun):
-            if not restart and _may_be_of(past.folder, candidate.identity.content, stem):
-                raise _damaged(past)
+            if not restart and past.may_be_of(candidate.identity.content, stem):
+                raise past.resume_error
             continue
         if candidate.is_same_run(past):
             if not past.is_unfinished:
@@ -477,10 +480,14 @@ def earlier_run(parent: Path, candidate: Candidate, input_path: str | None, stem
                 break
             if undo:
                 return Earlier(note=f"The unfinished run {past.folder.name} is not resumed: it was undone since.")
-            _require_whole(past)
+            try:
+                with opened_store(past.folder / DATABASE) as store:
+                    store.require_whole()
+            except DamagedStoreError as error:
+                raise past.damaged(error) from error
             is_anything_undone = any(candidate.is_same_api(one) for one in undos)
             return Earlier(resumed=past, note=note or (_PERHAPS_UNDONE if is_anything_undone else None))
-        if past.is_undo and past.confirmed:
+        if past.facts.is_undo and past.confirmed:
             undos.append(past)
         same_file = input_path is not None and past.facts.input_path == input_path
         is_related = same_file or past.identity.content == candidate.identity.content
@@ -505,17 +512,13 @@ def related_runs(
     applied = [
         past
         for past, undo in runs
-        if isinstance(past, PastRun) and past.confirmed and undo is None and not past.is_undo
+        if isinstance(past, PastRun) and past.confirmed and undo is None and not past.facts.is_undo
         and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url)
     ]  # fmt: skip
     name = None if input_path is None else PurePath(input_path).name
     namesakes = [past for past in applied if name and PurePath(past.facts.input_path or "").name == name]
     likely = {past.folder for past in (*namesakes[:_RELATED], *applied)[:_RELATED]}
     return tuple(past for past in applied if past.folder in likely)
-
-
-_RELATED = 5
-"""Runs that are held against the rows of an input: each costs a look at its database."""
 
 
 def related_by_name(
@@ -557,8 +560,9 @@ def with_undos(
         if isinstance(past, DamagedRun):
             yield past, None
             continue
-        yield past, next((one for one in undos if one.undoes(past)), None)
-        if past.is_undo and past.confirmed:
+        folder = str(past.folder.resolve())
+        yield past, next((one for one in undos if one.facts.undoes == folder), None)
+        if past.facts.is_undo and past.confirmed:
             undos.append(past)
 
 
@@ -567,60 +571,16 @@ def undone_by(parent: Path, run: PastRun) -> PastRun | None:
     return next((by for past, by in with_undos(past_runs(parent)) if past.folder == run.folder), None)
 
 
-_PERHAPS_UNDONE = "A run has been undone since. If it was this one, the rows that count as done are not: add --restart."
-
-
-def _newest_first(runs: Iterator[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
-    """Sort by when a run began: two of the same second have names that do not tell.
-
-    Of a damaged one the name tells, and it comes before others of that second; without a date in it, before all.
-    """
+def _newest_first(runs: Iterable[PastRun | DamagedRun]) -> list[PastRun | DamagedRun]:
+    """Sort by when a run began: two of the same second have names that do not tell."""
 
     def began(run: PastRun | DamagedRun) -> tuple[float, str]:
-        return (_named_s(run.folder) if isinstance(run, DamagedRun) else run.started_at.timestamp()), run.folder.name
+        return (run.started_s if isinstance(run, DamagedRun) else run.started_at.timestamp()), run.folder.name
 
     return sorted(runs, key=began, reverse=True)
-
-
-def _named_s(folder: Path) -> float:
-    """Return the end of the second in which a run began by its folder's name, in seconds since 1970."""
-    named = _NAME.match(folder.name)
-    try:
-        return datetime.strptime(named[1], _NAMED).replace(tzinfo=UTC).timestamp() + 1 if named else math.inf
-    except ValueError:  # digits that are no date
-        return math.inf
 
 
 def _is_of(folder: Path, stem: str) -> bool:
     """Whether the run's folder is named after such an input: `YYYYMMDD-HHMMSS-<stem>` or with `-2` behind."""
     rest = unicodedata.normalize("NFC", folder.name[16:])  # HFS+ keeps names in pieces
     return rest == stem or (rest.startswith(f"{stem}-") and rest[len(stem) + 1 :].isdigit())
-
-
-def _may_be_of(folder: Path, content: str, stem: str) -> bool:
-    """Whether a damaged run may have worked on that content: its copy of the input tells; without one, its name."""
-    try:
-        digests = {sha256_of(copy) for copy in folder.iterdir() if copy.stem == "input" and copy.is_file()}
-    except OSError:
-        digests = set()
-    return content in digests if digests else _is_of(folder, stem)
-
-
-def _require_whole(past: PastRun) -> None:
-    """Raise InputError unless every record of its database can be relied on."""
-    try:
-        with opened_store(past.folder / DATABASE) as store:
-            store.require_whole()
-    except DamagedStoreError as error:
-        raise _damaged(_damaged_run(past.folder, error)) from error
-
-
-def _damaged(run: DamagedRun) -> InputError:
-    return InputError(
-        f"Which rows are done cannot be told: the database of the earlier run {run.folder} {run.what.rstrip('.')}.",
-        remedy="See that this user can read and write there, and that the disk has room; then run again."
-        if run.is_withheld
-        else "Look at the workbooks in that folder. To send every row again all the same, move that folder away, "
-        "or add --restart.",
-        place=Location(file=str(run.folder / DATABASE)),
-    )

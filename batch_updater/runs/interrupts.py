@@ -84,16 +84,11 @@ class Interrupts:
         """Nothing is being sent any more: the first signal changes nothing, a further one ends the program."""
         self._ask = None
 
-    @property
-    def aborted(self) -> bool:
-        """Whether a second signal came."""
-        return self.count > 1
-
     def _received(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
         if self._ask is not None:
             self._ask(self.count)
         elif self._ends_at_once:
             raise Interrupted(number)
-        elif self.aborted:
+        elif self.count > 1:
             raise KeyboardInterrupt

@@ -71,11 +71,26 @@ def _held(path: Path, file: str, what: str, where: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise _refusal(_who_holds(holder), what, where) from error
+        remedy, signed = "Wait until it has ended, then run again.", _who_holds(holder)
+        if signed is None:
+            why = f"Another {what} is going on {where}; it has not said which."
+            raise LockedError(why, remedy=remedy) from error
+        raise LockedError(
+            f"Another {what} is going on: process {signed.process} has been working on {signed.file} since "
+            f"{format_time(signed.since)}.",
+            remedy=remedy,
+            place=Location(file=signed.file),
+        ) from error
     except (OSError, NotImplementedError) as error:
         raise _no_lock(path, error) from error
     try:
-        _sign(holder, file)
+        # Of a name that is no text the others are told as much as is.
+        named = file.encode(errors="backslashreplace").decode()
+        signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
+        try:
+            write_whole(holder, lambda draft: draft.write_bytes(signature))
+        except OSError as error:
+            raise _no_lock(holder, error) from error
         yield
     finally:
         _remove(holder)
@@ -101,6 +116,12 @@ def held_since(folder: Path, base_url: str) -> datetime | None:
     return None  # a killed process left the file
 
 
+def is_held_since(folder: Path, at: datetime) -> bool:
+    """Whether a living process may hold a lock in a folder of results, for any API, since that time or before."""
+    holders = map(_signed, folder.glob(".lock-*.json"))
+    return any(holder and holder.since <= at and _is_alive(holder.process) for holder in holders)
+
+
 def _path(folder: Path, origin: str) -> Path:
     return folder / f".lock-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
@@ -108,20 +129,6 @@ def _path(folder: Path, origin: str) -> Path:
 def _remove(path: Path) -> None:
     with suppress(OSError):  # Windows keeps a file that is open; what is left there holds no lock
         path.unlink(missing_ok=True)
-
-
-def _sign(holder: Path, file: str) -> None:
-    # Of a name that is no text the others are told as much as is.
-    named = file.encode(errors="backslashreplace").decode()
-    signature = msgspec.json.encode(_Holder(os.getpid(), named, datetime.now(UTC)))
-
-    def write(draft: Path) -> None:
-        draft.write_bytes(signature)
-
-    try:
-        write_whole(holder, write)
-    except OSError as error:
-        raise _no_lock(holder, error) from error
 
 
 def _no_lock(path: Path, error: Exception) -> ResultsError:
@@ -161,15 +168,3 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         pass  # another user's, but there
     return True
-
-
-def _refusal(holder: _Holder | None, what: str, where: str) -> LockedError:
-    remedy = "Wait until it has ended, then run again."
-    if holder is None:
-        return LockedError(f"Another {what} is going on {where}; it has not said which.", remedy=remedy)
-    since = format_time(holder.since)
-    return LockedError(
-        f"Another {what} is going on: process {holder.process} has been working on {holder.file} since {since}.",
-        remedy=remedy,
-        place=Location(file=holder.file),
-    )

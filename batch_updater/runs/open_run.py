@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,19 +13,20 @@ from pathlib import Path
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.errors import ResultsError, StoreError, UsageError
+from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
 from batch_updater.runs import folder as snapshots
+from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
 from batch_updater.runs.folder import Source
-from batch_updater.runs.guards import exceeded, needs_changes, require_none_exceeded
-from batch_updater.runs.history import DATABASE, Candidate, Earlier, Identity, PastRun, earlier_run, read_run
+from batch_updater.runs.guards import exceeded, guards_on_changes, require_none
+from batch_updater.runs.history import DATABASE, Candidate, Earlier, Identity, PastRun, earlier_run, find_run, read_run
 from batch_updater.runs.lock import locked
 from batch_updater.runs.plan import Opened, Plan, open_source
 from batch_updater.runs.repeats import repeats_of
-from batch_updater.runs.resume import resumed_plan
-from batch_updater.runs.store import Store
+from batch_updater.runs.store import DamagedStoreError, Store, faults_named
+from batch_updater.version import __version__
 
 _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
@@ -41,6 +42,8 @@ class OpenRun:
     earlier: Earlier
     fetched: Mapping[str, Secret]
     """Secrets that were needed to tell whose run it is, by their keys of the configuration."""
+    undoes: str | None = None
+    """The folder of the run that it undoes; None if the input is not from there."""
     overrides_guards: bool = False
 
     @property
@@ -54,18 +57,12 @@ class OpenRun:
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config
-        return self.plan.reads_first and not self.overrides_guards and needs_changes(config.guards)
+        return self.plan.reads_first and not self.overrides_guards and bool(guards_on_changes(config.guards))
 
     @property
     def to_send(self) -> int:
         """Good rows that are not done yet."""
         return self.sends(None)
-
-    @property
-    def asks_about_hidden_rows(self) -> bool:
-        """Whether a person has still to say if hidden rows are sent: not where a run with them is resumed."""
-        staged = self.plan.staged
-        return bool(staged.hidden_rows.count) and not staged.visible_only and self.earlier.resumed is None
 
     @property
     def undo(self) -> str:
@@ -93,18 +90,6 @@ class OpenRun:
         if self.earlier.resumed is None:  # no row is done: there is no need to go over all of them
             return self.plan.staged.good if limit is None else min(limit, self.plan.staged.good)
         return self.plan.store.to_send(limit)
-
-    @property
-    def undoes(self) -> str | None:
-        """The folder of the run that it undoes; None if the input is not from there, or the caller is another.
-
-        Raises CredentialsError.
-        """
-        path = self.plan.snapshot.source_path
-        if not self.plan.staged.is_undo or path is None:
-            return None
-        past = read_run(Path(path).parent)
-        return str(past.folder) if isinstance(past, PastRun) and self.candidate.is_same_api(past) else None
 
     @property
     def is_old(self) -> bool:
@@ -145,18 +130,23 @@ def open_run(
         private_folder(parent)
     with locked(parent, config.api.base_url or "", snapshots.name_of(source)):
         with folder_faults(parent):
-            folder = snapshots.claim_folder(parent, snapshots.run_name(datetime.now(UTC), stem))
+            folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
         with ExitStack() as stack:
             stack.callback(_remove_unless_begun, folder)
             opened = open_source(source, config, folder, visible_only=visible_only)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
-            candidate = Candidate(_identity(opened), _caller(config, environment, fetched))
-            _require_same_api(opened, candidate)
+
+            def reveal(reference: SecretReference, key: str) -> str:
+                fetched[key] = fetch_secret(reference, environment, key)
+                return fetched[key].reveal()
+
+            candidate = Candidate(_identity(opened), Caller(config.api, reveal))
+            undoes = _undone_run(opened, candidate)
             earlier = earlier_run(parent, candidate, opened.snapshot.source_path, stem, restart=restart)
             if earlier.resumed:
                 with folder_faults(parent):
-                    plan = resumed_plan(opened, earlier.resumed)
+                    plan = _resumed_plan(opened, earlier.resumed)
                 stack.callback(plan.store.close)
                 opened.table.close()  # Windows removes no folder with a file that is open
                 shutil.rmtree(folder)  # now, and not in the end: a killed process would leave it
@@ -167,16 +157,16 @@ def open_run(
                     plan = opened.staged(store, for_sending=True)
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
-                require_none_exceeded(config.guards, plan.staged, plan.store, plan.snapshot.name)
+                place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)
+                require_none(exceeded(config.guards, plan.staged, plan.store), place)
             if plan.staged.good:
                 from batch_updater.sender.proxies import require_usable_proxies
 
                 require_usable_proxies(config.api)
-            yield OpenRun(plan, folder, candidate, earlier, fetched, override_guards)
+            yield OpenRun(plan, folder, candidate, earlier, fetched, undoes, override_guards)
 
 
 def _remove_unless_begun(folder: Path) -> None:
-    """Remove the folder of a run that was never begun."""
     if not (folder / DATABASE).exists():
         shutil.rmtree(folder, ignore_errors=not folder.exists())
 
@@ -216,23 +206,56 @@ def _identity(opened: Opened) -> Identity:
     )
 
 
-def _require_same_api(opened: Opened, candidate: Candidate) -> None:
-    """Raise UsageError if a run would be undone at another API, or for another tenant, than it was made."""
+def _undone_run(opened: Opened, candidate: Candidate) -> str | None:
+    """Return the folder of the run that the input undoes, if it lies there.
+
+    Raises UsageError if that would be at another API, or for another tenant, than the run was made.
+    """
     path = opened.snapshot.source_path
     past = read_run(Path(path).parent) if path is not None and opened.table.expected is not None else None
-    if isinstance(past, PastRun) and not candidate.is_same_api(past):
+    if not isinstance(past, PastRun):
+        return None
+    if not candidate.is_same_api(past):
         changed = candidate.api_changed_since(past)
         raise UsageError(
             f"{opened.snapshot.name} undoes the run {past.folder.name}, but this has changed since: {changed}.",
             remedy="Undo it with the configuration with which it was sent.",
         )
+    return str(past.folder)
 
 
-def _caller(config: Config, environment: Environment, fetched: dict[str, Secret]) -> Caller:
-    """Return who calls the API; `fetched` takes each secret that is looked at, under its key of the configuration."""
+def _resumed_plan(opened: Opened, past: PastRun) -> Plan:
+    """Return the plan of a run that is resumed, whose store is open for reading. Raises InputError, StoreError.
 
-    def reveal(reference: SecretReference, key: str) -> str:
-        fetched[key] = fetch_secret(reference, environment, key)
-        return fetched[key].reveal()
+    `opened` is the same input, of which nothing is read unless another version of the program staged the run.
+    """
+    copy, path = past.folder / past.facts.input_file, past.folder / DATABASE
+    snapshots.restore_copy(opened.snapshot, copy)
+    opened = replace(opened, snapshot=replace(opened.snapshot, path=copy))
+    try:
+        if past.facts.staged_by != __version__:
+            _judge_again(opened, path)
+            past = find_run(past.folder.parent, past.folder.name)
+    except DamagedStoreError as error:
+        raise past.damaged(error) from error
+    with faults_named(path, "read"):
+        store = Store.reading(path)
+    try:
+        store.require_requests(opened.endpoint)
+        return opened.plan(past.staged(store), store)
+    except DamagedStoreError as error:
+        store.close()
+        raise past.damaged(error) from error
 
-    return Caller(config.api, reveal)
+
+def _judge_again(opened: Opened, path: Path) -> None:
+    """Stage the input once more, in one transaction, and keep what is known of rows with the same request."""
+    with faults_named(path), closing(Store.writing(path)) as store, store.transaction():
+        commit = store.last_commit()
+        for statement in statements.in_order("PUT_ROWS_ASIDE"):
+            store.connection.execute(statement)
+        staged = opened.stage(store, for_sending=True, commit=commit)
+        if lost := store.numbers(statements.LOST_ROWS):
+            raise DamagedStoreError(f"it holds row {lost[0]}, which the input does not have")
+        store.set_facts({"rows": staged.rows})
+        store.connection.execute(statements.DROP_EARLIER_ROWS)

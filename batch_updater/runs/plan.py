@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from batch_updater.config.environment import environment_settings
@@ -18,10 +18,10 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.table import Table, open_table
-from batch_updater.records import AllowedList, Job, Setting, StagedInput
+from batch_updater.records import RunFacts, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs.folder import Snapshot, Source
-from batch_updater.runs.guards import not_judged
+from batch_updater.runs.guards import guards_on_changes
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
@@ -56,16 +56,31 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
-        repeats = (self.repeats.note(reads_first=self.reads_first),) if self.repeats else ()
-        found = possible_repetition(self.config.api.base_url, self.endpoint)
-        address = (found.note,) if found else ()
-        not_judged_now = not_judged(self.config.guards, reads_first=self.reads_first)
-        return (*address, *self.staged.notes, *not_judged_now, *repeats)
+        notes = list(self.staged.notes)
+        if repetition := possible_repetition(self.config.api.base_url, self.endpoint):
+            notes.insert(0, repetition.note)
+        keys = guards_on_changes(self.config.guards)
+        if keys and not self.reads_first:
+            are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
+            notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
+        if self.repeats:
+            notes.append(self.repeats.note(reads_first=self.reads_first))
+        return tuple(notes)
 
-    @property
-    def first_job(self) -> Job | None:
-        """The first row that can be sent; None if there is none."""
-        return self.store.first_job()
+    def facts(self, command: str, started_at: datetime, store: Store) -> RunFacts:
+        """Return what a report says besides its rows, as far as it is known beforehand."""
+        return RunFacts(
+            command=command,
+            input_path=self.snapshot.name,
+            input_sha256=self.snapshot.sha256,
+            sheet=self.staged.sheet,
+            endpoint=self.endpoint.name,
+            base_url=self.config.api.base_url,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+            settings=self.settings,
+            expected=store.expected() if self.staged.is_undo else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +132,7 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
         endpoint,
         config.input,
         name=snapshot.name,
-        known_names=_known_names(config, endpoint),
+        known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
         visible_only=visible_only,
     )
     if table.expected is not None:
@@ -127,10 +142,6 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
     return Opened(config, description, endpoint, snapshot, table)
-
-
-def _known_names(config: Config, endpoint: Endpoint) -> Callable[[], tuple[AllowedList, ...]]:
-    return functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url)
 
 
 def prepare(

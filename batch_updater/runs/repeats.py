@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch_updater.messages import format_date_time
+from batch_updater.messages import counted, format_date_time
 from batch_updater.records import StagedInput
 from batch_updater.reporter.summary import NEEDS_NOTHING
 from batch_updater.runs import statements
@@ -38,12 +38,12 @@ class Repeats:
         """Return what people are told; `reads_first`: what a record holds already is not sent."""
         which = " and ".join(f"{run.folder.name} ({format_date_time(run.started_at)})" for run in self.runs)
         runs = "run" if len(self.runs) == 1 else "runs"
-        counted = f"{self.rows:,} of {self.good:,} good {'row' if self.good == 1 else 'rows'}"
+        rows = f"{self.rows:,} of {counted(self.good, 'good row')}"
         was, are, they = ("was", "is", "it") if self.rows == 1 else ("were", "are", "they")
         again = f"{they} {are} sent again"
         if reads_first:
             again += " only where the record holds something else by now"
-        return f"{counted} {was} updated with the same values by the {runs} {which}: {again}. {self._instead}".rstrip()
+        return f"{rows} {was} updated with the same values by the {runs} {which}: {again}. {self._instead}".rstrip()
 
     @property
     def _instead(self) -> str:
@@ -80,7 +80,11 @@ def repeats_of(store: Store, staged: StagedInput, earlier: Sequence[PastRun]) ->
                 runs.append(past)
     if not runs:
         return None
-    return Repeats(len(found), staged.good, tuple(runs), _with_rows_left(runs, earlier))
+    inputs = {run.facts.input_path for run in earlier}
+    unfinished = (
+        run for run in runs if run.summary.total(NEEDS_NOTHING) < run.rows and run.parts[-1].results not in inputs
+    )
+    return Repeats(len(found), staged.good, tuple(runs), next(unfinished, None))
 
 
 def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
@@ -95,11 +99,3 @@ def _repeated(store: Store, path: Path) -> tuple[list[int], int]:
         return store.numbers(statements.REPEATED_IN_EARLIER), store.numbers(statements.APPLIED_EARLIER)[0]
     finally:
         store.detach()
-
-
-def _with_rows_left(runs: Sequence[PastRun], later: Sequence[PastRun]) -> PastRun | None:
-    inputs = {run.facts.input_path for run in later}
-    return next(
-        (run for run in runs if run.summary.total(NEEDS_NOTHING) < run.rows and run.parts[-1].results not in inputs),
-        None,
-    )

@@ -8,18 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from batch_updater.endpoint.openapi import endpoint_of
-from batch_updater.errors import Location, ResultsError
-from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
-from batch_updater.records import RunFacts, Setting, StagedInput
+from batch_updater.files.writing import OTHER_PLACE, check_replaceable, write_faults
+from batch_updater.records import RunFacts
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import statements
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, unsent
 from batch_updater.runs.run import page_written, workbook_name
-from batch_updater.runs.store import Store
 
 
 def report(past: PastRun, results: Path | None) -> RunResult:
@@ -34,58 +31,48 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     without_turn = unsent(stop)
     with past.store() as store:
         staged = past.staged(store)
-        facts = _facts_of(past, staged, store)
+        notes, finished_at = list(staged.notes), past.ended_at
+        if past.is_going_on:
+            notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
+        elif finished_at is None:
+            notes.append(
+                "The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer."
+            )
+            finished_at = store.last_answer_at() or past.parts[-1].started_at
+        facts = RunFacts(
+            command="run",
+            input_path=past.facts.input,
+            input_sha256=past.identity.content,
+            sheet=past.identity.sheet,
+            endpoint=past.identity.endpoint,
+            base_url=past.identity.base_url,
+            run_folder=str(past.folder),
+            started_at=past.started_at,
+            finished_at=finished_at or datetime.now(UTC),
+            requests=past.requests,
+            retries=past.retries,
+            stop=past.stop,
+            allowed=store.names(),
+            settings=past.facts.settings,
+            notes=tuple(notes),
+            expected=store.expected() if staged.is_undo else None,
+            invocation=past.facts.invocation,
+            inbox=past.facts.inbox,
+        )
         for_review = RowsForReview(staged.columns, endpoint)
         rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))
-        try:
+        with write_faults(results, OTHER_PLACE):
             written = write_results(results, facts, staged.columns, endpoint, rows)
-        except OSError as error:
-            raise ResultsError(
-                f"{results} cannot be written: {error.strerror or error}.",
-                remedy=remedy_of(error, OTHER_PLACE),
-                place=Location(file=str(results)),
-            ) from error
     check_row_count(staged, written.summary)
     fault = page_written(written.view, for_review, written.path, past.folder, None)
-    every_row = partial(rows_in, past.folder, staged, endpoint, without_turn)
     return RunResult(
         columns=staged.columns,
         facts=facts,
-        rows=every_row,
-        rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
+        rows=partial(rows_in, past.folder, staged, endpoint, without_turn),
         results=written.path,
         summary=written.summary,
         elapsed_s=time.monotonic() - clock,
         folder=past.folder,
         fault=fault,
         stop=stop if written.summary.total(RUN_AGAIN) else None,
-    )
-
-
-def _facts_of(past: PastRun, staged: StagedInput, store: Store) -> RunFacts:
-    notes, finished_at = list(staged.notes), past.ended_at
-    if past.is_going_on:
-        notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
-    elif finished_at is None:
-        notes.append("The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer.")
-        finished_at = store.last_answer_at() or past.parts[-1].started_at
-    return RunFacts(
-        command="run",
-        input_path=past.input,
-        input_sha256=past.identity.content,
-        sheet=past.identity.sheet,
-        endpoint=past.identity.endpoint,
-        base_url=past.identity.base_url,
-        run_folder=str(past.folder),
-        started_at=past.started_at,
-        finished_at=finished_at or datetime.now(UTC),
-        requests=past.requests,
-        retries=past.retries,
-        stop=past.stop,
-        allowed=store.names(),
-        settings=tuple(Setting(name, value) for name, value in past.facts.settings),
-        notes=tuple(notes),
-        expected=store.expected() if staged.is_undo else None,
-        invocation=past.facts.invocation,
-        inbox=past.facts.inbox,
     )

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.errors import ExitCode
 from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary
+from batch_updater.runs import statements
 
 if TYPE_CHECKING:  # the sender is imported only where something is sent: it takes long
     from batch_updater.sender.limiter import Limiter
     from batch_updater.sender.pool import UniformRefusal
 
+Progress: TypeAlias = Callable[[Outcome], None]
+"""Shows how far the sending is: takes note of one more row that has its outcome."""
 _LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
 """Why rows have no turn although nothing goes wrong."""
-
-
-class Progress(Protocol):
-    """Shows how far the sending is."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """Take note of one more row that has its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,8 @@ class RunResult:
 
     columns: Columns
     facts: RunFacts
-    rows: Callable[[], Iterator[ReportRow]]
-    """Goes over every row and its outcome, in file order."""
-    rows_to_fix: Callable[[], Iterator[ReportRow]]
-    """The same for the rows that are not updated, unchanged or planned."""
+    rows: Callable[..., Iterator[ReportRow]]
+    """Goes over every row and its outcome, in file order; `statement` is another than `statements.ROWS`."""
     results: Path | None
     """The workbook; None if it was not written."""
     summary: Summary
@@ -84,6 +78,10 @@ class RunResult:
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
 
+    def rows_to_fix(self) -> Iterator[ReportRow]:
+        """Go over the rows that are not updated, unchanged or planned."""
+        return self.rows(statement=statements.ROWS_TO_FIX)
+
     @property
     def is_stopped(self) -> bool:
         """Whether something has gone wrong that ended it."""
@@ -108,11 +106,6 @@ class RunResult:
         code = self.summary.exit_code
         has_told = self.folder is None and code is ExitCode.NEEDS_PERSON
         return code if self.fault is None or has_told else ExitCode.RUN_AGAIN
-
-    @property
-    def rate_per_s(self) -> float:
-        """Requests per second over the whole run."""
-        return self.requests / self.elapsed_s if self.elapsed_s else 0.0
 
 
 def limit_stop(good: int, limit: int | None, done: str) -> Stop | None:

@@ -1,78 +1,81 @@
-"""Old runs are removed, `results.keep_days` after their end: only those that are certainly ours, and finished."""
+"""Old runs are removed, `results.keep_days` after their end: only those that are certainly ours, and finished.
+
+So is what a process has left that was killed while it staged the rows: nothing of it was sent.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from batch_updater.config.schema import ResultsSettings
 from batch_updater.files.writing import is_untouched_of_ours
 from batch_updater.runs.history import DATABASE, PastRun, read_run
-from batch_updater.runs.store import companions
+from batch_updater.runs.lock import is_held_since
+from batch_updater.runs.store import companions, counter_of, draft_of
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{8}-\d{6})-[A-Za-z0-9._-]+", re.ASCII)
 _BEGAN = "%Y%m%d-%H%M%S"
+_INPUT = re.compile(r"input(\.[^/]*)?")
 _OURS = re.compile(
-    r"input(\.[^/]*)?|run\.log|report\.html|undo\.xlsx|.+-(results-\d{8}-\d{6}|annotated)( \(\d+\))?\.xls[xm]"
+    rf"{_INPUT.pattern}|run\.log|report\.html|undo\.xlsx|.+-(results-\d{{8}}-\d{{6}}|annotated)( \(\d+\))?\.xls[xm]"
 )
 
 
 def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
 
-    A folder that cannot be removed is a warning in the log: the rows are done all the same.
+    Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
+    that cannot be removed is a warning in the log: the rows are done all the same.
     """
     latest = now - timedelta(days=results.keep_days)
     try:
-        folders = list(_begun_before(results.folder, latest))
+        folders = sorted(results.folder.iterdir())
     except OSError as error:
         _log(results.folder, error.strerror or str(error))
         return
     for folder in folders:
         try:
-            if folder != in_use and _is_old(folder, latest):
-                _remove(folder)
-        except OSError as error:
-            _log(folder, error.strerror or str(error))
-
-
-def _begun_before(parent: Path, latest: datetime) -> Iterator[Path]:
-    """Yield folders whose name says so: opening the databases of all runs, each time, would cost too much."""
-    for folder in sorted(parent.iterdir()):
-        if (match := _NAME.fullmatch(folder.name)) and _is(stat.S_ISDIR, folder):
+            # The name comes first: opening the databases of all runs, each time, would cost too much.
+            match = _NAME.fullmatch(folder.name)
+            if folder == in_use or match is None or not _is(stat.S_ISDIR, folder):
+                continue
             try:
                 began = datetime.strptime(match[1], _BEGAN).replace(tzinfo=UTC)
             except ValueError:
                 continue  # digits that are no date: not a name of ours
             if began < latest:
-                yield folder
+                _remove_if_over(folder, began, latest)
+        except OSError as error:
+            _log(folder, error.strerror or str(error))
 
 
-def _is_old(folder: Path, latest: datetime) -> bool:
-    """Whether its database says that the run is finished, and ended before that."""
-    if not _is(stat.S_ISREG, folder / DATABASE):
-        return False
-    past = read_run(folder)
-    if not isinstance(past, PastRun) or past.is_unfinished:
-        return False
-    return past.ended_at is not None and past.ended_at < latest
-
-
-def _remove(folder: Path) -> None:
+def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> None:
     """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError."""
-    # At last, because it alone proves that the folder is ours; its companions after it: without them it would be a
-    # database that has forgotten its end.
-    database = (folder / DATABASE, *companions(folder / DATABASE))
-    files = [path for path in folder.iterdir() if path not in database]
-    if foreign := [path for path in files if not _is_ours(path)]:
-        _log(folder, f"it holds something else: {foreign[0].name}")
+    past, database = read_run(folder), folder / DATABASE
+    if past is None:
+        draft = draft_of(database)
+        last: tuple[Path, ...] = (draft, *companions(draft), counter_of(database))
+        is_staged = all(
+            _is(stat.S_ISREG, path) and (path in last or _INPUT.fullmatch(path.name)) for path in folder.iterdir()
+        )
+        if not is_staged or is_held_since(folder.parent, began + timedelta(seconds=1)):
+            return
+    elif isinstance(past, PastRun) and not past.is_unfinished and past.ended_at and past.ended_at < latest:
+        # At last, because it alone proves that the folder is ours; its companions after it: without them it would be
+        # a database that has forgotten its end.
+        last = (database, *companions(database))
+        if foreign := [path for path in folder.iterdir() if path not in last and not _is_ours(path)]:
+            _log(folder, f"it holds something else: {foreign[0].name}")
+            return
+    else:
         return
-    for path in (*files, *database):
+    for path in (*(path for path in list(folder.iterdir()) if path not in last), *last):
         path.unlink(missing_ok=True)
     folder.rmdir()
     _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})

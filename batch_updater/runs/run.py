@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.errors import GuardError, ResultsError, StoreError
-from batch_updater.files.writing import OTHER_PLACE, check_replaceable, remedy_of
+from batch_updater.files.writing import OTHER_PLACE, ROOM_THERE, check_replaceable, not_written
 from batch_updater.records import RunFacts, Stop, StopReason
 from batch_updater.reporter.page import PAGE, RowsForReview, write_page
 from batch_updater.reporter.summary_view import SummaryView, summary_view
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
@@ -50,7 +49,11 @@ class ActiveRun:
         self._open_run = open_run
         self._plan = open_run.plan
         self._folder = open_run.folder
-        self._options = replace(options, keep_going=options.keep_going or self._is_known_to_be_right(options))
+        # A person who starts a run again has seen that all rows are refused in the same way, so this says nothing of
+        # the set-up any more. At night no one has, until a row is confirmed.
+        resumed = open_run.earlier.resumed
+        is_known = resumed is not None and (options.inbox is None or bool(resumed.confirmed))
+        self._options = replace(options, keep_going=options.keep_going or is_known)
         self._environment = environment
         self._annotated_copy = AnnotatedCopy.of(self._plan, may_lose=options.may_lose)
         self._started_at = datetime.now(UTC)
@@ -95,32 +98,20 @@ class ActiveRun:
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
 
-    def _is_known_to_be_right(self, options: Options) -> bool:
-        """Whether rows that are all refused in the same way say nothing of the set-up any more.
-
-        A person who starts the run again has seen it. At night no one has, until a row is confirmed.
-        """
-        resumed = self._open_run.earlier.resumed
-        return resumed is not None and (options.inbox is None or bool(resumed.confirmed))
-
     def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
-        """Return why nothing is sent. Raises GuardError."""
+        """Return why nothing is sent, as where not every record could be read to judge changes. Raises GuardError."""
         compared = self._options.compared
         if compared is not None and compared.stop and compared.is_stopped:
             return replace(compared.stop, message=f"Nothing was sent. {compared.stop.message}")
-        return self._judge_changes(interrupts) if self._open_run.needs_changes else None
-
-    def _judge_changes(self, interrupts: Interrupts | None) -> Stop | None:
-        """Judge what would change; return why nothing is sent if not every record could be read. Raises GuardError."""
-        compared = self._options.compared
+        if not self._open_run.needs_changes:
+            return None
         if compared is None or why_incomplete(compared):
             compared = compare_beforehand(self._plan, self._options, self._environment, None, interrupts)
             self._readings.append(compared)
         try:
             require_allowed(self._open_run, compared)
         except GuardError as error:
-            error.requests, error.retries = compared.requests, compared.retries
-            error.throttled = compared.throttled
+            error.requests, error.retries, error.throttled = compared.requests, compared.retries, compared.throttled
             raise
         return why_incomplete(compared)
 
@@ -135,8 +126,26 @@ class ActiveRun:
             self._plan = replace(self._plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
             return writer
-        opening = _opening_facts(self._open_run, self._options, _digest(self._open_run, new_salt(), credentials))
-        return RunWriter.begin(self._plan.store, path, opening.as_json(), self._started_at)
+        plan = self._plan
+        opening = Facts(
+            identity=self._open_run.candidate.identity,
+            caller=_digest(self._open_run, new_salt(), credentials),
+            input=plan.snapshot.name,
+            input_path=plan.snapshot.source_path,
+            input_file=plan.snapshot.path.name,
+            stem=plan.snapshot.stem,
+            description=plan.description,
+            reading=plan.config.input,
+            settings=plan.settings,
+            staged_by=__version__,
+            rows=plan.staged.rows,
+            reads_first=plan.reads_first,
+            is_undo=plan.staged.is_undo,
+            undoes=self._open_run.undoes,
+            invocation=self._options.invocation,
+            inbox=self._options.inbox,
+        )
+        return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
     def _report(self, results: Path, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunResult:
         """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same.
@@ -145,7 +154,10 @@ class ActiveRun:
         """
         plan, staged = self._plan, self._plan.staged
         stop = stop or (sent.stop if sent else None) or limit_stop(staged.good, self._options.limit, "had their turn")
-        stop = _flushed(writer) or stop
+        try:
+            writer.flush()
+        except StoreError as error:  # the disk does not take the last outcomes
+            stop = Stop(StopReason.DISK, str(error), error.remedy)
         facts, for_review = self._facts(writer, sent, stop), RowsForReview(staged.columns, plan.endpoint)
         without_turn, written, fault = unsent(stop), None, None
         try:
@@ -155,8 +167,7 @@ class ActiveRun:
             else:
                 fault = _NOT_WAITED_FOR
         except (OSError, ResultsError) as error:
-            why = f"The workbook {results} could not be written: {getattr(error, 'strerror', None) or error}."
-            fault = f"{why} {remedy_of(error, OTHER_PLACE)}"
+            fault = not_written(f"The workbook {results}", error, OTHER_PLACE)
         except KeyboardInterrupt:  # the second signal: not even the workbook is waited for
             fault = _NOT_WAITED_FOR
         summary = written.summary if written else tallied(writer.store.rows(without_turn), staged.columns)
@@ -165,12 +176,10 @@ class ActiveRun:
             view = written.view if written else summary_view(facts, plan.endpoint, staged.columns, summary)
             fault = page_written(view, for_review, written.path if written else None, self._folder, fault)
         made = self._made(sent)
-        every_row = partial(rows_in, self._folder, staged, plan.endpoint, without_turn)
         finished = RunResult(
             columns=staged.columns,
             facts=facts,
-            rows=every_row,
-            rows_to_fix=partial(every_row, statement=statements.ROWS_TO_FIX),
+            rows=partial(rows_in, self._folder, staged, plan.endpoint, without_turn),
             results=written.path if written else None,
             asked_results=results,
             summary=summary,
@@ -198,24 +207,16 @@ class ActiveRun:
         notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
         notes += filter(None, [self._annotated_copy.note])
         if len(parts) > 1:
-            notes.append(f"The run was resumed {_times(len(parts) - 1)}; requests and time are those of all its parts.")
-        return RunFacts(
-            command="run",
-            input_path=self._plan.snapshot.name,
-            input_sha256=self._plan.snapshot.sha256,
-            sheet=self._plan.staged.sheet,
-            endpoint=self._plan.endpoint.name,
-            base_url=self._plan.config.api.base_url,
+            times = "once" if len(parts) == 2 else f"{len(parts) - 1:,} times"
+            notes.append(f"The run was resumed {times}; requests and time are those of all its parts.")
+        return replace(
+            self._plan.facts("run", parts[0].started_at, writer.store),
             run_folder=str(self._folder),
-            started_at=parts[0].started_at,
-            finished_at=datetime.now(UTC),
             requests=sum(one.requests for one in (*parts, *self._made(sent))),
             retries=sum(one.retries for one in (*parts, *self._made(sent))),
             stop=stop,
             allowed=writer.store.names(),
-            settings=self._plan.settings,
             notes=tuple(notes),
-            expected=writer.store.expected() if self._plan.staged.is_undo else None,
             invocation=self._options.invocation,
             inbox=self._options.inbox,
         )
@@ -228,30 +229,16 @@ def page_written(
     try:
         write_page(folder / PAGE, view, for_review, workbook)
     except OSError as error:
-        remedy = remedy_of(error, "See that there is space, and the right to write there.")
-        why = f"The page {folder / PAGE} could not be written: {error.strerror or error}. {remedy}"
+        why = not_written(f"The page {folder / PAGE}", error, ROOM_THERE)
         return f"{fault} {why}" if fault else why
     except KeyboardInterrupt:
         return fault or _NOT_WAITED_FOR_PAGE
     return fault
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"
-
-
 def workbook_name(stem: str, at: datetime) -> str:
     """Return the name of a results workbook that is written at that moment."""
     return f"{stem}-results-{at:%Y%m%d-%H%M%S}.xlsx"
-
-
-def _flushed(writer: RunWriter) -> Stop | None:
-    """Wait for the disk; returns why the run counts as stopped if it does not take the last outcomes."""
-    try:
-        writer.flush()
-    except StoreError as error:
-        return Stop(StopReason.DISK, str(error), error.remedy)
-    return None
 
 
 def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunResult:
@@ -273,28 +260,5 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
 
 
 def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:
-    """Return what is told of who calls the API; a run that has nothing to send has no credentials."""
     token = credentials.token if credentials else None
     return open_run.candidate.caller.digest(salt, token.reveal() if token else None)
-
-
-def _opening_facts(open_run: OpenRun, options: Options, caller: CallerDigest) -> Facts:
-    plan = open_run.plan
-    return Facts(
-        identity=open_run.candidate.identity,
-        caller=caller,
-        input=plan.snapshot.name,
-        input_path=plan.snapshot.source_path,
-        input_file=plan.snapshot.path.name,
-        stem=plan.snapshot.stem,
-        description=plan.description,
-        reading=plan.config.input,
-        settings=tuple((setting.name, setting.value) for setting in plan.settings),
-        staged_by=__version__,
-        rows=plan.staged.rows,
-        reads_first=plan.reads_first,
-        is_undo=plan.staged.is_undo,
-        undoes=open_run.undoes,
-        invocation=options.invocation,
-        inbox=options.inbox,
-    )

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +27,11 @@ _ROOT = "batch_updater"
 _WRITTEN_EVERY_S = 0.2
 
 
-class _Clock:
-    """Writes times; the last second is kept, because most lines are of that of the one before."""
+class _JsonLines(logging.Formatter):
+    """Makes a line of JSON. The text of the last second is kept, because most lines are of the one before."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._second = 0
         self._text = ""
 
@@ -41,18 +42,10 @@ class _Clock:
             self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
         return f"{self._text}.{int((seconds - second) * 1000):03d}+00:00"
 
-
-class _JsonLines(logging.Formatter):
-    """Makes a line of JSON."""
-
-    def __init__(self, clock: _Clock) -> None:
-        super().__init__()
-        self._clock = clock
-
     def format(self, record: logging.LogRecord) -> str:
         known = record.__dict__
         facts = {name: known[name] for name in LOGGED if known.get(name) is not None}
-        return json.dumps({"at": self._clock.at(record.created), "level": record.levelname.lower(), **facts})
+        return json.dumps({"at": self.at(record.created), "level": record.levelname.lower(), **facts})
 
 
 class _ForPeople(logging.Formatter):
@@ -85,6 +78,7 @@ class _Spoken(logging.Handler):
                 self._say("The service answers again: going on.")
 
 
+@contextmanager
 def _attached(handler: logging.Handler, formatter: logging.Formatter) -> Iterator[None]:
     """Let a handler take what this thread logs: others of the process may be sending runs of their own."""
     logger, thread = logging.getLogger(_ROOT), threading.get_ident()
@@ -116,10 +110,10 @@ class LogFile(logging.Handler):
             self._stream = append_to_regular(path)
         except OSError as error:
             self._give_up(error)
-        self._clock = _Clock()
+        self._json_lines = _JsonLines()
         self._logger = logging.getLogger(_ROOT)
         self._has_listeners = False
-        self._attachment = contextmanager(_attached)(self, _JsonLines(self._clock))
+        self._attachment = _attached(self, self._json_lines)
 
     def __enter__(self) -> Self:
         others = (handler for handler in self._logger.handlers if not isinstance(handler, LogFile))
@@ -147,7 +141,7 @@ class LogFile(logging.Handler):
         now = time.time()
         status = "" if made.status is None else f', "status": {made.status}'
         self._lines.append(
-            f'{{"at": "{self._clock.at(now)}", "level": "info", "event": "attempt", "row": {made.row}, '
+            f'{{"at": "{self._json_lines.at(now)}", "level": "info", "event": "attempt", "row": {made.row}, '
             f'"attempt": {made.number}{status}, "seconds": {made.seconds:.4f}, "why": "{made.why}"}}'
         )
         self._flush_in_time(now)
@@ -182,28 +176,25 @@ class LogFile(logging.Handler):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        self._close_stream()
-        print_line(f"{self._path} cannot be written: {error.strerror}. The run goes on without it.", sys.stderr)
-
-    def _close_stream(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+        print_line(f"{self._path} cannot be written: {error.strerror}. The run goes on without it.", sys.stderr)
 
     def close(self) -> None:
         """Write the rest and close the file."""
         self.flush()
-        self._close_stream()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
         super().close()
 
 
-@contextmanager
-def logged_to_terminal() -> Iterator[None]:
+def logged_to_terminal() -> AbstractContextManager[None]:
     """Write what is logged to stderr, for people, until the block ends."""
-    yield from _attached(logging.StreamHandler(), _ForPeople())
+    return _attached(logging.StreamHandler(), _ForPeople())
 
 
-@contextmanager
-def spoken(say: Callable[[str], None]) -> Iterator[None]:
+def spoken(say: Callable[[str], None]) -> AbstractContextManager[None]:
     """Pass on in words what a person who waits should know, until the block ends."""
-    yield from _attached(_Spoken(say), logging.Formatter())
+    return _attached(_Spoken(say), logging.Formatter())

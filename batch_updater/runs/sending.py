@@ -63,7 +63,7 @@ def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hook
     async def settled(outcome: Outcome) -> None:
         await writer.settle(outcome)
         if progress:
-            progress.settled(outcome)
+            progress(outcome)
 
     return Hooks(
         before_send=writer.will_send,

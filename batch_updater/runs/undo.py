@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -19,20 +19,22 @@ from batch_updater.endpoint.description import Endpoint, Field, ParameterLocatio
 from batch_updater.endpoint.exact_json import from_json, to_json
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
-from batch_updater.errors import Location, ResultsError
-from batch_updater.files.writing import check_replaceable, remedy_of
+from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
 from batch_updater.loader.expected_sheet import as_undo
 from batch_updater.loader.refusal import ValueProblem
+from batch_updater.messages import counted
 from batch_updater.records import (
     DIGITS_OF_A_CELL,
     NOT_EXACT_MARK,
+    AllowedList,
     Cell,
     Expected,
     ExpectedValue,
     Job,
     Outcome,
     OutcomeKind,
+    RecordSnapshots,
     Value,
     digits_of_double,
 )
@@ -67,18 +69,11 @@ class Undo:
     """Whether the run came to its end."""
 
     @property
-    def counts(self) -> dict[str, object]:
-        """What programs are told."""
-        return {"undo": str(self.path), "rows": self.rows, "not_possible": self.not_possible}
-
-    @property
     def verdict(self) -> str:
         """What people are told."""
-        records = "1 record" if self.rows == 1 else f"{self.rows:,} records"
-        fields = "1 field" if self.not_possible == 1 else f"{self.not_possible:,} fields"
-        said = f"{records} can be set back." if self.rows else "There is nothing to set back."
+        said = f"{counted(self.rows, 'record')} can be set back." if self.rows else "There is nothing to set back."
         if self.not_possible:
-            said += f' {fields} cannot: see the sheet "Not possible".'
+            said += f' {counted(self.not_possible, "field")} cannot: see the sheet "Not possible".'
         if not self.is_ended:
             said += " The run did not come to its end: run its file again first, then undo it once more."
         return said
@@ -94,29 +89,19 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
     check_replaceable(path)
     endpoint = endpoint_of(past.facts.description)
     require_read(endpoint)
-    with nullcontext() if past.is_ended else locked(past.folder.parent, past.identity.base_url or "", past.input):
-        undo_workbook = _undo_workbook(past, endpoint)
-    try:
-        written = write_undo_workbook(path, endpoint, undo_workbook, _SETTINGS.clear_marker)
-    except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            remedy=remedy_of(error, "Name another place with --results."),
-            place=Location(file=str(path)),
-        ) from error
-    return Undo(written, len(undo_workbook.rows), len(undo_workbook.not_possible), past.is_ended)
-
-
-def _undo_workbook(past: PastRun, endpoint: Endpoint) -> UndoWorkbook:
-    with past.store() as store:
+    lock = locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
+    with nullcontext() if past.ended_at else lock, past.store() as store:
         allowed, expected = store.names(), store.expected()
-        names = _Names(AllowedValues.of(endpoint, allowed))
-        changed = _Changed(endpoint, names)
+        changed = ChangedRecords(endpoint, allowed)
         for row in store.rows(unsent(None)):
             if row.is_good:
                 changed.add(row.job, row.outcome, expected)
-    rows, not_possible = _SettingBack(endpoint, names).of(changed)
-    return UndoWorkbook(rows, not_possible, past.folder.name, past.input, past.started_at, past.is_ended, allowed)
+    rows, not_possible = changed.set_back()
+    run, is_ended = past.folder.name, past.ended_at is not None
+    workbook = UndoWorkbook(rows, not_possible, run, past.facts.input, past.started_at, is_ended, allowed)
+    with write_faults(path, "Name another place with --results."):
+        written = write_undo_workbook(path, endpoint, workbook, _SETTINGS.clear_marker)
+    return Undo(written, len(rows), len(not_possible), is_ended)
 
 
 class _Report(NamedTuple):
@@ -139,116 +124,160 @@ class _Change:
     """Why it is not known what the run left."""
 
 
-@dataclass(slots=True)
-class _ChangedRecord:
-    """A record that rows of the run changed."""
-
-    job: Job
-    """The first of them, with the values of route and query alone."""
-    changes: dict[str, _Change] = field(default_factory=dict)
+class _ImpossibleError(Exception):
+    """A field cannot be set back; its message says why."""
 
 
-class _Names:
-    """Names for ids: those of the lists that were learned, and those that the run itself has shown."""
+class ChangedRecords:
+    """What a run has changed, gathered row by row, and the rows that set it back."""
 
-    def __init__(self, allowed: AllowedValues) -> None:
-        self._allowed = allowed
-        self._seen: dict[tuple[object, str], str] = {}
-
-    def note(self, described: Field, job: Job, identity: object, name: str) -> None:
-        """Take note of the name that belongs to an id."""
-        self._seen.setdefault((self._allowed.key_of(described, job), str(identity)), name)
-
-    def id_of(self, described: Field, job: Job) -> int | str | None:
-        """Return the id of the job's name; None if it is not known."""
-        return self._allowed.id_of(described, job)
-
-    def name_of(self, described: Field, job: Job, identity: object) -> str | None:
-        """Return the name for an id; None if it is not known."""
-        known = self._allowed.name_of(described, job, identity)
-        return self._seen.get((self._allowed.key_of(described, job), str(identity))) if known is None else known
-
-
-class _Changed:
-    """What a run has changed, gathered row by row."""
-
-    def __init__(self, endpoint: Endpoint, names: _Names) -> None:
+    def __init__(self, endpoint: Endpoint, allowed: tuple[AllowedList, ...]) -> None:
         self._endpoint = endpoint
-        self._names = names
-        self._others = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
-        self.records: dict[str, _ChangedRecord] = {}
-        self.uncertain: list[NotPossible] = []
+        self._allowed = AllowedValues.of(endpoint, allowed)
+        self._shown_names: dict[tuple[object, str], str] = {}
+        """Names for ids that the run itself has shown."""
+        self._converters = {one.name: converter(one, _SETTINGS, [], _AS_WRITTEN) for one in endpoint.fields}
+        self._selecting = tuple(one.name for one in endpoint.fields if one.location is not ParameterLocation.BODY)
+        self._records: dict[str, tuple[Job, dict[str, _Change]]] = {}
+        """Target -> the first job, with the values of route and query alone, and the changes by field."""
+        self._uncertain: list[NotPossible] = []
         """Fields of rows of which it is not known whether they were applied."""
 
     def add(self, job: Job, outcome: Outcome, expected: Expected) -> None:
-        """Take note of one row."""
+        """Take note of one row; `expected` is what the run expected where it undid another one."""
         asked = [one for one in self._endpoint.body_fields if one.name in job.values]
+        kept = outcome.kept or RecordSnapshots(None, None, None)
         if outcome.kind is OutcomeKind.UNCONFIRMED:
-            self.uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
-        elif outcome.kind is OutcomeKind.REJECTED and outcome.kept and outcome.kept.asked is not None:
-            self.uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]
-        for value in expected.get(job.target, ()):
-            self._learn_expected(job, value)
+            self._uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
+        elif outcome.kind is OutcomeKind.REJECTED and kept.asked is not None:
+            self._uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]
+        for value in expected.get(job.target, ()):  # it has names beside its ids
+            described = self._endpoint.by_name.get(value.field)
+            if described is None or described.reported_id_as is None:
+                continue
+            for as_json, shown in ((value.before, value.before_shown), (value.left, value.left_shown)):
+                identity = from_json(as_json)
+                if identity is not None and shown not in ("", _shown_id(identity)):
+                    self._learn(described, job, identity, shown)
         if outcome.kind in _CHANGED:
-            self._add_changes(job, outcome, asked)
+            self._add_changes(job, outcome, kept, asked)
 
-    def _add_changes(self, job: Job, outcome: Outcome, asked: list[Field]) -> None:
-        before, left = _record(outcome.kept and outcome.kept.before), _Left(self._endpoint, self._names, job, outcome)
-        if job.target not in self.records:
-            selecting = {name: job.values[name] for name in self._others if name in job.values}
-            self.records[job.target] = _ChangedRecord(job._replace(values=selecting))
-        changes = self.records[job.target].changes
-        for one in asked:
-            earlier = _report(one, before)
-            change = changes.setdefault(one.name, _Change(job.row, earlier, before is not None))
-            change.left = left.of(one, earlier)
-            change.not_told = left.not_told
-            self._learn_asked(one, job, earlier, change.left)
-
-    def _learn_asked(self, one: Field, job: Job, before: _Report | None, left: _Report | None) -> None:
-        """Learn a name from an update that turned one id into another: what it asked for is what the new one means."""
-        name = job.values[one.name]
-        if before and left and left.is_id and isinstance(name, str) and left.value not in (None, before.value):
-            self._names.note(one, job, left.value, name)
-
-    def _learn_expected(self, job: Job, value: ExpectedValue) -> None:
-        """Learn the names that the workbook of an undo, which the run sent, has in its sheet."""
-        one = self._endpoint.by_name.get(value.field)
-        if one is None or one.reported_id_as is None:
-            return
-        for as_json, shown in ((value.before, value.before_shown), (value.left, value.left_shown)):
-            identity = from_json(as_json)
-            if identity is not None and shown not in ("", _shown_id(identity)):
-                self._names.note(one, job, identity, shown)
-
-
-class _Left:
-    """What a row left in its record: what the API reported, and what was asked where it reported nothing else."""
-
-    def __init__(self, endpoint: Endpoint, names: _Names, job: Job, outcome: Outcome) -> None:
-        reported, api = _parsed(outcome.kept and outcome.kept.reported), endpoint.api_name
-        self._names = names
-        self._job = job
-        self._record = reported if isinstance(reported, dict) else None
-        self._asked = _record(outcome.kept and outcome.kept.asked) or {}
-        self._otherwise = {problem.field for problem in outcome.problems}
-        """Fields that the API reported otherwise than asked; one of them selects the record if it was another's."""
-        self._is_others = any(one.selects_record and one.name in self._otherwise for one in endpoint.reported_fields)
+    def _add_changes(self, job: Job, outcome: Outcome, kept: RecordSnapshots, asked: list[Field]) -> None:
+        before, body, reported = _parsed(kept.before), _record(_parsed(kept.asked)), _parsed(kept.reported)
         told = f"answered {reported}" if isinstance(reported, str) else "did not report what it made of this field"
-        self.not_told = f"{api} {told}, so a later change could not be told."
+        # What the API reported otherwise than asked; one of them selects the record if the report was another's.
+        otherwise = {problem.field for problem in outcome.problems}
+        is_others = any(one.selects_record and one.name in otherwise for one in self._endpoint.reported_fields)
+        selecting = {name: job.values[name] for name in self._selecting if name in job.values}
+        _, changes = self._records.setdefault(job.target, (job._replace(values=selecting), {}))
+        for one in asked:
+            earlier, left = _report(one, before), None if is_others else _report(one, reported)
+            is_id = earlier is not None and earlier.is_id
+            if left is None and not is_others and one.name not in otherwise and one.wire_name in body:
+                # It reported nothing else, so what was asked for counts: as an id where it was one earlier.
+                value = body[one.wire_name]
+                identity = self._allowed.id_of(one, job) if is_id and value is not None else value
+                left = None if identity is None and value is not None else _Report(identity, is_id)
+            change = changes.setdefault(one.name, _Change(job.row, earlier, isinstance(before, dict)))
+            change.left = left
+            change.not_told = f"{self._endpoint.api_name} {told}, so a later change could not be told."
+            # Where an update turned one id into another, the name that it asked for is what the new one means.
+            name = job.values[one.name]
+            if earlier and left and left.is_id and isinstance(name, str) and left.value not in (None, earlier.value):
+                self._learn(one, job, left.value, name)
 
-    def of(self, one: Field, earlier: _Report | None) -> _Report | None:
-        """Return what a field was left as, an id where it was one earlier; None if that is not known."""
-        if self._is_others:
-            return None
-        reported = _report(one, self._record)
-        if reported is not None or one.name in self._otherwise or one.wire_name not in self._asked:
-            return reported
-        value = self._asked[one.wire_name]
-        if earlier is None or not earlier.is_id or value is None:
-            return _Report(value, earlier is not None and earlier.is_id)
-        identity = self._names.id_of(one, self._job)
-        return None if identity is None else _Report(identity, is_id=True)
+    def _learn(self, one: Field, job: Job, identity: object, name: str) -> None:
+        self._shown_names.setdefault((self._allowed.key_of(one, job), str(identity)), name)
+
+    def _name_of(self, one: Field, job: Job, identity: object) -> str | None:
+        known = self._allowed.name_of(one, job, identity)
+        return self._shown_names.get((self._allowed.key_of(one, job), str(identity))) if known is None else known
+
+    def set_back(self) -> tuple[list[UndoRow], list[NotPossible]]:
+        """Return the rows by target, the first that was changed first, and what cannot be set back."""
+        rows, not_possible = [], list(self._uncertain)
+        for target, (job, changes) in self._records.items():
+            cells: dict[str, Cell] = {}
+            expected: list[ExpectedValue] = []
+            for name, change in changes.items():
+                one = self._endpoint.field(name)
+                try:
+                    before, left = self._reports(change)
+                    if reports_equal(one, before.value, left.value):
+                        continue
+                    selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in job.values.items()}
+                    cell, value = self._cell_before(one, job, before), self._expected(one, job, before, left)
+                except _ImpossibleError as why:
+                    not_possible.append(NotPossible(target, change.row, name, str(why)))
+                else:
+                    cells.update({**selecting, name: cell})
+                    expected.append(value)
+            if expected:
+                rows.append(UndoRow(target, cells, tuple(expected)))
+        not_possible.sort(key=lambda one: one.row)
+        return rows, not_possible
+
+    def _reports(self, change: _Change) -> tuple[_Report, _Report]:
+        if not change.before_was_read:
+            raise _ImpossibleError(_NOT_READ)
+        if change.before is None:
+            api = self._endpoint.api_name
+            raise _ImpossibleError(f"{api} does not report this field, so the value before is not known.")
+        if change.left is None:
+            raise _ImpossibleError(change.not_told)
+        if any(REDACTED in str(report.value) for report in (change.before, change.left)):
+            raise _ImpossibleError(_REDACTED)
+        return change.before, change.left
+
+    def _cell_before(self, one: Field, job: Job, before: _Report) -> Cell:
+        if before.is_id and before.value is not None:
+            name = self._name_of(one, job, before.value)
+            if name is None:
+                raise _ImpossibleError(
+                    f"Before, the {one.title} was that with the id {before.value}, whose name is not known."
+                )
+            return self._cell(one, name)
+        try:
+            value = parse_reported(one, before.value)
+        except ValueError as fault:
+            shown = _short(to_json(before.value))
+            raise _ImpossibleError(f"The value before, {shown}, cannot be written: {fault}.") from fault
+        return self._cell(one, value)
+
+    def _cell(self, one: Field, value: Value) -> Cell:
+        """Return the cell that comes back as this very value: a text where its own kind would lose digits or a day."""
+        cell: Cell = _SETTINGS.clear_marker if value is None else value
+        if isinstance(value, Decimal):
+            digits = format(value, "f")
+            is_exact = abs(value) < 10**DIGITS_OF_A_CELL and format(digits_of_double(float(value)), "f") == digits
+            cell = value if is_exact else digits
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**DIGITS_OF_A_CELL:
+            cell = str(value)
+        elif isinstance(value, date) and not isinstance(writable(value), date):
+            cell = value.isoformat()
+        try:
+            read = self._converters[one.name](cell)
+        except ValueProblem as refusal:
+            raise _ImpossibleError(f"A cell cannot hold the value: {refusal.reason}") from refusal
+        written = writable(cell)
+        marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)
+        if marked or type(read) is not type(value) or str(read) != str(value):
+            raise _ImpossibleError(f"A cell cannot hold the value {_short(str(value))} exactly.")
+        return cell
+
+    def _expected(self, one: Field, job: Job, before: _Report, left: _Report) -> ExpectedValue:
+        shown = (self._shown(one, job, before), self._shown(one, job, left))
+        value = ExpectedValue(one.name, *shown, to_json(before.value), to_json(left.value))
+        if not holds_text(value.before) or not holds_text(value.left):
+            raise _ImpossibleError("The values are too long for a cell, or hold characters that none can hold.")
+        return value
+
+    def _shown(self, one: Field, job: Job, report: _Report) -> str:
+        if report.value is None:
+            return ""
+        if report.is_id:
+            return self._name_of(one, job, report.value) or _shown_id(report.value)
+        return _short(report.value if isinstance(report.value, str) else to_json(report.value))
 
 
 def _parsed(as_json: str | None) -> object:
@@ -258,138 +287,21 @@ def _parsed(as_json: str | None) -> object:
         return None
 
 
-def _record(as_json: str | None) -> Mapping[str, object] | None:
-    found = _parsed(as_json)
-    return found if isinstance(found, dict) else None
+def _record(reported: object) -> Mapping[str, object]:
+    return reported if isinstance(reported, dict) else {}
 
 
-def _report(one: Field, record: Mapping[str, object] | None) -> _Report | None:
+def _report(one: Field, reported: object) -> _Report | None:
+    record = _record(reported)
     try:
-        value = reported_value(one, record or {})
+        value = reported_value(one, record)
     except KeyError:
         return None
-    return _Report(value, one.reported_as is None or one.reported_as not in (record or {}))
+    return _Report(value, one.reported_as is None or one.reported_as not in record)
 
 
 def _shown_id(identity: object) -> str:
     return _short(f"id {identity}")
-
-
-class _Impossible(Exception):  # noqa: N818
-    """A field cannot be set back; its message says why."""
-
-
-class _SettingBack:
-    """Turns what was changed into the rows that set it back."""
-
-    def __init__(self, endpoint: Endpoint, names: _Names) -> None:
-        self._endpoint = endpoint
-        self._names = names
-        self._converters = {one.name: converter(one, _SETTINGS, [], _AS_WRITTEN) for one in endpoint.fields}
-
-    def of(self, changed: _Changed) -> tuple[list[UndoRow], list[NotPossible]]:
-        """Return the rows by target, the first that was changed first, and what cannot be set back."""
-        rows, not_possible = [], list(changed.uncertain)
-        for target, record in changed.records.items():
-            row = self._row(target, record, not_possible)
-            if row.expected:
-                rows.append(row)
-        not_possible.sort(key=lambda one: one.row)
-        return rows, not_possible
-
-    def _row(self, target: str, record: _ChangedRecord, not_possible: list[NotPossible]) -> UndoRow:
-        cells: dict[str, Cell] = {}
-        expected = []
-        for name, change in record.changes.items():
-            described = self._endpoint.field(name)
-            try:
-                before, left = self._reports(change)
-                if reports_equal(described, before.value, left.value):
-                    continue
-                selecting = {key: self._cell(self._endpoint.field(key), v) for key, v in record.job.values.items()}
-                cells.update({**selecting, name: self._cell_before(described, record.job, before)})
-                expected.append(self._expected(described, record.job, before, left))
-            except _Impossible as why:
-                cells.pop(name, None)
-                not_possible.append(NotPossible(target, change.row, name, str(why)))
-        return UndoRow(target, cells, tuple(expected))
-
-    def _reports(self, change: _Change) -> tuple[_Report, _Report]:
-        api = self._endpoint.api_name
-        if not change.before_was_read:
-            raise _Impossible(_NOT_READ)
-        if change.before is None:
-            raise _Impossible(f"{api} does not report this field, so the value before is not known.")
-        if change.left is None:
-            raise _Impossible(change.not_told)
-        if any(REDACTED in str(report.value) for report in (change.before, change.left)):
-            raise _Impossible(_REDACTED)
-        return change.before, change.left
-
-    def _cell_before(self, described: Field, job: Job, before: _Report) -> Cell:
-        if before.is_id and before.value is not None:
-            name = self._names.name_of(described, job, before.value)
-            if name is None:
-                raise _Impossible(
-                    f"Before, the {described.title} was that with the id {before.value}, whose name is not known."
-                )
-            return self._cell(described, name)
-        try:
-            value = parse_reported(described, before.value)
-        except ValueError as fault:
-            shown = _short(to_json(before.value))
-            raise _Impossible(f"The value before, {shown}, cannot be written: {fault}.") from fault
-        return self._cell(described, value)
-
-    def _cell(self, described: Field, value: Value) -> Cell:
-        """Return the cell that comes back as this very value."""
-        cell = _SETTINGS.clear_marker if value is None else _as_cell(value)
-        try:
-            read = self._converters[described.name](cell)
-        except ValueProblem as refusal:
-            raise _Impossible(f"A cell cannot hold the value: {refusal.reason}") from refusal
-        written = writable(cell)
-        marked = isinstance(written, str) and written.startswith(NOT_EXACT_MARK)
-        if marked or type(read) is not type(value) or str(read) != str(value):
-            raise _Impossible(f"A cell cannot hold the value {_short(str(value))} exactly.")
-        return cell
-
-    def _expected(self, described: Field, job: Job, before: _Report, left: _Report) -> ExpectedValue:
-        value = ExpectedValue(
-            described.name,
-            self._shown(described, job, before),
-            self._shown(described, job, left),
-            to_json(before.value),
-            to_json(left.value),
-        )
-        if not holds_text(value.before) or not holds_text(value.left):
-            raise _Impossible("The values are too long for a cell, or hold characters that none can hold.")
-        return value
-
-    def _shown(self, described: Field, job: Job, report: _Report) -> str:
-        got = report.value
-        if got is None:
-            return ""
-        if report.is_id:
-            return self._names.name_of(described, job, got) or _shown_id(got)
-        return _short(got if isinstance(got, str) else to_json(got))
-
-
-def _as_cell(value: Value) -> Cell:
-    """Return a value as a cell; as text where a cell of its own kind would lose digits or a day."""
-    if isinstance(value, Decimal):
-        digits = format(value, "f")
-        return value if abs(value) < 10**DIGITS_OF_A_CELL and _digits_of_cell(value) == digits else digits
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if abs(value) < 10**DIGITS_OF_A_CELL else str(value)
-    if isinstance(value, date):
-        return value if isinstance(writable(value), date) else value.isoformat()
-    return value
-
-
-def _digits_of_cell(value: Decimal) -> str:
-    """Return the digits that a cell gives back for a number."""
-    return format(digits_of_double(float(value)), "f")
 
 
 def _short(text: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.nightly.dispositions import Disposition
-from batch_updater.nightly.message import compose
+from batch_updater.nightly.night import compose
 from batch_updater.text.printable import printable, printable_lines
 from tests.end_to_end.program import batch_updater
 from tests.nightly.made import file, night

@@ -11,7 +11,7 @@ import pytest
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
-from batch_updater.nightly.unattended import run_night
+from batch_updater.nightly.job import run_night
 from batch_updater.runs.interrupts import Interrupts
 from tests.end_to_end.program import TOKEN, configure, sandbox
 from tests.nightly.receivers import webhook

@@ -1,4 +1,4 @@
-"""night.py and message.py: what a night comes to, and who is told what."""
+"""night.py: what a night comes to, and who is told what."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.nightly.dispositions import Disposition, NightStop
-from batch_updater.nightly.message import compose, is_due, kind_of
-from batch_updater.nightly.night import FileResult, Night
+from batch_updater.nightly.night import FileResult, Night, compose, is_due
 from tests.nightly.made import LOCKED, QUOTA, file, night
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def test_a_message_has_an_end() -> None:
 )  # fmt: skip
 def test_a_message_says_how_bad_it_is(made: Night, kind: str) -> None:
     """Services show it by a colour, and let people choose what wakes them."""
-    assert (kind_of(made), compose(made, None).kind) == (kind, kind)
+    assert compose(made, None).kind == kind
 
 
 def test_files_left_for_the_same_reason_are_named_together() -> None:

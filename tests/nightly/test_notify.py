@@ -1,4 +1,4 @@
-"""notify.py, ping.py and time_limit.py: failures are reported in time and without secrets."""
+"""notify.py: failures are reported in time and without secrets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ import pytest
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
-from batch_updater.nightly.message import Message
-from batch_updater.nightly.notify import notify
-from batch_updater.nightly.ping import FAILURE, START, SUCCESS, ping
-from batch_updater.nightly.time_limit import run_with_timeout
+from batch_updater.nightly.night import Message
+from batch_updater.nightly.notify import FAILURE, START, SUCCESS, notify, ping, run_with_timeout
 from tests.nightly.receivers import webhook
 
 if TYPE_CHECKING:
@@ -160,7 +158,7 @@ def test_a_process_ends_whatever_was_left_behind() -> None:
 _LEAVING = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
+from batch_updater.nightly.notify import exit_if_threads_hang, run_with_timeout
 
 def hangs():
     with ThreadPoolExecutor() as pool:
@@ -181,7 +179,7 @@ def test_a_signal_that_ends_the_waiting_leaves_nothing_that_holds_the_process() 
 _INTERRUPTED = """
 import os, signal, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.nightly.time_limit import exit_if_threads_hang, run_with_timeout
+from batch_updater.nightly.notify import exit_if_threads_hang, run_with_timeout
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a shell
 

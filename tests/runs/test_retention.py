@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from batch_updater.config.schema import ResultsSettings
 from batch_updater.records import MARK_PROPERTY
 from batch_updater.reporter.output_workbook import OutputWorkbook
+from batch_updater.runs.lock import locked
 from batch_updater.runs.retention import remove_old_runs
 from tests.runs.test_history import DONE, FAILED, STARTED, made
 from tests.test_files import NOT_OURS
@@ -103,15 +105,54 @@ def test_what_is_not_named_like_a_run_stays(tmp_path: Path, name: str) -> None:
     assert folder.exists()
 
 
-@pytest.mark.parametrize("database", [None, b"", b"no database" * 500])
-def test_what_has_no_database_of_ours_stays(tmp_path: Path, database: bytes | None) -> None:
-    """The name alone proves nothing."""
+@pytest.mark.parametrize(("name", "content"), [
+    ("run.sqlite", b""), ("run.sqlite", b"no database" * 500), ("run.log", b""), ("notes.txt", b"mine"),
+    ("run.sqlite-commits", b"\0\0\0\0\0\0\0\5"),
+])  # fmt: skip
+def test_what_has_no_database_of_ours_stays(tmp_path: Path, name: str, content: bytes) -> None:
+    """The name alone proves nothing, and a run that has lost its database has sent rows."""
     folder = tmp_path / NAME
     folder.mkdir()
-    if database is not None:
-        (folder / "run.sqlite").write_bytes(database)
+    (folder / "input.csv").touch()
+    (folder / name).write_bytes(content)
     clean(tmp_path, days_later=1000)
     assert folder.exists()
+
+
+@pytest.mark.parametrize("names", [
+    (), ("input.csv",), ("input.xlsx", "run.sqlite-new", "run.sqlite-new-journal"),
+    ("input", "run.sqlite-new", "run.sqlite-commits"),
+])  # fmt: skip
+def test_what_a_kill_while_staging_has_left_goes_when_its_days_are_over(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Nothing of it was sent, and no command ever looks at it again."""
+    folder = tmp_path / NAME
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(bytes(8))
+    clean(tmp_path, days_later=9.9)
+    assert folder.exists()
+    clean(tmp_path, days_later=10.1)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("after_s", [-3600, 0.5])
+def test_a_folder_stays_while_a_process_may_still_stage_its_rows(tmp_path: Path, after_s: float) -> None:
+    """One that has held a lock since before the folder was made, whichever API it is for; and it goes after that."""
+    folder, holder = tmp_path / NAME, tmp_path / ".lock-0123456789ab.json"
+    folder.mkdir()
+    since = STARTED + timedelta(seconds=after_s)
+    for process, stays in ((os.getpid(), True), (2**31 - 1, False)):
+        holder.write_text(json.dumps({"process": process, "file": "x.csv", "since": since.isoformat()}), "utf-8")
+        clean(tmp_path, days_later=1000)
+        assert folder.exists() is stays
+
+
+def test_a_process_that_began_later_does_not_stage_an_old_folder(tmp_path: Path) -> None:
+    """The run that removes old ones holds a lock itself."""
+    (tmp_path / NAME).mkdir()
+    with locked(tmp_path, "https://a.example", "x.csv"):
+        clean(tmp_path, days_later=1000)
+    assert not (tmp_path / NAME).exists()
 
 
 def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
