@@ -105,7 +105,7 @@ class RecordStore:
         return self._changed.get((kind, identity)) or self._made(kind, identity)
 
     def put(self, record: Record) -> None:
-        """RecordStore a record as it now is."""
+        """Store a record as it now is."""
         key = (record.type, record.id)
         self._changed.pop(key, None)
         self._changed[key] = record
