@@ -306,24 +306,24 @@ def settings_of(config: Config) -> tuple[Setting, ...]:
 
 
 def _shown(key: str, value: object) -> str:
-    if key == "api.proxy" and isinstance(value, str):
-        return re.sub(r"//.*@", "//***@", value)
-    if key == "api.headers" and isinstance(value, dict):
-        # A header's literal value may be a key of the API.
-        return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
-    if key in {"nightly.notify", "nightly.health_check"}:
-        # Such an address is a secret as a whole.
-        return ", ".join(
-            _shown_secret(text) for text in (value if isinstance(value, tuple) else (value,)) if text is not None
-        )
-    if isinstance(value, SecretReference):
-        return value.shown
-    if isinstance(value, OAuthSettings):
-        return f"{value.token_url}, client {value.client_id}, secret {value.client_secret.shown}, scope {value.scope!r}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {text}" for name, text in value.items())
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+    match key, value:
+        case "api.proxy", str():
+            return re.sub(r"//.*@", "//***@", value)
+        case "api.headers", dict():  # a header's literal value may be a key of the API
+            return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
+        case "nightly.notify", tuple():  # such an address is a secret as a whole
+            return ", ".join(map(_shown_secret, value))
+        case "nightly.health_check", str():
+            return "***"
+        case _, SecretReference():
+            return value.shown
+        case _, OAuthSettings():
+            secret = value.client_secret.shown
+            return f"{value.token_url}, client {value.client_id}, secret {secret}, scope {value.scope!r}"
+        case _, dict():
+            return ", ".join(f"{name}: {text}" for name, text in value.items())
+        case _, tuple():
+            return ", ".join(map(str, value))
     return "" if value is None else str(value)
 
 

@@ -51,7 +51,12 @@ def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | No
     lines = text.splitlines()[: mark.line + 1]
     if "escape" in str(error.problem):
         return Slip(mark.line + 1, ESCAPES, WITHOUT_ESCAPES)
-    return slip_in(lines, keys) or _slip_at(lines) or _unclosed(error)
+    if slip := slip_in(lines, keys) or _slip_at(lines):
+        return slip
+    bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
+    if bracket is None or error.context_mark is None:
+        return None
+    return Slip(error.context_mark.line + 1, "the bracket is never closed", f"Write {bracket[1]} at its end.")
 
 
 def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | None:
@@ -140,14 +145,6 @@ def _slip_at(lines: list[str]) -> Slip | None:
         what = "the line is indented less than the keys before it, and more than their section"
         return Slip(number, what, "Begin all keys of a section in the same column.")
     return None
-
-
-def _unclosed(error: MarkedYAMLError) -> Slip | None:
-    """Return that a bracket is never closed, if that is what YAML reports."""
-    bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
-    if bracket is None or error.context_mark is None:
-        return None
-    return Slip(error.context_mark.line + 1, "the bracket is never closed", f"Write {bracket[1]} at its end.")
 
 
 def silent_slip(node: Node) -> tuple[str, str] | None:

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, ways_to_set
 from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.config.token_help import ways_to_set
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
 from batch_updater.errors import ConfigError
