@@ -209,7 +209,15 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
             remedy = f"{unused}Check {source}, and this machine's network and name servers."
             return wrong("DNS", message, remedy)
         case aiohttp.ClientSSLError() if not is_about_proxy(error, proxy):
-            return _no_tls(error)
+            if not isinstance(error, aiohttp.ClientConnectorCertificateError):
+                message = "A secure connection (TLS) cannot be established."
+                return wrong("certificate", message, "Check host and port of api.base_url.")
+            message = f"The API's certificate cannot be trusted: {reason_of(error).rstrip('.')}."
+            remedy = (
+                "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
+                "file with its authority under api.ca_file."
+            )
+            return wrong("certificate", message, remedy)
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() if not isinstance(
             error, aiohttp.ClientSSLError
         ):
@@ -224,19 +232,6 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
     )
     remedy = "Check host and port of api.base_url; ask the people who run the API."
     return wrong("answer", message, remedy)
-
-
-def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        message = f"The API's certificate cannot be trusted: {reason_of(error).rstrip('.')}."
-        remedy = (
-            "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
-            "file with its authority under api.ca_file."
-        )
-    else:
-        message = "A secure connection (TLS) cannot be established."
-        remedy = "Check host and port of api.base_url."
-    return wrong("certificate", message, remedy)
 
 
 def certificate_finding(now: datetime, ends: datetime | None) -> Finding:
