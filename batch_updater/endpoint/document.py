@@ -238,7 +238,13 @@ class Resolver:
                 self.refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
             seen.add(target)
             beside = {**written, **beside}
-            written, at = self._target(target, at), target[1:]
+            written = self._root
+            for part in target[2:].split("/"):
+                key = part.replace("~1", "/").replace("~0", "~")
+                if not isinstance(written, Mapping) or key not in written:
+                    self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
+                written = written[key]
+            at = target[1:]
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
         try:
@@ -249,15 +255,6 @@ class Resolver:
             place = "/".join((at, *map(str, detail["loc"])))
             what = {"missing": "is missing", "model_type": "is not an object"}.get(detail["type"], "has a wrong value")
             self.refuse(place, what, "Correct the document.")
-
-    def _target(self, target: str, at: str) -> object:
-        node: object = self._root
-        for part in target[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, Mapping) or key not in node:
-                self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
-            node = node[key]
-        return node
 
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""
