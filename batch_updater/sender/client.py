@@ -28,10 +28,10 @@ from batch_updater.sender.classify import (
     classify_read,
     classify_update,
     is_success,
+    says_record_missing,
     shows_service_down,
 )
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.missing import says_record_missing
 from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown

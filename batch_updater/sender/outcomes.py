@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import Confirmation, Difference, Unconfirmed
+from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
@@ -18,7 +18,7 @@ from batch_updater.sender.advice import advice_on, advice_on_doubt
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
 from batch_updater.sender.classify import NOTHING_REPORTED, Classification
-from batch_updater.sender.reasons import Explanation, one_line
+from batch_updater.sender.reasons import one_line
 from batch_updater.text.redaction import Redaction
 
 _MESSAGE_CHARACTERS = 500
@@ -79,13 +79,18 @@ class OutcomeWriter:
         _, differences, doubt = row.reported
         if not differences:
             return self._outcome(row, OutcomeKind.UPDATED)
-        problems = tuple(_difference(row.job.row, difference) for difference in differences)
+        problems = []
+        for field, wanted, reported in differences:
+            asked = f"for {wanted!r}" if wanted else "to clear it"
+            got = _short(repr(reported)) if reported else "an empty field"
+            reason = f"{field}: asked {asked}, got {got}."
+            problems.append(Problem(row.job.row, field, "reported-otherwise", wanted, reason, ""))
         message = " ".join(problem.reason for problem in problems)
         if doubt and doubt.said:
             message += f" {self._doubted(doubt, answer)}"
         name = self._endpoint.record_name
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
-        return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
+        return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=tuple(problems))
 
     def unchanged(self, row: RowSoFar) -> Outcome:
         """Return that the record that was read holds already what is asked for."""
@@ -123,22 +128,18 @@ class OutcomeWriter:
         message = f"{self._endpoint.api_name} refused it ({name})" + (
             f": {explanation.line}" if explanation.line else "."
         )
-        problems = self._blamed(row.job, explanation, allowed)
-        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
-
-    def _blamed(self, job: Job, explanation: Explanation, allowed: AllowedValues) -> tuple[Problem, ...]:
-        """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        text_of: dict[str, str] = {}
+        # A field is to blame if it holds a name that is not valid, or if the answer names it.
+        job, text_of = row.job, dict[str, str]()
         for reason in explanation.reasons:
             field = self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
                 text_of.setdefault(field.name, str(reason))
         problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}
-        for name, words in text_of.items():
-            value = _short(str(job.values[name] or ""))
-            problems.setdefault(name, Problem(job.row, name, "rejected", value, words, ""))
-        return tuple(problems.values())
+        for field_name, words in text_of.items():
+            value = _short(str(job.values[field_name] or ""))
+            problems.setdefault(field_name, Problem(job.row, field_name, "rejected", value, words, ""))
+        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
+        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
 
     def unsettled(self, row: RowSoFar, why_not: str = "") -> Outcome:
         """Return what is known of a row that no attempt has settled, or why there was none."""
@@ -194,22 +195,20 @@ class OutcomeWriter:
                 replace(one, value=redact(one.value), reason=redact(one.reason), remedy=redact(one.remedy))
                 for one in problems
             )
+        # Values are kept of what changed a record, would change it, or may have.
+        records = None
+        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
+            records = RecordSnapshots(row.before, None, None)
+        elif kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
+            record = row.reported.record
+            text = None if record is None else stored(record, self._redaction)
+            if text and len(text) > _LONGEST_KEPT:
+                text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
+            records = RecordSnapshots(row.before, None, text)
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds,
-            self._kept(row, kind), row.maybe_applied,
+            records, row.maybe_applied,
         )  # fmt: skip
-
-    def _kept(self, row: RowSoFar, kind: OutcomeKind) -> RecordSnapshots | None:
-        """Return what is kept of a row's values: of what changed a record, would change it, or may have."""
-        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
-            return RecordSnapshots(row.before, None, None)
-        if kind not in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-            return None
-        record = row.reported.record
-        text = None if record is None else stored(record, self._redaction)
-        if text and len(text) > _LONGEST_KEPT:
-            text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
-        return RecordSnapshots(row.before, None, text)
 
 
 def stored(record: Mapping[str, object], redaction: Redaction) -> str:
@@ -231,12 +230,6 @@ def not_sent(job: Job, why: str = "") -> Outcome:
 
 def _unsettled_kind(row: RowSoFar) -> OutcomeKind:
     return OutcomeKind.UNCONFIRMED if row.maybe_applied else OutcomeKind.FAILED
-
-
-def _difference(row: int, found: Difference) -> Problem:
-    asked = f"for {found.asked!r}" if found.asked else "to clear it"
-    got = _short(repr(found.got)) if found.got else "an empty field"
-    return Problem(row, found.field, "reported-otherwise", found.asked, f"{found.field}: asked {asked}, got {got}.", "")
 
 
 def _short(text: str) -> str:

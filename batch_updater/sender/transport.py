@@ -105,11 +105,20 @@ class Transport:
         return answer
 
     async def _answer(self, request: Request, token: Token | None, outgoing: RowRequest) -> Answer:
+        if request.path[:1] != "/":  # cannot happen with a description that was read
+            raise ValueError(f"a row would be sent to {self._base}{request.path}")
+        # Whatever follows a slash after the base URL stays within its origin.
+        url = URL(f"{self._base}{request.path}{'?' if request.query else ''}{request.query}", encoded=True)
+        headers: Mapping[str, str] = self._headers
+        if token is not None:
+            if token is not self._headers_of[0]:  # it is nearly always the last one
+                self._headers_of = (token, {**headers, "Authorization": f"Bearer {token.value.reveal()}"})
+            headers = self._headers_of[1]
         async with self._session.request(
             request.method,
-            self._url(request),
+            url,
             data=request.body,
-            headers=self._headers_with(token),
+            headers=headers,
             allow_redirects=False,
             proxy=self._proxy_url,
         ) as response:
@@ -128,21 +137,6 @@ class Transport:
             if not complete:
                 response.close()
             return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
-
-    def _headers_with(self, token: Token | None) -> Mapping[str, str]:
-        """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
-        if token is None:
-            return self._headers
-        if token is not self._headers_of[0]:
-            self._headers_of = (token, {**self._headers, "Authorization": f"Bearer {token.value.reveal()}"})
-        return self._headers_of[1]
-
-    def _url(self, request: Request) -> URL:
-        """Return where a request goes: whatever follows a slash after the base URL stays within its origin."""
-        if request.path[:1] != "/":  # cannot happen with a description that was read
-            raise ValueError(f"a row would be sent to {self._base}{request.path}")
-        query = f"?{request.query}" if request.query else ""
-        return URL(f"{self._base}{request.path}{query}", encoded=True)
 
     def _error(self, error: Exception, outgoing: RowRequest) -> TransportError:
         """Say what went wrong without an answer, and whether the request can have been applied."""
