@@ -1,21 +1,4 @@
-"""An OpenAPI 3.0 or 3.1 document -> `Endpoint`.
-
-Extensions of the document say what OpenAPI cannot:
-
-- on the operation: `x-record-name` (the word for one record), `x-error-message` (properties of an error answer that
-  hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that returns the record, alone or in an array; its properties count as
-  reported like those of the update's answer), `x-quota-per-month` (requests that the account may send);
-- on a parameter or body property: `x-field-name` (the header, in place of the name in the request), `x-aliases`
-  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (the property of an answer that holds the value;
-  null: none), `x-reported-id-as` (the property of an answer that holds the id of a name), `x-selects-record` (false:
-  the parameter does not select the record), `x-allowed-names` ({list, name, id, depends-on}: the list of valid names in
-  an error answer), `x-identifier` (whether a text is an identifier, in which nothing invisible is allowed; by default a
-  text is one if it selects the record, if its name or title ends with a word such as id, number, code, key or
-  reference, or if its description begins by calling it so);
-- on a 2xx answer of the update: `x-always-reported` (the properties that it always has, if not all that are described;
-  an update is confirmed only by what is always reported, and by nothing that differs);
-- on the 429 answer: `x-quota-exceeded` (its message for a used-up quota).
+"""An OpenAPI 3.0 or 3.1 document -> `Endpoint`; docs/endpoints.md explains the extensions that say what OpenAPI cannot.
 
 The configuration has the base URL. The document's `servers` only show which base URLs are right although the path of
 the call begins like them.
@@ -41,7 +24,6 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
-from batch_updater.endpoint.identifiers import is_called_identifier
 from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.records import Value
@@ -52,6 +34,20 @@ _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNOREC
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
 _LARGEST_BYTES = 5_000_000
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LAST_WORDS = frozenset(
+    {
+        "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
+        "sku", "ean", "gtin", "isbn", "iban", "bic", "vin", "zip", "postcode", "phone", "telephone", "mobile", "fax",
+    }
+)  # fmt: skip
+"""Words with which names and titles of identifiers end."""
+_NUMBERED = frozenset({"version", "release", "revision", "edition"})
+"""Words for things that are numbered like 2.0."""
+_DESCRIPTION = re.compile(
+    r"(?:[\w/'-]+ ){0,3}?(?:id|number|code|key|reference)\b(?! of\b)|(?:[\w/'-]+ ){0,5}?identifier\b", re.IGNORECASE
+)
+"""How the description of an identifier begins: "The number that the CRM gave the opportunity."."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +314,7 @@ class _EndpointBuilder:
         reported_as = wire_name if not reported or wire_name in reported else None
         is_identifier = schema.x_identifier
         if is_identifier is None:
-            is_identifier = is_called_identifier(name, schema.title or "", description)
+            is_identifier = _is_called_identifier(name, schema.title or "", description)
         minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
         maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
         bounds = Bounds(
@@ -426,3 +422,14 @@ class _EndpointBuilder:
 def _limits(limit: Decimal | None, exclusive: Decimal | bool | None) -> tuple[Decimal | None, Decimal | None]:
     """Return the limit that is allowed itself, and the one that is not."""
     return (None, limit) if isinstance(exclusive, bool) else (limit, exclusive)
+
+
+def _is_called_identifier(name: str, title: str, description: str) -> bool:
+    """Whether a field's name, title or first sentence says that it is an identifier."""
+    for text in (name, title):
+        words = [word.lower() for word in _WORDS.findall(text)]
+        if not _NUMBERED.isdisjoint(words):
+            return False
+        if words and (words[0] == "id" or words[-1] in _LAST_WORDS):
+            return True
+    return _DESCRIPTION.match(description) is not None

@@ -17,11 +17,10 @@ from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
 from batch_updater.sandbox.gateway import Admission, Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.store import RecordStore
 from batch_updater.sandbox.tokens import Tokens
-from batch_updater.sandbox.update import Call
+from batch_updater.sandbox.update import Call, Received
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  (a path)
 _RECORD_PATH = re.compile(r"/api/v2/opportunities/([^/]+)")

@@ -60,19 +60,17 @@ def _endless(piece: bytes, every_s: float) -> Callable[[Exchange, int], Awaitabl
     return play
 
 
-async def _hang(_: Exchange, __: int) -> web.StreamResponse:
-    # The server cancels this when the client leaves, and when it ends itself.
-    forever: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
-    return await forever
+def _hang(*, after: bool) -> Callable[[Exchange, int], Awaitable[web.StreamResponse]]:
+    """Return what never answers, be it done before."""
 
+    async def play(exchange: Exchange, _: int) -> web.StreamResponse:
+        if after:
+            exchange.call.process()
+        # The server cancels this when the client leaves, and when it ends itself.
+        forever: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+        return await forever
 
-async def _hang_after(exchange: Exchange, number: int) -> web.StreamResponse:
-    exchange.call.process()
-    return await _hang(exchange, number)
-
-
-async def _second_answer(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
-    return await _twice(exchange, invalid_answer("The request is not valid."), milliseconds)
+    return play
 
 
 async def _second_record(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
@@ -116,9 +114,10 @@ CONNECTION_FAULTS = (
     FaultKind("endless", "applies the update, and answers without an end", True, _endless(_BLANKS, 0)),
     FaultKind("drip", "applies the update, and answers one byte at a time without an end", True,
               _endless(b" ", _DRIP_EVERY_S)),
-    FaultKind("hang", "never answers", False, _hang),
-    FaultKind("hang-after", "applies the update and never answers", True, _hang_after),
-    FaultKind("second-answer-N", "answers, and refuses N milliseconds later unasked", True, _second_answer),
+    FaultKind("hang", "never answers", False, _hang(after=False)),
+    FaultKind("hang-after", "applies the update and never answers", True, _hang(after=True)),
+    FaultKind("second-answer-N", "answers, and refuses N milliseconds later unasked", True,
+              lambda exchange, n: _twice(exchange, invalid_answer("The request is not valid."), n)),
     FaultKind("second-record-N", "answers, and reports the next record N ms later", True, _second_record),
     FaultKind("interim-N", "answers after an interim answer with that status", True, _interim, 100, 199),
     FaultKind("not-http", "answers with bytes that are no HTTP", False, _not_http),

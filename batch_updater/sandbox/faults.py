@@ -1,9 +1,7 @@
 """Faults on demand: which there are, and which one a request meets.
 
-A request names its fault in the header `X-Sandbox-Fault`, or in the text of one of its fields as `fault:NAME`; with
-`:N` after it only the first N attempts meet it, and several follow one another: `fault:status-503:2 fault:drop-after:1`
-is met by three attempts, and the fourth is answered as ever. Others meet one by chance, as the settings say; the chance
-of the nth request for a target depends on the seed alone, not on what happens at the same time.
+A request names one in the header `X-Sandbox-Fault`, or as `fault:NAME` in the text of a field; with `:N` after it only
+the first N attempts meet it, and then the next one named. Others meet one by chance, which depends on the seed alone.
 """
 
 from __future__ import annotations

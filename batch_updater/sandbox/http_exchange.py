@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.responses import ApiResponse
-from batch_updater.sandbox.update import Call
+from batch_updater.sandbox.update import Call, Received
 
 
 @dataclass(frozen=True, slots=True)

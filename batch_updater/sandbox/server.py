@@ -11,9 +11,9 @@ from aiohttp import web
 
 from batch_updater.sandbox.app import App
 from batch_updater.sandbox.loop_thread import LoopThread
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.store import Record
+from batch_updater.sandbox.update import Received
 
 __all__ = ["Sandbox", "SandboxSettings", "running"]
 

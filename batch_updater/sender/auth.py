@@ -263,15 +263,15 @@ class OAuthClient:
                 wait_s = read_retry_after(response.status, response.headers, datetime.now(UTC)) or 0.0
                 return self._token_in(response.status, body, wait_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._unavailable(error) from None  # the text of a client error may quote the request
-
-    def _unavailable(self, error: Exception) -> TokenUnavailable:
-        url = self.settings.token_url
-        if self.proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self.proxy)):
-            return TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
-        why = no_connection(error, url, self.proxy)
-        lasting = why.ends_run(has_worked=self.has_answered)
-        return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
+            url, proxy = self.settings.token_url, self.proxy
+            if proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, proxy)):
+                unavailable = TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
+            else:
+                why = no_connection(error, url, proxy)
+                message = f"The token URL {url} cannot be reached. {why.message}"
+                is_lasting = why.ends_run(has_worked=self.has_answered)
+                unavailable = TokenUnavailable(message, why.advice, is_lasting=is_lasting)
+            raise unavailable from None  # the text of a client error may quote the request
 
     def _token_in(self, status: int, body: bytes, retry_after_s: float) -> FetchedToken:
         url = self.settings.token_url
