@@ -115,12 +115,7 @@ class Transport:
                 self._headers_of = (token, {**headers, "Authorization": f"Bearer {token.value.reveal()}"})
             headers = self._headers_of[1]
         async with self._session.request(
-            request.method,
-            url,
-            data=request.body,
-            headers=headers,
-            allow_redirects=False,
-            proxy=self._proxy_url,
+            request.method, url, data=request.body, headers=headers, allow_redirects=False, proxy=self._proxy_url
         ) as response:
             require_not_of_proxy(response, self._proxy)
             status, content_type, wait_s = response.status, "", 0.0
