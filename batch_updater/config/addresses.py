@@ -20,7 +20,6 @@ _LONGEST_WORD = 20
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
     address = _ip_address(host)
     return host.rstrip(".").lower() == "localhost" or (address is not None and address.is_loopback)
 

@@ -18,7 +18,6 @@ class Environment:
 
     variables: Mapping[str, str]
     redaction: Redaction = field(default_factory=Redaction)
-    """Removes every secret that was fetched so far from texts."""
 
 
 def environment_settings() -> tuple[Setting, ...]:

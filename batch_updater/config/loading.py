@@ -29,7 +29,6 @@ _KEYS: tuple[_Path, ...] = (
     *((section, key) for section, model in _SECTIONS.items() for key in model.model_fields),
     *(("api", "oauth", key) for key in OAuthSettings.model_fields),
 )
-"""The path of every key that a variable may set."""
 _NAMES = (*_SECTIONS, *(path[-1] for path in _KEYS))
 """Of all sections and keys."""
 
@@ -241,7 +240,6 @@ _EXPECTED = {
 
 
 def _unknown(key: _Path) -> str:
-    """Say of a key that is not known there what it may be."""
     name, keys = ".".join(key), _KEYS
     homes = [path[:-1] for path in keys if path[-1] == key[-1]]
     siblings = [path[-1] for path in keys if path[:-1] == key[:-1]] if len(key) > 1 else Config.model_fields

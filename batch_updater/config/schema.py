@@ -136,7 +136,6 @@ _OWN_HEADERS = frozenset({
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "te", "trailer",
     "upgrade", "proxy-authorization", "expect",
 })  # fmt: skip
-"""Headers that the program or its HTTP library sets itself."""
 
 
 def _header_names(headers: dict[str, object]) -> dict[str, object]:
@@ -149,7 +148,6 @@ def _header_names(headers: dict[str, object]) -> dict[str, object]:
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
-    """Make the file of a description absolute; the name of a built-in one stays as it is."""
     path, hash_sign, operation = text.partition("#")
     if hash_sign or Path(path).suffix:
         return f"{_absolute(Path(path), info)}{hash_sign}{operation}"
@@ -248,13 +246,10 @@ class GuardSettings(ConfigSection):
     """Limits above which nothing is sent."""
 
     rows: Annotated[Whole, Field(ge=0)] | None = None
-    """Most data rows."""
     invalid_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     """Largest share of invalid rows, in percent of all."""
     cleared: Annotated[Whole, Field(ge=0)] | None = None
-    """Most fields that are cleared, over all rows."""
     changed: Annotated[Whole, Field(ge=0)] | None = None
-    """Most records that change."""
     factor: Annotated[Number, Field(ge=1)] | None = None
     """Largest factor by which one number may change."""
     total_change_percent: Annotated[Number, Field(ge=0)] | None = None

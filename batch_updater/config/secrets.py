@@ -131,7 +131,6 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
 def _ended(
     arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
 ) -> int:
-    """Run a program until it ends, times out or is given up; then write the mark. Returns its exit code."""
     ends_at = time.monotonic() + _COMMAND_LIMIT_S
     try:
         # The program and its arguments come from the user's own configuration, and no shell reads them.

@@ -30,9 +30,7 @@ class Slip(NamedTuple):
     line: int
     """Of the file, from 1; 0 where that is not known."""
     what: str
-    """What is wrong there, as a part of a sentence."""
     remedy: str
-    """What to write, in a sentence. No value is repeated: it may be a secret."""
 
 
 def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | None:
@@ -69,7 +67,6 @@ def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | N
 
 
 def _in_line(line: str, names: str) -> tuple[str, str] | None:
-    """Return what is wrong with a line by itself, and what to write."""
     for pattern, what, remedy in _LINE_SLIPS:
         if match := re.match(pattern.replace("NAMES", names), line):
             return what.format(*match.groups()), remedy.format(*match.groups())

@@ -32,11 +32,9 @@ class DoctorOptions:
     """What is checked only on request."""
 
     record: tuple[str, ...] = ()
-    """Names a record that may be read to try the token."""
     ask_record: Callable[[Endpoint, Sequence[Field]], Sequence[str]] | None = None
     """Asks a person for one and returns a value for each field, or nothing; None: there is no one to ask."""
     notify: bool = False
-    """Whether a test message is sent to every address under `nightly.notify`."""
 
 
 def examine(path: Path | None, environment: Environment, options: DoctorOptions | None = None) -> Iterator[Finding]:

@@ -37,9 +37,7 @@ from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 _PROXY = "proxy"
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
-"""For connecting, and for the answer."""
 _RATE_PER_S = 1000.0
-"""The doctor's few requests are not held back."""
 _LARGEST_ANSWER_BYTES = 1 << 20
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
@@ -58,7 +56,6 @@ class ProbeAnswer:
     addresses: frozenset[str]
     """Of the host that was connected to."""
     certificate_ends: datetime | None
-    """None over plain http."""
 
 
 class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of ours)
@@ -67,7 +64,6 @@ class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of o
     def __init__(self, finding: Finding, addresses: frozenset[str]) -> None:
         super().__init__(finding.message)
         self.finding = finding
-        """Which check failed, and why."""
         self.addresses = addresses
         """Of the host that was to be connected to; empty if it could not be looked up."""
 
@@ -105,7 +101,6 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
 
 
 def _connected(url: str, proxy: Proxy | None, addresses: frozenset[str]) -> Iterator[Finding]:
-    """Yield that a host was found, and that it takes connections."""
     host, (first, *others) = _host(url, proxy), sorted(addresses)
     if addresses == {host}:
         yield ok("DNS", f"{host} is an address: there is no name to look up.")
@@ -198,7 +193,6 @@ class ObservedConnector(Connector):
 
 
 def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozenset[str]) -> Finding:
-    """Say at which step there was no way on, and why."""
     source = proxy.source if proxy else "api.base_url"
     unused = "" if proxy else f"{unused_proxy(url)} ".lstrip()
     why = f"no answer within {LIMIT_S:g} s" if isinstance(error, TimeoutError) else reason_of(error)

@@ -34,7 +34,6 @@ class TokenTrial:
 
     endpoint: Endpoint
     job: Job
-    """Only the values that select the record."""
 
     @property
     def shown(self) -> str:

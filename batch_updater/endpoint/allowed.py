@@ -32,7 +32,6 @@ class _IndexedList:
     list: AllowedList
     folded: frozenset[str]
     ids: Mapping[str, int | str]
-    """By the composed name."""
 
     @classmethod
     def of(cls, allowed: AllowedList) -> _IndexedList:

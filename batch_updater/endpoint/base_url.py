@@ -18,9 +18,7 @@ class RepeatedPath(NamedTuple):
     """The end of a base URL that is also a part of the call's path."""
 
     end: str
-    """Such as `/api/v2`."""
     corrected: str
-    """The base URL without it."""
     is_certain: bool
     """Whether two segments or more are the path's own. One alone may be a prefix, such as `/api` or `/orders/v1`."""
     message: str

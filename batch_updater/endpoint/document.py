@@ -17,7 +17,6 @@ from batch_updater.errors import EndpointError, Location
 
 
 def _text(value: object) -> str | None:
-    """Return a scalar as a person would type it; None for null."""
     if value is None:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -162,14 +161,12 @@ class RequestBody(Node):
     """The body of a request."""
 
     content: Members = {}
-    """Media type -> MediaType."""
 
 
 class Response(Node):
     """The answers of one status."""
 
     content: Members = {}
-    """Media type -> MediaType."""
     x_always_reported: Texts | None = None
     x_quota_exceeded: Text = None
 
@@ -181,7 +178,6 @@ class Operation(Node):
     parameters: Items = []
     request_body: object = None
     responses: Members = {}
-    """Status -> Response."""
     x_record_name: Text = None
     x_error_message: Texts = ()
     x_idempotent: Truth = None
@@ -205,9 +201,7 @@ class Document(Node):
     openapi: Text = None
     title: Text = Field(None, validation_alias=AliasPath("info", "title"))
     servers: Annotated[list[str], BeforeValidator(_urls)] = []
-    """Their URLs."""
     paths: Members = {}
-    """Path -> PathItem."""
 
 
 _Model = TypeVar("_Model", bound=Node)

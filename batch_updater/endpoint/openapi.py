@@ -202,7 +202,6 @@ class _EndpointBuilder:
         )
 
     def _update(self, operation_id: str | None) -> _LocatedOperation:
-        """Return the operation of that id; of None, the only one that updates."""
         updates = list(self._calls("put", "patch", "post"))
         matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
         if len(matching) == 1:
@@ -268,7 +267,6 @@ class _EndpointBuilder:
             yield _FieldSource(parameter.name, location, required, schema.annotated(parameter))
 
     def _body(self, operation: document.Operation) -> tuple[list[_FieldSource], str]:
-        """Return the properties of the body and its media type."""
         if operation.request_body is None:
             self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
         body = self._node(document.RequestBody, operation.request_body, operation, "requestBody")

@@ -120,7 +120,6 @@ def _lines(lines: list[str]) -> web.Response:
 
 
 def _status_page(received: Sequence[Received], store: RecordStore) -> web.Response:
-    """Return the page. Nothing of a request is taken for markup, and the page may load nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where the page is asked for)
 
     environment = Environment(

@@ -18,7 +18,6 @@ class Admission(Enum):
     TOO_MANY = auto()
     """The bucket is empty: waiting helps."""
     QUOTA_USED_UP = auto()
-    """Waiting does not help."""
 
 
 class Gateway:

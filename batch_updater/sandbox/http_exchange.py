@@ -50,7 +50,6 @@ class FaultKind:
     play: Callable[[Exchange, int], ApiResponse | Awaitable[web.StreamResponse]]
     """Answers the request, or breaks off; the number is N, or 0."""
     lowest: int = 0
-    """The smallest N."""
     highest: int = 600_000
     """The largest N."""
 

@@ -30,7 +30,6 @@ LANGUAGES = {
         ("Interessent", "Qualifiziert", "Angebot", "Verhandlung", "Gewonnen", "Verloren"),
     ),
 }
-"""LanguageId -> names."""
 
 _CUSTOMERS = ("Acme", "Borealis", "Cedar", "Delta", "Evergreen", "Fabrikam", "Globex", "Harbor", "Initech", "Juniper")
 _MATTERS = ("Network Renewal", "Cloud Move", "Data Centre", "Security Review", "Support Contract", "Pilot", "Roll-out")

@@ -37,7 +37,6 @@ class Received:
     applied: bool = False
     """Whether the record was changed, whatever was answered."""
     fault: str | None = None
-    """Name of the fault that it met."""
 
     def as_json(self) -> str:
         """Return it as one line; a body that is not UTF-8 is under `body_base64`."""
@@ -110,7 +109,6 @@ class Call:
 
 
 def _falsified(record: Record, change: Mapping[str, Given]) -> Record:
-    """Return the record with something else in every field that was given."""
     names = LANGUAGES[contract.DEFAULT_LANGUAGE]
     other: dict[str, object] = {
         "OpportunityName": ("name", f"{record.name} (changed)"),

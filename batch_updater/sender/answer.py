@@ -36,13 +36,11 @@ class TransportError:
     """An attempt that brought no usable answer."""
 
     cause: str
-    """A short name, such as `no connection`."""
     message: str
     advice: str
     maybe_applied: bool = False
     """Whether the request may have changed the record all the same."""
     lasting: bool = False
-    """Whether another attempt is bound to end the same way."""
 
 
 def read_answer(

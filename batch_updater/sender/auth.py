@@ -217,10 +217,8 @@ class OAuthClient:
     in_flight: InFlight
     attempts: int
     redaction: Redaction
-    """Told of every token."""
     proxy: Proxy | None = None
     max_wait_s: float = 0.0
-    """The longest wait that the token URL may ask for."""
     has_answered: bool = field(default=False, init=False)
 
     async def fetch(self) -> FetchedToken:

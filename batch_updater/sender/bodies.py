@@ -11,7 +11,6 @@ from xml.parsers import expat
 from batch_updater.endpoint.exact_json import from_json
 
 WEB_PAGE = "a web page"
-"""How the text of a web page begins."""
 _LOOKED_AT = 20_000
 """Characters of a text or web page that are looked at."""
 _DEEPEST_XML = 100

@@ -80,7 +80,6 @@ class Counts:
     retries_locked: int = 0
     """Those of them because a record was locked."""
     throttled: int = 0
-    """Requests that were answered with 429."""
 
 
 @dataclass(slots=True, eq=False)

@@ -24,7 +24,6 @@ from batch_updater.text.redaction import Redaction
 _MESSAGE_CHARACTERS = 500
 """How much of an answer that confirms nothing a message quotes: it may hold a megabyte."""
 _LONGEST_KEPT = 20_000
-"""Characters of a record."""
 
 
 class AttemptResult(NamedTuple):
@@ -33,7 +32,6 @@ class AttemptResult(NamedTuple):
     result: Answer | TransportError
     classification: Classification
     on_kept_connection: bool = False
-    """Whether its request was not the first on its connection."""
 
     @property
     def retry_after_s(self) -> float:
@@ -52,7 +50,6 @@ class RowSoFar(NamedTuple):
     attempts: int = 0
     """Requests that went out, and attempts that got no connection."""
     status: int | None = None
-    """Of the last answer to the current request."""
     started_s: float = 0.0
     """When the first attempt began, on the monotonic clock."""
     sent_at: datetime | None = None

@@ -64,7 +64,6 @@ class UniformRefusal(NamedTuple):
     """How the API refused all rows in one and the same way."""
 
     how: str
-    """`404 Not Found`."""
     shows_set_up: bool
     """Whether that may be trouble of the set-up: a few records that are missing are rather mistyped ids."""
 
@@ -76,7 +75,6 @@ class SendResult:
     requests: int
     retries: int
     throttled: int
-    """Requests that were answered with 429."""
     stop: Stop | None
     aborted: bool
     """Whether the run was told twice to stop: then not even the workbook is waited for."""
@@ -158,7 +156,6 @@ class _Ready:
         self.ahead = ahead
         self._rows: deque[Prepared] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
-        """Workers without a row."""
         self._needed = asyncio.Event()
         """Set while there are fewer rows than the workers will take before the feeder can make further ones ready."""
         self._ended = False
@@ -221,9 +218,7 @@ class Sender:
         self._targets = _TargetQueues()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
-        """Set with each outcome."""
         self._begun = 0
-        """Workers that have begun since the first answer."""
         self._in_flight = InFlight(self.api.timeout_s)
 
     def stop(self) -> None:

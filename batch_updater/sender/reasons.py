@@ -90,10 +90,8 @@ _STACK = re.compile(
 """Lines of a stack trace: .NET, Java, Python."""
 _PHRASES = frozenset(status.phrase.casefold() for status in HTTPStatus) | {"error", "fault"}
 _NOTHING = re.compile(r"[45][0-9]{2}|true|false|")
-"""Texts that say no more than the status does."""
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _NO_WORDS = re.compile(r"[!-~]*\d[!-~]*|[\w.+-]+://\S*|about:blank")
-"""Ids, numbers, times, addresses."""
 _WORD = re.compile(r"[^./#$\[\]\\]+")
 _LIKE_CODE = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
 
@@ -175,9 +173,7 @@ class _Within(NamedTuple):
     holds_fields: bool = False
     """Whether the names of its members may be those of fields whatever they are."""
     is_listed: bool = False
-    """Whether it is one of several."""
     depth: int = 0
-    """Texts of JSON around it."""
 
 
 class _Collector:
@@ -255,7 +251,6 @@ class _Collector:
         self._add_from_envelopes(members, within)
 
     def _add_all(self, value: object, within: _Within) -> None:
-        """Add what a member with a telling name holds."""
         self._left -= 1
         if self._left < 0 or len(self._found) >= _MOST_REASONS:
             return
@@ -334,7 +329,6 @@ def _bare(name: str) -> str:
 
 
 def _tells(name: str) -> bool:
-    """Whether a member of that name holds texts for people."""
     bare = _bare(name)
     return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
 

@@ -69,9 +69,7 @@ class Transport:
         self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
         self.answered = asyncio.Event()
-        """Set by the first HTTP answer of the run."""
         self.first_answer_s = 0.0
-        """How long that one took."""
 
     async def send(
         self, request: Request, token: Token | None, outgoing: RowRequest, task: asyncio.Task[object]

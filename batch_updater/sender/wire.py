@@ -44,11 +44,8 @@ class RowRequest(Outgoing):
     before_write: Callable[[], None]
     """Called in the moment in which the request is written; raises what keeps it from being written."""
     is_connecting: bool = False
-    """Whether aiohttp has asked for a connection."""
     reader: AnswerReader | None = None
-    """The connection on which the request was written."""
     on_kept_connection: bool = False
-    """Whether it was not the first on that connection."""
     written_at: float | None = None
     """When it was written, on the monotonic clock: only then it can have been applied."""
     refusal: Answer | None = None
