@@ -61,20 +61,16 @@ def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | N
     """Return the first slip in some lines; None if there is none. `first` is the number of the first line."""
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
     for number, line in enumerate(lines, first):
-        if not line.lstrip().startswith("#") and (slip := _in_line(line, names)):
-            return Slip(number, *slip)
-    return None
-
-
-def _in_line(line: str, names: str) -> tuple[str, str] | None:
-    for pattern, what, remedy in _LINE_SLIPS:
-        if match := re.match(pattern.replace("NAMES", names), line):
-            return what.format(*match.groups()), remedy.format(*match.groups())
-    if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
-        value = re.sub(r"\s+#.*", "", match["value"]).strip()
-        for pattern, what, remedy in _VALUE_SLIPS:
-            if match := re.match(pattern, value):
-                return what.format(*match.groups(), mark=value[0]), remedy.format(*match.groups(), mark=value[0])
+        if line.lstrip().startswith("#"):
+            continue
+        for pattern, what, remedy in _LINE_SLIPS:
+            if match := re.match(pattern.replace("NAMES", names), line):
+                return Slip(number, what.format(*match.groups()), remedy.format(*match.groups()))
+        if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
+            value = re.sub(r"\s+#.*", "", match["value"]).strip()
+            for pattern, what, remedy in _VALUE_SLIPS:
+                if match := re.match(pattern, value):
+                    return Slip(number, what.format(*match.groups()), remedy.format(*match.groups(), mark=value[0]))
     return None
 
 
@@ -103,7 +99,7 @@ _VALUE_SLIPS = (
      "Close it at the end of the value, or leave it out."),
     (r"\"[^\"]*\"\s*[^\s,\]}]|'(?:[^']|'')*'\s*[^\s',\]}]", "the quotation marks end within the value",
      "Put the whole value between two {mark}."),
-    (r"[%@`]", "a value cannot begin with {mark}", "Put the value between single quotation marks: '...'."),
+    (r"([%@`])", "a value cannot begin with {0}", "Put the value between single quotation marks: '...'."),
     (r"\[?\s*([*&!])(?=\S)", "a value that begins with {0} means something else to YAML",
      "Put each such value between single quotation marks: ['*.csv']."),
     (r"(env|file|command): ", "a blank follows {0}:", "Write {0}: and the rest without a blank between them."),

@@ -30,29 +30,23 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _members(value: object) -> dict[str, object]:
-    """Return an object with keys that are texts: YAML reads the status 200 as a number."""
-    return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(_text(item) or "null" for item in _list([value] if isinstance(value, str) else value))
-
-
-def _urls(value: object) -> list[str]:
-    return [str(server.get("url", "")) for server in _list(value) if isinstance(server, Mapping)]
-
-
 Text = Annotated[str | None, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_text)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda one: tuple(_text(item) or "null" for item in _list([one] if isinstance(one, str) else one))),
+]
 Truth = Annotated[bool | None, BeforeValidator(lambda value: value if isinstance(value, bool) else None)]
 Whole = Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)]
 Number = Annotated[Decimal | None, BeforeValidator(_number)]
 Limit = Annotated[Decimal | bool | None, BeforeValidator(lambda value: value if value is True else _number(value))]
 """In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own."""
 Items = Annotated[list[object], BeforeValidator(_list)]
-Members = Annotated[dict[str, object], BeforeValidator(_members)]
+Members = Annotated[
+    dict[str, object],
+    BeforeValidator(lambda one: {str(key): member for key, member in one.items()} if isinstance(one, Mapping) else {}),
+]
+"""With keys that are texts: YAML reads the status 200 as a number."""
 
 
 def _key(attribute: str) -> str:
@@ -200,7 +194,7 @@ class Document(Node):
 
     openapi: Text = None
     title: Text = Field(None, validation_alias=AliasPath("info", "title"))
-    servers: Annotated[list[str], BeforeValidator(_urls)] = []
+    servers: Items = []
     paths: Members = {}
 
 

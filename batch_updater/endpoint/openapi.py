@@ -178,6 +178,7 @@ class _EndpointBuilder:
             with suppress(EndpointError):  # the GET of the update's own path is optional, and so need not be right
                 own = self._node(document.Operation, item.get, item, "get")
                 sample_read = self._read_operation(update._replace(operation=own), fields, frozenset())
+        urls = (str(one.get("url", "")) for one in self._document.servers if isinstance(one, Mapping))
         return Endpoint(
             name=name or operation.operation_id or f"{method} {path}",
             api_name=self._document.title or "the API",
@@ -197,8 +198,7 @@ class _EndpointBuilder:
             read=read,
             quota_per_month=operation.x_quota_per_month,
             sample_read=sample_read,
-            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in self._document.servers)
-            - {""},
+            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""},
         )
 
     def _update(self, operation_id: str | None) -> _LocatedOperation:

@@ -360,15 +360,7 @@ class Sender:
                 self._end(sent.stop)
         if self.options.in_order and sent.outcome.kind not in _SETTLED:
             self._targets.held.setdefault(job.target, job.row)
-        self._judge_run(sent)
-        try:
-            await self.hooks.on_outcome(sent.outcome)
-        except StoreError as error:
-            self._end(stop_for(error))
-        self._finished.set()
-
-    def _judge_run(self, sent: SentRow) -> None:
-        """End the run if its outcomes so far say that going on makes no sense."""
+        # The run ends if its outcomes so far say that going on makes no sense.
         outcome = sent.outcome
         kind = self._refusals.kind_after(sent)
         if kind and outcome.status not in _REFUSED_CALLS:
@@ -382,6 +374,11 @@ class Sender:
                 limit = self.sending.stop_after_failures
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
                 self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
+        try:
+            await self.hooks.on_outcome(sent.outcome)
+        except StoreError as error:
+            self._end(stop_for(error))
+        self._finished.set()
 
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""

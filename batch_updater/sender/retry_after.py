@@ -65,34 +65,26 @@ def read_retry_after(status: int, headers: MultiMapping[str], now: datetime) -> 
 
 
 def _waits(headers: MultiMapping[str], names: Sequence[str], unit_s: float, now: datetime) -> Iterator[float]:
-    for name in names:
-        for text in headers.getall(name, ()):
-            for value in _BETWEEN_VALUES.split(text):
-                if (wait_s := _wait_s(value.partition(";")[0].strip(" \t\"'"), unit_s, now)) is not None:
-                    yield wait_s
-
-
-def _wait_s(value: str, unit_s: float, now: datetime) -> float | None:
-    number = _AMOUNT.fullmatch(value)
-    if number and not number[2]:
-        seconds = float(number[1])
-        if seconds >= _SINCE_1970_S:
-            seconds = seconds / (1000 if seconds >= _SINCE_1970_MS else 1) - now.timestamp()
+    values = [value for name in names for text in headers.getall(name, ()) for value in _BETWEEN_VALUES.split(text)]
+    for value in (value.partition(";")[0].strip(" \t\"'") for value in values):
+        number = _AMOUNT.fullmatch(value)
+        if number and not number[2]:
+            wait_s = float(number[1]) * unit_s
+            if float(number[1]) >= _SINCE_1970_S:
+                wait_s = float(number[1]) / (1000 if float(number[1]) >= _SINCE_1970_MS else 1) - now.timestamp()
         else:
-            seconds *= unit_s
-        return min(max(0.0, seconds), _LONGEST_WAIT_S)
-    # Numbers with units, one after the other, or an ISO duration.
-    duration = _DURATION.fullmatch(value)
-    amounts = " ".join(filter(None, duration.groups())) if duration else value
-    total_s, at = 0.0, 0
-    while (amount := _AMOUNT.match(amounts, at)) and (unit := _UNITS_S.get(amount[2].lower())):
-        total_s, at = total_s + float(amount[1]) * unit, amount.end()
-    if not at or at < len(amounts):
-        date = _date(value)
-        if date is None:
-            return None
-        total_s = (date - now).total_seconds()
-    return min(max(0.0, total_s), _LONGEST_WAIT_S)
+            # Numbers with units, one after the other, an ISO duration, or a date.
+            duration = _DURATION.fullmatch(value)
+            amounts = " ".join(filter(None, duration.groups())) if duration else value
+            wait_s, at = 0.0, 0
+            while (amount := _AMOUNT.match(amounts, at)) and (unit := _UNITS_S.get(amount[2].lower())):
+                wait_s, at = wait_s + float(amount[1]) * unit, amount.end()
+            if not at or at < len(amounts):
+                date = _date(value)
+                if date is None:
+                    continue
+                wait_s = (date - now).total_seconds()
+        yield min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
 def _date(value: str) -> datetime | None:
