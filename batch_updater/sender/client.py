@@ -203,13 +203,15 @@ class Client:
         all_changes = changes(self.endpoint, job, record, self.allowed)
         to_change = pending_changes(self.endpoint, job, record, all_changes, how.expected)
         if not to_change:
-            return SentRow(self._outcomes.unchanged(row))
+            # Where an earlier part of the run sent it without an answer, this is what it left.
+            kind = OutcomeKind.UPDATED if job.maybe_applied else OutcomeKind.UNCHANGED
+            return SentRow(self._outcomes.outcome(row, kind))
         if since := changed_since_run(self.endpoint, job, record, to_change, how.expected):
             return SentRow(self._outcomes.changed_since(row, since))
         if not job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
             sending.row = row._replace(before=stored(record, self.redaction))
-        return SentRow(self._outcomes.planned(sending.row)) if how.only else None
+        return SentRow(self._outcomes.outcome(sending.row, OutcomeKind.PLANNED)) if how.only else None
 
     def _sent(self, row: RowSoFar, last: AttemptResult) -> SentRow:
         """Return what a row came to by its last attempt."""
@@ -233,7 +235,7 @@ class Client:
         return SentRow(self._outcomes.unsettled(row))
 
     def _ended(self, row: RowSoFar, stop: Stop) -> SentRow:
-        return SentRow(self._outcomes.stopped(row, stop), stop)
+        return SentRow(self._outcomes.unsettled(row, stop=stop), stop)
 
     async def _settle(self, sending: _Sending) -> AttemptResult:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
