@@ -29,9 +29,11 @@ from batch_updater.sandbox.responses import (
     status_answer,
     unauthorized_answer,
 )
+from batch_updater.sandbox.store import Record
 
 _NUMBER = re.compile(r": (-?[0-9][0-9.eE+-]*)(?=[,}])")
 _ID = re.compile(r'(?<="ID": )[0-9]+')
+_TYPE_AND_ID = re.compile(r'"Type": "[A-Za-z]+", "ID": [0-9]+')
 _ID_MEMBER = re.compile(r'"ID": [0-9]+, ')
 _AMOUNT = re.compile(r'(?<=(?:ntial|venue)": )(null|-?[0-9][0-9.eE+-]*)(?=[,}])')
 _MEMBER = re.compile(r'(?<=[{ ])("[A-Za-z]+"): ')
@@ -73,29 +75,32 @@ def _refusal(
     return FaultKind(name, meaning, False, play, lowest, highest)
 
 
+def _done(
+    name: str,
+    meaning: str,
+    report: Callable[[Exchange, ApiResponse, int], ApiResponse],
+    lowest: int = 0,
+    highest: int = 600_000,
+) -> FaultKind:
+    """Return the fault that does it and reports something else, made of the right answer; a refusal stays as it is."""
+
+    def play(exchange: Exchange, number: int) -> ApiResponse:
+        answer = exchange.call.process()
+        return report(exchange, answer, number) if answer.status == 200 else answer
+
+    return FaultKind(name, meaning, True, play, lowest, highest)
+
+
 def _report(
     name: str, meaning: str, change: Callable[[str], str | bytes], content_type: str = "application/json"
 ) -> FaultKind:
-    """Return the fault that changes the report of an update that was accepted; a refusal stays as it is."""
+    """Return the fault that does it, and changes the text of the record."""
 
-    def play(exchange: Exchange, _: int) -> ApiResponse:
-        answer = exchange.call.process()
-        if answer.status != 200:
-            return answer
+    def report(_: Exchange, answer: ApiResponse, __: int) -> ApiResponse:
         body = change(answer.body.decode())
         return ApiResponse(200, body.encode() if isinstance(body, str) else body, content_type)
 
-    return FaultKind(name, meaning, True, play)
-
-
-def _accepted(name: str, meaning: str, instead: ApiResponse) -> FaultKind:
-    """Return the fault that does it, and says only that it will be done."""
-
-    def play(exchange: Exchange, _: int) -> ApiResponse:
-        answer = exchange.call.process()
-        return instead if answer.status == 200 else answer
-
-    return FaultKind(name, meaning, True, play)
+    return _done(name, meaning, report)
 
 
 def _asks_to_wait(status: int, header: str, value: str) -> ApiResponse:
@@ -122,11 +127,9 @@ def _echo(exchange: Exchange, status: int) -> ApiResponse:
     return invalid_answer(shown) if status in (0, 400) else gateway_answer(status, shown, {"X-Echo": header})
 
 
-def _echo_in_record(exchange: Exchange, _: int) -> ApiResponse:
-    answer, shown = exchange.call.process(), json.dumps(_authorization(exchange)[1])
-    if answer.status != 200:
-        return answer
-    return ApiResponse(200, _NAME.sub(lambda _: shown, answer.body.decode()).encode())
+def _echo_in_record(exchange: Exchange, answer: ApiResponse, _: int) -> ApiResponse:
+    shown = json.dumps(_authorization(exchange)[1])
+    return replace(answer, body=_NAME.sub(lambda _: shown, answer.body.decode()).encode())
 
 
 def _authorization(exchange: Exchange) -> tuple[str, str]:
@@ -150,18 +153,8 @@ async def _close(exchange: Exchange, _: int) -> web.StreamResponse:
     return response
 
 
-def _other_record(exchange: Exchange, offset: int, *, of_other_type: bool) -> ApiResponse:
-    answer = exchange.call.process()
-    other = exchange.call.find_record(offset, of_other_type=of_other_type)
-    return answer if other is None or answer.status != 200 else record_answer(other)
-
-
-def _partial_record(exchange: Exchange, _: int) -> ApiResponse:
-    answer = exchange.call.process()
-    record = exchange.call.find_record()
-    if record is None or answer.status != 200:
-        return answer
-    return ApiResponse(200, f'{{"Type": "{record.type}", "ID": {record.id}}}'.encode())
+def _other_record(other: Record | None, answer: ApiResponse) -> ApiResponse:
+    return answer if other is None else record_answer(other)
 
 
 def _contradiction(exchange: Exchange, _: int) -> ApiResponse:
@@ -178,11 +171,6 @@ def _instead(exchange: Exchange, members: dict[str, object]) -> ApiResponse:
     if record is None or answer.status != 200:
         return answer
     return ApiResponse(200, json.dumps({"ID": record.id, "Type": record.type, **members}).encode())
-
-
-def _with_status(exchange: Exchange, number: int) -> ApiResponse:
-    answer = exchange.call.process()
-    return replace(answer, status=number) if answer.status == 200 else answer
 
 
 def _gzip_bomb(exchange: Exchange, _: int) -> ApiResponse:
@@ -216,7 +204,7 @@ RESPONSE_FAULTS = (
     _refusal("hostile-message", "400 whose message tries to be a formula, a link and markup", invalid_answer(_HOSTILE)),
     FaultKind("echo-authorization", "400 that repeats the Authorization header", False, _echo),
     FaultKind("echo-authorization-N", "the same with that status", False, _echo, 300, 599),
-    FaultKind("echo-in-record", "reports the Authorization header as a name", True, _echo_in_record),
+    _done("echo-in-record", "reports the Authorization header as a name", _echo_in_record),
     _refusal("locked", "423 that says that the record is locked", json_answer(423, _RECORD_LOCKED)),
     _refusal("locked-409", "409 that says so", json_answer(409, _RECORD_LOCKED)),
     _refusal("conflict", "409 that says that the record was changed",
@@ -251,11 +239,11 @@ RESPONSE_FAULTS = (
     FaultKind("close", "answers and closes the connection", True, _close),
     FaultKind("stored-differs", "stores other values than were asked for, and reports them", True,
              lambda exchange, _: exchange.call.process_wrongly()),
-    FaultKind("other-record", "reports the next record in place of the one asked for", True,
-             lambda exchange, _: _other_record(exchange, 1, of_other_type=False)),
-    FaultKind("other-type", "reports the record of the other type", True,
-             lambda exchange, _: _other_record(exchange, 0, of_other_type=True)),
-    FaultKind("partial-record", "reports id and type alone", True, _partial_record),
+    _done("other-record", "reports the next record in place of the one asked for",
+          lambda exchange, answer, _: _other_record(exchange.call.find_record(1), answer)),
+    _done("other-type", "reports the record of the other type",
+          lambda exchange, answer, _: _other_record(exchange.call.find_record(of_other_type=True), answer)),
+    _report("partial-record", "reports id and type alone", lambda record: f"{{{_TYPE_AND_ID.findall(record)[0]}}}"),
     _report("id-only", "reports the id alone", lambda record: f'{{"ID": {_ID.findall(record)[0]}}}'),
     _report("no-id", "reports the record without its id", lambda record: _ID_MEMBER.sub("", record)),
     _report("null-id", "reports the record with null for its id", lambda record: _ID.sub("null", record)),
@@ -264,7 +252,7 @@ RESPONSE_FAULTS = (
     FaultKind("errors-200", "200 with a list of errors and next to nothing of the record", False,
              lambda exchange, _: _instead(exchange, {"VisitID": None, "errors": [_NOT_SAVED]})),
     FaultKind("contradiction", "200 with the record as asked, and success: false", False, _contradiction),
-    FaultKind("record-N", "the right answer with that status", True, _with_status, 200, 299),
+    _done("record-N", "the right answer with that status", lambda _, answer, n: replace(answer, status=n), 200, 299),
     _report("huge-number", "reports amounts of 1e999999999", lambda record: _AMOUNT.sub("1e999999999", record)),
     _report("tiny-number", "reports amounts of 1e-999999999", lambda record: _AMOUNT.sub("1e-999999999", record)),
     _report("long-number", "reports amounts of a hundred thousand digits",
@@ -275,9 +263,9 @@ RESPONSE_FAULTS = (
     _report("duplicate-keys", "reports every field twice, first with null",
             lambda record: _MEMBER.sub(r"\1: null, \1: ", record)),
     _report("nan", "reports NaN for every number, which is no JSON", lambda record: _NUMBER.sub(": NaN", record)),
-    _accepted("accepted", "202 without a body", ApiResponse(202, b"")),
-    _accepted("accepted-page", "202 with a web page",
-              ApiResponse(202, b"<html><body>queued</body></html>", "text/html")),
+    _done("accepted", "202 without a body", lambda *_: ApiResponse(202, b"")),
+    _done("accepted-page", "202 with a web page",
+          lambda *_: ApiResponse(202, b"<html><body>queued</body></html>", "text/html")),
     _report("empty-200", "200 without a body", lambda _: b""),
     _report("null-200", "200 with the body null", lambda _: b"null"),
     _report("text-200", "200 with the plain text OK", lambda _: b"OK", "text/plain"),
