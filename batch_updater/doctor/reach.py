@@ -31,7 +31,7 @@ from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, proxy_for, sentence, unused_proxy
 from batch_updater.sender.shutdown import Shutdown
-from batch_updater.sender.transport import tls_context
+from batch_updater.sender.transport import tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 _PROXY = "proxy"
@@ -123,20 +123,16 @@ def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> 
 
     Takes at most `LIMIT_S` to connect, and as long for the answer. Raises NoAnswer.
     """
-    return asyncio.run(_ask(api, method, url, headers))
-
-
-async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> ProbeAnswer:
     proxy, addresses = proxy_for(api, url), frozenset[str]()
-    try:
+
+    async def answer() -> ProbeAnswer:
+        nonlocal addresses
+        way = proxy.url if proxy else None
         async with session_for(api, url) as (session, connector):
             try:
+                whole = URL(url, encoded=True)
                 async with session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    allow_redirects=False,
-                    proxy=proxy.url if proxy else None,
+                    method, whole, headers=headers, allow_redirects=False, proxy=way
                 ) as response:
                     require_not_of_proxy(response, proxy)
                     body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
@@ -144,6 +140,9 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
                     return ProbeAnswer(response.status, date, body, connector.addresses, connector.certificate_ends)
             finally:
                 addresses = connector.addresses
+
+    try:
+        return asyncio.run(answer())
     except ConfigError as error:
         raise NoAnswer(from_error("certificate", error), addresses) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -154,9 +153,7 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
 @asynccontextmanager
 async def session_for(api: ApiSettings, url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, ObservedConnector]]:
     """Give a session for a few requests to an address until the block ends. Raises ConfigError for `api.ca_file`."""
-    is_secure = url.startswith("https:")
-    tls = tls_context(str(api.ca_file) if api.ca_file else None) if is_secure else True
-    connector = ObservedConnector(1, tls, Limiter(_RATE_PER_S, 0, Shutdown()), InFlight(LIMIT_S))
+    connector = ObservedConnector(1, tls_for(api, url), Limiter(_RATE_PER_S, 0, Shutdown()), InFlight(LIMIT_S))
     timeout = aiohttp.ClientTimeout(connect=LIMIT_S, sock_read=LIMIT_S, total=3 * LIMIT_S)
     try:
         async with aiohttp.ClientSession(

@@ -30,7 +30,7 @@ from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.send_options import Hooks, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
-from batch_updater.sender.transport import Transport, tls_context
+from batch_updater.sender.transport import Transport, tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
@@ -238,10 +238,7 @@ class Sender:
         api, sending = self.api, self.sending
         limiter = self.options.limiter or Limiter(sending.rate_per_s, sending.burst, self._shutdown)
         limiter.go_on(self._shutdown)
-        is_secure = any(
-            url.startswith("https:") for url in (api.base_url or "", api.oauth.token_url if api.oauth else "")
-        )
-        tls = tls_context(str(api.ca_file) if api.ca_file else None) if is_secure else True
+        tls = tls_for(api, api.base_url or "", api.oauth.token_url if api.oauth else "")
         # A little below the limit for the whole attempt, so that the two differ.
         connect_timeout_s = min(api.connect_timeout_s, 0.95 * api.timeout_s)
         async with aiohttp.ClientSession(

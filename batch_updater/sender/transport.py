@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast
 
 import aiohttp
@@ -31,17 +30,22 @@ from batch_updater.sender.wire import ROW_REQUEST, Connector, RowRequest, SentAg
 _LARGEST_ANSWER_BYTES = 1 << 20
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a context that verifies certificates by the system's trust store, or by one file alone."""
+def tls_for(api: ApiSettings, *addresses: str) -> ssl.SSLContext | bool:
+    """Return how certificates are verified: by the system's trust store, or by `api.ca_file` alone.
+
+    True where no address needs any. Raises ConfigError.
+    """
+    if not any(address.startswith("https:") for address in addresses):
+        return True
     try:
-        if ca_file is not None:
-            open_regular(Path(ca_file)).close()  # OpenSSL would wait for a pipe
-        return ssl.create_default_context(cafile=ca_file)
+        if api.ca_file is not None:
+            open_regular(api.ca_file).close()  # OpenSSL would wait for a pipe
+        return ssl.create_default_context(cafile=api.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"api.ca_file: {ca_file} holds no certificates that can be read.",
+            f"api.ca_file: {api.ca_file} holds no certificates that can be read.",
             remedy="Name a file with certificates in PEM format.",
-            place=Location(file=ca_file),
+            place=Location(file=str(api.ca_file)),
         ) from error
 
 
