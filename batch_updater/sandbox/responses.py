@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -42,11 +42,6 @@ class ApiResponse:
 def record_answer(record: Record) -> ApiResponse:
     """Return the record as it now stands (V2OpportunityPrePostFlat)."""
     return ApiResponse(200, record.as_json().encode())
-
-
-def records_answer(records: Iterable[Record]) -> ApiResponse:
-    """Return the records that were asked for, as an array."""
-    return ApiResponse(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
 
 
 def invalid_answer(message: str, language: int | None = None) -> ApiResponse:

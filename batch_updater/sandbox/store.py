@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from batch_updater.sandbox.contract import DEFAULT_LANGUAGE, TYPES, Given, Invalid
+from batch_updater.sandbox.contract import DEFAULT_LANGUAGE, Given, Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,3 @@ def _id_of(name: object, names: tuple[str, ...], what: str, plural: str) -> int:
         if name == valid:
             return number
     raise Invalid(f"{what} '{name}' not found. Please select from available {plural}.")
-
-
-def other_type(kind: str) -> str:
-    """Return the other of the two types."""
-    return TYPES[1] if kind == TYPES[0] else TYPES[0]

@@ -12,7 +12,7 @@ from batch_updater.sandbox import contract
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.contract import Given, Invalid
 from batch_updater.sandbox.responses import ApiResponse
-from batch_updater.sandbox.store import LANGUAGES, Record, RecordStore, language_names, other_type
+from batch_updater.sandbox.store import LANGUAGES, Record, RecordStore, language_names
 
 
 @dataclass(slots=True)
@@ -77,7 +77,9 @@ class Call:
         """Return the record that the call is about, or another one near it."""
         query = contract.read_query(self._received.query)
         kind = query.type or contract.TYPES[0]
-        return self._store.get(other_type(kind) if of_other_type else kind, contract.read_id(self._segment) + offset)
+        if of_other_type:
+            kind = contract.TYPES[1 - contract.TYPES.index(kind)]
+        return self._store.get(kind, contract.read_id(self._segment) + offset)
 
     def _answered(self, *, store: bool = True, falsify: bool = False) -> ApiResponse:
         language = None
@@ -88,7 +90,9 @@ class Call:
             if self._received.method == "GET":
                 kinds = contract.TYPES if query.type is None else (query.type,)
                 found = [record for kind in kinds if (record := self._store.get(kind, identity))]
-                return answers.records_answer(found) if found else answers.not_found_answer(identity)
+                if not found:
+                    return answers.not_found_answer(identity)
+                return ApiResponse(200, f"[{', '.join(record.as_json() for record in found)}]".encode())
             if query.type is None:
                 return answers.invalid_answer("The parameter opportunityType is required. Use Pre or Post.")
             language_names(query.language)

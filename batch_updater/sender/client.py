@@ -97,11 +97,6 @@ class _Sending:
     """Attempts at it that count towards `sending.attempts`: no probes, no repeats after a 401."""
     token_refusals: int = 0
 
-    def goes_on_to_update(self, request: Request) -> None:
-        """Begin the update of a record that has been read."""
-        self.row = self.row._replace(last=None, status=None)
-        self.request, self.reads, self.tries, self.token_refusals = request, False, 0, 0
-
 
 @dataclass(eq=False)
 class Client:
@@ -129,16 +124,6 @@ class Client:
         self._outcomes = OutcomeWriter(self.endpoint, self.redaction)
         self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
 
-    async def first_token(self) -> Stop | None:
-        """Have a token before any row is touched; returns why the run ends if there is none."""
-        try:
-            await self.tokens.renew_if_due()
-        except _END_THE_RUN as error:
-            return stop_for(error)
-        except ShuttingDown:
-            pass  # its reason is known
-        return None
-
     async def send(self, prepared: Prepared, task: asyncio.Task[object]) -> SentRow:
         """Send one row, in the current task, until it is settled, may not be repeated, or the run ends."""
         job, request = prepared
@@ -152,7 +137,8 @@ class Client:
             if reads is not None:
                 if sent := await self._read(sending, reads):
                     return sent
-                sending.goes_on_to_update(request)
+                sending.row = sending.row._replace(last=None, status=None)
+                sending.request, sending.reads, sending.tries, sending.token_refusals = request, False, 0, 0
                 if sending.row.before is not None:
                     await reads.before_change(job.row, sending.row.before)
             last = await self._settle(sending)
@@ -169,7 +155,7 @@ class Client:
                 message += f" {error.message}"
                 advice = advice if error.maybe_applied else error.advice
             return self._ended(sending.row, Stop(StopReason.SERVICE_DOWN, message, advice))
-        except _END_THE_RUN as error:
+        except END_THE_RUN as error:
             return self._ended(sending.row, stop_for(error))
         return sent
 
@@ -400,11 +386,11 @@ def _last(state: RetryCallState) -> AttemptResult:
     return last
 
 
-_END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
+END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
 def stop_for(error: Exception) -> Stop:
-    """Return why the run ends after one of `_END_THE_RUN`."""
+    """Return why the run ends after one of `END_THE_RUN`."""
     match error:
         case _EndOfRun():
             return error.stop

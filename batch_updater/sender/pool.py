@@ -23,7 +23,7 @@ from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import status_name
 from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, SentRow, stop_for
+from batch_updater.sender.client import END_THE_RUN, Client, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
@@ -255,8 +255,12 @@ class Sender:
                 self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,
                 self._token_source(session, limiter), self._shutdown, redaction,
             )  # fmt: skip
-            if stop := await client.first_token():
-                self._end(stop)
+            try:
+                await client.tokens.renew_if_due()  # before any row is touched
+            except END_THE_RUN as error:
+                self._end(stop_for(error))
+            except ShuttingDown:
+                pass  # its reason is known
             ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
             ready = _Ready(max(1, ahead))
             async with asyncio.TaskGroup() as group:

@@ -25,11 +25,6 @@ class Proxy:
     def __str__(self) -> str:
         return f"the proxy {shown_proxy(self.url)} ({self.source})"
 
-    @property
-    def has_login(self) -> bool:
-        """Whether a name and password go with it."""
-        return "@" in self.url
-
 
 def proxy_for(api: ApiSettings, address: str) -> Proxy | None:
     """Return the proxy on the way to an address: the configured one, else the system's (HTTPS_PROXY, NO_PROXY ...).
