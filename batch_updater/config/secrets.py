@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
@@ -103,8 +102,27 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
     program has ended, a mark of ours follows it. Threads start, read and end the program, because a signal may come
     between any two steps of the main thread. Raises TimeoutExpired and OSError.
     """
+    mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
+    reading, writing = os.pipe()
 
-    def read_until_mark() -> bytes:
+    def exit_code() -> int:
+        """Run the program until it ends, times out or is given up; then write the mark."""
+        ends_at = time.monotonic() + _COMMAND_LIMIT_S
+        try:
+            # The program and its arguments come from the user's own configuration, and no shell reads them.
+            with subprocess.Popen(  # noqa: S603
+                arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
+            ) as process:
+                while process.poll() is None:
+                    if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
+                        process.kill()
+                        raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
+            return process.returncode
+        finally:
+            writer.write(mark)
+            is_over.set()
+
+    def output() -> bytes:
         """Return the first `_LARGEST_BYTES` before the mark; the rest is read and dropped."""
         first, latest = b"", b""
         while mark not in latest:
@@ -113,12 +131,9 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
             latest = latest[-len(mark) :] + chunk
         return first.partition(mark)[0][:_LARGEST_BYTES]
 
-    mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
-    reading, writing = os.pipe()
     with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
         try:
-            ended = in_daemon_thread(lambda: _ended(arguments, writer, mark, is_given_up, is_over))
-            printed = in_daemon_thread(read_until_mark)
+            ended, printed = in_daemon_thread(exit_code), in_daemon_thread(output)
             # Step by step: a signal that came right before a wait without end would not be noticed in it.
             while not is_over.wait(_STEP_S):
                 pass
@@ -126,25 +141,6 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
         finally:
             is_given_up.set()
             is_over.wait(_KILLED_WITHIN_S)
-
-
-def _ended(
-    arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
-) -> int:
-    ends_at = time.monotonic() + _COMMAND_LIMIT_S
-    try:
-        # The program and its arguments come from the user's own configuration, and no shell reads them.
-        with subprocess.Popen(  # noqa: S603
-            arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
-        ) as process:
-            while process.poll() is None:
-                if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
-                    process.kill()
-                    raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
-        return process.returncode
-    finally:
-        writer.write(mark)
-        is_over.set()
 
 
 def remember_secret(text: str, redaction: Redaction) -> None:
