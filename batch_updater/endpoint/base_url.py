@@ -17,19 +17,13 @@ _VERSION = re.compile(r"v\d+(\.\d+)*", re.IGNORECASE)
 class RepeatedPath(NamedTuple):
     """The end of a base URL that is also a part of the call's path."""
 
-    end: str
     corrected: str
+    """The base URL without it."""
     is_certain: bool
     """Whether two segments or more are the path's own. One alone may be a prefix, such as `/api` or `/orders/v1`."""
     message: str
     """The repetition, and the address that it leads to."""
-
-    @property
-    def remedy(self) -> str:
-        """The other base URL to use or to try."""
-        if self.is_certain:
-            return f"Set api.base_url to {self.corrected}"
-        return f"If that is one {self.end} too many, set api.base_url to {self.corrected}"
+    remedy: str
 
     @property
     def note(self) -> str:
@@ -69,12 +63,11 @@ def repeated_path(base_url: str, endpoint: Endpoint) -> RepeatedPath | None:
             else:
                 relation = f"a part of the path of the call ({whole})"
             rest = "".join(f"/{segment}" for segment in base[:-size])
-            return RepeatedPath(
-                repeated,
-                url._replace(path=rest, query="", fragment="").geturl(),
-                same + versions > 1,
-                f"api.base_url ends with {repeated}, {relation}: rows would be sent to {base_url}{endpoint.path}.",
-            )
+            corrected = url._replace(path=rest, query="", fragment="").geturl()
+            is_certain = same + versions > 1
+            message = f"api.base_url ends with {repeated}, {relation}: rows would be sent to {base_url}{endpoint.path}."
+            remedy = "Set" if is_certain else f"If that is one {repeated} too many, set"
+            return RepeatedPath(corrected, is_certain, message, f"{remedy} api.base_url to {corrected}")
     return None
 
 
