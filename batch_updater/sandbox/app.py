@@ -15,7 +15,7 @@ from aiohttp import web
 
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
-from batch_updater.sandbox.gateway import Admission, Gateway
+from batch_updater.sandbox.gateway import Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
 from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.store import RecordStore
@@ -77,11 +77,8 @@ class App:
         found = _RECORD_PATH.fullmatch(received.path)
         if found is None or request.method not in ("GET", "PUT"):
             return as_response(answers.gateway_answer(403, answers.MISSING_TOKEN))
-        match self._gateway.admit():
-            case Admission.TOO_MANY:
-                return as_response(answers.gateway_answer(429, answers.TOO_MANY_REQUESTS))
-            case Admission.QUOTA_USED_UP:
-                return as_response(answers.gateway_answer(429, answers.LIMIT_EXCEEDED))
+        if refusal := self._gateway.admit():
+            return as_response(answers.gateway_answer(429, refusal))
         authorization = request.headers.get("Authorization")
         received.token = self._tokens.name_of(authorization)
         if received.token is None:
