@@ -138,8 +138,8 @@ _OWN_HEADERS = frozenset({
 })  # fmt: skip
 
 
-def _header_names(headers: dict[str, object]) -> dict[str, object]:
-    for name in headers:
+def _header_names(headers: object) -> object:
+    for name in map(str, headers if isinstance(headers, dict) else ()):
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ValueError(f"must not hold {name!r}, which is no name of a header")
         if name.lower() in _OWN_HEADERS:
