@@ -228,6 +228,7 @@ _EXPECTED = {
     "model_type": "must be a section with keys of its own",
     "dict_type": "must be a list of `name: value` pairs",
     "string_type": "must be text; put it in quotes",
+    "path_type": "must be text; put it in quotes",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
