@@ -103,7 +103,7 @@ def _header_value(value: object, info: ValidationInfo) -> object:
         return _reference(value, info)
     if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f]", value):
         raise ValueError("must be a single line")
-    if isinstance(value, (bool, int, float)):
+    if not isinstance(value, (str, SecretReference, dict)):
         raise ValueError("must be text; put it in quotes")  # noqa: TRY004  (as above)
     return value
 
