@@ -149,52 +149,35 @@ class _TargetQueues:
 class _Ready:
     """Rows that the workers may take: at most `ahead` more than are being sent when the feeder goes on.
 
-    A queue that wakes the feeder once for many rows: asyncio's would wake it for each.
+    The feeder is woken once for many rows: the limit of asyncio's queue would wake it for each.
     """
 
     def __init__(self, ahead: int) -> None:
         self.ahead = ahead
-        self._rows: deque[Prepared] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._rows: asyncio.Queue[Prepared | None] = asyncio.Queue()
         self._needed = asyncio.Event()
         """Set while there are fewer rows than the workers will take before the feeder can make further ones ready."""
-        self._ended = False
 
     async def put(self, batch: Sequence[Prepared]) -> None:
         """Add rows; returns when it is time to make further ones ready."""
-        self._rows.extend(batch)
-        self._wake(len(batch))
-        if len(self._rows) >= self.ahead:
+        for prepared in batch:
+            self._rows.put_nowait(prepared)
+        if self._rows.qsize() >= self.ahead:
             self._needed.clear()
             await self._needed.wait()
 
     def end(self) -> None:
         """There will be no more rows."""
-        self._ended = True
-        self._wake(len(self._waiting))
+        self._rows.put_nowait(None)
 
-    def take(self) -> Prepared | None:
-        """Return the next row; None if there is none just now."""
-        if not self._rows:
-            return None
-        prepared = self._rows.popleft()
-        if len(self._rows) < self.ahead:
+    async def take(self) -> Prepared | None:
+        """Return the next row when there is one; None at the end."""
+        prepared = await self._rows.get()
+        if prepared is None:
+            self.end()  # for the other workers, too
+        elif self._rows.qsize() < self.ahead:
             self._needed.set()
         return prepared
-
-    async def wait(self) -> Prepared | None:
-        """Return the next row when there is one; None at the end."""
-        while (prepared := self.take()) is None and not self._ended:
-            woken = asyncio.get_running_loop().create_future()
-            self._waiting.append(woken)
-            await woken
-        return prepared
-
-    def _wake(self, count: int) -> None:
-        while count and self._waiting:
-            if not (woken := self._waiting.popleft()).done():  # it is if its worker was cancelled
-                woken.set_result(None)
-                count -= 1
 
 
 @dataclass(eq=False)
@@ -320,7 +303,7 @@ class Sender:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a worker is no task")
-        prepared = ready.take() or await ready.wait()
+        prepared = await ready.take()
         if transport.answered.is_set():
             # The workers begin one after another, spread over the time that an answer takes. Requests that go out
             # together are answered together, and each answer then waits for those before it, round after round: with
@@ -337,7 +320,7 @@ class Sender:
                 if not self._shutdown.is_set() and prepared.job.target not in self._targets.held:
                     await self._announce((prepared,))
                 await self._process(prepared, client, task)
-            prepared = ready.take() or await ready.wait()
+            prepared = await ready.take()
 
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one row its outcome and tell it."""
