@@ -256,11 +256,18 @@ def parse(path: str, text: str) -> Mapping[str, object]:
 
     from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
 
+    def exact_number(_constructor: object, node: object) -> Decimal:
+        """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
+        try:
+            return Decimal(str(getattr(node, "value", "")).replace("_", ""))
+        except ArithmeticError:
+            return Decimal("NaN")
+
     place = Location(file=path)
     yaml = YAML(typ="safe", pure=True)
     # `add_constructor` would change every reader of YAML in the process.
     yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
-        "tag:yaml.org,2002:float": _exact_number,
+        "tag:yaml.org,2002:float": exact_number,
         "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
     }
     try:
@@ -281,11 +288,3 @@ def not_valid(path: str, where: str, what: str) -> EndpointError:
     return EndpointError(
         f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
     )
-
-
-def _exact_number(_constructor: object, node: object) -> Decimal:
-    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-    try:
-        return Decimal(str(getattr(node, "value", "")).replace("_", ""))
-    except ArithmeticError:
-        return Decimal("NaN")

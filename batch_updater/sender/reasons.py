@@ -263,10 +263,9 @@ class _Collector:
         elif isinstance(value, list):
             for one in value:
                 self._add_all(one, within._replace(holds_fields=False, is_listed=True))
-        elif isinstance(value, dict):
-            self._add_object(_beginning(value), within)
-
-    def _add_object(self, value: Mapping[str, object], within: _Within) -> None:
+        if not isinstance(value, dict):
+            return
+        value = _beginning(value)
         before = len(self._found)
         tag = _LANGUAGE if within.holds_fields else _LANGUAGE_OR_WORD
         if value and all(tag.fullmatch(name) and not self._is_field(name) for name in value):
