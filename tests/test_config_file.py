@@ -170,6 +170,12 @@ def test_settings_show_no_secret(tmp_path: Path) -> None:
     assert set(shown) == {f"{section}.{key}" for section, key in every_key()}
 
 
+@pytest.mark.parametrize("headers", ["", "5", "[X-Key, a]", "{5: a, X-Note: 6}"])
+def test_headers_that_are_no_list_of_pairs_are_refused(tmp_path: Path, headers: str) -> None:
+    """A section without an entry, a number or a list in its place is told like any other problem."""
+    assert "api.headers" in faults(tmp_path, f"api:\n  headers: {headers}")[0]
+
+
 @pytest.mark.parametrize("header", ["Authorization: x", "host: x", "'X Y': z", 'X: "a\\nb"', "Content-Length: '1'"])
 def test_headers_that_are_not_ours_to_change_are_refused(tmp_path: Path, header: str) -> None:
     """Authorization, Host and the like belong to the program; names and values are single words and lines."""

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM
-from batch_updater.config.token_help import ways_to_set
+from batch_updater.config.environment import ways_to_set
 from batch_updater.messages import counted, format_time, mapping_shown
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.text.printable import command_line, print_line, printable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _QUOTES_AROUND = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a\uff02"
 _TYPED = re.compile(
@@ -19,14 +19,16 @@ _LONGEST_WORD = 20
 """Characters; in a longer part of an address digits and letters of both cases look like a key."""
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
+def _is_loopback(host: str) -> bool:
+    address = _ip_address(host)
+    return host.rstrip(".").lower() == "localhost" or (address is not None and address.is_loopback)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
 
 
 def require_web_address(text: str) -> str:
@@ -35,9 +37,7 @@ def require_web_address(text: str) -> str:
     Raises ValueError, whose text says what the address must be and repeats no more of it than `meant_address`.
     """
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
-        _require_host(host)
+        parts, host = _split(text)
     except ValueError as error:
         raise ValueError("must be an address such as https://host/prefix") from error
     if "//" not in text and (meant := meant_address(text)):
@@ -46,18 +46,21 @@ def require_web_address(text: str) -> str:
         raise ValueError(f"must be an address such as https://host/prefix{_hint(text)}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a name or password")
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise ValueError(f"must begin with https:// (plain http is for this machine only){_hint(text)}")
     if parts.fragment or any(segment in (".", "..") for segment in parts.path.split("/")):
         raise ValueError(f"must not hold #, . or .. as a part of the path{_hint(text)}")
     return text
 
 
-def _require_host(host: str) -> None:
-    """Raise ValueError for a host that cannot be looked up."""
+def _split(text: str) -> tuple[SplitResult, str]:
+    """Return an address in parts, and its host. Raises ValueError for a host that cannot be looked up."""
+    parts = urlsplit(text)
+    host, _ = parts.hostname or "", parts.port
     if re.search(r"[^\w.:%-]", host):  # urlsplit takes any
         raise ValueError("no name of a host")
     host.encode("idna")
+    return parts, host
 
 
 def require_base_url(text: str) -> str:
@@ -77,11 +80,15 @@ def meant_address(text: str) -> str | None:
     if match is None:
         return None
     host, port, path = match["host"], match["port"] or "", (match["path"] or "").rstrip("/")
-    is_here = is_loopback(host.strip("[]"))
-    if not (is_here or match["scheme"] or _is_ip_address(host) or _is_name(host, has_port=bool(port))):
-        return None  # any word would do
-    if any(map(_is_like_a_key, re.split(r"[./]", f"{host}{path}"))):
-        return None
+    is_here = _is_loopback(host.strip("[]"))
+    if not (is_here or match["scheme"] or _ip_address(host.strip("[]"))):
+        # Without a scheme any word would do. With a port a host needs no domain.
+        is_word = port and re.fullmatch(r"[a-z][a-z0-9-]*", host, re.IGNORECASE)
+        if not (is_word or _DOMAIN.fullmatch(host)) or _SECRET_WORD.search(host):
+            return None
+    for part in re.split(r"[./]", f"{host}{path}"):
+        if len(part) > _LONGEST_WORD and all(re.search(needed, part) for needed in ("[a-z]", "[A-Z]", "[0-9]")):
+            return None  # it looks like a key
     if {".", ".."} & set(path.split("/")):
         return None
     if is_here and not (match["scheme"] or "").lower().startswith("https"):
@@ -89,36 +96,15 @@ def meant_address(text: str) -> str | None:
     return f"https://{host}{port.removesuffix(':80')}{path}"
 
 
-def _is_name(host: str, *, has_port: bool) -> bool:
-    """Whether a word without a scheme is the name of a host rather than a token; with a port it needs no domain."""
-    is_word = has_port and re.fullmatch(r"[a-z][a-z0-9-]*", host, re.IGNORECASE)
-    return bool(is_word or _DOMAIN.fullmatch(host)) and not _SECRET_WORD.search(host)
-
-
-def _is_like_a_key(part: str) -> bool:
-    needed = ("[a-z]", "[A-Z]", "[0-9]")
-    return len(part) > _LONGEST_WORD and all(re.search(characters, part) for characters in needed)
-
-
 def _hint(text: str) -> str:
     meant = None if "?" in text else meant_address(text)  # the query of a token URL may be needed
     return f"; write {meant}" if meant and meant != text else ""
 
 
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
-
-
 def proxy_problem(text: str) -> str | None:
     """Return why an address cannot be that of a proxy, as "must ..."; None if it can. No password is repeated."""
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname or "", parts.port
-        _require_host(host)
+        parts, host = _split(text)
     except ValueError:
         return "must be an address such as http://proxy.example.com:8080"
     if parts.scheme.startswith("socks"):

@@ -18,21 +18,27 @@ class Environment:
 
     variables: Mapping[str, str]
     redaction: Redaction = field(default_factory=Redaction)
-    """Removes every secret that was fetched so far from texts."""
 
 
 def environment_settings() -> tuple[Setting, ...]:
     """Return version, user and machine, for the workbook's `Settings` and for the log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        user = "unknown"
     return (
         Setting("batch-updater", __version__),
-        Setting("run by", _user()),
+        Setting("run by", user),
         Setting("on machine", platform.node() or "unknown"),
         Setting("Python", f"{platform.python_version()} on {platform.system()}"),
     )
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in many containers
-        return "unknown"
+def ways_to_set(name: str) -> tuple[str, ...]:
+    """Return lines on how to set an environment variable; the program has to be started from the same window."""
+    return (
+        f"Linux, macOS:  export {name}='...'",
+        f"cmd:           set {name}=...",
+        f"PowerShell:    $env:{name} = '...'",
+        "Scheduled:     a private file, by token: file:PATH",
+    )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -24,6 +24,13 @@ from batch_updater.text.spelling import nearest
 PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000
 _Path: TypeAlias = tuple[str, ...]
+_SECTIONS = {name: cast("type[BaseModel]", field.annotation) for name, field in Config.model_fields.items()}
+_KEYS: tuple[_Path, ...] = (
+    *((section, key) for section, model in _SECTIONS.items() for key in model.model_fields),
+    *(("api", "oauth", key) for key in OAuthSettings.model_fields),
+)
+_NAMES = (*_SECTIONS, *(path[-1] for path in _KEYS))
+"""Of all sections and keys."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +111,10 @@ def _read_file(path: Path) -> _Source:
             return _Source({}, {})
         if isinstance(root, MappingNode):
             return _source(yaml, root, text, str(path))
-        slip, error_of_yaml = slip_in(text.splitlines(), _every_name()), None
+        slip, error_of_yaml = slip_in(text.splitlines(), _NAMES), None
         what, remedy = f"{path} has no sections such as `api:`.", "See config.example.yaml."
     except (YAMLError, RecursionError) as error:
-        slip, error_of_yaml = slip_behind(error, text, _every_name()), error
+        slip, error_of_yaml = slip_behind(error, text, _NAMES), error
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         line = f", line {mark.line + 1}" if mark else ""
         why = error.problem if isinstance(error, MarkedYAMLError) else "it cannot be read"
@@ -120,7 +127,18 @@ def _read_file(path: Path) -> _Source:
 
 def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
     locations: dict[_Path, str] = {}
-    problems = [*_lists_and_texts(root, text.splitlines(), file), *_walk(root, (), file, locations)]
+    problems: list[str] = []
+    for key, value in root.value:
+        if key.value not in Config.model_fields or isinstance(value, MappingNode):
+            continue
+        # A slip has made a text or a list of the section.
+        first, last = value.start_mark.line, value.end_mark.line
+        if isinstance(value, SequenceNode):
+            what = f"the keys of {key.value} are written as a list"
+            problems.append(f"{file}, line {first + 1}: {what}. Write them without a dash in front.")
+        elif slip := slip_in(text.splitlines()[first : last + 1], _NAMES, first + 1):
+            problems.append(f"{file}, line {slip.line}: {slip.what}. {slip.remedy}")
+    problems += _walk(root, (), file, locations)
     if problems:  # a doubled key cannot be constructed
         return _Source({}, locations, tuple(problems))
     # Dates such as 2024-12-31 are text to us, wherever they are.
@@ -128,19 +146,6 @@ def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
     constructors = yaml.constructor.yaml_constructors
     yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
     return _Source(yaml.load(text), locations)
-
-
-def _lists_and_texts(root: MappingNode, lines: list[str], file: str) -> Iterator[str]:
-    """Yield a sentence for each section that holds a text or a list because of a slip, in place of keys."""
-    for key, value in root.value:
-        if key.value not in Config.model_fields or isinstance(value, MappingNode):
-            continue
-        first, last = value.start_mark.line, value.end_mark.line
-        if isinstance(value, SequenceNode):
-            what = f"the keys of {key.value} are written as a list"
-            yield f"{file}, line {first + 1}: {what}. Write them without a dash in front."
-        elif slip := slip_in(lines[first : last + 1], _every_name(), first + 1):
-            yield f"{file}, line {slip.line}: {slip.what}. {slip.remedy}"
 
 
 def _walk(node: Node, path: _Path, file: str, locations: dict[_Path, str]) -> Iterator[str]:
@@ -165,7 +170,7 @@ def _read_environment(environ: Mapping[str, str]) -> _Source:
     values: dict[str, object] = {}
     locations: dict[_Path, str] = {}
     problems: list[str] = []
-    paths = {PREFIX + "__".join(path).upper(): path for path in _settable()}
+    paths = {PREFIX + "__".join(path).upper(): path for path in _KEYS}
     for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
         path = paths.get(name)
         if path is None:
@@ -173,39 +178,24 @@ def _read_environment(environ: Mapping[str, str]) -> _Source:
             problems.append(f"The variable {name} is not known." + (f" Did you mean {close}?" if close else ""))
             continue
         locations[path] = f"the variable {name}"
+        value: object = environ[name]
         try:
-            _put(values, path, _scalar(environ[name]))
+            # As YAML would read it: 5 is a number, [a, b] a list. An address or a reference stays text.
+            if re.match(r"\s*[\[{\"']|\s*[-+0-9.]+\s*$|\s*(true|false|null|~)?\s*$", environ[name]):
+                value = YAML(typ="safe", pure=True).load(environ[name])
         except YAMLError as error:
             slip = slip_behind(error, environ[name], ())
             why = f"{slip.what}. {slip.remedy}" if slip else "it is not a value that can be read. Put it in quotes."
             problems.append(f"The variable {name}: {why}")
+            continue
+        section = values
+        for key in path[:-1]:
+            inner = section.get(key)
+            if not isinstance(inner, dict):  # none yet, or BATCH_UPDATER_API__OAUTH was set as a whole, too
+                inner = section[key] = {}
+            section = inner
+        section[path[-1]] = value
     return _Source(values, locations, tuple(problems))
-
-
-def _settable() -> Iterator[_Path]:
-    """Yield the path of every key that a variable may set."""
-    for section, field in Config.model_fields.items():
-        model: type[BaseModel] = field.annotation  # type: ignore[assignment]  # every section is a model
-        for key in model.model_fields:
-            yield section, key
-    for key in OAuthSettings.model_fields:
-        yield "api", "oauth", key
-
-
-def _scalar(text: str) -> object:
-    """Read a variable's text as YAML would: 5 is a number, [a, b] a list. An address or a reference stays text."""
-    if re.match(r"\s*[\[{\"']|\s*[-+0-9.]+\s*$|\s*(true|false|null|~)?\s*$", text):
-        return YAML(typ="safe", pure=True).load(text)
-    return text
-
-
-def _put(values: dict[str, object], path: _Path, value: object) -> None:
-    for name in path[:-1]:
-        inner = values.setdefault(name, {})
-        if not isinstance(inner, dict):  # BATCH_UPDATER_API__OAUTH was set as a whole, too
-            inner = values[name] = {}
-        values = inner
-    values[path[-1]] = value
 
 
 def _in_words(detail: ErrorDetails, locations: Mapping[_Path, str]) -> str:
@@ -238,6 +228,7 @@ _EXPECTED = {
     "model_type": "must be a section with keys of its own",
     "dict_type": "must be a list of `name: value` pairs",
     "string_type": "must be text; put it in quotes",
+    "path_type": "must be text; put it in quotes",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -250,8 +241,7 @@ _EXPECTED = {
 
 
 def _unknown(key: _Path) -> str:
-    """Say of a key that is not known there what it may be."""
-    name, keys = ".".join(key), list(_settable())
+    name, keys = ".".join(key), _KEYS
     homes = [path[:-1] for path in keys if path[-1] == key[-1]]
     siblings = [path[-1] for path in keys if path[:-1] == key[:-1]] if len(key) > 1 else Config.model_fields
     if close := None if homes else nearest(key[-1], siblings):
@@ -262,8 +252,3 @@ def _unknown(key: _Path) -> str:
         return f"{name} is not a key."
     where = " or ".join(" in ".join(f"{section}:" for section in reversed(home)) for home in homes)
     return f"{name} belongs under {where}, indented by {2 * len(homes[0])} blanks."
-
-
-def _every_name() -> list[str]:
-    """Return the names of all sections and keys."""
-    return [*Config.model_fields, *(path[-1] for path in _settable())]

@@ -30,15 +30,8 @@ def _plain_number(value: object) -> object:
     return value
 
 
-def _plain_text(value: object) -> object:
-    if isinstance(value, (bool, int, float)):
-        raise ValueError("must be text; put it in quotes")  # noqa: TRY004  (as above)
-    return value
-
-
 Number = Annotated[float, BeforeValidator(_plain_number)]
 Whole = Annotated[int, BeforeValidator(_plain_number)]
-Text = Annotated[str, BeforeValidator(_plain_text)]
 
 
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -53,7 +46,7 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return Path(folder or Path.cwd()) / path.expanduser()
 
 
-AbsolutePath = Annotated[Path, BeforeValidator(_plain_text), AfterValidator(_absolute)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class ReferenceKind(StrEnum):
@@ -110,7 +103,9 @@ def _header_value(value: object, info: ValidationInfo) -> object:
         return _reference(value, info)
     if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f]", value):
         raise ValueError("must be a single line")
-    return _plain_text(value)
+    if not isinstance(value, (str, SecretReference, dict)):
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004  (as above)
+    return value
 
 
 Reference = Annotated[SecretReference, BeforeValidator(_reference)]
@@ -126,21 +121,20 @@ def _proxy(text: str) -> str:
 class OAuthSettings(ConfigSection):
     """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
-    token_url: Annotated[Text, AfterValidator(require_web_address)]
-    client_id: Text
+    token_url: Annotated[str, AfterValidator(require_web_address)]
+    client_id: str
     client_secret: Reference
-    scope: Text = ""
+    scope: str = ""
 
 
 _OWN_HEADERS = frozenset({
     "authorization", "host", "content-type", "content-length", "transfer-encoding", "connection", "te", "trailer",
     "upgrade", "proxy-authorization", "expect",
 })  # fmt: skip
-"""Headers that the program or its HTTP library sets itself."""
 
 
-def _header_names(headers: dict[str, object]) -> dict[str, object]:
-    for name in headers:
+def _header_names(headers: object) -> object:
+    for name in map(str, headers if isinstance(headers, dict) else ()):
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ValueError(f"must not hold {name!r}, which is no name of a header")
         if name.lower() in _OWN_HEADERS:
@@ -149,7 +143,6 @@ def _header_names(headers: dict[str, object]) -> dict[str, object]:
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
-    """Make the file of a description absolute; the name of a built-in one stays as it is."""
     path, hash_sign, operation = text.partition("#")
     if hash_sign or Path(path).suffix:
         return f"{_absolute(Path(path), info)}{hash_sign}{operation}"
@@ -159,9 +152,9 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
 class ApiSettings(ConfigSection):
     """Which API is called, with which credentials and headers."""
 
-    base_url: Annotated[Text, AfterValidator(require_base_url)] | None = None
+    base_url: Annotated[str, AfterValidator(require_base_url)] | None = None
     """`https://host[/prefix]` without a trailing slash; plain http only to loopback. Needed for sending only."""
-    endpoint: Annotated[Text, AfterValidator(_endpoint)] = "nexus-opportunity"
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = "nexus-opportunity"
     """A built-in description, or `/absolute/path/openapi.yaml#operationId`."""
     token: Reference | None = None
     oauth: OAuthSettings | None = None
@@ -172,7 +165,7 @@ class ApiSettings(ConfigSection):
     connect_timeout_s: Annotated[Number, Field(gt=0)] = 10.0
     headers: Annotated[dict[str, HeaderValue], BeforeValidator(_header_names)] = {}
     ca_file: AbsolutePath | None = None
-    proxy: Annotated[Text, AfterValidator(_proxy)] | None = None
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -219,27 +212,25 @@ class DateOrder(StrEnum):
 
 def _constant(value: object) -> object:
     """Return a constant as it would be typed into a cell; a whole number needs no quotes."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _plain_text(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class InputSettings(ConfigSection):
     """How the file is read."""
 
-    sheet: Text | None = None
+    sheet: str | None = None
     header_row: Annotated[Whole, Field(ge=1)] | None = None
     """Row of the sheet that holds the headers, as Excel numbers it; None: the first row that is not blank."""
-    columns: dict[str, Text | None] = {}
+    columns: dict[str, str | None] = {}
     """Further headers that are understood -> field name, or None for a column that is not sent."""
     constants: dict[str, Annotated[str, BeforeValidator(_constant)]] = {}
     """Field name -> value for every row, as a person would type it into a cell."""
-    encoding: Text | None = None
+    encoding: str | None = None
     date_order: DateOrder | None = None
     two_digit_years: Annotated[Whole, Field(ge=1900, le=2100)] | None = None
     """First of the hundred years that a year of two digits belongs to; None: such a year leaves the century open."""
     decimal: Literal[".", ","] = "."
-    clear_marker: Annotated[Text, Field(min_length=1)] = "#CLEAR"
+    clear_marker: Annotated[str, Field(min_length=1)] = "#CLEAR"
     duplicates: Literal["reject", "in_order"] = "reject"
     max_unpacked_mb: Annotated[Whole, Field(ge=1)] = 500
 
@@ -248,13 +239,10 @@ class GuardSettings(ConfigSection):
     """Limits above which nothing is sent."""
 
     rows: Annotated[Whole, Field(ge=0)] | None = None
-    """Most data rows."""
     invalid_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     """Largest share of invalid rows, in percent of all."""
     cleared: Annotated[Whole, Field(ge=0)] | None = None
-    """Most fields that are cleared, over all rows."""
     changed: Annotated[Whole, Field(ge=0)] | None = None
-    """Most records that change."""
     factor: Annotated[Number, Field(ge=1)] | None = None
     """Largest factor by which one number may change."""
     total_change_percent: Annotated[Number, Field(ge=0)] | None = None
@@ -306,24 +294,24 @@ def settings_of(config: Config) -> tuple[Setting, ...]:
 
 
 def _shown(key: str, value: object) -> str:
-    if key == "api.proxy" and isinstance(value, str):
-        return re.sub(r"//.*@", "//***@", value)
-    if key == "api.headers" and isinstance(value, dict):
-        # A header's literal value may be a key of the API.
-        return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
-    if key in {"nightly.notify", "nightly.health_check"}:
-        # Such an address is a secret as a whole.
-        return ", ".join(
-            _shown_secret(text) for text in (value if isinstance(value, tuple) else (value,)) if text is not None
-        )
-    if isinstance(value, SecretReference):
-        return value.shown
-    if isinstance(value, OAuthSettings):
-        return f"{value.token_url}, client {value.client_id}, secret {value.client_secret.shown}, scope {value.scope!r}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {text}" for name, text in value.items())
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+    match key, value:
+        case "api.proxy", str():
+            return re.sub(r"//.*@", "//***@", value)
+        case "api.headers", dict():  # a header's literal value may be a key of the API
+            return ", ".join(f"{name}: {_shown_secret(text)}" for name, text in value.items())
+        case "nightly.notify", tuple():  # such an address is a secret as a whole
+            return ", ".join(map(_shown_secret, value))
+        case "nightly.health_check", str():
+            return "***"
+        case _, SecretReference():
+            return value.shown
+        case _, OAuthSettings():
+            secret = value.client_secret.shown
+            return f"{value.token_url}, client {value.client_id}, secret {secret}, scope {value.scope!r}"
+        case _, dict():
+            return ", ".join(f"{name}: {text}" for name, text in value.items())
+        case _, tuple():
+            return ", ".join(map(str, value))
     return "" if value is None else str(value)
 
 

@@ -66,40 +66,29 @@ def secret_problem(text: str, key: str) -> Shape | None:
     if len(text) > 1 and _QUOTED.fullmatch(text):
         return Shape("is in quotation marks, which would be sent with it", "Leave the quotation marks out.")
     if key.startswith("api.headers."):
-        return _line_problem(text)
+        return _line_problem(text, is_word=False)
     if not key.startswith("nightly."):
         for shape, what, remedy in _SHAPES:
             if shape.match(text):
                 return Shape(what, remedy)
         if _is_path(text):
             return Shape("is the path of a file", "To have the file read, write file:PATH in the configuration.")
-    if _is_placeholder(text):
-        return Shape("is a placeholder, and not a secret", "Put the real one in its place.")
-    return _line_problem(text) or _character_problem(text)
-
-
-def _is_placeholder(text: str) -> bool:
     in_brackets = _IN_BRACKETS.fullmatch(text)
-    if in_brackets:
-        return _TELLING.search(in_brackets["inside"]) is not None
-    return _PLACEHOLDER.fullmatch(text) is not None
+    if _TELLING.search(in_brackets["inside"]) if in_brackets else _PLACEHOLDER.fullmatch(text):
+        return Shape("is a placeholder, and not a secret", "Put the real one in its place.")
+    return _line_problem(text, is_word=True)
 
 
-def _line_problem(text: str) -> Shape | None:
-    """Return what keeps a text from being one line, as every value of a header is."""
+def _line_problem(text: str, *, is_word: bool) -> Shape | None:
+    """Return what keeps a text from being one line, as a header's value is, or one word, as other secrets are."""
     lines = len(text.splitlines())
     if lines > 1:
         return Shape(f"has {lines:,} lines", "Put only the secret there, on one line.")
     if re.search(r"[\x00-\x1f\x7f]", text):
         return Shape("contains characters that a secret cannot have", "Put only the secret there, as plain text.")
-    return None
-
-
-def _character_problem(text: str) -> Shape | None:
-    """Return which characters of a text cannot be part of a token or password; None if all can."""
-    if re.search(r"\s", text):
+    if is_word and re.search(r"\s", text):
         return Shape("contains a blank", "Put only the secret there; if it was copied in pieces, copy it again.")
-    if not text.isascii():
+    if is_word and not text.isascii():
         remedy = "Copy it again from its source; it cannot contain accented letters or typographic marks."
         return Shape("contains characters that a secret cannot have", remedy)
     return None

@@ -9,10 +9,9 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference
@@ -51,9 +50,23 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
     """
     match reference.kind:
         case ReferenceKind.ENVIRONMENT:
-            text = _from_environment(reference.location, environment.variables, what)
+            name, variables = reference.location, environment.variables
+            if not (text := variables.get(name, "")):
+                close = nearest(name, variables, cutoff=0.85)
+                hint = f"Did you mean {close}? " if close and variables[close] else ""
+                raise CredentialsError(
+                    f"{what}: the environment variable {name} is not set.",
+                    remedy=f"{hint}Set {name} and run again; batch-updater doctor says how.",
+                )
         case ReferenceKind.FILE:
-            text = _from_file(Path(reference.location), what)
+            try:
+                content = read_regular(Path(reference.location), _LARGEST_BYTES)
+            except OSError as error:
+                raise CredentialsError(
+                    f"{what}: {reference.location} cannot be read: {error.strerror or 'the system does not say why'}.",
+                    remedy="Put the secret into that file.",
+                ) from error
+            text = content.decode("utf-8-sig", errors="replace")  # what is not text is refused below
         case ReferenceKind.COMMAND:
             text = _from_command(reference.location, what)
     text = text.strip()
@@ -61,29 +74,6 @@ def fetch_secret(reference: SecretReference, environment: Environment, what: str
         raise CredentialsError(f"{what}: the value from {reference.shown} {problem.what}.", remedy=problem.remedy)
     remember_secret(text, environment.redaction)
     return Secret(text)
-
-
-def _from_environment(name: str, variables: Mapping[str, str], what: str) -> str:
-    if not variables.get(name):
-        close = nearest(name, variables, cutoff=0.85)
-        hint = f"Did you mean {close}? " if close and variables[close] else ""
-        raise CredentialsError(
-            f"{what}: the environment variable {name} is not set.",
-            remedy=f"{hint}Set {name} and run again; batch-updater doctor says how.",
-        )
-    return variables[name]
-
-
-def _from_file(path: Path, what: str) -> str:
-    try:
-        content = read_regular(path, _LARGEST_BYTES)
-    except OSError as error:
-        why = error.strerror or "the system does not say why"
-        raise CredentialsError(
-            f"{what}: {path} cannot be read: {why}.", remedy="Put the secret into that file."
-        ) from error
-    # The caller refuses what is not text, without showing it.
-    return content.decode("utf-8-sig", errors="replace")
 
 
 def _from_command(command: str, what: str) -> str:
@@ -114,10 +104,36 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
     """
     mark, is_given_up, is_over = secrets.token_bytes(32), threading.Event(), threading.Event()
     reading, writing = os.pipe()
+
+    def exit_code() -> int:
+        """Run the program until it ends, times out or is given up; then write the mark."""
+        ends_at = time.monotonic() + _COMMAND_LIMIT_S
+        try:
+            # The program and its arguments come from the user's own configuration, and no shell reads them.
+            with subprocess.Popen(  # noqa: S603
+                arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
+            ) as process:
+                while process.poll() is None:
+                    if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
+                        process.kill()
+                        raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
+            return process.returncode
+        finally:
+            writer.write(mark)
+            is_over.set()
+
+    def output() -> bytes:
+        """Return the first `_LARGEST_BYTES` before the mark; the rest is read and dropped."""
+        first, latest = b"", b""
+        while mark not in latest:
+            chunk = reader.read(_LARGEST_BYTES)
+            first = (first + chunk)[: _LARGEST_BYTES + len(mark)]
+            latest = latest[-len(mark) :] + chunk
+        return first.partition(mark)[0][:_LARGEST_BYTES]
+
     with os.fdopen(reading, "rb", 0) as reader, os.fdopen(writing, "wb", 0) as writer:
         try:
-            ended = in_daemon_thread(lambda: _ended(arguments, writer, mark, is_given_up, is_over))
-            printed = in_daemon_thread(lambda: _read_until(mark, reader))
+            ended, printed = in_daemon_thread(exit_code), in_daemon_thread(output)
             # Step by step: a signal that came right before a wait without end would not be noticed in it.
             while not is_over.wait(_STEP_S):
                 pass
@@ -125,36 +141,6 @@ def _run(arguments: Sequence[str]) -> tuple[int, bytes]:
         finally:
             is_given_up.set()
             is_over.wait(_KILLED_WITHIN_S)
-
-
-def _ended(
-    arguments: Sequence[str], writer: IO[bytes], mark: bytes, is_given_up: threading.Event, is_over: threading.Event
-) -> int:
-    """Run a program until it ends, times out or is given up; then write the mark. Returns its exit code."""
-    ends_at = time.monotonic() + _COMMAND_LIMIT_S
-    try:
-        # The program and its arguments come from the user's own configuration, and no shell reads them.
-        with subprocess.Popen(  # noqa: S603
-            arguments, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL
-        ) as process:
-            while process.poll() is None:
-                if is_given_up.wait(_STEP_S) or time.monotonic() > ends_at:
-                    process.kill()
-                    raise subprocess.TimeoutExpired(arguments, _COMMAND_LIMIT_S)
-        return process.returncode
-    finally:
-        writer.write(mark)
-        is_over.set()
-
-
-def _read_until(mark: bytes, stream: IO[bytes]) -> bytes:
-    """Return the first `_LARGEST_BYTES` before a mark; the rest is read and dropped."""
-    first, latest = b"", b""
-    while mark not in latest:
-        chunk = stream.read(_LARGEST_BYTES)
-        first = (first + chunk)[: _LARGEST_BYTES + len(mark)]
-        latest = latest[-len(mark) :] + chunk
-    return first.partition(mark)[0][:_LARGEST_BYTES]
 
 
 def remember_secret(text: str, redaction: Redaction) -> None:

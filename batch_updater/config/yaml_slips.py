@@ -30,9 +30,7 @@ class Slip(NamedTuple):
     line: int
     """Of the file, from 1; 0 where that is not known."""
     what: str
-    """What is wrong there, as a part of a sentence."""
     remedy: str
-    """What to write, in a sentence. No value is repeated: it may be a secret."""
 
 
 def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | None:
@@ -51,56 +49,28 @@ def slip_behind(error: Exception, text: str, keys: Collection[str]) -> Slip | No
     lines = text.splitlines()[: mark.line + 1]
     if "escape" in str(error.problem):
         return Slip(mark.line + 1, ESCAPES, WITHOUT_ESCAPES)
-    return slip_in(lines, keys) or _slip_at(lines) or _unclosed(error)
+    if slip := slip_in(lines, keys) or _slip_at(lines):
+        return slip
+    bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
+    if bracket is None or error.context_mark is None:
+        return None
+    return Slip(error.context_mark.line + 1, "the bracket is never closed", f"Write {bracket[1]} at its end.")
 
 
 def slip_in(lines: list[str], keys: Collection[str], first: int = 1) -> Slip | None:
     """Return the first slip in some lines; None if there is none. `first` is the number of the first line."""
     names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True)) or "(?!)"
     for number, line in enumerate(lines, first):
-        if not line.lstrip().startswith("#") and (slip := _in_line(line, names)):
-            return Slip(number, *slip)
-    return None
-
-
-def _in_line(line: str, names: str) -> tuple[str, str] | None:
-    """Return what is wrong with a line by itself, and what to write."""
-    if re.match(r" *\t", line):
-        return "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."
-    if match := re.match(rf"\s*(?:-\s+)?({names}):(?=[^\s:])(?![{_BLANKS}])", line):
-        return f"there is no blank behind the colon of {match[1]}", f"Write {match[1]}: and then a blank."
-    if match := re.match(rf"\s*({names})\s*[=\uff1a\u2236]", line):
-        return f"no colon follows {match[1]}", f"Write {match[1]}: and then a blank."
-    if re.match(r"\s*[\w-]+:[ ]*\t", line):
-        return "a tab follows the colon", "Write one blank in place of the tab."
-    if re.match(rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", line):
-        return _BLANKS_SLIP
-    if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
-        return _in_value(re.sub(r"\s+#.*", "", match["value"]).strip())
-    return None
-
-
-def _in_value(value: str) -> tuple[str, str] | None:
-    """Return what is wrong with a text behind a colon, and what to write."""
-    mark = value[0]
-    if mark in _TYPOGRAPHIC or (mark in "[{" and re.search(f"[{_TYPOGRAPHIC}]", value)):
-        return _TYPOGRAPHIC_SLIP
-    if re.fullmatch(r"\"([A-Za-z]:)?\\.*\\\"|\"[A-Za-z]:\\(.*\\)?\"", value):
-        return ESCAPES, WITHOUT_ESCAPES  # its last backslash takes the closing mark away
-    if mark in "\"'":
-        if not re.search(r"(?<!\\)\"" if mark == '"' else "'", value[1:]):
-            return "the quotation mark is never closed", "Close it at the end of the value, or leave it out."
-        if re.fullmatch(r"\"[^\"]*\"\s*[^\s,\]}].*|'([^']|'')*'\s*[^\s',\]}].*", value):
-            return "the quotation marks end within the value", f"Put the whole value between two {mark}."
-    if mark in "%@`":
-        return f"a value cannot begin with {mark}", "Put the value between single quotation marks: '...'."
-    if re.match(r"\[?\s*[*&!](?=\S)", value):
-        return (
-            f"a value that begins with {value.lstrip('[ ')[0]} means something else to YAML",
-            "Put each such value between single quotation marks: ['*.csv'].",
-        )
-    if match := re.match(r"(env|file|command): ", value):
-        return f"a blank follows {match[1]}:", f"Write {match[1]}: and the rest without a blank between them."
+        if line.lstrip().startswith("#"):
+            continue
+        for pattern, what, remedy in _LINE_SLIPS:
+            if match := re.match(pattern.replace("NAMES", names), line):
+                return Slip(number, what.format(*match.groups()), remedy.format(*match.groups()))
+        if match := _LINE.match(line) or re.match(r"\s*-\s+(?P<value>[^\s#].*)", line):
+            value = re.sub(r"\s+#.*", "", match["value"]).strip()
+            for pattern, what, remedy in _VALUE_SLIPS:
+                if match := re.match(pattern, value):
+                    return Slip(number, what.format(*match.groups()), remedy.format(*match.groups(), mark=value[0]))
     return None
 
 
@@ -112,6 +82,29 @@ _TYPOGRAPHIC_SLIP = (
     "the quotation marks are typographic ones, which to YAML are a part of the value",
     """Write " or ' in their place, or leave them out.""",
 )
+_LINE_SLIPS = (
+    (r" *\t", "the line is indented with a tab, and YAML takes blanks only", "Write two blanks in place of the tab."),
+    (rf"\s*(?:-\s+)?(NAMES):(?=[^\s:])(?![{_BLANKS}])", "there is no blank behind the colon of {0}",
+     "Write {0}: and then a blank."),
+    (r"\s*(NAMES)\s*[=\uff1a\u2236]", "no colon follows {0}", "Write {0}: and then a blank."),
+    (r"\s*[\w-]+:[ ]*\t", "a tab follows the colon", "Write one blank in place of the tab."),
+    (rf"\s*[{_BLANKS}]|[^\"']*:[ ]*[{_BLANKS}]", *_BLANKS_SLIP),
+)  # fmt: skip
+"""Of a whole line: how it begins, what is wrong, what to write. NAMES are those of all keys."""
+_VALUE_SLIPS = (
+    (rf"[{_TYPOGRAPHIC}]|[\[{{].*[{_TYPOGRAPHIC}]", *_TYPOGRAPHIC_SLIP),
+    # Its last backslash takes the closing mark away.
+    (r"\"(?:[A-Za-z]:)?\\.*\\\"$|\"[A-Za-z]:\\(?:.*\\)?\"$", ESCAPES, WITHOUT_ESCAPES),
+    (r"\"(?!.*(?<!\\)\")|'(?!.*')", "the quotation mark is never closed",
+     "Close it at the end of the value, or leave it out."),
+    (r"\"[^\"]*\"\s*[^\s,\]}]|'(?:[^']|'')*'\s*[^\s',\]}]", "the quotation marks end within the value",
+     "Put the whole value between two {mark}."),
+    (r"([%@`])", "a value cannot begin with {0}", "Put the value between single quotation marks: '...'."),
+    (r"\[?\s*([*&!])(?=\S)", "a value that begins with {0} means something else to YAML",
+     "Put each such value between single quotation marks: ['*.csv']."),
+    (r"(env|file|command): ", "a blank follows {0}:", "Write {0}: and the rest without a blank between them."),
+)  # fmt: skip
+"""The same of a value."""
 
 
 def _slip_at(lines: list[str]) -> Slip | None:
@@ -140,14 +133,6 @@ def _slip_at(lines: list[str]) -> Slip | None:
         what = "the line is indented less than the keys before it, and more than their section"
         return Slip(number, what, "Begin all keys of a section in the same column.")
     return None
-
-
-def _unclosed(error: MarkedYAMLError) -> Slip | None:
-    """Return that a bracket is never closed, if that is what YAML reports."""
-    bracket = re.match(r"expected ',' or '([]}])'", str(error.problem))
-    if bracket is None or error.context_mark is None:
-        return None
-    return Slip(error.context_mark.line + 1, "the bracket is never closed", f"Write {bracket[1]} at its end.")
 
 
 def silent_slip(node: Node) -> tuple[str, str] | None:

@@ -6,14 +6,12 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, ways_to_set
 from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
 from batch_updater.config.secrets import Secret, fetch_secret
-from batch_updater.config.token_help import ways_to_set
 from batch_updater.doctor.finding import Finding, Status, from_error, ok, warning, wrong
 from batch_updater.doctor.reach import LIMIT_S, session_for
 from batch_updater.errors import ConfigError
@@ -22,7 +20,13 @@ from batch_updater.nightly.notify import address_of, why_not_told
 from batch_updater.sender.auth import CredentialsRefused, OAuthClient, TokenUnavailable
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.proxies import proxy_for
-from batch_updater.text.redaction import Redaction
+
+_TEST_MESSAGE = Message(
+    "batch-updater: a test message",
+    "batch-updater doctor --notify has sent this. Messages of the nightly job will come here.",
+    (),
+    "info",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +77,27 @@ def _referenced(
 
 
 def _oauth_token(api: ApiSettings, oauth: OAuthSettings, environment: Environment) -> tuple[Secret | None, Finding]:
+    async def at_once(*_: float) -> None:
+        """Hold nothing back: there is one request."""
+
+    async def fetch(secret: Secret) -> Secret:
+        async with session_for(api, oauth.token_url) as (session, _):
+            client = OAuthClient(
+                oauth, secret, session, permit=at_once, pause=at_once, in_flight=InFlight(LIMIT_S), attempts=1,
+                redaction=environment.redaction, proxy=proxy_for(api, oauth.token_url),
+            )  # fmt: skip
+            return (await client.fetch()).value
+
     try:
-        secret = fetch_secret(oauth.client_secret, environment, "api.oauth.client_secret")
-        token = asyncio.run(_fetch_token(api, oauth, secret, environment.redaction))
+        token = asyncio.run(fetch(fetch_secret(oauth.client_secret, environment, "api.oauth.client_secret")))
     except ConfigError as error:
         return None, from_error("token", error)
     except CredentialsRefused as error:
-        remedy = "Check client_id, client_secret and scope under api.oauth."
-        return None, wrong("token", str(error), remedy)
+        return None, wrong("token", str(error), "Check client_id, client_secret and scope under api.oauth.")
     except TokenUnavailable as error:
         remedy = error.advice if error.is_lasting else "Check api.oauth.token_url; if it is right, try again later."
         return None, wrong("token", str(error), remedy)
     return token, ok("token", f"{oauth.token_url} gives one to client {oauth.client_id}.")
-
-
-async def _fetch_token(api: ApiSettings, oauth: OAuthSettings, secret: Secret, redaction: Redaction) -> Secret:
-    """Fetch a token with one request. Raises ConfigError, CredentialsRefused and TokenUnavailable."""
-
-    async def at_once(*_: float) -> None:
-        """Hold nothing back: there is one request."""
-
-    async with session_for(api, oauth.token_url) as (session, _):
-        client = OAuthClient(
-            oauth, secret, session, permit=at_once, pause=at_once, in_flight=InFlight(LIMIT_S), attempts=1,
-            redaction=redaction, proxy=proxy_for(api, oauth.token_url),
-        )  # fmt: skip
-        return (await client.fetch()).value
 
 
 def notification_findings(nightly: NightlySettings, environment: Environment, *, send: bool) -> Iterator[Finding]:
@@ -108,62 +107,37 @@ def notification_findings(nightly: NightlySettings, environment: Environment, *,
         message = "no one is notified when the nightly job needs a person."
         yield Finding("notify", status, message, "Add an address under nightly.notify.")
     for number, target in enumerate(nightly.notify, 1):
-        finding = _target_finding(f"notify {number}", target, environment)
-        if send and finding.status is Status.OK:
-            finding = _send_test_message(finding, f"nightly.notify, number {number}", target, environment)
+        finding = _target_finding(f"notify {number}", target, environment, number if send else None)
         yield finding
     if nightly.health_check:
         yield _health_check_finding(nightly.health_check, environment)
 
 
-def _target_finding(check: str, target: str | SecretReference, environment: Environment) -> Finding:
-    source = _source_of(target)
+def _target_finding(
+    check: str, target: str | SecretReference, environment: Environment, sent_number: int | None
+) -> Finding:
+    """Check an address; one that fits gets a test message if `sent_number` says which it is in the configuration."""
+    source = target.shown if isinstance(target, SecretReference) else "the configuration itself"
     try:
         address = address_of(target, environment, "nightly.notify")
     except ConfigError as error:
         return from_error(check, error)
+    log = logging.getLogger("apprise")  # it quotes addresses that it does not take
+    before, log.disabled = log.disabled, True
     try:
-        apprise = importlib.import_module("apprise")
-    except ImportError:
-        return ok(check, f"{source} gives the address; whether it fits was not checked.")
-    with _silenced("apprise"):  # its log quotes addresses that it does not take
-        is_valid = apprise.Apprise().add(address)
+        is_valid = importlib.import_module("apprise").Apprise().add(address)
+    finally:
+        log.disabled = before
     if not is_valid:
         message = f"the address from {source} is not one that apprise can send to."
         return wrong(check, message, "See apprise's documentation for how addresses are written.")
-    return ok(check, f"the address from {source} fits; nothing was sent.")
-
-
-def _source_of(target: str | SecretReference) -> str:
-    return target.shown if isinstance(target, SecretReference) else "the configuration itself"
-
-
-@contextmanager
-def _silenced(name: str) -> Iterator[None]:
-    log = logging.getLogger(name)
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
-
-
-_TEST_MESSAGE = Message(
-    "batch-updater: a test message",
-    "batch-updater doctor --notify has sent this. Messages of the nightly job will come here.",
-    (),
-    "info",
-)
-
-
-def _send_test_message(finding: Finding, key: str, target: str | SecretReference, environment: Environment) -> Finding:
-    source = _source_of(target)
-    if why := why_not_told(_TEST_MESSAGE, target, environment, key):
+    if sent_number is None:
+        return ok(check, f"the address from {source} fits; nothing was sent.")
+    if why := why_not_told(_TEST_MESSAGE, target, environment, f"nightly.notify, number {sent_number}"):
         message = f"the test message to the address from {source} failed: {why}."
         remedy = "Check the address and its password, and whether this machine may reach the service."
-        return wrong(finding.check, message, remedy)
-    message = f"a test message was sent to the address from {source}: check that it arrived."
-    return ok(finding.check, message)
+        return wrong(check, message, remedy)
+    return ok(check, f"a test message was sent to the address from {source}: check that it arrived.")
 
 
 def _health_check_finding(health_check: str | SecretReference, environment: Environment) -> Finding:

@@ -32,11 +32,9 @@ class DoctorOptions:
     """What is checked only on request."""
 
     record: tuple[str, ...] = ()
-    """Names a record that may be read to try the token."""
     ask_record: Callable[[Endpoint, Sequence[Field]], Sequence[str]] | None = None
     """Asks a person for one and returns a value for each field, or nothing; None: there is no one to ask."""
     notify: bool = False
-    """Whether a test message is sent to every address under `nightly.notify`."""
 
 
 def examine(path: Path | None, environment: Environment, options: DoctorOptions | None = None) -> Iterator[Finding]:
@@ -58,7 +56,15 @@ def _examined(path: Path | None, environment: Environment, options: DoctorOption
         yield from skipped(_AFTER_THE_CONFIGURATION, _CONFIGURATION)
         return
     remember_written(config.api, environment.redaction)
-    yield _configuration_finding(path, config.api.base_url)
+    if config.api.base_url is None:
+        others = sorted(file.name for file in Path().glob("*") if _MISNAMED.fullmatch(file.name))
+        unread = f" but {others[0]}, which is not read" if others else ""
+        no_file = f"There is no config.yaml in this folder{unread}, and the environment does"
+        where = f"{path} does" if path else no_file
+        remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
+        yield wrong(_CONFIGURATION, f"{where} not say which API to send to.", remedy)
+    else:
+        yield ok(_CONFIGURATION, f"{path or 'the environment'} is valid; sends to {config.api.base_url}.")
     failed = None if config.api.base_url else _CONFIGURATION
     endpoint, finding = _endpoint(config.api)
     yield finding
@@ -104,18 +110,6 @@ def _token_finding(
     except UsageError as error:
         return from_error("token", error)
     return try_token(config.api, secrets, trial, environment.redaction)
-
-
-def _configuration_finding(path: Path | None, base_url: str | None) -> Finding:
-    if base_url is None:
-        others = sorted(file.name for file in Path().glob("*") if _MISNAMED.fullmatch(file.name))
-        unread = f" but {others[0]}, which is not read" if others else ""
-        no_file = f"There is no config.yaml in this folder{unread}, and the environment does"
-        where = f"{path} does" if path else no_file
-        remedy = "Set api.base_url" + ("." if path else ": batch-updater init writes a configuration.")
-        return wrong(_CONFIGURATION, f"{where} not say which API to send to.", remedy)
-    source = str(path) if path else "the environment"
-    return ok(_CONFIGURATION, f"{source} is valid; sends to {base_url}.")
 
 
 def _endpoint(api: ApiSettings) -> tuple[Endpoint | None, Finding]:

@@ -29,26 +29,20 @@ def folder_findings(results: ResultsSettings, nightly: NightlySettings) -> Itera
         yield _folder("done", nightly.done or beside / "done", "nightly.done")
         yield _folder("attention", nightly.attention or beside / "attention", "nightly.attention")
     if nightly.metrics:
-        yield _metrics(nightly.metrics)
-
-
-def _metrics(path: Path) -> Finding:
-    if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "a device or a pipe"
-        return wrong("metrics", f"{path} is {what}.", "Name a file under nightly.metrics.")
-    finding = _folder_of_others("metrics", path.parent, "nightly.metrics")
-    if finding.status is Status.OK and path.suffix != ".prom":
-        remedy = "Let its name end in .prom: node_exporter reads no others."
-        return warning("metrics", finding.message, remedy)
-    return finding
+        path = nightly.metrics
+        finding = _folder_of_others("metrics", path.parent, "nightly.metrics")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or a pipe"
+            finding = wrong("metrics", f"{path} is {what}.", "Name a file under nightly.metrics.")
+        elif finding.status is Status.OK and path.suffix != ".prom":
+            finding = warning("metrics", finding.message, "Let its name end in .prom: node_exporter reads no others.")
+        yield finding
 
 
 def _folder_of_others(check: str, path: Path, key: str) -> Finding:
     """Check a folder that the program does not create, because other programs use it."""
     if not path.is_dir():
-        return Finding(
-            check, Status.WRONG, f"{path} does not exist, or is not a folder.", f"Create it, or correct {key}."
-        )
+        return wrong(check, f"{path} does not exist, or is not a folder.", f"Create it, or correct {key}.")
     return _folder(check, path, key)
 
 
@@ -65,28 +59,21 @@ def _folder(check: str, path: Path, key: str) -> Finding:
         message = f"{made}{there} cannot be written: {error.strerror}."
         remedy = f"Let the user that runs batch-updater write there, or name another folder under {key}."
         return wrong(check, message, remedy)
-    return _room(check, path, key, there)
-
-
-def _room(check: str, path: Path, key: str, there: Path) -> Finding:
     free_bytes = shutil.disk_usage(there).free
     state = f"{path} {'can be written' if there == path else 'does not exist yet and can be created'}"
     state += f"; {free_bytes / 1e9:.1f} GB free" if free_bytes >= 1e9 else f"; {free_bytes / 1e6:.0f} MB free"
     if free_bytes < _LITTLE_ROOM_BYTES:
         return warning(check, f"{state}.", f"Free some space, or name another folder under {key}.")
-    kind = file_system_of(there, _mounts())
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        mounts = ""  # not Linux
+    kind = file_system_of(there, mounts)
     if kind in _SHARED:
         message = f"{state}; it is on a network share ({kind})."
         remedy = f"Name a folder on a local disk under {key}: locks and the database may fail on a share."
         return warning(check, message, remedy)
     return ok(check, f"{state}.")
-
-
-def _mounts() -> str:
-    try:
-        return _MOUNTS.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""  # not Linux
 
 
 def file_system_of(path: Path, mounts: str) -> str | None:

@@ -31,15 +31,13 @@ from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import Proxy, proxy_for, sentence, unused_proxy
 from batch_updater.sender.shutdown import Shutdown
-from batch_updater.sender.transport import tls_context
+from batch_updater.sender.transport import tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 _PROXY = "proxy"
 REACH_CHECKS = ("DNS", "connection", "certificate", "answer", "clock")
 LIMIT_S = 10.0
-"""For connecting, and for the answer."""
 _RATE_PER_S = 1000.0
-"""The doctor's few requests are not held back."""
 _LARGEST_ANSWER_BYTES = 1 << 20
 _EXPIRES_SOON = timedelta(days=14)
 _CLOCK_MAY_BE_OFF = timedelta(minutes=3)
@@ -58,7 +56,6 @@ class ProbeAnswer:
     addresses: frozenset[str]
     """Of the host that was connected to."""
     certificate_ends: datetime | None
-    """None over plain http."""
 
 
 class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of ours)
@@ -67,7 +64,6 @@ class NoAnswer(Exception):  # noqa: N818  (what a check finds, not an error of o
     def __init__(self, finding: Finding, addresses: frozenset[str]) -> None:
         super().__init__(finding.message)
         self.finding = finding
-        """Which check failed, and why."""
         self.addresses = addresses
         """Of the host that was to be connected to; empty if it could not be looked up."""
 
@@ -105,7 +101,6 @@ def reach_findings(api: ApiSettings, base_url: str) -> Iterator[Finding]:
 
 
 def _connected(url: str, proxy: Proxy | None, addresses: frozenset[str]) -> Iterator[Finding]:
-    """Yield that a host was found, and that it takes connections."""
     host, (first, *others) = _host(url, proxy), sorted(addresses)
     if addresses == {host}:
         yield ok("DNS", f"{host} is an address: there is no name to look up.")
@@ -128,20 +123,16 @@ def ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> 
 
     Takes at most `LIMIT_S` to connect, and as long for the answer. Raises NoAnswer.
     """
-    return asyncio.run(_ask(api, method, url, headers))
-
-
-async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, str]) -> ProbeAnswer:
     proxy, addresses = proxy_for(api, url), frozenset[str]()
-    try:
+
+    async def answer() -> ProbeAnswer:
+        nonlocal addresses
+        way = proxy.url if proxy else None
         async with session_for(api, url) as (session, connector):
             try:
+                whole = URL(url, encoded=True)
                 async with session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    allow_redirects=False,
-                    proxy=proxy.url if proxy else None,
+                    method, whole, headers=headers, allow_redirects=False, proxy=way
                 ) as response:
                     require_not_of_proxy(response, proxy)
                     body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
@@ -149,6 +140,9 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
                     return ProbeAnswer(response.status, date, body, connector.addresses, connector.certificate_ends)
             finally:
                 addresses = connector.addresses
+
+    try:
+        return asyncio.run(answer())
     except ConfigError as error:
         raise NoAnswer(from_error("certificate", error), addresses) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -159,9 +153,7 @@ async def _ask(api: ApiSettings, method: str, url: str, headers: Mapping[str, st
 @asynccontextmanager
 async def session_for(api: ApiSettings, url: str) -> AsyncIterator[tuple[aiohttp.ClientSession, ObservedConnector]]:
     """Give a session for a few requests to an address until the block ends. Raises ConfigError for `api.ca_file`."""
-    is_secure = url.startswith("https:")
-    tls = tls_context(str(api.ca_file) if api.ca_file else None) if is_secure else True
-    connector = ObservedConnector(1, tls, Limiter(_RATE_PER_S, 0, Shutdown()), InFlight(LIMIT_S))
+    connector = ObservedConnector(1, tls_for(api, url), Limiter(_RATE_PER_S, 0, Shutdown()), InFlight(LIMIT_S))
     timeout = aiohttp.ClientTimeout(connect=LIMIT_S, sock_read=LIMIT_S, total=3 * LIMIT_S)
     try:
         async with aiohttp.ClientSession(
@@ -198,7 +190,6 @@ class ObservedConnector(Connector):
 
 
 def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozenset[str]) -> Finding:
-    """Say at which step there was no way on, and why."""
     source = proxy.source if proxy else "api.base_url"
     unused = "" if proxy else f"{unused_proxy(url)} ".lstrip()
     why = f"no answer within {LIMIT_S:g} s" if isinstance(error, TimeoutError) else reason_of(error)
@@ -209,7 +200,15 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
             remedy = f"{unused}Check {source}, and this machine's network and name servers."
             return wrong("DNS", message, remedy)
         case aiohttp.ClientSSLError() if not is_about_proxy(error, proxy):
-            return _no_tls(error)
+            if not isinstance(error, aiohttp.ClientConnectorCertificateError):
+                message = "A secure connection (TLS) cannot be established."
+                return wrong("certificate", message, "Check host and port of api.base_url.")
+            message = f"The API's certificate cannot be trusted: {reason_of(error).rstrip('.')}."
+            remedy = (
+                "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
+                "file with its authority under api.ca_file."
+            )
+            return wrong("certificate", message, remedy)
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError() if not isinstance(
             error, aiohttp.ClientSSLError
         ):
@@ -224,19 +223,6 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, addresses: frozens
     )
     remedy = "Check host and port of api.base_url; ask the people who run the API."
     return wrong("answer", message, remedy)
-
-
-def _no_tls(error: aiohttp.ClientSSLError) -> Finding:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        message = f"The API's certificate cannot be trusted: {reason_of(error).rstrip('.')}."
-        remedy = (
-            "Check api.base_url and this machine's date. If your company signs its certificates itself, name the "
-            "file with its authority under api.ca_file."
-        )
-    else:
-        message = "A secure connection (TLS) cannot be established."
-        remedy = "Check host and port of api.base_url."
-    return wrong("certificate", message, remedy)
 
 
 def certificate_finding(now: datetime, ends: datetime | None) -> Finding:

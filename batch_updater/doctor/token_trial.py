@@ -18,11 +18,14 @@ from batch_updater.endpoint.reported import equals_reported
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import UsageError
 from batch_updater.records import Job
-from batch_updater.sender.answer import Answer, read_error_answer, status_name
+from batch_updater.sender.answer import read_error_answer, status_name
 from batch_updater.text.redaction import Redaction
 
 _DENIED = frozenset({401, 403})
 _NO_SUCH = frozenset({404, 410})
+_SET_TOKEN = "Set api.token to where it is kept."  # noqa: S105
+_CHECK_TOKEN = "Check that it is complete, has not expired, and belongs to this API and account."  # noqa: S105
+_ASK_RIGHTS = "Check api.base_url, and ask the people who manage the account what it may do."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,6 @@ class TokenTrial:
 
     endpoint: Endpoint
     job: Job
-    """Only the values that select the record."""
 
     @property
     def shown(self) -> str:
@@ -86,12 +88,8 @@ def not_tried(secrets: ApiSecrets, why: str, remedy: str = "") -> Finding:
     """Return that the token was not tried, if one is configured."""
     if secrets.token is None:
         return secrets.token_finding
-    return Finding("token", Status.SKIPPED, f"not tried: {_fetched(secrets)}, but {why}.", remedy)
-
-
-def _fetched(secrets: ApiSecrets) -> str:
-    """Return where the token comes from, to be followed by what the API says about it."""
-    return secrets.token_finding.message.rstrip(".")
+    source = secrets.token_finding.message.rstrip(".")
+    return Finding("token", Status.SKIPPED, f"not tried: {source}, but {why}.", remedy)
 
 
 def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redaction: Redaction) -> Finding:
@@ -100,51 +98,36 @@ def try_token(api: ApiSettings, secrets: ApiSecrets, trial: TokenTrial, redactio
     url = f"{api.base_url}{request.path}{'?' if request.query else ''}{request.query}"
     headers = {"Accept": "application/json", **{name: value.reveal() for name, value in secrets.headers.items()}}
     with_token = {**headers, "Authorization": f"Bearer {secrets.token.reveal()}"} if secrets.token else headers
+    name, source = trial.endpoint.api_name, secrets.token_finding.message.rstrip(".")
     try:
         with_it = ask(api, "GET", url, with_token)
         answer = read_error_answer(with_it.status, with_it.body, "", trial.endpoint)
+        status, is_2xx = status_name(answer.status), 200 <= answer.status < 300
         explanation = redaction.text(answer.explanation.line)[:200].rstrip(".")
         reason = f": {explanation}" if explanation else ""
+        answered = f"{name} answered {status}{', but not with the record' if is_2xx else ''}{reason}"
         if answer.status in _DENIED:
-            return _denied(secrets, trial, answer.status, reason)
+            why = f"({status}){reason}"
+            if secrets.token is None:
+                message, remedy = f"none is configured, and {name} needs one {why}.", _SET_TOKEN
+            elif answer.status == 401:
+                message, remedy = f"{source}, but {name} does not accept it {why}.", _CHECK_TOKEN
+            else:
+                message, remedy = f"{source}, but {name} does not let it read {trial.shown} {why}.", _ASK_RIGHTS
+            return wrong("token", message, remedy)
         if answer.status in {408, 425, 429} or answer.status >= 500:
-            return not_tried(secrets, _answered(trial, answer.status, reason), "Try again later.")
+            return not_tried(secrets, answered, "Try again later.")
         is_proven = secrets.token is not None and ask(api, "GET", url, headers).status in _DENIED
     except NoAnswer as error:
         why = f"reading brought no answer. {error.finding.message.rstrip('.')}"
         return not_tried(secrets, why, error.finding.remedy)
-    return _judged(secrets, trial, answer, reason, is_proven=is_proven)
-
-
-def _answered(trial: TokenTrial, status: int, reason: str) -> str:
-    without = ", but not with the record" if 200 <= status < 300 else ""
-    return f"{trial.endpoint.api_name} answered {status_name(status)}{without}{reason}"
-
-
-def _denied(secrets: ApiSecrets, trial: TokenTrial, status: int, reason: str) -> Finding:
-    name, why = trial.endpoint.api_name, f"({status_name(status)}){reason}"
-    if secrets.token is None:
-        message = f"none is configured, and {name} needs one {why}."
-        return wrong("token", message, "Set api.token to where it is kept.")
-    if status == 401:
-        message = f"{name} does not accept it {why}."
-        remedy = "Check that it is complete, has not expired, and belongs to this API and account."
-    else:
-        message = f"{name} does not let it read {trial.shown} {why}."
-        remedy = "Check api.base_url, and ask the people who manage the account what it may do."
-    return wrong("token", f"{_fetched(secrets)}, but {message}", remedy)
-
-
-def _judged(secrets: ApiSecrets, trial: TokenTrial, answer: Answer, reason: str, *, is_proven: bool) -> Finding:
-    """Judge an answer that refuses no token; `is_proven`: without one it is refused."""
-    name, answered = trial.endpoint.api_name, _answered(trial, answer.status, reason)
-    is_read = 200 <= answer.status < 300 and _holds(trial, answer.body.value)
+    is_read = is_2xx and _holds(trial, answer.body.value)
     if secrets.token is None and is_read:
         return ok("token", f"none is configured, and {name} gives {trial.shown} without one.")
-    if not is_proven:
+    if not is_proven:  # without the token it is not refused either
         what = f"{name} gives {trial.shown}" if is_read else answered
         return not_tried(secrets, f"{what}, without a token as well", "" if is_read else "Check api.base_url.")
-    accepted = f"{_fetched(secrets)}, and {name} accepts it"
+    accepted = f"{source}, and {name} accepts it"
     if is_read:
         return ok("token", f"{accepted}: it gave {trial.shown}.")
     if answer.status in _NO_SUCH or answer.body.value == []:

@@ -32,7 +32,6 @@ class _IndexedList:
     list: AllowedList
     folded: frozenset[str]
     ids: Mapping[str, int | str]
-    """By the composed name."""
 
     @classmethod
     def of(cls, allowed: AllowedList) -> _IndexedList:
@@ -91,7 +90,11 @@ class AllowedValues:
             self._problem(field, job.row, name, names.list, message, field_messages.get(field.name, ""))
             for field, name, names in self._names_in(job)
             if all(composed(name) != composed(value.name) for value in names.list.values)
-            and (_folded(name) not in names.folded or not message or _is_about(message, field, name))
+            and (
+                _folded(name) not in names.folded
+                or not message
+                or any(word.casefold() in message.casefold() for word in (name, field.title, field.wire_name))
+            )
         )
 
     def _names_in(self, job: Job) -> Iterator[tuple[Field, str, _IndexedList]]:
@@ -145,11 +148,6 @@ class AllowedValues:
             reason=look if look and (field_message or name in message) else field_message or reason,
             remedy=f"Did you mean {close!r}?" if close else f"Valid are: {shown}.",
         )
-
-
-def _is_about(message: str, field: Field, name: str) -> bool:
-    text = message.casefold()
-    return any(word.casefold() in text for word in (name, field.title, field.wire_name))
 
 
 def _values(allowed: AllowedNames, answer: Mapping[object, object]) -> tuple[AllowedValue, ...]:

@@ -17,21 +17,13 @@ _VERSION = re.compile(r"v\d+(\.\d+)*", re.IGNORECASE)
 class RepeatedPath(NamedTuple):
     """The end of a base URL that is also a part of the call's path."""
 
-    end: str
-    """Such as `/api/v2`."""
     corrected: str
     """The base URL without it."""
     is_certain: bool
     """Whether two segments or more are the path's own. One alone may be a prefix, such as `/api` or `/orders/v1`."""
     message: str
     """The repetition, and the address that it leads to."""
-
-    @property
-    def remedy(self) -> str:
-        """The other base URL to use or to try."""
-        if self.is_certain:
-            return f"Set api.base_url to {self.corrected}"
-        return f"If that is one {self.end} too many, set api.base_url to {self.corrected}"
+    remedy: str
 
     @property
     def note(self) -> str:
@@ -55,16 +47,27 @@ def repeated_path(base_url: str, endpoint: Endpoint) -> RepeatedPath | None:
         end = base[-size:]
         for start in range(len(path) - size + 1):
             part = path[start : start + size]
-            same = sum(_is_same(ours, theirs) for ours, theirs in zip(end, part, strict=True))
-            if same >= (2 if start else 1) and all(map(_fits, end, part)):
-                repeated, rest = f"/{'/'.join(end)}", "".join(f"/{segment}" for segment in base[:-size])
-                return RepeatedPath(
-                    repeated,
-                    url._replace(path=rest, query="", fragment="").geturl(),
-                    same + sum(map(_is_other_version, end, part)) > 1,
-                    f"api.base_url ends with {repeated}, {_relation(end, part, path)}: "
-                    f"rows would be sent to {base_url}{endpoint.path}.",
-                )
+            pairs = list(zip(end, part, strict=True))
+            same = sum(_is_same(*pair) for pair in pairs)
+            versions = sum(_is_other_version(*pair) for pair in pairs)
+            fits = all(_is_same(*pair) or _is_other_version(*pair) or _PARAMETER.search(pair[1]) for pair in pairs)
+            if not fits or same < (2 if start else 1):
+                continue
+            repeated, whole = f"/{'/'.join(end)}", f"/{'/'.join(path)}"
+            if versions:
+                relation = f"where the path of the call has /{'/'.join(part)} ({whole})"
+            elif size == len(path):
+                relation = "which is the path of the call"
+            elif part == path[:size]:
+                relation = f"with which the path of the call begins ({whole})"
+            else:
+                relation = f"a part of the path of the call ({whole})"
+            rest = "".join(f"/{segment}" for segment in base[:-size])
+            corrected = url._replace(path=rest, query="", fragment="").geturl()
+            is_certain = same + versions > 1
+            message = f"api.base_url ends with {repeated}, {relation}: rows would be sent to {base_url}{endpoint.path}."
+            remedy = "Set" if is_certain else f"If that is one {repeated} too many, set"
+            return RepeatedPath(corrected, is_certain, message, f"{remedy} api.base_url to {corrected}")
     return None
 
 
@@ -88,19 +91,5 @@ def _is_same(ours: str, theirs: str) -> bool:
     return unquote(ours).casefold() == unquote(theirs).casefold()
 
 
-def _fits(ours: str, theirs: str) -> bool:
-    return _is_same(ours, theirs) or _is_other_version(ours, theirs) or _PARAMETER.search(theirs) is not None
-
-
 def _is_other_version(ours: str, theirs: str) -> bool:
     return bool(_VERSION.fullmatch(ours) and _VERSION.fullmatch(theirs)) and not _is_same(ours, theirs)
-
-
-def _relation(end: Sequence[str], part: Sequence[str], path: Sequence[str]) -> str:
-    shown = f"/{'/'.join(path)}"
-    if any(map(_is_other_version, end, part)):
-        return f"where the path of the call has /{'/'.join(part)} ({shown})"
-    if len(part) == len(path):
-        return "which is the path of the call"
-    begins = "with which the path of the call begins" if part == path[: len(part)] else "a part of the path of the call"
-    return f"{begins} ({shown})"

@@ -123,20 +123,16 @@ def differences(
             if not equals_reported(field, asked, got) and not (field.selects_record and is_blank(got)):
                 differing.append(Difference(field.name, _sent(field, asked), as_text(got)))
         elif field.reported_id_as is not None and field.reported_id_as in record:
-            differing.extend(_different_id(field, job, record[field.reported_id_as], allowed))
+            got = record[field.reported_id_as]
+            if asked is None:
+                if not is_blank(got):
+                    differing.append(Difference(field.name, "", f"id {as_text(got)}"))
+            elif is_blank(got) and not is_blank(asked):
+                differing.append(Difference(field.name, _sent(field, asked), ""))
+            elif (expected := allowed.id_of(field, job)) is not None and as_text(got) != str(expected):
+                sent = f"{_sent(field, asked)} (id {expected})"
+                differing.append(Difference(field.name, sent, f"id {as_text(got)}"))
     return tuple(differing)
-
-
-def _different_id(field: Field, job: Job, got: object, allowed: AllowedValues) -> tuple[Difference, ...]:
-    asked = job.values[field.name]
-    if asked is None:
-        return () if is_blank(got) else (Difference(field.name, "", f"id {as_text(got)}"),)
-    if is_blank(got) and not is_blank(asked):
-        return (Difference(field.name, _sent(field, asked), ""),)
-    expected = allowed.id_of(field, job)
-    if expected is None or as_text(got) == str(expected):
-        return ()
-    return (Difference(field.name, f"{_sent(field, asked)} (id {expected})", f"id {as_text(got)}"),)
 
 
 def _sent(field: Field, asked: Value) -> str:
@@ -178,7 +174,15 @@ def changes(
     for field in endpoint.body_fields:
         if field.name not in job.values:
             continue
-        new, now = job.values[field.name], _value_in(field, job, record, allowed)
+        new: Value = job.values[field.name]
+        now: object = Unknown("")
+        if field.reported_as is not None and field.reported_as in record:
+            now = record[field.reported_as]
+        elif field.reported_id_as is not None and field.reported_id_as in record:
+            identity = record[field.reported_id_as]
+            now = None
+            if not is_blank(identity) and (now := allowed.name_of(field, job, identity)) is None:
+                now = Unknown(as_text(identity))
         if isinstance(now, Unknown) or not equals_reported(field, new, now):
             changed.append(FieldChange(field.name, now, new))
     return tuple(changed)
@@ -197,16 +201,3 @@ def changes_of(
     if is_another or not isinstance(record, dict):
         return ()
     return tuple(change for change in changes(endpoint, job, record, allowed) if change.field not in differing)
-
-
-def _value_in(field: Field, job: Job, record: Mapping[str, object], allowed: AllowedValues) -> object:
-    """Return a record's value of a field, the name for an id if it is known; otherwise Unknown."""
-    if field.reported_as is not None and field.reported_as in record:
-        return record[field.reported_as]
-    if field.reported_id_as is None or field.reported_id_as not in record:
-        return Unknown("")
-    identity = record[field.reported_id_as]
-    if is_blank(identity):
-        return None
-    name = allowed.name_of(field, job, identity)
-    return Unknown(as_text(identity)) if name is None else name

@@ -83,7 +83,6 @@ class Field:
     date_format: str
     """The format of a date in the request, for `date.strftime`."""
     example: str
-    """An example as a person would type it; '' if there is none."""
     default: str | None
     """The API's value if the field is not sent, as text; None if the description has none."""
     selects_record: bool
@@ -104,9 +103,7 @@ class ReadOperation:
     path: str
     """With a leading slash and `{wire_name}` for each path field of the update."""
     query: tuple[str, ...]
-    """Names of the update's query fields that it takes, too."""
     properties: frozenset[str] = frozenset()
-    """Properties of the record; empty if none is described."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +115,10 @@ class Endpoint:
     api_name: str
     """For people, such as `Nexus`: the description's `info.title`."""
     record_name: str
-    """For people, such as `opportunity`."""
     method: str
     path: str
     """With a leading slash and `{wire_name}` for each path field."""
     content_type: str
-    """Of the request's body."""
     fields: tuple[Field, ...]
     """Path, query, body, in the order of the description."""
     idempotent: bool

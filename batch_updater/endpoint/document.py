@@ -17,7 +17,6 @@ from batch_updater.errors import EndpointError, Location
 
 
 def _text(value: object) -> str | None:
-    """Return a scalar as a person would type it; None for null."""
     if value is None:
         return None
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -31,29 +30,23 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _members(value: object) -> dict[str, object]:
-    """Return an object with keys that are texts: YAML reads the status 200 as a number."""
-    return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(_text(item) or "null" for item in _list([value] if isinstance(value, str) else value))
-
-
-def _urls(value: object) -> list[str]:
-    return [str(server.get("url", "")) for server in _list(value) if isinstance(server, Mapping)]
-
-
 Text = Annotated[str | None, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_text)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda one: tuple(_text(item) or "null" for item in _list([one] if isinstance(one, str) else one))),
+]
 Truth = Annotated[bool | None, BeforeValidator(lambda value: value if isinstance(value, bool) else None)]
 Whole = Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)]
 Number = Annotated[Decimal | None, BeforeValidator(_number)]
 Limit = Annotated[Decimal | bool | None, BeforeValidator(lambda value: value if value is True else _number(value))]
 """In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own."""
 Items = Annotated[list[object], BeforeValidator(_list)]
-Members = Annotated[dict[str, object], BeforeValidator(_members)]
+Members = Annotated[
+    dict[str, object],
+    BeforeValidator(lambda one: {str(key): member for key, member in one.items()} if isinstance(one, Mapping) else {}),
+]
+"""With keys that are texts: YAML reads the status 200 as a number."""
 
 
 def _key(attribute: str) -> str:
@@ -162,14 +155,12 @@ class RequestBody(Node):
     """The body of a request."""
 
     content: Members = {}
-    """Media type -> MediaType."""
 
 
 class Response(Node):
     """The answers of one status."""
 
     content: Members = {}
-    """Media type -> MediaType."""
     x_always_reported: Texts | None = None
     x_quota_exceeded: Text = None
 
@@ -181,7 +172,6 @@ class Operation(Node):
     parameters: Items = []
     request_body: object = None
     responses: Members = {}
-    """Status -> Response."""
     x_record_name: Text = None
     x_error_message: Texts = ()
     x_idempotent: Truth = None
@@ -204,10 +194,8 @@ class Document(Node):
 
     openapi: Text = None
     title: Text = Field(None, validation_alias=AliasPath("info", "title"))
-    servers: Annotated[list[str], BeforeValidator(_urls)] = []
-    """Their URLs."""
+    servers: Items = []
     paths: Members = {}
-    """Path -> PathItem."""
 
 
 _Model = TypeVar("_Model", bound=Node)
@@ -238,7 +226,13 @@ class Resolver:
                 self.refuse(at, f"refers to {target}, which is not supported", "Refer to a part of the same document.")
             seen.add(target)
             beside = {**written, **beside}
-            written, at = self._target(target, at), target[1:]
+            written = self._root
+            for part in target[2:].split("/"):
+                key = part.replace("~1", "/").replace("~0", "~")
+                if not isinstance(written, Mapping) or key not in written:
+                    self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
+                written = written[key]
+            at = target[1:]
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
         try:
@@ -249,15 +243,6 @@ class Resolver:
             place = "/".join((at, *map(str, detail["loc"])))
             what = {"missing": "is missing", "model_type": "is not an object"}.get(detail["type"], "has a wrong value")
             self.refuse(place, what, "Correct the document.")
-
-    def _target(self, target: str, at: str) -> object:
-        node: object = self._root
-        for part in target[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, Mapping) or key not in node:
-                self.refuse(at, f"refers to {target}, which does not exist", "Correct the reference.")
-            node = node[key]
-        return node
 
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""
@@ -271,11 +256,18 @@ def parse(path: str, text: str) -> Mapping[str, object]:
 
     from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
 
+    def exact_number(_constructor: object, node: object) -> Decimal:
+        """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
+        try:
+            return Decimal(str(getattr(node, "value", "")).replace("_", ""))
+        except ArithmeticError:
+            return Decimal("NaN")
+
     place = Location(file=path)
     yaml = YAML(typ="safe", pure=True)
     # `add_constructor` would change every reader of YAML in the process.
     yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
-        "tag:yaml.org,2002:float": _exact_number,
+        "tag:yaml.org,2002:float": exact_number,
         "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
     }
     try:
@@ -296,11 +288,3 @@ def not_valid(path: str, where: str, what: str) -> EndpointError:
     return EndpointError(
         f"{path} is not valid YAML or JSON{where}: {what}.", remedy="Correct the document.", place=Location(file=path)
     )
-
-
-def _exact_number(_constructor: object, node: object) -> Decimal:
-    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-    try:
-        return Decimal(str(getattr(node, "value", "")).replace("_", ""))
-    except ArithmeticError:
-        return Decimal("NaN")

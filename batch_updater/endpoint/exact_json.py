@@ -36,10 +36,6 @@ def _exact(number: str) -> Decimal | str:
     return exact if abs(exact.adjusted()) <= _LONGEST_NUMBER else number
 
 
-def _whole(number: str) -> int | str:
-    return int(number) if len(number.lstrip("-")) <= _LONGEST_NUMBER else number
-
-
 _DECODER = msgspec.json.Decoder(float_hook=_exact)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -56,26 +52,25 @@ def from_json(text: str | bytes) -> object:
         value = _read_leniently(text) if has_long_number else _DECODER.decode(text)
     except (ValueError, RecursionError):
         value = _read_leniently(text)
-    if brackets > _DEEPEST:
-        _require_shallow(value)
-    return value
-
-
-def _read_leniently(text: str | bytes) -> object:
-    try:
-        return json.loads(text, parse_float=_exact, parse_int=_whole, parse_constant=str)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-
-
-def _require_shallow(value: object) -> None:
+    if brackets <= _DEEPEST:
+        return value
     level = [value]
     for _ in range(_DEEPEST + 1):
         containers = [one for one in level if isinstance(one, (dict, list))]
         level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
         if not level:
-            return
+            return value
     raise ValueError("it is nested too deep")
+
+
+def _read_leniently(text: str | bytes) -> object:
+    def whole(number: str) -> int | str:
+        return int(number) if len(number.lstrip("-")) <= _LONGEST_NUMBER else number
+
+    try:
+        return json.loads(text, parse_float=_exact, parse_int=whole, parse_constant=str)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def number_of(value: object) -> Decimal | None:

@@ -1,21 +1,4 @@
-"""An OpenAPI 3.0 or 3.1 document -> `Endpoint`.
-
-Extensions of the document say what OpenAPI cannot:
-
-- on the operation: `x-record-name` (the word for one record), `x-error-message` (properties of an error answer that
-  hold its message, the best first), `x-idempotent` (whether a method other than PUT may be repeated), `x-read`
-  (operationId of a GET in the same document that returns the record, alone or in an array; its properties count as
-  reported like those of the update's answer), `x-quota-per-month` (requests that the account may send);
-- on a parameter or body property: `x-field-name` (the header, in place of the name in the request), `x-aliases`
-  (further headers), `x-date-format` (for `strftime`), `x-reported-as` (the property of an answer that holds the value;
-  null: none), `x-reported-id-as` (the property of an answer that holds the id of a name), `x-selects-record` (false:
-  the parameter does not select the record), `x-allowed-names` ({list, name, id, depends-on}: the list of valid names in
-  an error answer), `x-identifier` (whether a text is an identifier, in which nothing invisible is allowed; by default a
-  text is one if it selects the record, if its name or title ends with a word such as id, number, code, key or
-  reference, or if its description begins by calling it so);
-- on a 2xx answer of the update: `x-always-reported` (the properties that it always has, if not all that are described;
-  an update is confirmed only by what is always reported, and by nothing that differs);
-- on the 429 answer: `x-quota-exceeded` (its message for a used-up quota).
+"""An OpenAPI 3.0 or 3.1 document -> `Endpoint`; docs/endpoints.md explains the extensions that say what OpenAPI cannot.
 
 The configuration has the base URL. The document's `servers` only show which base URLs are right although the path of
 the call begins like them.
@@ -25,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -40,7 +24,6 @@ from batch_updater.endpoint.description import (
     ParameterLocation,
     ReadOperation,
 )
-from batch_updater.endpoint.identifiers import is_called_identifier
 from batch_updater.errors import EndpointError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.records import Value
@@ -51,6 +34,20 @@ _JSON = re.compile(r"application/(json|[a-z0-9.+-]+\+json)\s*(;.*)?", re.IGNOREC
 _TYPES = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.DECIMAL, "boolean": Kind.BOOLEAN}
 _UNSUPPORTED_FORMATS = frozenset({"date-time", "time", "binary", "byte"})
 _LARGEST_BYTES = 5_000_000
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LAST_WORDS = frozenset(
+    {
+        "id", "ids", "identifier", "number", "no", "nr", "num", "code", "key", "reference", "ref", "uuid", "guid",
+        "sku", "ean", "gtin", "isbn", "iban", "bic", "vin", "zip", "postcode", "phone", "telephone", "mobile", "fax",
+    }
+)  # fmt: skip
+"""Words with which names and titles of identifiers end."""
+_NUMBERED = frozenset({"version", "release", "revision", "edition"})
+"""Words for things that are numbered like 2.0."""
+_DESCRIPTION = re.compile(
+    r"(?:[\w/'-]+ ){0,3}?(?:id|number|code|key|reference)\b(?! of\b)|(?:[\w/'-]+ ){0,5}?identifier\b", re.IGNORECASE
+)
+"""How the description of an identifier begins: "The number that the CRM gave the opportunity."."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +128,10 @@ class _FieldSource(NamedTuple):
 class _DescribedAnswers(NamedTuple):
     """What the responses of an operation describe."""
 
-    statuses: Mapping[str, frozenset[str] | None]
-    """2xx status, `2XX` or `DEFAULT` -> the properties that the record always has; None: no record."""
+    statuses: Mapping[int, frozenset[str] | None]
+    """2xx status -> the properties that the record always has; None: no record."""
+    other: frozenset[str] | None
+    """The same for a 2xx status that is not listed."""
     properties: frozenset[str]
     """All properties that the record may have; empty if none is described."""
     quota_message: str | None
@@ -154,20 +153,32 @@ class _EndpointBuilder:
         path, method, item, operation = update
         if not re.fullmatch(r"(/[^/?#\\\s]+)+/?", path) or {".", ".."} & set(path.split("/")):
             self._refuse(item.at, "is not a path that leads straight to one place", "Correct it.")
-        answers, reading = self._answers(operation), self._reading(operation)
-        read_properties = self._properties_read(reading.operation) if reading else frozenset()
+        answers = self._answers(operation)
+        reading, read_properties = None, frozenset[str]()
+        if (wanted := operation.x_read) is not None:
+            reading = next((call for call in self._calls("get") if call.operation.operation_id == wanted), None)
+            if reading is None:
+                self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
+            read_properties = self._properties_read(reading.operation)
         reported = answers.properties | read_properties
-        parameters = self._parameters(update)
         body, content_type = self._body(operation)
-        sources = [*map(self._of_parameter, parameters), *body]
+        sources = [*self._of_parameters(update), *body]
         sources.sort(key=lambda source: list(ParameterLocation).index(source.location))
         fields = tuple(self._field(source, reported) for source in sources)
-        self._require_distinct(fields, operation)
+        by_name: dict[str, Field] = {}
+        for field in fields:
+            if (other := by_name.setdefault(field.name, field)) is not field:
+                what = f"has two fields called {field.name}, in the {other.location} and in the {field.location}"
+                self._refuse(operation.at, what, "Give one of them another name with x-field-name.")
         mapped = {name for source in sources for name in (source.schema.x_reported_as, source.schema.x_reported_id_as)}
         # Reported according to an extension, whatever the schema of the answer lists.
         unlisted = {name for name in mapped if name is not None} - reported
-        statuses = {key: None if names is None else names | unlisted for key, names in answers.statuses.items()}
-        read = self._read_operation(reading, fields, read_properties) if reading else None
+        read = sample_read = self._read_operation(reading, fields, read_properties) if reading else None
+        if read is None and item.get is not None:
+            with suppress(EndpointError):  # the GET of the update's own path is optional, and so need not be right
+                own = self._node(document.Operation, item.get, item, "get")
+                sample_read = self._read_operation(update._replace(operation=own), fields, frozenset())
+        urls = (str(one.get("url", "")) for one in self._document.servers if isinstance(one, Mapping))
         return Endpoint(
             name=name or operation.operation_id or f"{method} {path}",
             api_name=self._document.title or "the API",
@@ -177,20 +188,20 @@ class _EndpointBuilder:
             content_type=content_type,
             fields=fields,
             idempotent=method == "put" or operation.x_idempotent is True,
-            record_statuses={int(key): names for key, names in statuses.items() if key.isdigit()},
-            default_record=_of_other_statuses(statuses),
+            record_statuses={
+                status: None if names is None else names | unlisted for status, names in answers.statuses.items()
+            },
+            default_record=None if answers.other is None else answers.other | unlisted,
             record_properties=answers.properties,
             error_message_keys=operation.x_error_message,
             quota_message=answers.quota_message,
             read=read,
             quota_per_month=operation.x_quota_per_month,
-            sample_read=read or self._own_get(update, fields),
-            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in self._document.servers)
-            - {""},
+            sample_read=sample_read,
+            server_paths=frozenset(re.sub(r"^(\w+:)?//[^/]*", "", url).strip("/") for url in urls) - {""},
         )
 
     def _update(self, operation_id: str | None) -> _LocatedOperation:
-        """Return the operation of that id; of None, the only one that updates."""
         updates = list(self._calls("put", "patch", "post"))
         matching = [call for call in updates if operation_id in (None, call.operation.operation_id)]
         if len(matching) == 1:
@@ -211,16 +222,6 @@ class _EndpointBuilder:
                 if (operation := getattr(item, method)) is not None:
                     yield _LocatedOperation(path, method, item, self._node(document.Operation, operation, item, method))
 
-    def _reading(self, operation: document.Operation) -> _LocatedOperation | None:
-        """Return the operation that reads a record; None if the update names none."""
-        wanted = operation.x_read
-        if wanted is None:
-            return None
-        for call in self._calls("get"):
-            if call.operation.operation_id == wanted:
-                return call
-        self._refuse(f"{operation.at}/x-read", f"names {wanted}, which is no GET operation here", "Correct it.")
-
     def _read_operation(
         self, call: _LocatedOperation, fields: tuple[Field, ...], properties: frozenset[str]
     ) -> ReadOperation:
@@ -235,16 +236,6 @@ class _EndpointBuilder:
                 what = f"needs {parameter.name}, which the update does not have"
                 self._refuse(parameter.at, what, "Name another operation.")
         return ReadOperation(call.path, tuple(query), properties)
-
-    def _own_get(self, update: _LocatedOperation, fields: tuple[Field, ...]) -> ReadOperation | None:
-        """Return the GET of the update's own path; None if there is none, or the update lacks what it needs."""
-        if update.item.get is None:
-            return None
-        try:
-            operation = self._node(document.Operation, update.item.get, update.item, "get")
-            return self._read_operation(update._replace(operation=operation), fields, frozenset())
-        except EndpointError:  # it is optional, and so need not be right
-            return None
 
     def _parameters(self, call: _LocatedOperation) -> list[document.Parameter]:
         """Return the parameters of path and query: those of the path item, overridden by the operation's own."""
@@ -266,16 +257,16 @@ class _EndpointBuilder:
                 self._refuse(parameter.at, f"requires a value in a {location}", remedy)
         return supported
 
-    def _of_parameter(self, parameter: document.Parameter) -> _FieldSource:
-        if parameter.content is not None:
-            self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
-        schema = self._node(document.Schema, parameter.schema_, parameter, "schema")
-        location = ParameterLocation(parameter.in_)
-        required = location is ParameterLocation.PATH or parameter.required is True
-        return _FieldSource(parameter.name, location, required, schema.annotated(parameter))
+    def _of_parameters(self, call: _LocatedOperation) -> Iterator[_FieldSource]:
+        for parameter in self._parameters(call):
+            if parameter.content is not None:
+                self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
+            schema = self._node(document.Schema, parameter.schema_, parameter, "schema")
+            location = ParameterLocation(parameter.in_)
+            required = location is ParameterLocation.PATH or parameter.required is True
+            yield _FieldSource(parameter.name, location, required, schema.annotated(parameter))
 
     def _body(self, operation: document.Operation) -> tuple[list[_FieldSource], str]:
-        """Return the properties of the body and its media type."""
         if operation.request_body is None:
             self._refuse(operation.at, "has no request body, so there is nothing to update", "Name another operation.")
         body = self._node(document.RequestBody, operation.request_body, operation, "requestBody")
@@ -308,7 +299,12 @@ class _EndpointBuilder:
         self._require_plain(schema)
         name = schema.x_field_name or wire_name
         description = " ".join((schema.description or "").split())
-        kind, enum = self._kind(schema), self._enum(schema)
+        kind = self._kind(schema)
+        enum: list[Value] = []
+        for value in [schema.const] if "const" in schema.model_fields_set else schema.enum:
+            if value is not None and not isinstance(value, (str, int, Decimal)):
+                self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
+            enum.append(value)
         if kind is Kind.DATE and enum:
             self._refuse(f"{schema.at}/enum", "is not supported for a date", "Leave it out.")
         names = schema.x_allowed_names
@@ -316,7 +312,13 @@ class _EndpointBuilder:
         reported_as = wire_name if not reported or wire_name in reported else None
         is_identifier = schema.x_identifier
         if is_identifier is None:
-            is_identifier = is_called_identifier(name, schema.title or "", description)
+            is_identifier = _is_called_identifier(name, schema.title or "", description)
+        minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
+        maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
+        bounds = Bounds(
+            minimum, maximum, exclusive_minimum, exclusive_maximum, schema.multiple_of, schema.min_length,
+            schema.max_length, schema.pattern,
+        )  # fmt: skip
         return Field(
             name=name,
             wire_name=wire_name,
@@ -327,7 +329,7 @@ class _EndpointBuilder:
             description=description,
             aliases=schema.x_aliases,
             enum=tuple(value for value in enum if value is not None),
-            bounds=_bounds(schema),
+            bounds=bounds,
             nullable=location is ParameterLocation.BODY
             and (schema.nullable is True or "null" in schema.type or None in enum),
             date_format=schema.x_date_format or "%Y-%m-%d",
@@ -355,43 +357,38 @@ class _EndpointBuilder:
             self._refuse(f"{schema.at}/format", what, "Leave the format out.")
         return kind
 
-    def _enum(self, schema: document.Schema) -> tuple[Value, ...]:
-        values: list[Value] = []
-        for value in [schema.const] if "const" in schema.model_fields_set else schema.enum:
-            if value is not None and not isinstance(value, (str, int, Decimal)):
-                self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
-            values.append(value)
-        return tuple(values)
-
     def _answers(self, operation: document.Operation) -> _DescribedAnswers:
         statuses: dict[str, frozenset[str] | None] = {}
-        properties: set[str] = set()
+        all_properties: frozenset[str] = frozenset()
         quota_message = None
         for status, written in operation.responses.items():
             answer = self._node(document.Response, written, operation, "responses", status)
             quota_message = quota_message or answer.x_quota_exceeded
-            if re.fullmatch(r"2\d\d|2XX|default", status, re.IGNORECASE):
-                record = self._record(answer)
-                statuses[status.upper()] = self._always_reported(answer, record)
-                properties |= record or frozenset()
-        return _DescribedAnswers(statuses, frozenset(properties), quota_message)
-
-    def _always_reported(self, answer: document.Response, record: frozenset[str] | None) -> frozenset[str] | None:
-        """Return the properties that the record in an answer always has; None if it holds no record."""
-        if answer.x_always_reported is None:
-            return record
-        names = frozenset(answer.x_always_reported)
-        if not names or not names <= (record or names):
-            self._refuse(f"{answer.at}/x-always-reported", "is no list of properties of the answer", "Correct it.")
-        return names
-
-    def _record(self, answer: document.Response) -> frozenset[str] | None:
-        """Return the properties of the record that an answer holds; None if it describes none."""
-        schema = self._answer_schema(answer)
-        if schema is None:
-            return None
-        properties = self._properties(schema)
-        return properties if properties or schema.type == ("object",) or schema.compositions else None
+            if not re.fullmatch(r"2\d\d|2XX|default", status, re.IGNORECASE):
+                continue
+            schema, record = self._answer_schema(answer), None
+            if schema is not None:
+                properties = self._properties(schema)
+                record = properties if properties or schema.type == ("object",) or schema.compositions else None
+                all_properties |= record or frozenset()
+            if answer.x_always_reported is not None:
+                always = frozenset(answer.x_always_reported)
+                if not always or not always <= (record or always):
+                    what = "is no list of properties of the answer"
+                    self._refuse(f"{answer.at}/x-always-reported", what, "Correct it.")
+                record = always
+            statuses[status.upper()] = record
+        successes = {status: record for status, record in statuses.items() if status.startswith("2")}
+        if not successes:
+            # `default` means errors to most authors: it describes a success only if nothing else does.
+            other = statuses.get("DEFAULT")
+        elif "2XX" in successes:
+            other = successes.pop("2XX")
+        else:  # what all that are listed have
+            records = [record for record in successes.values() if record is not None]
+            other = frozenset.intersection(*records) if records else None
+        listed = {int(status): record for status, record in successes.items()}
+        return _DescribedAnswers(listed, other, all_properties, quota_message)
 
     def _properties(self, schema: document.Schema, *outer: str) -> frozenset[str]:
         """Return the properties that every object of a schema may have; `outer`: the schemas that contain it."""
@@ -419,40 +416,18 @@ class _EndpointBuilder:
             properties |= self._properties(schema) if schema else frozenset()
         return properties
 
-    def _require_distinct(self, fields: tuple[Field, ...], operation: document.Operation) -> None:
-        seen: dict[str, Field] = {}
-        for field in fields:
-            if (other := seen.setdefault(field.name, field)) is not field:
-                what = f"has two fields called {field.name}, in the {other.location} and in the {field.location}"
-                self._refuse(operation.at, what, "Give one of them another name with x-field-name.")
-
-
-def _of_other_statuses(statuses: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
-    """Return what is always reported with a 2xx status that is not listed: what all listed records have."""
-    # `default` means errors to most authors: it describes a success only if nothing else does.
-    if not any(key.startswith("2") for key in statuses):
-        return statuses.get("DEFAULT")
-    if "2XX" in statuses:
-        return statuses["2XX"]
-    records = [always for key, always in statuses.items() if key != "DEFAULT" and always is not None]
-    return frozenset.intersection(*records) if records else None
-
-
-def _bounds(schema: document.Schema) -> Bounds:
-    minimum, exclusive_minimum = _limits(schema.minimum, schema.exclusive_minimum)
-    maximum, exclusive_maximum = _limits(schema.maximum, schema.exclusive_maximum)
-    return Bounds(
-        minimum=minimum,
-        maximum=maximum,
-        exclusive_minimum=exclusive_minimum,
-        exclusive_maximum=exclusive_maximum,
-        multiple_of=schema.multiple_of,
-        min_length=schema.min_length,
-        max_length=schema.max_length,
-        pattern=schema.pattern,
-    )
-
 
 def _limits(limit: Decimal | None, exclusive: Decimal | bool | None) -> tuple[Decimal | None, Decimal | None]:
     """Return the limit that is allowed itself, and the one that is not."""
     return (None, limit) if isinstance(exclusive, bool) else (limit, exclusive)
+
+
+def _is_called_identifier(name: str, title: str, description: str) -> bool:
+    """Whether a field's name, title or first sentence says that it is an identifier."""
+    for text in (name, title):
+        words = [word.lower() for word in _WORDS.findall(text)]
+        if not _NUMBERED.isdisjoint(words):
+            return False
+        if words and (words[0] == "id" or words[-1] in _LAST_WORDS):
+            return True
+    return _DESCRIPTION.match(description) is not None

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import groupby
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.endpoint.exact_json import number_of, to_json
@@ -40,7 +41,13 @@ def parse_reported(field: Field, reported: object) -> Value:
                 raise ValueError("it is neither true nor false")
             return truth
         case Kind.DATE:
-            return _parse_date(field, str(reported).strip())
+            text = str(reported).strip()
+            try:
+                if day := _DAY.fullmatch(text):
+                    return date.fromisoformat(day[1])
+                return datetime.strptime(text, field.date_format).replace(tzinfo=UTC).date()
+            except ValueError:
+                raise ValueError("it is not a date") from None
     number = number_of(reported)
     if number is None:
         raise ValueError("it is not a number that can be written out")
@@ -49,15 +56,6 @@ def parse_reported(field: Field, reported: object) -> Value:
     if number != number.to_integral_value():
         raise ValueError("it is not a whole number")
     return int(number)
-
-
-def _parse_date(field: Field, text: str) -> date:
-    try:
-        if day := _DAY.fullmatch(text):
-            return date.fromisoformat(day[1])
-        return datetime.strptime(text, field.date_format).replace(tzinfo=UTC).date()
-    except ValueError:
-        raise ValueError("it is not a date") from None
 
 
 def reports_equal(field: Field, one: object, other: object) -> bool:
@@ -104,16 +102,9 @@ def as_text(reported: object) -> str:
 
 def _normal(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return (text if _has_endless_marks(text) else unicodedata.normalize("NFC", text)).strip()
-
-
-def _has_endless_marks(text: str) -> bool:
-    """Whether more combining marks follow one another than any script has: sorting n marks takes n² time."""
-    if text.isascii() or len(text) <= _MOST_MARKS:
-        return False
-    marks = 0
-    for character in text:
-        marks = marks + 1 if unicodedata.combining(character) else 0
-        if marks > _MOST_MARKS:
-            return True
-    return False
+    if text.isascii():
+        return text.strip()
+    # Sorting n combining marks takes n² time, so a text with more in a row than any script has stays as it is.
+    runs = groupby(text, lambda character: unicodedata.combining(character) > 0) if len(text) > _MOST_MARKS else ()
+    is_endless = any(is_mark and len(list(marks)) > _MOST_MARKS for is_mark, marks in runs)
+    return (text if is_endless else unicodedata.normalize("NFC", text)).strip()

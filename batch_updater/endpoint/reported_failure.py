@@ -54,24 +54,26 @@ def reported_failure(answer: object, record_properties: frozenset[str]) -> str |
 
 
 def _has_failure(members: Mapping[str, object]) -> bool:
-    return any(_is_failure(_letters(name), value) for name, value in members.items())
+    for member, value in members.items():
+        name = _letters(member)
+        if _SUCCESS.fullmatch(name):
+            failed = number_of(value) == 0 or str(value).strip().casefold() in _FALSE or _says_failed(value)
+        elif _ERROR.fullmatch(name):
+            failed = _is_error(value)
+        elif isinstance(value, Mapping):
+            failed = _ENVELOPE.fullmatch(name) is not None and _has_failure(value)
+        else:
+            number = number_of(value) if _STATUS_NUMBER.fullmatch(name) else None
+            failed = (number is not None and 400 <= number < 600) or (
+                _STATUS.fullmatch(name) is not None and (value is False or _says_failed(value))
+            )
+        if failed:
+            return True
+    return False
 
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.casefold())
-
-
-def _is_failure(name: str, value: object) -> bool:
-    if _SUCCESS.fullmatch(name):
-        return number_of(value) == 0 or str(value).strip().casefold() in _FALSE or _says_failed(value)
-    if _ERROR.fullmatch(name):
-        return _is_error(value)
-    if isinstance(value, Mapping):
-        return _ENVELOPE.fullmatch(name) is not None and _has_failure(value)
-    number = number_of(value) if _STATUS_NUMBER.fullmatch(name) else None
-    if number is not None and 400 <= number < 600:
-        return True
-    return _STATUS.fullmatch(name) is not None and (value is False or _says_failed(value))
 
 
 def _is_error(value: object) -> bool:

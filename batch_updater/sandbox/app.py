@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from types import MappingProxyType
 
 from aiohttp import web
 
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
-from batch_updater.sandbox.gateway import Admission, Gateway
+from batch_updater.sandbox.gateway import Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
-from batch_updater.sandbox.status_page import status_page
 from batch_updater.sandbox.store import RecordStore
 from batch_updater.sandbox.tokens import Tokens
-from batch_updater.sandbox.update import Call
+from batch_updater.sandbox.update import Call, Received
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105  (a path)
 _RECORD_PATH = re.compile(r"/api/v2/opportunities/([^/]+)")
 _JSON_LINES = "application/x-ndjson"
+_ROWS_SHOWN = 100
+_BODY_CHARACTERS = 400
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -50,12 +52,17 @@ class App:
         self.received.clear()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """ApiResponse one request."""
+        """Answer one request."""
         path, _, query = request.raw_path.partition("?")
         if path == "/" or path.startswith("/_sandbox/"):
             return self._inspected(request.method, path)
         body = await request.read()
-        received = self._log(request, path, query, body)
+        headers, kept = _NO_HEADERS, b""
+        if self._settings.keep_bodies:
+            headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
+            kept = b"" if path == TOKEN_PATH else body
+        received = Received(request.method, path, query, headers, kept, time.time())
+        self.received.append(received)
         if self._settings.latency_ms:
             await asyncio.sleep(self._settings.latency_ms / 1000)
         response = await self._answered(request, received, body)
@@ -64,25 +71,14 @@ class App:
             received.status = response.status
         return response
 
-    def _log(self, request: web.BaseRequest, path: str, query: str, body: bytes) -> Received:
-        keep = self._settings.keep_bodies
-        headers = _without_authorization(request.headers) if keep else _NO_HEADERS
-        kept = body if keep and path != TOKEN_PATH else b""
-        received = Received(request.method, path, query, headers, kept, time.time())
-        self.received.append(received)
-        return received
-
     async def _answered(self, request: web.BaseRequest, received: Received, body: bytes) -> web.StreamResponse:
         if received.path == TOKEN_PATH and request.method == "POST":
             return as_response(self._tokens.answer(request.content_type, body))
         found = _RECORD_PATH.fullmatch(received.path)
         if found is None or request.method not in ("GET", "PUT"):
             return as_response(answers.gateway_answer(403, answers.MISSING_TOKEN))
-        match self._gateway.admit():
-            case Admission.TOO_MANY:
-                return as_response(answers.gateway_answer(429, answers.TOO_MANY_REQUESTS))
-            case Admission.QUOTA_USED_UP:
-                return as_response(answers.gateway_answer(429, answers.LIMIT_EXCEEDED))
+        if refusal := self._gateway.admit():
+            return as_response(answers.gateway_answer(429, refusal))
         authorization = request.headers.get("Authorization")
         received.token = self._tokens.name_of(authorization)
         if received.token is None:
@@ -102,7 +98,7 @@ class App:
     def _inspected(self, method: str, path: str) -> web.StreamResponse:
         match method, path:
             case "GET", "/":
-                return status_page(self.received, self.store)
+                return _status_page(self.received, self.store)
             case "GET", "/_sandbox/requests":
                 return _lines([received.as_json() for received in self.received])
             case "GET", "/_sandbox/records":
@@ -116,9 +112,40 @@ class App:
                 return web.Response(status=404, text="The sandbox has no such page.\n")
 
 
-def _without_authorization(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() != "authorization"}
-
-
 def _lines(lines: list[str]) -> web.Response:
     return web.Response(text="".join(f"{line}\n" for line in lines), content_type=_JSON_LINES)
+
+
+def _status_page(received: Sequence[Received], store: RecordStore) -> web.Response:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where the page is asked for)
+
+    environment = Environment(
+        loader=PackageLoader("batch_updater.sandbox"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    counts = Counter("no answer" if one.status is None else str(one.status) for one in received)
+    text = environment.get_template("status_page.html.j2").render(
+        counts=sorted(counts.items()),
+        received=len(received),
+        requests=[_cells(one) for one in islice(reversed(received), _ROWS_SHOWN)],
+        changed=len(store),
+        records=[(f"{one.type} {one.id}", one.as_json()) for one in islice(reversed(list(store)), _ROWS_SHOWN)],
+    )
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": policy})
+
+
+def _cells(received: Received) -> Sequence[str]:
+    query = f"?{received.query}" if received.query else ""
+    body = received.body.decode("utf-8", errors="replace")
+    return (
+        f"{datetime.fromtimestamp(received.at_s, UTC):%H:%M:%S.%f}"[:-3],
+        f"{received.method} {received.path}{query}",
+        body if len(body) <= _BODY_CHARACTERS else f"{body[:_BODY_CHARACTERS]} ...",
+        "none" if received.status is None else str(received.status),
+        "yes" if received.applied else "no",
+        received.fault or "",
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from batch_updater.sandbox import responses as answers
-from batch_updater.sandbox.http_exchange import Exchange, as_response
-from batch_updater.sandbox.responses import ApiResponse
+from batch_updater.sandbox.http_exchange import Exchange, FaultKind, as_response
+from batch_updater.sandbox.responses import ApiResponse, invalid_answer, not_found_answer, record_answer
 
 _BLANKS = b" " * 65_536
 _DRIP_EVERY_S = 0.05
@@ -18,109 +18,68 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER with no time to linger: closing sends RST in place of FIN."""
 
 
-async def drop_before(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Break off before anything is done."""
-    return exchange.break_off()
+def _break_off(*, after: bool, reset: bool = False) -> Callable[[Exchange, int], ApiResponse]:
+    """Return what ends the connection at once, before or after the request is done; what it returns is never seen."""
+
+    def play(exchange: Exchange, _: int) -> ApiResponse:
+        if after:
+            exchange.call.process()
+        if transport := exchange.request.transport:
+            if reset:
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+        return ApiResponse(200, b"")
+
+    return play
 
 
-async def drop_after(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Break off after it is done."""
-    exchange.call.process()
-    return exchange.break_off()
+def _cut_off(*, chunked: bool) -> Callable[[Exchange, int], Awaitable[web.StreamResponse]]:
+    """Return what sends half of the bytes that the head promises, or that a last chunk would end."""
+
+    async def play(exchange: Exchange, _: int) -> web.StreamResponse:
+        body = exchange.call.process().body
+        response = await exchange.begin({} if chunked else {"Content-Length": str(len(body))})
+        await response.write(body[: len(body) // 2])
+        exchange.hang_up()
+        return response
+
+    return play
 
 
-async def reset_before(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Reset the connection before anything is done."""
-    _reset_on_close(exchange)
-    return exchange.break_off()
+def _endless(piece: bytes, every_s: float) -> Callable[[Exchange, int], Awaitable[web.StreamResponse]]:
+    """Return what sends this until the client leaves."""
+
+    async def play(exchange: Exchange, _: int) -> web.StreamResponse:
+        exchange.call.process()
+        response = await exchange.begin({})
+        while True:
+            await response.write(piece)
+            if every_s:
+                await asyncio.sleep(every_s)
+
+    return play
 
 
-async def reset_after(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Reset the connection after it is done."""
-    exchange.call.process()
-    _reset_on_close(exchange)
-    return exchange.break_off()
+def _hang(*, after: bool) -> Callable[[Exchange, int], Awaitable[web.StreamResponse]]:
+    """Return what never answers, be it done before."""
+
+    async def play(exchange: Exchange, _: int) -> web.StreamResponse:
+        if after:
+            exchange.call.process()
+        # The server cancels this when the client leaves, and when it ends itself.
+        forever: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+        return await forever
+
+    return play
 
 
-def _reset_on_close(exchange: Exchange) -> None:
-    transport = exchange.request.transport
-    connection = transport.get_extra_info("socket") if transport else None
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-
-
-async def cut_off(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Send half of the bytes that the head promises."""
-    body = exchange.call.process().body
-    response = await exchange.begin({"Content-Length": str(len(body))})
-    await response.write(body[: len(body) // 2])
-    exchange.hang_up()
-    return response
-
-
-async def cut_off_chunked(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Send the first half in chunks, and never the last chunk."""
-    body = exchange.call.process().body
-    response = await exchange.begin({})
-    await response.write(body[: len(body) // 2])
-    exchange.hang_up()
-    return response
-
-
-async def endless(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Send blanks until the client leaves."""
-    exchange.call.process()
-    response = await exchange.begin({})
-    while True:
-        await response.write(_BLANKS)
-
-
-async def drip(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Send one blank at a time until the client leaves."""
-    exchange.call.process()
-    response = await exchange.begin({})
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(_DRIP_EVERY_S)
-
-
-async def hang_before(_: Exchange, __: int) -> web.StreamResponse:
-    """Wait until the client leaves."""
-    return await _forever()
-
-
-async def hang_after(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Do it, then wait until the client leaves."""
-    exchange.call.process()
-    return await _forever()
-
-
-async def _forever() -> web.StreamResponse:
-    # The server cancels this when the client leaves, and when it ends itself.
-    forever: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
-    return await forever
-
-
-async def not_http(exchange: Exchange, _: int) -> web.StreamResponse:
-    """Send what a TLS server says to a client that speaks plain HTTP."""
-    exchange.write(b"\x15\x03\x01\x00\x02\x02\x46")
-    exchange.hang_up()
-    return web.Response()
-
-
-async def second_answer(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
-    """ApiResponse, and later refuse on the same connection what nothing asked for."""
-    return await _twice(exchange, answers.invalid_answer("The request is not valid."), milliseconds)
-
-
-async def second_record(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
-    """ApiResponse, and later report the next record on the same connection."""
+async def _second_record(exchange: Exchange, milliseconds: int) -> web.StreamResponse:
     other = exchange.call.find_record(1)
-    second = answers.not_found_answer() if other is None else answers.record_answer(other)
-    return await _twice(exchange, second, milliseconds)
+    return await _twice(exchange, not_found_answer() if other is None else record_answer(other), milliseconds)
 
 
 async def _twice(exchange: Exchange, second: ApiResponse, milliseconds: int) -> web.StreamResponse:
+    """Answer, and later answer on the same connection what nothing asked for."""
     response = as_response(exchange.call.process())
     await response.prepare(exchange.request)
     await response.write_eof()
@@ -131,7 +90,35 @@ async def _twice(exchange: Exchange, second: ApiResponse, milliseconds: int) -> 
     return response
 
 
-async def interim(exchange: Exchange, status: int) -> web.StreamResponse:
+def _interim(exchange: Exchange, status: int) -> ApiResponse:
     """Send an interim answer (RFC 9110, section 15.2) before the right one."""
     exchange.write(f"HTTP/1.1 {status} Wait\r\n\r\n".encode())
-    return as_response(exchange.call.process())
+    return exchange.call.process()
+
+
+def _not_http(exchange: Exchange, _: int) -> ApiResponse:
+    """Send what a TLS server says to a client that speaks plain HTTP."""
+    exchange.write(b"\x15\x03\x01\x00\x02\x02\x46")
+    exchange.hang_up()
+    return ApiResponse(200, b"")
+
+
+CONNECTION_FAULTS = (
+    FaultKind("drop-before", "breaks the connection off without an answer", False, _break_off(after=False)),
+    FaultKind("drop-after", "applies the update, then breaks off without an answer", True, _break_off(after=True)),
+    FaultKind("reset-before", "as drop-before, by a TCP reset", False, _break_off(after=False, reset=True)),
+    FaultKind("reset-after", "as drop-after, by a TCP reset", True, _break_off(after=True, reset=True)),
+    FaultKind("cut-off", "applies the update, and breaks off in the middle of the answer", True,
+              _cut_off(chunked=False)),
+    FaultKind("cut-off-chunked", "as cut-off, in an answer without a stated length", True, _cut_off(chunked=True)),
+    FaultKind("endless", "applies the update, and answers without an end", True, _endless(_BLANKS, 0)),
+    FaultKind("drip", "applies the update, and answers one byte at a time without an end", True,
+              _endless(b" ", _DRIP_EVERY_S)),
+    FaultKind("hang", "never answers", False, _hang(after=False)),
+    FaultKind("hang-after", "applies the update and never answers", True, _hang(after=True)),
+    FaultKind("second-answer-N", "answers, and refuses N milliseconds later unasked", True,
+              lambda exchange, n: _twice(exchange, invalid_answer("The request is not valid."), n)),
+    FaultKind("second-record-N", "answers, and reports the next record N ms later", True, _second_record),
+    FaultKind("interim-N", "answers after an interim answer with that status", True, _interim, 100, 199),
+    FaultKind("not-http", "answers with bytes that are no HTTP", False, _not_http),
+)  # fmt: skip

@@ -70,11 +70,15 @@ def read_query(query: str) -> Query:
 
 def read_change(body: bytes) -> Mapping[str, Given]:
     """Return the known fields of a body, each with its value; unknown fields are ignored."""
+
+    def refuse_constant(name: str) -> Decimal:
+        raise Invalid(f"The request body is not valid JSON in UTF-8: {name} is no number.")
+
     try:
         parsed = json.loads(
             body.decode("utf-8"),
             parse_float=Decimal,
-            parse_constant=_refuse_constant,
+            parse_constant=refuse_constant,
             object_pairs_hook=_without_doubles,
         )
     except (ValueError, InvalidOperation, RecursionError) as error:
@@ -89,10 +93,6 @@ def _without_doubles(pairs: list[tuple[str, object]] | list[tuple[str, str]]) ->
     if len(found) != len(pairs):
         raise Invalid("A name is given twice in the request.")
     return found
-
-
-def _refuse_constant(name: str) -> Decimal:
-    raise Invalid(f"The request body is not valid JSON in UTF-8: {name} is no number.")
 
 
 def _text(name: str, value: object) -> Given:

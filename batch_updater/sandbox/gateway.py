@@ -8,17 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 
-
-class Admission(Enum):
-    """What the gateway does with a request."""
-
-    ADMITTED = auto()
-    TOO_MANY = auto()
-    """The bucket is empty: waiting helps."""
-    QUOTA_USED_UP = auto()
-    """Waiting does not help."""
+from batch_updater.sandbox.responses import LIMIT_EXCEEDED, TOO_MANY_REQUESTS
 
 
 class Gateway:
@@ -44,14 +35,14 @@ class Gateway:
         self._filled_at = self._clock()
         self._admitted = 0
 
-    def admit(self) -> Admission:
-        """Decide about one request; only an admitted one uses up anything."""
+    def admit(self) -> str | None:
+        """Return why one request is refused; None if it is admitted, and only then uses up anything."""
         if self._quota is not None and self._admitted >= self._quota:
-            return Admission.QUOTA_USED_UP
+            return LIMIT_EXCEEDED  # waiting does not help
         if self._rate_per_s is not None and not self._take(self._rate_per_s):
-            return Admission.TOO_MANY
+            return TOO_MANY_REQUESTS
         self._admitted += 1
-        return Admission.ADMITTED
+        return None
 
     def _take(self, rate_per_s: float) -> bool:
         now = self._clock()

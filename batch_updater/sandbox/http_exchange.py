@@ -1,15 +1,14 @@
-"""One request that meets a fault: what the fault may do with it."""
+"""One request that meets a fault, and what the fault may do with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.responses import ApiResponse
-from batch_updater.sandbox.update import Call
+from batch_updater.sandbox.update import Call, Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +19,6 @@ class Exchange:
     received: Received
     call: Call
     revoke_token: Callable[[], None]
-
-    def break_off(self) -> web.Response:
-        """End the connection at once; the response returned is never seen."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
-        return web.Response()
 
     def hang_up(self) -> None:
         """End the connection as soon as what was written has gone out."""
@@ -43,6 +36,22 @@ class Exchange:
         self.received.status = response.status
         await response.prepare(self.request)
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One fault, or a family of them."""
+
+    name: str
+    """`drop-after`; N in it is a whole number, as in `status-N`."""
+    meaning: str
+    applied: bool
+    """Whether the update is carried out all the same."""
+    play: Callable[[Exchange, int], ApiResponse | Awaitable[web.StreamResponse]]
+    """Answers the request, or breaks off; the number is N, or 0."""
+    lowest: int = 0
+    highest: int = 600_000
+    """The largest N."""
 
 
 def as_response(answer: ApiResponse) -> web.Response:

@@ -40,24 +40,25 @@ class LoopThread:
 
         One that asyncio has accepted, but not yet begun to serve when its server closes, is never closed.
         """
-        self.run(_some_rounds())
+
+        async def some_rounds() -> None:
+            for _ in range(_QUIET_ROUNDS):
+                await asyncio.sleep(0)
+
+        self.run(some_rounds())
 
     def end(self) -> None:
         """Wait for the connections' ends, a second at most; then end loop and thread."""
-        self.run(self._connections_gone())
+
+        async def connections_gone() -> None:
+            ends = self._loop.time() + _GONE_WITHIN_S
+            quiet = 0
+            while quiet < _QUIET_ROUNDS and self._loop.time() < ends:
+                watched = len(self._selector.get_map()) > self._own
+                quiet = 0 if watched else quiet + 1
+                await asyncio.sleep(_LOOK_EVERY_S if watched else 0)
+
+        self.run(connections_gone())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    async def _connections_gone(self) -> None:
-        ends = self._loop.time() + _GONE_WITHIN_S
-        quiet = 0
-        while quiet < _QUIET_ROUNDS and self._loop.time() < ends:
-            watched = len(self._selector.get_map()) > self._own
-            quiet = 0 if watched else quiet + 1
-            await asyncio.sleep(_LOOK_EVERY_S if watched else 0)
-
-
-async def _some_rounds() -> None:
-    for _ in range(_QUIET_ROUNDS):
-        await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -44,17 +44,12 @@ def record_answer(record: Record) -> ApiResponse:
     return ApiResponse(200, record.as_json().encode())
 
 
-def records_answer(records: Iterable[Record]) -> ApiResponse:
-    """Return the records that were asked for, as an array."""
-    return ApiResponse(200, f"[{', '.join(record.as_json() for record in records)}]".encode())
-
-
 def invalid_answer(message: str, language: int | None = None) -> ApiResponse:
     """Return 400 (V2OpportunityInvalidResponse); the lists are empty unless a language is given."""
     names = LANGUAGES.get(language or 0)
     categories = enumerate(names.categories if names else (), start=1)
     stages = enumerate(names.stages if names else (), start=1)
-    return _json(
+    return json_answer(
         400,
         {
             "ValidationMessage": message,
@@ -72,12 +67,12 @@ def unauthorized_answer() -> ApiResponse:
 def not_found_answer(identity: int | None = None) -> ApiResponse:
     """Return 404 (ObjectNotFoundResponse; its fields are not documented)."""
     which = "The opportunity" if identity is None else f"Opportunity {identity}"
-    return _json(404, {"Message": f"{which} was not found."})
+    return json_answer(404, {"Message": f"{which} was not found."})
 
 
 def gateway_answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> ApiResponse:
     """Return what the gateway says by itself."""
-    return _json(status, {"message": message}, headers)
+    return json_answer(status, {"message": message}, headers)
 
 
 def status_answer(status: int) -> ApiResponse:
@@ -90,7 +85,7 @@ def status_answer(status: int) -> ApiResponse:
         case 404:
             return not_found_answer()
         case 500:
-            return _json(500, {"Message": "An error has occurred."})
+            return json_answer(500, {"Message": "An error has occurred."})
         case 204 | 205 | 304:
             return ApiResponse(status, b"")
         case _:
@@ -104,5 +99,6 @@ def _phrase(status: int) -> str:
         return f"Status {status}"
 
 
-def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> ApiResponse:
+def json_answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> ApiResponse:
+    """Return an answer in JSON."""
     return ApiResponse(status, json.dumps(body, ensure_ascii=False).encode(), headers=headers or {})

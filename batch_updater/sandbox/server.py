@@ -11,9 +11,9 @@ from aiohttp import web
 
 from batch_updater.sandbox.app import App
 from batch_updater.sandbox.loop_thread import LoopThread
-from batch_updater.sandbox.request_log import Received
 from batch_updater.sandbox.settings import SandboxSettings
 from batch_updater.sandbox.store import Record
+from batch_updater.sandbox.update import Received
 
 __all__ = ["Sandbox", "SandboxSettings", "running"]
 
@@ -22,16 +22,10 @@ _END_WITHIN_S = 0.2
 
 
 @asynccontextmanager
-async def running(settings: SandboxSettings) -> AsyncIterator[str]:
+async def running(settings: SandboxSettings, app: App | None = None) -> AsyncIterator[str]:
     """Serve until the block ends; gives the URL, without a slash at its end. Raises OSError if the port is taken."""
-    async with _serving(App(settings), settings) as url:
-        yield url
-
-
-@asynccontextmanager
-async def _serving(app: App, settings: SandboxSettings) -> AsyncIterator[str]:
     # The low-level server has no router: the app looks at the path as it stood on the wire.
-    server = web.Server(app.handle, handler_cancellation=True, access_log=None)
+    server = web.Server((app or App(settings)).handle, handler_cancellation=True, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=_END_WITHIN_S)
     await runner.setup()
     try:
@@ -53,7 +47,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         self._loop = LoopThread("sandbox")
-        self._served = _serving(self._app, self._settings)
+        self._served = running(self._settings, self._app)
         try:
             self.url = self._loop.run(self._served.__aenter__())
         except OSError:

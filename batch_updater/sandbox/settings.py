@@ -28,13 +28,11 @@ class SandboxSettings:
     quota: int | None = None
     """Requests that the account may send in all; None: any number."""
     latency_ms: float = 0.0
-    """How long every answer of the API takes."""
     faults: Mapping[str, float] = field(default_factory=dict)
     """Name of a fault -> the probability, 0 to 1, with which a request meets it."""
     null_clears: bool = False
     """Whether null in a body empties the field; otherwise it changes nothing."""
     token_expires_s: float = 3600.0
-    """How long a token of the token endpoint is taken."""
     keep_bodies: bool = True
     """Whether the log keeps headers and bodies; without them a request takes some 400 bytes of memory."""
 

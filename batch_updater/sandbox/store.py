@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
-from batch_updater.sandbox.contract import DEFAULT_LANGUAGE, TYPES, Given, Invalid
+from batch_updater.sandbox.contract import DEFAULT_LANGUAGE, Given, Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ LANGUAGES = {
         ("Interessent", "Qualifiziert", "Angebot", "Verhandlung", "Gewonnen", "Verloren"),
     ),
 }
-"""LanguageId -> names."""
 
 _CUSTOMERS = ("Acme", "Borealis", "Cedar", "Delta", "Evergreen", "Fabrikam", "Globex", "Harbor", "Initech", "Juniper")
 _MATTERS = ("Network Renewal", "Cloud Move", "Data Centre", "Security Review", "Support Contract", "Pilot", "Roll-out")
@@ -105,7 +104,7 @@ class RecordStore:
         return self._changed.get((kind, identity)) or self._made(kind, identity)
 
     def put(self, record: Record) -> None:
-        """RecordStore a record as it now is."""
+        """Store a record as it now is."""
         key = (record.type, record.id)
         self._changed.pop(key, None)
         self._changed[key] = record
@@ -157,8 +156,3 @@ def _id_of(name: object, names: tuple[str, ...], what: str, plural: str) -> int:
         if name == valid:
             return number
     raise Invalid(f"{what} '{name}' not found. Please select from available {plural}.")
-
-
-def other_type(kind: str) -> str:
-    """Return the other of the two types."""
-    return TYPES[1] if kind == TYPES[0] else TYPES[0]

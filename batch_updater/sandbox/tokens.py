@@ -46,7 +46,7 @@ class Tokens:
         self._revoked.clear()
 
     def answer(self, content_type: str, body: bytes) -> ApiResponse:
-        """ApiResponse a request to the token endpoint."""
+        """Answer a request to the token endpoint."""
         if content_type != "application/x-www-form-urlencoded":
             return _refusal(400, "invalid_request")
         form = parse_qs(body.decode("ascii", errors="replace"), keep_blank_values=True)
@@ -57,14 +57,11 @@ class Tokens:
         client, secret = form.get("client_id", [""])[0], form.get("client_secret", [""])[0]
         if not (_same(client, CLIENT_ID) and _same(secret, CLIENT_SECRET)):
             return _refusal(401, "invalid_client")
-        return self._issue()
-
-    def _issue(self) -> ApiResponse:
         # A prefix of its own, so that a search for leaked tokens finds every one.
         token = f"sandbox-issued-{secrets.token_urlsafe(24)}"
         self._issued[token] = (f"issued-{len(self._issued) + 1}", self._clock() + self._expires_s)
-        body = {"access_token": token, "token_type": "Bearer", "expires_in": int(self._expires_s)}
-        return ApiResponse(200, json.dumps(body).encode(), headers=_NOT_TO_BE_KEPT)
+        issued = {"access_token": token, "token_type": "Bearer", "expires_in": int(self._expires_s)}
+        return ApiResponse(200, json.dumps(issued).encode(), headers=_NOT_TO_BE_KEPT)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from batch_updater.endpoint.compare import Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.sender.bodies import WEB_PAGE
-from batch_updater.sender.classify import ACCEPTED_ONLY
 from batch_updater.sender.reasons import NO_EXPLANATION, Explanation
 
 _CORRECT = "Correct what the message names, then run this row again."
@@ -43,7 +41,7 @@ _SAYS_A_PAGE = (
     "A web page is no answer of {api}. Check api.base_url, and ask the people who run the network whether a proxy "
     "answers in its place."
 )
-_ACCEPTED = (
+ACCEPTED_ADVICE = (
     "If {api} answers every update like this, set api.accepted_is_done: true in the configuration; such rows then "
     "count as updated."
 )
@@ -66,12 +64,6 @@ def advice_on(
     else:
         text = _ADVICE.get(status, retry_advice(endpoint))
     return text.format(record=endpoint.record_name, api=endpoint.api_name)
-
-
-def advice_on_doubt(status: int, endpoint: Endpoint, doubt: Unconfirmed) -> str:
-    """Return what a person should do about an answer of that status, of the kind 2xx, that confirms nothing."""
-    advice = advice_on(status, endpoint)
-    return f"{advice} {_ACCEPTED.format(api=endpoint.api_name)}" if doubt is ACCEPTED_ONLY else advice
 
 
 def retry_advice(endpoint: Endpoint) -> str:

@@ -36,13 +36,11 @@ class TransportError:
     """An attempt that brought no usable answer."""
 
     cause: str
-    """A short name, such as `no connection`."""
     message: str
     advice: str
     maybe_applied: bool = False
     """Whether the request may have changed the record all the same."""
     lasting: bool = False
-    """Whether another attempt is bound to end the same way."""
 
 
 def read_answer(
@@ -56,7 +54,16 @@ def read_answer(
 ) -> Answer:
     """Read an answer; `content_type` and `retry_after_s` matter where it is no JSON or no success."""
     if 200 <= status < 300:
-        return Answer(status, complete, _success(body, content_type) if complete else Body())
+        if not complete:
+            return Answer(status, complete)
+        try:  # JSON by the standard (RFC 8259, section 8.1): only an error is read by whatever charset it may have
+            value = from_json(body)
+        except ValueError:
+            value = None
+        if isinstance(value, (dict, list)):
+            return Answer(status, body=Body(value, is_json=True))  # as nearly always
+        read = read_body(body, content_type)
+        return Answer(status, body=Body(read.value if value is None else value, read.text, is_json=value is not None))
     answer = read_error_answer(status, body, content_type, endpoint)
     return answer._replace(complete=complete, retry_after_s=retry_after_s)
 
@@ -66,18 +73,6 @@ def read_error_answer(status: int, body: bytes, content_type: str, endpoint: End
     read = read_body(body, content_type)
     explanation = read_error(read, endpoint.error_message_keys, lambda name: endpoint.field_called(name) is not None)
     return Answer(status, body=read, explanation=explanation)
-
-
-def _success(body: bytes, content_type: str) -> Body:
-    """Read JSON by the standard (RFC 8259, section 8.1): only an error is read by whatever charset it may have."""
-    try:
-        value = from_json(body)
-    except ValueError:
-        value = None
-    if isinstance(value, (dict, list)):
-        return Body(value, is_json=True)  # as nearly always
-    read = read_body(body, content_type)
-    return read._replace(is_json=False) if value is None else Body(value, read.text, is_json=True)
 
 
 def status_name(status: int) -> str:

@@ -131,21 +131,17 @@ class TokenSource:
     ) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._token = Token(1, first) if first else None
+        self.current = Token(1, first) if first else None
+        """The token to send; None if the API is called without one."""
         self._renew_at: float | None = None
         self._fetched_after_refusal = False
         self._accepted = False
         self._turn = asyncio.Lock()
 
     @property
-    def current(self) -> Token | None:
-        """The token to send; None if the API is called without one."""
-        return self._token
-
-    @property
     def is_due(self) -> bool:
         """Whether there is no token yet, or it is about to run out."""
-        return self._token is None or (self._renew_at is not None and self._clock() >= self._renew_at)
+        return self.current is None or (self._renew_at is not None and self._clock() >= self._renew_at)
 
     async def renew_if_due(self) -> None:
         """Have a token that can be sent.
@@ -156,12 +152,12 @@ class TokenSource:
             return
         async with self._turn:
             if self.is_due:
-                await self._renew(self._fetch, "the last one runs out" if self._token else "there is none yet")
+                await self._renew(self._fetch, "the last one runs out" if self.current else "there is none yet")
                 self._fetched_after_refusal = False
 
     def accepted(self, token: Token) -> None:
         """Take note that the API took this token."""
-        if token is self._token:
+        if token is self.current:
             self._accepted = True
 
     async def refused(self, token: Token | None) -> None:
@@ -172,13 +168,13 @@ class TokenSource:
         if token is None or self._fetch is None:
             raise CredentialsRefused("The API does not accept the token (401).")
         async with self._turn:
-            current = self._token
+            current = self.current
             if current is not None and token.generation < current.generation:
                 return  # another request has fetched a new one meanwhile
             if self._fetched_after_refusal and not self._accepted:
                 raise CredentialsRefused("The API does not accept a token that was fetched just now (401).")
             await self._renew(self._fetch, "the API refused the last one (401)")
-            if self._token is not None and self._token.value == token.value:
+            if self.current is not None and self.current.value == token.value:
                 raise CredentialsRefused("The API does not accept the token (401), and there is no other one.")
             self._fetched_after_refusal = True
 
@@ -186,7 +182,7 @@ class TokenSource:
         asked_at = self._clock()
         fetched = await fetch()
         _log.info("token", extra={"event": "token", "why": f"a new token: {why}"})
-        self._token = Token(self._token.generation + 1 if self._token else 1, fetched.value)
+        self.current = Token(self.current.generation + 1 if self.current else 1, fetched.value)
         self._accepted = False
         self._renew_at = None
         if fetched.lifetime_s is not None:
@@ -217,10 +213,8 @@ class OAuthClient:
     in_flight: InFlight
     attempts: int
     redaction: Redaction
-    """Told of every token."""
     proxy: Proxy | None = None
     max_wait_s: float = 0.0
-    """The longest wait that the token URL may ask for."""
     has_answered: bool = field(default=False, init=False)
 
     async def fetch(self) -> FetchedToken:
@@ -263,15 +257,15 @@ class OAuthClient:
                 wait_s = read_retry_after(response.status, response.headers, datetime.now(UTC)) or 0.0
                 return self._token_in(response.status, body, wait_s)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._unavailable(error) from None  # the text of a client error may quote the request
-
-    def _unavailable(self, error: Exception) -> TokenUnavailable:
-        url = self.settings.token_url
-        if self.proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, self.proxy)):
-            return TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
-        why = no_connection(error, url, self.proxy)
-        lasting = why.ends_run(has_worked=self.has_answered)
-        return TokenUnavailable(f"The token URL {url} cannot be reached. {why.message}", why.advice, is_lasting=lasting)
+            url, proxy = self.settings.token_url, self.proxy
+            if proxy is None or (isinstance(error, aiohttp.ClientSSLError) and not is_about_proxy(error, proxy)):
+                unavailable = TokenUnavailable(f"The token URL {url} cannot be reached ({reason_of(error)}).")
+            else:
+                why = no_connection(error, url, proxy)
+                message = f"The token URL {url} cannot be reached. {why.message}"
+                is_lasting = why.ends_run(has_worked=self.has_answered)
+                unavailable = TokenUnavailable(message, why.advice, is_lasting=is_lasting)
+            raise unavailable from None  # the text of a client error may quote the request
 
     def _token_in(self, status: int, body: bytes, retry_after_s: float) -> FetchedToken:
         url = self.settings.token_url

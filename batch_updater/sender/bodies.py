@@ -11,7 +11,6 @@ from xml.parsers import expat
 from batch_updater.endpoint.exact_json import from_json
 
 WEB_PAGE = "a web page"
-"""How the text of a web page begins."""
 _LOOKED_AT = 20_000
 """Characters of a text or web page that are looked at."""
 _DEEPEST_XML = 100
@@ -97,63 +96,46 @@ def _shown(marked_up: str) -> str:
 def _from_xml(text: str) -> object:
     """Return an XML text as JSON would have it; the text without its tags if it cannot be read.
 
-    Names are without their prefixes, attributes are members, and text beside members is the member `value`.
+    Names are without their prefixes, attributes are members, and text beside members is the member `value`. A text
+    with definitions of its own is not read: entities could unfold to gigabytes.
     """
-    reader = _XmlReader()
-    try:
-        reader.read(text)
-    except (expat.ExpatError, ValueError):
-        return _shown(text[:_LOOKED_AT])
-    return reader.root
+    root: dict[str, object] = {}
+    open_elements: list[tuple[dict[str, object], list[str]]] = [(root, [])]
+    """Members and text of each element that is open."""
+    elements = 0
 
-
-class _XmlReader:
-    """Reads the elements of one XML text without definitions of its own: entities could unfold to gigabytes."""
-
-    def __init__(self) -> None:
-        self.root: object = None
-        self._elements = 0
-        self._open: list[tuple[dict[str, object], list[str]]] = []
-        """Members and text of each element that is open."""
-
-    def read(self, text: str) -> None:
-        """Read the whole text. Raises ExpatError and ValueError."""
-        parser = expat.ParserCreate("utf-8", " ")
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = _refuse_definitions
-        parser.Parse(text.encode("utf-8", "replace"), True)
-
-    def _start(self, _name: str, attributes: dict[str, str]) -> None:
-        self._elements += 1
-        if len(self._open) >= _DEEPEST_XML or self._elements > _MOST_ELEMENTS:
+    def start(_name: str, attributes: dict[str, str]) -> None:
+        nonlocal elements
+        elements += 1
+        if len(open_elements) > _DEEPEST_XML or elements > _MOST_ELEMENTS:
             raise ValueError("it is nested too deep, or too long")
-        self._open.append(({_local(name): value for name, value in attributes.items()}, []))
+        open_elements.append(({name.rpartition(" ")[2]: value for name, value in attributes.items()}, []))
 
-    def _text(self, text: str) -> None:
-        self._open[-1][1].append(text)
-
-    def _end(self, name: str) -> None:
-        members, texts = self._open.pop()
+    def end(name: str) -> None:
+        members, texts = open_elements.pop()
         if text := "".join(texts).strip():
             members["value"] = text
         value: object = text if members.keys() <= {"value"} else members
-        if not self._open:
-            self.root = value
-            return
-        name, outer = _local(name), self._open[-1][0]
+        name, outer = name.rpartition(" ")[2], open_elements[-1][0]
         before = outer.get(name)
         if isinstance(before, list):
             before.append(value)
         else:
             outer[name] = value if before is None else [before, value]
 
+    def text_inside(characters: str) -> None:
+        open_elements[-1][1].append(characters)
 
-def _local(name: str) -> str:
-    """Return a name without its namespace, which expat puts before a blank."""
-    return name.rpartition(" ")[2]
+    def refuse_definitions(*_: object) -> None:
+        raise ValueError("it has definitions of its own")
 
-
-def _refuse_definitions(*_: object) -> None:
-    raise ValueError("it has definitions of its own")
+    parser = expat.ParserCreate("utf-8", " ")  # a name is its namespace, a blank and the name itself
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text_inside
+    parser.StartDoctypeDeclHandler = refuse_definitions
+    try:
+        parser.Parse(text.encode("utf-8", "replace"), True)
+    except (expat.ExpatError, ValueError):
+        return _shown(text[:_LOOKED_AT])
+    return next(iter(root.values()))

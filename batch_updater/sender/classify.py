@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import NamedTuple
@@ -28,6 +29,15 @@ ACCEPTED_ONLY = _NOT_DONE._replace(
     "true in the configuration)"
 )
 """Of a 202 where the configuration does not say that it confirms an update. The terminal shows no advice of a row."""
+_ADDRESS = re.compile(r"\S*/\S*")
+"""It holds the record's id, and often the name of records, whatever is missing."""
+_OF_ADDRESS = re.compile(
+    r"\b(?:routes?|routing|endpoints?|urls?|uris?|paths?|pages?|handlers?|methods?|actions?|controllers?"
+    r"|static resource|can ?not (?:put|get)|api version)\b"
+)
+_OF_RECORD = r"record|object|entity|item|row|entry|document|id|identifier"
+_SHORTEST_WORD = 4
+"""Letters of a value that is looked for in a text; a number may have fewer digits."""
 NOTHING_REPORTED = Confirmation()
 """Of an attempt that brought no answer of the kind 2xx."""
 
@@ -154,6 +164,23 @@ def is_locked(answer: Answer, endpoint: Endpoint) -> bool:
         return answer.status == HTTPStatus.LOCKED
     texts = (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body))
     return says_locked(texts, endpoint.record_name)
+
+
+def says_record_missing(answer: Answer, endpoint: Endpoint, job: Job) -> bool:
+    """Whether a 404 has a reason that names the record of the job: by its id, or as what the API calls a record.
+
+    Gateways, frameworks and wrong addresses answer 404, too: with a web page, nothing at all, or `no such route`.
+    """
+    if answer.status != HTTPStatus.NOT_FOUND:
+        return False
+    values = (str(job.values.get(field.name) or "") for field in endpoint.fields if field.selects_record)
+    ids = [re.escape(value.casefold()) for value in values if value.isdecimal() or len(value) >= _SHORTEST_WORD]
+    names = re.compile(rf"(?<!\w)(?:{'|'.join((_OF_RECORD, re.escape(endpoint.record_name.casefold()), *ids))})(?!\w)")
+    for text in (*(reason.text for reason in answer.explanation.reasons), *error_codes(answer.body)):
+        words = re.sub("(?<=[a-z])(?=[A-Z])|_", " ", _ADDRESS.sub(" ", text)).casefold()
+        if not text.startswith(WEB_PAGE) and not _OF_ADDRESS.search(words) and names.search(words):
+            return True
+    return False
 
 
 def shows_service_down(result: Answer | TransportError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,7 +18,7 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.request import Prepared, Request
 from batch_updater.errors import ConfigError, StoreError
-from batch_updater.records import Attempt, Job, Outcome, OutcomeKind, Stop, StopReason
+from batch_updater.records import Attempt, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.auth import CredentialsRefused, Token, TokenSource, TokenUnavailable
 from batch_updater.sender.breaker import Breaker, ServiceDown
@@ -28,10 +28,10 @@ from batch_updater.sender.classify import (
     classify_read,
     classify_update,
     is_success,
+    says_record_missing,
     shows_service_down,
 )
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.missing import says_record_missing
 from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
@@ -71,18 +71,6 @@ class SentRow:
     """Whether the API refused it with 404 and a reason that is about the record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """What the requests of all rows share: what holds them back or ends them, and what keeps secrets."""
-
-    limiter: Limiter
-    breaker: Breaker
-    tokens: TokenSource
-    shutdown: Shutdown
-    """Set once nothing new may start."""
-    redaction: Redaction
-
-
 @dataclass(slots=True)
 class Counts:
     """What went out, over all rows."""
@@ -92,7 +80,6 @@ class Counts:
     retries_locked: int = 0
     """Those of them because a record was locked."""
     throttled: int = 0
-    """Requests that were answered with 429."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,54 +97,32 @@ class _Sending:
     """Attempts at it that count towards `sending.attempts`: no probes, no repeats after a 401."""
     token_refusals: int = 0
 
-    def goes_on_to_update(self, request: Request) -> None:
-        """Begin the update of a record that has been read."""
-        self.row = self.row._replace(last=None, status=None)
-        self.request, self.reads, self.tries, self.token_refusals = request, False, 0, 0
 
-
+@dataclass(eq=False)
 class Client:
     """Sends rows over one session; shared by all workers."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        api: ApiSettings,
-        sending: SendingSettings,
-        transport: Transport,
-        controls: Controls,
-        hooks: Hooks,
-        options: SendOptions,
-    ) -> None:
-        self._endpoint = endpoint
-        self._accepted_is_done = api.accepted_is_done
-        self._attempts = sending.attempts
-        self._max_wait_s = sending.max_wait_s
-        self._transport = transport
-        self._limiter = controls.limiter
-        self._breaker = controls.breaker
-        self._tokens = controls.tokens
-        self._shutdown = controls.shutdown
-        self._redaction = controls.redaction
-        self._hooks = hooks
-        self._read_first = options.read_first
-        self._outcomes = OutcomeWriter(endpoint, controls.redaction)
-        self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
-        self.counts = Counts()
-        self.allowed = AllowedValues.of(endpoint, options.allowed)
-        """Which names stand for which ids, as far as the answers have taught, those of earlier parts of the run too."""
-        self._valid_now = AllowedValues(endpoint)
-        """What the answers to this client have taught: names may have been added since an earlier part of the run."""
+    endpoint: Endpoint
+    api: ApiSettings
+    sending: SendingSettings
+    hooks: Hooks
+    options: SendOptions
+    transport: Transport
+    limiter: Limiter
+    breaker: Breaker
+    tokens: TokenSource
+    shutdown: Shutdown
+    """Set once nothing new may start."""
+    redaction: Redaction
+    counts: Counts = field(default_factory=Counts, init=False)
 
-    async def first_token(self) -> Stop | None:
-        """Have a token before any row is touched; returns why the run ends if there is none."""
-        try:
-            await self._tokens.renew_if_due()
-        except _END_THE_RUN as error:
-            return stop_for(error)
-        except ShuttingDown:
-            pass  # its reason is known
-        return None
+    def __post_init__(self) -> None:
+        self.allowed = AllowedValues.of(self.endpoint, self.options.allowed)
+        """Which names stand for which ids, as far as the answers have taught, those of earlier parts of the run too."""
+        self._valid_now = AllowedValues(self.endpoint)
+        """What the answers to this client have taught: names may have been added since an earlier part of the run."""
+        self._outcomes = OutcomeWriter(self.endpoint, self.redaction)
+        self._backoff = wait_random_exponential(multiplier=_BACKOFF_S, max=_LONGEST_BACKOFF_S)
 
     async def send(self, prepared: Prepared, task: asyncio.Task[object]) -> SentRow:
         """Send one row, in the current task, until it is settled, may not be repeated, or the run ends."""
@@ -165,38 +130,44 @@ class Client:
         # What may have been applied is for the API to judge: "nothing was sent" would not be true of it.
         if not job.maybe_applied and (problems := self._valid_now.judge(job)):
             return SentRow(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
-        reads = self._read_first
+        reads = self.options.read_first
         first = request if reads is None else reads.builder.build_read(job)
         sending = _Sending(RowSoFar(job, job.maybe_applied), first, task, reads is not None)
         try:
             if reads is not None:
                 if sent := await self._read(sending, reads):
                     return sent
-                sending.goes_on_to_update(request)
+                sending.row = sending.row._replace(last=None, status=None)
+                sending.request, sending.reads, sending.tries, sending.token_refusals = request, False, 0, 0
                 if sending.row.before is not None:
                     await reads.before_change(job.row, sending.row.before)
             last = await self._settle(sending)
             sent = self._sent(sending.row, last)
-            if self._may_be_out_of_step(last, sent.outcome):
-                return await self._in_step(sending, sent)
+            if sent.outcome.kind is OutcomeKind.DIFFERS and last.on_kept_connection and self.endpoint.idempotent:
+                sent = await self._in_step(sending, sent)
         except ShuttingDown:
-            return SentRow(self._outcomes.unsettled(sending.row, self._shutdown.why))
+            return SentRow(self._outcomes.unsettled(sending.row, self.shutdown.why))
         except ServiceDown:
-            return self._ended(sending.row, self._service_down(sending.row))
-        except _END_THE_RUN as error:
+            waited = f"{self.sending.max_wait_s:g} s (sending.max_wait_s)"
+            message = f"{self.endpoint.api_name} has answered nothing but failures for {waited}."
+            advice = "Check that it can be reached from here, then run again to go on."
+            if (last_one := sending.row.last) and isinstance(error := last_one.result, TransportError):
+                message += f" {error.message}"
+                advice = advice if error.maybe_applied else error.advice
+            return self._ended(sending.row, Stop(StopReason.SERVICE_DOWN, message, advice))
+        except END_THE_RUN as error:
             return self._ended(sending.row, stop_for(error))
         return sent
 
-    def _may_be_out_of_step(self, last: AttemptResult, outcome: Outcome) -> bool:
-        """Whether the answer tells of another record, and may be that to an earlier request on the same connection."""
-        if outcome.kind is not OutcomeKind.DIFFERS or not last.on_kept_connection or not self._endpoint.idempotent:
-            return False
-        named = {problem.field for problem in outcome.problems}
-        return any(field.selects_record and field.name in named for field in self._endpoint.fields)
-
     async def _in_step(self, sending: _Sending, first: SentRow) -> SentRow:
-        """Send the row once more, on a connection that has answered nothing: only then the answer is its own."""
-        connector = self._transport.connector
+        """Send a row once more if its answer tells of another record, and so may be that to an earlier request.
+
+        On a connection that has answered nothing the answer is its own.
+        """
+        named = {problem.field for problem in first.outcome.problems}
+        if not any(one.selects_record and one.name in named for one in self.endpoint.fields):
+            return first
+        connector = self.transport.connector
         trusted = not connector.is_distrusting
         connector.distrust("an answer told of another record than its request")
         sending.row = sending.row._replace(maybe_applied=True)
@@ -215,16 +186,18 @@ class Client:
                 return SentRow(self._outcomes.missing(row))
             return self._sent(row, last)
         record = classification.confirmation.record or {}
-        all_changes = changes(self._endpoint, job, record, self.allowed)
-        to_change = pending_changes(self._endpoint, job, record, all_changes, how.expected)
+        all_changes = changes(self.endpoint, job, record, self.allowed)
+        to_change = pending_changes(self.endpoint, job, record, all_changes, how.expected)
         if not to_change:
-            return SentRow(self._outcomes.unchanged(row))
-        if since := changed_since_run(self._endpoint, job, record, to_change, how.expected):
+            # Where an earlier part of the run sent it without an answer, this is what it left.
+            kind = OutcomeKind.UPDATED if job.maybe_applied else OutcomeKind.UNCHANGED
+            return SentRow(self._outcomes.outcome(row, kind))
+        if since := changed_since_run(self.endpoint, job, record, to_change, how.expected):
             return SentRow(self._outcomes.changed_since(row, since))
         if not job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
-            sending.row = row._replace(before=stored(record, self._redaction))
-        return SentRow(self._outcomes.planned(sending.row)) if how.only else None
+            sending.row = row._replace(before=stored(record, self.redaction))
+        return SentRow(self._outcomes.outcome(sending.row, OutcomeKind.PLANNED)) if how.only else None
 
     def _sent(self, row: RowSoFar, last: AttemptResult) -> SentRow:
         """Return what a row came to by its last attempt."""
@@ -233,26 +206,22 @@ class Client:
             if meaning is Meaning.ACCEPTED:
                 return SentRow(self._outcomes.accepted(row, answer))
             if meaning is Meaning.REFUSED:
-                self._learn(row.job, answer)
+                if answer.body.is_json and answer.complete:
+                    known, listed = self.allowed, self.redaction.json(answer.body.value)
+                    self._valid_now = self._valid_now.learn(row.job, listed)
+                    self.allowed = known.learn(row.job, listed)
+                    for names in self.allowed.lists if self.allowed is not known else ():
+                        if names not in known.lists:
+                            self.hooks.on_names(names)
                 refused = self._outcomes.refused(row, answer, self._valid_now)
-                return SentRow(refused, is_missing=says_record_missing(answer, self._endpoint, row.job))
+                return SentRow(refused, is_missing=says_record_missing(answer, self.endpoint, row.job))
             if meaning is Meaning.QUOTA_USED_UP:
-                message = f"The account's quota of requests to {self._endpoint.api_name} is used up."
+                message = f"The account's quota of requests to {self.endpoint.api_name} is used up."
                 return self._ended(row, Stop(StopReason.QUOTA, message, "Run again when the quota has been renewed."))
         return SentRow(self._outcomes.unsettled(row))
 
-    def _learn(self, job: Job, answer: Answer) -> None:
-        if not answer.body.is_json or not answer.complete:
-            return
-        known, listed = self.allowed, self._redaction.json(answer.body.value)
-        self._valid_now = self._valid_now.learn(job, listed)
-        self.allowed = known.learn(job, listed)
-        for names in self.allowed.lists if self.allowed is not known else ():
-            if names not in known.lists:
-                self._hooks.on_names(names)
-
     def _ended(self, row: RowSoFar, stop: Stop) -> SentRow:
-        return SentRow(self._outcomes.stopped(row, stop), stop)
+        return SentRow(self._outcomes.unsettled(row, stop=stop), stop)
 
     async def _settle(self, sending: _Sending) -> AttemptResult:
         """Make up to `attempts` attempts, with growing pauses (exponential with full jitter) between them."""
@@ -268,16 +237,16 @@ class Client:
 
         def wait(state: RetryCallState) -> float:
             # While the breaker is open its own pauses count.
-            return 0.0 if self._breaker.is_open else max(self._backoff(state), _last(state).retry_after_s)
+            return 0.0 if self.breaker.is_open else max(self._backoff(state), _last(state).retry_after_s)
 
         def is_last(state: RetryCallState) -> bool:
             last = _last(state)
-            is_locked_long = last.classification.is_of_record and last.retry_after_s > self._max_wait_s
-            return is_locked_long or sending.tries >= self._attempts
+            is_locked_long = last.classification.is_of_record and last.retry_after_s > self.sending.max_wait_s
+            return is_locked_long or sending.tries >= self.sending.attempts
 
         async def sleep(seconds: float) -> None:
             self._log(sending.row, "back-off", wait_s=round(seconds, 3))
-            await self._shutdown.pause(seconds)
+            await self.shutdown.pause(seconds)
 
         retry = retry_if_result(self._is_worth_another)
         retrying = AsyncRetrying(sleep=sleep, stop=is_last, wait=wait, retry=retry, retry_error_callback=_last)
@@ -291,15 +260,15 @@ class Client:
         if last.classification.meaning is not Meaning.RETRY:
             return False
         requests, retries = self.counts.requests, self.counts.retries_locked
-        return not last.classification.is_of_record or self._breaker.allows(requests=requests, retries=retries)
+        return not last.classification.is_of_record or self.breaker.allows(requests=requests, retries=retries)
 
     async def _admitted(self, sending: _Sending) -> AttemptResult:
         """Make one attempt when the breaker lets it: as a probe, which does not count, while it is open."""
         while True:
-            while self._breaker.is_open:
-                async with self._breaker.turn:
-                    if self._breaker.is_open:
-                        await self._breaker.before_probe()
+            while self.breaker.is_open:
+                async with self.breaker.turn:
+                    if self.breaker.is_open:
+                        await self.breaker.before_probe()
                         return await self._attempt(sending, is_probe=True)
             try:
                 last = await self._attempt(sending)
@@ -311,116 +280,103 @@ class Client:
     async def _attempt(self, sending: _Sending, *, is_probe: bool = False) -> AttemptResult:
         """Send the row once, and once more for each token that has been replaced meanwhile."""
         while True:
-            if self._shutdown.is_set():
+            if self.shutdown.is_set():
                 raise ShuttingDown
-            if self._tokens.is_due:
-                await self._tokens.renew_if_due()
-            token = self._tokens.current
+            if self.tokens.is_due:
+                await self.tokens.renew_if_due()
+            token = self.tokens.current
             last = await self._exchange(sending, token, is_probe=is_probe)
             meaning = last.classification.meaning
             if token and meaning in _TOKEN_ACCEPTED:
-                self._tokens.accepted(token)
+                self.tokens.accepted(token)
             if meaning is not Meaning.TOKEN_REFUSED:
                 return last
             sending.token_refusals += 1
             if sending.token_refusals >= _TOKEN_REFUSALS_PER_REQUEST:
                 return last
-            await self._tokens.refused(token)
+            await self.tokens.refused(token)
 
     async def _exchange(self, sending: _Sending, token: Token | None, *, is_probe: bool) -> AttemptResult:
         """Make one physical request, and take note of what it says about its row and about the service.
 
         Raises _HeldBack, _EndOfRun, ShuttingDown and StoreError.
         """
-        await self._limiter.turn()
-        if self._breaker.is_open and not is_probe:  # the turn may have taken long
+        await self.limiter.turn()
+        if self.breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack
         started_s = time.monotonic()
         outgoing = RowRequest(partial(self._before_write, sending.row, is_probe=is_probe))
-        result = await self._transport.send(sending.request, token, outgoing, sending.task)
+        result = await self.transport.send(sending.request, token, outgoing, sending.task)
         job = sending.row.job
         if sending.reads:
-            classification = classify_read(result, self._endpoint, job)
+            classification = classify_read(result, self.endpoint, job)
         else:
             classification = classify_update(
-                result, self._endpoint, job, self.allowed, accepted_is_done=self._accepted_is_done
+                result, self.endpoint, job, self.allowed, accepted_is_done=self.api.accepted_is_done
             )
         last = AttemptResult(result, classification, outgoing.on_kept_connection)
-        sending.row = row = _after(sending.row, last, started_s, outgoing.written_at)
+        now_s, written_at = time.monotonic(), outgoing.written_at
+        _, maybe_applied, _, attempts, last_status, first_s, sent_at, _, before = sending.row
+        if sent_at is None:
+            first_s = started_s
+            sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
         if isinstance(result, Answer):
             why, status = _WHY[classification.meaning], result.status
         else:
             why, status = result.cause, None
-        self._hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
-        self._judge_service(row, result, outgoing.written_at)
-        if classification.meaning is Meaning.RETRY and not classification.is_of_record:
-            self._obey_retry_after(row, last.retry_after_s)
+        sending.row = row = RowSoFar(
+            job, maybe_applied or classification.maybe_applied, last, attempts + 1, status or last_status, first_s,
+            sent_at, now_s - first_s, before,
+        )  # fmt: skip
+        self.hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
+        self._judge_service(row, last, written_at)
         return last
 
     def _before_write(self, row: RowSoFar, *, is_probe: bool) -> None:
         """Count a request that is written now. Raises _HeldBack, ShuttingDown or StoreError if it may not be."""
-        if self._breaker.is_open and not is_probe:  # the connection may have taken long, and so may the permit
+        if self.breaker.is_open and not is_probe:  # the connection may have taken long, and so may the permit
             raise _HeldBack
-        if self._shutdown.is_set():
+        if self.shutdown.is_set():
             raise ShuttingDown
-        self._hooks.may_send()
+        self.hooks.may_send()
         self.counts.requests += 1
         if row.last is not None:
             self.counts.retries += 1
             self.counts.retries_locked += row.last.classification.is_of_record
 
-    def _judge_service(self, row: RowSoFar, result: Answer | TransportError, written_at: float | None) -> None:
-        """Tell the limiter and the breaker; end the run where no attempt of any row can do better."""
+    def _judge_service(self, row: RowSoFar, last: AttemptResult, written_at: float | None) -> None:
+        """Tell the limiter and the breaker, and let the whole pool wait as long as the service asks.
+
+        Ends the run where no attempt of any row can do better, or where the wait would be too long.
+        """
+        result = last.result
         if isinstance(result, TransportError) and result.lasting:
             raise _EndOfRun(Stop(StopReason.SERVICE_DOWN, result.message, result.advice))
-        if not shows_service_down(result):
-            self._breaker.answered()
-            return
-        if isinstance(result, TransportError):
-            unreachable, what = not result.maybe_applied, self._redaction.text(result.message)
+        if shows_service_down(result):
+            if isinstance(result, TransportError):
+                unreachable, what = not result.maybe_applied, self.redaction.text(result.message)
+            else:
+                unreachable, what = False, status_name(result.status)
+            requests, retries = self.counts.requests, self.counts.retries - self.counts.retries_locked
+            self.breaker.failed(what, unreachable=unreachable, requests=requests, retries=retries)
+            if asks_to_slow_down(result) and written_at is not None:
+                self.counts.throttled += row.status == 429
+                if self.limiter.throttled(written_at):
+                    self._log(row, "slower", why=f"{self.limiter.pace_per_s():.3g} requests a second from now on")
         else:
-            unreachable, what = False, status_name(result.status)
-        requests, retries = self.counts.requests, self.counts.retries - self.counts.retries_locked
-        self._breaker.failed(what, unreachable=unreachable, requests=requests, retries=retries)
-        if asks_to_slow_down(result) and written_at is not None:
-            self.counts.throttled += row.status == 429
-            if self._limiter.throttled(written_at):
-                self._log(row, "slower", why=f"{self._limiter.pace_per_s():.3g} requests a second from now on")
-
-    def _obey_retry_after(self, row: RowSoFar, retry_after_s: float) -> None:
-        """Let the whole pool wait as long as the service asks; end the run if that is too long."""
-        if retry_after_s > self._max_wait_s:
-            longest = f"more than sending.max_wait_s ({self._max_wait_s:g} s)"
-            message = f"{self._endpoint.api_name} asks to wait {retry_after_s:,.0f} s, which is {longest}."
+            self.breaker.answered()
+        wait_s = last.retry_after_s
+        if not wait_s or last.classification.meaning is not Meaning.RETRY or last.classification.is_of_record:
+            return
+        if wait_s > self.sending.max_wait_s:
+            longest = f"more than sending.max_wait_s ({self.sending.max_wait_s:g} s)"
+            message = f"{self.endpoint.api_name} asks to wait {wait_s:,.0f} s, which is {longest}."
             raise _EndOfRun(Stop(StopReason.MAX_WAIT, message, "Run again later."))
-        if retry_after_s:
-            self._limiter.pause(retry_after_s)
-            self._log(row, "pause", wait_s=round(retry_after_s, 3), why="the service asks for it (Retry-After)")
-
-    def _service_down(self, row: RowSoFar) -> Stop:
-        waited = f"{self._max_wait_s:g} s (sending.max_wait_s)"
-        message = f"{self._endpoint.api_name} has answered nothing but failures for {waited}."
-        advice = "Check that it can be reached from here, then run again to go on."
-        if row.last and isinstance(error := row.last.result, TransportError):
-            message += f" {error.message}"
-            advice = advice if error.maybe_applied else error.advice
-        return Stop(StopReason.SERVICE_DOWN, message, advice)
+        self.limiter.pause(wait_s)
+        self._log(row, "pause", wait_s=round(wait_s, 3), why="the service asks for it (Retry-After)")
 
     def _log(self, row: RowSoFar, event: str, **facts: object) -> None:
         _log.info(event, extra={"event": event, "row": row.job.row, "attempt": row.attempts, **facts})
-
-
-def _after(row: RowSoFar, last: AttemptResult, started_s: float, written_at: float | None) -> RowSoFar:
-    """Return what a row has come to after one more attempt; the times are on the monotonic clock."""
-    job, maybe_applied, _, attempts, status, first_s, sent_at, _, before = row
-    now_s, result = time.monotonic(), last.result
-    if sent_at is None:
-        first_s = started_s
-        sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
-    if isinstance(result, Answer):
-        status = result.status
-    maybe_applied = maybe_applied or last.classification.maybe_applied
-    return RowSoFar(job, maybe_applied, last, attempts + 1, status, first_s, sent_at, now_s - first_s, before)
 
 
 def _last(state: RetryCallState) -> AttemptResult:
@@ -430,11 +386,11 @@ def _last(state: RetryCallState) -> AttemptResult:
     return last
 
 
-_END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
+END_THE_RUN = (_EndOfRun, StoreError, CredentialsRefused, TokenUnavailable, ConfigError)
 
 
 def stop_for(error: Exception) -> Stop:
-    """Return why the run ends after one of `_END_THE_RUN`."""
+    """Return why the run ends after one of `END_THE_RUN`."""
     match error:
         case _EndOfRun():
             return error.stop

@@ -116,7 +116,7 @@ class Limiter:
     @property
     def is_free(self) -> bool:
         """Whether a request may be written now, before none that has waited longer."""
-        return not self._permits.locked() and self._permit_at() <= self._clock()
+        return not self._permits.locked() and self.permit_wait_s() <= 0
 
     def turn_wait_s(self) -> float:
         """Return how long the next turn has to wait, in seconds; 0 or less if it need not."""
@@ -124,14 +124,10 @@ class Limiter:
 
     def permit_wait_s(self) -> float:
         """Return how long the next permit has to wait, in seconds; 0 or less if it need not."""
-        return self._permit_at() - self._clock()
-
-    def _permit_at(self) -> float:
-        """Return the earliest time of the next permit."""
         earliest = max(self._next_permit_at - self._tolerance_s - _CONNECTS_WITHIN_S, self._paused_until)
         if len(self._recent) >= self._most:
-            return max(earliest, self._recent[0] + _WINDOW_S + _MARGIN_S)
-        return earliest
+            earliest = max(earliest, self._recent[0] + _WINDOW_S + _MARGIN_S)
+        return earliest - self._clock()
 
     def take_turn(self) -> None:
         """Take a turn now; the caller has waited for it."""

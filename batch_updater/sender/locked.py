@@ -7,7 +7,7 @@ duplicate, a state that forbids the change. They do not pass by themselves, so o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 _PERSON = (
     "(?:users?|sessions?|person|people|someone|somebody|colleague|editor|process|transaction|client|thread|job"
@@ -74,17 +74,18 @@ def says_locked(texts: Iterable[str], record_name: str = "record") -> bool:
 
     `record_name` is what the API calls a record, such as `opportunity`.
     """
-    name = record_name.casefold()
-    clauses = [clause.replace(name, "record") for text in texts for clause in _clauses(text)]
+    name, clauses = record_name.casefold(), list[str]()
+    for text in texts:
+        apart = re.sub("(?<=[a-z])(?=[A-Z])|_", " ", text)  # `RecordLocked` and `RECORD_LOCKED` are two words
+        apart = re.sub("n['\u2019]t\\b", " not", apart.replace("cannot", "can not"), flags=re.IGNORECASE)
+        parts = re.split(r"[.,;:!?()\[\]\u2013\u2014|]+", apart.casefold())
+        clauses += [" ".join(re.findall(r"\w+", part)).replace(name, "record") for part in parts]
     is_for_good = any(_has(_FOR_GOOD, _NOT_FOR_GOOD.sub("|", clause)) for clause in clauses)
-    return any(_is_locked(_LASTING.sub("|", clause), is_for_good=is_for_good) for clause in clauses)
-
-
-def _is_locked(clause: str, *, is_for_good: bool) -> bool:
-    if _has(_CONTENDED, clause):
-        return True
-    clause = _NOT_LOCKED.sub("|", clause)
-    return _has(_IN_USE, clause) or (not is_for_good and _has(_LOCKED, clause))
+    for clause in (_LASTING.sub("|", clause) for clause in clauses):
+        positive = _NOT_LOCKED.sub("|", clause)
+        if _has(_CONTENDED, clause) or _has(_IN_USE, positive) or (not is_for_good and _has(_LOCKED, positive)):
+            return True
+    return False
 
 
 def _has(words: re.Pattern[str], clause: str) -> bool:
@@ -93,11 +94,3 @@ def _has(words: re.Pattern[str], clause: str) -> bool:
         not clause[: found.start()][-1:].isalnum() and not clause[found.end() : found.end() + 1].isalnum()
         for found in words.finditer(clause)
     )
-
-
-def _clauses(text: str) -> Iterator[str]:
-    """Yield the clauses of a text in small letters; `RecordLocked` and `RECORD_LOCKED` are two words."""
-    apart = re.sub("(?<=[a-z])(?=[A-Z])|_", " ", text)
-    apart = re.sub("n['\u2019]t\\b", " not", apart.replace("cannot", "can not"), flags=re.IGNORECASE)
-    for clause in re.split(r"[.,;:!?()\[\]\u2013\u2014|]+", apart.casefold()):
-        yield " ".join(re.findall(r"\w+", clause))

@@ -66,7 +66,7 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
             advice = "Ask the people who run it for another one, or for a program on this machine that logs in to it."
             return NoConnection(message, advice, is_lasting=True)
         # Not "password", which may be a part of the real one: redacted, it would give that away.
-        what = "does not accept the login" if proxy.has_login else "wants a login"
+        what = "does not accept the login" if "@" in proxy.url else "wants a login"
         advice = (
             f"Write it into {proxy.source}: http://USER:SECRET@HOST:PORT, with %40 for @ and %3A for a colon in it."
         )

@@ -9,22 +9,21 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from batch_updater.endpoint.allowed import AllowedValues
-from batch_updater.endpoint.compare import Confirmation, Difference, Unconfirmed
+from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
 from batch_updater.records import Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
-from batch_updater.sender.advice import advice_on, advice_on_doubt
+from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
-from batch_updater.sender.classify import NOTHING_REPORTED, Classification
-from batch_updater.sender.reasons import Explanation, one_line
+from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification
+from batch_updater.sender.reasons import one_line
 from batch_updater.text.redaction import Redaction
 
 _MESSAGE_CHARACTERS = 500
 """How much of an answer that confirms nothing a message quotes: it may hold a megabyte."""
 _LONGEST_KEPT = 20_000
-"""Characters of a record."""
 
 
 class AttemptResult(NamedTuple):
@@ -33,7 +32,6 @@ class AttemptResult(NamedTuple):
     result: Answer | TransportError
     classification: Classification
     on_kept_connection: bool = False
-    """Whether its request was not the first on its connection."""
 
     @property
     def retry_after_s(self) -> float:
@@ -52,7 +50,6 @@ class RowSoFar(NamedTuple):
     attempts: int = 0
     """Requests that went out, and attempts that got no connection."""
     status: int | None = None
-    """Of the last answer to the current request."""
     started_s: float = 0.0
     """When the first attempt began, on the monotonic clock."""
     sent_at: datetime | None = None
@@ -78,19 +75,19 @@ class OutcomeWriter:
         """Return that the API took the row: `updated`, or `differs` if it reports something else."""
         _, differences, doubt = row.reported
         if not differences:
-            return self._outcome(row, OutcomeKind.UPDATED)
-        problems = tuple(_difference(row.job.row, difference) for difference in differences)
+            return self.outcome(row, OutcomeKind.UPDATED)
+        problems = []
+        for field, wanted, reported in differences:
+            asked = f"for {wanted!r}" if wanted else "to clear it"
+            got = _short(repr(reported)) if reported else "an empty field"
+            reason = f"{field}: asked {asked}, got {got}."
+            problems.append(Problem(row.job.row, field, "reported-otherwise", wanted, reason, ""))
         message = " ".join(problem.reason for problem in problems)
         if doubt and doubt.said:
             message += f" {self._doubted(doubt, answer)}"
         name = self._endpoint.record_name
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
-        return self._outcome(row, OutcomeKind.DIFFERS, message, advice, problems=problems)
-
-    def unchanged(self, row: RowSoFar) -> Outcome:
-        """Return that the record that was read holds already what is asked for."""
-        # Where an earlier part of the run sent it without an answer, this is what it left.
-        return self._outcome(row, OutcomeKind.UPDATED if row.job.maybe_applied else OutcomeKind.UNCHANGED)
+        return self.outcome(row, OutcomeKind.DIFFERS, message, advice, problems=tuple(problems))
 
     def changed_since(self, row: RowSoFar, moved: Sequence[ChangedSinceRun]) -> Outcome:
         """Return that the record was changed after the run that is to be undone."""
@@ -106,78 +103,64 @@ class OutcomeWriter:
             "not as it was left."
         )
         message = " ".join(problem.reason for problem in problems)
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", tuple(problems))
-
-    def planned(self, row: RowSoFar) -> Outcome:
-        """Return that the row would be sent, and what its record holds now."""
-        return self._outcome(row, OutcomeKind.PLANNED)
+        return self.outcome(row, OutcomeKind.REJECTED, message, advice, "changed since", tuple(problems))
 
     def missing(self, row: RowSoFar) -> Outcome:
         """Return that there is no such record to read."""
         message = f"{self._endpoint.api_name} has no such {self._endpoint.record_name}."
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice_on(404, self._endpoint), status_name(404))
+        return self.outcome(row, OutcomeKind.REJECTED, message, advice_on(404, self._endpoint), status_name(404))
 
     def refused(self, row: RowSoFar, answer: Answer, allowed: AllowedValues) -> Outcome:
         """Return why the API will not do it; `allowed` knows already what this answer taught."""
         name, explanation = status_name(answer.status), answer.explanation
-        message = f"{self._endpoint.api_name} refused it ({name})" + (
-            f": {explanation.line}" if explanation.line else "."
-        )
-        problems = self._blamed(row.job, explanation, allowed)
-        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
-        return self._outcome(row, OutcomeKind.REJECTED, message, advice, name, problems)
-
-    def _blamed(self, job: Job, explanation: Explanation, allowed: AllowedValues) -> tuple[Problem, ...]:
-        """Return a problem for each field to blame: it holds a name that is not valid, or the answer names it."""
-        text_of: dict[str, str] = {}
+        message = f"{self._endpoint.api_name} refused it ({name}){_quoted(explanation.line)}"
+        # A field is to blame if it holds a name that is not valid, or if the answer names it.
+        job, text_of = row.job, dict[str, str]()
         for reason in explanation.reasons:
             field = self._endpoint.field_called(reason.field)
             if field is not None and field.name in job.values:
                 text_of.setdefault(field.name, str(reason))
         problems = {problem.field: problem for problem in allowed.blame(job, explanation.text, text_of)}
-        for name, words in text_of.items():
-            value = _short(str(job.values[name] or ""))
-            problems.setdefault(name, Problem(job.row, name, "rejected", value, words, ""))
-        return tuple(problems.values())
+        for field_name, words in text_of.items():
+            value = _short(str(job.values[field_name] or ""))
+            problems.setdefault(field_name, Problem(job.row, field_name, "rejected", value, words, ""))
+        advice = advice_on(answer.status, self._endpoint, explanation, names_cells=bool(problems))
+        return self.outcome(row, OutcomeKind.REJECTED, message, advice, name, tuple(problems.values()))
 
-    def unsettled(self, row: RowSoFar, why_not: str = "") -> Outcome:
-        """Return what is known of a row that no attempt has settled, or why there was none."""
+    def unsettled(self, row: RowSoFar, why_not: str = "", stop: Stop | None = None) -> Outcome:
+        """Return what is known of a row that no attempt has settled, or why there was none.
+
+        `stop`: what ended the run while the row was being sent.
+        """
         if row.last is None:
-            return not_sent(row.job, why_not)
-        message, advice, cause = self._trouble(row.last.result, row.last.classification)
-        return self._outcome(row, _unsettled_kind(row), message, advice, cause)
-
-    def stopped(self, row: RowSoFar, stop: Stop) -> Outcome:
-        """Return that something ended the run while this row was being sent."""
-        if row.last is None:
-            return not_sent(row.job, stop.message)
-        cause = self._trouble(row.last.result, row.last.classification)[2]
-        return self._outcome(row, _unsettled_kind(row), stop.message, stop.advice, cause)
-
-    def _trouble(self, result: Answer | TransportError, classification: Classification) -> tuple[str, str, str]:
-        """Return message, advice and cause of an attempt that did not settle its row."""
-        if isinstance(result, TransportError):
-            return result.message, result.advice, result.cause
-        name, is_locked = status_name(result.status), classification.is_of_record
+            return not_sent(row.job, stop.message if stop else why_not)
+        result, classification = row.last.result, row.last.classification
         doubt = classification.confirmation.doubt
-        if doubt is not None:
-            advice = advice_on_doubt(result.status, self._endpoint, doubt)
-            return self._doubted(doubt, result), advice, f"{name}{doubt.cause}"
-        advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
-        message = f"{self._endpoint.api_name} answered {name}" + (
-            f": {result.explanation.line}" if result.explanation.line else "."
-        )
-        return message, advice, "record locked" if is_locked else name
+        if isinstance(result, TransportError):
+            message, advice, cause = result.message, result.advice, result.cause
+        elif doubt is not None:
+            message, cause = self._doubted(doubt, result), f"{status_name(result.status)}{doubt.cause}"
+            advice = advice_on(result.status, self._endpoint)
+            if doubt is ACCEPTED_ONLY:
+                advice += f" {ACCEPTED_ADVICE.format(api=self._endpoint.api_name)}"
+        else:
+            name, is_locked = status_name(result.status), classification.is_of_record
+            message = f"{self._endpoint.api_name} answered {name}{_quoted(result.explanation.line)}"
+            advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
+            cause = "record locked" if is_locked else name
+        if stop:
+            message, advice = stop.message, stop.advice
+        kind = OutcomeKind.UNCONFIRMED if row.maybe_applied else OutcomeKind.FAILED
+        return self.outcome(row, kind, message, advice, cause)
 
     def _doubted(self, doubt: Unconfirmed, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
         value, body, is_json = answer.body
         text = doubt.said or (shown_text(body) if body or not is_json else to_json(value))
-        quote = one_line(text, _MESSAGE_CHARACTERS)
-        message = f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}"
-        return message + (f": {quote}" if quote else ".")
+        said = _quoted(one_line(text, _MESSAGE_CHARACTERS))
+        return f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}{said}"
 
-    def _outcome(
+    def outcome(
         self,
         row: RowSoFar,
         kind: OutcomeKind,
@@ -194,22 +177,20 @@ class OutcomeWriter:
                 replace(one, value=redact(one.value), reason=redact(one.reason), remedy=redact(one.remedy))
                 for one in problems
             )
+        # Values are kept of what changed a record, would change it, or may have.
+        records = None
+        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
+            records = RecordSnapshots(row.before, None, None)
+        elif kind in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
+            record = row.reported.record
+            text = None if record is None else stored(record, self._redaction)
+            if text and len(text) > _LONGEST_KEPT:
+                text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
+            records = RecordSnapshots(row.before, None, text)
         return Outcome(
             row.job.row, kind, message, advice, cause, problems, row.status, row.attempts, row.sent_at, row.seconds,
-            self._kept(row, kind), row.maybe_applied,
+            records, row.maybe_applied,
         )  # fmt: skip
-
-    def _kept(self, row: RowSoFar, kind: OutcomeKind) -> RecordSnapshots | None:
-        """Return what is kept of a row's values: of what changed a record, would change it, or may have."""
-        if kind is OutcomeKind.PLANNED or (kind is OutcomeKind.REJECTED and row.maybe_applied):
-            return RecordSnapshots(row.before, None, None)
-        if kind not in (OutcomeKind.UPDATED, OutcomeKind.DIFFERS):
-            return None
-        record = row.reported.record
-        text = None if record is None else stored(record, self._redaction)
-        if text and len(text) > _LONGEST_KEPT:
-            text = to_json(f"a record of {len(text):,} characters, which is too long to be kept")
-        return RecordSnapshots(row.before, None, text)
 
 
 def stored(record: Mapping[str, object], redaction: Redaction) -> str:
@@ -229,14 +210,8 @@ def not_sent(job: Job, why: str = "") -> Outcome:
     return Outcome(job.row, OutcomeKind.NOT_SENT, message, "Run again.", "no turn before the end")
 
 
-def _unsettled_kind(row: RowSoFar) -> OutcomeKind:
-    return OutcomeKind.UNCONFIRMED if row.maybe_applied else OutcomeKind.FAILED
-
-
-def _difference(row: int, found: Difference) -> Problem:
-    asked = f"for {found.asked!r}" if found.asked else "to clear it"
-    got = _short(repr(found.got)) if found.got else "an empty field"
-    return Problem(row, found.field, "reported-otherwise", found.asked, f"{found.field}: asked {asked}, got {got}.", "")
+def _quoted(text: str) -> str:
+    return f": {text}" if text else "."
 
 
 def _short(text: str) -> str:

@@ -23,14 +23,14 @@ from batch_updater.records import Job, Outcome, OutcomeKind, Stop, StopReason
 from batch_updater.sender.answer import status_name
 from batch_updater.sender.auth import Credentials, OAuthClient, TokenSource, source_by_reference
 from batch_updater.sender.breaker import Breaker
-from batch_updater.sender.client import Client, Controls, SentRow, stop_for
+from batch_updater.sender.client import END_THE_RUN, Client, SentRow, stop_for
 from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.outcomes import not_sent
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.send_options import Hooks, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
-from batch_updater.sender.transport import Transport, tls_context
+from batch_updater.sender.transport import Transport, tls_for
 from batch_updater.sender.wire import Connector, WrittenAtOnce, sockets_closed
 
 _SETTLED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})
@@ -64,7 +64,6 @@ class UniformRefusal(NamedTuple):
     """How the API refused all rows in one and the same way."""
 
     how: str
-    """`404 Not Found`."""
     shows_set_up: bool
     """Whether that may be trouble of the set-up: a few records that are missing are rather mistyped ids."""
 
@@ -76,7 +75,6 @@ class SendResult:
     requests: int
     retries: int
     throttled: int
-    """Requests that were answered with 429."""
     stop: Stop | None
     aborted: bool
     """Whether the run was told twice to stop: then not even the workbook is waited for."""
@@ -151,93 +149,66 @@ class _TargetQueues:
 class _Ready:
     """Rows that the workers may take: at most `ahead` more than are being sent when the feeder goes on.
 
-    A queue that wakes the feeder once for many rows: asyncio's would wake it for each.
+    The feeder is woken once for many rows: the limit of asyncio's queue would wake it for each.
     """
 
     def __init__(self, ahead: int) -> None:
         self.ahead = ahead
-        self._rows: deque[Prepared] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        """Workers without a row."""
+        self._rows: asyncio.Queue[Prepared | None] = asyncio.Queue()
         self._needed = asyncio.Event()
         """Set while there are fewer rows than the workers will take before the feeder can make further ones ready."""
-        self._ended = False
 
     async def put(self, batch: Sequence[Prepared]) -> None:
         """Add rows; returns when it is time to make further ones ready."""
-        self._rows.extend(batch)
-        self._wake(len(batch))
-        if len(self._rows) >= self.ahead:
+        for prepared in batch:
+            self._rows.put_nowait(prepared)
+        if self._rows.qsize() >= self.ahead:
             self._needed.clear()
             await self._needed.wait()
 
     def end(self) -> None:
         """There will be no more rows."""
-        self._ended = True
-        self._wake(len(self._waiting))
+        self._rows.put_nowait(None)
 
-    def take(self) -> Prepared | None:
-        """Return the next row; None if there is none just now."""
-        if not self._rows:
-            return None
-        prepared = self._rows.popleft()
-        if len(self._rows) < self.ahead:
+    async def take(self) -> Prepared | None:
+        """Return the next row when there is one; None at the end."""
+        prepared = await self._rows.get()
+        if prepared is None:
+            self.end()  # for the other workers, too
+        elif self._rows.qsize() < self.ahead:
             self._needed.set()
         return prepared
 
-    async def wait(self) -> Prepared | None:
-        """Return the next row when there is one; None at the end."""
-        while (prepared := self.take()) is None and not self._ended:
-            woken = asyncio.get_running_loop().create_future()
-            self._waiting.append(woken)
-            await woken
-        return prepared
 
-    def _wake(self, count: int) -> None:
-        while count and self._waiting:
-            if not (woken := self._waiting.popleft()).done():  # it is if its worker was cancelled
-                woken.set_result(None)
-                count -= 1
-
-
+@dataclass(eq=False)
 class Sender:
     """Sends the rows of one run. Use it once."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        api: ApiSettings,
-        sending: SendingSettings,
-        hooks: Hooks,
-        credentials: Credentials,
-        environment: Environment,
-        options: SendOptions,
-    ) -> None:
-        self._endpoint = endpoint
-        self._api = api
-        self._sending = sending
-        self._hooks = hooks
-        self._credentials = credentials
-        self._environment = environment
-        self._options = options
+    endpoint: Endpoint
+    api: ApiSettings
+    sending: SendingSettings
+    hooks: Hooks
+    credentials: Credentials
+    environment: Environment
+    options: SendOptions
+
+    def __post_init__(self) -> None:
         self._shutdown = Shutdown()
         self._stop: Stop | None = None
         self._aborted = False
-        self._refusals = _UniformRefusals(0 if options.keep_going else sending.stop_after_alike)
-        self._failures_left = sending.failures_allowed(options.rows)
+        self._refusals = _UniformRefusals(0 if self.options.keep_going else self.sending.stop_after_alike)
+        self._failures_left = self.sending.failures_allowed(self.options.rows)
         self._targets = _TargetQueues()
         self._unparked = asyncio.Event()
         self._finished = asyncio.Event()
-        """Set with each outcome."""
         self._begun = 0
-        """Workers that have begun since the first answer."""
-        self._in_flight = InFlight(api.timeout_s)
+        self._in_flight = InFlight(self.api.timeout_s)
 
     def stop(self) -> None:
         """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
         self._end(Stop(StopReason.INTERRUPTED, "The run was told to stop.", "Run again to go on."))
         self._in_flight.cancel_unsent()
-        asyncio.get_running_loop().call_later(self._sending.drain_s, self._in_flight.cancel_all)
+        asyncio.get_running_loop().call_later(self.sending.drain_s, self._in_flight.cancel_all)
 
     def abort(self) -> None:
         """End at once. In the loop's thread."""
@@ -247,13 +218,10 @@ class Sender:
 
     async def send(self, rows: Iterator[Prepared]) -> SendResult:
         """Send until the rows or the run end. Every row taken from the iterator gets exactly one outcome."""
-        api, sending = self._api, self._sending
-        limiter = self._options.limiter or Limiter(sending.rate_per_s, sending.burst, self._shutdown)
+        api, sending = self.api, self.sending
+        limiter = self.options.limiter or Limiter(sending.rate_per_s, sending.burst, self._shutdown)
         limiter.go_on(self._shutdown)
-        is_secure = any(
-            url.startswith("https:") for url in (api.base_url or "", api.oauth.token_url if api.oauth else "")
-        )
-        tls = tls_context(str(api.ca_file) if api.ca_file else None) if is_secure else True
+        tls = tls_for(api, api.base_url or "", api.oauth.token_url if api.oauth else "")
         # A little below the limit for the whole attempt, so that the two differ.
         connect_timeout_s = min(api.connect_timeout_s, 0.95 * api.timeout_s)
         async with aiohttp.ClientSession(
@@ -263,13 +231,19 @@ class Sender:
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),
             auto_decompress=True,
         ) as session:
-            redaction = self._environment.redaction
-            transport = Transport(self._endpoint, api, self._credentials.headers, session, self._in_flight)
+            redaction = self.environment.redaction
+            transport = Transport(self.endpoint, api, self.credentials.headers, session, self._in_flight)
             breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
-            controls = Controls(limiter, breaker, self._token_source(session, limiter), self._shutdown, redaction)
-            client = Client(self._endpoint, api, sending, transport, controls, self._hooks, self._options)
-            if stop := await client.first_token():
-                self._end(stop)
+            client = Client(
+                self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,
+                self._token_source(session, limiter), self._shutdown, redaction,
+            )  # fmt: skip
+            try:
+                await client.tokens.renew_if_due()  # before any row is touched
+            except END_THE_RUN as error:
+                self._end(stop_for(error))
+            except ShuttingDown:
+                pass  # its reason is known
             ahead = min(_AHEAD_OF_A_WORKER * sending.concurrency, math.ceil(sending.rate_per_s * _AHEAD_S))
             ready = _Ready(max(1, ahead))
             async with asyncio.TaskGroup() as group:
@@ -297,7 +271,12 @@ class Sender:
             await self._announce(batch)
             await ready.put(batch)
             if not answered.is_set():
-                await _first_of(answered, self._finished)
+                waiting = [asyncio.create_task(event.wait()) for event in (answered, self._finished)]
+                try:
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in waiting:
+                        task.cancel()
         ready.end()
 
     async def _next_batch(self, rows: Iterator[Prepared], count: int) -> list[Prepared]:
@@ -316,7 +295,7 @@ class Sender:
     async def _announce(self, batch: Sequence[Prepared]) -> None:
         """Wait until these rows may go out; if they never may, the run ends and they still get their outcomes."""
         try:
-            await self._hooks.before_send(batch)
+            await self.hooks.before_send(batch)
         except StoreError as error:
             self._end(stop_for(error))
 
@@ -324,9 +303,15 @@ class Sender:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a worker is no task")
-        prepared = ready.take() or await ready.wait()
+        prepared = await ready.take()
         if transport.answered.is_set():
-            await self._stagger(transport.first_answer_s)
+            # The workers begin one after another, spread over the time that an answer takes. Requests that go out
+            # together are answered together, and each answer then waits for those before it, round after round: with
+            # 50 workers and answers of 50 ms that costs 2% of the rate.
+            self._begun += 1
+            wait_s = min(transport.first_answer_s, _SPREAD_OVER_S) * self._begun / self.sending.concurrency
+            with suppress(ShuttingDown):  # then its row is told so
+                await self._shutdown.pause(wait_s)
         while prepared is not None:
             await self._process(prepared, client, task)
             while (following := self._targets.release(prepared.job)) is not None:
@@ -335,18 +320,7 @@ class Sender:
                 if not self._shutdown.is_set() and prepared.job.target not in self._targets.held:
                     await self._announce((prepared,))
                 await self._process(prepared, client, task)
-            prepared = ready.take() or await ready.wait()
-
-    async def _stagger(self, first_answer_s: float) -> None:
-        """Let the workers begin one after another, spread over the time that an answer takes.
-
-        Requests that go out together are answered together, and each answer then waits for those before it, round after
-        round. With 50 workers and answers of 50 ms that costs 2% of the rate.
-        """
-        self._begun += 1
-        wait_s = min(first_answer_s, _SPREAD_OVER_S) * self._begun / self._sending.concurrency
-        with suppress(ShuttingDown):  # then its row is told so
-            await self._shutdown.pause(wait_s)
+            prepared = await ready.take()
 
     async def _process(self, prepared: Prepared, client: Client, task: asyncio.Task[object]) -> None:
         """Give one row its outcome and tell it."""
@@ -354,22 +328,23 @@ class Sender:
         if self._shutdown.is_set():
             sent = SentRow(not_sent(job, self._shutdown.why))
         elif (earlier := self._targets.held.get(job.target)) is not None:
-            sent = SentRow(_waits(job, earlier))
+            sent = SentRow(
+                Outcome(
+                    job.row,
+                    OutcomeKind.UNCONFIRMED if job.maybe_applied else OutcomeKind.NOT_SENT,
+                    f"Row {earlier} updates the same record and has to be done first.",
+                    f"See to row {earlier}, then run again.",
+                    "waits for an earlier row of the same record",
+                    maybe_applied=job.maybe_applied,
+                )
+            )
         else:
             sent = await client.send(prepared, task)
             if sent.stop:
                 self._end(sent.stop)
-        if self._options.in_order and sent.outcome.kind not in _SETTLED:
+        if self.options.in_order and sent.outcome.kind not in _SETTLED:
             self._targets.held.setdefault(job.target, job.row)
-        self._judge_run(sent)
-        try:
-            await self._hooks.on_outcome(sent.outcome)
-        except StoreError as error:
-            self._end(stop_for(error))
-        self._finished.set()
-
-    def _judge_run(self, sent: SentRow) -> None:
-        """End the run if its outcomes so far say that going on makes no sense."""
+        # The run ends if its outcomes so far say that going on makes no sense.
         outcome = sent.outcome
         kind = self._refusals.kind_after(sent)
         if kind and outcome.status not in _REFUSED_CALLS:
@@ -380,16 +355,21 @@ class Sender:
         if self._failures_left is not None and outcome.kind in _FAILURES:
             self._failures_left -= 1
             if self._failures_left <= 0:
-                limit = self._sending.stop_after_failures
+                limit = self.sending.stop_after_failures
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
                 self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
+        try:
+            await self.hooks.on_outcome(sent.outcome)
+        except StoreError as error:
+            self._end(stop_for(error))
+        self._finished.set()
 
     def _end(self, stop: Stop) -> None:
         """Start nothing new; the first reason counts."""
-        redact = self._environment.redaction.text
+        redact = self.environment.redaction.text
         stop = replace(stop, message=redact(stop.message), advice=redact(stop.advice))
         if self._stop is None:
-            wait_s = self._sending.drain_s if stop.reason is StopReason.INTERRUPTED else None
+            wait_s = self.sending.drain_s if stop.reason is StopReason.INTERRUPTED else None
             _log.warning("stop", extra={"event": "stop", "why": stop.reason.value, "wait_s": wait_s})
         self._stop = self._stop or stop
         self._shutdown.why = self._stop.message
@@ -397,7 +377,7 @@ class Sender:
         self._unparked.set()
 
     def _token_source(self, session: aiohttp.ClientSession, limiter: Limiter) -> TokenSource:
-        api, secrets = self._api, self._credentials
+        api, secrets = self.api, self.credentials
         if api.oauth and secrets.client_secret:
             oauth = OAuthClient(
                 api.oauth,
@@ -406,33 +386,12 @@ class Sender:
                 permit=limiter.turn,
                 pause=self._shutdown.pause,
                 in_flight=self._in_flight,
-                attempts=self._sending.attempts,
-                redaction=self._environment.redaction,
+                attempts=self.sending.attempts,
+                redaction=self.environment.redaction,
                 proxy=proxy_for(api, api.oauth.token_url),
-                max_wait_s=self._sending.max_wait_s,
+                max_wait_s=self.sending.max_wait_s,
             )
             return TokenSource(None, oauth.fetch)
         if api.token and secrets.token:
-            return source_by_reference(api.token, secrets.token, self._environment)
+            return source_by_reference(api.token, secrets.token, self.environment)
         return TokenSource(None, None)
-
-
-async def _first_of(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Return when either is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-
-
-def _waits(job: Job, earlier: int) -> Outcome:
-    return Outcome(
-        job.row,
-        OutcomeKind.UNCONFIRMED if job.maybe_applied else OutcomeKind.NOT_SENT,
-        f"Row {earlier} updates the same record and has to be done first.",
-        f"See to row {earlier}, then run again.",
-        "waits for an earlier row of the same record",
-        maybe_applied=job.maybe_applied,
-    )

@@ -25,11 +25,6 @@ class Proxy:
     def __str__(self) -> str:
         return f"the proxy {shown_proxy(self.url)} ({self.source})"
 
-    @property
-    def has_login(self) -> bool:
-        """Whether a name and password go with it."""
-        return "@" in self.url
-
 
 def proxy_for(api: ApiSettings, address: str) -> Proxy | None:
     """Return the proxy on the way to an address: the configured one, else the system's (HTTPS_PROXY, NO_PROXY ...).
@@ -37,13 +32,22 @@ def proxy_for(api: ApiSettings, address: str) -> Proxy | None:
     What is plain http stays on this machine: the system's proxy for it would read the token. Raises ConfigError if
     the address of the proxy is none.
     """
-    proxy = _named_for(api, address)
+    url = URL(address)
+    proxy, without = None, ""
+    if api.proxy:
+        proxy, without = Proxy(api.proxy, "api.proxy"), "remove api.proxy"
+    elif url.scheme == "https" and not proxy_bypass(url.host or "") and (found := getproxies().get("https")):
+        # As urllib has it, https_proxy goes before HTTPS_PROXY, in whatever mixture of cases.
+        names = sorted((name for name in os.environ if name.lower() == "https_proxy"), key=str.isupper)
+        name = next((name for name in names if os.environ[name] == found), None)
+        proxy = Proxy(found, f"the variable {name}" if name else "the system's settings")
+        without = f"unset it, or add {url.host} to the variable NO_PROXY"
     if proxy and (problem := proxy_problem(proxy.url)):
         problem, _, meant = problem.partition("; write ")
         write = f"Write {meant} there. " if meant else ""
         raise ConfigError(
             f"{sentence(proxy)} cannot be used: its address {problem}.",
-            remedy=f"{write}If no proxy is needed, {_without(proxy, address)}. batch-updater doctor checks the way.",
+            remedy=f"{write}If no proxy is needed, {without}. batch-updater doctor checks the way.",
         )
     return proxy
 
@@ -62,28 +66,6 @@ def unused_proxy(address: str) -> str:
     names = (name for name in sorted(os.environ) if name.upper() in ("ALL_PROXY", "HTTP_PROXY") and os.environ[name])
     name = next(names, None)
     return f"The variable {name} is not used: if there is a proxy on the way, name it in HTTPS_PROXY." if name else ""
-
-
-def _named_for(api: ApiSettings, address: str) -> Proxy | None:
-    if api.proxy:
-        return Proxy(api.proxy, "api.proxy")
-    url = URL(address)
-    if url.scheme != "https" or proxy_bypass(url.host or ""):
-        return None
-    found = getproxies().get("https")
-    if not found:
-        return None
-    # As urllib has it, https_proxy goes before HTTPS_PROXY, in whatever mixture of cases.
-    names = sorted((name for name in os.environ if name.lower() == "https_proxy"), key=str.isupper)
-    name = next((name for name in names if os.environ[name] == found), None)
-    return Proxy(found, f"the variable {name}" if name else "the system's settings")
-
-
-def _without(proxy: Proxy, address: str) -> str:
-    """Say how a proxy is passed by."""
-    if proxy.source == "api.proxy":
-        return "remove api.proxy"
-    return f"unset it, or add {URL(address).host} to the variable NO_PROXY"
 
 
 def sentence(proxy: Proxy) -> str:

@@ -90,10 +90,8 @@ _STACK = re.compile(
 """Lines of a stack trace: .NET, Java, Python."""
 _PHRASES = frozenset(status.phrase.casefold() for status in HTTPStatus) | {"error", "fault"}
 _NOTHING = re.compile(r"[45][0-9]{2}|true|false|")
-"""Texts that say no more than the status does."""
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _NO_WORDS = re.compile(r"[!-~]*\d[!-~]*|[\w.+-]+://\S*|about:blank")
-"""Ids, numbers, times, addresses."""
 _WORD = re.compile(r"[^./#$\[\]\\]+")
 _LIKE_CODE = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
 
@@ -175,9 +173,7 @@ class _Within(NamedTuple):
     holds_fields: bool = False
     """Whether the names of its members may be those of fields whatever they are."""
     is_listed: bool = False
-    """Whether it is one of several."""
     depth: int = 0
-    """Texts of JSON around it."""
 
 
 class _Collector:
@@ -191,27 +187,34 @@ class _Collector:
 
     def reasons_in(self, answer: object) -> tuple[Reason, ...]:
         """Return the reasons, each once; without those that only say what another one, or the status, says."""
-        if isinstance(answer, dict):
-            self._outermost(_beginning(answer))
-        else:
+        if not isinstance(answer, dict):
             self._add_all(answer, _Within())
-        return tuple(_without_repetitions(list(self._found)))
-
-    def _outermost(self, answer: Mapping[str, object]) -> None:
-        """Add the members with telling names, then what is in those that may be envelopes."""
-        field = _field_of(answer, _FIELD_OF_ALL)
-        within = _Within(field, is_named=bool(field))
-        telling = _texts_first(answer, filter(_tells, answer))
-        names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
-        for name in names:
-            self._add_all(answer[name], within._replace(holds_fields=_may_hold_fields(name)))
-        has_text = any(isinstance(answer[name], str) for name in names)
-        for name, member in answer.items():
-            if name in names or not _is_texts(member) or _NO_REASON.fullmatch(_bare(name)):
-                continue
-            if self._is_field(name) or not has_text:
-                self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
-        self._add_from_envelopes(answer, _Within())
+        else:  # the members with telling names, then what is in those that may be envelopes
+            answer = _beginning(answer)
+            field = _field_of(answer, _FIELD_OF_ALL)
+            within = _Within(field, is_named=bool(field))
+            telling = _texts_first(answer, filter(_tells, answer))
+            names = dict.fromkeys((*(key for key in self._message_keys if key in answer), *telling))
+            for name in names:
+                self._add_all(answer[name], within._replace(holds_fields=_may_hold_fields(name)))
+            has_text = any(isinstance(answer[name], str) for name in names)
+            for name, member in answer.items():
+                if name in names or not _is_texts(member) or _NO_REASON.fullmatch(_bare(name)):
+                    continue
+                if self._is_field(name) or not has_text:
+                    self._add_all(member, _Within(name))  # Django: {"price": ["..."]}
+            self._add_from_envelopes(answer, _Within())
+        # Short names of errors count where there are no texts.
+        reasons = [one for one in self._found if one.field or one.text.rstrip(".").casefold() not in _PHRASES]
+        reasons = [one for one in reasons if one.field or not _LIKE_CODE.fullmatch(one.text)] or reasons
+        whole = [str(reason).casefold() for reason in reasons]
+        distinct = []
+        for at, reason in enumerate(reasons):
+            words = re.compile(rf"(?<!\w){re.escape(whole[at].rstrip('.'))}(?!\w)")
+            others = (other for index, other in enumerate(whole) if index < at or (index > at and other != whole[at]))
+            if not any(map(words.search, others)):
+                distinct.append(reason)
+        return tuple(distinct)
 
     def _add_from_envelopes(self, members: Mapping[str, object], within: _Within) -> None:
         """Add what objects in members without telling names say, unless they repeat the request."""
@@ -226,13 +229,17 @@ class _Collector:
             inside = within._replace(field=name) if self._is_field(name) and not within.is_named else within
             for one in member if isinstance(member, list) else [member]:
                 self._left -= 1
-                if isinstance(one, dict) and self._left > 0 and not self._repeats_request(one):
+                if isinstance(one, dict) and self._left > 0:
                     self._add_from_envelope(_beginning(one), inside, is_listed=isinstance(member, list))
                 elif isinstance(one, str) and isinstance(member, list) and inside.field == name:
                     self._add_all(one, inside)
 
     def _add_from_envelope(self, members: Mapping[str, object], within: _Within, *, is_listed: bool) -> None:
         """Add what an object says of which it is not known whether it is an error or a record."""
+        fields = (name for name, one in members.items() if not isinstance(one, (dict, list)) and self._is_field(name))
+        certain = (name for name in fields if not _tells(name) and _bare(name) not in {*_FIELD, *_CODE})
+        if len(list(islice((name for name in certain if not _NO_REASON.fullmatch(_bare(name))), 2))) == 2:
+            return  # it repeats the record, or the request
         field = _field_of(members, _FIELD_OF_ALL)
         # A record may have a title and a description of its own, an object that names a field is an error.
         telling = [name for name in members if _tells(name) and (field or _bare(name) not in _OF_RECORDS)]
@@ -243,19 +250,7 @@ class _Collector:
             self._add_all(members[name], within._replace(holds_fields=_may_hold_fields(name)))
         self._add_from_envelopes(members, within)
 
-    def _repeats_request(self, members: Mapping[str, object]) -> bool:
-        """Whether an object is a record, such as the request itself, and not about one."""
-        plain = (name for name, one in members.items() if not isinstance(one, (dict, list)) and self._is_field(name))
-        of_errors = {*_FIELD, *_CODE}
-        fields = (
-            name
-            for name in plain
-            if not _tells(name) and (bare := _bare(name)) not in of_errors and not _NO_REASON.fullmatch(bare)
-        )
-        return len(list(islice(fields, 2))) == 2
-
     def _add_all(self, value: object, within: _Within) -> None:
-        """Add what a member with a telling name holds."""
         self._left -= 1
         if self._left < 0 or len(self._found) >= _MOST_REASONS:
             return
@@ -268,13 +263,15 @@ class _Collector:
         elif isinstance(value, list):
             for one in value:
                 self._add_all(one, within._replace(holds_fields=False, is_listed=True))
-        elif isinstance(value, dict):
-            self._add_object(_beginning(value), within)
-
-    def _add_object(self, value: Mapping[str, object], within: _Within) -> None:
+        if not isinstance(value, dict):
+            return
+        value = _beginning(value)
         before = len(self._found)
-        if translation := self._translation_in(value, within):
-            self._add_all(value[translation], within)
+        tag = _LANGUAGE if within.holds_fields else _LANGUAGE_OR_WORD
+        if value and all(tag.fullmatch(name) and not self._is_field(name) for name in value):
+            # One text in several languages.
+            english = next((name for name in value if name.casefold().startswith("en")), next(iter(value)))
+            self._add_all(value[english], within)
         elif _is_error(value):
             field = _field_of(value, _FIELD)
             within = within._replace(field=field, is_named=True) if field else within
@@ -284,14 +281,9 @@ class _Collector:
         else:
             self._add_by_fields(value, within)
         if len(self._found) == before:
-            self._add(within.field, _code_in(value, _CODE if within.is_listed else _CODE[:1]))
-
-    def _translation_in(self, members: Mapping[str, object], within: _Within) -> str:
-        """Return the name of the member to read where an object holds one text in several languages; '' otherwise."""
-        tag = _LANGUAGE if within.holds_fields else _LANGUAGE_OR_WORD
-        if not members or not all(tag.fullmatch(name) and not self._is_field(name) for name in members):
-            return ""
-        return next((name for name in members if name.casefold().startswith("en")), next(iter(members)))
+            members = {_bare(name): member for name, member in value.items()}
+            codes = (members.get(name) for name in (_CODE if within.is_listed else _CODE[:1]))
+            self._add(within.field, next((one for one in codes if isinstance(one, str) and one.strip()), ""))
 
     def _add_by_fields(self, errors: Mapping[str, object], within: _Within) -> None:
         """Add errors that are listed under the names of their fields."""
@@ -313,8 +305,12 @@ class _Collector:
 
     def _add(self, field: str, text: str) -> None:
         line = one_line(_STACK.sub("", text[:_LOOKED_AT]), _LONGEST_TEXT)
-        if line and not _NO_WORDS.fullmatch(line):
-            self._found.setdefault(Reason(_last_word(field), line))
+        if not line or _NO_WORDS.fullmatch(line):
+            return
+        # The last name in a path: `price` of `$.price`, `/attributes/price` or `items[0].price`.
+        words = [word.strip() for word in _WORD.findall(field) if word.strip() and number_of(word) is None]
+        name = words[-1] if words and _bare(words[-1]) not in _NO_FIELD else ""
+        self._found.setdefault(Reason(one_line(name, _LONGEST_FIELD), line))
 
 
 def _beginning(members: Mapping[str, object]) -> Mapping[str, object]:
@@ -332,7 +328,6 @@ def _bare(name: str) -> str:
 
 
 def _tells(name: str) -> bool:
-    """Whether a member of that name holds texts for people."""
     bare = _bare(name)
     return (_MESSAGE.fullmatch(bare) or _TEXT.fullmatch(bare)) is not None and not _NO_REASON.fullmatch(bare)
 
@@ -366,30 +361,6 @@ def _field_of(error: Mapping[str, object], names: tuple[str, ...]) -> str:
         if isinstance(member, str) and member.strip() and not is_other:
             return member
     return ""
-
-
-def _code_in(error: Mapping[str, object], names: tuple[str, ...]) -> str:
-    members = {_bare(name): member for name, member in error.items()}
-    found = (members.get(name) for name in names)
-    return next((one for one in found if isinstance(one, str) and one.strip()), "")
-
-
-def _last_word(field: str) -> str:
-    """Return the last name in a path: `price` of `$.price`, `/attributes/price` or `items[0].price`."""
-    words = [word.strip() for word in _WORD.findall(field) if word.strip() and number_of(word) is None]
-    return one_line(words[-1], _LONGEST_FIELD) if words and _bare(words[-1]) not in _NO_FIELD else ""
-
-
-def _without_repetitions(reasons: list[Reason]) -> Iterator[Reason]:
-    """Leave out what the status says, short names of errors beside texts, and what another reason holds."""
-    reasons = [reason for reason in reasons if reason.field or reason.text.rstrip(".").casefold() not in _PHRASES]
-    reasons = [reason for reason in reasons if reason.field or not _LIKE_CODE.fullmatch(reason.text)] or reasons
-    whole = [str(reason).casefold() for reason in reasons]
-    for at, reason in enumerate(reasons):
-        words = re.compile(rf"(?<!\w){re.escape(whole[at].rstrip('.'))}(?!\w)")
-        others = (other for index, other in enumerate(whole) if index < at or (index > at and other != whole[at]))
-        if not any(map(words.search, others)):
-            yield reason
 
 
 def _codes(value: object) -> Iterator[str]:

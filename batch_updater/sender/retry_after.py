@@ -53,48 +53,38 @@ def read_retry_after(status: int, headers: MultiMapping[str], now: datetime) -> 
     now = next(filter(None, map(_date, headers.getall("Date", ()))), now)
     waits = [*_waits(headers, _SECONDS, 1.0, now), *_waits(headers, _MILLISECONDS, 0.001, now)]
     if not waits and status == 429:  # else these tell of a limit that is not used up
-        waits = list(_until_reset(headers, now))
+        for text in headers.getall("RateLimit", ()):
+            limit = {name.lower()[0:3]: float(value) for name, value in _RATE_LIMIT.findall(f" {text}")}
+            reset = limit.get("t", limit.get("res"))
+            if reset is not None and not limit.get("r", limit.get("rem", 0.0)):
+                waits.append(min(reset, _LONGEST_WAIT_S))
+        remaining = [text.strip() for name in _REMAINING for text in headers.getall(name, ())]
+        if all(re.fullmatch(r"-?[0.]*", text) for text in remaining):
+            waits += _waits(headers, _RESETS, 1.0, now)
     return max(waits, default=None)
 
 
 def _waits(headers: MultiMapping[str], names: Sequence[str], unit_s: float, now: datetime) -> Iterator[float]:
-    for name in names:
-        for text in headers.getall(name, ()):
-            for value in _BETWEEN_VALUES.split(text):
-                if (wait_s := _wait_s(value.partition(";")[0].strip(" \t\"'"), unit_s, now)) is not None:
-                    yield wait_s
-
-
-def _wait_s(value: str, unit_s: float, now: datetime) -> float | None:
-    number = _AMOUNT.fullmatch(value)
-    if number and not number[2]:
-        seconds = float(number[1])
-        if seconds >= _SINCE_1970_S:
-            seconds = seconds / (1000 if seconds >= _SINCE_1970_MS else 1) - now.timestamp()
+    values = [value for name in names for text in headers.getall(name, ()) for value in _BETWEEN_VALUES.split(text)]
+    for value in (value.partition(";")[0].strip(" \t\"'") for value in values):
+        number = _AMOUNT.fullmatch(value)
+        if number and not number[2]:
+            wait_s = float(number[1]) * unit_s
+            if float(number[1]) >= _SINCE_1970_S:
+                wait_s = float(number[1]) / (1000 if float(number[1]) >= _SINCE_1970_MS else 1) - now.timestamp()
         else:
-            seconds *= unit_s
-    elif (amounts_s := _amounts_s(value)) is not None:
-        seconds = amounts_s
-    elif at := _date(value):
-        seconds = (at - now).total_seconds()
-    else:
-        return None
-    return min(max(0.0, seconds), _LONGEST_WAIT_S)
-
-
-def _amounts_s(value: str) -> float | None:
-    """Return the sum of numbers with units, or an ISO duration, in seconds; None if it is neither."""
-    if duration := _DURATION.fullmatch(value):
-        value = " ".join(filter(None, duration.groups()))
-    total_s, at = 0.0, 0
-    while at < len(value):
-        amount = _AMOUNT.match(value, at)
-        unit_s = _UNITS_S.get(amount[2].lower()) if amount else None
-        if amount is None or unit_s is None:
-            return None
-        total_s += float(amount[1]) * unit_s
-        at = amount.end()
-    return total_s if at else None
+            # Numbers with units, one after the other, an ISO duration, or a date.
+            duration = _DURATION.fullmatch(value)
+            amounts = " ".join(filter(None, duration.groups())) if duration else value
+            wait_s, at = 0.0, 0
+            while (amount := _AMOUNT.match(amounts, at)) and (unit := _UNITS_S.get(amount[2].lower())):
+                wait_s, at = wait_s + float(amount[1]) * unit, amount.end()
+            if not at or at < len(amounts):
+                date = _date(value)
+                if date is None:
+                    continue
+                wait_s = (date - now).total_seconds()
+        yield min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
 def _date(value: str) -> datetime | None:
@@ -106,18 +96,3 @@ def _date(value: str) -> datetime | None:
         except (ValueError, OverflowError, IndexError, TypeError):
             continue
     return None
-
-
-def _until_reset(headers: MultiMapping[str], now: datetime) -> Iterator[float]:
-    """Yield the seconds to the end of the period for which a limit is used up."""
-    found = [
-        {name.lower()[0:3]: float(value) for name, value in _RATE_LIMIT.findall(f" {text}")}
-        for text in headers.getall("RateLimit", ())
-    ]
-    for limit in found:
-        reset = limit.get("t", limit.get("res"))
-        if reset is not None and not limit.get("r", limit.get("rem", 0.0)):
-            yield min(reset, _LONGEST_WAIT_S)
-    remaining = [text.strip() for name in _REMAINING for text in headers.getall(name, ())]
-    if all(re.fullmatch(r"-?[0.]*", text) for text in remaining):
-        yield from _waits(headers, _RESETS, 1.0, now)

@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast
 
 import aiohttp
@@ -31,17 +30,22 @@ from batch_updater.sender.wire import ROW_REQUEST, Connector, RowRequest, SentAg
 _LARGEST_ANSWER_BYTES = 1 << 20
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a context that verifies certificates by the system's trust store, or by one file alone."""
+def tls_for(api: ApiSettings, *addresses: str) -> ssl.SSLContext | bool:
+    """Return how certificates are verified: by the system's trust store, or by `api.ca_file` alone.
+
+    True where no address needs any. Raises ConfigError.
+    """
+    if not any(address.startswith("https:") for address in addresses):
+        return True
     try:
-        if ca_file is not None:
-            open_regular(Path(ca_file)).close()  # OpenSSL would wait for a pipe
-        return ssl.create_default_context(cafile=ca_file)
+        if api.ca_file is not None:
+            open_regular(api.ca_file).close()  # OpenSSL would wait for a pipe
+        return ssl.create_default_context(cafile=api.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"api.ca_file: {ca_file} holds no certificates that can be read.",
+            f"api.ca_file: {api.ca_file} holds no certificates that can be read.",
             remedy="Name a file with certificates in PEM format.",
-            place=Location(file=ca_file),
+            place=Location(file=str(api.ca_file)),
         ) from error
 
 
@@ -69,9 +73,7 @@ class Transport:
         self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
         self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
         self.answered = asyncio.Event()
-        """Set by the first HTTP answer of the run."""
         self.first_answer_s = 0.0
-        """How long that one took."""
 
     async def send(
         self, request: Request, token: Token | None, outgoing: RowRequest, task: asyncio.Task[object]
@@ -105,13 +107,17 @@ class Transport:
         return answer
 
     async def _answer(self, request: Request, token: Token | None, outgoing: RowRequest) -> Answer:
+        if request.path[:1] != "/":  # cannot happen with a description that was read
+            raise ValueError(f"a row would be sent to {self._base}{request.path}")
+        # Whatever follows a slash after the base URL stays within its origin.
+        url = URL(f"{self._base}{request.path}{'?' if request.query else ''}{request.query}", encoded=True)
+        headers: Mapping[str, str] = self._headers
+        if token is not None:
+            if token is not self._headers_of[0]:  # it is nearly always the last one
+                self._headers_of = (token, {**headers, "Authorization": f"Bearer {token.value.reveal()}"})
+            headers = self._headers_of[1]
         async with self._session.request(
-            request.method,
-            self._url(request),
-            data=request.body,
-            headers=self._headers_with(token),
-            allow_redirects=False,
-            proxy=self._proxy_url,
+            request.method, url, data=request.body, headers=headers, allow_redirects=False, proxy=self._proxy_url
         ) as response:
             require_not_of_proxy(response, self._proxy)
             status, content_type, wait_s = response.status, "", 0.0
@@ -128,21 +134,6 @@ class Transport:
             if not complete:
                 response.close()
             return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
-
-    def _headers_with(self, token: Token | None) -> Mapping[str, str]:
-        """Return the headers with this token; those of the last one are kept, because it is nearly always the same."""
-        if token is None:
-            return self._headers
-        if token is not self._headers_of[0]:
-            self._headers_of = (token, {**self._headers, "Authorization": f"Bearer {token.value.reveal()}"})
-        return self._headers_of[1]
-
-    def _url(self, request: Request) -> URL:
-        """Return where a request goes: whatever follows a slash after the base URL stays within its origin."""
-        if request.path[:1] != "/":  # cannot happen with a description that was read
-            raise ValueError(f"a row would be sent to {self._base}{request.path}")
-        query = f"?{request.query}" if request.query else ""
-        return URL(f"{self._base}{request.path}{query}", encoded=True)
 
     def _error(self, error: Exception, outgoing: RowRequest) -> TransportError:
         """Say what went wrong without an answer, and whether the request can have been applied."""

@@ -11,12 +11,13 @@ import errno
 import functools
 import logging
 import select
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import ClientResponse
@@ -27,11 +28,11 @@ from aiohttp.helpers import TimerNoop
 from aiohttp.http import StreamWriter
 from aiohttp.tracing import Trace
 
+from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.sender.answer import Answer
 from batch_updater.sender.classify import is_refusal
 from batch_updater.sender.in_flight import InFlight, Outgoing
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.lookups import name_resolver
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -43,11 +44,8 @@ class RowRequest(Outgoing):
     before_write: Callable[[], None]
     """Called in the moment in which the request is written; raises what keeps it from being written."""
     is_connecting: bool = False
-    """Whether aiohttp has asked for a connection."""
     reader: AnswerReader | None = None
-    """The connection on which the request was written."""
     on_kept_connection: bool = False
-    """Whether it was not the first on that connection."""
     written_at: float | None = None
     """When it was written, on the monotonic clock: only then it can have been applied."""
     refusal: Answer | None = None
@@ -95,6 +93,7 @@ class AnswerReader(ResponseHandler):
         super().__init__(loop)
         self._connector = connector
         self._is_readable: Callable[[], bool] = bool  # False, before there is a connection
+        """Whether the kernel holds bytes, the end or an error of the socket that wait to be read."""
         self.is_used = False
         """Whether a request has ever been written to it. What a proxy answers before that is for aiohttp."""
         self._is_idle = False
@@ -108,7 +107,13 @@ class AnswerReader(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the connection's socket."""
         super().connection_made(transport)
-        self._is_readable = _readability(transport.get_extra_info("socket").fileno())
+        descriptor = transport.get_extra_info("socket").fileno()
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            self._is_readable = lambda: bool(poll.poll(0))
+        else:  # Windows
+            self._is_readable = lambda: bool(select.select([descriptor], [], [], 0)[0])
 
     def data_received(self, data: bytes) -> None:
         """Take what came; unasked, it ends the connection, and whatever waits for an answer on it waits in vain."""
@@ -158,15 +163,6 @@ class AnswerReader(ResponseHandler):
             self.abort()
 
 
-def _readability(descriptor: int) -> Callable[[], bool]:
-    """Return what tells whether the kernel holds bytes, the end or an error of a socket that wait to be read."""
-    if not hasattr(select, "poll"):  # Windows
-        return lambda: bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return lambda: bool(poll.poll(0))
-
-
 class WrittenAtOnce(aiohttp.ClientRequest):
     """A request that writes head and body in one step; aiohttp's own leaves the body to a task of its own."""
 
@@ -195,6 +191,20 @@ class WrittenAtOnce(aiohttp.ClientRequest):
         )
 
 
+class _Lookups:
+    """As much of an event loop as aiohttp's resolver uses, with look-ups that can be left behind.
+
+    The system's look-up takes as long as it takes. An event loop makes it in threads that it waits for when it ends, so
+    that a run whose name server hangs could not be ended for a minute.
+    """
+
+    def getaddrinfo(self, host: Any, port: Any, **how: int) -> Awaitable[Any]:
+        return asyncio.wrap_future(in_daemon_thread(functools.partial(socket.getaddrinfo, host, port, **how)))
+
+    def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Awaitable[Any]:
+        return asyncio.wrap_future(in_daemon_thread(functools.partial(socket.getnameinfo, sockaddr, flags)))
+
+
 class Connector(aiohttp.TCPConnector):
     """Gives a connection that can be trusted, in the moment in which its request may be written.
 
@@ -203,7 +213,8 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight) -> None:
-        super().__init__(limit=limit, ssl=tls, resolver=name_resolver())
+        resolver = aiohttp.ThreadedResolver(cast("asyncio.AbstractEventLoop", _Lookups()))
+        super().__init__(limit=limit, ssl=tls, resolver=resolver)
         self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
         self._in_flight = in_flight
         self.limiter = limiter

@@ -1,4 +1,4 @@
-"""sandbox/answered.py: every fault of an answer does what its name says."""
+"""sandbox/response_faults.py: every fault of an answer does what its name says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sandbox/broken.py: every fault of the connection does what its name says."""
+"""sandbox/connection_faults.py: every fault of the connection does what its name says."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_updater.sandbox.gateway import Admission, Gateway
+from batch_updater.sandbox.gateway import Gateway
+from batch_updater.sandbox.responses import LIMIT_EXCEEDED
 from batch_updater.sandbox.server import Sandbox
 from batch_updater.sandbox.settings import SandboxSettings
 from tests.sandbox.raw import put
@@ -27,7 +28,7 @@ class Clock:
 
 def admitted(gateway: Gateway, count: int) -> int:
     """Ask `count` times at once, and count how often the answer is yes."""
-    return sum(gateway.admit() is Admission.ADMITTED for _ in range(count))
+    return sum(gateway.admit() is None for _ in range(count))
 
 
 def test_without_limits_everything_is_admitted() -> None:
@@ -60,9 +61,9 @@ def test_the_quota_counts_admitted_requests_and_comes_before_the_rate() -> None:
     clock.now_s += 1
     assert admitted(gateway, 5) == 5
     clock.now_s += 1_000_000
-    assert gateway.admit() is Admission.QUOTA_USED_UP
+    assert gateway.admit() == LIMIT_EXCEEDED
     gateway.reset()
-    assert gateway.admit() is Admission.ADMITTED
+    assert gateway.admit() is None
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200), st.integers(1, 50), st.integers(1, 20))
@@ -73,7 +74,7 @@ def test_no_window_admits_more_than_burst_and_rate(pauses_s: Sequence[float], ra
     admitted_at = []
     for pause_s in pauses_s:
         clock.now_s += pause_s
-        if gateway.admit() is Admission.ADMITTED:
+        if gateway.admit() is None:
             admitted_at.append(clock.now_s)
     for first, begin in enumerate(admitted_at):
         for last in range(first, len(admitted_at)):

@@ -1,4 +1,4 @@
-"""sandbox/status_page.py: what people see of the sandbox."""
+"""sandbox/app.py: what people see of the sandbox."""
 
 from __future__ import annotations
 

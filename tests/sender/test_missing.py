@@ -1,11 +1,11 @@
-"""sender/missing.py: which 404 is about the record, and which about the address."""
+"""sender/classify.py: which 404 is about the record, and which about the address."""
 
 from __future__ import annotations
 
 import pytest
 
 from batch_updater.sender.answer import read_answer
-from batch_updater.sender.missing import says_record_missing
+from batch_updater.sender.classify import says_record_missing
 from tests.sender.driver import ENDPOINT, job
 
 OF_RECORD = [
