@@ -10,8 +10,7 @@ from typing import NamedTuple
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import Layout, SheetRow, is_blank_row
-from batch_updater.loader.formats.opening import Source
+from batch_updater.loader.formats.book import Book, Layout, SheetRow, is_blank_row
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import composed
 from batch_updater.text.spelling import nearest
@@ -27,7 +26,7 @@ _OUR_SHEETS = {
 class Sheet:
     """The sheet that was chosen."""
 
-    source: Source
+    source: Book
     index: int
     ours: bool
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
@@ -90,7 +89,7 @@ class Fit(NamedTuple):
         return self.fields >= _FIELDS_OF_A_GUESS or (self.fields > 0 and self.row != self.first_row)
 
 
-def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
+def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
     """Return the sheet that is configured, else ours, else the only visible one that holds anything.
 
     Where several hold something, it is the only one whose headers fit: `fit_of` tells how well, or None of a sheet
@@ -133,7 +132,7 @@ def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Shee
     raise _several(source, fitting or sheets, fits)
 
 
-def _named(source: Source, wanted: str) -> int | None:
+def _named(source: Book, wanted: str) -> int | None:
     """Return the sheet of a name: written so, else without regard to case and blanks at the ends; None if none is."""
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
@@ -152,7 +151,7 @@ def _folded(name: str) -> str:
     return composed(name).strip().casefold()
 
 
-def _required(source: Source, wanted: str, index: int | None) -> int:
+def _required(source: Book, wanted: str, index: int | None) -> int:
     if index is not None:
         return index
     names = [entry.name or "" for entry in source.sheets]
@@ -164,7 +163,7 @@ def _required(source: Source, wanted: str, index: int | None) -> int:
     )
 
 
-def _filled(source: Source) -> list[int]:
+def _filled(source: Book) -> list[int]:
     """Return the visible sheets that hold anything, or the only visible one where none does; a few at most.
 
     Of thousands of sheets each would have to be read.
@@ -179,7 +178,7 @@ def _filled(source: Source) -> list[int]:
     return filled
 
 
-def _only_hidden(source: Source, visible: Mapping[int, Fit | None], fitting: Sequence[Sheet]) -> InputError:
+def _only_hidden(source: Book, visible: Mapping[int, Fit | None], fitting: Sequence[Sheet]) -> InputError:
     """Return the error of a file whose visible sheets hold nothing, or nothing that fits; `fitting` are hidden ones."""
     hidden = [entry.name or "" for entry in source.sheets if entry.hidden]
     names = [sheet.name or "" for sheet in fitting]
@@ -195,7 +194,7 @@ def _only_hidden(source: Source, visible: Mapping[int, Fit | None], fitting: Seq
     return InputError(f"{source.name} has {message}", remedy=remedy, place=Location(file=source.name))
 
 
-def _beginnings(source: Source, fits: Mapping[int, Fit | None]) -> str:
+def _beginnings(source: Book, fits: Mapping[int, Fit | None]) -> str:
     """Return what each sheet begins with, in words."""
     listed = [
         f"{source.sheets[index].name!r} {f'begins with {fit.headers}' if fit else 'has no header row'}"
@@ -204,7 +203,7 @@ def _beginnings(source: Source, fits: Mapping[int, Fit | None]) -> str:
     return "; ".join(listed[:_SHEETS_LISTED]) + ("; ..." if len(listed) > _SHEETS_LISTED else "")
 
 
-def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
+def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
     """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
     listed = [
         f"{sheet.name!r} ({_rows_below(source, sheet.index, fits[sheet.index])})" for sheet in sheets[:_SHEETS_LISTED]
@@ -244,13 +243,13 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names[:_SHEETS_LISTED]) + (" ..." if len(names) > _SHEETS_LISTED else "")
 
 
-def _holds_anything(source: Source, index: int) -> bool:
+def _holds_anything(source: Book, index: int) -> bool:
     if source.sheets[index].is_blank:
         return False
     return any(not is_blank_row(row.cells) for row in source.rows(index))
 
 
-def _rows_below(source: Source, index: int, fit: Fit | None) -> str:
+def _rows_below(source: Book, index: int, fit: Fit | None) -> str:
     """Return how many rows that hold anything are below the header row, which is the first one where none fits."""
     count = sum(not is_blank_row(row.cells) for row in source.rows(index) if fit is None or row.number > fit.row)
     count -= fit is None

@@ -16,13 +16,12 @@ from batch_updater.loader.formats.book import (
     DELIMITERS,
     LAST_COLUMN,
     SHORTEN,
-    Layout,
+    Book,
     SheetEntry,
     SheetRow,
     UnreadableError,
     name_of_delimiter,
 )
-from batch_updater.loader.formats.encodings import codec_of
 from batch_updater.records import Cell
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -42,10 +41,28 @@ _REQUIRED_MARKS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 """Codec of Python that insists on a byte order mark -> the marks."""
+_NO_ENCODINGS = {"unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode", "undefined"}
+"""Codecs of Python that take a text apart in other ways than by its characters."""
 _SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
 
 
-class DelimitedBook:
+def codec_of(configured: str) -> str:
+    """Return the name of Python's codec for an encoding. Raises UnreadableError if it is none."""
+    try:
+        # Encoding tells the encodings of text from the other codecs of Python, such as base64.
+        " ".encode(configured)
+        name = codecs.lookup(configured).name
+    except (LookupError, ValueError):
+        name = "undefined"
+    if name.replace("_", "-") in _NO_ENCODINGS:
+        raise UnreadableError(
+            f"cannot be read as {configured!r}, which is no known encoding",
+            "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
+        )
+    return name
+
+
+class DelimitedBook(Book):
     """A text file with one row on a line.
 
     Row numbers are Excel's: a quoted line break starts no row, a blank line counts, and a first line `sep=;`, which
@@ -54,7 +71,7 @@ class DelimitedBook:
     """
 
     sheets = (SheetEntry(None, hidden=False),)
-    mark = None
+    delimiter: str
 
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
@@ -72,23 +89,11 @@ class DelimitedBook:
         self.delimiter = stated or _delimiter_of(sample.getvalue(), header_row)
         tidied = _Tidied(io.StringIO(sample.getvalue(), newline=""), self.delimiter)
         self._has_blanks = any(tidied.has_blanks for _ in tidied)
+        if self._has_blanks:
+            between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
+            self.notes = (f"{between}; blanks at the beginning of a cell are left out.",)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the file and not used."""
-        if not self._has_blanks:
-            return ()
-        between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
-        return (f"{between}; blanks at the beginning of a cell are left out.",)
-
-    def close(self) -> None:
-        """Do nothing: the file is not held open."""
-
-    def layout(self, _sheet: int = 0) -> Layout:
-        """Text has rows and nothing else."""
-        return Layout()
-
-    def rows(self, _sheet: int = 0) -> Iterator[SheetRow]:
+    def read_rows(self, _sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of the text."""
         number = lines_read = size = 0
 
@@ -273,9 +278,9 @@ def _delimiter_of(sample: str, header_row: int | None) -> str:
     if not consistent and header_row is None:
         # Lines of title may be above the headers, as the rows below them show: the last ones, all equally wide.
         for delimiter, found in widths.items():
-            table = list(itertools.takewhile(lambda width, last=found[-1:]: [width] == last, reversed(found)))
-            if len(table) > 1 and table[0] > 1:
-                consistent[delimiter] = table
+            runs = [list(run) for _, run in itertools.groupby(found)]
+            if runs and len(runs[-1]) > 1 and runs[-1][0] > 1:
+                consistent[delimiter] = runs[-1]
         for ours, header in widths.items():
             for theirs, table in consistent.items():
                 if ours != theirs and len(table) == len(header) - 1 and header[0] == table[0]:

@@ -8,12 +8,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
-from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from batch_updater.loader.formats.book import (
-    CALCULATED_BY_HAND,
     GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
@@ -21,6 +19,7 @@ from batch_updater.loader.formats.book import (
     MOST_CHARACTERS,
     SAVE_AGAIN,
     Area,
+    Book,
     Layout,
     SheetEntry,
     SheetRow,
@@ -80,10 +79,8 @@ _TIME = re.compile(
 )
 
 
-class OdsBook:
+class OdsBook(Book):
     """A spreadsheet. Raises `UnreadableError` if it is none, or protected."""
-
-    delimiter = None
 
     def __init__(self, package: Package) -> None:
         self._package = package
@@ -94,36 +91,22 @@ class OdsBook:
         self._with_spans: set[int] = set()
         """Sheets in which cells are merged."""
         self.sheets = tuple(self._find_sheets())
-        self._is_manual = any(
+        is_manual = any(
             element.get("name") == "AutoCalculate" and element.text == "false"
             for element in package.elements("settings.xml", "config-item")
         )
-
-    @cached_property
-    def mark(self) -> str | None:
-        """What our own property says, if the file has it (OpenDocument 1.3 part 3, 4.3.3.17)."""
-        for element in self._package.elements("meta.xml", "user-defined"):
+        has_macros = any(name.startswith(("basic/", "scripts/")) for name in package.names)
+        self.note(has_macros=has_macros, links_to="files" if self._has_links else "", is_manual=is_manual)
+        for element in package.elements("meta.xml", "user-defined"):  # OpenDocument 1.3 part 3, 4.3.3.17
             if element.get("name") == MARK_PROPERTY:
-                return element.text
-        return None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the file and not used."""
-        notes = []
-        if any(name.startswith(("basic/", "scripts/")) for name in self._package.names):
-            notes.append("It has macros, which are not run.")
-        if self._has_links:
-            notes.append("It links to other files; the values saved in it are read.")
-        if self._is_manual:
-            notes.append(CALCULATED_BY_HAND)
-        return tuple(notes)
+                self.marks = element.text
+                break
 
     def close(self) -> None:
         """Let go of the file."""
         self._package.close()
 
-    def layout(self, sheet: int) -> Layout:
+    def read_layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         reader = self._reader(sheet)
         with closing(self._elements(sheet)) as elements:
@@ -132,7 +115,7 @@ class OdsBook:
                     break  # columns come before the rows
         return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a sheet."""
         with closing(self._elements(sheet)) as elements:
             yield from self._reader(sheet).rows(elements)

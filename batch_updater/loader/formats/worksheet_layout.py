@@ -27,7 +27,7 @@ _DATA, _COLUMNS, _AREAS = (
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?")
 
 
-def read_layout(stream: IO[bytes]) -> Layout:
+def layout_of(stream: IO[bytes]) -> Layout:
     """Return the layout of a worksheet. Its rows, which are nearly all of it, are not parsed where that is safe."""
     merged: list[Area] = []
     hidden: list[range] = []

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from batch_updater.loader.formats.book import Layout, SheetRow, UnreadableError
+from batch_updater.loader.formats.book import SAVE_AS, Layout, SheetRow, UnreadableError
 from batch_updater.loader.formats.cell_contents import CellContents
 from batch_updater.loader.formats.number_formats import Format, shown_by
 from batch_updater.loader.formats.office_book import OfficeBook
-from batch_updater.loader.formats.package import Package
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.loader.formats.worksheet import RowReader
-from batch_updater.loader.formats.worksheet_layout import read_layout
-
-_SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
+from batch_updater.loader.formats.worksheet_layout import layout_of
 
 
 class XlsxBook(OfficeBook):
     """A workbook. Raises `UnreadableError` if it is none."""
 
-    def __init__(self, package: Package, workbook: str) -> None:
-        super().__init__(package, workbook)
-        root = next(package.elements(workbook, "workbook"), None)
+    def _read_workbook(self, workbook: str) -> None:
+        root = next(self._package.elements(workbook, "workbook"), None)
         if root is None:
-            raise UnreadableError("is an Office file, but no workbook", _SAVE_AS)
+            raise UnreadableError("is an Office file, but no workbook", SAVE_AS)
         self._epoch_1904 = any(_is_true(element.get("date1904")) for element in root.iter("workbookPr"))
         calculation = next(root.iter("calcPr"), None)
         if calculation is not None:  # ECMA-376 part 1, 18.2.2
@@ -35,12 +31,12 @@ class XlsxBook(OfficeBook):
             hidden = sheet.get("state", "visible") != "visible"
             self._add_sheet(sheet.get("name", ""), sheet.get("id", ""), hidden=hidden)
 
-    def layout(self, sheet: int) -> Layout:
+    def read_layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with self._package.open(self._sheet_parts[sheet]) as stream:
-            return read_layout(stream)
+            return layout_of(stream)
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         contents = CellContents(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
         allowance = self._package.allowance(self.sheets[sheet].name)
