@@ -191,7 +191,16 @@ class _SheetReader:
         """Yield the rows."""
         for element in elements:
             if element.tag == _COLUMN:
-                self._add_columns(element)
+                first = self._columns
+                self._columns = min(first + _times(element, _COLUMNS_REPEATED), LAST_COLUMN)
+                self._column_groups += 1
+                if self._column_groups > MOST_AREAS:
+                    raise too_many_areas()
+                if first < LAST_COLUMN:
+                    if element.get(f"{TABLE} visibility", "visible") != "visible":
+                        self.hidden_columns.append(range(first, self._columns))
+                    self._column_ends.append(self._columns)
+                    self._column_styles.append(element.get(f"{TABLE} default-cell-style-name", ""))
                 continue
             times = _times(element, _ROWS_REPEATED)
             cells = self._cells(element)
@@ -204,19 +213,6 @@ class _SheetReader:
                     yield SheetRow(number_, cells, hidden)
             self._next_row += times
 
-    def _add_columns(self, element: Element) -> None:
-        count = _times(element, _COLUMNS_REPEATED)
-        first, self._columns = self._columns, min(self._columns + count, LAST_COLUMN)
-        self._column_groups += 1
-        if self._column_groups > MOST_AREAS:
-            raise too_many_areas()
-        if first == LAST_COLUMN:
-            return
-        if element.get(f"{TABLE} visibility", "visible") != "visible":
-            self.hidden_columns.append(range(first, self._columns))
-        self._column_ends.append(self._columns)
-        self._column_styles.append(element.get(f"{TABLE} default-cell-style-name", ""))
-
     def _cells(self, row: Element) -> list[Cell]:
         cells: list[Cell] = []
         blanks = 0  # to the right of `cells`, added when one with a value follows
@@ -228,7 +224,12 @@ class _SheetReader:
             cell: Cell = None
             if element.tag == _CELL:
                 cell = self._value(row, element, column)
-                self._note_merged(element, column)
+                wide, high = _times(element, _COLUMNS_SPANNED), _times(element, _ROWS_SPANNED)
+                if wide > 1 or high > 1:
+                    if len(self.merged) == MOST_AREAS:
+                        raise too_many_areas()
+                    last_row, last = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
+                    self.merged.append(Area(self._next_row, last_row, column, last))
             if cell is None:
                 blanks += times
                 continue
@@ -239,14 +240,6 @@ class _SheetReader:
             cells += [None] * blanks + [cell] * times
             blanks = 0
         return cells
-
-    def _note_merged(self, cell: Element, column: int) -> None:
-        wide, high = _times(cell, _COLUMNS_SPANNED), _times(cell, _ROWS_SPANNED)
-        if wide > 1 or high > 1:
-            last_row, last_column = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
-            if len(self.merged) == MOST_AREAS:
-                raise too_many_areas()
-            self.merged.append(Area(self._next_row, last_row, column, last_column))
 
     def _value(self, row: Element, cell: Element, column: int) -> Cell:
         """Return the value of a cell (OpenDocument 1.3 part 3, 19.387 office:value-type)."""
