@@ -5,7 +5,7 @@ import io
 import pytest
 
 from batch_updater.loader.formats.book import Area, Layout, UnreadableError
-from batch_updater.loader.formats.worksheet_layout import area_of, layout_of
+from batch_updater.loader.formats.xlsx import area_of, layout_of
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 BEFORE = "<cols><col min='2' max='3' hidden='1'/><col min='5' max='5' hidden='0'/></cols>"
