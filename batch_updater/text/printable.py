@@ -27,7 +27,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """Return a text with its unprintable characters, line breaks included, as visible escapes."""
-    return _UNPRINTABLE.sub(_escaped, text)
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def printable_lines(text: str) -> str:
@@ -46,10 +46,6 @@ def command_line(words: Iterable[str]) -> str:
     A word with unprintable characters is written as $'...', whose escapes bash, zsh and others read.
     """
     return " ".join(map(_quoted, words))
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def _quoted(word: str) -> str:
