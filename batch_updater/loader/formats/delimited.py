@@ -223,13 +223,15 @@ class _Tidied:
         mark = re.escape(delimiter)
         blanks = rf"(?:(?!{mark})[^\S\r\n])*+"
         inside = r'(?:[^"]++|"")*+'
-        plain = rf'[^"\r\n{mark}]*+'
+        usual = rf'(?:"{inside}"|[^"\r\n{mark}]*+)'
         end = rf"{blanks}(?={mark}|[\r\n]|$)"
-        self._usual = re.compile(rf'(?:"{inside}"|{plain})(?:{mark}(?:"{inside}"|{plain}))*+[\r\n]*')
-        self._quoted = re.compile(rf'(?P<before>{blanks})(?P<cell>"{inside}"){end}')
-        self._opened = re.compile(rf'(?P<before>{blanks})(?P<cell>".*)', re.DOTALL)
-        self._plain = re.compile(rf"[^\r\n{mark}]*+")
-        self._closed = re.compile(rf'(?P<cell>{inside}"){end}')
+        self._usual = re.compile(rf"{usual}(?:{mark}{usual})*+[\r\n]*")
+        # What has text behind its closing mark is taken for open here, and refused by the csv module.
+        self._cell = re.compile(
+            rf'(?:(?P<blanks>{blanks})(?:(?P<quoted>"{inside}"){end}|(?P<open>"[\s\S]*))|(?P<plain>[^\r\n{mark}]*+))'
+            r"(?P<behind>[\s\S]?)"
+        )
+        self._closed = re.compile(rf'(?P<quoted>{inside}"){end}(?P<behind>[\s\S]?)')
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -240,27 +242,19 @@ class _Tidied:
             line = _BYTE_ORDER_MARKS.sub("", line, count=1)
         if '"' not in line or (not self._is_open and self._usual.fullmatch(line)):
             return line
-        pieces = []
+        pieces: list[str] = []
         at = 0
         if self._is_open:
             closed = self._closed.match(line)
             if closed is None:
                 return line
             self._is_open = False
+            pieces += closed.group("quoted", "behind")
             at = closed.end()
-            pieces += [closed["cell"], line[at : at + 1]]
-            at += 1
-        while at < len(line):
-            if cell := self._quoted.match(line, at) or self._opened.match(line, at):
-                self.has_blanks = self.has_blanks or bool(cell["before"])
-                # What has text behind its closing mark is refused by the csv module.
-                self._is_open = cell.re is self._opened
-                pieces.append(cell["cell"])
-            elif cell := self._plain.match(line, at):
-                pieces.append(cell[0])
-            at = cell.end() if cell else len(line)
-            pieces.append(line[at : at + 1])
-            at += 1
+        for cell in self._cell.finditer(line, at):
+            self.has_blanks = self.has_blanks or bool(cell["blanks"])
+            self._is_open = self._is_open or cell["open"] is not None
+            pieces += [cell["quoted"] or cell["open"] or cell["plain"], cell["behind"]]
         return "".join(pieces)
 
 

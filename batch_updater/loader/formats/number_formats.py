@@ -89,9 +89,11 @@ def shown_by(format_id: int, code: str | None) -> Format | None:
 
 
 def apply_format(
-    number: Number, shown: Format, *, epoch_1904: bool
-) -> Number | date | datetime | time | timedelta | FormattedNumber:
+    number: Number | CellError, shown: Format | None, *, epoch_1904: bool
+) -> Number | date | datetime | time | timedelta | FormattedNumber | CellError:
     """Return a number as its format shows it; as it is, where that makes no difference."""
+    if shown is None or isinstance(number, CellError):
+        return number
     if isinstance(shown, DisplayFormat):
         return shown.shown(number)
     kind = shown.kind if isinstance(shown, PartOfDate) else shown

@@ -162,11 +162,8 @@ class XlsBook(Book):
                 shown = self._shown_by_style[sheet.cell_xf_index(row, column)]
                 return text_as_shown(str(value), shown) if value else uncalculated
             case 2 | 3:
-                plain = from_double(value)
                 shown = self._shown_by_style[sheet.cell_xf_index(row, column)]
-                if shown is None or isinstance(plain, CellError):
-                    return plain
-                return apply_format(plain, shown, epoch_1904=bool(self._book.datemode))
+                return apply_format(from_double(value), shown, epoch_1904=bool(self._book.datemode))
             case 4:
                 return bool(value)
             case 5:

@@ -128,8 +128,6 @@ class XlsbBook(OfficeBook):
         shown = self._shown_by_style[style] if style < len(self._shown_by_style) else None
         if kind in {_RK, _REAL, _FORMULA_REAL}:
             number = from_double(_rk(data) if kind == _RK else struct.unpack_from("<d", data, 8)[0])
-            if shown is None or isinstance(number, CellError):
-                return number
             return apply_format(number, shown, epoch_1904=self._epoch_1904)
         if kind == _SHARED:
             return text_as_shown(self._strings[struct.unpack_from("<I", data, 8)[0]], shown)
