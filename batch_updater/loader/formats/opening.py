@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-from enum import Enum
 from pathlib import Path
 
 from batch_updater.config.schema import InputSettings
@@ -18,42 +17,26 @@ _NO_SPREADSHEET = "Name the spreadsheet."
 _UNPACK = "Unpack it and name the spreadsheet in it."
 
 
-class Format(Enum):
-    """A format that is read, as people call it."""
-
-    TEXT = "text with one row on a line (CSV)"
-    XLSX = "an Excel workbook (.xlsx)"
-    XLSM = "an Excel workbook with macros (.xlsm)"
-    XLSB = "a binary Excel workbook (.xlsb)"
-    XLS = "an old Excel workbook (.xls)"
-    ODS = "an OpenDocument spreadsheet (.ods)"
-
-
+_TEXT = "text with one row on a line (CSV)"
+_XLSX = "an Excel workbook (.xlsx)"
+_XLSM = "an Excel workbook with macros (.xlsm)"
+_XLSB = "a binary Excel workbook (.xlsb)"
+_XLS = "an old Excel workbook (.xls)"
+_ODS = "an OpenDocument spreadsheet (.ods)"
 _FORMAT_OF_ENDING = {
-    **dict.fromkeys((".csv", ".tsv", ".tab", ".psv", ".txt"), Format.TEXT),
-    **dict.fromkeys((".xlsx", ".xltx"), Format.XLSX),
-    **dict.fromkeys((".xlsm", ".xltm"), Format.XLSM),
-    ".xlsb": Format.XLSB,
-    **dict.fromkeys((".xls", ".xlt"), Format.XLS),
-    **dict.fromkeys((".ods", ".ots"), Format.ODS),
-}
+    ".csv": _TEXT, ".tsv": _TEXT, ".tab": _TEXT, ".psv": _TEXT, ".txt": _TEXT, ".xlsx": _XLSX, ".xltx": _XLSX,
+    ".xlsm": _XLSM, ".xltm": _XLSM, ".xlsb": _XLSB, ".xls": _XLS, ".xlt": _XLS, ".ods": _ODS, ".ots": _ODS,
+}  # fmt: skip
 """What a name says; names that end otherwise say nothing."""
 _OTHER_FILES = (
-    (b"%PDF", "a PDF document", SAVE_AS),
-    (b"\x89PNG", "a picture", _NO_SPREADSHEET),
-    (b"\xff\xd8\xff", "a picture", _NO_SPREADSHEET),
-    (b"GIF8", "a picture", _NO_SPREADSHEET),
-    (b"II*\0", "a picture", _NO_SPREADSHEET),
-    (b"MM\0*", "a picture", _NO_SPREADSHEET),
-    (b"RIFF", "a picture, a sound or a film", _NO_SPREADSHEET),
-    (b"\0\0\0\x18ftyp", "a picture or a film", _NO_SPREADSHEET),
-    (b"\0\0\0 ftyp", "a picture or a film", _NO_SPREADSHEET),
-    (b"MIME-Version:", "a web page with its pictures in one file", SAVE_AS),
-    (b"{\\rtf", "a text document (RTF)", SAVE_AS),
-    (b"\x1f\x8b", "a compressed file", _UNPACK),
-    (b"7z\xbc\xaf", "a compressed file", _UNPACK),
-    (b"Rar!", "a compressed file", _UNPACK),
-    (b"SQLite format 3", "a database", _NO_SPREADSHEET),
+    ((b"%PDF",), "a PDF document", SAVE_AS),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"), "a picture", _NO_SPREADSHEET),
+    ((b"RIFF",), "a picture, a sound or a film", _NO_SPREADSHEET),
+    ((b"\0\0\0\x18ftyp", b"\0\0\0 ftyp"), "a picture or a film", _NO_SPREADSHEET),
+    ((b"MIME-Version:",), "a web page with its pictures in one file", SAVE_AS),
+    ((b"{\\rtf",), "a text document (RTF)", SAVE_AS),
+    ((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!"), "a compressed file", _UNPACK),
+    ((b"SQLite format 3",), "a database", _NO_SPREADSHEET),
 )
 """First bytes of what people name by mistake -> what it is, what to do."""
 _LOCKS = {"~$": "Excel", ".~lock.": "LibreOffice"}
@@ -81,7 +64,7 @@ def open_source(path: Path, settings: InputSettings, *, name: str) -> Book:
     return book
 
 
-def _opened(path: Path, settings: InputSettings, named: Format | None) -> tuple[Book, Format]:
+def _opened(path: Path, settings: InputSettings, named: str | None) -> tuple[Book, str]:
     """Return the reader of what the file holds."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD_BYTES)
@@ -93,9 +76,9 @@ def _opened(path: Path, settings: InputSettings, named: Format | None) -> tuple[
         from batch_updater.loader.formats.xls import open_compound
 
         old = open_compound(path, encoding=settings.encoding)
-        return _unpacked(io.BytesIO(old), settings, named) if isinstance(old, bytes) else (old, Format.XLS)
-    for first, what, remedy in _OTHER_FILES:
-        if head.startswith(first):
+        return _unpacked(io.BytesIO(old), settings, named) if isinstance(old, bytes) else (old, _XLS)
+    for beginnings, what, remedy in _OTHER_FILES:
+        if head.startswith(beginnings):
             raise _no_spreadsheet(named, what, remedy)
     is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     markup = (head[2:].replace(b"\0", b"") if is_utf16 else head.removeprefix(codecs.BOM_UTF8)).lstrip().lower()
@@ -107,14 +90,14 @@ def _opened(path: Path, settings: InputSettings, named: Format | None) -> tuple[
             what = "a web page"
         raise _no_spreadsheet(named, what, SAVE_AS)
     try:
-        return DelimitedBook(path, encoding=settings.encoding, header_row=settings.header_row), Format.TEXT
+        return DelimitedBook(path, encoding=settings.encoding, header_row=settings.header_row), _TEXT
     except UnreadableError as fault:
-        if named in {None, Format.TEXT}:
+        if named in {None, _TEXT}:
             raise
         raise _no_spreadsheet(named, "nothing that is known: it is damaged, or something else", ASK_AGAIN) from fault
 
 
-def _unpacked(file: Path | io.BytesIO, settings: InputSettings, named: Format | None) -> tuple[Book, Format]:
+def _unpacked(file: Path | io.BytesIO, settings: InputSettings, named: str | None) -> tuple[Book, str]:
     """Return the reader of a file that is a package."""
     package = Package(file, max_unpacked_mb=settings.max_unpacked_mb)
     if "encrypted-package" in package:
@@ -122,7 +105,7 @@ def _unpacked(file: Path | io.BytesIO, settings: InputSettings, named: Format | 
     if "mimetype" in package and "content.xml" in package:
         from batch_updater.loader.formats.ods import OdsBook
 
-        return OdsBook(package), Format.ODS
+        return OdsBook(package), _ODS
     main = next((relation.part for relation in package.relationships("") if relation.type == "officeDocument"), None)
     if main is None and any(name.endswith(".iwa") for name in package.names):
         raise _no_spreadsheet(named, "a document of Apple's Numbers", "Export it as an Excel workbook (.xlsx).")
@@ -131,18 +114,18 @@ def _unpacked(file: Path | io.BytesIO, settings: InputSettings, named: Format | 
     if main.lower().endswith(".bin"):
         from batch_updater.loader.formats.xlsb import XlsbBook
 
-        _agree(named, Format.XLSB)
-        return XlsbBook(package, main), Format.XLSB
-    return XlsxBook(package, main), Format.XLSM if package.has_macros(main) else Format.XLSX
+        _agree(named, _XLSB)
+        return XlsbBook(package, main), _XLSB
+    return XlsxBook(package, main), _XLSM if package.has_macros(main) else _XLSX
 
 
-def _agree(named: Format | None, found: Format) -> None:
+def _agree(named: str | None, found: str) -> None:
     """Refuse a file that is named as another format: its name or its content is a mistake."""
     if named not in {None, found}:
         ending = next(ending for ending, format_ in _FORMAT_OF_ENDING.items() if format_ is found)
         remedy = f"If its content is what you mean to send, rename it so that it ends in {ending}."
-        raise _no_spreadsheet(named, found.value, remedy)
+        raise _no_spreadsheet(named, found, remedy)
 
 
-def _no_spreadsheet(named: Format | None, what: str, remedy: str) -> UnreadableError:
-    return UnreadableError(f"is named as {named.value}, but is {what}" if named else f"is {what}", remedy)
+def _no_spreadsheet(named: str | None, what: str, remedy: str) -> UnreadableError:
+    return UnreadableError(f"is named as {named}, but is {what}" if named else f"is {what}", remedy)

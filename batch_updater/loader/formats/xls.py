@@ -80,7 +80,15 @@ class XlsBook(Book):
     """A workbook. Raises `UnreadableError` if it is none, or protected."""
 
     def __init__(self, content: bytes, compound: olefile.OleFileIO[str], encoding: str | None) -> None:
-        self.marks = _mark(compound)
+        if compound.exists(_PROPERTIES):
+            for pair in compound.get_userdefined_properties(_PROPERTIES):  # [MS-OLEPS] 2.21
+                name, value = (
+                    text.decode("utf-8", "replace").rstrip("\0") if isinstance(text, bytes) else str(text)
+                    for text in (pair["property_name"], pair["value"])
+                )
+                if name == MARK_PROPERTY:
+                    self.marks = value
+                    break
         stream = _workbook_stream(compound)
         if any(record.kind == _FILE_PASS for record in _records(stream, 0)):
             with _compound(_unlocked(content)) as unlocked:
@@ -310,19 +318,6 @@ def _workbook_stream(compound: olefile.OleFileIO[str]) -> bytes:
         if compound.exists(name):
             return bytes(compound.openstream(name).read())
     raise UnreadableError("is an old Office document, but no Excel workbook", SAVE_AS)
-
-
-def _mark(compound: olefile.OleFileIO[str]) -> str | None:
-    """Return the value of our own document property, if the workbook has it ([MS-OLEPS] 2.21)."""
-    found = compound.get_userdefined_properties(_PROPERTIES) if compound.exists(_PROPERTIES) else ()
-    for pair in found:
-        name, value = (
-            text.decode("utf-8", "replace").rstrip("\0") if isinstance(text, bytes) else str(text)
-            for text in (pair["property_name"], pair["value"])
-        )
-        if name == MARK_PROPERTY:
-            return value
-    return None
 
 
 class _Nowhere(io.TextIOBase):
