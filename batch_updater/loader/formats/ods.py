@@ -53,10 +53,10 @@ _REPEATED_ROW_BYTES = 20_000
 """More than a row takes up: they all update the same record, so that only a mistake, or worse, is thousands of them."""
 _SHEET, _ROW, _COLUMN = f"{TABLE} table", f"{TABLE} table-row", f"{TABLE} table-column"
 _CELL, _COVERED = f"{TABLE} table-cell", f"{TABLE} covered-table-cell"
-_AROUND_SHEETS = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
-_AROUND_ROWS = {f"{TABLE} table-{name}" for name in ("header-rows", "row-group", "rows")}
-_AROUND_COLUMNS = {f"{TABLE} table-{name}" for name in ("header-columns", "column-group", "columns")}
-_ENTERED = {_SHEET, *_AROUND_SHEETS, *_AROUND_ROWS, *_AROUND_COLUMNS}
+_ENTERED = {_SHEET, *(f"{OFFICE} {name}" for name in ("document-content", "body", "spreadsheet"))} | {
+    f"{TABLE} table-{name}"
+    for name in ("header-rows", "row-group", "rows", "header-columns", "column-group", "columns")
+}
 _ROWS_REPEATED, _COLUMNS_REPEATED = (f"{TABLE} number-{name}-repeated" for name in ("rows", "columns"))
 _SPANS = _ROWS_SPANNED, _COLUMNS_SPANNED = f"{TABLE} number-rows-spanned", f"{TABLE} number-columns-spanned"
 _HELD = {f"{OFFICE} value-type", f"{TABLE} formula", f"{_CALCEXT} value-type"}
@@ -249,7 +249,11 @@ class _SheetReader:
         self._refuse_long(text, column)
         if fault := _fault(cell, text, has_text=bool(paragraphs)):
             return fault
-        shown = self._shown(row, cell, column)
+        style = get(f"{TABLE} style-name") or row.get(f"{TABLE} default-cell-style-name")
+        if not style:
+            at = bisect_right(self._column_ends, column)
+            style = self._column_styles[at] if at < len(self._column_styles) else ""
+        shown = self._styles.shown_by(style)
         match kind:
             case None | "string":
                 text = (get(f"{OFFICE} string-value") if kind else None) or text
@@ -265,13 +269,6 @@ class _SheetReader:
                 return _time(get(f"{OFFICE} time-value", ""), is_duration=shown is DateKind.DURATION)
             case _:
                 return no_value(text or kind)
-
-    def _shown(self, row: Element, cell: Element, column: int) -> Format | None:
-        style = cell.get(f"{TABLE} style-name") or row.get(f"{TABLE} default-cell-style-name")
-        if not style:
-            at = bisect_right(self._column_ends, column)
-            style = self._column_styles[at] if at < len(self._column_styles) else ""
-        return self._styles.shown_by(style)
 
     def _text(self, element: Element, column: int) -> str:
         """Return the text in a paragraph or a part of it, with signs for blanks, tabs and breaks that are elements."""
@@ -351,12 +348,10 @@ def _time(value: str, *, is_duration: bool) -> time | timedelta | CellError:
     found = _TIME.fullmatch(value)
     if found is None:
         return no_value(value)
-    sign, days, hours, minutes, seconds, fraction = found.groups()
-    milliseconds = round(int((fraction or "0").ljust(9, "0")) / 1_000_000)
-    elapsed = timedelta(
-        days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0), seconds=int(seconds or 0),
-        milliseconds=milliseconds,
-    )  # fmt: skip
+    sign, *parts, fraction = found.groups("0")
+    days, hours, minutes, seconds = map(int, parts)
+    milliseconds = round(int(fraction.ljust(9, "0")) / 1_000_000)
+    elapsed = timedelta(days, seconds, 0, milliseconds, minutes, hours)
     if sign:
         return -elapsed
     if is_duration or elapsed >= timedelta(days=1):
