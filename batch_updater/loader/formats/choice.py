@@ -207,22 +207,17 @@ def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | N
     more = " and more" if len(sheets) > _SHEETS_LISTED else ""
     found = {sheet: fit for sheet in sheets if (fit := fits[sheet])}
     if all(fit.is_whole for fit in found.values()) and len(found) > 1:
-        return _error(
-            source,
-            f"several sheets whose headers fit: {', '.join(listed)}{more}.",
-            f"Say which one to read: {_options(sheets[0].name)}.",
-        )
-    text = f"several sheets with rows: {', '.join(listed)}{more}."
-    example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
-    best = found.get(example)
+        text, example, best = "several sheets whose headers fit", sheets[0], None
+    else:
+        text = "several sheets with rows"
+        example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
+        best = fits[example]
+    text += f": {', '.join(listed)}{more}."
     if best is None or not best.fields:
         return _error(source, text, f"Say which one to read: {_options(example.name)}.")
-    return _error(
-        source,
-        f"{text} The headers of {example.name!r} (row {best.row:,}) fit best.",
-        f"Say which one to read: {_options(example.name, best.row if best.row != best.first_row else None)}.",
-        example.name,
-    )
+    text += f" The headers of {example.name!r} (row {best.row:,}) fit best."
+    row = best.row if best.row != best.first_row else None
+    return _error(source, text, f"Say which one to read: {_options(example.name, row)}.", example.name)
 
 
 def _options(sheet: str | None, header_row: int | None = None) -> str:
