@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
 REDACTED = "[redacted]"
@@ -41,30 +41,19 @@ _NAME_END = 4
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 
 
-class _Escape(NamedTuple):
-    """A way to write characters in other characters."""
-
-    mark: str
-    """How every escape begins."""
-    pattern: re.Pattern[str]
-    meaning: Callable[[str], str]
-    """Returns the character for what the pattern's group holds."""
-
-
-_ESCAPES = (
-    _Escape("%", re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
-    _Escape(
-        "\\",
+_CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
+_Escape: TypeAlias = tuple[re.Pattern[str], Callable[[str], str]]
+"""A way to write characters in other characters, and the character for what the pattern's group holds."""
+_ESCAPES: tuple[_Escape, ...] = (
+    (re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
+    (
         re.compile(r"\\([\"'/\\nrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,5}\}|x[0-9a-fA-F]{2})"),
         lambda code: chr(int(code[1:].strip("{}"), 16)) if code[1:] else _CONTROLS.get(code, code),
     ),
-    _Escape("&", re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
+    (re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
 )
 """Percent-encoding, the escapes of JSON and of most programming languages, and those of HTML."""
-
-
-_CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
-_LINES = _Escape("", re.compile(r"(\s+)"), lambda _: "")
+_LINES: _Escape = (re.compile(r"(\s+)"), lambda _: "")
 """Line breaks and blanks that a text was wrapped with."""
 
 
@@ -112,12 +101,13 @@ class _Layer(NamedTuple):
         parts: list[str] = []
         spans: list[tuple[int, int]] = []
         at = 0
-        for match in escape.pattern.finditer(self.text):
+        pattern, meaning = escape
+        for match in pattern.finditer(self.text):
             start, end = match.span()
-            meaning = escape.meaning(match[1])
-            parts += [self.text[at:start], meaning]
+            plain = meaning(match[1])
+            parts += [self.text[at:start], plain]
             spans += self.spans[at:start]
-            spans += [(self.spans[start][0], self.spans[end - 1][1])] * len(meaning)
+            spans += [(self.spans[start][0], self.spans[end - 1][1])] * len(plain)
             at = end
         return _Layer("".join([*parts, self.text[at:]]), spans + self.spans[at:])
 
@@ -172,7 +162,7 @@ class Redaction:
         lowered = text.lower()
         if any(chunk in lowered for chunk in self._chunks):
             return True
-        return bool(self._needles) and any(escape.mark in text and escape.pattern.search(text) for escape in _ESCAPES)
+        return bool(self._needles) and any(pattern.search(text) for pattern, _ in _ESCAPES)
 
     def text(self, text: str) -> str:
         """Return the text with `REDACTED` in place of each secret, or of a part of one."""
