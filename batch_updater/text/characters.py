@@ -80,9 +80,12 @@ def _is_in_use(text: str, at: int) -> bool:
     near = text[max(at - _NEAR, 0) : at + _NEAR]
     if not before:
         return False
-    if character in "\u200c\u200d":
-        return _joins(character, before, after)
     match ord(character):
+        case 0x200C | 0x200D:  # joiner and non-joiner are made for certain characters on both sides
+            category = unicodedata.category(before)
+            is_emoji = category in _EMOJI and character == "\u200d" and unicodedata.category(after or " ") == "So"
+            is_letter = category[0] in "LM" and not unicodedata.name(before, "LATIN").startswith(_WITHOUT_JOINERS)
+            return bool(after) and not after.isspace() and (is_emoji or is_letter)
         case code if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
             return unicodedata.category(before) in _VARIED or after == "\u20e3"
         case code if 0xE0020 <= code <= 0xE007F:
@@ -96,16 +99,6 @@ def _is_in_use(text: str, at: int) -> bool:
         case 0x115F | 0x1160:
             return any("\u1100" <= other <= "\u11ff" for other in (before, after))
     return False
-
-
-def _joins(joiner: str, before: str, after: str) -> bool:
-    """Whether a joiner or non-joiner is between two characters that it is made for."""
-    if not after or after.isspace():
-        return False
-    category = unicodedata.category(before)
-    if joiner == "\u200d" and category in _EMOJI and unicodedata.category(after) == "So":
-        return True
-    return category[0] in "LM" and not unicodedata.name(before, "LATIN").startswith(_WITHOUT_JOINERS)
 
 
 def look_alike_in(text: str) -> str | None:

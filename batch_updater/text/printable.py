@@ -49,13 +49,12 @@ def command_line(words: Iterable[str]) -> str:
 
 
 def _quoted(word: str) -> str:
+    def as_bytes(match: re.Match[str]) -> str:
+        is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
+        content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+        return "".join(f"\\x{byte:02x}" for byte in content)
+
     if not _UNPRINTABLE.search(word):
         return shlex.quote(word)
     plain = word.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{_UNPRINTABLE.sub(_as_bytes, plain)}'"
-
-
-def _as_bytes(match: re.Match[str]) -> str:
-    is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
-    content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
-    return "".join(f"\\x{byte:02x}" for byte in content)
+    return f"$'{_UNPRINTABLE.sub(as_bytes, plain)}'"

@@ -77,9 +77,18 @@ class DelimitedBook(Book):
         self._path = path
         self._is_configured = encoding is not None
         with path.open("rb") as stream:
-            self._encoding = _encoding_of(stream.read(_CHUNK_BYTES), encoding)
+            head = stream.read(_CHUNK_BYTES)
             stream.seek(max(0, stream.seek(0, io.SEEK_END) - _CHUNK_BYTES))
             self._has_end_mark = stream.read().rstrip(b"\r\n\0").endswith(_END_MARK.encode())
+        if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
+        stated_by_mark = next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
+        if not stated_by_mark and encoding is None and head.count(0) > len(head) // 20:
+            raise UnreadableError(
+                "is neither a workbook nor a text file",
+                "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
+            )
+        self._encoding = stated_by_mark or ("utf-8" if encoding is None else codec_of(encoding))
         sample = io.StringIO(newline="")
         with self._lines() as (stated, lines):
             for line in lines:
@@ -189,23 +198,6 @@ class DelimitedBook(Book):
         if western.isprintable() and western != "\ufffd":
             sentence += f" (in windows-1252 it would be {western!r})"
         return UnreadableError(sentence, _SAVE_UTF8)
-
-
-def _encoding_of(head: bytes, configured: str | None) -> str:
-    """Return the codec of a text that begins so: what its mark says, else what is configured, else UTF-8."""
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
-    if configured is not None:
-        return codec_of(configured)
-    if head.count(0) > len(head) // 20:
-        raise UnreadableError(
-            "is neither a workbook nor a text file",
-            "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
-        )
-    return "utf-8"
 
 
 class _Tidied:

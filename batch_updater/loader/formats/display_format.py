@@ -270,7 +270,21 @@ class DisplayFormat:
 
     def shown(self, number: int | Decimal) -> int | Decimal | FormattedNumber:
         """Return the number as the format shows it; the number itself where that makes no difference."""
-        section, sign = self._section_for(number)
+        section, sign = self._sections[0], "-" if number < 0 else ""  # Excel puts the sign in front by itself
+        if self._has_conditions:
+            # Where only negative numbers, or nearly, come to a section, a minus is for its own text to say.
+            has_positive = True
+            for section in self._sections:
+                compared, bound = section.condition or ("", Decimal(0))
+                is_of_negatives = bound <= 0 if compared in {"<", "<="} else not has_positive
+                if not compared or _COMPARED[compared](Decimal(number), bound):
+                    sign = "" if is_of_negatives else sign
+                    break
+                has_positive = has_positive and not (compared in {">", ">="} and bound <= 0)
+        elif number < 0 and len(self._sections) > 1:
+            section, sign = self._sections[1], ""
+        elif not number and len(self._sections) > 2:
+            section = self._sections[2]
         if not section.shows_just(number, -1 if number < 0 and not sign else 1):
             value = Decimal(number)
             text = (sign + section.render(abs(value))).strip()
@@ -287,23 +301,6 @@ class DisplayFormat:
         if "@" not in self._text:
             return CellError("hidden-text", text)
         return CellError("text-shown-otherwise", self._text.replace("@", text))
-
-    def _section_for(self, value: int | Decimal) -> tuple[_Section, str]:
-        """Return the section that shows a number, and the sign that Excel puts in front by itself."""
-        sign = "-" if value < 0 else ""
-        if not self._has_conditions:
-            if value < 0 and len(self._sections) > 1:
-                return self._sections[1], ""
-            return self._sections[2 if not value and len(self._sections) > 2 else 0], sign
-        # Where only negative numbers, or nearly, come to a section, a minus is for its own text to say.
-        has_positive = True
-        for section in self._sections:
-            compared, bound = section.condition or ("", Decimal(0))
-            is_of_negatives = bound <= 0 if compared in {"<", "<="} else not has_positive
-            if not compared or _COMPARED[compared](Decimal(value), bound):
-                return section, "" if is_of_negatives else sign
-            has_positive = has_positive and not (compared in {">", ">="} and bound <= 0)
-        return self._sections[-1], sign
 
 
 def display_format_of(code: str) -> DisplayFormat | None:

@@ -60,10 +60,16 @@ class Styles:
         self._cells: dict[str, tuple[str, str]] = {}
         """Cell style -> the style it is based on, and its data style; '' if it has none."""
         self._known: dict[str, Format | None] = {}
+
+        def choose(name: str, _: object) -> Step:
+            if name == f"{OFFICE} body":
+                return Step.STOP
+            return Step.TAKE if name in _DATA_STYLES or name == f"{_STYLE} style" else Step.ENTER
+
         for part in ("styles.xml", "content.xml"):
             if part in package:
                 with package.open(part) as stream:
-                    for style in trees(stream, _choose):
+                    for style in trees(stream, choose):
                         self._add(style)
 
     def _add(self, style: Element) -> None:
@@ -99,12 +105,9 @@ class Styles:
                 if not name and parent:
                     parent, name = self._cells.get(parent, ("", ""))
             data = self._data.get(name)
-            if data is None:
-                self._known[style] = None
-            elif data.is_duration:
-                self._known[style] = DateKind.DURATION
-            else:
-                self._known[style] = shown_by(_OWN_FORMAT, self._code(data))
+            self._known[style] = None
+            if data is not None:
+                self._known[style] = DateKind.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
         return self._known[style]
 
     def _code(self, data: _DataStyle) -> str:
@@ -118,12 +121,6 @@ class Styles:
             left = _SECTIONS_OF_NUMBERS[len(others) :]
             others += left if tells_signs_apart else ["General"] * len(left)
         return ";".join((*others, data.code))
-
-
-def _choose(name: str, _: object) -> Step:
-    if name == f"{OFFICE} body":
-        return Step.STOP
-    return Step.TAKE if name in _DATA_STYLES or name == f"{_STYLE} style" else Step.ENTER
 
 
 def _codes(part: Element, *, is_percent: bool) -> Iterator[str]:

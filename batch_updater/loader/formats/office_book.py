@@ -29,7 +29,7 @@ class OfficeBook(Book):
         """Whether formulas are calculated neither by themselves nor when the workbook is saved."""
         self._results_are_stale = False
         """Whether the program that saved it left the calculating to the next one."""
-        self._read_workbook(workbook)
+        self.read_workbook(workbook)
         types = {relation.type for relation in self._related}
         self.note(
             has_macros=bool(types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}),
@@ -46,7 +46,7 @@ class OfficeBook(Book):
         """Let go of the file."""
         self._package.close()
 
-    def _read_workbook(self, workbook: str) -> None:
+    def read_workbook(self, workbook: str) -> None:
         """Read the main part: which sheets there are, and how they are calculated."""
         raise NotImplementedError
 

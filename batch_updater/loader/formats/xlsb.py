@@ -52,7 +52,8 @@ _ERRORS = {
 class XlsbBook(OfficeBook):
     """A workbook. Raises `UnreadableError` if it is none."""
 
-    def _read_workbook(self, workbook: str) -> None:
+    def read_workbook(self, workbook: str) -> None:
+        """Read the main part: which sheets there are, and how they are calculated."""
         with _damage_named():
             for kind, data in self._records(workbook):
                 if kind == _PROPERTIES:

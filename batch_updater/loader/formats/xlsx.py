@@ -38,7 +38,8 @@ _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?
 class XlsxBook(OfficeBook):
     """A workbook. Raises `UnreadableError` if it is none."""
 
-    def _read_workbook(self, workbook: str) -> None:
+    def read_workbook(self, workbook: str) -> None:
+        """Read the main part: which sheets there are, and how they are calculated."""
         root = next(self._package.elements(workbook, "workbook"), None)
         if root is None:
             raise UnreadableError("is an Office file, but no workbook", SAVE_AS)
