@@ -5,11 +5,12 @@ What a formula was never calculated to cannot be told in this format: its saved 
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import IO
+from typing import IO, cast
 
 from batch_updater.loader.formats.book import (
     GAP_BYTES,
@@ -173,36 +174,24 @@ class XlsbBook(OfficeBook):
 
 def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield type and data of each record ([MS-XLSB] 2.1.4): numbers of seven bits in a byte, the low ones first."""
-    buffer, position = b"", 0
-    while True:
-        if len(buffer) - position < 6:
-            buffer, position = buffer[position:] + stream.read(_CHUNK_BYTES), 0
-            if not buffer:
-                return
-        kind = buffer[position]
-        position += 1
+    read = io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK_BYTES).read
+    while start := read(1):
+        kind = start[0]
         if kind & 0x80:
-            kind = (kind & 0x7F) | (buffer[position] & 0x7F) << 7
-            position += 1
+            kind = (kind & 0x7F) | (read(1)[0] & 0x7F) << 7
         length = shift = 0
         while True:
-            byte = buffer[position]
-            position += 1
+            byte = read(1)[0]
             length |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80 or shift == 28:
                 break
         if length > _MOST_RECORD_BYTES:
             raise UnreadableError("has a record of an unreasonable size", SAVE_AGAIN)
-        end = position + length
-        while len(buffer) < end:
-            more = stream.read(_CHUNK_BYTES)
-            if not more:
-                raise UnreadableError("is damaged: it ends in the middle of a record", SAVE_AGAIN)
-            buffer, position = buffer[position:] + more, 0
-            end = length
-        yield kind, buffer[position:end]
-        position = end
+        data = read(length)
+        if len(data) < length:
+            raise UnreadableError("is damaged: it ends in the middle of a record", SAVE_AGAIN)
+        yield kind, data
 
 
 @contextmanager
