@@ -87,16 +87,37 @@ class OdsBook(Book):
         if next(package.elements("META-INF/manifest.xml", "encryption-data"), None) is not None:
             raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
         self._styles = Styles(package)
-        self._has_links = False
         self._with_spans: set[int] = set()
         """Sheets in which cells are merged."""
-        self.sheets = tuple(self._find_sheets())
+        sheets: list[SheetEntry] = []
+        names = set()
+
+        def choose(name: str, attributes: dict[str, str]) -> Step:
+            names.add(name)
+            if name == _CELL:
+                if sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
+                    sheets[-1] = replace(sheets[-1], is_blank=False)
+                if not attributes.keys().isdisjoint(_SPANS):
+                    self._with_spans.add(len(sheets) - 1)
+            elif name == _SHEET:
+                hidden = attributes.get(f"{TABLE} style-name", "") in self._styles.hidden_tables
+                sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
+            return Step.ENTER if name == _ROW or name in _ENTERED else Step.SKIP
+
+        for _ in self._trees(choose):
+            pass
+        if f"{OFFICE} spreadsheet" not in names:
+            raise UnreadableError(
+                "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
+            )
+        self.sheets = tuple(sheets)
+        has_links = f"{TABLE} table-source" in names
         is_manual = any(
             element.get("name") == "AutoCalculate" and element.text == "false"
             for element in package.elements("settings.xml", "config-item")
         )
         has_macros = any(name.startswith(("basic/", "scripts/")) for name in package.names)
-        self.note(has_macros=has_macros, links_to="files" if self._has_links else "", is_manual=is_manual)
+        self.note(has_macros=has_macros, links_to="files" if has_links else "", is_manual=is_manual)
         for element in package.elements("meta.xml", "user-defined"):  # OpenDocument 1.3 part 3, 4.3.3.17
             if element.get("name") == MARK_PROPERTY:
                 self.marks = element.text
@@ -122,35 +143,6 @@ class OdsBook(Book):
 
     def _reader(self, sheet: int) -> _SheetReader:
         return _SheetReader(self._styles, self._package.allowance(self.sheets[sheet].name))
-
-    def _find_sheets(self) -> list[SheetEntry]:
-        """Return the tables that are not part of anything else."""
-        sheets: list[SheetEntry] = []
-        is_spreadsheet = False
-
-        def choose(name: str, attributes: dict[str, str]) -> Step:
-            nonlocal is_spreadsheet
-            if name == _CELL:
-                if sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
-                    sheets[-1] = replace(sheets[-1], is_blank=False)
-                if not attributes.keys().isdisjoint(_SPANS):
-                    self._with_spans.add(len(sheets) - 1)
-            elif name == _SHEET:
-                hidden = attributes.get(f"{TABLE} style-name", "") in self._styles.hidden_tables
-                sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
-            elif name == f"{OFFICE} spreadsheet":
-                is_spreadsheet = True
-            elif name == f"{TABLE} table-source":
-                self._has_links = True
-            return Step.ENTER if name == _ROW or name in _ENTERED else Step.SKIP
-
-        for _ in self._trees(choose):
-            pass
-        if not is_spreadsheet:
-            raise UnreadableError(
-                "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
-            )
-        return sheets
 
     def _elements(self, sheet: int) -> Generator[Element]:
         """Yield the columns and rows of a sheet."""
