@@ -1,4 +1,4 @@
-"""What every file format looks like to the rest of the loader."""
+"""What every file format looks like to the rest of the loader, which hears of its faults as `InputError`s."""
 
 from __future__ import annotations
 

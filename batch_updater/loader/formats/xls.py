@@ -215,7 +215,8 @@ class _Stream:
     """The records of a workbook as xlrd is shown them. Raises struct.error if they do not begin as they should."""
 
     def __init__(self, stream: bytes) -> None:
-        self.is_manual = self.has_code_page = False
+        self.has_code_page = False
+        self.is_manual = False
         """Whether a sheet is calculated neither by itself nor when it is saved."""
         first, _, version = struct.unpack_from("<HHH", stream)
         self.is_old = first != _BOF or version < _EXCEL_97
