@@ -219,11 +219,8 @@ class _Tidied:
         end = rf"{blanks}(?={mark}|[\r\n]|$)"
         self._usual = re.compile(rf"{usual}(?:{mark}{usual})*+[\r\n]*")
         # What has text behind its closing mark is taken for open here, and refused by the csv module.
-        self._cell = re.compile(
-            rf'(?:(?P<blanks>{blanks})(?:(?P<quoted>"{inside}"){end}|(?P<open>"[\s\S]*))|(?P<plain>[^\r\n{mark}]*+))'
-            r"(?P<behind>[\s\S]?)"
-        )
-        self._closed = re.compile(rf'(?P<quoted>{inside}"){end}(?P<behind>[\s\S]?)')
+        self._cell = re.compile(rf'(?:({blanks})(?:("{inside}"){end}|("[\s\S]*))|([^\r\n{mark}]*+))([\s\S]?)')
+        self._closed = re.compile(rf'({inside}"){end}([\s\S]?)')
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -241,12 +238,13 @@ class _Tidied:
             if closed is None:
                 return line
             self._is_open = False
-            pieces += closed.group("quoted", "behind")
+            pieces += closed.groups()
             at = closed.end()
         for cell in self._cell.finditer(line, at):
-            self.has_blanks = self.has_blanks or bool(cell["blanks"])
-            self._is_open = self._is_open or cell["open"] is not None
-            pieces += [cell["quoted"] or cell["open"] or cell["plain"], cell["behind"]]
+            before, quoted, opened, plain, behind = cell.groups()
+            self.has_blanks = self.has_blanks or bool(before)
+            self._is_open = self._is_open or opened is not None
+            pieces += (quoted or opened or plain, behind)
         return "".join(pieces)
 
 
