@@ -105,13 +105,12 @@ class Styles:
                 if not name and parent:
                     parent, name = self._cells.get(parent, ("", ""))
             data = self._data.get(name)
-            self._known[style] = None
-            if data is not None:
-                self._known[style] = DateKind.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
+            self._known[style] = data and self._format(data)
         return self._known[style]
 
-    def _code(self, data: _DataStyle) -> str:
-        """Return the Excel number format that shows the same."""
+    def _format(self, data: _DataStyle) -> Format | None:
+        if data.is_duration:
+            return DateKind.DURATION
         others = [self._data[name].code if name in self._data else "" for _, name in data.instead]
         conditions = [condition for condition, _ in data.instead]
         tells_signs_apart = not conditions or conditions in _SECTIONS_OF_EXCEL
@@ -120,7 +119,7 @@ class Styles:
         if data.is_of_texts:
             left = _SECTIONS_OF_NUMBERS[len(others) :]
             others += left if tells_signs_apart else ["General"] * len(left)
-        return ";".join((*others, data.code))
+        return shown_by(_OWN_FORMAT, ";".join((*others, data.code)))
 
 
 def _codes(part: Element, *, is_percent: bool) -> Iterator[str]:
