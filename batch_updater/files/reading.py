@@ -75,7 +75,7 @@ def append_to_regular(path: Path) -> PrivateFile:
 
     Raises OSError; UnfitFileError for anything but a regular file.
     """
-    return _required_regular(PrivateFile(path, "ab", _open_unlinked), path)
+    return _required_regular(PrivateFile(path, "ab", lambda name, flags: _open(name, flags | _NOT_FOLLOWED)), path)
 
 
 def _open_private(path: str, flags: int) -> int:
@@ -89,10 +89,6 @@ def _open(path: str, flags: int) -> int:
         if error.errno == errno.ENXIO:  # a socket, or a pipe from which nothing reads
             raise _no_file(path) from error
         raise
-
-
-def _open_unlinked(path: str, flags: int) -> int:
-    return _open(path, flags | _NOT_FOLLOWED)
 
 
 def _required_regular(file: _Opened, path: Path) -> _Opened:

@@ -17,8 +17,6 @@ from batch_updater.errors import Location, ResultsError
 from batch_updater.files.reading import open_regular
 from batch_updater.records import MARK_PROPERTY
 
-_OWNER_ONLY = 0o600
-_OWNER_ONLY_FOLDER = 0o700
 _OTHER_NAMES_TRIED = 100
 _ENCRYPTED = 1
 """Bit of a part's flags (APPNOTE.TXT 4.4.4)."""
@@ -35,11 +33,10 @@ ROOM_THERE = "See that there is space, and the right to write there."
 ROOM_FOR_TEMPORARY_FILES = "Free some space, or set the variable TMPDIR to another folder that can be written."
 
 
-def private_folder(path: Path) -> Path:
-    """Create a folder that only its owner may enter (POSIX), and its parents. Returns it. Raises OSError."""
+def private_folder(path: Path) -> None:
+    """Create a folder that only its owner may enter (POSIX), and its parents. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=_OWNER_ONLY_FOLDER, exist_ok=True)
-    return path
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager
@@ -88,29 +85,30 @@ def write_faults(path: Path, otherwise: str) -> Iterator[None]:
         raise ResultsError(why, remedy=remedy_of(error, otherwise), place=Location(file=str(path))) from error
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+def write_whole(
+    path: Path, write: Callable[[Path], object], *, is_free: Callable[[Path], bool] = lambda _: True
+) -> Path:
     """Let `write` fill a new file beside the target, then replace the target in one step.
 
     The target has either its old or its whole new content, whatever happens meanwhile. Returns the path of the file:
-    another name if another program has the target open. Raises OSError.
+    another name if the target is not free, or another program has it open. Raises OSError.
     """
-    return _written(path, write, lambda target: not _held_open(target))
-
-
-def write_workbook(path: Path, write: Callable[[Path], object]) -> Path:
-    """Do the same for a workbook, which also gets another name if the target is not ours."""
-    return _written(path, write, lambda target: not _held_open(target) and _is_replaceable(target))
-
-
-def _written(path: Path, write: Callable[[Path], object], is_free: Callable[[Path], bool]) -> Path:
     draft = path.with_name(fitting_name(f".{path.stem}", f"-{secrets.token_hex(4)}{path.suffix}"))
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         write(draft)
-        draft.chmod(_OWNER_ONLY)
+        draft.chmod(0o600)
         with draft.open("rb+") as written:
             os.fsync(written.fileno())
-        target = _put(draft, path if is_free(path) else _other_name(path))
+        # Excel keeps a file `~$...` beside one that it has open. The methods of Path raise where that name is too long.
+        is_open = os.path.exists(path) and os.path.exists(path.with_name(f"~${path.name}"))  # noqa: PTH110
+        target = path if not is_open and is_free(path) else _other_name(path)
+        try:
+            draft.replace(target)
+        except PermissionError:
+            if not target.exists():
+                raise  # the folder itself refuses
+            target = draft.replace(_other_name(target))
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -118,19 +116,9 @@ def _written(path: Path, write: Callable[[Path], object], is_free: Callable[[Pat
     return target
 
 
-def _put(draft: Path, path: Path) -> Path:
-    try:
-        return draft.replace(path)
-    except PermissionError:
-        if not path.exists():
-            raise  # the folder itself refuses
-    return draft.replace(_other_name(path))
-
-
-def _held_open(path: Path) -> bool:
-    """Whether Excel has it open: it then keeps a file `~$...` beside it."""
-    # Not the methods of Path: those raise where `~$` makes a name longer than a file system takes.
-    return os.path.exists(path) and os.path.exists(path.with_name(f"~${path.name}"))  # noqa: PTH110
+def write_workbook(path: Path, write: Callable[[Path], object]) -> Path:
+    """Do the same for a workbook, which also gets another name if the target is not ours."""
+    return write_whole(path, write, is_free=_is_replaceable)
 
 
 def _other_name(path: Path) -> Path:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import is_blank_row
-from batch_updater.loader.formats.opening import Source
+from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.records import Expected, ExpectedValue, Job
 
 _WRITE_AGAIN = (
@@ -16,7 +15,7 @@ _WRITE_AGAIN = (
 )
 
 
-def expected_in(source: Source) -> Expected | None:
+def expected_in(source: Book) -> Expected | None:
     """Return what the workbook expects of the records; None if it takes no run back.
 
     A workbook does so by its document property; and by the sheet, since some programs drop the property on saving.
@@ -65,7 +64,7 @@ def require_expected(jobs: Iterable[Job], body: frozenset[str], expected: Expect
             )
 
 
-def _damaged(source: Source, why: str, cell: str | None) -> InputError:
+def _damaged(source: Book, why: str, cell: str | None) -> InputError:
     return InputError(
         f'{source.name} undoes a run, but its sheet "{SHEET}" cannot be relied on: {why}.',
         remedy=_WRITE_AGAIN,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.opening import Source
+from batch_updater.loader.formats.book import Book
 from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET
 
 
-def mapping_in(source: Source, fields: Collection[str]) -> dict[str, str | None]:
+def mapping_in(source: Book, fields: Collection[str]) -> dict[str, str | None]:
     """Return header -> field, or None for a column that is not sent, as the sheet `Settings` says; it may have gone.
 
     Raises InputError if it names what is none of the endpoint's `fields`.

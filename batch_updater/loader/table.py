@@ -138,7 +138,7 @@ class Table:
         self._sheet = sheet
         self._header_row = header.number
         self._ours = header.ours
-        delimiter = sheet.source.book.delimiter
+        delimiter = sheet.source.delimiter
         self.width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
         self.parser = RowParser(
             endpoint, columns, settings, constants, self.width, marked=sheet.marked, is_verbatim=expected is not None
@@ -259,7 +259,7 @@ class Table:
         `stored` are the rows that `rows` has yielded, looked at only where that is needed.
         """
         parser = self.parser
-        has_semicolons = parser.decimal_mark == "." and self._sheet.source.has_semicolons
+        has_semicolons = parser.decimal_mark == "." and self._sheet.source.delimiter == ";"
         marks_are_open = questions.other_mark or questions.thousands
         if marks_are_open or questions.point_zero or questions.unsure_totals:
             rows = self._surveyed(questions.below_from, stored)

@@ -80,9 +80,12 @@ def _is_in_use(text: str, at: int) -> bool:
     near = text[max(at - _NEAR, 0) : at + _NEAR]
     if not before:
         return False
-    if character in "\u200c\u200d":
-        return _joins(character, before, after)
     match ord(character):
+        case 0x200C | 0x200D:  # joiner and non-joiner are made for certain characters on both sides
+            category = unicodedata.category(before)
+            is_emoji = category in _EMOJI and character == "\u200d" and unicodedata.category(after or " ") == "So"
+            is_letter = category[0] in "LM" and not unicodedata.name(before, "LATIN").startswith(_WITHOUT_JOINERS)
+            return bool(after) and not after.isspace() and (is_emoji or is_letter)
         case code if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
             return unicodedata.category(before) in _VARIED or after == "\u20e3"
         case code if 0xE0020 <= code <= 0xE007F:
@@ -96,16 +99,6 @@ def _is_in_use(text: str, at: int) -> bool:
         case 0x115F | 0x1160:
             return any("\u1100" <= other <= "\u11ff" for other in (before, after))
     return False
-
-
-def _joins(joiner: str, before: str, after: str) -> bool:
-    """Whether a joiner or non-joiner is between two characters that it is made for."""
-    if not after or after.isspace():
-        return False
-    category = unicodedata.category(before)
-    if joiner == "\u200d" and category in _EMOJI and unicodedata.category(after) == "So":
-        return True
-    return category[0] in "LM" and not unicodedata.name(before, "LATIN").startswith(_WITHOUT_JOINERS)
 
 
 def look_alike_in(text: str) -> str | None:
@@ -147,40 +140,25 @@ def suggestion(typed: str, valid: Sequence[str]) -> Suggestion:
 def _other_characters(typed: str, meant: str) -> str:
     looks_the_same = skeleton(typed) == skeleton(meant)
     scripts = {_script(character) for character in meant}
-    foreign = [
-        (position, character, expected)
-        for position, character, expected in _differing(typed, meant)
-        if looks_the_same or _is_foreign(character, scripts)
-    ]
-    if not foreign:
-        return ""
-    differences = [
-        f"character {position + 1} is {named(character)}" + (f", not {_short(expected)}" if expected else "")
-        for position, character, expected in foreign[:_CHARACTERS_NAMED]
-    ]
-    more = len(foreign) - _CHARACTERS_NAMED
-    if more > 0:
-        differences.append(f"and {more} more")
-    return f"It is written with other characters than {meant!r}: {'; '.join(differences)}."
-
-
-def _differing(typed: str, meant: str) -> list[tuple[int, str, str]]:
-    """Return where `typed` differs, case aside: position, character, and the one that `meant` has instead or ''."""
     differences = []
     for _, start, end, other, until in SequenceMatcher(None, typed, meant, autojunk=False).get_opcodes():
-        same_length = end - start == until - other
-        for offset in range(end - start):
-            expected = meant[other + offset] if same_length else ""
-            if expected.casefold() != typed[start + offset].casefold():
-                differences.append((start + offset, typed[start + offset], expected))
-    return differences
-
-
-def _is_foreign(character: str, scripts: set[str]) -> bool:
-    """Whether a character is of a script, a width or a kind that a text without it does not have."""
-    if character.isascii():
-        return False
-    return skeleton(character) != character.casefold() or (character.isalpha() and _script(character) not in scripts)
+        for at in range(start, end):
+            character, expected = typed[at], meant[other + at - start] if end - start == until - other else ""
+            if expected.casefold() == character.casefold():
+                continue
+            # Of a script, a width or a kind that a text without it does not have.
+            is_foreign = not character.isascii() and (
+                skeleton(character) != character.casefold()
+                or (character.isalpha() and _script(character) not in scripts)
+            )
+            if looks_the_same or is_foreign:
+                instead = f", not {_short(expected)}" if expected else ""
+                differences.append(f"character {at + 1} is {named(character)}{instead}")
+    if not differences:
+        return ""
+    more = len(differences) - _CHARACTERS_NAMED
+    listed = "; ".join([*differences[:_CHARACTERS_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    return f"It is written with other characters than {meant!r}: {listed}."
 
 
 def _script(character: str) -> str:

@@ -27,7 +27,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """Return a text with its unprintable characters, line breaks included, as visible escapes."""
-    return _UNPRINTABLE.sub(_escaped, text)
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def printable_lines(text: str) -> str:
@@ -48,18 +48,13 @@ def command_line(words: Iterable[str]) -> str:
     return " ".join(map(_quoted, words))
 
 
-def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
-
-
 def _quoted(word: str) -> str:
+    def as_bytes(match: re.Match[str]) -> str:
+        is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
+        content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+        return "".join(f"\\x{byte:02x}" for byte in content)
+
     if not _UNPRINTABLE.search(word):
         return shlex.quote(word)
     plain = word.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{_UNPRINTABLE.sub(_as_bytes, plain)}'"
-
-
-def _as_bytes(match: re.Match[str]) -> str:
-    is_byte = "\udc80" <= match[0] <= "\udcff"  # of a name that is no UTF-8 (PEP 383)
-    content = match[0].encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
-    return "".join(f"\\x{byte:02x}" for byte in content)
+    return f"$'{_UNPRINTABLE.sub(as_bytes, plain)}'"

@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
 REDACTED = "[redacted]"
@@ -41,30 +41,19 @@ _NAME_END = 4
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 
 
-class _Escape(NamedTuple):
-    """A way to write characters in other characters."""
-
-    mark: str
-    """How every escape begins."""
-    pattern: re.Pattern[str]
-    meaning: Callable[[str], str]
-    """Returns the character for what the pattern's group holds."""
-
-
-_ESCAPES = (
-    _Escape("%", re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
-    _Escape(
-        "\\",
+_CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
+_Escape: TypeAlias = tuple[re.Pattern[str], Callable[[str], str]]
+"""A way to write characters in other characters, and the character for what the pattern's group holds."""
+_ESCAPES: tuple[_Escape, ...] = (
+    (re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
+    (
         re.compile(r"\\([\"'/\\nrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,5}\}|x[0-9a-fA-F]{2})"),
         lambda code: chr(int(code[1:].strip("{}"), 16)) if code[1:] else _CONTROLS.get(code, code),
     ),
-    _Escape("&", re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
+    (re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
 )
 """Percent-encoding, the escapes of JSON and of most programming languages, and those of HTML."""
-
-
-_CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
-_LINES = _Escape("", re.compile(r"(\s+)"), lambda _: "")
+_LINES: _Escape = (re.compile(r"(\s+)"), lambda _: "")
 """Line breaks and blanks that a text was wrapped with."""
 
 
@@ -104,10 +93,23 @@ class _Layer(NamedTuple):
     """A text with some layers of its escapes undone."""
 
     text: str
-    origins: Sequence[int]
-    """Position in `text` -> where that character begins in the original."""
-    ends: Sequence[int]
-    """The same for where it ends."""
+    spans: list[tuple[int, int]]
+    """Where each of its characters begins and ends in the original."""
+
+    def unescaped(self, escape: _Escape) -> _Layer:
+        """Return the text with the escapes of one kind undone."""
+        parts: list[str] = []
+        spans: list[tuple[int, int]] = []
+        at = 0
+        pattern, meaning = escape
+        for match in pattern.finditer(self.text):
+            start, end = match.span()
+            plain = meaning(match[1])
+            parts += [self.text[at:start], plain]
+            spans += self.spans[at:start]
+            spans += [(self.spans[start][0], self.spans[end - 1][1])] * len(plain)
+            at = end
+        return _Layer("".join([*parts, self.text[at:]]), spans + self.spans[at:])
 
 
 class Redaction:
@@ -160,7 +162,7 @@ class Redaction:
         lowered = text.lower()
         if any(chunk in lowered for chunk in self._chunks):
             return True
-        return bool(self._needles) and any(escape.mark in text and escape.pattern.search(text) for escape in _ESCAPES)
+        return bool(self._needles) and any(pattern.search(text) for pattern, _ in _ESCAPES)
 
     def text(self, text: str) -> str:
         """Return the text with `REDACTED` in place of each secret, or of a part of one."""
@@ -195,10 +197,16 @@ class Redaction:
         while chunk := self._any_chunk.search(lowered, at):
             at = chunk.start() + 1
             for needle, position in self._chunks[chunk[0]]:
-                start, end = _common(lowered, chunk.start(), needle.text, position)
-                if _counts(lowered, start, end, needle, chunk.start() - position):
-                    start, end = _widened(layer.text, start, end) if needle.is_base64 else (start, end)
-                    yield layer.origins[start], layer.ends[end - 1]
+                # What the text and the needle have in common around the chunk.
+                begins_at, ends_at = chunk.start() - position, chunk.start() - position + len(needle.text)
+                before = lowered[max(0, begins_at) : chunk.start()]
+                start = chunk.start() - _in_common(before[::-1], needle.text[:position][::-1])
+                end = chunk.start() + _in_common(lowered[chunk.start() : ends_at], needle.text[position:])
+                if _counts(lowered, start, end, needle, begins_at):
+                    if needle.is_base64:  # the whole run of Base64 around a part of it
+                        start = len(layer.text[:start].rstrip(_BASE64))
+                        end = len(layer.text) - len(layer.text[end:].lstrip(_BASE64))
+                    yield layer.spans[start][0], layer.spans[end - 1][1]
                     at = max(at, end)
 
 
@@ -235,40 +243,22 @@ def _layers(text: str) -> Iterator[_Layer]:
 
     Each of them once more without blanks and line breaks.
     """
-    layers = {text: _Layer(text, range(len(text)), range(1, len(text) + 1))}
+    layers = {text: _Layer(text, [(at, at + 1) for at in range(len(text))])}
     newest = list(layers.values())
     for _ in range(_ENCODINGS):
-        undone = [_unescaped(layer, escape) for layer in newest for escape in _ESCAPES]
+        undone = [layer.unescaped(escape) for layer in newest for escape in _ESCAPES]
         newest = [layer for layer in undone if layer.text not in layers]
         layers.update((layer.text, layer) for layer in newest)
     for layer in list(layers.values()):
         yield layer
-        if len((unwrapped := _unescaped(layer, _LINES)).text) < len(layer.text):
+        if len((unwrapped := layer.unescaped(_LINES)).text) < len(layer.text):
             yield unwrapped
 
 
-def _unescaped(layer: _Layer, escape: _Escape) -> _Layer:
-    parts: list[str] = []
-    origins: list[int] = []
-    ends: list[int] = []
-    at = 0
-    for match in escape.pattern.finditer(layer.text):
-        parts += [layer.text[at : match.start()], escape.meaning(match[1])]
-        origins += [*layer.origins[at : match.start()], *[layer.origins[match.start()]] * len(parts[-1])]
-        ends += [*layer.ends[at : match.start()], *[layer.ends[match.end() - 1]] * len(parts[-1])]
-        at = match.end()
-    return _Layer("".join([*parts, layer.text[at:]]), [*origins, *layer.origins[at:]], [*ends, *layer.ends[at:]])
-
-
-def _common(text: str, at: int, needle: str, position: int) -> tuple[int, int]:
-    """Return the bounds of what text and needle have in common around a place where both have the same characters."""
-    start, end = at, at
-    before, behind = position, position
-    while before and start and text[start - 1] == needle[before - 1]:
-        start, before = start - 1, before - 1
-    while behind < len(needle) and end < len(text) and text[end] == needle[behind]:
-        end, behind = end + 1, behind + 1
-    return start, end
+def _in_common(one: str, other: str) -> int:
+    """Return how many characters both texts begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _counts(text: str, start: int, end: int, needle: _Needle, begins_at: int) -> bool:
@@ -283,12 +273,3 @@ def _counts(text: str, start: int, end: int, needle: _Needle, begins_at: int) ->
     if is_prefix and any(_CUT.match(text, cut) for cut in range(start + _CHUNK, end + 1)):
         return True
     return is_suffix and start == 0 and size >= _CHUNK
-
-
-def _widened(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the bounds of the whole run of Base64 around a part of it."""
-    while start and text[start - 1] in _BASE64:
-        start -= 1
-    while end < len(text) and text[end] in _BASE64:
-        end += 1
-    return start, end

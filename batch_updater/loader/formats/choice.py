@@ -10,8 +10,7 @@ from typing import NamedTuple
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
-from batch_updater.loader.formats.book import Layout, SheetRow, is_blank_row
-from batch_updater.loader.formats.opening import Source
+from batch_updater.loader.formats.book import Book, Layout, SheetRow, is_blank_row
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import composed
 from batch_updater.text.spelling import nearest
@@ -27,12 +26,10 @@ _OUR_SHEETS = {
 class Sheet:
     """The sheet that was chosen."""
 
-    source: Source
+    source: Book
     index: int
-    ours: bool
+    ours: bool = False
     """Whether this program wrote it: then `header_row` of the configuration is not about it."""
-    marked: bool
-    """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
     others: tuple[str, ...] = ()
     """The other sheets that hold anything, where this one was chosen for its headers."""
     visible_only: bool = False
@@ -42,6 +39,11 @@ class Sheet:
     def name(self) -> str | None:
         """The sheet's name; None if the format has no sheets."""
         return self.source.sheets[self.index].name
+
+    @property
+    def marked(self) -> bool:
+        """Whether the workbook is one of ours, so that the marks of a ragged row have their meaning."""
+        return self.source.mark is not None
 
     def layout(self) -> Layout:
         """Return what it says beside its rows. Raises InputError."""
@@ -90,7 +92,7 @@ class Fit(NamedTuple):
         return self.fields >= _FIELDS_OF_A_GUESS or (self.fields > 0 and self.row != self.first_row)
 
 
-def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
+def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet], Fit | None], needed: str) -> Sheet:
     """Return the sheet that is configured, else ours, else the only visible one that holds anything.
 
     Where several hold something, it is the only one whose headers fit: `fit_of` tells how well, or None of a sheet
@@ -98,138 +100,127 @@ def choose_sheet(source: Source, settings: InputSettings, fit_of: Callable[[Shee
     sheet, or more than one, or if only a hidden one fits.
     """
     names = [entry.name for entry in source.sheets]
-    marked = source.mark is not None
     ours = _OUR_SHEETS.get(source.mark or "")
     if settings.sheet is not None and names != [None]:
         index = _named(source, settings.sheet)
-        if index is not None or ours not in names:
-            index = _required(source, settings.sheet, index)
-            return Sheet(source, index, ours=names[index] == ours, marked=marked)
+        if index is not None:
+            return Sheet(source, index, ours=names[index] == ours)
+        if ours not in names:
+            close = nearest(settings.sheet, map(str, names))
+            remedy = f"{f'Did you mean {close!r}? ' if close else ''}It has: {_listed(names)}."
+            raise _error(source, f"no sheet {settings.sheet!r}.", remedy, settings.sheet)
     if ours is not None and ours in names:
-        return Sheet(source, names.index(ours), ours=True, marked=True)
-    sheets = [Sheet(source, index, ours=False, marked=marked) for index in _filled(source)]
-    hidden = [index for index, entry in enumerate(source.sheets) if entry.hidden]
+        return Sheet(source, names.index(ours), ours=True)
+    sheets = [Sheet(source, index) for index in _filled(source)]
+    hidden = [Sheet(source, index) for index, entry in enumerate(source.sheets) if entry.hidden]
     if len(sheets) == 1 and not hidden:
         return sheets[0]
-    fits = {sheet.index: fit_of(sheet) for sheet in sheets}
-    fitting = [sheet for sheet in sheets if (fit := fits[sheet.index]) and fit.is_whole]
+    fits = {sheet: fit_of(sheet) for sheet in sheets}
+    fitting = [sheet for sheet, fit in fits.items() if fit and fit.is_whole]
     if len(fitting) == 1:
         (chosen,) = fitting
         return replace(chosen, others=tuple(sheet.name or "" for sheet in sheets if sheet is not chosen))
-    found = [fit for fit in fits.values() if fit]
-    if not fitting and not any(fit.is_likely for fit in found):
-        candidates = [Sheet(source, index, ours=False, marked=marked) for index in hidden[:_SHEETS_LISTED]]
-        fitting = [sheet for sheet in candidates if (fit := fit_of(sheet)) and fit.is_whole]
+    is_likely = bool(fitting) or any(fit and fit.is_likely for fit in fits.values())
+    if not is_likely:
+        fitting = [sheet for sheet in hidden[:_SHEETS_LISTED] if (fit := fit_of(sheet)) and fit.is_whole]
         if fitting or not sheets:
-            raise _only_hidden(source, fits, fitting)
+            raise _only_hidden(source, fits, hidden, fitting)
     if len(sheets) == 1:
         return sheets[0]
-    if found and not fitting and not any(fit.is_likely for fit in found):
-        raise InputError(
-            f"{source.name} has no sheet whose headers fit: {_beginnings(source, fits)}. {needed}",
-            remedy="Put the names of the fields above the values of one sheet, or name its headers in input.columns.",
-            place=Location(file=source.name),
-        )
+    if not is_likely and any(fits.values()):
+        remedy = "Put the names of the fields above the values of one sheet, or name its headers in input.columns."
+        raise _error(source, f"no sheet whose headers fit: {_beginnings(fits)}. {needed}", remedy)
     raise _several(source, fitting or sheets, fits)
 
 
-def _named(source: Source, wanted: str) -> int | None:
+def _error(source: Book, text: str, remedy: str, sheet: str | None = None) -> InputError:
+    return InputError(f"{source.name} has {text}", remedy=remedy, place=Location(file=source.name, sheet=sheet))
+
+
+def _named(source: Book, wanted: str) -> int | None:
     """Return the sheet of a name: written so, else without regard to case and blanks at the ends; None if none is."""
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
         return names.index(wanted)
-    same = [index for index, name in enumerate(names) if _folded(name) == _folded(wanted)]
+    folded = [composed(name).strip().casefold() for name in (*names, wanted)]
+    same = [index for index, name in enumerate(folded[:-1]) if name == folded[-1]]
     if len(same) > 1:
-        raise InputError(
-            f"{source.name} has more than one sheet {wanted!r}: {_listed([names[index] for index in same])}.",
-            remedy="Name one of them as it is written.",
-            place=Location(file=source.name, sheet=wanted),
-        )
+        text = f"more than one sheet {wanted!r}: {_listed([names[index] for index in same])}."
+        raise _error(source, text, "Name one of them as it is written.", wanted)
     return same[0] if same else None
 
 
-def _folded(name: str) -> str:
-    return composed(name).strip().casefold()
-
-
-def _required(source: Source, wanted: str, index: int | None) -> int:
-    if index is not None:
-        return index
-    names = [entry.name or "" for entry in source.sheets]
-    close = nearest(wanted, names)
-    raise InputError(
-        f"{source.name} has no sheet {wanted!r}.",
-        remedy=f"{f'Did you mean {close!r}? ' if close else ''}It has: {_listed(names)}.",
-        place=Location(file=source.name, sheet=wanted),
-    )
-
-
-def _filled(source: Source) -> list[int]:
+def _filled(source: Book) -> list[int]:
     """Return the visible sheets that hold anything, or the only visible one where none does; a few at most.
 
     Of thousands of sheets each would have to be read.
     """
-    if len(source.sheets) == 1 and not source.sheets[0].hidden:
-        return [0]
+
+    def holds_anything(index: int) -> bool:
+        is_blank = source.sheets[index].is_blank
+        return not is_blank and any(not is_blank_row(row.cells) for row in source.rows(index))
+
     visible = [index for index, entry in enumerate(source.sheets) if not entry.hidden]
-    filled = list(islice((index for index in visible if _holds_anything(source, index)), _SHEETS_LISTED + 1))
-    hidden = (index for index, entry in enumerate(source.sheets) if entry.hidden)
-    if not filled and len(visible) == 1 and not any(_holds_anything(source, index) for index in hidden):
+    if visible == [0] and len(source.sheets) == 1:
         return visible
-    return filled
+    filled = list(islice(filter(holds_anything, visible), _SHEETS_LISTED + 1))
+    hidden = (index for index, entry in enumerate(source.sheets) if entry.hidden)
+    return visible if not filled and len(visible) == 1 and not any(map(holds_anything, hidden)) else filled
 
 
-def _only_hidden(source: Source, visible: Mapping[int, Fit | None], fitting: Sequence[Sheet]) -> InputError:
+def _only_hidden(
+    source: Book, visible: Mapping[Sheet, Fit | None], hidden: Sequence[Sheet], fitting: Sequence[Sheet]
+) -> InputError:
     """Return the error of a file whose visible sheets hold nothing, or nothing that fits; `fitting` are hidden ones."""
-    hidden = [entry.name or "" for entry in source.sheets if entry.hidden]
-    names = [sheet.name or "" for sheet in fitting]
+    names = [sheet.name for sheet in fitting or hidden]
     if visible:
-        message = f"no visible sheet whose headers fit: {_beginnings(source, visible)}."
+        text = f"no visible sheet whose headers fit: {_beginnings(visible)}."
+    elif hidden:
+        text = f"no visible sheet that holds anything; hidden are: {_listed([sheet.name for sheet in hidden])}."
     else:
-        message = f"no visible sheet that holds anything{f'; hidden are: {_listed(hidden)}' if hidden else ''}."
-    if names:
-        message += f" The headers of the hidden {'sheet' if len(names) == 1 else 'sheets'} {_listed(names)} fit."
-    remedy = f"Say which one to read: {_options((names or hidden or ['Sheet1'])[0])}."
+        text = "no visible sheet that holds anything."
+    if fitting:
+        text += f" The headers of the hidden {'sheet' if len(names) == 1 else 'sheets'} {_listed(names)} fit."
+    remedy = f"Say which one to read: {_options((*names, 'Sheet1')[0])}."
     if visible:
         remedy += " If a visible sheet is meant, correct its headers."
-    return InputError(f"{source.name} has {message}", remedy=remedy, place=Location(file=source.name))
+    return _error(source, text, remedy)
 
 
-def _beginnings(source: Source, fits: Mapping[int, Fit | None]) -> str:
+def _beginnings(fits: Mapping[Sheet, Fit | None]) -> str:
     """Return what each sheet begins with, in words."""
     listed = [
-        f"{source.sheets[index].name!r} {f'begins with {fit.headers}' if fit else 'has no header row'}"
-        for index, fit in fits.items()
+        f"{sheet.name!r} {f'begins with {fit.headers}' if fit else 'has no header row'}" for sheet, fit in fits.items()
     ]
     return "; ".join(listed[:_SHEETS_LISTED]) + ("; ..." if len(listed) > _SHEETS_LISTED else "")
 
 
-def _several(source: Source, sheets: Sequence[Sheet], fits: Mapping[int, Fit | None]) -> InputError:
+def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | None]) -> InputError:
     """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
-    listed = [
-        f"{sheet.name!r} ({_rows_below(source, sheet.index, fits[sheet.index])})" for sheet in sheets[:_SHEETS_LISTED]
-    ]
+    listed = []
+    for sheet in sheets[:_SHEETS_LISTED]:
+        # The header row is the first one that holds anything, where none fits.
+        fit = fits[sheet]
+        count = sum(not is_blank_row(row.cells) for row in sheet.rows() if fit is None or row.number > fit.row)
+        count -= fit is None
+        listed.append(f"{sheet.name!r} ({'1 row' if count == 1 else f'{count:,} rows'})")
     more = " and more" if len(sheets) > _SHEETS_LISTED else ""
-    found = {sheet: fit for sheet in sheets if (fit := fits[sheet.index])}
+    found = {sheet: fit for sheet in sheets if (fit := fits[sheet])}
     if all(fit.is_whole for fit in found.values()) and len(found) > 1:
-        message, example, fit = "several sheets whose headers fit", sheets[0], None
+        text, example, best = "several sheets whose headers fit", sheets[0], None
     else:
-        message = "several sheets with rows"
+        text = "several sheets with rows"
         example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
-        fit = found.get(example)
-    text = f"{source.name} has {message}: {', '.join(listed)}{more}."
-    row = None
-    if fit is not None and fit.fields:
-        row = fit.row if fit.row != fit.first_row else None
-        text += f" The headers of {example.name!r} (row {fit.row:,}) fit best."
-    return InputError(
-        text,
-        remedy=f"Say which one to read: {_options(example.name or '', row)}.",
-        place=Location(file=source.name, sheet=example.name if fit is not None and fit.fields else None),
-    )
+        best = fits[example]
+    text += f": {', '.join(listed)}{more}."
+    if best is None or not best.fields:
+        return _error(source, text, f"Say which one to read: {_options(example.name)}.")
+    text += f" The headers of {example.name!r} (row {best.row:,}) fit best."
+    row = best.row if best.row != best.first_row else None
+    return _error(source, text, f"Say which one to read: {_options(example.name, row)}.", example.name)
 
 
-def _options(sheet: str, header_row: int | None = None) -> str:
+def _options(sheet: str | None, header_row: int | None = None) -> str:
     if header_row is None:
         return f'--sheet "{sheet}", or input.sheet in the configuration'
     return f'--sheet "{sheet}" --header-row {header_row}, or input.sheet and input.header_row in the configuration'
@@ -240,18 +231,5 @@ _FIELDS_OF_A_GUESS = 2
 """Headers that name fewer fields, and do not fit, may be those of any table."""
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str | None]) -> str:
     return ", ".join(repr(name) for name in names[:_SHEETS_LISTED]) + (" ..." if len(names) > _SHEETS_LISTED else "")
-
-
-def _holds_anything(source: Source, index: int) -> bool:
-    if source.sheets[index].is_blank:
-        return False
-    return any(not is_blank_row(row.cells) for row in source.rows(index))
-
-
-def _rows_below(source: Source, index: int, fit: Fit | None) -> str:
-    """Return how many rows that hold anything are below the header row, which is the first one where none fits."""
-    count = sum(not is_blank_row(row.cells) for row in source.rows(index) if fit is None or row.number > fit.row)
-    count -= fit is None
-    return "1 row" if count == 1 else f"{count:,} rows"

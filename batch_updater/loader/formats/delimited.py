@@ -7,21 +7,21 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, TextIO
+from typing import TextIO
 
 from batch_updater.loader.formats.book import (
     DELIMITERS,
     LAST_COLUMN,
     SHORTEN,
-    Layout,
+    Book,
     SheetEntry,
     SheetRow,
     UnreadableError,
     name_of_delimiter,
 )
-from batch_updater.loader.formats.encodings import codec_of
 from batch_updater.records import Cell
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -41,10 +41,28 @@ _REQUIRED_MARKS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 """Codec of Python that insists on a byte order mark -> the marks."""
+_NO_ENCODINGS = {"unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode", "undefined"}
+"""Codecs of Python that take a text apart in other ways than by its characters."""
 _SAVE_UTF8 = "Save it as 'CSV UTF-8', or say under input.encoding how it is written, such as windows-1252."
 
 
-class DelimitedBook:
+def codec_of(configured: str) -> str:
+    """Return the name of Python's codec for an encoding. Raises UnreadableError if it is none."""
+    try:
+        # Encoding tells the encodings of text from the other codecs of Python, such as base64.
+        " ".encode(configured)
+        name = codecs.lookup(configured).name
+    except (LookupError, ValueError):
+        name = "undefined"
+    if name.replace("_", "-") in _NO_ENCODINGS:
+        raise UnreadableError(
+            f"cannot be read as {configured!r}, which is no known encoding",
+            "Correct input.encoding; common ones are utf-8, windows-1252 and utf-16-le.",
+        )
+    return name
+
+
+class DelimitedBook(Book):
     """A text file with one row on a line.
 
     Row numbers are Excel's: a quoted line break starts no row, a blank line counts, and a first line `sep=;`, which
@@ -53,83 +71,107 @@ class DelimitedBook:
     """
 
     sheets = (SheetEntry(None, hidden=False),)
-    mark = None
+    delimiter: str
 
     def __init__(self, path: Path, *, encoding: str | None, header_row: int | None) -> None:
         self._path = path
-        self._encoding = _encoding_of(path, encoding)
         self._is_configured = encoding is not None
-        self._has_end_mark = _ends_with_end_mark(path)
-        with self._open() as text:
-            try:
-                stated, lines = _without_sep_line(self._lines(text))
-                sample = "".join(_sample(lines))
-            except UnicodeError as error:
-                raise self._undecodable() from error
-        self.delimiter = stated or _delimiter_of(sample, header_row)
-        self._has_blanks = _has_blanks_before_marks(sample, self.delimiter)
+        with path.open("rb") as stream:
+            head = stream.read(_CHUNK_BYTES)
+            stream.seek(max(0, stream.seek(0, io.SEEK_END) - _CHUNK_BYTES))
+            self._has_end_mark = stream.read().rstrip(b"\r\n\0").endswith(_END_MARK.encode())
+        if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
+        stated_by_mark = next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
+        if not stated_by_mark and encoding is None and head.count(0) > len(head) // 20:
+            raise UnreadableError(
+                "is neither a workbook nor a text file",
+                "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
+            )
+        self._encoding = stated_by_mark or ("utf-8" if encoding is None else codec_of(encoding))
+        sample = io.StringIO(newline="")
+        with self._lines() as (stated, lines):
+            for line in lines:
+                sample.write(line)
+                if sample.tell() >= _SAMPLE_CHARACTERS:
+                    break
+        self.delimiter = stated or _delimiter_of(sample.getvalue(), header_row)
+        tidied = _Tidied(io.StringIO(sample.getvalue(), newline=""), self.delimiter)
+        self._has_blanks = any(tidied.has_blanks for _ in tidied)
+        if self._has_blanks:
+            between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
+            self.notes = (f"{between}; blanks at the beginning of a cell are left out.",)
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the file and not used."""
-        if not self._has_blanks:
-            return ()
-        between = f"Blanks stand between {name_of_delimiter(self.delimiter)} and quotation marks"
-        return (f"{between}; blanks at the beginning of a cell are left out.",)
-
-    def close(self) -> None:
-        """Do nothing: the file is not held open."""
-
-    def layout(self, _sheet: int = 0) -> Layout:
-        """Text has rows and nothing else."""
-        return Layout()
-
-    def rows(self, _sheet: int = 0) -> Iterator[SheetRow]:
+    def read_rows(self, _sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of the text."""
-        with self._open() as text:
+        number = lines_read = size = 0
+
+        def bounded(lines: Iterable[str]) -> Iterator[str]:
+            """Refuse a record of so many lines that it would fill the memory before it ends."""
+            nonlocal size
+            for line in lines:
+                size += len(line)
+                if size > _MOST_OF_A_LINE:
+                    raise UnreadableError(
+                        f"has more than {_MOST_OF_A_LINE:,} characters in row {number + 1:,}", SHORTEN
+                    )
+                yield line
+
+        with self._lines() as (stated, lines):
+            tidied = _Tidied(bounded(lines), self.delimiter)
+            # Strict: a quote that is never closed must not swallow the rest of the file.
+            records = csv.reader(tidied, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
             try:
-                yield from self._rows(text)
+                for record in records:
+                    number, lines_read, size = number + 1, records.line_num, 0
+                    if len(record) > LAST_COLUMN:
+                        raise UnreadableError(
+                            f"has {len(record):,} columns in row {number:,}; a sheet has {LAST_COLUMN:,} at most",
+                            SHORTEN,
+                        )
+                    cells: list[Cell] = [cell or None for cell in record]
+                    yield SheetRow(number, cells, hidden=False)
+            except csv.Error as error:
+                where = f"row {number + 1:,} (line {lines_read + 1 + (stated is not None):,})"
+                if "field limit" in str(error):
+                    sentence = f"has a cell of more than {csv.field_size_limit():,} characters in {where}"
+                elif "unexpected end" in str(error):
+                    sentence = f"has a quotation mark in {where} that is never closed"
+                else:
+                    sentence = f"has text after a closing quotation mark in {where}"
+                raise UnreadableError(
+                    sentence, 'Open it in a text editor: a quotation mark inside a quoted cell is written twice ("").'
+                ) from error
+
+    @contextmanager
+    def _lines(self) -> Iterator[tuple[str | None, Iterator[str]]]:
+        """Open the text. Gives the delimiter that a first line `sep=;` states, if there is one, and the other lines."""
+        with self._path.open(encoding=self._encoding, newline="") as text:
+            try:
+                lines = self._without_end_marks(text)
+                first = next(lines, "")
+                stated = _SEP_LINE.fullmatch(first)
+                yield (stated[1], lines) if stated else (None, itertools.chain((first,) if first else (), lines))
             except UnicodeError as error:
                 raise self._undecodable() from error
 
-    def _rows(self, text: TextIO) -> Iterator[SheetRow]:
-        stated, lines = _without_sep_line(self._lines(text))
-        record_lines = _RecordLines(lines)
-        tidied = _Tidied(record_lines, self.delimiter)
-        # Strict: a quote that is never closed must not swallow the rest of the file.
-        records = csv.reader(tidied, delimiter=self.delimiter, strict=True, skipinitialspace=self._has_blanks)
-        number, lines_read = 0, 0
-        try:
-            for record in records:
-                number += 1
-                record_lines.ended()
-                lines_read = records.line_num
-                if len(record) > LAST_COLUMN:
-                    raise _too_wide(len(record), number)
-                cells: list[Cell] = [cell or None for cell in record]
-                yield SheetRow(number, cells, hidden=False)
-        except csv.Error as error:
-            raise _broken(error, number + 1, lines_read + 1 + (stated is not None)) from error
-
-    def _lines(self, text: TextIO) -> Iterator[str]:
+    def _without_end_marks(self, text: TextIO) -> Iterator[str]:
         """Yield the lines of the text without the Ctrl-Zs at its very end; elsewhere they are characters of a cell."""
-        lines = _bounded_lines(text)
-        if not self._has_end_mark:
-            yield from lines
-            return
-        last, marks = next(lines, ""), list[str]()
-        for line in lines:
-            if not line.strip(f"{_END_MARK}\r\n\0") and (marks or _END_MARK in last[-3:] + line):
+        last, marks = "", list[str]()
+        number = 0
+        while line := text.readline(_MOST_OF_A_LINE):
+            number += 1
+            if len(line) == _MOST_OF_A_LINE:
+                raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in line {number:,}", SHORTEN)
+            if not self._has_end_mark:
+                yield line
+            elif number > 1 and not line.strip(f"{_END_MARK}\r\n\0") and (marks or _END_MARK in last[-3:] + line):
                 marks.append(line)
-                continue
-            yield last
-            yield from marks
-            last, marks = line, []
+            else:
+                yield from (last, *marks) if number > 1 else ()
+                last, marks = line, []
         if last := last.rstrip("\r\n").rstrip(_END_MARK):
             yield last
-
-    def _open(self) -> TextIO:
-        return self._path.open(encoding=self._encoding, newline="")
 
     def _undecodable(self) -> UnreadableError:
         """Say where the first byte is that is no text. The decoder itself does not know the line."""
@@ -144,9 +186,8 @@ class DelimitedBook:
                     line += decoder.decode(chunk, final=not chunk).count("\n")
                 except UnicodeDecodeError as error:
                     line += error.object[: error.start].decode(self._encoding, "replace").count("\n")
-                    return self._not_in_encoding(error.object[error.start], line)
-
-    def _not_in_encoding(self, byte: int, line: int) -> UnreadableError:
+                    byte = error.object[error.start]
+                    break
         if self._encoding.startswith("utf-16"):
             return UnreadableError(f"is not written in UTF-16, as its mark says, from line {line:,} on", _SAVE_UTF8)
         name = "UTF-8" if self._encoding.startswith("utf-8") else self._encoding
@@ -157,73 +198,6 @@ class DelimitedBook:
         if western.isprintable() and western != "\ufffd":
             sentence += f" (in windows-1252 it would be {western!r})"
         return UnreadableError(sentence, _SAVE_UTF8)
-
-
-def _encoding_of(path: Path, configured: str | None) -> str:
-    """Return the codec of a text file: what its mark says, else what is configured, else UTF-8."""
-    with path.open("rb") as stream:
-        head = stream.read(_CHUNK_BYTES)
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        raise UnreadableError("is written in UTF-32", "Save it as 'CSV UTF-8'.")
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
-    if configured is not None:
-        return codec_of(configured)
-    if head.count(0) > len(head) // 20:
-        raise UnreadableError(
-            "is neither a workbook nor a text file",
-            "If it is text in UTF-16, save it as 'CSV UTF-8'; else name the right file.",
-        )
-    return "utf-8"
-
-
-class _RecordLines:
-    """Passes lines on; refuses a record of so many that it would fill the memory before it ends."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._record = 1
-        self._characters = 0
-
-    def ended(self) -> None:
-        """Take note that a record is complete."""
-        self._record += 1
-        self._characters = 0
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self._characters += len(line)
-        if self._characters > _MOST_OF_A_LINE:
-            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in row {self._record:,}", SHORTEN)
-        return line
-
-
-def _bounded_lines(text: TextIO) -> Iterator[str]:
-    number = 0
-    while line := text.readline(_MOST_OF_A_LINE):
-        number += 1
-        if len(line) == _MOST_OF_A_LINE:
-            raise UnreadableError(f"has more than {_MOST_OF_A_LINE:,} characters in line {number:,}", SHORTEN)
-        yield line
-
-
-def _ends_with_end_mark(path: Path) -> bool:
-    with path.open("rb") as stream:
-        size = stream.seek(0, io.SEEK_END)
-        stream.seek(max(0, size - _CHUNK_BYTES))
-        return stream.read().rstrip(b"\r\n\0").endswith(b"\x1a")
-
-
-def _without_sep_line(lines: Iterator[str]) -> tuple[str | None, Iterable[str]]:
-    """Return the delimiter that a first line `sep=;` states, if there is one, and the other lines."""
-    first = next(lines, "")
-    if stated := _SEP_LINE.fullmatch(first):
-        return stated[1], lines
-    return None, itertools.chain((first,) if first else (), lines)
 
 
 class _Tidied:
@@ -241,13 +215,12 @@ class _Tidied:
         mark = re.escape(delimiter)
         blanks = rf"(?:(?!{mark})[^\S\r\n])*+"
         inside = r'(?:[^"]++|"")*+'
-        plain = rf'[^"\r\n{mark}]*+'
+        usual = rf'(?:"{inside}"|[^"\r\n{mark}]*+)'
         end = rf"{blanks}(?={mark}|[\r\n]|$)"
-        self._usual = re.compile(rf'(?:"{inside}"|{plain})(?:{mark}(?:"{inside}"|{plain}))*+[\r\n]*')
-        self._quoted = re.compile(rf'(?P<before>{blanks})(?P<cell>"{inside}"){end}')
-        self._opened = re.compile(rf'(?P<before>{blanks})(?P<cell>".*)', re.DOTALL)
-        self._plain = re.compile(rf"[^\r\n{mark}]*+")
-        self._closed = re.compile(rf'(?P<cell>{inside}"){end}')
+        self._usual = re.compile(rf"{usual}(?:{mark}{usual})*+[\r\n]*")
+        # What has text behind its closing mark is taken for open here, and refused by the csv module.
+        self._cell = re.compile(rf'(?:({blanks})(?:("{inside}"){end}|("[\s\S]*))|([^\r\n{mark}]*+))([\s\S]?)')
+        self._closed = re.compile(rf'({inside}"){end}([\s\S]?)')
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -258,38 +231,21 @@ class _Tidied:
             line = _BYTE_ORDER_MARKS.sub("", line, count=1)
         if '"' not in line or (not self._is_open and self._usual.fullmatch(line)):
             return line
-        return self._without_blanks(line)
-
-    def _without_blanks(self, line: str) -> str:
-        pieces = []
+        pieces: list[str] = []
         at = 0
         if self._is_open:
             closed = self._closed.match(line)
             if closed is None:
                 return line
             self._is_open = False
+            pieces += closed.groups()
             at = closed.end()
-            pieces += [closed["cell"], line[at : at + 1]]
-            at += 1
-        while at < len(line):
-            if cell := self._quoted.match(line, at) or self._opened.match(line, at):
-                self.has_blanks = self.has_blanks or bool(cell["before"])
-                # What has text behind its closing mark is refused by the csv module.
-                self._is_open = cell.re is self._opened
-                pieces.append(cell["cell"])
-            elif cell := self._plain.match(line, at):
-                pieces.append(cell[0])
-            at = cell.end() if cell else len(line)
-            pieces.append(line[at : at + 1])
-            at += 1
+        for cell in self._cell.finditer(line, at):
+            before, quoted, opened, plain, behind = cell.groups()
+            self.has_blanks = self.has_blanks or bool(before)
+            self._is_open = self._is_open or opened is not None
+            pieces += (quoted or opened or plain, behind)
         return "".join(pieces)
-
-
-def _has_blanks_before_marks(sample: str, delimiter: str) -> bool:
-    tidied = _Tidied(io.StringIO(sample, newline=""), delimiter)
-    for _ in tidied:
-        pass
-    return tidied.has_blanks
 
 
 def _delimiter_of(sample: str, header_row: int | None) -> str:
@@ -304,10 +260,18 @@ def _delimiter_of(sample: str, header_row: int | None) -> str:
         delimiter: found for delimiter, found in possible.items() if found.count(found[0]) > len(found) / 2
     }
     if not consistent and header_row is None:
-        # Lines of title may be above the headers, as the rows below them show.
-        below = {delimiter: _without_titles(found) for delimiter, found in widths.items()}
-        _refuse_other_header(widths, below)
-        consistent = {delimiter: found for delimiter, found in below.items() if found}
+        # Lines of title may be above the headers, as the rows below them show: the last ones, all equally wide.
+        for delimiter, found in widths.items():
+            runs = [list(run) for _, run in itertools.groupby(found)]
+            if runs and len(runs[-1]) > 1 and runs[-1][0] > 1:
+                consistent[delimiter] = runs[-1]
+        for ours, header in widths.items():
+            for theirs, table in consistent.items():
+                if ours != theirs and len(table) == len(header) - 1 and header[0] == table[0]:
+                    raise UnreadableError(
+                        f"has its headers separated by {DELIMITERS[ours]}, but its rows by {DELIMITERS[theirs]}",
+                        "Open it in a text editor and separate the headers as the rows are.",
+                    )
     consistent = consistent or possible
     if not consistent:
         return ","
@@ -337,32 +301,6 @@ def _refuse_quoted_lines(sample: str) -> None:
         )
 
 
-def _refuse_other_header(widths: Mapping[str, list[int]], below: Mapping[str, list[int]]) -> None:
-    """Refuse a header row that is separated in another way than the rows right under it, and is just as wide."""
-    for ours, header in widths.items():
-        for theirs, table in below.items():
-            if ours != theirs and table and len(table) == len(header) - 1 and header[0] == table[0]:
-                raise UnreadableError(
-                    f"has its headers separated by {DELIMITERS[ours]}, but its rows by {DELIMITERS[theirs]}",
-                    "Open it in a text editor and separate the headers as the rows are.",
-                )
-
-
-def _without_titles(widths: list[int]) -> list[int]:
-    """Return the widths from the first row on after which all rows are equally wide; none if they are no table."""
-    table = list(itertools.takewhile(lambda width: width == widths[-1], reversed(widths)))
-    return table if len(table) > 1 and table[0] > 1 else []
-
-
-def _sample(lines: Iterable[str]) -> Iterator[str]:
-    left = _SAMPLE_CHARACTERS
-    for line in lines:
-        yield line
-        left -= len(line)
-        if left <= 0:
-            return
-
-
 def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
     """Return how many cells the header row and the rows after it have, blank rows left out."""
     widths = []
@@ -377,20 +315,3 @@ def _widths(sample: str, delimiter: str, header_row: int | None) -> list[int]:
         # The rows themselves are read strictly, and that reading says what is wrong.
         return widths
     return widths
-
-
-def _too_wide(cells: int, row: int) -> UnreadableError:
-    return UnreadableError(f"has {cells:,} columns in row {row:,}; a sheet has {LAST_COLUMN:,} at most", SHORTEN)
-
-
-def _broken(error: csv.Error, row: int, line: int) -> UnreadableError:
-    where = f"row {row:,} (line {line:,})"
-    if "field limit" in str(error):
-        sentence = f"has a cell of more than {csv.field_size_limit():,} characters in {where}"
-    elif "unexpected end" in str(error):
-        sentence = f"has a quotation mark in {where} that is never closed"
-    else:
-        sentence = f"has text after a closing quotation mark in {where}"
-    return UnreadableError(
-        sentence, 'Open it in a text editor: a quotation mark inside a quoted cell is written twice ("").'
-    )

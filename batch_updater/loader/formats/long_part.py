@@ -55,11 +55,12 @@ class LongPart:
         if _OTHER_ENCODING.match(first):
             yield from self._parsed(chunks)
             return
+        start_tag = re.compile(rf"<([A-Za-z_][A-Za-z0-9_.-]*:)?{self._container}(?:\s[^<>]*)?(?<!/)>")
         pieces = codecs.iterdecode(chunks, "utf-8")
         text, is_open = "", False
         for piece in pieces:
             text += piece
-            if not is_open and (start := self._start(text)):
+            if not is_open and (start := start_tag.search(text)):
                 self.feed(text[: start.end()])
                 text = text[start.end() :]
                 if not self._is_open():  # it is in a comment, or in another namespace
@@ -71,9 +72,6 @@ class LongPart:
                 whole, end, text = text.rpartition(self.end)
                 yield whole + end
         yield from self._parsed(chain((text,), pieces))
-
-    def _start(self, text: str) -> re.Match[str] | None:
-        return re.search(rf"<([A-Za-z_][A-Za-z0-9_.-]*:)?{self._container}(?:\s[^<>]*)?(?<!/)>", text)
 
     def _is_mixed(self, text: str) -> bool:
         # A single character is found so much faster that it is worth looking for first.

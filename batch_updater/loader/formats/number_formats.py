@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -46,20 +45,14 @@ class PartOfDate:
 
 Format: TypeAlias = DateKind | PartOfDate | DisplayFormat
 
-# Formats that a file names by number only (ECMA-376 part 1, 18.8.30); 27-36 and 50-58 are East Asian dates.
-_BUILT_IN_DATES: dict[int, Format] = {
-    **dict.fromkeys((14, *range(27, 32), 36, *range(50, 59)), DateKind.DATE),
-    22: DateKind.DATE_TIME,
-    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47), DateKind.TIME),
-    46: DateKind.DURATION,
-}
-_BUILT_IN_CODES = {
-    **dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), "0"),
-    **dict.fromkeys((2, 4, 7, 8, 39, 40, 43, 44), "0.00"),
+_BUILT_IN = {
+    **dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), "0"), **dict.fromkeys((2, 4, 7, 8, 39, 40, 43, 44), "0.00"),
     9: "0%", 10: "0.00%", 11: "0.00E+00", 12: "# ?/?", 13: "# ??/??", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy",
-    48: "##0.0E+0",
+    **dict.fromkeys((14, *range(27, 32), 36, *range(50, 59)), "yyyy-mm-dd"), 22: "yyyy-mm-dd h:mm",
+    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47), "h:mm"), 46: "[h]:mm", 48: "##0.0E+0",
 }  # fmt: skip
-"""The others, as far as they matter. Whether an amount has a currency or its digits in groups does not."""
+"""Formats that a file names by number only, as far as they matter (ECMA-376 part 1, 18.8.30); 27-36 and 50-58 are East
+Asian dates. Whether an amount has a currency or its digits in groups makes no difference."""
 _LITERALS = re.compile(r'"[^"]*"|\\.|_.|\*.')
 _ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\]]*\]")
@@ -75,50 +68,39 @@ def shown_by(format_id: int, code: str | None) -> Format | None:
 
     `code` is the file's own definition of the format, which wins over what its number would mean; None if it has none.
     """
+    code = _BUILT_IN.get(format_id) if code is None else code
     if code is None:
-        code = _BUILT_IN_CODES.get(format_id)
-        if code is None:
-            return _BUILT_IN_DATES.get(format_id)
-    return _shown_by_code(code) or display_format_of(code)
-
-
-def _shown_by_code(code: str) -> DateKind | PartOfDate | None:
+        return None
     first = _LITERALS.sub("", code).partition(";")[0]
     if _ELAPSED.search(first):
         return DateKind.DURATION
     letters = _SCIENTIFIC.sub("", _BRACKETS.sub("", first)).lower().replace("general", "")
     has_time = "h" in letters or "s" in letters or "am/pm" in letters or "a/p" in letters
     # An m beside hours or seconds means minutes, alone it means months; e and g are Japanese years and eras.
-    has_date = any(letter in letters for letter in "ydeg") or ("m" in letters and not has_time)
-    if not has_date:
-        return DateKind.TIME if has_time else None
+    has_year = any(letter in letters for letter in "yeg")
+    if not has_year and "d" not in letters and ("m" not in letters or has_time):
+        return DateKind.TIME if has_time else display_format_of(code)
     kind = DateKind.DATE_TIME if has_time else DateKind.DATE
-    hidden = " and ".join(_hidden_of(letters))
+    # ddd is a day of the week, which several days of a month are.
+    shows = {"day": _DAY_OF_MONTH.search(letters), "month": "m" in letters.replace("am/pm", ""), "year": has_year}
+    hidden = " and ".join(part for part, is_shown in shows.items() if not is_shown)
     has_two_digits = "y" in letters and not _FOUR_DIGITS.search(letters)
     return PartOfDate(kind, hidden, has_two_digits) if hidden or has_two_digits else kind
 
 
-def _hidden_of(letters: str) -> Iterator[str]:
-    """Yield what a format of dates does not show. ddd is a day of the week, which several days of a month are."""
-    if not _DAY_OF_MONTH.search(letters):
-        yield "day"
-    if "m" not in letters.replace("am/pm", ""):
-        yield "month"
-    if not any(letter in letters for letter in "yeg"):
-        yield "year"
-
-
 def apply_format(
-    number: Number, shown: Format, *, epoch_1904: bool
-) -> Number | date | datetime | time | timedelta | FormattedNumber:
+    number: Number | CellError, shown: Format | None, *, epoch_1904: bool
+) -> Number | date | datetime | time | timedelta | FormattedNumber | CellError:
     """Return a number as its format shows it; as it is, where that makes no difference."""
+    if shown is None or isinstance(number, CellError):
+        return number
     if isinstance(shown, DisplayFormat):
         return shown.shown(number)
     kind = shown.kind if isinstance(shown, PartOfDate) else shown
     found = from_serial(number, kind, epoch_1904=epoch_1904)
     if isinstance(found, (int, Decimal)):
         return FormattedNumber(number, _NO_DAY.get(found, "########"), "yyyy-mm-dd", ShownAs.OTHERWISE)
-    return date_as_shown(found, shown) if isinstance(found, date) else found
+    return _date_as_shown(found, shown) if isinstance(found, date) else found
 
 
 def text_as_shown(text: str | None, shown: Format | None) -> str | CellError | None:
@@ -130,7 +112,7 @@ _NO_DAY: dict[Number, str] = {0: "1900-01-00", 60: "1900-02-29"}
 """What Excel shows for the days that are none, and for all others."""
 
 
-def date_as_shown(shown_date: date, shown: Format | None) -> date:
+def _date_as_shown(shown_date: date, shown: Format | None) -> date:
     """Return a date with what its format does not show of it; a moment in the middle of a day as it is."""
     if isinstance(shown_date, datetime) and shown_date.time() != time():
         return shown_date
@@ -170,13 +152,15 @@ def from_serial(serial: Number, shown: DateKind, *, epoch_1904: bool) -> Number 
     if not 0 <= serial <= _LAST_DAY + 1 or shown is DateKind.DURATION:
         return serial
     days, part = divmod(serial, 1)
-    since_midnight = _since_midnight(Decimal(part))
+    since_midnight = timedelta(milliseconds=round(part * 86_400_000))
+    if part and since_midnight in {timedelta(0), timedelta(days=1)}:  # what is not midnight stays so
+        since_midnight = timedelta(microseconds=min(max(1, int(part * 86_400_000_000)), 86_400_000_000 - 1))
     if not days and shown is not DateKind.DATE and not epoch_1904:
         return (_DAY_ZERO + since_midnight).time()
-    day = _day(int(days), epoch_1904=epoch_1904)
-    if day is None:
+    day = int(days) + (_DAYS_TO_1904 if epoch_1904 else 0)
+    if day > _LAST_DAY or (not epoch_1904 and day in {0, _FICTITIOUS_DAY}):
         return serial
-    shown_date = day + since_midnight
+    shown_date = _DAY_ZERO + timedelta(day + (day < _FICTITIOUS_DAY)) + since_midnight
     return shown_date.date() if shown is DateKind.DATE and not part else shown_date
 
 
@@ -202,26 +186,5 @@ def from_iso(value: str, shown: Format | None) -> date | datetime | time | str |
         shown_date = datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
     except ValueError:
         return no_value(value)
-    return (
-        value
-        if isinstance(shown_date, datetime) and shown_date.tzinfo is not None
-        else date_as_shown(shown_date, shown)
-    )
-
-
-def _since_midnight(part: Decimal) -> timedelta:
-    """Return how much of the day has passed; whatever is not midnight stays so, however close it is."""
-    rounded = timedelta(milliseconds=round(part * 86_400_000))
-    if part and rounded in {timedelta(0), timedelta(days=1)}:
-        return timedelta(microseconds=min(max(1, int(part * 86_400_000_000)), 86_400_000_000 - 1))
-    return rounded
-
-
-def _day(days: int, *, epoch_1904: bool) -> datetime | None:
-    if epoch_1904:
-        days += _DAYS_TO_1904
-    elif days == _FICTITIOUS_DAY or not days:
-        return None
-    elif days < _FICTITIOUS_DAY:
-        days += 1
-    return _DAY_ZERO + timedelta(days=days) if days <= _LAST_DAY else None
+    has_zone = isinstance(shown_date, datetime) and shown_date.tzinfo is not None
+    return value if has_zone else _date_as_shown(shown_date, shown)

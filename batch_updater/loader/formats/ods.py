@@ -8,12 +8,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
-from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
 
 from batch_updater.loader.formats.book import (
-    CALCULATED_BY_HAND,
     GAP_BYTES,
     LAST_COLUMN,
     LAST_ROW,
@@ -21,6 +19,7 @@ from batch_updater.loader.formats.book import (
     MOST_CHARACTERS,
     SAVE_AGAIN,
     Area,
+    Book,
     Layout,
     SheetEntry,
     SheetRow,
@@ -54,10 +53,10 @@ _REPEATED_ROW_BYTES = 20_000
 """More than a row takes up: they all update the same record, so that only a mistake, or worse, is thousands of them."""
 _SHEET, _ROW, _COLUMN = f"{TABLE} table", f"{TABLE} table-row", f"{TABLE} table-column"
 _CELL, _COVERED = f"{TABLE} table-cell", f"{TABLE} covered-table-cell"
-_AROUND_SHEETS = {f"{OFFICE} document-content", f"{OFFICE} body", f"{OFFICE} spreadsheet"}
-_AROUND_ROWS = {f"{TABLE} table-{name}" for name in ("header-rows", "row-group", "rows")}
-_AROUND_COLUMNS = {f"{TABLE} table-{name}" for name in ("header-columns", "column-group", "columns")}
-_ENTERED = {_SHEET, *_AROUND_SHEETS, *_AROUND_ROWS, *_AROUND_COLUMNS}
+_ENTERED = {_SHEET, *(f"{OFFICE} {name}" for name in ("document-content", "body", "spreadsheet"))} | {
+    f"{TABLE} table-{name}"
+    for name in ("header-rows", "row-group", "rows", "header-columns", "column-group", "columns")
+}
 _ROWS_REPEATED, _COLUMNS_REPEATED = (f"{TABLE} number-{name}-repeated" for name in ("rows", "columns"))
 _SPANS = _ROWS_SPANNED, _COLUMNS_SPANNED = f"{TABLE} number-rows-spanned", f"{TABLE} number-columns-spanned"
 _HELD = {f"{OFFICE} value-type", f"{TABLE} formula", f"{_CALCEXT} value-type"}
@@ -80,73 +79,21 @@ _TIME = re.compile(
 )
 
 
-class OdsBook:
+class OdsBook(Book):
     """A spreadsheet. Raises `UnreadableError` if it is none, or protected."""
-
-    delimiter = None
 
     def __init__(self, package: Package) -> None:
         self._package = package
         if next(package.elements("META-INF/manifest.xml", "encryption-data"), None) is not None:
             raise UnreadableError("is protected by a password", "Open it, save it without a password and run again.")
         self._styles = Styles(package)
-        self._has_links = False
         self._with_spans: set[int] = set()
         """Sheets in which cells are merged."""
-        self.sheets = tuple(self._find_sheets())
-        self._is_manual = any(
-            element.get("name") == "AutoCalculate" and element.text == "false"
-            for element in package.elements("settings.xml", "config-item")
-        )
-
-    @cached_property
-    def mark(self) -> str | None:
-        """What our own property says, if the file has it (OpenDocument 1.3 part 3, 4.3.3.17)."""
-        for element in self._package.elements("meta.xml", "user-defined"):
-            if element.get("name") == MARK_PROPERTY:
-                return element.text
-        return None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the file and not used."""
-        notes = []
-        if any(name.startswith(("basic/", "scripts/")) for name in self._package.names):
-            notes.append("It has macros, which are not run.")
-        if self._has_links:
-            notes.append("It links to other files; the values saved in it are read.")
-        if self._is_manual:
-            notes.append(CALCULATED_BY_HAND)
-        return tuple(notes)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._package.close()
-
-    def layout(self, sheet: int) -> Layout:
-        """Return its merged areas and hidden columns."""
-        reader = self._reader(sheet)
-        with closing(self._elements(sheet)) as elements:
-            for _ in reader.rows(elements):
-                if sheet not in self._with_spans:
-                    break  # columns come before the rows
-        return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
-
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
-        """Yield the rows of a sheet."""
-        with closing(self._elements(sheet)) as elements:
-            yield from self._reader(sheet).rows(elements)
-
-    def _reader(self, sheet: int) -> _SheetReader:
-        return _SheetReader(self._styles, self._package.allowance(self.sheets[sheet].name))
-
-    def _find_sheets(self) -> list[SheetEntry]:
-        """Return the tables that are not part of anything else."""
         sheets: list[SheetEntry] = []
-        is_spreadsheet = False
+        names = set()
 
         def choose(name: str, attributes: dict[str, str]) -> Step:
-            nonlocal is_spreadsheet
+            names.add(name)
             if name == _CELL:
                 if sheets[-1].is_blank and not attributes.keys().isdisjoint(_HELD):
                     sheets[-1] = replace(sheets[-1], is_blank=False)
@@ -155,19 +102,47 @@ class OdsBook:
             elif name == _SHEET:
                 hidden = attributes.get(f"{TABLE} style-name", "") in self._styles.hidden_tables
                 sheets.append(SheetEntry(attributes.get(f"{TABLE} name", ""), hidden, is_blank=True))
-            elif name == f"{OFFICE} spreadsheet":
-                is_spreadsheet = True
-            elif name == f"{TABLE} table-source":
-                self._has_links = True
             return Step.ENTER if name == _ROW or name in _ENTERED else Step.SKIP
 
         for _ in self._trees(choose):
             pass
-        if not is_spreadsheet:
+        if f"{OFFICE} spreadsheet" not in names:
             raise UnreadableError(
                 "is an OpenDocument file, but no spreadsheet", "Open it and save the table as a spreadsheet."
             )
-        return sheets
+        self.sheets = tuple(sheets)
+        has_links = f"{TABLE} table-source" in names
+        is_manual = any(
+            element.get("name") == "AutoCalculate" and element.text == "false"
+            for element in package.elements("settings.xml", "config-item")
+        )
+        has_macros = any(name.startswith(("basic/", "scripts/")) for name in package.names)
+        self.note(has_macros=has_macros, links_to="files" if has_links else "", is_manual=is_manual)
+        for element in package.elements("meta.xml", "user-defined"):  # OpenDocument 1.3 part 3, 4.3.3.17
+            if element.get("name") == MARK_PROPERTY:
+                self.marks = element.text
+                break
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._package.close()
+
+    def read_layout(self, sheet: int) -> Layout:
+        """Return its merged areas and hidden columns."""
+        reader = self._reader(sheet)
+        with closing(self._elements(sheet)) as elements:
+            for _ in reader.rows(elements):
+                if sheet not in self._with_spans:
+                    break  # columns come before the rows
+        return Layout(tuple(reader.merged), tuple(reader.hidden_columns))
+
+    def read_rows(self, sheet: int) -> Iterator[SheetRow]:
+        """Yield the rows of a sheet."""
+        with closing(self._elements(sheet)) as elements:
+            yield from self._reader(sheet).rows(elements)
+
+    def _reader(self, sheet: int) -> _SheetReader:
+        return _SheetReader(self._styles, self._package.allowance(self.sheets[sheet].name))
 
     def _elements(self, sheet: int) -> Generator[Element]:
         """Yield the columns and rows of a sheet."""
@@ -208,7 +183,16 @@ class _SheetReader:
         """Yield the rows."""
         for element in elements:
             if element.tag == _COLUMN:
-                self._add_columns(element)
+                first = self._columns
+                self._columns = min(first + _times(element, _COLUMNS_REPEATED), LAST_COLUMN)
+                self._column_groups += 1
+                if self._column_groups > MOST_AREAS:
+                    raise too_many_areas()
+                if first < LAST_COLUMN:
+                    if element.get(f"{TABLE} visibility", "visible") != "visible":
+                        self.hidden_columns.append(range(first, self._columns))
+                    self._column_ends.append(self._columns)
+                    self._column_styles.append(element.get(f"{TABLE} default-cell-style-name", ""))
                 continue
             times = _times(element, _ROWS_REPEATED)
             cells = self._cells(element)
@@ -221,19 +205,6 @@ class _SheetReader:
                     yield SheetRow(number_, cells, hidden)
             self._next_row += times
 
-    def _add_columns(self, element: Element) -> None:
-        count = _times(element, _COLUMNS_REPEATED)
-        first, self._columns = self._columns, min(self._columns + count, LAST_COLUMN)
-        self._column_groups += 1
-        if self._column_groups > MOST_AREAS:
-            raise too_many_areas()
-        if first == LAST_COLUMN:
-            return
-        if element.get(f"{TABLE} visibility", "visible") != "visible":
-            self.hidden_columns.append(range(first, self._columns))
-        self._column_ends.append(self._columns)
-        self._column_styles.append(element.get(f"{TABLE} default-cell-style-name", ""))
-
     def _cells(self, row: Element) -> list[Cell]:
         cells: list[Cell] = []
         blanks = 0  # to the right of `cells`, added when one with a value follows
@@ -245,7 +216,12 @@ class _SheetReader:
             cell: Cell = None
             if element.tag == _CELL:
                 cell = self._value(row, element, column)
-                self._note_merged(element, column)
+                wide, high = _times(element, _COLUMNS_SPANNED), _times(element, _ROWS_SPANNED)
+                if wide > 1 or high > 1:
+                    if len(self.merged) == MOST_AREAS:
+                        raise too_many_areas()
+                    last_row, last = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
+                    self.merged.append(Area(self._next_row, last_row, column, last))
             if cell is None:
                 blanks += times
                 continue
@@ -257,14 +233,6 @@ class _SheetReader:
             blanks = 0
         return cells
 
-    def _note_merged(self, cell: Element, column: int) -> None:
-        wide, high = _times(cell, _COLUMNS_SPANNED), _times(cell, _ROWS_SPANNED)
-        if wide > 1 or high > 1:
-            last_row, last_column = min(self._next_row + high - 1, LAST_ROW), min(column + wide, LAST_COLUMN) - 1
-            if len(self.merged) == MOST_AREAS:
-                raise too_many_areas()
-            self.merged.append(Area(self._next_row, last_row, column, last_column))
-
     def _value(self, row: Element, cell: Element, column: int) -> Cell:
         """Return the value of a cell (OpenDocument 1.3 part 3, 19.387 office:value-type)."""
         get = cell.get
@@ -273,7 +241,11 @@ class _SheetReader:
         self._refuse_long(text, column)
         if fault := _fault(cell, text, has_text=bool(paragraphs)):
             return fault
-        shown = self._shown(row, cell, column)
+        style = get(f"{TABLE} style-name") or row.get(f"{TABLE} default-cell-style-name")
+        if not style:
+            at = bisect_right(self._column_ends, column)
+            style = self._column_styles[at] if at < len(self._column_styles) else ""
+        shown = self._styles.shown_by(style)
         match kind:
             case None | "string":
                 text = (get(f"{OFFICE} string-value") if kind else None) or text
@@ -289,13 +261,6 @@ class _SheetReader:
                 return _time(get(f"{OFFICE} time-value", ""), is_duration=shown is DateKind.DURATION)
             case _:
                 return no_value(text or kind)
-
-    def _shown(self, row: Element, cell: Element, column: int) -> Format | None:
-        style = cell.get(f"{TABLE} style-name") or row.get(f"{TABLE} default-cell-style-name")
-        if not style:
-            at = bisect_right(self._column_ends, column)
-            style = self._column_styles[at] if at < len(self._column_styles) else ""
-        return self._styles.shown_by(style)
 
     def _text(self, element: Element, column: int) -> str:
         """Return the text in a paragraph or a part of it, with signs for blanks, tabs and breaks that are elements."""
@@ -375,12 +340,10 @@ def _time(value: str, *, is_duration: bool) -> time | timedelta | CellError:
     found = _TIME.fullmatch(value)
     if found is None:
         return no_value(value)
-    sign, days, hours, minutes, seconds, fraction = found.groups()
-    milliseconds = round(int((fraction or "0").ljust(9, "0")) / 1_000_000)
-    elapsed = timedelta(
-        days=int(days or 0), hours=int(hours or 0), minutes=int(minutes or 0), seconds=int(seconds or 0),
-        milliseconds=milliseconds,
-    )  # fmt: skip
+    sign, *parts, fraction = found.groups("0")
+    days, hours, minutes, seconds = map(int, parts)
+    milliseconds = round(int(fraction.ljust(9, "0")) / 1_000_000)
+    elapsed = timedelta(days, seconds, 0, milliseconds, minutes, hours)
     if sign:
         return -elapsed
     if is_duration or elapsed >= timedelta(days=1):

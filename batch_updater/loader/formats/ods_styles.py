@@ -60,10 +60,16 @@ class Styles:
         self._cells: dict[str, tuple[str, str]] = {}
         """Cell style -> the style it is based on, and its data style; '' if it has none."""
         self._known: dict[str, Format | None] = {}
+
+        def choose(name: str, _: object) -> Step:
+            if name == f"{OFFICE} body":
+                return Step.STOP
+            return Step.TAKE if name in _DATA_STYLES or name == f"{_STYLE} style" else Step.ENTER
+
         for part in ("styles.xml", "content.xml"):
             if part in package:
                 with package.open(part) as stream:
-                    for style in trees(stream, _choose):
+                    for style in trees(stream, choose):
                         self._add(style)
 
     def _add(self, style: Element) -> None:
@@ -71,7 +77,21 @@ class Styles:
             style.get(f"{_STYLE} {key}", "") for key in ("name", "parent-style-name", "data-style-name", "family")
         )
         if style.tag in _DATA_STYLES:
-            self._data[name] = _data_style(style)
+            is_percent = style.tag.endswith(" percentage-style")
+            code = ['"TRUE";"TRUE";"FALSE"'] if style.tag.endswith(" boolean-style") else []
+            instead = []
+            for part in style:
+                if part.tag == f"{_STYLE} text-properties" and part.get(_COLOUR) is not None:
+                    code.insert(0, "[Red]")
+                elif part.tag == f"{_STYLE} map":
+                    if found := _CONDITION.fullmatch(part.get(f"{_STYLE} condition", "")):
+                        instead.append((found[1].replace("!=", "<>"), part.get(f"{_STYLE} apply-style-name", "")))
+                else:
+                    code += _codes(part, is_percent=is_percent)
+            if is_percent and "%" not in code:
+                code.append("%")
+            is_duration = style.get(f"{_NUMBER} truncate-on-overflow") == "false"
+            self._data[name] = _DataStyle(is_duration, style.tag == _TEXT_STYLE, "".join(code), instead)
         elif family == "table-cell":
             self._cells[name] = (parent, data)
         elif family == "table" and any(child.get(f"{TABLE} display") == "false" for child in style):
@@ -80,23 +100,17 @@ class Styles:
     def shown_by(self, style: str) -> Format | None:
         """Return as what cells of a style show numbers, if it is more than the number; of the times just durations."""
         if style not in self._known:
-            self._known[style] = self._find(style)
+            name, parent = "", style
+            for _ in range(_MOST_PARENTS):
+                if not name and parent:
+                    parent, name = self._cells.get(parent, ("", ""))
+            data = self._data.get(name)
+            self._known[style] = data and self._format(data)
         return self._known[style]
 
-    def _find(self, style: str) -> Format | None:
-        name = ""
-        for _ in range(_MOST_PARENTS):
-            parent, name = self._cells.get(style, ("", ""))
-            if name or not parent:
-                break
-            style = parent
-        data = self._data.get(name)
-        if data is None:
-            return None
-        return DateKind.DURATION if data.is_duration else shown_by(_OWN_FORMAT, self._code(data))
-
-    def _code(self, data: _DataStyle) -> str:
-        """Return the Excel number format that shows the same."""
+    def _format(self, data: _DataStyle) -> Format | None:
+        if data.is_duration:
+            return DateKind.DURATION
         others = [self._data[name].code if name in self._data else "" for _, name in data.instead]
         conditions = [condition for condition, _ in data.instead]
         tells_signs_apart = not conditions or conditions in _SECTIONS_OF_EXCEL
@@ -105,49 +119,29 @@ class Styles:
         if data.is_of_texts:
             left = _SECTIONS_OF_NUMBERS[len(others) :]
             others += left if tells_signs_apart else ["General"] * len(left)
-        return ";".join((*others, data.code))
-
-
-def _choose(name: str, _: object) -> Step:
-    if name == f"{OFFICE} body":
-        return Step.STOP
-    return Step.TAKE if name in _DATA_STYLES or name == f"{_STYLE} style" else Step.ENTER
-
-
-def _data_style(style: Element) -> _DataStyle:
-    is_percent = style.tag.endswith(" percentage-style")
-    code = ['"TRUE";"TRUE";"FALSE"'] if style.tag.endswith(" boolean-style") else []
-    instead = []
-    for part in style:
-        if part.tag == f"{_STYLE} text-properties" and part.get(_COLOUR) is not None:
-            code.insert(0, "[Red]")
-        elif part.tag == f"{_STYLE} map":
-            if found := _CONDITION.fullmatch(part.get(f"{_STYLE} condition", "")):
-                instead.append((found[1].replace("!=", "<>"), part.get(f"{_STYLE} apply-style-name", "")))
-        else:
-            code += _codes(part, is_percent=is_percent)
-    if is_percent and "%" not in code:
-        code.append("%")
-    is_duration = style.get(f"{_NUMBER} truncate-on-overflow") == "false"
-    return _DataStyle(is_duration, style.tag == _TEXT_STYLE, "".join(code), instead)
+        return shown_by(_OWN_FORMAT, ";".join((*others, data.code)))
 
 
 def _codes(part: Element, *, is_percent: bool) -> Iterator[str]:
     """Yield the pieces of an Excel format that show the same as a part of a data style."""
     text = (part.text or "")[:_MOST_DIGITS]
+    decimals = "0" * _count(part, "decimal-places")
+    fraction = f".{decimals}" if decimals else ""
     match part.tag.removeprefix(f"{_NUMBER} "):
         case "number":
-            places, decimals = _digits(part)
+            places, behind = _digits(part, fraction)
             for inner in part:
                 if inner.tag == f"{_NUMBER} embedded-text":
                     position = min(int(inner.get(f"{_NUMBER} position", "0")), _MOST_DIGITS)
                     places = _embedded(_literal((inner.text or "")[:_MOST_DIGITS]), position, places)
-            yield places
-            yield decimals
+            yield places + behind
         case "scientific-number":
-            yield _scientific(part)
+            step = max(1, _count(part, "exponent-interval", 1))
+            yield "#" * (step - 1) + f"0{fraction}E+" + "0" * max(1, _count(part, "min-exponent-digits", 2))
         case "fraction":
-            yield _fraction(part)
+            whole = "" if part.get(f"{_NUMBER} min-integer-digits") is None else "# "
+            below = part.get(f"{_NUMBER} denominator-value") or "?" * max(1, _count(part, "min-denominator-digits"))
+            yield f"{whole}{'?' * max(1, _count(part, 'min-numerator-digits'))}/{below}"
         case "text-content":
             yield "@"
         case "text":
@@ -184,35 +178,19 @@ def _count(element: Element, name: str, default: int = 0) -> int:
     return min(int(element.get(f"{_NUMBER} {name}") or default), _MOST_DIGITS)
 
 
-def _digits(element: Element) -> tuple[str, str]:
-    """Return the places for digits of a number as Excel writes them: of its whole part, and behind the point.
+def _digits(element: Element, fraction: str) -> tuple[str, str]:
+    """Return the places for digits of a number as Excel writes them: of its whole part, and behind it.
 
     Without a number of decimal places all digits are shown (OpenDocument 1.3 part 3, 19.343). A number that is shown
     divided by 1000 has a comma for it behind all places.
     """
-    get = element.get
     least = _count(element, "min-integer-digits", 1)
-    is_grouped = get(f"{_NUMBER} grouping") == "true"
-    if get(f"{_NUMBER} decimal-places") is None and not is_grouped and least < 2:
+    is_grouped = element.get(f"{_NUMBER} grouping") == "true"
+    if element.get(f"{_NUMBER} decimal-places") is None and not is_grouped and least < 2:
         return "General", ""
     places = "0" * least or "#"
     if is_grouped:
         places = ("0" * least).rjust(4, "#")
         places = f"{places[:-3]},{places[-3:]}"
-    decimals = "0" * _count(element, "decimal-places")
-    thousands = (len(get(f"{_NUMBER} display-factor", "1").partition(".")[0]) - 1) // 3
-    return places, (f".{decimals}" if decimals else "") + "," * min(thousands, _MOST_DIGITS)
-
-
-def _scientific(element: Element) -> str:
-    step = max(1, _count(element, "exponent-interval", 1))
-    decimals = "0" * _count(element, "decimal-places")
-    exponent = "0" * max(1, _count(element, "min-exponent-digits", 2))
-    return "#" * (step - 1) + "0" + (f".{decimals}" if decimals else "") + f"E+{exponent}"
-
-
-def _fraction(element: Element) -> str:
-    above = "?" * max(1, _count(element, "min-numerator-digits"))
-    fixed = element.get(f"{_NUMBER} denominator-value", "")
-    parts = f"{above}/{fixed or '?' * max(1, _count(element, 'min-denominator-digits'))}"
-    return f"# {parts}" if element.get(f"{_NUMBER} min-integer-digits") is not None else parts
+    thousands = (len(element.get(f"{_NUMBER} display-factor", "1").partition(".")[0]) - 1) // 3
+    return places, fraction + "," * min(thousands, _MOST_DIGITS)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
-from batch_updater.loader.formats.book import CALCULATED_BY_HAND, SAVE_AGAIN, SheetEntry, UnreadableError
+from batch_updater.loader.formats.book import SAVE_AGAIN, Book, SheetEntry, UnreadableError
 from batch_updater.loader.formats.package import Package
 from batch_updater.records import MARK_PROPERTY
 
@@ -16,10 +15,8 @@ NAMESPACES = (
 """Of a workbook's parts: transitional and strict (ECMA-376 part 1, annex A)."""
 
 
-class OfficeBook:
+class OfficeBook(Book):
     """A workbook in a package, of which `workbook` is the main part."""
-
-    delimiter = None
 
     def __init__(self, package: Package, workbook: str) -> None:
         self.sheets: list[SheetEntry] = []
@@ -32,34 +29,26 @@ class OfficeBook:
         """Whether formulas are calculated neither by themselves nor when the workbook is saved."""
         self._results_are_stale = False
         """Whether the program that saved it left the calculating to the next one."""
-
-    @cached_property
-    def mark(self) -> str | None:
-        """Value of our own document property, if the workbook has it."""
-        found = None
-        for relation in self._package.relationships(""):
-            if relation.type in {"custom-properties", "customProperties"}:
-                for element in self._package.elements(relation.part, "property"):
-                    if element.get("name") == MARK_PROPERTY:
-                        found = next((value.text for value in element), None)
-        return found
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is in the workbook and not used."""
+        self.read_workbook(workbook)
         types = {relation.type for relation in self._related}
-        notes = []
-        if types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}:
-            notes.append("It has macros, which are not run.")
-        if "externalLink" in types:
-            notes.append("It links to other workbooks; the values saved in it are read.")
-        if self._is_manual and not self._results_are_stale:
-            notes.append(CALCULATED_BY_HAND)
-        return tuple(notes)
+        self.note(
+            has_macros=bool(types & {"vbaProject", "xlMacrosheet", "xlIntlMacrosheet"}),
+            links_to="workbooks" if "externalLink" in types else "",
+            is_manual=self._is_manual and not self._results_are_stale,
+        )
+        for relation in package.relationships(""):
+            if relation.type in {"custom-properties", "customProperties"}:
+                for element in package.elements(relation.part, "property"):
+                    if element.get("name") == MARK_PROPERTY:
+                        self.marks = next((value.text for value in element), None)
 
     def close(self) -> None:
         """Let go of the file."""
         self._package.close()
+
+    def read_workbook(self, workbook: str) -> None:
+        """Read the main part: which sheets there are, and how they are calculated."""
+        raise NotImplementedError
 
     def _add_sheet(self, name: str, relation_id: str, *, hidden: bool) -> None:
         """Add a sheet, unless it is a chart or a sheet of macros."""

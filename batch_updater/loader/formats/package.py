@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from batch_updater.loader.formats.book import SAVE_AGAIN, UnreadableError
 from batch_updater.loader.formats.safe_xml import Step, trees
 
-_NO_DTD = "Open it in a spreadsheet program and save it again as .xlsx."
+_SAVE_AS_XLSX = "Open it in a spreadsheet program and save it again as .xlsx."
 _RAISE = "raise input.max_unpacked_mb in the configuration"
 _SMALL_PART_BYTES = 64 << 20
 """The parts that are kept in memory (workbook, styles, relationships) are never near this size."""
@@ -62,7 +62,11 @@ class Package:
     """A zip file of XML parts. Holds the file open: its list of parts may be long and is read once."""
 
     def __init__(self, file: Path | io.BytesIO, *, max_unpacked_mb: int) -> None:
-        _refuse_long_list(file)
+        with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
+            # The library's own reading of where the list is; what it makes of the list itself is many times as large.
+            end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
+        if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001
+            raise UnreadableError("is a zip file of an unreasonable number of files", _SAVE_AS_XLSX)
         self._archive = zipfile.ZipFile(file)
         entries = self._archive.infolist()
         self._limit_mb = max_unpacked_mb
@@ -96,7 +100,7 @@ class Package:
         """Open a part for reading. `zipfile` never gives more bytes than the declared size, which was bounded."""
         entry = self._entries.get(_part_name(part))
         if entry is None:
-            raise UnreadableError(f"lacks its part {part}", _NO_DTD)
+            raise UnreadableError(f"lacks its part {part}", _SAVE_AS_XLSX)
         if entry.flag_bits & _ENCRYPTED:
             raise UnreadableError("is protected by a password", "Unpack it and name the spreadsheet in it.")
         if entry.compress_type not in _COMPRESSIONS:
@@ -112,7 +116,7 @@ class Package:
         if part not in self:
             return
         if self._entries[_part_name(part)].file_size > _SMALL_PART_BYTES:
-            raise UnreadableError(f"has a part {part} of an unreasonable size", _NO_DTD)
+            raise UnreadableError(f"has a part {part} of an unreasonable size", _SAVE_AS_XLSX)
         with self.open(part) as stream:
             for tree in trees(stream, lambda name, _: Step.TAKE if _local(name) in wanted else Step.ENTER):
                 for element in tree.iter():
@@ -155,12 +159,3 @@ def _part_name(name: str) -> str:
     Programs for Windows alone write its own separator, and Excel takes it.
     """
     return name.replace("\\", "/").lstrip("/").lower()
-
-
-def _refuse_long_list(file: Path | io.BytesIO) -> None:
-    """Refuse a zip file whose list of parts is so long that reading it would fill the memory."""
-    with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
-        # The library's own reading of where the list is; what it makes of the list itself is many times as large.
-        end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # noqa: SLF001
-    if end is not None and end[zipfile._ECD_SIZE] > _MOST_LIST_BYTES:  # type: ignore[attr-defined]  # noqa: SLF001
-        raise UnreadableError("is a zip file of an unreasonable number of files", _NO_DTD)

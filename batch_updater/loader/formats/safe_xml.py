@@ -42,16 +42,15 @@ def safe_parser(
         if end is not None:
             end(name)
 
+    def refuse(*_: object) -> NoReturn:
+        raise UnreadableError("holds a document type definition, which no spreadsheet program writes", SAVE_AGAIN)
+
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_dtd
+    parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = started
     parser.EndElementHandler = ended
     return parser
-
-
-def _refuse_dtd(*_: object) -> NoReturn:
-    raise UnreadableError("holds a document type definition, which no spreadsheet program writes", SAVE_AGAIN)
 
 
 class Feeder:
@@ -87,64 +86,58 @@ def trees(stream: IO[bytes], choose: Callable[[str, dict[str, str]], Step]) -> I
 
     All names are `namespace name`. Raises UnreadableError, and ExpatError if it is no XML.
     """
-    grower = _Grower(choose)
-    parser = safe_parser(grower.start, grower.end)
-    parser.CharacterDataHandler = grower.characters
+    taken: list[Element] = []
+    builder: TreeBuilder | None = None  # of the tree that is not complete
+    depth = 0  # elements that are open within it, or within what is skipped, itself included
+    elements = characters = 0
+    is_stopped = False
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal builder, depth, elements, characters, is_stopped
+        if not depth:
+            step = choose(name, attributes)
+            if step is Step.ENTER:
+                return
+            builder = TreeBuilder() if step is Step.TAKE else None
+            elements = characters = 0
+            is_stopped = is_stopped or step is Step.STOP
+        depth += 1
+        if builder is not None:
+            elements += 1
+            if elements > _MOST_ELEMENTS:
+                raise _too_large()
+            builder.start(name, attributes)
+
+    def end(name: str) -> None:
+        nonlocal builder, depth
+        if depth:
+            depth -= 1
+            if builder is not None:
+                element = builder.end(name)
+                if not depth:
+                    taken.append(element)
+                    builder = None
+
+    def add(text: str) -> None:
+        nonlocal characters
+        if builder is not None:
+            characters += len(text)
+            if characters > _MOST_CHARACTERS:
+                raise _too_large()
+            builder.data(text)
+
+    parser = safe_parser(start, end)
+    parser.CharacterDataHandler = add
     feeder = Feeder(parser)
-    while not grower.is_stopped:
+    while not is_stopped:
         chunk = stream.read(CHUNK_BYTES)
         if chunk:
             feeder.feed(chunk)
         else:
             feeder.end()
-            grower.is_stopped = True
-        yield from grower.taken
-        grower.taken.clear()
-
-
-class _Grower:
-    def __init__(self, choose: Callable[[str, dict[str, str]], Step]) -> None:
-        self.taken: list[Element] = []
-        self.is_stopped = False
-        self._choose = choose
-        self._builder: TreeBuilder | None = None
-        """Of the tree that is not complete."""
-        self._depth = 0
-        """Elements that are open within it, or within what is skipped, itself included."""
-        self._elements = self._characters = 0
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._depth:
-            self._depth += 1
-        else:
-            step = self._choose(name, attributes)
-            if step is Step.ENTER:
-                return
-            self._depth = 1
-            self._elements = self._characters = 0
-            self._builder = TreeBuilder() if step is Step.TAKE else None
-            self.is_stopped = self.is_stopped or step is Step.STOP
-        if self._builder is not None:
-            self._elements += 1
-            if self._elements > _MOST_ELEMENTS:
-                raise _too_large()
-            self._builder.start(name, attributes)
-
-    def end(self, name: str) -> None:
-        if self._depth:
-            self._depth -= 1
-            if self._builder is not None:
-                element = self._builder.end(name)
-                if not self._depth:
-                    self.taken.append(element)
-                    self._builder = None
-
-    def characters(self, text: str) -> None:
-        if self._builder is not None:
-            self._characters += len(text)
-            if self._characters > _MOST_CHARACTERS:
-                raise _too_large()
-            self._builder.data(text)
+            is_stopped = True
+        yield from taken
+        taken.clear()
 
 
 def _too_large() -> UnreadableError:

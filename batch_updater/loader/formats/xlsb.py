@@ -5,11 +5,12 @@ What a formula was never calculated to cannot be told in this format: its saved 
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import IO
+from typing import IO, cast
 
 from batch_updater.loader.formats.book import (
     GAP_BYTES,
@@ -25,16 +26,8 @@ from batch_updater.loader.formats.book import (
     too_long,
     too_many_areas,
 )
-from batch_updater.loader.formats.number_formats import (
-    Format,
-    Number,
-    apply_format,
-    from_double,
-    shown_by,
-    text_as_shown,
-)
+from batch_updater.loader.formats.number_formats import Format, apply_format, from_double, shown_by, text_as_shown
 from batch_updater.loader.formats.office_book import OfficeBook
-from batch_updater.loader.formats.package import Allowance, Package
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.records import Cell, CellError, column_letters
 
@@ -45,6 +38,7 @@ _ROW, _BLANK, _RK, _ERROR, _BOOL, _REAL, _TEXT, _SHARED = range(8)
 _FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL, _FORMULA_ERROR = range(8, 12)
 _SHORT_CELLS = range(12, 19)
 _RICH_TEXT = 62
+_CELLS = {*range(1, 12), *_SHORT_CELLS, _RICH_TEXT}
 _SHARED_ITEM, _FORMAT, _STYLE, _COLUMNS, _MERGED = 19, 44, 47, 60, 176
 _START_OF_ROWS, _END_OF_ROWS, _PROPERTIES, _SHEET, _CALCULATION = 145, 146, 153, 156, 157
 _FULL_CALCULATION_ON_LOAD, _SOME_UNCALCULATED, _CALCULATED_ON_SAVING = 0x01, 0x10, 0x20
@@ -59,8 +53,8 @@ _ERRORS = {
 class XlsbBook(OfficeBook):
     """A workbook. Raises `UnreadableError` if it is none."""
 
-    def __init__(self, package: Package, workbook: str) -> None:
-        super().__init__(package, workbook)
+    def read_workbook(self, workbook: str) -> None:
+        """Read the main part: which sheets there are, and how they are calculated."""
         with _damage_named():
             for kind, data in self._records(workbook):
                 if kind == _PROPERTIES:
@@ -70,14 +64,17 @@ class XlsbBook(OfficeBook):
                     self._add_sheet(
                         _wide_string(data, position)[0], relation, hidden=bool(struct.unpack_from("<I", data)[0] & 3)
                     )
-                elif kind == _CALCULATION:
-                    self._note_calculation(data)
+                elif kind == _CALCULATION and len(data) >= 26:  # [MS-XLSB] 2.4.314, BrtCalcProp
+                    is_automatic = struct.unpack_from("<I", data, 4)[0]
+                    flags = struct.unpack_from("<H", data, 24)[0]
+                    self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
+                    self._is_manual = not is_automatic and not flags & _CALCULATED_ON_SAVING
 
-    def layout(self, sheet: int) -> Layout:
+    def read_layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
+        merged: list[Area] = []
+        hidden: list[range] = []
         with _damage_named():
-            merged: list[Area] = []
-            hidden: list[range] = []
             for kind, data in self._records(self._sheet_parts[sheet]):
                 if kind == _MERGED:
                     top, bottom, left, right = struct.unpack_from("<4I", data)
@@ -90,40 +87,60 @@ class XlsbBook(OfficeBook):
                     first, last, _, _, flags = struct.unpack_from("<4IH", data)
                     if flags & 1 and first <= last:
                         hidden.append(range(first, min(last + 1, LAST_COLUMN)))
-            return Layout(tuple(merged), tuple(hidden))
+        return Layout(tuple(merged), tuple(hidden))
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
+        charge = self._package.allowance(self.sheets[sheet].name).charge
+        row = SheetRow(0, [], hidden=False)
+        in_rows = False
         with _damage_named():
-            reader = _RowReader(
-                self._strings,
-                self._shown_by_style,
-                self._package.allowance(self.sheets[sheet].name),
-                epoch_1904=self._epoch_1904,
-                results_are_stale=self._results_are_stale,
-            )
-            in_rows = False
             for kind, data in self._records(self._sheet_parts[sheet]):
-                if kind == _START_OF_ROWS:
-                    in_rows = True
-                elif kind == _END_OF_ROWS:
+                if kind == _END_OF_ROWS:
                     break
-                elif in_rows and kind == _ROW:
-                    if row := reader.start_row(data):
+                in_rows = in_rows or kind == _START_OF_ROWS
+                if in_rows and kind == _ROW:  # [MS-XLSB] 2.4.741, BrtRowHdr
+                    number, is_hidden = struct.unpack_from("<I", data)[0] + 1, bool(data[11] & 0x10)
+                    if number == row.number:  # a further piece of the row
+                        row = row._replace(hidden=row.hidden or is_hidden)
+                        continue
+                    if not row.number < number <= LAST_ROW:
+                        raise UnreadableError(f"has row {number} in the wrong place", SAVE_AGAIN)
+                    if row.number:
                         yield row
-                elif in_rows and (kind in reader.kinds or kind in _SHORT_CELLS):
-                    reader.add_cell(kind, data)
-            if row := reader.row():
+                    row = SheetRow(number, [], is_hidden)
+                elif in_rows and kind in _CELLS:
+                    if kind in _SHORT_CELLS or not row.number:
+                        raise UnreadableError("has cells of a kind that is not read", SAVE_AGAIN)
+                    column, style = struct.unpack_from("<II", data)
+                    missing = column - len(row.cells)
+                    if missing < 0 or column >= LAST_COLUMN:
+                        raise UnreadableError(f"has a cell of row {row.number} in the wrong place", SAVE_AGAIN)
+                    if missing:
+                        charge(missing * GAP_BYTES)
+                        row.cells.extend([None] * missing)
+                    row.cells.append(self._cell(kind, style & 0xFFFFFF, data, row))
+            if row.number:
                 yield row
 
-    def _note_calculation(self, data: bytes) -> None:
-        """Take note of what a BrtCalcProp says ([MS-XLSB] 2.4.314)."""
-        if len(data) < 26:
-            return
-        is_automatic = struct.unpack_from("<I", data, 4)[0]
-        flags = struct.unpack_from("<H", data, 24)[0]
-        self._results_are_stale = bool(flags & (_FULL_CALCULATION_ON_LOAD | _SOME_UNCALCULATED))
-        self._is_manual = not is_automatic and not flags & _CALCULATED_ON_SAVING
+    def _cell(self, kind: int, style: int, data: bytes, row: SheetRow) -> Cell:
+        """Return the next cell of a row ([MS-XLSB] 2.4.308 ff.: what follows the column and the style)."""
+        if self._results_are_stale and kind in {_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL}:
+            return CellError("stale-formula", "=...")  # the file holds formulas as their parts, not as texts
+        shown = self._shown_by_style[style] if style < len(self._shown_by_style) else None
+        if kind in {_RK, _REAL, _FORMULA_REAL}:
+            number = from_double(_rk(data) if kind == _RK else struct.unpack_from("<d", data, 8)[0])
+            return apply_format(number, shown, epoch_1904=self._epoch_1904)
+        if kind == _SHARED:
+            return text_as_shown(self._strings[struct.unpack_from("<I", data, 8)[0]], shown)
+        if kind in {_TEXT, _FORMULA_TEXT, _RICH_TEXT}:
+            text = _wide_string(data, 9 if kind == _RICH_TEXT else 8)[0]
+            if len(text) > MOST_CHARACTERS:
+                raise too_long(f"cell {column_letters(len(row.cells))}{row.number}")
+            return text_as_shown(text or None, shown)
+        if kind in {_ERROR, _FORMULA_ERROR}:
+            return CellError("error-cell", _ERRORS.get(data[8], "#UNKNOWN!"))
+        return None if kind == _BLANK else bool(data[8])
 
     def _records(self, part: str) -> Iterator[tuple[int, bytes]]:
         with self._package.open(part) as stream:
@@ -135,7 +152,7 @@ class XlsbBook(OfficeBook):
         for part in self._parts_of_type("sharedStrings"):
             for kind, data in self._records(part):
                 if kind == _SHARED_ITEM:
-                    strings.add(_bounded(_wide_string(data, 1)[0], "a text"))
+                    strings.add(_wide_string(data, 1)[0])
         return strings
 
     @cached_property
@@ -155,126 +172,26 @@ class XlsbBook(OfficeBook):
         return shown
 
 
-class _RowReader:
-    """Turns the records of a sheet into rows."""
-
-    def __init__(
-        self,
-        strings: SharedStrings,
-        shown_by_style: Sequence[Format | None],
-        allowance: Allowance,
-        *,
-        epoch_1904: bool,
-        results_are_stale: bool,
-    ) -> None:
-        self._charge = allowance.charge
-        self._strings = strings
-        self._shown_by_style = shown_by_style
-        self._epoch_1904 = epoch_1904
-        self._number = 0
-        self._hidden = False
-        self._cells: list[Cell] = []
-        # [MS-XLSB] 2.4.308 ff.: what follows the column and the style of a cell.
-        self.kinds: dict[int, Callable[[int, bytes], Cell]] = {
-            _BLANK: lambda _style, _data: None,
-            _RK: lambda style, data: self._as_shown(_rk(data), style),
-            _ERROR: lambda _style, data: _error(data),
-            _BOOL: lambda _style, data: bool(data[8]),
-            _REAL: self._real,
-            _TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
-            _SHARED: lambda style, data: self._shared(struct.unpack_from("<I", data, 8)[0], style),
-            _FORMULA_TEXT: lambda style, data: self._text(_wide_string(data, 8)[0], style),
-            _FORMULA_REAL: self._real,
-            _FORMULA_BOOL: lambda _style, data: bool(data[8]),
-            _FORMULA_ERROR: lambda _style, data: _error(data),
-            _RICH_TEXT: lambda style, data: self._text(_wide_string(data, 9)[0], style),
-        }
-        if results_are_stale:
-            # The file holds formulas as their parts, not as texts.
-            stale = CellError("stale-formula", "=...")
-            self.kinds |= dict.fromkeys((_FORMULA_TEXT, _FORMULA_REAL, _FORMULA_BOOL), lambda _style, _data: stale)
-
-    def start_row(self, data: bytes) -> SheetRow | None:
-        """Begin the next row ([MS-XLSB] 2.4.741, BrtRowHdr). Returns the one before."""
-        index, is_hidden = struct.unpack_from("<I", data)[0], bool(data[11] & 0x10)
-        if index + 1 == self._number:  # a further piece of the row
-            self._hidden = self._hidden or is_hidden
-            return None
-        done = self.row()
-        if not self._number <= index < LAST_ROW:
-            raise UnreadableError(f"has row {index + 1} in the wrong place", SAVE_AGAIN)
-        self._number, self._hidden, self._cells = index + 1, is_hidden, []
-        return done
-
-    def row(self) -> SheetRow | None:
-        """Return the row that was begun last, if any."""
-        return SheetRow(self._number, self._cells, self._hidden) if self._number else None
-
-    def add_cell(self, kind: int, data: bytes) -> None:
-        """Add a cell to the row."""
-        if kind in _SHORT_CELLS or not self._number:
-            raise UnreadableError("has cells of a kind that is not read", SAVE_AGAIN)
-        column, style = struct.unpack_from("<II", data)
-        missing = column - len(self._cells)
-        if missing < 0 or column >= LAST_COLUMN:
-            raise UnreadableError(f"has a cell of row {self._number} in the wrong place", SAVE_AGAIN)
-        if missing:
-            self._charge(missing * GAP_BYTES)
-            self._cells.extend([None] * missing)
-        self._cells.append(self.kinds[kind](style & 0xFFFFFF, data))
-
-    def _real(self, style: int, data: bytes) -> Cell:
-        return self._as_shown(from_double(struct.unpack_from("<d", data, 8)[0]), style)
-
-    def _as_shown(self, number: Number | CellError, style: int) -> Cell:
-        shown = self._format(style)
-        if shown is None or isinstance(number, CellError):
-            return number
-        return apply_format(number, shown, epoch_1904=self._epoch_1904)
-
-    def _shared(self, number: int, style: int) -> Cell:
-        return text_as_shown(self._strings[number], self._format(style))
-
-    def _text(self, text: str, style: int) -> Cell:
-        bounded = _bounded(text, f"cell {column_letters(len(self._cells))}{self._number}")
-        return text_as_shown(bounded or None, self._format(style))
-
-    def _format(self, style: int) -> Format | None:
-        return self._shown_by_style[style] if style < len(self._shown_by_style) else None
-
-
 def _records(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield type and data of each record ([MS-XLSB] 2.1.4): numbers of seven bits in a byte, the low ones first."""
-    buffer, position = b"", 0
-    while True:
-        if len(buffer) - position < 6:
-            buffer, position = buffer[position:] + stream.read(_CHUNK_BYTES), 0
-            if not buffer:
-                return
-        kind = buffer[position]
-        position += 1
+    read = io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK_BYTES).read
+    while start := read(1):
+        kind = start[0]
         if kind & 0x80:
-            kind = (kind & 0x7F) | (buffer[position] & 0x7F) << 7
-            position += 1
+            kind = (kind & 0x7F) | (read(1)[0] & 0x7F) << 7
         length = shift = 0
         while True:
-            byte = buffer[position]
-            position += 1
+            byte = read(1)[0]
             length |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80 or shift == 28:
                 break
         if length > _MOST_RECORD_BYTES:
             raise UnreadableError("has a record of an unreasonable size", SAVE_AGAIN)
-        end = position + length
-        while len(buffer) < end:
-            more = stream.read(_CHUNK_BYTES)
-            if not more:
-                raise UnreadableError("is damaged: it ends in the middle of a record", SAVE_AGAIN)
-            buffer, position = buffer[position:] + more, 0
-            end = length
-        yield kind, buffer[position:end]
-        position = end
+        data = read(length)
+        if len(data) < length:
+            raise UnreadableError("is damaged: it ends in the middle of a record", SAVE_AGAIN)
+        yield kind, data
 
 
 @contextmanager
@@ -296,21 +213,11 @@ def _wide_string(data: bytes, position: int) -> tuple[str, int]:
     return data[position + 4 : end].decode("utf-16-le", "surrogatepass"), end
 
 
-def _rk(data: bytes) -> Number | CellError:
+def _rk(data: bytes) -> float:
     """Return an RkNumber ([MS-XLSB] 2.5.122): a whole number or the upper half of a double, perhaps of hundredths."""
     bits = struct.unpack_from("<I", data, 8)[0]
     if bits & 2:
         value: float = struct.unpack("<i", struct.pack("<I", bits))[0] >> 2
     else:
         value = struct.unpack("<d", struct.pack("<Q", (bits & 0xFFFFFFFC) << 32))[0]
-    return from_double(value / 100 if bits & 1 else float(value))
-
-
-def _error(data: bytes) -> CellError:
-    return CellError("error-cell", _ERRORS.get(data[8], "#UNKNOWN!"))
-
-
-def _bounded(text: str, where: str) -> str:
-    if len(text) > MOST_CHARACTERS:
-        raise too_long(where)
-    return text
+    return value / 100 if bits & 1 else float(value)

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import IO
 
-from batch_updater.loader.formats.book import Layout, SheetRow, UnreadableError
+from batch_updater.loader.formats.book import (
+    LAST_COLUMN,
+    LAST_ROW,
+    MOST_AREAS,
+    SAVE_AGAIN,
+    SAVE_AS,
+    Area,
+    Layout,
+    SheetRow,
+    UnreadableError,
+    column_position,
+    too_many_areas,
+)
 from batch_updater.loader.formats.cell_contents import CellContents
+from batch_updater.loader.formats.long_part import LongPart
 from batch_updater.loader.formats.number_formats import Format, shown_by
-from batch_updater.loader.formats.office_book import OfficeBook
-from batch_updater.loader.formats.package import Package
+from batch_updater.loader.formats.office_book import NAMESPACES, OfficeBook
+from batch_updater.loader.formats.safe_xml import safe_parser
 from batch_updater.loader.formats.shared_strings import SharedStrings
 from batch_updater.loader.formats.worksheet import RowReader
-from batch_updater.loader.formats.worksheet_layout import read_layout
 
-_SAVE_AS = "Open it in a spreadsheet program and save it as an Excel workbook (.xlsx)."
+_TRUE, _FALSE = {"1", "true", "on"}, {"0", "false", "off"}
+_DATA, _COLUMNS, _AREAS = (
+    {f"{namespace} {name}" for namespace in NAMESPACES} for name in ("sheetData", "col", "mergeCell")
+)
+_REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?")
 
 
 class XlsxBook(OfficeBook):
     """A workbook. Raises `UnreadableError` if it is none."""
 
-    def __init__(self, package: Package, workbook: str) -> None:
-        super().__init__(package, workbook)
-        root = next(package.elements(workbook, "workbook"), None)
+    def read_workbook(self, workbook: str) -> None:
+        """Read the main part: which sheets there are, and how they are calculated."""
+        root = next(self._package.elements(workbook, "workbook"), None)
         if root is None:
-            raise UnreadableError("is an Office file, but no workbook", _SAVE_AS)
-        self._epoch_1904 = any(_is_true(element.get("date1904")) for element in root.iter("workbookPr"))
+            raise UnreadableError("is an Office file, but no workbook", SAVE_AS)
+        self._epoch_1904 = any(element.get("date1904") in _TRUE for element in root.iter("workbookPr"))
         calculation = next(root.iter("calcPr"), None)
         if calculation is not None:  # ECMA-376 part 1, 18.2.2
             get = calculation.get
-            self._results_are_stale = _is_true(get("fullCalcOnLoad")) or _is_false(get("calcCompleted"))
-            self._is_manual = get("calcMode") == "manual" and _is_false(get("calcOnSave"))
+            self._results_are_stale = get("fullCalcOnLoad") in _TRUE or get("calcCompleted") in _FALSE
+            self._is_manual = get("calcMode") == "manual" and get("calcOnSave") in _FALSE
         for sheet in root.iterfind(".//sheets/sheet"):
             hidden = sheet.get("state", "visible") != "visible"
             self._add_sheet(sheet.get("name", ""), sheet.get("id", ""), hidden=hidden)
 
-    def layout(self, sheet: int) -> Layout:
+    def read_layout(self, sheet: int) -> Layout:
         """Return its merged areas and hidden columns."""
         with self._package.open(self._sheet_parts[sheet]) as stream:
-            return read_layout(stream)
+            return layout_of(stream)
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    def read_rows(self, sheet: int) -> Iterator[SheetRow]:
         """Yield the rows of a worksheet."""
         contents = CellContents(self._strings, self._shown_by_style, epoch_1904=self._epoch_1904)
         allowance = self._package.allowance(self.sheets[sheet].name)
@@ -73,9 +91,37 @@ class XlsxBook(OfficeBook):
         return {index: shown for index, shown in styles if shown is not None}
 
 
-def _is_true(attribute: str | None) -> bool:
-    return attribute in {"1", "true", "on"}
+def layout_of(stream: IO[bytes]) -> Layout:
+    """Return the layout of a worksheet. Its rows, which are nearly all of it, are not parsed where that is safe."""
+    merged: list[Area] = []
+    hidden: list[range] = []
+    in_data = False
+    seen = 0
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal in_data, seen
+        in_data = in_data or name in _DATA
+        seen += name in _AREAS or name in _COLUMNS
+        if seen > MOST_AREAS:
+            raise too_many_areas()
+        if name in _AREAS:
+            merged.append(area_of(attributes.get("ref", "")))
+        elif name in _COLUMNS and (attributes.get("hidden") in {"1", "true"} or attributes.get("width") == "0"):
+            first, last = int(attributes.get("min", "0")), int(attributes.get("max", "0"))
+            if 1 <= first <= last:
+                hidden.append(range(first - 1, min(last, LAST_COLUMN)))
+
+    for _ in LongPart(safe_parser(start), "sheetData", "row", is_open=lambda: in_data).elements(stream):
+        pass
+    return Layout(tuple(merged), tuple(hidden))
 
 
-def _is_false(attribute: str | None) -> bool:
-    return attribute in {"0", "false", "off"}
+def area_of(reference: str) -> Area:
+    """Return the area of a reference such as `B2:C4` or `B2`. Raises UnreadableError if it is none."""
+    found = _REFERENCE.fullmatch(reference)
+    if found is not None:
+        left, top, right, bottom = found[1], found[2], found[3] or found[1], found[4] or found[2]
+        area = Area(int(top), int(bottom), column_position(left), column_position(right))
+        if 1 <= area.first_row <= area.last_row <= LAST_ROW and area.first_column <= area.last_column < LAST_COLUMN:
+            return area
+    raise UnreadableError(f"has a merged area {reference[:20]!r}, which is none", SAVE_AGAIN)

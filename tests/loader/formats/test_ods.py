@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.errors import InputError
+from batch_updater.loader.formats.book import Book
 from batch_updater.loader.formats.choice import choose_sheet
-from batch_updater.loader.formats.opening import Source, open_source
+from batch_updater.loader.formats.opening import open_source
 from batch_updater.records import CellError, FormattedNumber, ShownAs
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from batch_updater.records import Cell
 
 
-def source(path: Path, rows: str, **given: object) -> Source:
+def source(path: Path, rows: str, **given: object) -> Book:
     return open_source(write_package(path / "a.ods", opendocument_parts(rows)), settings(**given), name="a.ods")
 
 

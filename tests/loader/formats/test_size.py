@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batch_updater.errors import InputError
-from batch_updater.loader.formats.opening import Source, open_source
+from batch_updater.loader.formats.book import Book
+from batch_updater.loader.formats.opening import open_source
 from tests.data.made_xlsb import cell_record, row_record, write_xlsb
 from tests.data.make_data import opendocument_parts, sheet_xml, workbook_parts, write_package
 from tests.loader.described import settings
@@ -21,11 +22,11 @@ TEXT = 'office:value-type="string"'
 ROW = f"<table:table-row><table:table-cell {TEXT}><text:p>x</text:p></table:table-cell></table:table-row>"
 
 
-def opened(path: Path, parts: Mapping[str, str | bytes], **given: object) -> Source:
+def opened(path: Path, parts: Mapping[str, str | bytes], **given: object) -> Book:
     return open_source(write_package(path, parts), settings(**given), name=path.name)
 
 
-def ods(folder: Path, rows: str, **given: object) -> Source:
+def ods(folder: Path, rows: str, **given: object) -> Book:
     return opened(folder / "a.ods", opendocument_parts(rows), **given)
 
 
@@ -33,7 +34,7 @@ def repeated(rows: int, cells: str) -> str:
     return f'<table:table-row table:number-rows-repeated="{rows}">{cells}</table:table-row>'
 
 
-def read(source: Source) -> list[int]:
+def read(source: Book) -> list[int]:
     """Read a sheet in every way. Returns the numbers of its rows."""
     source.layout(0)
     return [row.number for row in source.rows(0)]

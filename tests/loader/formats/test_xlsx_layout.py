@@ -5,7 +5,7 @@ import io
 import pytest
 
 from batch_updater.loader.formats.book import Area, Layout, UnreadableError
-from batch_updater.loader.formats.worksheet_layout import area_of, read_layout
+from batch_updater.loader.formats.xlsx import area_of, layout_of
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 BEFORE = "<cols><col min='2' max='3' hidden='1'/><col min='5' max='5' hidden='0'/></cols>"
@@ -15,7 +15,7 @@ EXPECTED = Layout((Area(2, 4, 1, 2), Area(9, 9, 0, 0)), (range(1, 3),))
 
 def layout(rows: str, *, head: str = "", before: str = BEFORE, after: str = AFTER, encoding: str = "utf-8") -> Layout:
     data = f"{head}<worksheet xmlns='{MAIN}'>{before}<sheetData>{rows}</sheetData>{after}</worksheet>".encode(encoding)
-    return read_layout(io.BytesIO(data))
+    return layout_of(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_other_encodings_are_parsed_whole() -> None:
 def test_a_sheet_without_rows_has_a_layout() -> None:
     """It may have hidden columns all the same."""
     data = f"<worksheet xmlns='{MAIN}'>{BEFORE}<sheetData/>{AFTER}</worksheet>".encode()
-    assert read_layout(io.BytesIO(data)) == EXPECTED
+    assert layout_of(io.BytesIO(data)) == EXPECTED
 
 
 @pytest.mark.parametrize("reference", ["", "B", "2", "C4:B2", "A0:B2", "A1:XFE2", "A1:B1048577", "A1:B2:C3", "a1:b2"])
