@@ -193,10 +193,9 @@ def _refuse_what_is_no_value(text: str) -> None:
             f"Type the value again, in full and without {NOT_EXACT_MARK.strip()!r}.",
         )
     if text.startswith('="') and text.endswith('"') and len(text) > len('=""'):
-        raise ValueProblem(
-            "formula-as-text",
-            f"{shown(text, quoted=True)} is how programs write a text for Excel alone.",
-            f"Type {shown(text[2:-1], quoted=True)}, if that is meant.",
+        what = "is how programs write a text for Excel alone"
+        raise ValueProblem.of(
+            text, "formula-as-text", what, f"Type {shown(text[2:-1], quoted=True)}, if that is meant."
         )
 
 
@@ -248,7 +247,7 @@ def _number_reader(
             meant = without_residue(value) if may_have_residue else None
         if meant is None or noted is None:
             return value
-        digits = _plain(meant)
+        digits = shown(meant)
         sentence = f"{shown(text, quoted=True)} is {digits} as a program has calculated it: {digits} is sent."
         noted.append(CellNote(field.name, "calculated", sentence))
         return value if is_whole else meant
@@ -260,8 +259,8 @@ def _integer(cell: object) -> int:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a whole number")
     if isinstance(cell, Decimal) and cell != cell.to_integral_value():
-        raise ValueProblem(
-            "not-a-whole-number", f"{_plain(cell)} is not a whole number.", "Type it without a decimal fraction."
+        raise ValueProblem.of(
+            cell, "not-a-whole-number", "is not a whole number", "Type it without a decimal fraction."
         )
     if abs(cell) >= _MORE_DIGITS:
         raise _damaged(cell)
@@ -280,7 +279,7 @@ def _decimal(cell: object) -> Decimal:
 def _not_a_number(cell: object, wanted: str) -> ValueProblem:
     is_moment = isinstance(cell, (date, time, timedelta))
     remedy = "Set the cell's format to Number and type the number again." if is_moment else "Type the number."
-    return ValueProblem("not-a-number", f"{shown(cell)} is {_kind_of_cell(cell)}, not {wanted}.", remedy)
+    return ValueProblem.of(cell, "not-a-number", f"is {_kind_of_cell(cell)}, not {wanted}", remedy)
 
 
 def _kind_of_cell(cell: object) -> str:
@@ -288,16 +287,9 @@ def _kind_of_cell(cell: object) -> str:
 
 
 def _damaged(cell: int | Decimal) -> ValueProblem:
-    return ValueProblem(
-        "may-be-damaged",
-        f"{_plain(cell)} is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only "
-        f"{DIGITS_OF_A_CELL}.",
-        "Set the cell's format to Text and type it again, from its source.",
-    )
-
-
-def _plain(number: int | Decimal) -> str:
-    return shown(_digits(number))
+    what = f"is a number of more than {DIGITS_OF_A_CELL} digits, of which Excel keeps only {DIGITS_OF_A_CELL}"
+    remedy = "Set the cell's format to Text and type it again, from its source."
+    return ValueProblem.of(cell, "may-be-damaged", what, remedy)
 
 
 def _digits(number: int | Decimal) -> str:
@@ -313,9 +305,7 @@ def _truth(cell: object) -> Value:
     value = _TRUTHS.get(cell.strip().lower()) if isinstance(cell, str) else cell
     if isinstance(value, bool):
         return value
-    raise ValueProblem(
-        "not-true-or-false", f"{shown(cell, quoted=True)} is neither TRUE nor FALSE.", "Type TRUE or FALSE."
-    )
+    raise ValueProblem.of(cell, "not-true-or-false", "is neither TRUE nor FALSE", "Type TRUE or FALSE.")
 
 
 def _date(cell: object) -> Value:
@@ -329,16 +319,13 @@ def _date(cell: object) -> Value:
         return cell
     if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
         raise date_from_number(cell)
-    raise ValueProblem("not-a-date", f"{shown(cell)} is {_kind_of_cell(cell)}, not a date.", "Type it like 2025-12-31.")
+    raise ValueProblem.of(cell, "not-a-date", f"is {_kind_of_cell(cell)}, not a date", "Type it like 2025-12-31.")
 
 
 def _text(cell: object) -> Value:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
-        raise ValueProblem(
-            "not-text",
-            f"{shown(cell)} is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so.",
-            "Set the cell's format to Text and type it again.",
-        )
+        what = f"is {_kind_of_cell(cell)}, where text is expected; Excel may have made it so"
+        raise ValueProblem.of(cell, "not-text", what, "Set the cell's format to Text and type it again.")
     if abs(cell) >= _MORE_DIGITS or _has_more_digits(cell):
         raise _damaged(cell)
     return _digits(cell)
@@ -392,7 +379,7 @@ def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:
         if isinstance(value, (int, Decimal)):
             for is_exceeded, limit, code, how in limits:
                 if is_exceeded(value, limit):
-                    raise ValueProblem(code, f"{_plain(value)} is {how}.", "Correct the number.")
+                    raise ValueProblem.of(value, code, f"is {how}", "Correct the number.")
         return value
 
     return check
@@ -407,19 +394,14 @@ def _within_length(field: Field) -> Callable[[Value], Value]:
         if not isinstance(value, str):
             return value
         if longest is not None and len(value) > longest:
-            raise _of_length("too-long", value, f"most that is allowed is {longest:,}", "Shorten it.")
+            what = f"has {len(value):,} characters; the most that is allowed is {longest:,}"
+            raise ValueProblem.of(value, "too-long", what, "Shorten it.")
         if len(value) < shortest:
-            raise _of_length("too-short", value, f"least that is allowed is {shortest:,}", "Type it in full.")
+            what = f"has {len(value):,} characters; the least that is allowed is {shortest:,}"
+            raise ValueProblem.of(value, "too-short", what, "Type it in full.")
         if pattern is not None and not pattern.search(value):
-            raise ValueProblem(
-                "wrong-form",
-                f"{shown(value, quoted=True)} does not have the form that a {field.title} has.",
-                f"Type it like {field.example!r}." if field.example else "Correct it.",
-            )
+            remedy = f"Type it like {field.example!r}." if field.example else "Correct it."
+            raise ValueProblem.of(value, "wrong-form", f"does not have the form that a {field.title} has", remedy)
         return value
 
     return check
-
-
-def _of_length(code: str, value: str, limit: str, remedy: str) -> ValueProblem:
-    return ValueProblem(code, f"{shown(value, quoted=True)} has {len(value):,} characters; the {limit}.", remedy)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
-from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, FormattedNumber, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
@@ -43,8 +43,6 @@ _AROUND = re.compile(
     ).replace("NUM", r"[0-9.,](?:.*[0-9.,])?")
 )
 """What may stand around the digits: a sign, brackets for a negative amount, a currency."""
-
-
 _WHOLE_NUMBER = "a whole number"
 _SWAPPED_MARKS = str.maketrans(".,", ",.")
 
@@ -58,18 +56,11 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
     bare = text.strip()
     if bare.isascii() and bare.isdigit() and len(bare) <= _MOST_DIGITS:
         return int(bare)
-    _refuse_long(bare, _WHOLE_NUMBER)
-    if _SCIENTIFIC.fullmatch(bare):
-        raise _damaged(bare)
-    _refuse_other_digits(bare)
+    _refuse_unread(bare, bare, decimal_mark, _WHOLE_NUMBER)
     plain = _with_point(bare, bare, decimal_mark, _WHOLE_NUMBER)
     if _WHOLE.fullmatch(plain):
         return int(plain.partition(".")[0])
-    raise ValueProblem(
-        "not-a-whole-number",
-        f"{shown(bare, quoted=True)} is not a whole number.",
-        "Type it without a decimal fraction.",
-    )
+    raise ValueProblem.of(bare, "not-a-whole-number", "is not a whole number", "Type it without a decimal fraction.")
 
 
 def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
@@ -84,14 +75,14 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
-    _refuse_long(bare, "a number")
-    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH)))
-    scientific = _SCIENTIFIC.fullmatch(plain)
-    if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
-        raise _damaged(bare)
-    _refuse_other_digits(plain)
+    begin = bare[:_MOST_DIGITS]  # a longer one is refused at once
+    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", begin.translate(_FULL_WIDTH)))
+    _refuse_unread(bare, plain, decimal_mark, "a number")
     if plain.endswith("%"):
-        raise _percentage(bare, decimal_mark)
+        what, digits = "is not a number", bare[:-1].strip().replace(decimal_mark, ".")
+        if _PLAIN.fullmatch(digits):
+            what = f"could be {digits} or {Decimal(digits).scaleb(-2):f}"
+        raise ValueProblem.of(bare, "ambiguous-number", what, "Type the number that is meant, without a percent sign.")
     sign, digits = _sign_and_digits(plain, bare)
     if exponent := _EXPONENT.fullmatch(_signless(digits, decimal_mark)):
         return Decimal(sign + format(Decimal(exponent[0]), "f"))
@@ -100,7 +91,7 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
     elif grouped := _GROUPED_BY_BLANKS.match(digits):
         whole, rest = grouped[0], digits[grouped.end() :]
         if rest and not re.fullmatch(re.escape(decimal_mark) + "[0-9]*", rest):
-            raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare, "a number")
+            raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare)
         digits = whole.replace(grouped[1], "") + rest
     return Decimal(sign + _with_point(digits, bare, decimal_mark, "a number"))
 
@@ -152,11 +143,8 @@ def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_w
     # With the other mark configured, a thousand such as 2.000 would still have two readings.
     settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
     choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
-    raise ValueProblem(
-        "ambiguous-number",
-        f"{shown(bare, quoted=True)} could be {thousand} or {bare.replace(found, '.')}.",
-        f"{evidence}: {settled}type {choice}.",
-    )
+    what = f"could be {thousand} or {bare.replace(found, '.')}"
+    raise ValueProblem.of(bare, "ambiguous-number", what, f"{evidence}: {settled}type {choice}.")
 
 
 def one_reading_each(text: str, mark: str) -> tuple[str, str]:
@@ -177,19 +165,15 @@ def mark_shown_by(text: str) -> str | None:
     """Return the decimal mark of a number that can be read with one only, as 200,50 and 1.234.567 can."""
     if "." not in text and "," not in text:
         return None
-    faults = {mark: _fault(text, mark) for mark in ".,"}
-    for mark, other in (".,", ",."):
-        if faults[mark] is None and faults[other] == OTHER_MARK:
-            return mark
-    return None
-
-
-def _fault(text: str, decimal_mark: str) -> str | None:
-    try:
-        decimal_from_text(text, decimal_mark)
-    except ValueProblem as refusal:
-        return refusal.code
-    return None
+    faults: dict[str, str] = {}
+    for mark in ".,":
+        try:
+            decimal_from_text(text, mark)
+        except ValueProblem as refusal:
+            faults[mark] = refusal.code
+    if len(faults) != 1 or OTHER_MARK not in faults.values():
+        return None
+    return "." if "," in faults else ","
 
 
 def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
@@ -197,10 +181,10 @@ def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
     bracket = plain.startswith("(") and plain.endswith(")")
     found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
     if found is None or (found[2] and found[8]):
-        raise _no_number(bare, "a number")
+        raise _no_number(bare)
     signs = [sign for sign in ("(" if bracket else "", found[1], found[3], found[5], found[7], found[9]) if sign]
     if len(signs) > 1:
-        raise _no_number(bare, "a number")
+        raise _no_number(bare)
     return "" if signs in ([], ["+"]) else "-", found[4] or found[6]
 
 
@@ -210,67 +194,40 @@ def _signless(text: str, decimal_mark: str) -> str:
     return bare if decimal_mark == "." else bare.translate(_SWAPPED_MARKS)
 
 
-def _refuse_long(bare: str, wanted: str) -> None:
+def _refuse_unread(bare: str, plain: str, decimal_mark: str, wanted: str) -> None:
+    """Refuse what is too long, has lost digits or is written in others than ASCII's; `bare` is `plain` as typed."""
     if len(bare) > _MOST_DIGITS:
-        raise ValueProblem(
-            "not-a-number", f"{shown(bare, quoted=True)} is too long to be {wanted}.", "Correct the number."
-        )
+        raise ValueProblem.of(bare, "not-a-number", f"is too long to be {wanted}", "Correct the number.")
+    if _SCIENTIFIC.fullmatch(plain) and (
+        wanted == _WHOLE_NUMBER
+        or _ROUNDED_BY_EXCEL.fullmatch(plain)
+        or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))
+    ):
+        what = "is in scientific notation: Excel may have left out digits"
+        raise ValueProblem.of(bare, "may-be-damaged", what, "Type the number in full, from its source.")
+    if any(character.isdigit() and not character.isascii() for character in plain):
+        what = "is written in digits other than 0 to 9"
+        raise ValueProblem.of(bare, "not-a-number", what, "Type it with the digits 0 to 9.")
 
 
-def _refuse_other_digits(bare: str) -> None:
-    if any(character.isdigit() and not character.isascii() for character in bare):
-        raise ValueProblem(
-            "not-a-number",
-            f"{shown(bare, quoted=True)} is written in digits other than 0 to 9.",
-            "Type it with the digits 0 to 9.",
-        )
-
-
-def _damaged(bare: str) -> ValueProblem:
-    return ValueProblem(
-        "may-be-damaged",
-        f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits.",
-        "Type the number in full, from its source.",
-    )
-
-
-def _percentage(bare: str, decimal_mark: str) -> ValueProblem:
-    reason = f"{shown(bare, quoted=True)} is not a number."
-    digits = bare[:-1].strip().replace(decimal_mark, ".")
-    if _PLAIN.fullmatch(digits):
-        share = format(Decimal(digits).scaleb(-2), "f")
-        reason = f"{shown(bare, quoted=True)} could be {digits} or {share}."
-    return ValueProblem("ambiguous-number", reason, "Type the number that is meant, without a percent sign.")
-
-
-def _no_number(bare: str, wanted: str) -> ValueProblem:
+def _no_number(bare: str, wanted: str = "a number") -> ValueProblem:
     example = "1234" if wanted == _WHOLE_NUMBER else "1234.5"
-    return ValueProblem(
-        "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", f"Type the digits alone, such as {example}."
-    )
+    return ValueProblem.of(bare, "not-a-number", f"is not {wanted}", f"Type the digits alone, such as {example}.")
 
 
 def _other_mark(bare: str, decimal_mark: str) -> ValueProblem:
     other = "," if decimal_mark == "." else "."
-    return ValueProblem(
-        OTHER_MARK,
-        f"{shown(bare, quoted=True)} is no number as long as the decimal mark is {decimal_mark!r}.",
-        f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so.",
-    )
+    remedy = f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so."
+    return ValueProblem.of(bare, OTHER_MARK, f"is no number as long as the decimal mark is {decimal_mark!r}", remedy)
 
 
-def _with_point(digits: str, bare: str, decimal_mark: str, wanted: str) -> str:
-    """Return a number of digits and marks without grouping and with a decimal point. Raises Refusal.
+def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
+    """Return a number of digits and marks without grouping and with a decimal point.
 
-    `bare` is the whole text, for messages.
+    Refuses it where there are two readings, or none. `bare` is the whole text, for messages.
     """
-    if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(decimal_mark, ".")):
+    if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(mark, ".")):
         raise _no_number(bare, wanted)
-    return _ungrouped(digits, bare, decimal_mark, wanted)
-
-
-def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
-    """Return a number of digits and marks with a decimal point; refuse it where there are two readings, or none."""
     group = "," if mark == "." else "."
     if group not in digits:
         if digits.count(mark) <= 1:
@@ -280,14 +237,12 @@ def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
         grouped, typed = one_reading_each(digits, mark)
-        raise ValueProblem(
-            "ambiguous-number",
-            f"{shown(bare, quoted=True)} could be {grouped} or {digits.replace(group, '.')}.",
-            f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}.",
-        )
+        what = f"could be {grouped} or {digits.replace(group, '.')}"
+        remedy = f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}."
+        raise ValueProblem.of(bare, "ambiguous-number", what, remedy)
     if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
         raise _other_mark(bare, mark)
-    raise _no_number(bare, "a number")
+    raise _no_number(bare)
 
 
 def _is_grouped(digits: str, group: str, mark: str) -> bool:
