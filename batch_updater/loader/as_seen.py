@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,79 +28,53 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | FormattedNumber], Seen]:
-    """Return the function that gives the value of a cell that is neither text, fault nor blank.
+def cell_as_seen(cell: Seen | FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Seen:
+    """Return the value of a cell that is neither text, fault nor blank.
 
-    It raises Refusal where the cell shows something else than would be sent. It adds to `noted` where it shows less, or
+    Raises Refusal where the cell shows something else than would be sent. Adds to `noted` where it shows less, or
     another currency than `watch` has seen.
     """
-
-    def value_of(cell: Seen | FormattedNumber) -> Seen:
-        # The most frequent kinds first: this runs for every cell that is no text.
-        if isinstance(cell, Decimal):
-            if cell.adjusted() < TINY and cell:
-                noted.append(_close_to_zero(cell, field))
-            return cell
-        if type(cell) is int or type(cell) is date:
-            return cell
-        if isinstance(cell, FormattedNumber):
-            return _number_of(cell, field, noted, watch)
-        if isinstance(cell, PartlyShownDate):
-            return _day_of(cell, field, noted)
+    # The most frequent kinds first: this runs for every cell that is no text.
+    if isinstance(cell, Decimal):
+        if cell.adjusted() < TINY and cell:
+            sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
+            noted.append(CellNote(field.name, "close-to-zero", sentence))
         return cell
-
-    return value_of
+    if type(cell) is int or type(cell) is date:
+        return cell
+    if isinstance(cell, FormattedNumber):
+        return _number_of(cell, field, noted, watch)
+    if not isinstance(cell, PartlyShownDate):
+        return cell
+    day = date(cell.year, cell.month, cell.day)
+    if field.kind is Kind.DATE and cell.hidden == "date":
+        what = f"The cell holds the date {day}, which its format shows as a time of day."
+        raise ValueProblem(
+            "shown-otherwise", what, f"Set the cell's format to Date, and type {day} if that day is meant."
+        )
+    if field.kind is Kind.DATE:
+        sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
+        noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
+    return day
 
 
 def _number_of(cell: FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
-    is_text = field.kind is Kind.TEXT
+    is_text, number = field.kind is Kind.TEXT, shown(cell.number)
     if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
-        raise _shown_otherwise(cell, field)
+        reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
+        if cell.effect is ShownAs.NOTHING:
+            reason = f"The cell holds the number {number}, which its format does not show"
+            remedy = "General; then keep the number, or clear the cell to leave the field as it is."
+        elif is_text:
+            reason += ": as text it could be either"
+            remedy = f"Text and type {shown(cell)} or {number}, whichever is meant."
+        else:
+            remedy = "Number and type the number that is meant, in full."
+        raise ValueProblem("shown-otherwise", f"{reason}.", f"Set the cell's format to {remedy}")
     if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
         in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
-        digits = shown(cell.number)
-        sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
+        sentence = f"{number} is shown as {shown(cell)}{in_colour}: {number} is sent."
         noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
     if cell.currency and field.kind is Kind.DECIMAL:
-        watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
+        watch.see(cell.currency, f"{number} is shown with {cell.currency}")
     return cell.number
-
-
-def _close_to_zero(cell: Decimal, field: Field) -> CellNote:
-    sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
-    return CellNote(field.name, "close-to-zero", sentence)
-
-
-def _shown_otherwise(cell: FormattedNumber, field: Field) -> ValueProblem:
-    number = shown(cell.number)
-    if cell.effect is ShownAs.NOTHING:
-        return ValueProblem(
-            "shown-otherwise",
-            f"The cell holds the number {number}, which its format does not show.",
-            "Set the cell's format to General; then keep the number, or clear the cell to leave the field as it is.",
-        )
-    reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
-    if field.kind is Kind.TEXT:
-        return ValueProblem(
-            "shown-otherwise",
-            f"{reason}: as text it could be either.",
-            f"Set the cell's format to Text and type {shown(cell)} or {number}, whichever is meant.",
-        )
-    return ValueProblem(
-        "shown-otherwise", f"{reason}.", "Set the cell's format to Number and type the number that is meant, in full."
-    )
-
-
-def _day_of(cell: PartlyShownDate, field: Field, noted: list[CellNote]) -> date:
-    day = date(cell.year, cell.month, cell.day)
-    if field.kind is not Kind.DATE:
-        return day
-    if cell.hidden == "date":
-        raise ValueProblem(
-            "shown-otherwise",
-            f"The cell holds the date {day}, which its format shows as a time of day.",
-            f"Set the cell's format to Date, and type {day} if that day is meant.",
-        )
-    sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
-    noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
-    return day

@@ -123,7 +123,6 @@ def converter(
     """
     marker, judge = ClearMarker(settings.clear_marker), _judge(field)
     watch = CurrencyWatch(field, column.header, noted)
-    seen = cell_as_seen(field, noted, watch)
     from_text, from_other = _readers(field, settings, noted, column, watch)
     is_plain = None
     if field.kind is Kind.TEXT and not field.enum and not column.is_verbatim:
@@ -154,7 +153,7 @@ def converter(
             return BLANK
         if isinstance(cell, CellError):
             raise _cell_fault(cell)
-        value = from_other(seen(cell))
+        value = from_other(cell_as_seen(cell, field, noted, watch))
         return value if judge is None else judge(value)
 
     def convert_amount(cell: Cell) -> Value | Blank:
