@@ -48,7 +48,8 @@ class ColumnValues:
     def of(cls, rows: Sequence[Sequence[Cell]], position: int) -> ColumnValues:
         """Return those of one column; what is an error or blank says nothing."""
         found = (row[position] for row in rows if position < len(row))
-        return cls(tuple(cell for cell in found if not _is_empty(cell)))
+        filled = (cell for cell in found if cell is not None and not isinstance(cell, CellError))
+        return cls(tuple(cell for cell in filled if not isinstance(cell, str) or cell.strip()))
 
     @cached_property
     def are_dates(self) -> bool:
@@ -68,21 +69,21 @@ class ColumnValues:
     @cached_property
     def are_numbering(self) -> bool:
         """Whether they are whole numbers, each another one, as identifiers are and names are not."""
-        return len(set(self.cells)) == len(self.cells) > 1 and self._mostly(_is_whole)
+        is_whole = [
+            type(cell) is int or (isinstance(cell, str) and _WHOLE.fullmatch(cell.strip()) is not None)
+            for cell in self.cells
+        ]
+        return len(set(self.cells)) == len(self.cells) > 1 and sum(is_whole) >= _MOST * len(self.cells)
 
     @property
     def are_amounts(self) -> bool:
         """Whether they are numbers, and half of them or more look like money: no counters, years, shares or codes."""
-        if not self.are_numbers or self._are_codes:
-            return False
-        return sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
-
-    @property
-    def _are_codes(self) -> bool:
-        """Whether they are whole numbers of one length, none twice and hardly any round, as customers' numbers are."""
+        # Codes are whole numbers of one length, none twice and hardly any round, as customers' numbers are.
         texts = [str(cell).strip() for cell in self.cells]
         round_ones = sum(text.endswith("0") for text in texts)
-        return self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts)
+        if self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts):
+            return False
+        return self.are_numbers and sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
 
     @cached_property
     def are_names(self) -> bool:
@@ -93,10 +94,8 @@ class ColumnValues:
     def are_among(self, names: Collection[str]) -> bool:
         """Whether they are texts out of a list of names, which are compared without regard to case."""
         folded = {_folded(name) for name in names}
-        return any(
-            isinstance(cell, str) and len(cell.strip()) >= _LETTERS_OF_A_NAME and _folded(cell) in folded
-            for cell in self.cells
-        ) and self._mostly(lambda cell: isinstance(cell, str) and _folded(cell) in folded)
+        listed = [cell.strip() for cell in self.cells if isinstance(cell, str) and _folded(cell) in folded]
+        return bool(listed) and len(listed) >= _MOST * len(self.cells) and max(map(len, listed)) >= _LETTERS_OF_A_NAME
 
     def contradict(self, field: Field) -> bool:
         """Whether hardly any of them can be a value of that field."""
@@ -110,9 +109,10 @@ class ColumnValues:
         if not self.cells:
             return False
         match field.kind:
+            case Kind.INTEGER | Kind.DECIMAL if field.selects_record:
+                # The word "Total" may be below the numbers of a short table.
+                return 2 * sum(map(_is_number, self.cells)) < len(self.cells)
             case Kind.INTEGER | Kind.DECIMAL:
-                if field.selects_record:  # the word "Total" may be below the numbers of a short table
-                    return 2 * sum(map(_is_number, self.cells)) < len(self.cells)
                 return not self.are_numbers
             case Kind.DATE:
                 return not any(map(_is_date, self.cells))
@@ -123,10 +123,6 @@ class ColumnValues:
 
     def _mostly(self, is_one: Callable[[Cell], bool]) -> bool:
         return bool(self.cells) and sum(map(is_one, self.cells)) >= _MOST * len(self.cells)
-
-
-def _is_empty(cell: Cell) -> bool:
-    return cell is None or isinstance(cell, CellError) or (isinstance(cell, str) and not cell.strip())
 
 
 def _is_date(cell: Cell) -> bool:
@@ -163,12 +159,6 @@ def _is_amount(cell: Cell) -> bool:
     if number == number.to_integral_value() and not has_cents:
         return abs(number) >= _LARGE and not _FIRST_YEAR <= number <= _LAST_YEAR
     return abs(number) >= _LARGE_WITH_CENTS
-
-
-def _is_whole(cell: Cell) -> bool:
-    if isinstance(cell, str):
-        return _WHOLE.fullmatch(cell.strip()) is not None
-    return isinstance(cell, int) and not isinstance(cell, bool)
 
 
 def _folded(name: str) -> str:

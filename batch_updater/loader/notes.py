@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch_updater.records import Columns
@@ -21,32 +21,26 @@ class CellNote(NamedTuple):
     """What a person should know, with the value; cells of the same field and code are told of together."""
 
 
-@dataclass(slots=True)
-class _Noted:
-    sentence: str
-    """Of the first cell."""
-    count: int = 0
-    rows: list[int] = field(default_factory=list)
-    """The first few."""
-
-
 class NoteCollector:
     """Counts notes by field and kind; holds the first few cells of each."""
 
     def __init__(self) -> None:
-        self._noted: dict[tuple[str, str], _Noted] = {}
+        self._count: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, str], tuple[str, list[int]]] = {}
+        """Field and code -> the sentence of the first cell, and the first few rows."""
 
     def add(self, row: int, notes: Iterable[CellNote]) -> None:
         """Count the notes of one row."""
         for note in notes:
-            noted = self._noted.setdefault((note.field, note.code), _Noted(note.sentence))
-            noted.count += 1
-            if len(noted.rows) < _CELLS_NAMED:
-                noted.rows.append(row)
+            key = (note.field, note.code)
+            self._count[key] += 1
+            _, rows = self._first.setdefault(key, (note.sentence, []))
+            if len(rows) < _CELLS_NAMED:
+                rows.append(row)
 
     def sentences(self, columns: Columns) -> Iterator[str]:
         """Yield a sentence for each field and kind, with the addresses of its first cells."""
-        for (name, _), noted in self._noted.items():
-            cells = ", ".join(columns.address(row, columns.of_field[name]) for row in noted.rows)
-            more = noted.count - len(noted.rows)
-            yield f"{name} ({cells}{f' and {more:,} more' if more else ''}): {noted.sentence}"
+        for (name, code), (sentence, rows) in self._first.items():
+            cells = ", ".join(columns.address(row, columns.of_field[name]) for row in rows)
+            more = self._count[name, code] - len(rows)
+            yield f"{name} ({cells}{f' and {more:,} more' if more else ''}): {sentence}"

@@ -68,19 +68,31 @@ def survey(
     configured decimal mark.
     """
     marks = _Marks(numbers, mark, has_semicolons=has_semicolons)
-    totals = _Totals(numbers, questions)
     with_fractions: set[str] = set()
+    below_from, rows_above = questions.below_from, 0
+    sums: dict[int, Decimal] = defaultdict(Decimal)
     for row in rows:
         if row.is_ragged:
             continue  # its values may be in the wrong columns
         if row.below is None:
             marks.add(row.number, row.cells)
-        totals.add(row)
+        if below_from is not None and row.number < below_from:
+            rows_above += 1
+            for position, amount in amounts(row.cells, questions.unsure_totals):
+                sums[position] += amount
+        elif below_from is not None and row.below is Below.PERHAPS_TOTALS:
+            # A number of a column that is sent has to be the sum of its column; of any column, if no such one has any.
+            all_totals = dict(amounts(row.cells, questions.unsure_totals))
+            totals = {at: amount for at, amount in all_totals.items() if at in numbers.values()} or all_totals
+            near = (abs(amount - sums[at]) < _CENT for at, amount in totals.items() if amount)
+            if rows_above <= 1 or not any(near):
+                below_from = row.number + 1
         for name in questions.point_zero - with_fractions:
             cell = row.cells[positions[name]]
             if isinstance(cell, str) and _FRACTION.fullmatch(cell.strip()):
                 with_fractions.add(name)
-    return Findings(marks.evidence(), marks.perhaps_thousands(), frozenset(with_fractions), totals.below_from)
+    evidence = marks.evidence()
+    return Findings(evidence, marks.open_fields() - evidence.keys(), frozenset(with_fractions), below_from)
 
 
 class _Cell(NamedTuple):
@@ -123,22 +135,19 @@ class _Marks:
     def evidence(self) -> dict[str, MarkEvidence]:
         elsewhere = next((cell for (_, mark), cell in self._certain.items() if mark == self._other), None)
         is_own_anywhere = any(mark == self._own for _, mark in self._certain)
-        found = {}
+        found, open_fields = {}, self.open_fields()
         for name in self._numbers:
             own, other = self._certain.get((name, self._own)), self._certain.get((name, self._other))
             if cell := other or elsewhere:
                 found[name] = MarkEvidence(str(cell), decides=other is not None and own is None)
             elif self._has_semicolons and not is_own_anywhere:
                 found[name] = MarkEvidence(_SEMICOLONS, decides=False)
-            elif name in self._open() and (cell := self._ungrouped.get(name)):
+            elif name in open_fields and (cell := self._ungrouped.get(name)):
                 sentence = f"{cell}, and no cell of the column shows that {self._own!r} is a decimal mark"
                 found[name] = MarkEvidence(sentence, decides=False)
         return found
 
-    def perhaps_thousands(self) -> frozenset[str]:
-        return self._open() - self.evidence().keys()
-
-    def _open(self) -> frozenset[str]:
+    def open_fields(self) -> frozenset[str]:
         """Return the fields with numbers that may be thousands, in which no cell shows the decimal mark."""
         return frozenset(name for name in self._grouped if (name, self._own) not in self._certain)
 
@@ -149,35 +158,6 @@ def _is_thousand(cell: Cell) -> bool:
         return _FOUR_DIGITS.fullmatch(cell) is not None
     number = number_in(cell)
     return number is not None and abs(number) >= _THOUSAND
-
-
-class _Totals:
-    """Adds up columns of numbers, and tells whether the rows at the end are their sums."""
-
-    def __init__(self, numbers: Mapping[str, int], questions: Questions) -> None:
-        self.below_from = questions.below_from
-        """First row below the table, as far as is known."""
-        self._mapped = frozenset(numbers.values())
-        self._looked_at = questions.unsure_totals
-        self._sums: dict[int, Decimal] = defaultdict(Decimal)
-        self._rows = 0
-
-    def add(self, row: SurveyedRow) -> None:
-        if self.below_from is None:
-            return
-        if row.number < self.below_from:
-            self._rows += 1
-            for position, amount in amounts(row.cells, self._looked_at):
-                self._sums[position] += amount
-        elif row.below is Below.PERHAPS_TOTALS and not self._are_sums(row.cells):
-            self.below_from = row.number + 1
-
-    def _are_sums(self, cells: Sequence[Cell]) -> bool:
-        """Whether a number of a column that is sent is the sum of its column; of any column, if no such one has any."""
-        found = dict(amounts(cells, self._looked_at))
-        sent = {position: amount for position, amount in found.items() if position in self._mapped}
-        near = (abs(amount - self._sums[at]) < _CENT for at, amount in (sent or found).items() if amount)
-        return self._rows > 1 and any(near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,19 +187,28 @@ class FileEvidence:
 
     def add(self, parsed: ParsedRow) -> None:
         """Look at one row. Runs for every row: kept lean."""
+        number, cells, questions = parsed.number, parsed.cells, self.questions
         if parsed.notes:
-            self.notes.add(parsed.number, parsed.notes)
-        if len(parsed.cells) >= self._headers and not parsed.is_ragged:
-            self._look_at_cells(parsed.number, parsed.cells)
-        if parsed.problems:
-            for problem in parsed.problems:
-                self.questions.other_mark |= problem.code == OTHER_MARK
-                if problem.code == POINT_ZERO and problem.field:
-                    self.questions.point_zero.add(problem.field)
-            self._note_end(parsed)
-        elif self.questions.below_from is not None:
-            self._note_record()
-        self._last_row = parsed.number
+            self.notes.add(number, parsed.notes)
+        if len(cells) >= self._headers and not parsed.is_ragged:
+            self._look_at_cells(number, cells)
+        for problem in parsed.problems:
+            questions.other_mark |= problem.code == OTHER_MARK
+            if problem.code == POINT_ZERO and problem.field:
+                questions.point_zero.add(problem.field)
+        # The rows at the end of those seen so far that are no records.
+        if parsed.below is None:
+            if questions.below_from is not None:
+                questions.below_from = None
+                questions.unsure_totals.clear()
+        else:
+            has_gap = number > self._last_row + 1
+            if questions.below_from is None and (parsed.below is not Below.PERHAPS_REMARK or has_gap):
+                questions.below_from = number
+            if parsed.below is Below.PERHAPS_TOTALS:
+                positions = range(min(len(cells), self._headers))
+                questions.unsure_totals.update(position for position, _ in amounts(cells, positions))
+        self._last_row = number
 
     def _look_at_cells(self, row: int, cells: Sequence[Cell]) -> None:
         """Note the order of dates, and that numbers may be thousands."""
@@ -241,22 +230,6 @@ class FileEvidence:
                 self._number_columns.clear()
                 break
 
-    def _note_end(self, parsed: ParsedRow) -> None:
-        """Keep track of the rows at the end of those seen so far that are no records."""
-        questions, has_gap = self.questions, parsed.number > self._last_row + 1
-        if parsed.below is None:
-            self._note_record()
-            return
-        if questions.below_from is None and (parsed.below is not Below.PERHAPS_REMARK or has_gap):
-            questions.below_from = parsed.number
-        if parsed.below is Below.PERHAPS_TOTALS:
-            positions = range(min(len(parsed.cells), self._headers))
-            questions.unsure_totals.update(position for position, _ in amounts(parsed.cells, positions))
-
-    def _note_record(self) -> None:
-        self.questions.below_from = None
-        self.questions.unsure_totals.clear()
-
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""
         return bool(self._date_orders)
@@ -266,15 +239,15 @@ class FileEvidence:
         found = tuple(self._date_orders.get(problem.field or "", {}).values())
         if problem.code != AMBIGUOUS_DATE or not found:
             return problem
+        first = found[0]
+        remedy = (
+            f"Row {first.row:,} of this column has {first.text}: if all dates are written so, set input.date_order to "
+            f"{first.order.value}; else type it like 2025-12-31."
+        )
         if len(found) > 1:
             seen = " and ".join(f"row {one.row:,} has {one.text}" for one in found)
-            return replace(problem, remedy=f"Type it like 2025-12-31: the column mixes both orders, {seen}.")
-        one = found[0]
-        return replace(
-            problem,
-            remedy=f"Row {one.row:,} of this column has {one.text}: if all dates are written so, set input.date_order "
-            f"to {one.order.value}; else type it like 2025-12-31.",
-        )
+            remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
+        return replace(problem, remedy=remedy)
 
 
 def amounts(cells: Sequence[Cell], positions: Iterable[int]) -> Iterator[tuple[int, Decimal]]:
