@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import CurrencyWatch
-from batch_updater.loader.notes import CellNote
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.records import FormattedNumber, PartlyShownDate, ShownAs
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import Enum
 
 from batch_updater.endpoint.description import Endpoint, Kind
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.header_words import undecorated
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Cell, CellError, Columns, FormattedNumber, Problem, Value
 

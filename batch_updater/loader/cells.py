@@ -23,7 +23,7 @@ from batch_updater.loader.dates import (
     has_time_of_day,
     impossible_date,
 )
-from batch_updater.loader.notes import CellNote
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.numbers import decimal_from_text, integer_from_text, text_without_residue, without_residue
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause

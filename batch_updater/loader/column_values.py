@@ -61,11 +61,6 @@ class ColumnValues:
         """Whether they are numbers, or look like amounts."""
         return self._mostly(_is_number)
 
-    @property
-    def are_values(self) -> bool:
-        """Whether they are numbers or dates, which headers are not."""
-        return self.are_dates or self.are_numbers
-
     @cached_property
     def are_numbering(self) -> bool:
         """Whether they are whole numbers, each another one, as identifiers are and names are not."""

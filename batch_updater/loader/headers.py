@@ -157,7 +157,8 @@ class HeaderFit:
         known = {text: names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {fields for fields in known.values() if fields and None not in fields}
         unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
-        if any(ColumnValues((row.texts[position],)).are_values for position in unknown):
+        texts = [ColumnValues((row.texts[position],)) for position in unknown]
+        if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)
         fed = {fields[0] for fields in named if len(fields) == 1 and fields[0] is not None}
         proposals = Proposals(names, {*fed, *self.constants}, row.below, self.names)

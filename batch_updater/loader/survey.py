@@ -12,8 +12,7 @@ from typing import NamedTuple
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.below import Below
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
-from batch_updater.loader.findings import Findings, MarkEvidence
-from batch_updater.loader.notes import NoteCollector
+from batch_updater.loader.findings import Findings, MarkEvidence, NoteCollector
 from batch_updater.loader.numbers import OTHER_MARK, mark_shown_by, may_be_grouped, number_in
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.row_parser import ParsedRow, RowParser

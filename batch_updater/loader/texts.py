@@ -7,8 +7,8 @@ from typing import Final
 
 from batch_updater.endpoint.description import Field, ParameterLocation
 from batch_updater.loader.clear_marker import ClearMarker, Nearness
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.mojibake import meant_by
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen

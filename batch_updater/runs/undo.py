@@ -22,7 +22,7 @@ from batch_updater.endpoint.reported import parse_reported, reported_value, repo
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import check_replaceable, remedy_of
 from batch_updater.loader.cells import ColumnFacts, converter
-from batch_updater.loader.expected_sheet import as_undo
+from batch_updater.loader.own_sheets import as_undo
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import (
     DIGITS_OF_A_CELL,
