@@ -31,16 +31,13 @@ _REFUSED = {
 def cell_as_seen(cell: Seen | FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Seen:
     """Return the value of a cell that is neither text, fault nor blank.
 
-    Raises Refusal where the cell shows something else than would be sent. Adds to `noted` where it shows less, or
+    Raises ValueProblem where the cell shows something else than would be sent. Adds to `noted` where it shows less, or
     another currency than `watch` has seen.
     """
-    # The most frequent kinds first: this runs for every cell that is no text.
     if isinstance(cell, Decimal):
         if cell.adjusted() < TINY and cell:
             sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
             noted.append(CellNote(field.name, "close-to-zero", sentence))
-        return cell
-    if type(cell) is int or type(cell) is date:
         return cell
     if isinstance(cell, FormattedNumber):
         return _number_of(cell, field, noted, watch)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Final
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Bounds, Field, Kind
@@ -36,7 +36,6 @@ class Blank:
 
 
 BLANK: Final = Blank()
-_Judge: TypeAlias = "Callable[[Value], Value] | None"
 
 _ERRORS = (
     "#NULL! #DIV/0! #VALUE! #REF! #NAME? #NUM! #N/A #GETTING_DATA #SPILL! #CONNECT! #BLOCKED! #UNKNOWN! #FIELD! "
@@ -88,6 +87,8 @@ _CELL_FAULTS: Final = {
 """Code of a cell that holds no value -> code, reason and remedy of its problem."""
 _TRUTHS: Final = {"true": True, "false": False}
 _NAMES_OF_TYPES = ((bool, "a truth value"), (date, "a date"), (time, "a time of day"), (timedelta, "a duration"))
+_SEEN_AS_THEY_ARE = frozenset({int, bool, date, datetime})
+"""Types of nearly all cells that are no text; a format that shows something else makes another type of them."""
 _LIMITS = (
     ("minimum", operator.lt, "too-small", "less than the smallest that is allowed, {}"),
     ("maximum", operator.gt, "too-large", "more than the largest that is allowed, {}"),
@@ -139,7 +140,10 @@ def converter(
             if not text:
                 return BLANK
             if text == marker.text:
-                return _cleared(field, text)
+                if field.nullable:
+                    return None
+                reason = f"The {field.title} cannot be cleared, which {text!r} asks for."
+                raise ValueProblem("cannot-be-cleared", reason, "Type a value.")
             if text[0] in "#E[=":
                 _refuse_what_is_no_value(text)
             try:
@@ -153,7 +157,8 @@ def converter(
             return BLANK
         if isinstance(cell, CellError):
             raise _cell_fault(cell)
-        value = from_other(cell_as_seen(cell, field, noted, watch))
+        seen = cell if type(cell) in _SEEN_AS_THEY_ARE else cell_as_seen(cell, field, noted, watch)
+        value = from_other(seen)
         return value if judge is None else judge(value)
 
     def convert_amount(cell: Cell) -> Value | Blank:
@@ -196,14 +201,6 @@ def _refuse_what_is_no_value(text: str) -> None:
         raise ValueProblem.of(
             text, "formula-as-text", what, f"Type {shown(text[2:-1], quoted=True)}, if that is meant."
         )
-
-
-def _cleared(field: Field, marker: str) -> Value:
-    if field.nullable:
-        return None
-    raise ValueProblem(
-        "cannot-be-cleared", f"The {field.title} cannot be cleared, which {marker!r} asks for.", "Type a value."
-    )
 
 
 def _error_shown(text: str) -> ValueProblem:
@@ -330,7 +327,7 @@ def _text(cell: object) -> Value:
     return _digits(cell)
 
 
-def _judge(field: Field) -> _Judge:
+def _judge(field: Field) -> Callable[[Value], Value] | None:
     """Return what checks a value against the field's list or bounds, and gives the described spelling; None: nothing.
 
     Bounds do not matter where values are listed.

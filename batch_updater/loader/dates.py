@@ -27,6 +27,7 @@ _MONTH_NUMBERS: Final = {name: number for number, full in enumerate(_MONTHS, 1) 
     "sept": 9
 }
 _WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()  # noqa: SIM905
+_WEEKDAY_NUMBERS: Final = {full[:length]: at for at, full in enumerate(_WEEKDAYS) for length in (3, 4, 5, 9)}
 _AFTER_WEEKDAY = re.compile(r"(?P<weekday>[A-Za-z]{3,9})(?:\.?,\s*|\.?\s+)(?P<day>.*[0-9].*)")
 _NAME = r"(?P<month>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th|\.)?"
@@ -80,7 +81,7 @@ _UNSETTLED = DateSettings()
 
 
 def date_from_text(text: str, settings: DateSettings) -> date:
-    """Return the date that a text that is not blank stands for. Raises Refusal.
+    """Return the date that a text that is not blank stands for. Raises ValueProblem.
 
     Read are numbers with dashes, slashes or dots, with the year in four digits first or last, English names of months,
     the right name of the weekday in front, and a time of day that is midnight; from the year 1900 on. `settings` settle
@@ -89,7 +90,10 @@ def date_from_text(text: str, settings: DateSettings) -> date:
     bare = text.strip()
     if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(found[1], found[3], found[4])):
         return value
-    weekday, rest = _without_weekday(bare)
+    weekday, rest = None, bare
+    if len(bare) <= _MOST_CHARACTERS and (found := _AFTER_WEEKDAY.fullmatch(bare)):
+        weekday = _WEEKDAY_NUMBERS.get(found["weekday"].lower())
+        rest = bare if weekday is None else found["day"]
     day = _without_time(rest, bare, settings)
     readings = _readings(day, settings)
     if readings is None:
@@ -147,17 +151,6 @@ def has_time_of_day(cell: str, day: date | None) -> ValueProblem:
 def impossible_date(bare: str) -> ValueProblem:
     """Return why a date that no spreadsheet program shows is refused."""
     return ValueProblem.of(bare, "no-such-date", "is a date that does not exist, or lies before 1900", f"{_TYPE_ISO}.")
-
-
-def _without_weekday(bare: str) -> tuple[int | None, str]:
-    """Return the number of the English weekday that a text begins with (Monday is 0, None: none), and the rest."""
-    found = _AFTER_WEEKDAY.fullmatch(bare) if len(bare) <= _MOST_CHARACTERS else None
-    if found is not None:
-        name = found["weekday"].lower()
-        for number, full in enumerate(_WEEKDAYS):
-            if name in {full, full[:3], full[:4], full[:5]}:
-                return number, found["day"]
-    return None, bare
 
 
 def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:

@@ -37,6 +37,17 @@ _MOST_DIGITS_MEANT = 12
 """Of a number to which arithmetic has added something: by chance, one in a thousand others ends in so many zeros."""
 _ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
 _GROUP = re.compile(r"([0-9]+)[.,]([0-9]{3})")
+_GROUPED = {
+    ".": re.compile(r"-?(?:[0-9]+|(?!0\.)[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?"),
+    ",": re.compile(
+        r"-?(?:[0-9]+|(?!0,)[0-9]{1,3}(?:,[0-9]{3})+|(?!0)[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}"
+        r"|(?!0)[0-9]{1,4}(?:(?:,[0-9]{4}){2,}|,[0-9]{4}(?=\.[0-9])))(?:\.[0-9]*)?"
+    ),
+}
+"""Mark -> numbers that have it between groups of digits as some country writes them, or have no groups at all.
+
+1,23,456 in India; 1,2345,6789 in China and Japan, where a single group of four might be a fraction.
+"""
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
         "CUR", AROUND_AN_AMOUNT
@@ -48,7 +59,7 @@ _SWAPPED_MARKS = str.maketrans(".,", ",.")
 
 
 def integer_from_text(text: str, decimal_mark: str) -> int:
-    """Return the whole number that a text that is not blank stands for. Raises Refusal.
+    """Return the whole number that a text that is not blank stands for. Raises ValueProblem.
 
     Leading zeros are taken: they do not change which number it is. Whole numbers are mostly names of records, so
     nothing is taken that a program made of one: no scientific notation, no currency, no digits but ASCII's.
@@ -64,7 +75,7 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
 
 
 def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
-    """Return the number that a text that is not blank stands for, with just the digits it has. Raises Refusal."""
+    """Return the number that a text that is not blank stands for, with just the digits it has. Raises ValueProblem."""
     bare = text.strip()
     if decimal_mark == "." and len(bare) <= _MOST_DIGITS and _PLAIN.fullmatch(bare):
         value = Decimal(bare)
@@ -130,7 +141,7 @@ def may_be_grouped(text: str, decimal_mark: str) -> bool:
 
 
 def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_whole: bool) -> None:
-    """Raise Refusal if a number may be a thousand with one of the two decimal marks.
+    """Raise ValueProblem if a number may be a thousand with one of the two decimal marks.
 
     `evidence`, a sentence without its full stop, says why the `configured` decimal mark does not settle it; `mark` is
     the one with which the column is read. `is_whole`: the field takes whole numbers alone.
@@ -232,7 +243,7 @@ def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
     if group not in digits:
         if digits.count(mark) <= 1:
             return digits.replace(mark, ".")
-    elif _is_grouped(digits, group, mark):
+    elif _GROUPED[group].fullmatch(digits):
         # A single group mark might also be another person's decimal mark.
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
@@ -240,26 +251,9 @@ def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
         what = f"could be {grouped} or {digits.replace(group, '.')}"
         remedy = f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}."
         raise ValueProblem.of(bare, "ambiguous-number", what, remedy)
-    if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
+    if digits.count(group) <= 1 and _GROUPED[mark].fullmatch(digits):
         raise _other_mark(bare, mark)
     raise _no_number(bare)
-
-
-def _is_grouped(digits: str, group: str, mark: str) -> bool:
-    """Whether a number has its digits in groups as some country writes them, or has no groups at all."""
-    whole, _, fraction = digits.lstrip("-").partition(mark)
-    first, *groups = whole.split(group)
-    if group in fraction or mark in fraction or not first:
-        return False
-    if not groups:
-        return True
-    sizes = [len(part) for part in groups]
-    if len(first) <= 3 and first != "0" and set(sizes) == {3}:
-        return True
-    if group != "," or first.startswith("0") or (len(sizes) == 1 and not fraction):
-        return False
-    # 1,23,456 in India; 1,2345,6789 in China and Japan. A single group of four might be a fraction.
-    return (len(first) <= 2 and sizes == [2] * (len(sizes) - 1) + [3]) or (len(first) <= 4 and set(sizes) == {4})
 
 
 def number_in(cell: Cell) -> Decimal | None:

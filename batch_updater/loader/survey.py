@@ -94,17 +94,6 @@ def survey(
     return Findings(evidence, marks.open_fields() - evidence.keys(), frozenset(with_fractions), below_from)
 
 
-class _Cell(NamedTuple):
-    """A cell that shows a decimal mark."""
-
-    row: int
-    text: str
-    field: str
-
-    def __str__(self) -> str:
-        return f"Row {self.row:,} has {self.text} ({self.field})"
-
-
 class _Marks:
     """Looks for the numbers that can be written with one decimal mark only."""
 
@@ -112,23 +101,26 @@ class _Marks:
         self._numbers = numbers
         self._own, self._other = mark, "," if mark == "." else "."
         self._has_semicolons = has_semicolons
-        self._certain: dict[tuple[str, str], _Cell] = {}
-        """(field, mark) -> the first cell that shows it."""
+        self._certain: dict[tuple[str, str], str] = {}
+        """(field, mark) -> the first cell that shows it, in words."""
         self._grouped: set[str] = set()
         """Fields with a number that may be a thousand, its decimal mark being none."""
-        self._ungrouped: dict[str, _Cell] = {}
-        """Field -> the first cell with a thousand that is written without a mark."""
+        self._ungrouped: dict[str, str] = {}
+        """Field -> the first cell with four or more digits and no mark between them, in words."""
 
     def add(self, row: int, cells: Sequence[Cell]) -> None:
         for name, position in self._numbers.items():
             cell = cells[position]
             if cell is None:
                 continue
-            if name not in self._ungrouped and _is_thousand(cell):
-                self._ungrouped[name] = _Cell(row, shown(cell).strip(), name)
-            elif isinstance(cell, str) and (mark := mark_shown_by(cell)):
-                self._certain.setdefault((name, mark), _Cell(row, shown(cell.strip()), name))
-            elif isinstance(cell, str) and name not in self._grouped and may_be_grouped(cell, self._own):
+            text = cell if isinstance(cell, str) else None
+            if name not in self._ungrouped and (
+                _FOUR_DIGITS.fullmatch(text) if text else abs(number_in(cell) or Decimal()) >= _THOUSAND
+            ):
+                self._ungrouped[name] = f"Row {row:,} has {shown(cell).strip()} ({name})"
+            elif text and (mark := mark_shown_by(text)):
+                self._certain.setdefault((name, mark), f"Row {row:,} has {shown(text.strip())} ({name})")
+            elif text and name not in self._grouped and may_be_grouped(text, self._own):
                 self._grouped.add(name)
 
     def evidence(self) -> dict[str, MarkEvidence]:
@@ -138,7 +130,7 @@ class _Marks:
         for name in self._numbers:
             own, other = self._certain.get((name, self._own)), self._certain.get((name, self._other))
             if cell := other or elsewhere:
-                found[name] = MarkEvidence(str(cell), decides=other is not None and own is None)
+                found[name] = MarkEvidence(cell, decides=other is not None and own is None)
             elif self._has_semicolons and not is_own_anywhere:
                 found[name] = MarkEvidence(_SEMICOLONS, decides=False)
             elif name in open_fields and (cell := self._ungrouped.get(name)):
@@ -151,23 +143,6 @@ class _Marks:
         return frozenset(name for name in self._grouped if (name, self._own) not in self._certain)
 
 
-def _is_thousand(cell: Cell) -> bool:
-    """Whether a cell holds a number of four or more digits without a mark between them."""
-    if isinstance(cell, str):
-        return _FOUR_DIGITS.fullmatch(cell) is not None
-    number = number_in(cell)
-    return number is not None and abs(number) >= _THOUSAND
-
-
-@dataclass(frozen=True, slots=True)
-class DateEvidence:
-    """A text date that can be read in one order only: the others of its column are probably written in that order."""
-
-    order: DateOrder
-    row: int
-    text: str
-
-
 class FileEvidence:
     """Takes every parsed row once: notes, and what only the whole file shows about its cells, in bounded memory."""
 
@@ -178,7 +153,8 @@ class FileEvidence:
         """Positions; emptied once a number is found that may be a thousand."""
         self._headers = parser.width.headers
         self._last_row = 0
-        self._date_orders: dict[str, dict[DateOrder, DateEvidence]] = {}
+        self._date_orders: dict[str, dict[DateOrder, tuple[int, str]]] = {}
+        """Field -> order -> row and text of the first date that can be read in that order only."""
         self.questions = Questions()
         """What only the whole file can answer."""
         self.notes = NoteCollector()
@@ -215,7 +191,7 @@ class FileEvidence:
             cell = cells[position]
             if isinstance(cell, str) and (order := order_shown_by(cell)):
                 found = self._date_orders.setdefault(name, {})
-                found.setdefault(order, DateEvidence(order, row, shown(cell.strip())))
+                found.setdefault(order, (row, shown(cell.strip())))
         mark = self._decimal_mark
         for position in self._number_columns:
             cell = cells[position]
@@ -235,16 +211,16 @@ class FileEvidence:
 
     def with_date_orders(self, problem: Problem) -> Problem:
         """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
-        found = tuple(self._date_orders.get(problem.field or "", {}).values())
+        found = self._date_orders.get(problem.field or "", {})
         if problem.code != AMBIGUOUS_DATE or not found:
             return problem
-        first = found[0]
+        order, (row, text) = next(iter(found.items()))
         remedy = (
-            f"Row {first.row:,} of this column has {first.text}: if all dates are written so, set input.date_order to "
-            f"{first.order.value}; else type it like 2025-12-31."
+            f"Row {row:,} of this column has {text}: if all dates are written so, set input.date_order to "
+            f"{order.value}; else type it like 2025-12-31."
         )
         if len(found) > 1:
-            seen = " and ".join(f"row {one.row:,} has {one.text}" for one in found)
+            seen = " and ".join(f"row {row:,} has {text}" for row, text in found.values())
             remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
         return replace(problem, remedy=remedy)
 

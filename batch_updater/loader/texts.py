@@ -91,7 +91,7 @@ class TextReader:
         return _ORDINARY.fullmatch(text) is not None and text[0] not in self._firsts
 
     def read(self, text: str) -> str:
-        """Return the text that is sent for one that is neither blank nor the clear marker. Raises Refusal."""
+        """Return the text that is sent for one that is neither blank nor the clear marker. Raises ValueProblem."""
         if _ORDINARY.fullmatch(text) and text.lower() not in _NOTHING and self._marker.nearness(text) is Nearness.NONE:
             return text
         bare, is_identifier = text.strip(), self._field.is_identifier
@@ -170,7 +170,7 @@ class TextReader:
 
 
 def as_written(field: Field, text: str) -> str:
-    """Return a text as it is. Raises Refusal if it cannot be sent, or cannot be a part of the address of a record."""
+    """Return a text as it is. Raises ValueProblem if it cannot be sent, or be a part of a record's address."""
     # Nearly every text is printable, which is told faster than that it has no control character.
     is_printable = text.isprintable()
     if not is_printable and (found := _CONTROL.search(text)):
@@ -186,7 +186,7 @@ def as_written(field: Field, text: str) -> str:
 
 
 def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
-    """Raise Refusal if something in a text is the likely reason why it is no value of its field."""
+    """Raise ValueProblem if something in a text is the likely reason why it is no value of its field."""
     bare = text.strip()
     # No exception is held in a variable: it would hold this frame, which would hold it.
     if marker.nearness(bare) is not Nearness.NONE:
