@@ -40,38 +40,35 @@ def cell_as_seen(cell: Seen | FormattedNumber, field: Field, noted: list[CellNot
             noted.append(CellNote(field.name, "close-to-zero", sentence))
         return cell
     if isinstance(cell, FormattedNumber):
-        return _number_of(cell, field, noted, watch)
+        is_text = field.kind is Kind.TEXT
+        if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
+            number = shown(cell.number)
+            reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
+            if cell.effect is ShownAs.NOTHING:
+                reason = f"The cell holds the number {number}, which its format does not show"
+                remedy = "General; then keep the number, or clear the cell to leave the field as it is."
+            elif is_text:
+                reason += ": as text it could be either"
+                remedy = f"Text and type {shown(cell)} or {number}, whichever is meant."
+            else:
+                remedy = "Number and type the number that is meant, in full."
+            raise ValueProblem("shown-otherwise", f"{reason}.", f"Set the cell's format to {remedy}")
+        if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
+            in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
+            number = shown(cell.number)
+            sentence = f"{number} is shown as {shown(cell)}{in_colour}: {number} is sent."
+            noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
+        if cell.currency and field.kind is Kind.DECIMAL:
+            watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
+        return cell.number
     if not isinstance(cell, PartlyShownDate):
         return cell
     day = date(cell.year, cell.month, cell.day)
     if field.kind is Kind.DATE and cell.hidden == "date":
-        what = f"The cell holds the date {day}, which its format shows as a time of day."
-        raise ValueProblem(
-            "shown-otherwise", what, f"Set the cell's format to Date, and type {day} if that day is meant."
-        )
+        reason = f"The cell holds the date {day}, which its format shows as a time of day."
+        remedy = f"Set the cell's format to Date, and type {day} if that day is meant."
+        raise ValueProblem("shown-otherwise", reason, remedy)
     if field.kind is Kind.DATE:
         sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
         noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
     return day
-
-
-def _number_of(cell: FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
-    is_text, number = field.kind is Kind.TEXT, shown(cell.number)
-    if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
-        reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
-        if cell.effect is ShownAs.NOTHING:
-            reason = f"The cell holds the number {number}, which its format does not show"
-            remedy = "General; then keep the number, or clear the cell to leave the field as it is."
-        elif is_text:
-            reason += ": as text it could be either"
-            remedy = f"Text and type {shown(cell)} or {number}, whichever is meant."
-        else:
-            remedy = "Number and type the number that is meant, in full."
-        raise ValueProblem("shown-otherwise", f"{reason}.", f"Set the cell's format to {remedy}")
-    if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
-        in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
-        sentence = f"{number} is shown as {shown(cell)}{in_colour}: {number} is sent."
-        noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
-    if cell.currency and field.kind is Kind.DECIMAL:
-        watch.see(cell.currency, f"{number} is shown with {cell.currency}")
-    return cell.number

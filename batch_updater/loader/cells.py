@@ -52,7 +52,12 @@ _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _DIGITS = frozenset("0123456789")
 _MORE_DIGITS = 10**DIGITS_OF_A_CELL
 """The least whole number that Excel does not keep every digit of."""
-_CELL_FAULTS: Final = {
+_NO_VALUE: Final = {
+    "error-cell": (
+        "error-cell",
+        "The cell shows the error {text} instead of a value.",
+        "Repair the formula, or type the value itself; leave the cell blank to keep the field as it is.",
+    ),
     "formula-without-value": (
         "formula-without-value",
         "The cell holds the formula {text}, but the file was saved without its result.",
@@ -156,7 +161,7 @@ def converter(
         if cell is None:
             return BLANK
         if isinstance(cell, CellError):
-            raise _cell_fault(cell)
+            raise _no_value(cell)
         seen = cell if type(cell) in _SEEN_AS_THEY_ARE else cell_as_seen(cell, field, noted, watch)
         value = from_other(seen)
         return value if judge is None else judge(value)
@@ -189,7 +194,7 @@ def _readers(
 
 def _refuse_what_is_no_value(text: str) -> None:
     if text.upper() in ERROR_LITERALS or _ERROR_OF_LIBREOFFICE.fullmatch(text):
-        raise _error_shown(text)
+        raise _no_value(CellError("error-cell", text))
     if text.startswith(NOT_EXACT_MARK.strip()):
         raise ValueProblem(
             "not-exact",
@@ -203,21 +208,11 @@ def _refuse_what_is_no_value(text: str) -> None:
         )
 
 
-def _error_shown(text: str) -> ValueProblem:
-    return ValueProblem(
-        "error-cell",
-        f"The cell shows the error {text} instead of a value.",
-        "Repair the formula, or type the value itself; leave the cell blank to keep the field as it is.",
-    )
-
-
-def _cell_fault(fault: CellError) -> ValueProblem:
-    text = shown(fault.text)
-    if fault.code not in _CELL_FAULTS:
-        return _error_shown(text)
-    code, reason, remedy = _CELL_FAULTS[fault.code]
-    first = shown(fault.text.partition(":")[0])
-    return ValueProblem(code, reason.format(text=text, quoted=shown(fault.text, quoted=True), first=first), remedy)
+def _no_value(fault: CellError) -> ValueProblem:
+    """Return the problem of a cell that holds an error, or something else that is no value."""
+    code, reason, remedy = _NO_VALUE.get(fault.code, _NO_VALUE["error-cell"])
+    text, quoted, first = shown(fault.text), shown(fault.text, quoted=True), shown(fault.text.partition(":")[0])
+    return ValueProblem(code, reason.format(text=text, quoted=quoted, first=first), remedy)
 
 
 def _number_reader(
@@ -334,12 +329,17 @@ def _judge(field: Field) -> Callable[[Value], Value] | None:
     """
     if field.enum:
         spelled = {_folded(value): value for value in field.enum}
+        valid = [str(value) for value in field.enum]
+        listed = ", ".join(valid[:_VALUES_LISTED]) + (" ..." if len(valid) > _VALUES_LISTED else "")
 
         def choose(value: Value) -> Value:
             described = spelled.get(_folded(value), BLANK)
-            if isinstance(described, Blank):
-                raise _not_listed(field, value)
-            return described
+            if not isinstance(described, Blank):
+                return described
+            close, look = suggestion(str(value), valid)
+            reason = f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip()
+            remedy = f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}."
+            raise ValueProblem("not-one-of-the-values", reason, remedy)
 
         return choose
     if field.bounds == Bounds():
@@ -349,17 +349,6 @@ def _judge(field: Field) -> Callable[[Value], Value] | None:
 
 def _folded(value: Value) -> str:
     return composed(str(value)).strip().casefold()
-
-
-def _not_listed(field: Field, value: Value) -> ValueProblem:
-    valid = [str(option) for option in field.enum]
-    close, look = suggestion(str(value), valid)
-    listed = ", ".join(valid[:_VALUES_LISTED]) + (" ..." if len(valid) > _VALUES_LISTED else "")
-    return ValueProblem(
-        "not-one-of-the-values",
-        f"{shown(value, quoted=True)} is not a {field.title}. {look}".rstrip(),
-        f"Did you mean {close!r}? Valid are: {listed}." if close else f"Valid are: {listed}.",
-    )
 
 
 def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:

@@ -122,12 +122,15 @@ class Proposals:
     def by_header(self, header: str, column: ColumnValues) -> Proposal | None:
         """Return the same as far as the header itself says it."""
         bare, own = undecorated(header), key_words(header)
-        fields = (
-            self._nearest_by_case(bare or header, self._plausible(self._by_name(header, bare, own), column))
-            or self._by_first_words(own, column)
-            or self._by_spelling(header, bare, column)
-        )
-        if fields:
+        named = self._plausible(self._by_name(header, bare, own), column)
+        fields = self._nearest_by_case(bare or header, named)
+        if not fields and own:
+            # It may be what the names of several fields begin with.
+            names = [(field, key_words(field.name)) for field in self._endpoint.fields]
+            sharing = [field for field, name in names if len(name) > len(own) and _are_same(own, name[: len(own)])]
+            if len(sharing) > 1:
+                fields = [field for field in self._free if field in sharing and not column.contradict(field)]
+        if fields := fields or self._by_spelling(header, bare, column):
             fields = self._ranked(fields)
             spellings = [spelling for field, spelling in self._spellings if field.name == fields[0].name]
             characters = "" if bare.isascii() else suggestion(bare, spellings).other_characters
@@ -166,14 +169,6 @@ class Proposals:
         """What names look like, in their own case and without regard to case -> fields."""
         exact = ((look(field.name), field.name) for field in self._endpoint.fields)
         return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
-
-    def _by_first_words(self, own: tuple[str, ...], column: ColumnValues) -> list[Field]:
-        """Return the free fields of several whose names begin with the header, where the values may be theirs."""
-        names = [(field, key_words(field.name)) for field in self._endpoint.fields]
-        sharing = [field for field, name in names if own and len(name) > len(own) and _are_same(own, name[: len(own)])]
-        if len(sharing) < 2:
-            return []
-        return [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
 
     def _by_short_form(self, own: tuple[str, ...], column: ColumnValues) -> list[Field]:
         """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone.

@@ -166,17 +166,31 @@ class FileEvidence:
         if parsed.notes:
             self.notes.add(number, parsed.notes)
         if len(cells) >= self._headers and not parsed.is_ragged:
-            self._look_at_cells(number, cells)
+            for name, position in self._date_columns:
+                cell = cells[position]
+                if isinstance(cell, str) and (order := order_shown_by(cell)):
+                    self._date_orders.setdefault(name, {}).setdefault(order, (number, shown(cell.strip())))
+            mark = self._decimal_mark
+            for position in self._number_columns:
+                cell = cells[position]
+                # Three digits behind the mark are the last, or something else than a digit is.
+                if (
+                    isinstance(cell, str)
+                    and (cell[-4:-3] == mark or not cell[-1:].isdigit())
+                    and may_be_grouped(cell, mark)
+                ):
+                    questions.thousands = True
+                    self._number_columns.clear()
+                    break
         for problem in parsed.problems:
             questions.other_mark |= problem.code == OTHER_MARK
             if problem.code == POINT_ZERO and problem.field:
                 questions.point_zero.add(problem.field)
         # The rows at the end of those seen so far that are no records.
-        if parsed.below is None:
-            if questions.below_from is not None:
-                questions.below_from = None
-                questions.unsure_totals.clear()
-        else:
+        if parsed.below is None and questions.below_from is not None:
+            questions.below_from = None
+            questions.unsure_totals.clear()
+        elif parsed.below is not None:
             has_gap = number > self._last_row + 1
             if questions.below_from is None and (parsed.below is not Below.PERHAPS_REMARK or has_gap):
                 questions.below_from = number
@@ -184,26 +198,6 @@ class FileEvidence:
                 positions = range(min(len(cells), self._headers))
                 questions.unsure_totals.update(position for position, _ in amounts(cells, positions))
         self._last_row = number
-
-    def _look_at_cells(self, row: int, cells: Sequence[Cell]) -> None:
-        """Note the order of dates, and that numbers may be thousands."""
-        for name, position in self._date_columns:
-            cell = cells[position]
-            if isinstance(cell, str) and (order := order_shown_by(cell)):
-                found = self._date_orders.setdefault(name, {})
-                found.setdefault(order, (row, shown(cell.strip())))
-        mark = self._decimal_mark
-        for position in self._number_columns:
-            cell = cells[position]
-            # Three digits behind the mark are the last, or something else than a digit is.
-            if (
-                isinstance(cell, str)
-                and (cell[-4:-3] == mark or not cell[-1:].isdigit())
-                and may_be_grouped(cell, mark)
-            ):
-                self.questions.thousands = True
-                self._number_columns.clear()
-                break
 
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""
