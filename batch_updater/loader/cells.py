@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,14 +93,6 @@ _TRUTHS: Final = {"true": True, "false": False}
 _NAMES_OF_TYPES = ((bool, "a truth value"), (date, "a date"), (time, "a time of day"), (timedelta, "a duration"))
 _SEEN_AS_THEY_ARE = frozenset({int, bool, date, datetime})
 """Types of nearly all cells that are no text; a format that shows something else makes another type of them."""
-_LIMITS = (
-    ("minimum", operator.lt, "too-small", "less than the smallest that is allowed, {}"),
-    ("maximum", operator.gt, "too-large", "more than the largest that is allowed, {}"),
-    ("exclusive_minimum", operator.le, "too-small", "not more than {}, as it has to be"),
-    ("exclusive_maximum", operator.ge, "too-large", "not less than {}, as it has to be"),
-    ("multiple_of", operator.mod, "not-a-multiple", "not a multiple of {}"),
-)
-"""Limit of a number, when it is exceeded, and how that is called."""
 _VALUES_LISTED = 20
 
 
@@ -261,7 +252,7 @@ def _integer(cell: object) -> int:
 def _decimal(cell: object) -> Decimal:
     if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
         raise _not_a_number(cell, "a number")
-    number = Decimal(cell)
+    number = cell if isinstance(cell, Decimal) else Decimal(cell)
     if number.adjusted() >= DIGITS_OF_A_CELL and _has_more_digits(number):
         raise _damaged(number)
     return number
@@ -352,19 +343,29 @@ def _folded(value: Value) -> str:
 
 
 def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:
-    limits = []
-    for name, is_exceeded, code, how in _LIMITS:
-        limit = getattr(bounds, name)
-        if limit is not None:
-            # Whole numbers are compared much faster with an int.
-            limit = int(limit) if limit == limit.to_integral_value() else limit
-            limits.append((is_exceeded, limit, code, how.format(_digits(limit))))
+    # Whole numbers are compared much faster with an int.
+    low, high, above, below, step = (
+        int(bound) if bound is not None and bound == bound.to_integral_value() else bound
+        for bound in (
+            bounds.minimum, bounds.maximum, bounds.exclusive_minimum, bounds.exclusive_maximum, bounds.multiple_of,
+        )
+    )  # fmt: skip
+    remedy = "Correct the number."
 
     def check(value: Value) -> Value:
         if isinstance(value, (int, Decimal)):
-            for is_exceeded, limit, code, how in limits:
-                if is_exceeded(value, limit):
-                    raise ValueProblem.of(value, code, f"is {how}", "Correct the number.")
+            if low is not None and value < low:
+                what = f"is less than the smallest that is allowed, {_digits(low)}"
+                raise ValueProblem.of(value, "too-small", what, remedy)
+            if high is not None and value > high:
+                what = f"is more than the largest that is allowed, {_digits(high)}"
+                raise ValueProblem.of(value, "too-large", what, remedy)
+            if above is not None and value <= above:
+                raise ValueProblem.of(value, "too-small", f"is not more than {_digits(above)}, as it has to be", remedy)
+            if below is not None and value >= below:
+                raise ValueProblem.of(value, "too-large", f"is not less than {_digits(below)}, as it has to be", remedy)
+            if step is not None and value % step:
+                raise ValueProblem.of(value, "not-a-multiple", f"is not a multiple of {_digits(step)}", remedy)
         return value
 
     return check
