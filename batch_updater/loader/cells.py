@@ -250,12 +250,13 @@ def _integer(cell: object) -> int:
 
 
 def _decimal(cell: object) -> Decimal:
-    if isinstance(cell, bool) or not isinstance(cell, (int, Decimal)):
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        cell = Decimal(cell)
+    if not isinstance(cell, Decimal):
         raise _not_a_number(cell, "a number")
-    number = cell if isinstance(cell, Decimal) else Decimal(cell)
-    if number.adjusted() >= DIGITS_OF_A_CELL and _has_more_digits(number):
-        raise _damaged(number)
-    return number
+    if cell.adjusted() >= DIGITS_OF_A_CELL and _has_more_digits(cell):
+        raise _damaged(cell)
+    return cell
 
 
 def _not_a_number(cell: object, wanted: str) -> ValueProblem:

@@ -203,17 +203,17 @@ def _readings(bare: str, settings: DateSettings) -> _Readings | None:
 
 
 def _numbered(found: re.Match[str], settings: DateSettings) -> _Readings:
-    first, second, last = found[1], found[3], found[4]
+    first, second, last = int(found[1]), int(found[3]), int(found[4])
     readings: _Readings = []
-    for year in settings.years(last):
+    for year in settings.years(found[4]):
         for order, month, day in ((DateOrder.DMY, second, first), (DateOrder.MDY, first, second)):
             value = _date_of(year, month, day)
             if value is not None:
                 readings.append((order, value))
-    is_day = 1 <= int(first) <= _MOST_DAYS
+    is_day = 1 <= first <= _MOST_DAYS
     # 31-06-26 is a slip rather than a day of 1931; where the order of day and month is named, the year is last.
     if settings.order is None and _may_have_year_first(found) and (readings or not is_day):
-        readings += [(None, value) for year in settings.years(first) if (value := _date_of(year, second, last))]
+        readings += [(None, value) for year in settings.years(found[1]) if (value := _date_of(year, second, last))]
     return readings
 
 
