@@ -209,10 +209,7 @@ def _no_value(fault: CellError) -> ValueProblem:
 def _number_reader(
     field: Field, mark: str, watch: CurrencyWatch, noted: list[CellNote] | None
 ) -> Callable[[str], Value]:
-    """Return how a text is read as a number.
-
-    What a program's arithmetic has left over is taken away, with a note; where `noted` is None, it stays.
-    """
+    """Return how a text is read as a number. What arithmetic has left over goes, with a note, if there is `noted`."""
     is_whole = field.kind is Kind.INTEGER
 
     def read(text: str) -> Value:
@@ -315,10 +312,7 @@ def _text(cell: object) -> Value:
 
 
 def _judge(field: Field) -> Callable[[Value], Value] | None:
-    """Return what checks a value against the field's list or bounds, and gives the described spelling; None: nothing.
-
-    Bounds do not matter where values are listed.
-    """
+    """Return what checks a value against the list, or else the bounds, and gives the described spelling."""
     if field.enum:
         spelled = {_folded(value): value for value in field.enum}
         valid = [str(value) for value in field.enum]

@@ -108,7 +108,7 @@ def fit_columns(
     for position, text in enumerate(row.texts):
         meanings = known.meanings(text) if row.is_theirs(position) else (None,)
         if len(meanings) > 1:
-            match.several[position] = tuple(name for name in meanings if name is not None and name in known.fields)
+            match.several[position] = tuple(name for name in meanings if name is not None and name in endpoint.by_name)
         elif not meanings:
             match.unknown.append(position)
         elif meanings[0] is not None:
@@ -195,10 +195,7 @@ def _missing(endpoint: Endpoint, known: Collection[str]) -> Iterator[_Fault]:
 
 
 def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match: _Match) -> Iterator[str]:
-    """Yield a sentence for each unknown header that a person may believe to be sent.
-
-    It has a word in common with the name of a field that has a column, or holds amounts that no field takes.
-    """
+    """Yield a sentence for each unknown header that has a word of a mapped field, or amounts that no column feeds."""
     passed_over = _IDENTIFIER_STEMS | {stem(word) for word in words(endpoint.record_name)}
     stems = {name: {stem(word) for word in words(name)} - passed_over for name in match.field_at.values()}
     amounts = [field.name for field in endpoint.body_fields if field.kind is Kind.DECIMAL]

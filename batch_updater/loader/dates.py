@@ -154,10 +154,7 @@ def impossible_date(bare: str) -> ValueProblem:
 
 
 def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
-    """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC.
-
-    `bare` is the whole text, for messages.
-    """
+    """Return a date without its time of day, which has to be midnight, and the same day in UTC."""
     found = _WITH_TIME.fullmatch(date_and_time) if len(date_and_time) <= _MOST_CHARACTERS else None
     readings = _readings(found["day"], settings) if found else None
     if found is None or readings is None:

@@ -233,10 +233,7 @@ def _other_mark(bare: str, decimal_mark: str) -> ValueProblem:
 
 
 def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
-    """Return a number of digits and marks without grouping and with a decimal point.
-
-    Refuses it where there are two readings, or none. `bare` is the whole text, for messages.
-    """
+    """Return a number of digits and marks with a decimal point alone; refuse it unless it has one reading."""
     if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(mark, ".")):
         raise _no_number(bare, wanted)
     group = "," if mark == "." else "."

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.loader.column_values import ColumnValues, KnownNames
@@ -45,14 +45,11 @@ _SHORTEST_WORD, _SHORTEST_IN_A_COMPOUND, _SHORTEST_REST = 3, 5, 3
 _VALUES_QUOTED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """The fields that a header may be meant for."""
+class Proposal(NamedTuple):
+    """The fields that a header may be meant for, the likeliest first, and a sentence that says why."""
 
     fields: tuple[str, ...]
-    """The likeliest first."""
     sentence: str
-    """Why, with the header."""
 
 
 class HeaderNames:
@@ -62,7 +59,6 @@ class HeaderNames:
         """`further` is `input.columns`: header -> field, or None for a column that is not sent."""
         self.endpoint = endpoint
         self.further = further
-        self.fields = endpoint.by_name
         self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
         self._further = _grouped((squeezed(header), name) for header, name in further.items())
         spellings = [
@@ -77,7 +73,7 @@ class HeaderNames:
         for text in (header, plain(header)):
             if text in self._exactly:
                 return (self._exactly[text],)
-        if plain(header) in self.fields:
+        if plain(header) in self.endpoint.by_name:
             return (plain(header),)
         return (
             self._further.get(squeezed(header))
@@ -109,8 +105,14 @@ class Proposals:
         self._spellings = [
             (field, spelling)
             for field in self._endpoint.fields
-            for own in [[text for text, name in further if name == field.name]]
-            for spelling in dict.fromkeys((field.name, spaced(field.name), *field.aliases, *own))
+            for spelling in dict.fromkeys(
+                (
+                    field.name,
+                    spaced(field.name),
+                    *field.aliases,
+                    *(text for text, name in further if name == field.name),
+                )
+            )
         ]
         self._free = [field for field in self._endpoint.fields if field.name not in fed]
 
@@ -140,11 +142,7 @@ class Proposals:
         return self._by_words(header, column, is_identifier=own[-1:] == (ID,))
 
     def _by_name(self, header: str, bare: str, own: tuple[str, ...]) -> list[Field]:
-        """Return the fields whose name or alias the header is but for marks such as `*`, or in other characters.
-
-        Words for an identifier are synonyms: `Item Number` is itemNo. A header of ASCII alone may look like a name by
-        chance: it is held against the free fields, as what is spelled like one is.
-        """
+        """Return the fields whose name the header is but for marks, synonyms of `id`, and characters that look alike."""
         found = self._understood.meanings(bare) if bare else ()
         titles = {bare.casefold(), header.casefold()}
         names = {
@@ -156,6 +154,7 @@ class Proposals:
         }
         if fields := [field for field in self._free if field.name in names]:
             return fields
+        # A header of ASCII alone may look so by chance: it is held against the free fields.
         alike = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
         return [field for field in (self._free if bare.isascii() else self._endpoint.fields) if field.name in alike]
 
@@ -171,19 +170,16 @@ class Proposals:
         return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
 
     def _by_short_form(self, own: tuple[str, ...], column: ColumnValues) -> list[Field]:
-        """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone.
-
-        Words in front of an identifier's name say whose it is: `CRM Opp. No.` is an opportunity's too. `Id` alone, or
-        with the record's own word, is that of the record where the path has no other.
-        """
+        """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone."""
         is_identifier = own[-1:] == (ID,)
+        # Words in front of an identifier's name say whose it is: `CRM Opp. No.` is an opportunity's too.
         names = {
             field.name
             for field, name in self._short_forms
             if _are_same(own[-len(name) :] if name[-1] == ID else own, name)
         }
         in_path = [field for field in self._endpoint.fields if field.location is ParameterLocation.PATH]
-        if len(in_path) == 1 and is_identifier:
+        if len(in_path) == 1 and is_identifier:  # `Id` alone, or with the record's own word, is that of the record
             record = tuple(word.casefold() for word in words(self._endpoint.record_name))
             if len(own) == 1 or _are_same(own[:-1], record):
                 names.add(in_path[0].name)
@@ -205,13 +201,9 @@ class Proposals:
         return [(field, name) for field, name in forms if field.name not in self._fed]
 
     def _by_spelling(self, header: str, bare: str, column: ColumnValues) -> list[Field]:
-        """Return the fields whose names are spelled most like the header.
-
-        One that has its column already counts only if its name is like the whole header: Type (internal) is a column of
-        its own.
-        """
+        """Return the fields whose names are spelled most like the header."""
         ratios = self._ratios(header)
-        if bare != header:
+        if bare != header:  # Type (internal) is a column of its own beside Type
             ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
         fields = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
         nearest = max((ratios[field.name] for field in fields), default=0.0)
@@ -266,11 +258,7 @@ class Proposals:
 
     @cached_property
     def _telling(self) -> list[tuple[Field, list[tuple[str, str]]]]:
-        """The free fields whose names have words that tell them from the others, with what their stems look like.
-
-        They are those that no other field has, and that say more than that it is a name, a date and so on: Region of
-        RegionName, List and Price of ListPrice.
-        """
+        """The free fields with the words that only their names have, and what the stems of these look like."""
         telling = []
         for field in self._free:
             own = [
@@ -283,14 +271,11 @@ class Proposals:
         return telling
 
     def _by_words(self, header: str, column: ColumnValues, *, is_identifier: bool) -> Proposal | None:
-        """Return the free fields of whose names a telling word is in the header.
-
-        The last one always tells, be it the beginning or the end of a longer word, as in closedate. Another one tells
-        where the values may be the field's, and the header calls them so: List for ListPrice, but not List of owners.
-        """
+        """Return the free fields of whose names a telling word is in the header: Region of RegionName."""
         looks = {word: skeleton(stem(word)) for word in words(header)}
         found = {}
         for field, own in self._telling:
+            # The last word always tells. Others do where the values fit: List for ListPrice, but not List of owners.
             *others, (last, last_look) = own
             is_amount_id = is_identifier and field.kind is Kind.DECIMAL
             for word, seen in looks.items():
