@@ -142,7 +142,7 @@ class Proposals:
         return self._by_words(header, column, is_identifier=own[-1:] == (ID,))
 
     def _by_name(self, header: str, bare: str, own: tuple[str, ...]) -> list[Field]:
-        """Return the fields whose name the header is but for marks, synonyms of `id`, and characters that look alike."""
+        """Return the fields whose name the header is but for marks, synonyms of `id`, and letters that look alike."""
         found = self._understood.meanings(bare) if bare else ()
         titles = {bare.casefold(), header.casefold()}
         names = {
