@@ -27,7 +27,7 @@ from batch_updater.loader.numbers import decimal_from_text, integer_from_text, t
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.loader.texts import TextReader, as_written, refuse_for_cause
 from batch_updater.records import DIGITS_OF_A_CELL, NOT_EXACT_MARK, Cell, CellError, Value
-from batch_updater.text.characters import composed, suggestion
+from batch_updater.text.characters import folded, suggestion
 
 
 class Blank:
@@ -314,12 +314,12 @@ def _text(cell: object) -> Value:
 def _judge(field: Field) -> Callable[[Value], Value] | None:
     """Return what checks a value against the list, or else the bounds, and gives the described spelling."""
     if field.enum:
-        spelled = {_folded(value): value for value in field.enum}
+        spelled = {folded(str(value)): value for value in field.enum}
         valid = [str(value) for value in field.enum]
         listed = ", ".join(valid[:_VALUES_LISTED]) + (" ..." if len(valid) > _VALUES_LISTED else "")
 
         def choose(value: Value) -> Value:
-            described = spelled.get(_folded(value), BLANK)
+            described = spelled.get(folded(str(value)), BLANK)
             if not isinstance(described, Blank):
                 return described
             close, look = suggestion(str(value), valid)
@@ -331,10 +331,6 @@ def _judge(field: Field) -> Callable[[Value], Value] | None:
     if field.bounds == Bounds():
         return None
     return _within_length(field) if field.kind is Kind.TEXT else _within_limits(field.bounds)
-
-
-def _folded(value: Value) -> str:
-    return composed(str(value)).strip().casefold()
 
 
 def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:

@@ -16,7 +16,7 @@ from batch_updater.loader.dates import AMBIGUOUS_DATE, AMBIGUOUS_DAY, DateSettin
 from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
-from batch_updater.text.characters import composed
+from batch_updater.text.characters import folded
 
 KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
 """Gives the names that the API is known to have; asked only where values have to be held against them."""
@@ -88,15 +88,15 @@ class ColumnValues:
 
     def are_among(self, names: Collection[str]) -> bool:
         """Whether they are texts out of a list of names, which are compared without regard to case."""
-        folded = {_folded(name) for name in names}
-        listed = [cell.strip() for cell in self.cells if isinstance(cell, str) and _folded(cell) in folded]
+        names = {folded(name) for name in names}
+        listed = [cell.strip() for cell in self.cells if isinstance(cell, str) and folded(cell) in names]
         return bool(listed) and len(listed) >= _MOST * len(self.cells) and max(map(len, listed)) >= _LETTERS_OF_A_NAME
 
     def contradict(self, field: Field) -> bool:
         """Whether hardly any of them can be a value of that field."""
         if self.cells and field.enum and field.kind is Kind.TEXT:
-            listed = {_folded(str(value)) for value in field.enum}
-            return not any(_folded(str(cell)) in listed for cell in self.cells)
+            listed = {folded(str(value)) for value in field.enum}
+            return not any(folded(str(cell)) in listed for cell in self.cells)
         return self.contradict_kind_of(field)
 
     def contradict_kind_of(self, field: Field) -> bool:
@@ -154,7 +154,3 @@ def _is_amount(cell: Cell) -> bool:
     if number == number.to_integral_value() and not has_cents:
         return abs(number) >= _LARGE and not _FIRST_YEAR <= number <= _LAST_YEAR
     return abs(number) >= _LARGE_WITH_CENTS
-
-
-def _folded(name: str) -> str:
-    return composed(name).strip().casefold()
