@@ -130,15 +130,13 @@ def fit_columns(
         of_field={name: position for position, name in match.field_at.items()},
         not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in match.field_at),
         header_row=row.number,
-        first_values=tuple(_first_value(row.below, position) for position in range(len(row.texts))),
+        # What the first cell of each column shows that is not blank.
+        first_values=tuple(
+            next(filter(str.strip, (shown(cells[at]) for cells in row.below if at < len(cells))), "")
+            for at in range(len(row.texts))
+        ),
         notes=tuple(islice(_notes(row, endpoint, constants, match), _NOTED)),
     )
-
-
-def _first_value(rows: Iterable[Sequence[Cell]], position: int) -> str:
-    """Return what the first cell of a column shows that is not blank; '' if there is none."""
-    texts = (shown(row[position]) for row in rows if position < len(row))
-    return next(filter(str.strip, texts), "")
 
 
 def _header_faults(

@@ -94,11 +94,10 @@ def key_words(header: str) -> tuple[str, ...]:
     """
     text = _NUMBER_SIGN.sub(" number", _IN_BRACKETS.sub(" ", plain(header)))
     found = [word.casefold() for word in words(undecorated(text))]
-    if not found or found[-1] not in IDENTIFIER_WORDS:
-        return tuple(found)
-    while found and found[-1] in IDENTIFIER_WORDS:
-        found.pop()
-    return (*found, ID)
+    own = list(found)
+    while own and own[-1] in IDENTIFIER_WORDS:
+        own.pop()
+    return tuple(found) if own == found else (*own, ID)
 
 
 def identifier_spellings(name: str) -> tuple[str, ...]:

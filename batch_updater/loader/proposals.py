@@ -188,7 +188,7 @@ class Proposals:
 
     @cached_property
     def _short_forms(self) -> list[tuple[Field, tuple[str, ...]]]:
-        """The free fields with the words of their names, whole and without general ones at the end."""
+        """The fields with the words of their names, whole and without general ones at the end."""
         forms = []
         for field, spelling in self._spellings:
             name = key_words(spelling)
@@ -198,7 +198,7 @@ class Proposals:
                 name = name[:-1]
             if name and name[-1] != ID and not self._shared.issuperset(map(stem, name)):
                 forms.append((field, name))
-        return [(field, name) for field, name in forms if field.name not in self._fed]
+        return forms
 
     def _by_spelling(self, header: str, bare: str, column: ColumnValues) -> list[Field]:
         """Return the fields whose names are spelled most like the header."""
