@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import CurrencyWatch
 from batch_updater.loader.findings import CellNote
 from batch_updater.loader.refusal import ValueProblem, shown
-from batch_updater.records import FormattedNumber, PartlyShownDate, ShownAs
-
-if TYPE_CHECKING:
-    Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
+from batch_updater.records import Cell, FormattedNumber, PartlyShownDate, ShownAs
 
 TINY = -9
 """Power of ten below which no amount is meant: what a formula leaves over where 0.1 + 0.2 - 0.3 is no zero."""
@@ -28,7 +24,7 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(cell: Seen | FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Seen:
+def cell_as_seen(cell: Cell, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Cell:
     """Return the value of a cell that is neither text, fault nor blank.
 
     Raises ValueProblem where the cell shows something else than would be sent. Adds to `noted` where it shows less, or

@@ -48,7 +48,7 @@ def read_head(sheet: Sheet, number: int | None) -> Head:
             below, cells = below + 1, cells + len(row.cells)
         elif number in {None, row.number}:
             header = row
-        if row is header or header is not None or len(rows) < _ROWS_LOOKED_AT:
+        if header is not None or len(rows) < _ROWS_LOOKED_AT:
             rows.append(row)
         if below >= _ROWS_BELOW or cells > _CELLS_BELOW:
             break
