@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
@@ -151,17 +152,20 @@ class HeaderFit:
             return fault
         return None
 
+    @cached_property
+    def _known(self) -> HeaderNames:
+        return HeaderNames(self.endpoint, self.further)
+
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        names = HeaderNames(self.endpoint, self.further)
-        known = {text: names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
+        known = {text: self._known.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
         named = {fields for fields in known.values() if fields and None not in fields}
         unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
         texts = [ColumnValues((row.texts[position],)) for position in unknown]
         if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)
         fed = {fields[0] for fields in named if len(fields) == 1 and fields[0] is not None}
-        proposals = Proposals(names, {*fed, *self.constants}, row.below, self.names)
+        proposals = Proposals(self._known, {*fed, *self.constants}, row.below, self.names)
         looked_at = unknown[:_UNKNOWN_LOOKED_AT]
         return len(named) + sum(
             proposals.by_header(row.texts[at], ColumnValues.of(row.below, at)) is not None for at in looked_at

@@ -128,10 +128,10 @@ class Proposals:
         fields = self._nearest_by_case(bare or header, named)
         if not fields and own:
             # It may be what the names of several fields begin with.
-            names = [(field, key_words(field.name)) for field in self._endpoint.fields]
-            sharing = [field for field, name in names if len(name) > len(own) and _are_same(own, name[: len(own)])]
+            names = [(field, name) for field, name in self._key_words if len(name) > len(own)]
+            sharing = [field for field, name in names if _are_same(own, name[: len(own)])]
             if len(sharing) > 1:
-                fields = [field for field in self._free if field in sharing and not column.contradict(field)]
+                fields = [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
         if fields := fields or self._by_spelling(header, bare, column):
             fields = self._ranked(fields)
             spellings = [spelling for field, spelling in self._spellings if field.name == fields[0].name]
@@ -145,18 +145,20 @@ class Proposals:
         """Return the fields whose name the header is but for marks, synonyms of `id`, and letters that look alike."""
         found = self._understood.meanings(bare) if bare else ()
         titles = {bare.casefold(), header.casefold()}
-        names = {
-            *(
-                found
-                or self._identifiers.get("".join(own), ())
-                or [field.name for field in self._free if field.title.casefold() in titles]
-            )
-        }
+        names = (
+            found
+            or self._identifiers.get("".join(own), ())
+            or [field.name for field in self._free if field.title.casefold() in titles]
+        )
         if fields := [field for field in self._free if field.name in names]:
             return fields
         # A header of ASCII alone may look so by chance: it is held against the free fields.
         alike = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
         return [field for field in (self._free if bare.isascii() else self._endpoint.fields) if field.name in alike]
+
+    @cached_property
+    def _key_words(self) -> list[tuple[Field, tuple[str, ...]]]:
+        return [(field, key_words(field.name)) for field in self._endpoint.fields]
 
     @cached_property
     def _identifiers(self) -> dict[str, tuple[str | None, ...]]:
