@@ -94,7 +94,12 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
         if _PLAIN.fullmatch(digits):
             what = f"could be {digits} or {Decimal(digits).scaleb(-2):f}"
         raise ValueProblem.of(bare, "ambiguous-number", what, "Type the number that is meant, without a percent sign.")
-    sign, digits = _sign_and_digits(plain, bare)
+    bracket = plain.startswith("(") and plain.endswith(")")
+    found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
+    signs = [sign for sign in ("(" if bracket else "", *(found.group(1, 3, 5, 7, 9) if found else ())) if sign]
+    if found is None or (found[2] and found[8]) or len(signs) > 1:
+        raise _no_number(bare)  # more than one sign, or currency
+    sign, digits = "" if signs in ([], ["+"]) else "-", found[4] or found[6]
     if exponent := _EXPONENT.fullmatch(_signless(digits, decimal_mark)):
         return Decimal(sign + format(Decimal(exponent[0]), "f"))
     if decimal_mark == "." and (millions := _MILLIONS_WITH_APOSTROPHE.fullmatch(digits)):
@@ -185,18 +190,6 @@ def mark_shown_by(text: str) -> str | None:
     if len(faults) != 1 or OTHER_MARK not in faults.values():
         return None
     return "." if "," in faults else ","
-
-
-def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
-    """Take off what stands around the digits; the sign is '-' or ''. More than one sign, or currency, is no number."""
-    bracket = plain.startswith("(") and plain.endswith(")")
-    found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
-    if found is None or (found[2] and found[8]):
-        raise _no_number(bare)
-    signs = [sign for sign in ("(" if bracket else "", found[1], found[3], found[5], found[7], found[9]) if sign]
-    if len(signs) > 1:
-        raise _no_number(bare)
-    return "" if signs in ([], ["+"]) else "-", found[4] or found[6]
 
 
 def _signless(text: str, decimal_mark: str) -> str:

@@ -132,7 +132,15 @@ class Proposals:
             sharing = [field for field, name in names if _are_same(own, name[: len(own)])]
             if len(sharing) > 1:
                 fields = [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
-        if fields := fields or self._by_spelling(header, bare, column):
+        if not fields:
+            ratios = self._ratios(header)
+            if bare != header:  # Type (internal) is a column of its own beside Type
+                ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
+            close = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
+            nearest = max((ratios[field.name] for field in close), default=0.0)
+            close = [field for field in close if ratios[field.name] >= nearest - _AS_CLOSE]
+            fields = self._nearest_by_case(bare or header, close)
+        if fields:
             fields = self._ranked(fields)
             spellings = [spelling for field, spelling in self._spellings if field.name == fields[0].name]
             characters = "" if bare.isascii() else suggestion(bare, spellings).other_characters
@@ -201,16 +209,6 @@ class Proposals:
             if name and name[-1] != ID and not self._shared.issuperset(map(stem, name)):
                 forms.append((field, name))
         return forms
-
-    def _by_spelling(self, header: str, bare: str, column: ColumnValues) -> list[Field]:
-        """Return the fields whose names are spelled most like the header."""
-        ratios = self._ratios(header)
-        if bare != header:  # Type (internal) is a column of its own beside Type
-            ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
-        fields = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
-        nearest = max((ratios[field.name] for field in fields), default=0.0)
-        fields = [field for field in fields if ratios[field.name] >= nearest - _AS_CLOSE]
-        return self._nearest_by_case(bare or header, fields)
 
     def _ratios(self, text: str) -> dict[str, float]:
         """Return how similar a text is to the names of fields, without regard to case; only where it is close."""
