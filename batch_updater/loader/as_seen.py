@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import CurrencyWatch
-from batch_updater.loader.notes import CellNote
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.refusal import ValueProblem, shown
-from batch_updater.records import FormattedNumber, PartlyShownDate, ShownAs
-
-if TYPE_CHECKING:
-    Seen: TypeAlias = "int | Decimal | bool | date | datetime | time | timedelta"
+from batch_updater.records import Cell, FormattedNumber, PartlyShownDate, ShownAs
 
 TINY = -9
 """Power of ten below which no amount is meant: what a formula leaves over where 0.1 + 0.2 - 0.3 is no zero."""
@@ -29,79 +24,47 @@ _REFUSED = {
 """What a field of a kind cannot be shown as. Dates and truth values take no number at all."""
 
 
-def cell_as_seen(field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Callable[[Seen | FormattedNumber], Seen]:
-    """Return the function that gives the value of a cell that is neither text, fault nor blank.
+def cell_as_seen(cell: Cell, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> Cell:
+    """Return the value of a cell that is neither text, fault nor blank.
 
-    It raises Refusal where the cell shows something else than would be sent. It adds to `noted` where it shows less, or
+    Raises ValueProblem where the cell shows something else than would be sent. Adds to `noted` where it shows less, or
     another currency than `watch` has seen.
     """
-
-    def value_of(cell: Seen | FormattedNumber) -> Seen:
-        # The most frequent kinds first: this runs for every cell that is no text.
-        if isinstance(cell, Decimal):
-            if cell.adjusted() < TINY and cell:
-                noted.append(_close_to_zero(cell, field))
-            return cell
-        if type(cell) is int or type(cell) is date:
-            return cell
-        if isinstance(cell, FormattedNumber):
-            return _number_of(cell, field, noted, watch)
-        if isinstance(cell, PartlyShownDate):
-            return _day_of(cell, field, noted)
+    if isinstance(cell, Decimal):
+        if cell.adjusted() < TINY and cell:
+            sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
+            noted.append(CellNote(field.name, "close-to-zero", sentence))
         return cell
-
-    return value_of
-
-
-def _number_of(cell: FormattedNumber, field: Field, noted: list[CellNote], watch: CurrencyWatch) -> int | Decimal:
-    is_text = field.kind is Kind.TEXT
-    if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
-        raise _shown_otherwise(cell, field)
-    if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
-        in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
-        digits = shown(cell.number)
-        sentence = f"{digits} is shown as {shown(cell)}{in_colour}: {digits} is sent."
-        noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
-    if cell.currency and field.kind is Kind.DECIMAL:
-        watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
-    return cell.number
-
-
-def _close_to_zero(cell: Decimal, field: Field) -> CellNote:
-    sentence = f"{shown(cell)} is sent: is it what a formula leaves over, and 0 meant?"
-    return CellNote(field.name, "close-to-zero", sentence)
-
-
-def _shown_otherwise(cell: FormattedNumber, field: Field) -> ValueProblem:
-    number = shown(cell.number)
-    if cell.effect is ShownAs.NOTHING:
-        return ValueProblem(
-            "shown-otherwise",
-            f"The cell holds the number {number}, which its format does not show.",
-            "Set the cell's format to General; then keep the number, or clear the cell to leave the field as it is.",
-        )
-    reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
-    if field.kind is Kind.TEXT:
-        return ValueProblem(
-            "shown-otherwise",
-            f"{reason}: as text it could be either.",
-            f"Set the cell's format to Text and type {shown(cell)} or {number}, whichever is meant.",
-        )
-    return ValueProblem(
-        "shown-otherwise", f"{reason}.", "Set the cell's format to Number and type the number that is meant, in full."
-    )
-
-
-def _day_of(cell: PartlyShownDate, field: Field, noted: list[CellNote]) -> date:
+    if isinstance(cell, FormattedNumber):
+        is_text = field.kind is Kind.TEXT
+        if cell.effect in _REFUSED.get(field.kind, ()) or (is_text and not _PLAIN_NUMBER.fullmatch(cell.text)):
+            number = shown(cell.number)
+            reason = f"The cell holds the number {number}, which its format shows as {shown(cell)}"
+            if cell.effect is ShownAs.NOTHING:
+                reason = f"The cell holds the number {number}, which its format does not show"
+                remedy = "General; then keep the number, or clear the cell to leave the field as it is."
+            elif is_text:
+                reason += ": as text it could be either"
+                remedy = f"Text and type {shown(cell)} or {number}, whichever is meant."
+            else:
+                remedy = "Number and type the number that is meant, in full."
+            raise ValueProblem("shown-otherwise", f"{reason}.", f"Set the cell's format to {remedy}")
+        if cell.effect in {ShownAs.ROUNDED, ShownAs.UNSIGNED}:
+            in_colour = " in a colour" if cell.effect is ShownAs.UNSIGNED else ""
+            number = shown(cell.number)
+            sentence = f"{number} is shown as {shown(cell)}{in_colour}: {number} is sent."
+            noted.append(CellNote(field.name, f"shown-{cell.effect.name.lower()}", sentence))
+        if cell.currency and field.kind is Kind.DECIMAL:
+            watch.see(cell.currency, f"{shown(cell.number)} is shown with {cell.currency}")
+        return cell.number
+    if not isinstance(cell, PartlyShownDate):
+        return cell
     day = date(cell.year, cell.month, cell.day)
-    if field.kind is not Kind.DATE:
-        return day
-    if cell.hidden == "date":
-        raise ValueProblem(
-            "shown-otherwise",
-            f"The cell holds the date {day}, which its format shows as a time of day.",
-            f"Set the cell's format to Date, and type {day} if that day is meant.",
-        )
-    sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
-    noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
+    if field.kind is Kind.DATE and cell.hidden == "date":
+        reason = f"The cell holds the date {day}, which its format shows as a time of day."
+        remedy = f"Set the cell's format to Date, and type {day} if that day is meant."
+        raise ValueProblem("shown-otherwise", reason, remedy)
+    if field.kind is Kind.DATE:
+        sentence = f"{day} is shown without its {cell.hidden}: {day} is sent."
+        noted.append(CellNote(field.name, f"without-{cell.hidden}", sentence))
     return day

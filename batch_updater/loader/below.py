@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import Enum
 
 from batch_updater.endpoint.description import Endpoint, Kind
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.header_words import undecorated
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Cell, CellError, Columns, FormattedNumber, Problem, Value
 
@@ -83,21 +83,19 @@ class BelowTable:
 
     def __init__(self, endpoint: Endpoint, columns: Columns) -> None:
         mapped = [field for field in endpoint.fields if field.name in columns.of_field]
-        self._selecting = {field.name: field for field in mapped if field.selects_record}
+        others = [field for field in mapped if not field.selects_record]
+        self._selecting = [field.name for field in mapped if field.selects_record]
+        self._listed = {value for field in mapped if field.selects_record for value in field.enum}
         self.names_are_texts = bool(self._selecting) and all(
-            field.kind is Kind.TEXT and not field.enum for field in self._selecting.values()
+            field.kind is Kind.TEXT and not field.enum for field in mapped if field.selects_record
         )
         """Whether any text may name a record, as that of totals or of a drawn line."""
         self._positions = columns.of_field
         self._first_columns = {0, *(columns.of_field[name] for name in self._selecting)}
-        self._numbers = {
-            field.name for field in mapped if field.kind in {Kind.DECIMAL, Kind.INTEGER} and not field.selects_record
-        }
-        self._telling = {
-            field.name for field in mapped if (field.kind is not Kind.TEXT or field.enum) and not field.selects_record
-        } - self._numbers
+        self._numbers = {field.name for field in others if field.kind in {Kind.DECIMAL, Kind.INTEGER}}
+        self._telling = {field.name for field in others if field.kind is not Kind.TEXT or field.enum} - self._numbers
+        """Fields whose values only records have."""
         self._amounts = {self._positions[name] for name in self._numbers}
-        self._no_amounts = set(self._positions.values()) - self._amounts
         self._most = max(1, min(_MOST_CELLS, len(columns.headers) // 2))
 
     def kind_by_name(self, values: Mapping[str, Value]) -> Below | None:
@@ -113,13 +111,12 @@ class BelowTable:
 
     def notes_by_name(self, values: Mapping[str, Value]) -> tuple[CellNote, ...]:
         """Return what a person should know of a row whose record has the name of a figure, which it may really have."""
-        texts = ((name, values.get(name)) for name in self._selecting)
         return tuple(
             CellNote(
                 name, "figure-row", f"{shown(text, quoted=True)} is sent as a record: is the row one, or a figure?"
             )
-            for name, text in texts
-            if isinstance(text, str) and _is_called(text, _FIGURE)
+            for name in self._selecting
+            if isinstance(text := values.get(name), str) and _is_called(text, _FIGURE)
         )
 
     def kind_of(self, cells: Sequence[Cell], values: Mapping[str, Value]) -> Below | None:
@@ -128,7 +125,10 @@ class BelowTable:
         `values` are those of the cells without a problem. A row that names a record, or that has a value which only a
         record has, is always taken for one.
         """
-        if not self._selecting or not self._telling.isdisjoint(values) or self._names_record(values):
+        names = [values[name] for name in self._selecting if name in values]
+        # Prose is no name, though a text may hold it.
+        is_named = any(not isinstance(name, str) or name in self._listed or " " not in name for name in names)
+        if not self._selecting or is_named or not self._telling.isdisjoint(values):
             return None
         filled = [(position, cell) for position, cell in enumerate(cells) if not _is_blank(cell)]
         numbers = {self._positions[name] for name in self._numbers & values.keys()}
@@ -141,7 +141,15 @@ class BelowTable:
         texts = [(position, str(cell).strip()) for position, cell in rest]
         if not numbers:
             return self._remark(texts)
-        return self._totals(texts, has_sums=any(_SUM.match(_formula(cell)) for _, cell in filled))
+        for position, text in texts:
+            bare = undecorated(text) or text
+            found = _TOTAL.match(bare) or (position in self._first_columns and _FIGURE.match(bare))
+            if found and _ONLY_SIGNS.fullmatch(bare, found.end()):
+                return Below.TOTALS
+        if not all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts):
+            return None
+        has_sums = any(_SUM.match(_formula(cell)) for _, cell in filled)
+        return Below.SUMS if has_sums else Below.PERHAPS_TOTALS
 
     def _is_figure(self, position: int, cell: Cell) -> bool:
         """Whether a cell holds a number or formula that totals may have there, whatever the field takes."""
@@ -151,25 +159,7 @@ class BelowTable:
             is_short = position in self._amounts and len(cell) <= _LONGEST_NUMBER
             return is_short and any(map(str.isdigit, cell)) and _NUMBER.fullmatch(cell.strip()) is not None
         is_number = isinstance(cell, (int, Decimal, FormattedNumber)) and not isinstance(cell, bool)
-        return is_number and position not in self._no_amounts
-
-    def _names_record(self, values: Mapping[str, Value]) -> bool:
-        """Whether a field that selects the record has a value; prose is none, though a text may hold it."""
-        found = [values[name] for name in self._selecting if name in values]
-        return any(not isinstance(value, str) or self._selecting_enum(value) or " " not in value for value in found)
-
-    def _selecting_enum(self, value: str) -> bool:
-        return any(value in field.enum for field in self._selecting.values())
-
-    def _totals(self, texts: Sequence[tuple[int, str]], *, has_sums: bool) -> Below | None:
-        for position, text in texts:
-            bare = undecorated(text) or text
-            found = _TOTAL.match(bare) or (position in self._first_columns and _FIGURE.match(bare))
-            if found and _ONLY_SIGNS.fullmatch(bare, found.end()):
-                return Below.TOTALS
-        if not all(_TOTAL.match(text) or _ONLY_SIGNS.fullmatch(text) for _, text in texts):
-            return None
-        return Below.SUMS if has_sums else Below.PERHAPS_TOTALS
+        return is_number and (position in self._amounts or position not in self._positions.values())
 
     def _remark(self, texts: Sequence[tuple[int, str]]) -> Below | None:
         if not texts or len(texts) > self._most:

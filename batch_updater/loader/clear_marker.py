@@ -48,28 +48,18 @@ class ClearMarker:
         }
         """The letters and digits with which near misses begin."""
 
-    def _begins(self, text: str) -> bool:
-        """Whether a text begins with the marker itself: `#CLEAR it`. A marker without a sign is a word as any other."""
-        behind = text[len(self.text) : len(self.text) + 1]
-        return (
-            bool(self._signs)
-            and len(self._letters) >= _FEWEST_LETTERS
-            and text.startswith(self.text)
-            and not behind.isalnum()
-        )
-
     def nearness(self, text: str) -> Nearness:
         """Return how close a text without blanks around it, which is not the marker, is to the marker.
 
         The usual marker, with its sign, is a near miss of every other.
         """
-        if self._begins(text):
+        # `#CLEAR it` begins with the marker itself; a marker without a sign is a word as any other.
+        behind = text[len(self.text) : len(self.text) + 1]
+        has_letters = len(self._letters) >= _FEWEST_LETTERS
+        if self._signs and has_letters and text.startswith(self.text) and not behind.isalnum():
             return Nearness.NEAR_MISS
-        if (
-            self._usual
-            and _has_sign_of_usual(text)
-            and (text == _USUAL or self._usual.nearness(text) is not Nearness.NONE)
-        ):
+        has_usual_sign = not text[0].isalnum() and not _SIGNS_OF_USUAL.isdisjoint(text[:_IN_FRONT])
+        if self._usual and has_usual_sign and (text == _USUAL or self._usual.nearness(text) is not Nearness.NONE):
             return Nearness.NEAR_MISS
         if len(text) > self._longest:
             return Nearness.NONE
@@ -79,11 +69,14 @@ class ClearMarker:
         own = _letters(flat)
         if flat == self._flat or (not self._letters and not own and set(flat) == self._signs):
             return Nearness.NEAR_MISS
-        if len(self._letters) < _FEWEST_LETTERS or not own:
+        if not has_letters or not own:
             return Nearness.NONE
         if own != self._letters:
             is_marked = flat[0] in self._signs and flat[0] == self._flat[0]
-            is_near = is_marked and not _has_number(text) and _is_nearly(own, self._letters)
+            # In the name `#1 Clear` one of several words is a number.
+            words = [_letters(word) for word in text.split()]
+            has_number = len(words) > 1 and any(map(str.isdigit, words))
+            is_near = is_marked and not has_number and _is_nearly(own, self._letters)
             return Nearness.NEAR_MISS if is_near else Nearness.NONE
         if flat[0].isalnum() and self._signs and self._signs.isdisjoint(flat) and "".join(text.split()) != self._word:
             return Nearness.WORD
@@ -98,34 +91,15 @@ def _letters(flat: str) -> str:
     return "".join(filter(str.isalnum, flat))
 
 
-def _has_sign_of_usual(text: str) -> bool:
-    return not text[0].isalnum() and not _SIGNS_OF_USUAL.isdisjoint(text[:_IN_FRONT])
-
-
-def _has_number(text: str) -> bool:
-    """Whether one of several words is a number, as in the name `#1 Clear`."""
-    words = [_letters(word) for word in text.split()]
-    return len(words) > 1 and any(word.isdigit() for word in words)
-
-
 def _is_nearly(typed: str, meant: str) -> bool:
     """Whether a word has one slip, an ending more (`cleared`), or is short for the other (`clr`)."""
-    if _is_one_slip(typed, meant):
+    same = next((at for at, (one, other) in enumerate(zip(typed, meant, strict=False)) if one != other), len(meant))
+    left, right = typed[same:], meant[same:]
+    # One letter is another, too many or missing, or two beside each other are swapped.
+    if left[1:] in {right, right[1:]} or left == right[1:] or left == right[1::-1] + right[2:]:
         return True
     if typed.startswith(meant):
         return len(typed) - len(meant) <= _LONGEST_ENDING
     rest = iter(meant)
     is_short = typed[:_BEGINNING] == meant[:_BEGINNING] and typed[-1] == meant[-1] and all(one in rest for one in typed)
     return is_short and len(typed) >= _FEWEST_LETTERS
-
-
-def _is_one_slip(typed: str, meant: str) -> bool:
-    """Whether one letter is missing, too many or another, or two beside each other are swapped."""
-    same = next((at for at, (one, other) in enumerate(zip(typed, meant, strict=False)) if one != other), len(meant))
-    left, right = typed[same:], meant[same:]
-    return (
-        left[1:] == right[1:]
-        or left == right[1:]
-        or left[1:] == right
-        or (left[:2] == right[1::-1] and left[2:] == right[2:])
-    )

@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import currency_sign
-from batch_updater.loader.dates import AMBIGUOUS_DATE, DateSettings, date_from_text
+from batch_updater.loader.dates import AMBIGUOUS_DATE, AMBIGUOUS_DAY, DateSettings, date_from_text
 from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
-from batch_updater.text.characters import composed
+from batch_updater.text.characters import folded
 
 KnownNames: TypeAlias = Callable[[], Sequence["AllowedList"]]
 """Gives the names that the API is known to have; asked only where values have to be held against them."""
@@ -33,7 +33,7 @@ _LARGE, _LARGE_WITH_CENTS, _FIRST_YEAR, _LAST_YEAR = 1000, 100, 1900, 2100
 _NO_AMOUNTS = frozenset({ShownAs.OTHER_TEXT, ShownAs.OTHERWISE})
 """How codes, percentages and fractions are shown."""
 _SOME_DATES = DateSettings()
-_SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, "ambiguous-day"})
+_SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_DAY})
 """Why a text is refused that is a date all the same."""
 _TRUTHS = frozenset({"true", "false"})
 
@@ -48,7 +48,8 @@ class ColumnValues:
     def of(cls, rows: Sequence[Sequence[Cell]], position: int) -> ColumnValues:
         """Return those of one column; what is an error or blank says nothing."""
         found = (row[position] for row in rows if position < len(row))
-        return cls(tuple(cell for cell in found if not _is_empty(cell)))
+        filled = (cell for cell in found if cell is not None and not isinstance(cell, CellError))
+        return cls(tuple(cell for cell in filled if not isinstance(cell, str) or cell.strip()))
 
     @cached_property
     def are_dates(self) -> bool:
@@ -60,29 +61,24 @@ class ColumnValues:
         """Whether they are numbers, or look like amounts."""
         return self._mostly(_is_number)
 
-    @property
-    def are_values(self) -> bool:
-        """Whether they are numbers or dates, which headers are not."""
-        return self.are_dates or self.are_numbers
-
     @cached_property
     def are_numbering(self) -> bool:
         """Whether they are whole numbers, each another one, as identifiers are and names are not."""
-        return len(set(self.cells)) == len(self.cells) > 1 and self._mostly(_is_whole)
+        is_whole = [
+            type(cell) is int or (isinstance(cell, str) and _WHOLE.fullmatch(cell.strip()) is not None)
+            for cell in self.cells
+        ]
+        return len(set(self.cells)) == len(self.cells) > 1 and sum(is_whole) >= _MOST * len(self.cells)
 
     @property
     def are_amounts(self) -> bool:
         """Whether they are numbers, and half of them or more look like money: no counters, years, shares or codes."""
-        if not self.are_numbers or self._are_codes:
-            return False
-        return sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
-
-    @property
-    def _are_codes(self) -> bool:
-        """Whether they are whole numbers of one length, none twice and hardly any round, as customers' numbers are."""
+        # Codes are whole numbers of one length, none twice and hardly any round, as customers' numbers are.
         texts = [str(cell).strip() for cell in self.cells]
         round_ones = sum(text.endswith("0") for text in texts)
-        return self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts)
+        if self.are_numbering and len(set(map(len, texts))) == 1 and round_ones * 2 < len(texts):
+            return False
+        return self.are_numbers and sum(map(_is_amount, self.cells)) * 2 >= len(self.cells)
 
     @cached_property
     def are_names(self) -> bool:
@@ -92,17 +88,15 @@ class ColumnValues:
 
     def are_among(self, names: Collection[str]) -> bool:
         """Whether they are texts out of a list of names, which are compared without regard to case."""
-        folded = {_folded(name) for name in names}
-        return any(
-            isinstance(cell, str) and len(cell.strip()) >= _LETTERS_OF_A_NAME and _folded(cell) in folded
-            for cell in self.cells
-        ) and self._mostly(lambda cell: isinstance(cell, str) and _folded(cell) in folded)
+        names = {folded(name) for name in names}
+        listed = [cell.strip() for cell in self.cells if isinstance(cell, str) and folded(cell) in names]
+        return bool(listed) and len(listed) >= _MOST * len(self.cells) and max(map(len, listed)) >= _LETTERS_OF_A_NAME
 
     def contradict(self, field: Field) -> bool:
         """Whether hardly any of them can be a value of that field."""
         if self.cells and field.enum and field.kind is Kind.TEXT:
-            listed = {_folded(str(value)) for value in field.enum}
-            return not any(_folded(str(cell)) in listed for cell in self.cells)
+            listed = {folded(str(value)) for value in field.enum}
+            return not any(folded(str(cell)) in listed for cell in self.cells)
         return self.contradict_kind_of(field)
 
     def contradict_kind_of(self, field: Field) -> bool:
@@ -110,9 +104,10 @@ class ColumnValues:
         if not self.cells:
             return False
         match field.kind:
+            case Kind.INTEGER | Kind.DECIMAL if field.selects_record:
+                # The word "Total" may be below the numbers of a short table.
+                return 2 * sum(map(_is_number, self.cells)) < len(self.cells)
             case Kind.INTEGER | Kind.DECIMAL:
-                if field.selects_record:  # the word "Total" may be below the numbers of a short table
-                    return 2 * sum(map(_is_number, self.cells)) < len(self.cells)
                 return not self.are_numbers
             case Kind.DATE:
                 return not any(map(_is_date, self.cells))
@@ -123,10 +118,6 @@ class ColumnValues:
 
     def _mostly(self, is_one: Callable[[Cell], bool]) -> bool:
         return bool(self.cells) and sum(map(is_one, self.cells)) >= _MOST * len(self.cells)
-
-
-def _is_empty(cell: Cell) -> bool:
-    return cell is None or isinstance(cell, CellError) or (isinstance(cell, str) and not cell.strip())
 
 
 def _is_date(cell: Cell) -> bool:
@@ -163,13 +154,3 @@ def _is_amount(cell: Cell) -> bool:
     if number == number.to_integral_value() and not has_cents:
         return abs(number) >= _LARGE and not _FIRST_YEAR <= number <= _LAST_YEAR
     return abs(number) >= _LARGE_WITH_CENTS
-
-
-def _is_whole(cell: Cell) -> bool:
-    if isinstance(cell, str):
-        return _WHOLE.fullmatch(cell.strip()) is not None
-    return isinstance(cell, int) and not isinstance(cell, bool)
-
-
-def _folded(name: str) -> str:
-    return composed(name).strip().casefold()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
@@ -67,25 +68,22 @@ class HeaderRow:
         return ", ".join(texts[:_HEADERS_NAMED]) + more
 
 
-@dataclass(slots=True)
-class _Findings:
-    """What the header row was found to say, and everything that is wrong with it."""
+class _Match(NamedTuple):
+    """What the headers are, by position."""
 
-    field_at: dict[int, str] = field(default_factory=dict)
-    several: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    field_at: dict[int, str]
+    several: dict[int, tuple[str, ...]]
     """Columns that may be several fields."""
-    unknown: list[int] = field(default_factory=list)
-    faults: list[_Fault] = field(default_factory=list)
-    in_doubt: set[str] = field(default_factory=set)
-    """Fields that some column may be meant for: they are not also said to be missing."""
+    unknown: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
+class _Fault(NamedTuple):
     sentence: str
     cell: str | None = None
-    lines: tuple[str, ...] = ()
+    lines: Sequence[str] = ()
     """Lines of `input.columns` that would settle it."""
+    meant: tuple[str, ...] = ()
+    """Fields that the column may be meant for: they are not also said to be missing."""
 
 
 def no_names() -> tuple[()]:
@@ -105,156 +103,105 @@ def fit_columns(
     `further` are more headers that are understood, as in `input.columns`: header -> field, or None for a column that is
     not sent. `constants` are the fields that need no column. Raises InputError with all faults.
     """
-    findings = _Findings()
-    _check_further(endpoint, further, findings)
-    _match(row, HeaderNames(endpoint, further), findings)
-    fed = {*findings.field_at.values(), *constants}
-    _find_several(row, endpoint, fed, findings)
-    _find_doubled(row, findings)
-    _find_meant(row, Proposals(endpoint, further, fed, row.below, names), findings, fed)
-    _find_constant_columns(row, constants, findings)
-    _find_missing(endpoint, constants, findings)
-    if findings.faults:
-        raise _error(row, findings.faults, has_fields=bool(findings.field_at))
-    return Columns(
-        headers=row.texts,
-        first_column=row.first_column,
-        of_field={name: position for position, name in sorted(findings.field_at.items())},
-        not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in findings.field_at),
-        header_row=row.number,
-        first_values=tuple(_first_value(row.below, position) for position in range(len(row.texts))),
-        notes=tuple(_notes(row, endpoint, constants, findings)),
-    )
-
-
-def _first_value(rows: Iterable[Sequence[Cell]], position: int) -> str:
-    """Return what the first cell of a column shows that is not blank; '' if there is none."""
-    texts = (shown(row[position]) for row in rows if position < len(row) and row[position] is not None)
-    return next((text for text in texts if text.strip()), "")
-
-
-def _check_further(endpoint: Endpoint, further: Mapping[str, str | None], findings: _Findings) -> None:
+    known = HeaderNames(endpoint, further)
+    match = _Match({}, {}, [])
+    for position, text in enumerate(row.texts):
+        meanings = known.meanings(text) if row.is_theirs(position) else (None,)
+        if len(meanings) > 1:
+            match.several[position] = tuple(name for name in meanings if name is not None and name in endpoint.by_name)
+        elif not meanings:
+            match.unknown.append(position)
+        elif meanings[0] is not None:
+            match.field_at[position] = meanings[0]
+    faults = []
     for header, name in further.items():
         if name is not None and name not in endpoint.by_name:
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
-            findings.faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
+            faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
+    faults += _header_faults(row, known, match, constants, names)
+    in_doubt = {name for fault in faults for name in fault.meant}
+    faults += _missing(endpoint, {*match.field_at.values(), *in_doubt, *constants})
+    if faults:
+        raise _error(row, faults, has_fields=bool(match.field_at))
+    return Columns(
+        headers=row.texts,
+        first_column=row.first_column,
+        of_field={name: position for position, name in match.field_at.items()},
+        not_sent=tuple(text for position, text in enumerate(row.texts) if text and position not in match.field_at),
+        header_row=row.number,
+        # What the first cell of each column shows that is not blank.
+        first_values=tuple(
+            next(filter(str.strip, (shown(cells[at]) for cells in row.below if at < len(cells))), "")
+            for at in range(len(row.texts))
+        ),
+        notes=tuple(islice(_notes(row, endpoint, constants, match), _NOTED)),
+    )
 
 
-def _match(row: HeaderRow, names: HeaderNames, findings: _Findings) -> None:
-    for position, text in enumerate(row.texts):
-        if not row.is_theirs(position):
-            continue
-        match names.meanings(text):
-            case ():
-                findings.unknown.append(position)
-            case (name,):
-                if name is not None:
-                    findings.field_at[position] = name
-            case meanings:
-                findings.several[position] = tuple(
-                    name for name in meanings if name is not None and name in names.fields
-                )
+def _header_faults(
+    row: HeaderRow, known: HeaderNames, match: _Match, constants: Collection[str], names: KnownNames
+) -> Iterator[_Fault]:
+    """Yield what is wrong with headers, or open: which field is meant is never guessed."""
+    field = known.endpoint.field
+    fed = {*match.field_at.values(), *constants}
 
+    def column(at: int) -> str:
+        return f"{row.address(at)} ({shown(row.texts[at], quoted=True)})"
 
-def _find_several(row: HeaderRow, endpoint: Endpoint, fed: Collection[str], findings: _Findings) -> None:
-    """Find headers that fit several fields: which one is meant is never guessed."""
-    for position, meant in findings.several.items():
+    for position, meant in match.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
-        findings.in_doubt.update(meant)
-        apart = told_apart([endpoint.field(name) for name in meant], ColumnValues.of(row.below, position))
+        free.sort(key=lambda name: not field(name).required)
+        apart = told_apart([field(name) for name in meant], ColumnValues.of(row.below, position))
         sentence = f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields. {apart}"
-        findings.faults.append(
-            _Fault(
-                sentence.rstrip(),
-                row.address(position),
-                _lines(text, sorted(free, key=lambda name: not endpoint.field(name).required)),
-            )
-        )
-
-
-def _find_doubled(row: HeaderRow, findings: _Findings) -> None:
-    positions = defaultdict(list)
-    for position, name in sorted(findings.field_at.items()):
-        positions[name].append(position)
-    for name, doubled in positions.items():
+        yield _Fault(sentence.rstrip(), row.address(position), _lines(text, free), meant)
+    for name in dict.fromkeys(match.field_at.values()):
+        doubled = [at for at, other in match.field_at.items() if other == name]
         if len(doubled) > 1:
-            cells = " and ".join(f"{row.address(at)} ({shown(row.texts[at], quoted=True)})" for at in doubled)
             kept = next((at for at in doubled if row.texts[at] == name), doubled[0])
             others = dict.fromkeys(row.texts[at] for at in doubled if at != kept)
-            lines = tuple(_mapping_line(text, None) for text in others)
-            findings.faults.append(_Fault(f"{name} has more than one column: {cells}.", row.address(doubled[0]), lines))
-
-
-def _find_meant(row: HeaderRow, proposals: Proposals, findings: _Findings, fed: Collection[str]) -> None:
-    """Find unknown headers that may be meant for a field, such as a name mistyped."""
-    for position in findings.unknown:
-        text = row.texts[position]
-        proposal = proposals.of(text, position)
+            sentence = f"{name} has more than one column: {' and '.join(map(column, doubled))}."
+            yield _Fault(sentence, row.address(doubled[0]), [line for text in others for line in _lines(text)])
+    proposals = Proposals(known, fed, row.below, names)
+    for position in match.unknown:
+        proposal = proposals.of(row.texts[position], position)
         if proposal is None:
             continue
-        findings.in_doubt.update(proposal.fields)
-        free = [name for name in proposal.fields if name not in fed]
+        first, free = proposal.fields[0], [name for name in proposal.fields if name not in fed]
         sentence = proposal.sentence
         if not free:
-            sentence += f" {_fed_by(row, proposal.fields[0], findings)}"
-        findings.faults.append(_Fault(sentence, row.address(position), _lines(text, free)))
-
-
-def _fed_by(row: HeaderRow, name: str, findings: _Findings) -> str:
-    at = next((position for position, fed in findings.field_at.items() if fed == name), None)
-    how = (
-        "is set for every row"
-        if at is None
-        else f"has the column {row.address(at)} ({shown(row.texts[at], quoted=True)})"
-    )
-    return f"{name} {how} already."
-
-
-def _find_constant_columns(row: HeaderRow, constants: Collection[str], findings: _Findings) -> None:
-    for position, name in sorted(findings.field_at.items()):
+            at = next((position for position, name in match.field_at.items() if name == first), None)
+            how = "is set for every row" if at is None else f"has the column {column(at)}"
+            sentence += f" {first} {how} already."
+        yield _Fault(sentence, row.address(position), _lines(row.texts[position], free), proposal.fields)
+    for position, name in match.field_at.items():
         if name in constants:
-            findings.faults.append(
-                _Fault(
-                    f"{name} is set for every row (input.constants or --set), but the file has a column for it too.",
-                    row.address(position),
-                    (_mapping_line(row.texts[position], None),),
-                )
-            )
+            sentence = f"{name} is set for every row (input.constants or --set), but the file has a column for it too."
+            yield _Fault(sentence, row.address(position), _lines(row.texts[position]))
 
 
-def _find_missing(endpoint: Endpoint, constants: Collection[str], findings: _Findings) -> None:
-    known = {*findings.field_at.values(), *findings.in_doubt, *constants}
-    for described in endpoint.fields:
-        if described.required and described.name not in known:
-            # Which record a row is about is the row's own.
-            same = (
-                f", or give all rows the same value with --set {described.name}={described.example or 'VALUE'}"
-                if described.location is not ParameterLocation.PATH
-                else ""
-            )
-            findings.faults.append(
-                _Fault(f"There is no column {described.name}, which every row needs. Add one{same}.")
-            )
-    if not any(described.name in known for described in endpoint.body_fields):
-        names = ", ".join(described.name for described in endpoint.body_fields)
-        findings.faults.append(_Fault(f"There is no column to update from. Add at least one of: {names}."))
+def _missing(endpoint: Endpoint, known: Collection[str]) -> Iterator[_Fault]:
+    for field in endpoint.fields:
+        if field.required and field.name not in known:
+            same = f", or give all rows the same value with --set {field.name}={field.example or 'VALUE'}"
+            if field.location is ParameterLocation.PATH:  # which record a row is about is the row's own
+                same = ""
+            yield _Fault(f"There is no column {field.name}, which every row needs. Add one{same}.")
+    body = [field.name for field in endpoint.body_fields]
+    if not any(name in known for name in body):
+        yield _Fault(f"There is no column to update from. Add at least one of: {', '.join(body)}.")
 
 
-def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], findings: _Findings) -> Iterator[str]:
-    """Yield a sentence for each unknown header that a person may believe to be sent, up to a few.
-
-    It has a word in common with the name of a field that has a column, or holds amounts that no field takes.
-    """
+def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match: _Match) -> Iterator[str]:
+    """Yield a sentence for each unknown header that has a word of a mapped field, or amounts that no column feeds."""
     passed_over = _IDENTIFIER_STEMS | {stem(word) for word in words(endpoint.record_name)}
-    stems = {name: {stem(word) for word in words(name)} - passed_over for name in findings.field_at.values()}
-    amounts = [described.name for described in endpoint.body_fields if described.kind is Kind.DECIMAL]
-    if not {*findings.field_at.values(), *constants}.isdisjoint(amounts):
+    stems = {name: {stem(word) for word in words(name)} - passed_over for name in match.field_at.values()}
+    amounts = [field.name for field in endpoint.body_fields if field.kind is Kind.DECIMAL]
+    if not {*match.field_at.values(), *constants}.isdisjoint(amounts):
         amounts = []
-    noted = 0
-    for position in findings.unknown:
+    for position in match.unknown:
         own = {stem(word) for word in words(row.texts[position])}
-        akin = [f"{name} ({row.address(at)})" for at, name in findings.field_at.items() if stems[name] & own]
+        akin = [f"{name} ({row.address(at)})" for at, name in match.field_at.items() if stems[name] & own]
         if amounts and own.isdisjoint(_NO_AMOUNTS) and ColumnValues.of(row.below, position).are_amounts:
             more = " or ..." if len(amounts) > _FIELDS_NAMED else ""
             why = f", although it holds numbers and no column is {' or '.join(amounts[:_FIELDS_NAMED])}{more}."
@@ -262,19 +209,13 @@ def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], findi
             why = f". It shares a word with {', '.join(akin)}."
         else:
             continue
-        noted += 1
-        if noted > _NOTED:
-            return
         yield f"{shown(row.texts[position], quoted=True)} ({row.address(position)}) is not sent{why}"
 
 
-def _lines(header: str, names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_mapping_line(header, name) for name in (*names, None))
-
-
-def _mapping_line(header: str, name: str | None) -> str:
-    comment = "" if name else "   # not sent"
-    return f"    {json.dumps(header, ensure_ascii=False)}: {name or 'null'}{comment}"
+def _lines(header: str, names: Iterable[str] = ()) -> list[str]:
+    """Return the lines of `input.columns` that make a header one of some fields, or leave it out."""
+    key = json.dumps(header, ensure_ascii=False)
+    return [*(f"    {key}: {name}" for name in names), f"    {key}: null   # not sent"]
 
 
 def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) -> InputError:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from batch_updater.endpoint.description import Field
-from batch_updater.loader.notes import CellNote
+from batch_updater.loader.findings import CellNote
 
 _CODES = (
     "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "

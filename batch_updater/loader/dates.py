@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -14,12 +14,20 @@ from batch_updater.loader.refusal import ValueProblem, shown
 _Readings: TypeAlias = list[tuple[DateOrder | None, date]]
 """The dates that a text may stand for, each with the order of day and month that makes it one (None: any)."""
 
+AMBIGUOUS_DATE = "ambiguous-date"
+"""Code of the problem about which other cells of the column may hold evidence."""
+AMBIGUOUS_DAY = "ambiguous-day"
+"""Code of the problem of a date of which they hold none."""
 _YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})")
 _YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
 _MONTHS: Final = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
 )
+_MONTH_NUMBERS: Final = {name: number for number, full in enumerate(_MONTHS, 1) for name in (full, full[:3])} | {
+    "sept": 9
+}
 _WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()  # noqa: SIM905
+_WEEKDAY_NUMBERS: Final = {full[:length]: at for at, full in enumerate(_WEEKDAYS) for length in (3, 4, 5, 9)}
 _AFTER_WEEKDAY = re.compile(r"(?P<weekday>[A-Za-z]{3,9})(?:\.?,\s*|\.?\s+)(?P<day>.*[0-9].*)")
 _NAME = r"(?P<month>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th|\.)?"
@@ -44,12 +52,11 @@ _SERIAL_NUMBER = re.compile(r"[1-9][0-9]{4}")
 """How Excel stores a date from 1927 on, and exports it where the cell has no format of dates."""
 _MOST_CHARACTERS = 60
 _MOST_DAYS = 31
-_MONTHS_OF_A_YEAR = 12
 EARLIEST_YEAR = 1900
 _EXCELS_FIRST_YEAR = 1930
 """First of the hundred years that Excel takes two digits for."""
 _EXCEL_DAY_ZERO = date(1899, 12, 30)
-_TYPE_ISO = "Type it like 2025-12-31."
+_TYPE_ISO = "Type it like 2025-12-31"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +81,25 @@ _UNSETTLED = DateSettings()
 
 
 def date_from_text(text: str, settings: DateSettings) -> date:
-    """Return the date that a text that is not blank stands for. Raises Refusal.
+    """Return the date that a text that is not blank stands for. Raises ValueProblem.
 
     Read are numbers with dashes, slashes or dots, with the year in four digits first or last, English names of months,
     the right name of the weekday in front, and a time of day that is midnight; from the year 1900 on. `settings` settle
     what has several readings.
     """
     bare = text.strip()
-    if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(int(found[1]), int(found[3]), int(found[4]))):
+    if (found := _YEAR_FIRST.fullmatch(bare)) and (value := _date_of(found[1], found[3], found[4])):
         return value
-    weekday, rest = _without_weekday(bare)
+    weekday, rest = None, bare
+    if len(bare) <= _MOST_CHARACTERS and (found := _AFTER_WEEKDAY.fullmatch(bare)):
+        weekday = _WEEKDAY_NUMBERS.get(found["weekday"].lower())
+        rest = bare if weekday is None else found["day"]
     day = _without_time(rest, bare, settings)
     readings = _readings(day, settings)
     if readings is None:
         if _SERIAL_NUMBER.fullmatch(bare):
             raise date_from_number(int(bare))
-        raise ValueProblem("not-a-date", f"{shown(bare, quoted=True)} is not a date that can be read.", _TYPE_ISO)
+        raise ValueProblem.of(bare, "not-a-date", "is not a date that can be read", f"{_TYPE_ISO}.")
     if not readings:
         raise impossible_date(bare)
     possible = _left_by(settings.order, readings)
@@ -97,9 +107,12 @@ def date_from_text(text: str, settings: DateSettings) -> date:
         raise _ambiguous(bare, day, possible, settings)
     value = possible[0]
     if settings.order is None and _may_have_day_too_many(day):
-        raise _perhaps_impossible(bare, value)
+        what = f"could be {_long(value)}, or, with the year in front, a date that does not exist"
+        remedy = f"{_TYPE_ISO}, or set input.date_order to DMY or MDY if the whole file is written so."
+        raise ValueProblem.of(bare, AMBIGUOUS_DAY, what, remedy)
     if weekday not in {None, value.weekday()}:
-        raise _other_weekday(bare, value)
+        what = f"names two days: {_long(value)} is a {_WEEKDAYS[value.weekday()].title()}"
+        raise ValueProblem.of(bare, AMBIGUOUS_DAY, what, f"{_TYPE_ISO}.")
     return value
 
 
@@ -112,23 +125,18 @@ def _left_by(order: DateOrder | None, readings: _Readings) -> list[date]:
 def order_shown_by(text: str) -> DateOrder | None:
     """Return in which order a text date has day and month, if it can be in one only, as in 25/03/2025."""
     found = _YEAR_LAST.fullmatch(text.strip())
-    if found is None:
-        return None
-    orders = {order for order, _ in _numbered(found, _UNSETTLED)}
+    orders = {order for order, _ in _numbered(found, _UNSETTLED)} if found else set()
     return orders.pop() if len(orders) == 1 else None
 
 
 def date_from_number(number: int | Decimal) -> ValueProblem:
     """Return why a number is no date; it may be how Excel stores one."""
-    reason = f"{shown(number)} is a number, not a date"
+    what, remedy = "is a number, not a date", f"{_TYPE_ISO}."
     if 1 <= number <= 2958465:
         day = _EXCEL_DAY_ZERO + timedelta(days=int(number))
-        return ValueProblem(
-            "not-a-date",
-            f"{reason}; Excel may mean {day:%Y-%m-%d} by it.",
-            f"Set the cell's format to Date, or type {day:%Y-%m-%d} if that day is meant.",
-        )
-    return ValueProblem("not-a-date", f"{reason}.", _TYPE_ISO)
+        what += f"; Excel may mean {day:%Y-%m-%d} by it"
+        remedy = f"Set the cell's format to Date, or type {day:%Y-%m-%d} if that day is meant."
+    return ValueProblem.of(number, "not-a-date", what, remedy)
 
 
 def has_time_of_day(cell: str, day: date | None) -> ValueProblem:
@@ -136,80 +144,43 @@ def has_time_of_day(cell: str, day: date | None) -> ValueProblem:
     return ValueProblem(
         "has-time-of-day",
         f"{cell} is a date with a time of day, but only a date can be sent.",
-        f"Type {day:%Y-%m-%d} if that day is meant." if day else _TYPE_ISO,
+        f"Type {day:%Y-%m-%d} if that day is meant." if day else f"{_TYPE_ISO}.",
     )
 
 
-def _without_weekday(bare: str) -> tuple[int | None, str]:
-    """Return the number of the English weekday that a text begins with (Monday is 0, None: none), and the rest."""
-    found = _AFTER_WEEKDAY.fullmatch(bare) if len(bare) <= _MOST_CHARACTERS else None
-    if found is not None:
-        name = found["weekday"].lower()
-        for number, full in enumerate(_WEEKDAYS):
-            if name in {full, full[:3], full[:4], full[:5]}:
-                return number, found["day"]
-    return None, bare
-
-
-def _other_weekday(bare: str, value: date) -> ValueProblem:
-    return ValueProblem(
-        "ambiguous-day",
-        f"{shown(bare, quoted=True)} names two days: {_long(value)} is a {_WEEKDAYS[value.weekday()].title()}.",
-        _TYPE_ISO,
-    )
+def impossible_date(bare: str) -> ValueProblem:
+    """Return why a date that no spreadsheet program shows is refused."""
+    return ValueProblem.of(bare, "no-such-date", "is a date that does not exist, or lies before 1900", f"{_TYPE_ISO}.")
 
 
 def _without_time(date_and_time: str, bare: str, settings: DateSettings) -> str:
-    """Return a date without its time of day, which has to be midnight; refuse one that is another day in UTC.
-
-    `bare` is the whole text, for messages.
-    """
+    """Return a date without its time of day, which has to be midnight, and the same day in UTC."""
     found = _WITH_TIME.fullmatch(date_and_time) if len(date_and_time) <= _MOST_CHARACTERS else None
-    if found is None:
-        return date_and_time
-    readings = _readings(found["day"], settings)
-    if readings is None:
+    readings = _readings(found["day"], settings) if found else None
+    if found is None or readings is None:
         return date_and_time
     if not readings:
         raise impossible_date(bare)
-    clock_time = _time_of(found)
+    hour, half = int(found["hour"]), found["half"]
+    if half and not 1 <= hour <= 12:
+        return date_and_time
+    if half:
+        hour = hour % 12 + (12 if half in "Pp" else 0)
+    minute, second = int(found["minute"]), int(found["second"] or 0)
+    if hour > 23 or minute > 59 or second > 59:
+        return date_and_time
     left = _left_by(settings.order, readings)
     day = left[0] if len(left) == 1 else None
-    if clock_time is None:
-        return date_and_time
-    if clock_time != time():
-        raise has_time_of_day(shown(bare, quoted=True), day)
-    ahead = _minutes_ahead_of_utc(found["zone"])
-    if ahead:
-        # Whichever day is meant, midnight there is the day before or the same day in UTC.
-        here = day or readings[0][1]
-        elsewhere = (datetime.combine(here, clock_time) - timedelta(minutes=ahead)).date()
-        if elsewhere != here:
-            raise _two_days(bare, here, elsewhere)
-    return found["day"]
-
-
-def _time_of(found: re.Match[str]) -> time | None:
-    hour, half = int(found["hour"]), (found["half"] or "").lower()
-    if half:
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if half == "p" else 0)
-    digits = found["part"] or "0"
     # Whatever is not midnight stays so, however close it is.
-    part = int(digits[:6].ljust(6, "0")) or int(any(digit != "0" for digit in digits))
-    try:
-        return time(hour, int(found["minute"]), int(found["second"] or 0), part)
-    except ValueError:
-        return None
-
-
-def _minutes_ahead_of_utc(zone: str | None) -> int:
-    if zone is None or zone[0] not in "+-":
-        return 0
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    minutes = int(digits[:2]) * 60 + int(digits[2:])
-    return -minutes if zone[0] == "-" else minutes
+    if hour or minute or second or (found["part"] or "").strip("0"):
+        raise has_time_of_day(shown(bare, quoted=True), day)
+    zone = found["zone"] or ""
+    if zone[:1] == "+" and zone.strip("+:0"):
+        # Whichever day is meant, midnight there is the day before in UTC.
+        here = day or readings[0][1]
+        what = f"could be {_long(here)} or {_long(here - timedelta(days=1))}: it is another day in another time zone"
+        raise ValueProblem.of(bare, AMBIGUOUS_DAY, what, f"{_TYPE_ISO}, without time and zone.")
+    return found["day"]
 
 
 def _readings(bare: str, settings: DateSettings) -> _Readings | None:
@@ -217,13 +188,13 @@ def _readings(bare: str, settings: DateSettings) -> _Readings | None:
     if len(bare) > _MOST_CHARACTERS:
         return None
     if found := _YEAR_FIRST.fullmatch(bare):
-        value = _date_of(int(found[1]), int(found[3]), int(found[4]))
+        value = _date_of(found[1], found[3], found[4])
         return [] if value is None else [(None, value)]
     if found := _YEAR_LAST.fullmatch(bare):
         return _numbered(found, settings)
     for pattern in _NAMED:
-        if (found := pattern.fullmatch(bare)) and (month := _month(found["month"])):
-            values = [_date_of(year, month, int(found["day"])) for year in settings.years(found["year"])]
+        if (found := pattern.fullmatch(bare)) and (month := _MONTH_NUMBERS.get(found["month"].lower())):
+            values = [_date_of(year, month, found["day"]) for year in settings.years(found["year"])]
             return [(None, value) for value in values if value is not None]
     return None
 
@@ -253,65 +224,22 @@ def _may_have_day_too_many(day: str) -> bool:
     found = _YEAR_LAST.fullmatch(day)
     if found is None or not _may_have_year_first(found) or not 1 <= int(found[4]) <= _MOST_DAYS:
         return False
-    years = _UNSETTLED.years(found[1])
-    return int(found[3]) <= _MONTHS_OF_A_YEAR and not any(_date_of(y, int(found[3]), int(found[4])) for y in years)
+    return int(found[3]) <= len(_MONTHS) and not any(
+        _date_of(year, found[3], found[4]) for year in _UNSETTLED.years(found[1])
+    )
 
 
-def _month(name: str) -> int | None:
-    """Return the number of an English month, named in full or by three letters (September by four, too)."""
-    folded = name.lower()
-    for number, full in enumerate(_MONTHS, 1):
-        if folded in {full, full[:3]} or (folded == "sept" and number == 9):
-            return number
-    return None
-
-
-def _date_of(year: int, month: int, day: int) -> date | None:
-    if year < EARLIEST_YEAR:
-        return None
+def _date_of(year: int | str, month: int | str, day: int | str) -> date | None:
     try:
-        return date(year, month, day)
+        value = date(int(year), int(month), int(day))
     except ValueError:
         return None
-
-
-def impossible_date(bare: str) -> ValueProblem:
-    """Return why a date that no spreadsheet program shows is refused."""
-    return ValueProblem(
-        "no-such-date", f"{shown(bare, quoted=True)} is a date that does not exist, or lies before 1900.", _TYPE_ISO
-    )
-
-
-def _perhaps_impossible(bare: str, value: date) -> ValueProblem:
-    """Return why a date is refused that does not exist if its year is in front."""
-    return ValueProblem(
-        "ambiguous-day",
-        f"{shown(bare, quoted=True)} could be {_long(value)}, or, with the year in front, a date that does not exist.",
-        f"{_TYPE_ISO[:-1]}, or set input.date_order to DMY or MDY if the whole file is written so.",
-    )
+    return value if value.year >= EARLIEST_YEAR else None
 
 
 def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings) -> ValueProblem:
     """Return why a date with several readings is refused, with the settings that would leave one of them."""
-    named = [_long(value) for value in possible]
-    order, century = _settled_by(day, settings)
-    remedy = _TYPE_ISO[:-1]
-    if len({value.year % 100 for value in possible}) < len({value.year for value in possible}):
-        remedy += ", with all four digits of the year"
-    asked = ["input.date_order to DMY or MDY"] if order else []
-    if century:
-        asked.append("input.two_digit_years to the first year of the hundred (1930: from 1930 to 2029)")
-    if asked:
-        remedy += f", or set {' and '.join(asked)} if the whole file is written so"
-    return ValueProblem(
-        AMBIGUOUS_DATE if order and not century else "ambiguous-day",
-        f"{shown(bare, quoted=True)} could be {', '.join(named[:-1])} or {named[-1]}.",
-        f"{remedy}.",
-    )
-
-
-def _settled_by(day: str, settings: DateSettings) -> tuple[bool, bool]:
-    """Return whether naming the order, the century, or both would leave one reading; the fewest of them."""
+    # Naming the century, the order, or both: the first that leaves one reading are the fewest.
     orders = (DateOrder.DMY, DateOrder.MDY) if settings.order is None else ()
     centuries = (_EXCELS_FIRST_YEAR,) if settings.first_year is None else ()
     for order, first_year in (
@@ -319,24 +247,27 @@ def _settled_by(day: str, settings: DateSettings) -> tuple[bool, bool]:
         *((order, settings.first_year) for order in orders),
         *((order, first_year) for order in orders for first_year in centuries),
     ):
-        then = DateSettings(order, first_year)
-        if len(_left_by(order, _readings(day, then) or [])) == 1:
-            return order is not settings.order, first_year != settings.first_year
-    return False, False
+        if len(_left_by(order, _readings(day, DateSettings(order, first_year)) or [])) == 1:
+            names_order, names_century = order is not settings.order, first_year != settings.first_year
+            break
+    else:
+        names_order = names_century = False
+    remedy = _TYPE_ISO
+    if len({value.year % 100 for value in possible}) < len({value.year for value in possible}):
+        remedy += ", with all four digits of the year"
+    asked = ["input.date_order to DMY or MDY"] if names_order else []
+    if names_century:
+        asked.append("input.two_digit_years to the first year of the hundred (1930: from 1930 to 2029)")
+    if asked:
+        remedy += f", or set {' and '.join(asked)} if the whole file is written so"
+    named = [_long(value) for value in possible]
+    return ValueProblem.of(
+        bare,
+        AMBIGUOUS_DATE if names_order and not names_century else AMBIGUOUS_DAY,
+        f"could be {', '.join(named[:-1])} or {named[-1]}",
+        f"{remedy}.",
+    )
 
 
 def _long(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1].title()} {day.year}"
-
-
-def _two_days(bare: str, here: date, elsewhere: date) -> ValueProblem:
-    return ValueProblem(
-        "ambiguous-day",
-        f"{shown(bare, quoted=True)} could be {_long(here)} or {_long(elsewhere)}: "
-        "it is another day in another time zone.",
-        f"{_TYPE_ISO[:-1]}, without time and zone.",
-    )
-
-
-AMBIGUOUS_DATE = "ambiguous-date"
-"""Code of the problem about which other cells of the column may hold evidence."""

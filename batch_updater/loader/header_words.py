@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from batch_updater.loader.currencies import currency_in_header
 from batch_updater.text.characters import composed, without_unseen
@@ -41,18 +40,16 @@ def squeezed(header: str) -> str:
 
 def words(text: str) -> list[str]:
     """Return the words of a header or name: `itemKind`, `item_kind` and `Item kind` have two."""
-    return [part for run in _WORD.findall(text) for part in _parts(run)]
-
-
-def _parts(run: str) -> Iterator[str]:
-    """Yield the words of a run of letters, each of which but the first begins with a capital."""
-    start = 0
-    for at in range(1, len(run)):
-        before, here, after = run[at - 1], run[at], run[at + 1 : at + 2]
-        if here.isupper() and (before.islower() or (before.isupper() and after.islower())):
-            yield run[start:at]
-            start = at
-    yield run[start:]
+    found = []
+    for run in _WORD.findall(text):
+        start = 0
+        for at in range(1, len(run)):
+            before, here, after = run[at - 1], run[at], run[at + 1 : at + 2]
+            if here.isupper() and (before.islower() or (before.isupper() and after.islower())):
+                found.append(run[start:at])
+                start = at
+        found.append(run[start:])
+    return found
 
 
 def spaced(name: str) -> str:
@@ -97,11 +94,10 @@ def key_words(header: str) -> tuple[str, ...]:
     """
     text = _NUMBER_SIGN.sub(" number", _IN_BRACKETS.sub(" ", plain(header)))
     found = [word.casefold() for word in words(undecorated(text))]
-    if not found or found[-1] not in IDENTIFIER_WORDS:
-        return tuple(found)
-    while found and found[-1] in IDENTIFIER_WORDS:
-        found.pop()
-    return (*found, ID)
+    own = list(found)
+    while own and own[-1] in IDENTIFIER_WORDS:
+        own.pop()
+    return tuple(found) if own == found else (*own, ID)
 
 
 def identifier_spellings(name: str) -> tuple[str, ...]:

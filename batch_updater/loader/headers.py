@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.choice import Fit, Sheet
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
-from batch_updater.records import ANNOTATION_COLUMNS, Cell, Columns, annotation_at
+from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
 """Down to which row, and up to how many cells of one, another header row is looked for."""
@@ -49,24 +49,22 @@ def read_head(sheet: Sheet, number: int | None) -> Head:
             below, cells = below + 1, cells + len(row.cells)
         elif number in {None, row.number}:
             header = row
-        if row is header or header is not None or len(rows) < _ROWS_LOOKED_AT:
+        if header is not None or len(rows) < _ROWS_LOOKED_AT:
             rows.append(row)
         if below >= _ROWS_BELOW or cells > _CELLS_BELOW:
             break
     if header is None:
-        where = "no header row" if number is None else f"nothing in row {number:,}, where input.header_row says it is"
-        raise InputError(
-            f"{sheet.source.name} has {where}.",
-            remedy="Put the names of the fields into the first row."
-            if number is None
-            else "Correct input.header_row, or --header-row.",
-            place=Location(sheet.source.name, sheet.name),
-        )
+        where, remedy = "no header row", "Put the names of the fields into the first row."
+        if number is not None:
+            where = f"nothing in row {number:,}, where input.header_row says it is"
+            remedy = "Correct input.header_row, or --header-row."
+        place = Location(sheet.source.name, sheet.name)
+        raise InputError(f"{sheet.source.name} has {where}.", remedy=remedy, place=place)
     return Head(sheet, tuple(rows), _as_header(sheet, header, rows))
 
 
-def _as_header(sheet: Sheet, row: SheetRow, rows: list[SheetRow] | tuple[SheetRow, ...]) -> HeaderRow:
-    texts = ["" if cell is None else _text(cell) for cell in row.cells]
+def _as_header(sheet: Sheet, row: SheetRow, rows: Sequence[SheetRow]) -> HeaderRow:
+    texts = [cell if isinstance(cell, str) else shown(cell) for cell in row.cells]
     width = len(texts)
     while not texts[-1].strip():
         texts.pop()
@@ -75,10 +73,6 @@ def _as_header(sheet: Sheet, row: SheetRow, rows: list[SheetRow] | tuple[SheetRo
     at = annotation_at(texts[own:]) if sheet.source.is_annotated else None
     ours = range(at, at + len(ANNOTATION_COLUMNS)) if at is not None else range(0)
     return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below, ours)
-
-
-def _text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else shown(cell)
 
 
 @dataclass(frozen=True)
@@ -94,30 +88,27 @@ class HeaderFit:
 
     def columns(self, head: Head) -> Columns:
         """Return what the header row says. Raises InputError; where another row is the header row, that names it."""
+        header = head.header
         try:
-            return self._fit(head.header)
+            return self._fit(header)
         except InputError as fault:
             other = self._other_row(head)
             if other is None:
                 raise
-            raise self._better(head.header, other) from fault
-
-    def _better(self, header: HeaderRow, other: HeaderRow) -> InputError:
-        """Return the error of a header row that is none, with what is open in the row that fits better."""
-        number, open_there = other.number, self._fault(other)
-        looks = "looks more like it" if open_there else "is"
-        delete = ", or delete the rows above it" if number > header.number else ""
-        sentence = (
-            f"Row {header.number:,} of {header.file} is not the header row, but row {number:,} {looks}: row "
-            f"{header.number:,} begins with {shown(next(filter(str.strip, header.texts)), quoted=True)}, row "
-            f"{number:,} holds {other.contents}."
-        )
-        remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
-        return InputError(
-            (sentence, *(open_there.lines if open_there else ())),
-            remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
-            place=Location(header.file, header.sheet, f"A{header.number}"),
-        )
+            first, number, open_there = header.number, other.number, self._fault(other)
+            looks = "looks more like it" if open_there else "is"
+            delete = ", or delete the rows above it" if number > first else ""
+            begins = shown(next(filter(str.strip, header.texts)), quoted=True)
+            sentence = (
+                f"Row {first:,} of {header.file} is not the header row, but row {number:,} {looks}: row {first:,} "
+                f"begins with {begins}, row {number:,} holds {other.contents}."
+            )
+            remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
+            raise InputError(
+                (sentence, *(open_there.lines if open_there else ())),
+                remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
+                place=Location(header.file, header.sheet, f"A{first}"),
+            ) from fault
 
     def of_sheet(self, sheet: Sheet, number: int | None) -> Fit | None:
         """Return how well a sheet fits; None if it has no header row."""
@@ -126,7 +117,7 @@ class HeaderFit:
         except InputError:
             return None
         first = head.header.number
-        if self._is_fitting(head.header):
+        if self._fault(head.header) is None:
             return Fit(first, first, self._meant(head.header), is_whole=True, headers=head.header.contents)
         best = self._other_row(head) or head.header
         return Fit(best.number, first, self._meant(best), is_whole=False, headers=head.header.contents)
@@ -147,16 +138,12 @@ class HeaderFit:
         rows = [_as_header(head.sheet, row, head.rows) for row in others[:_ROWS_LOOKED_AT]]
         meant = {row.number: self._meant(row) for row in rows}
         rows = [row for row in rows if meant[row.number]]
-        for row in rows:
-            if self._is_fitting(row):
-                return row
+        if fitting := next((row for row in rows if self._fault(row) is None), None):
+            return fitting
         best = max(rows, key=lambda row: meant[row.number], default=None)
         if best is None or meant[best.number] <= max(self._meant(head.header), _FIELDS_OF_A_HEADER_ROW - 1):
             return None
         return best
-
-    def _is_fitting(self, row: HeaderRow) -> bool:
-        return self._fault(row) is None
 
     def _fault(self, row: HeaderRow) -> InputError | None:
         try:
@@ -166,18 +153,19 @@ class HeaderFit:
         return None
 
     @cached_property
-    def _names(self) -> HeaderNames:
+    def _known(self) -> HeaderNames:
         return HeaderNames(self.endpoint, self.further)
 
     def _meant(self, row: HeaderRow) -> int:
         """Return how many headers of a row mean fields, or may; of a row with values only those that name one."""
-        known = {text: self._names.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
-        named = {names for names in known.values() if names and None not in names}
+        known = {text: self._known.meanings(text) for at, text in enumerate(row.texts) if row.is_theirs(at)}
+        named = {fields for fields in known.values() if fields and None not in fields}
         unknown = [position for position, text in enumerate(row.texts) if not known.get(text, (None,))]
-        if any(ColumnValues((row.texts[position],)).are_values for position in unknown):
+        texts = [ColumnValues((row.texts[position],)) for position in unknown]
+        if any(text.are_dates or text.are_numbers for text in texts):
             return len(named)
-        fed = {name for names in named for name in names if name is not None and len(names) == 1}
-        proposals = Proposals(self.endpoint, self.further, {*fed, *self.constants}, row.below, self.names)
+        fed = {fields[0] for fields in named if len(fields) == 1 and fields[0] is not None}
+        proposals = Proposals(self._known, {*fed, *self.constants}, row.below, self.names)
         looked_at = unknown[:_UNKNOWN_LOOKED_AT]
         return len(named) + sum(
             proposals.by_header(row.texts[at], ColumnValues.of(row.below, at)) is not None for at in looked_at

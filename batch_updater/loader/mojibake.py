@@ -37,40 +37,9 @@ def meant_by(text: str) -> str | None:
         if again == repaired:
             break
         repaired = again
-    if _LONE_BYTES.search(repaired):
-        repaired = _LONE_BYTES.sub(lambda found: bytes((ord(found[0]),)).decode("cp1252", "ignore"), repaired)
-    if repaired == text:
-        repaired = _read_elsewhere(text) or text
-    return None if repaired == text else repaired
-
-
-def _letters_of(found: re.Match[str]) -> str:
-    """Return the letters that some bytes stand for in UTF-8, if no ordinary text has such a sequence."""
-    shown = found[0]
-    try:
-        letters = bytes(_SHOWN_BYTES[character] for character in shown).decode("utf-8")
-    except UnicodeDecodeError:
-        return shown
-    return letters if _is_likely(shown, letters, found.string[: found.start()], found.string[found.end() :]) else shown
-
-
-def _is_likely(shown: str, letters: str, before: str, after: str) -> bool:
-    if len(letters) == 1 and len(shown) == 2:
-        if (
-            shown[0] != "\u00c2"
-            and not before[-1:].islower()
-            and not after[:1].isalpha()
-            and _END_OF_A_WORD.match(shown[1])
-        ):
-            return False
-        return shown[0] in "\u00c2\u00c3\u00c4\u00c5"  # other capitals with a sign behind are ordinary: CAFÉ’S
-    if len(letters) == 1 and len(shown) == 3:
-        return "\u2010" <= letters <= "\u27bf" or letters == "\ufeff"  # dashes, quotation marks, currencies, signs
-    # A row of letters of Greek, Cyrillic, Chinese ..., an emoji, or bytes that were read wrongly twice.
-    return all(letter.isprintable() or letter in "\u00a0\u00ad\ufeff" or letter < "\u00a0" for letter in letters)
-
-
-def _read_elsewhere(text: str) -> str | None:
+    repaired = _LONE_BYTES.sub(lambda found: bytes((ord(found[0]),)).decode("cp1252", "ignore"), repaired)
+    if repaired != text:
+        return repaired
     for encoding, leads in _OTHERS.items():
         if any(lead in text for lead in leads):
             try:
@@ -78,5 +47,27 @@ def _read_elsewhere(text: str) -> str | None:
             except UnicodeError:
                 continue
             if repaired.isprintable():
-                return repaired
+                return repaired if repaired != text else None
     return None
+
+
+def _letters_of(found: re.Match[str]) -> str:
+    """Return the letters that some bytes stand for in UTF-8, if no ordinary text has such a sequence."""
+    shown, before, after = found[0], found.string[: found.start()], found.string[found.end() :]
+    try:
+        letters = bytes(_SHOWN_BYTES[character] for character in shown).decode("utf-8")
+    except UnicodeDecodeError:
+        return shown
+    if len(letters) == 1 and len(shown) == 2:
+        ends_word = not before[-1:].islower() and not after[:1].isalpha() and _END_OF_A_WORD.match(shown[1])
+        # Other capitals with a sign behind are ordinary: CAFÉ’S
+        is_likely = shown[0] in "\u00c2\u00c3\u00c4\u00c5" and (shown[0] == "\u00c2" or not ends_word)
+    elif len(letters) == 1 and len(shown) == 3:
+        # Dashes, quotation marks, currencies, signs.
+        is_likely = "\u2010" <= letters <= "\u27bf" or letters == "\ufeff"
+    else:
+        # A row of letters of Greek, Cyrillic, Chinese ..., an emoji, or bytes that were read wrongly twice.
+        is_likely = all(
+            letter.isprintable() or letter in "\u00a0\u00ad\ufeff" or letter < "\u00a0" for letter in letters
+        )
+    return letters if is_likely else shown

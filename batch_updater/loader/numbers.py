@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
-from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, FormattedNumber, digits_of_double
 
 OTHER_MARK: Final = "other-decimal-mark"
@@ -37,20 +37,29 @@ _MOST_DIGITS_MEANT = 12
 """Of a number to which arithmetic has added something: by chance, one in a thousand others ends in so many zeros."""
 _ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
 _GROUP = re.compile(r"([0-9]+)[.,]([0-9]{3})")
+_GROUPED = {
+    ".": re.compile(r"-?(?:[0-9]+|(?!0\.)[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?"),
+    ",": re.compile(
+        r"-?(?:[0-9]+|(?!0,)[0-9]{1,3}(?:,[0-9]{3})+|(?!0)[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}"
+        r"|(?!0)[0-9]{1,4}(?:(?:,[0-9]{4}){2,}|,[0-9]{4}(?=\.[0-9])))(?:\.[0-9]*)?"
+    ),
+}
+"""Mark -> numbers that have it between groups of digits as some country writes them, or have no groups at all.
+
+1,23,456 in India; 1,2345,6789 in China and Japan, where a single group of four might be a fraction.
+"""
 _AROUND = re.compile(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
         "CUR", AROUND_AN_AMOUNT
     ).replace("NUM", r"[0-9.,](?:.*[0-9.,])?")
 )
 """What may stand around the digits: a sign, brackets for a negative amount, a currency."""
-
-
 _WHOLE_NUMBER = "a whole number"
 _SWAPPED_MARKS = str.maketrans(".,", ",.")
 
 
 def integer_from_text(text: str, decimal_mark: str) -> int:
-    """Return the whole number that a text that is not blank stands for. Raises Refusal.
+    """Return the whole number that a text that is not blank stands for. Raises ValueProblem.
 
     Leading zeros are taken: they do not change which number it is. Whole numbers are mostly names of records, so
     nothing is taken that a program made of one: no scientific notation, no currency, no digits but ASCII's.
@@ -58,22 +67,15 @@ def integer_from_text(text: str, decimal_mark: str) -> int:
     bare = text.strip()
     if bare.isascii() and bare.isdigit() and len(bare) <= _MOST_DIGITS:
         return int(bare)
-    _refuse_long(bare, _WHOLE_NUMBER)
-    if _SCIENTIFIC.fullmatch(bare):
-        raise _damaged(bare)
-    _refuse_other_digits(bare)
+    _refuse_unread(bare, bare, decimal_mark, _WHOLE_NUMBER)
     plain = _with_point(bare, bare, decimal_mark, _WHOLE_NUMBER)
     if _WHOLE.fullmatch(plain):
         return int(plain.partition(".")[0])
-    raise ValueProblem(
-        "not-a-whole-number",
-        f"{shown(bare, quoted=True)} is not a whole number.",
-        "Type it without a decimal fraction.",
-    )
+    raise ValueProblem.of(bare, "not-a-whole-number", "is not a whole number", "Type it without a decimal fraction.")
 
 
 def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
-    """Return the number that a text that is not blank stands for, with just the digits it has. Raises Refusal."""
+    """Return the number that a text that is not blank stands for, with just the digits it has. Raises ValueProblem."""
     bare = text.strip()
     if decimal_mark == "." and len(bare) <= _MOST_DIGITS and _PLAIN.fullmatch(bare):
         value = Decimal(bare)
@@ -84,15 +86,20 @@ def decimal_from_text(text: str, decimal_mark: str) -> Decimal:
 
 def _amount(bare: str, decimal_mark: str) -> Decimal:
     """Read a number with what people put around and between its digits."""
-    _refuse_long(bare, "a number")
-    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", bare.translate(_FULL_WIDTH)))
-    scientific = _SCIENTIFIC.fullmatch(plain)
-    if scientific and (_ROUNDED_BY_EXCEL.fullmatch(plain) or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))):
-        raise _damaged(bare)
-    _refuse_other_digits(plain)
+    begin = bare[:_MOST_DIGITS]  # a longer one is refused at once
+    plain = FRANCS.sub("CHF", _PRICE_WITHOUT_CENTS.sub(r"\1", begin.translate(_FULL_WIDTH)))
+    _refuse_unread(bare, plain, decimal_mark, "a number")
     if plain.endswith("%"):
-        raise _percentage(bare, decimal_mark)
-    sign, digits = _sign_and_digits(plain, bare)
+        what, digits = "is not a number", bare[:-1].strip().replace(decimal_mark, ".")
+        if _PLAIN.fullmatch(digits):
+            what = f"could be {digits} or {Decimal(digits).scaleb(-2):f}"
+        raise ValueProblem.of(bare, "ambiguous-number", what, "Type the number that is meant, without a percent sign.")
+    bracket = plain.startswith("(") and plain.endswith(")")
+    found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
+    signs = [sign for sign in ("(" if bracket else "", *(found.group(1, 3, 5, 7, 9) if found else ())) if sign]
+    if found is None or (found[2] and found[8]) or len(signs) > 1:
+        raise _no_number(bare)  # more than one sign, or currency
+    sign, digits = "" if signs in ([], ["+"]) else "-", found[4] or found[6]
     if exponent := _EXPONENT.fullmatch(_signless(digits, decimal_mark)):
         return Decimal(sign + format(Decimal(exponent[0]), "f"))
     if decimal_mark == "." and (millions := _MILLIONS_WITH_APOSTROPHE.fullmatch(digits)):
@@ -100,7 +107,7 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
     elif grouped := _GROUPED_BY_BLANKS.match(digits):
         whole, rest = grouped[0], digits[grouped.end() :]
         if rest and not re.fullmatch(re.escape(decimal_mark) + "[0-9]*", rest):
-            raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare, "a number")
+            raise _other_mark(bare, decimal_mark) if rest[0] in ".," else _no_number(bare)
         digits = whole.replace(grouped[1], "") + rest
     return Decimal(sign + _with_point(digits, bare, decimal_mark, "a number"))
 
@@ -139,7 +146,7 @@ def may_be_grouped(text: str, decimal_mark: str) -> bool:
 
 
 def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_whole: bool) -> None:
-    """Raise Refusal if a number may be a thousand with one of the two decimal marks.
+    """Raise ValueProblem if a number may be a thousand with one of the two decimal marks.
 
     `evidence`, a sentence without its full stop, says why the `configured` decimal mark does not settle it; `mark` is
     the one with which the column is read. `is_whole`: the field takes whole numbers alone.
@@ -152,11 +159,8 @@ def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_w
     # With the other mark configured, a thousand such as 2.000 would still have two readings.
     settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
     choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
-    raise ValueProblem(
-        "ambiguous-number",
-        f"{shown(bare, quoted=True)} could be {thousand} or {bare.replace(found, '.')}.",
-        f"{evidence}: {settled}type {choice}.",
-    )
+    what = f"could be {thousand} or {bare.replace(found, '.')}"
+    raise ValueProblem.of(bare, "ambiguous-number", what, f"{evidence}: {settled}type {choice}.")
 
 
 def one_reading_each(text: str, mark: str) -> tuple[str, str]:
@@ -177,31 +181,15 @@ def mark_shown_by(text: str) -> str | None:
     """Return the decimal mark of a number that can be read with one only, as 200,50 and 1.234.567 can."""
     if "." not in text and "," not in text:
         return None
-    faults = {mark: _fault(text, mark) for mark in ".,"}
-    for mark, other in (".,", ",."):
-        if faults[mark] is None and faults[other] == OTHER_MARK:
-            return mark
-    return None
-
-
-def _fault(text: str, decimal_mark: str) -> str | None:
-    try:
-        decimal_from_text(text, decimal_mark)
-    except ValueProblem as refusal:
-        return refusal.code
-    return None
-
-
-def _sign_and_digits(plain: str, bare: str) -> tuple[str, str]:
-    """Take off what stands around the digits; the sign is '-' or ''. More than one sign, or currency, is no number."""
-    bracket = plain.startswith("(") and plain.endswith(")")
-    found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
-    if found is None or (found[2] and found[8]):
-        raise _no_number(bare, "a number")
-    signs = [sign for sign in ("(" if bracket else "", found[1], found[3], found[5], found[7], found[9]) if sign]
-    if len(signs) > 1:
-        raise _no_number(bare, "a number")
-    return "" if signs in ([], ["+"]) else "-", found[4] or found[6]
+    faults: dict[str, str] = {}
+    for mark in ".,":
+        try:
+            decimal_from_text(text, mark)
+        except ValueProblem as refusal:
+            faults[mark] = refusal.code
+    if len(faults) != 1 or OTHER_MARK not in faults.values():
+        return None
+    return "." if "," in faults else ","
 
 
 def _signless(text: str, decimal_mark: str) -> str:
@@ -210,101 +198,52 @@ def _signless(text: str, decimal_mark: str) -> str:
     return bare if decimal_mark == "." else bare.translate(_SWAPPED_MARKS)
 
 
-def _refuse_long(bare: str, wanted: str) -> None:
+def _refuse_unread(bare: str, plain: str, decimal_mark: str, wanted: str) -> None:
+    """Refuse what is too long, has lost digits or is written in others than ASCII's; `bare` is `plain` as typed."""
     if len(bare) > _MOST_DIGITS:
-        raise ValueProblem(
-            "not-a-number", f"{shown(bare, quoted=True)} is too long to be {wanted}.", "Correct the number."
-        )
+        raise ValueProblem.of(bare, "not-a-number", f"is too long to be {wanted}", "Correct the number.")
+    if _SCIENTIFIC.fullmatch(plain) and (
+        wanted == _WHOLE_NUMBER
+        or _ROUNDED_BY_EXCEL.fullmatch(plain)
+        or not _EXPONENT.fullmatch(_signless(plain, decimal_mark))
+    ):
+        what = "is in scientific notation: Excel may have left out digits"
+        raise ValueProblem.of(bare, "may-be-damaged", what, "Type the number in full, from its source.")
+    if any(character.isdigit() and not character.isascii() for character in plain):
+        what = "is written in digits other than 0 to 9"
+        raise ValueProblem.of(bare, "not-a-number", what, "Type it with the digits 0 to 9.")
 
 
-def _refuse_other_digits(bare: str) -> None:
-    if any(character.isdigit() and not character.isascii() for character in bare):
-        raise ValueProblem(
-            "not-a-number",
-            f"{shown(bare, quoted=True)} is written in digits other than 0 to 9.",
-            "Type it with the digits 0 to 9.",
-        )
-
-
-def _damaged(bare: str) -> ValueProblem:
-    return ValueProblem(
-        "may-be-damaged",
-        f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits.",
-        "Type the number in full, from its source.",
-    )
-
-
-def _percentage(bare: str, decimal_mark: str) -> ValueProblem:
-    reason = f"{shown(bare, quoted=True)} is not a number."
-    digits = bare[:-1].strip().replace(decimal_mark, ".")
-    if _PLAIN.fullmatch(digits):
-        share = format(Decimal(digits).scaleb(-2), "f")
-        reason = f"{shown(bare, quoted=True)} could be {digits} or {share}."
-    return ValueProblem("ambiguous-number", reason, "Type the number that is meant, without a percent sign.")
-
-
-def _no_number(bare: str, wanted: str) -> ValueProblem:
+def _no_number(bare: str, wanted: str = "a number") -> ValueProblem:
     example = "1234" if wanted == _WHOLE_NUMBER else "1234.5"
-    return ValueProblem(
-        "not-a-number", f"{shown(bare, quoted=True)} is not {wanted}.", f"Type the digits alone, such as {example}."
-    )
+    return ValueProblem.of(bare, "not-a-number", f"is not {wanted}", f"Type the digits alone, such as {example}.")
 
 
 def _other_mark(bare: str, decimal_mark: str) -> ValueProblem:
     other = "," if decimal_mark == "." else "."
-    return ValueProblem(
-        OTHER_MARK,
-        f"{shown(bare, quoted=True)} is no number as long as the decimal mark is {decimal_mark!r}.",
-        f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so.",
-    )
+    remedy = f"Type it with {decimal_mark!r}, or set input.decimal to {other!r} if the whole file is written so."
+    return ValueProblem.of(bare, OTHER_MARK, f"is no number as long as the decimal mark is {decimal_mark!r}", remedy)
 
 
-def _with_point(digits: str, bare: str, decimal_mark: str, wanted: str) -> str:
-    """Return a number of digits and marks without grouping and with a decimal point. Raises Refusal.
-
-    `bare` is the whole text, for messages.
-    """
-    if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(decimal_mark, ".")):
+def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
+    """Return a number of digits and marks with a decimal point alone; refuse it unless it has one reading."""
+    if not _DIGITS_AND_MARKS.fullmatch(digits) and not _PLAIN.fullmatch(digits.replace(mark, ".")):
         raise _no_number(bare, wanted)
-    return _ungrouped(digits, bare, decimal_mark, wanted)
-
-
-def _ungrouped(digits: str, bare: str, mark: str, wanted: str) -> str:
-    """Return a number of digits and marks with a decimal point; refuse it where there are two readings, or none."""
     group = "," if mark == "." else "."
     if group not in digits:
         if digits.count(mark) <= 1:
             return digits.replace(mark, ".")
-    elif _is_grouped(digits, group, mark):
+    elif _GROUPED[group].fullmatch(digits):
         # A single group mark might also be another person's decimal mark.
         if digits.count(group) > 1 or mark in digits:
             return digits.replace(group, "").replace(mark, ".")
         grouped, typed = one_reading_each(digits, mark)
-        raise ValueProblem(
-            "ambiguous-number",
-            f"{shown(bare, quoted=True)} could be {grouped} or {digits.replace(group, '.')}.",
-            f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}.",
-        )
-    if digits.count(group) <= 1 and _is_grouped(digits, mark, group):
+        what = f"could be {grouped} or {digits.replace(group, '.')}"
+        remedy = f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}."
+        raise ValueProblem.of(bare, "ambiguous-number", what, remedy)
+    if digits.count(group) <= 1 and _GROUPED[mark].fullmatch(digits):
         raise _other_mark(bare, mark)
-    raise _no_number(bare, "a number")
-
-
-def _is_grouped(digits: str, group: str, mark: str) -> bool:
-    """Whether a number has its digits in groups as some country writes them, or has no groups at all."""
-    whole, _, fraction = digits.lstrip("-").partition(mark)
-    first, *groups = whole.split(group)
-    if group in fraction or mark in fraction or not first:
-        return False
-    if not groups:
-        return True
-    sizes = [len(part) for part in groups]
-    if len(first) <= 3 and first != "0" and set(sizes) == {3}:
-        return True
-    if group != "," or first.startswith("0") or (len(sizes) == 1 and not fraction):
-        return False
-    # 1,23,456 in India; 1,2345,6789 in China and Japan. A single group of four might be a fraction.
-    return (len(first) <= 2 and sizes == [2] * (len(sizes) - 1) + [3]) or (len(first) <= 4 and set(sizes) == {4})
+    raise _no_number(bare)
 
 
 def number_in(cell: Cell) -> Decimal | None:

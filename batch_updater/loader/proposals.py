@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
@@ -29,7 +28,7 @@ from batch_updater.loader.header_words import (
     words,
 )
 from batch_updater.loader.refusal import shown
-from batch_updater.records import AllowedList, Cell
+from batch_updater.records import Cell
 from batch_updater.text.characters import look, skeleton, suggestion
 
 _CLOSE = 0.8
@@ -46,29 +45,11 @@ _SHORTEST_WORD, _SHORTEST_IN_A_COMPOUND, _SHORTEST_REST = 3, 5, 3
 _VALUES_QUOTED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """The fields that a header may be meant for."""
+class Proposal(NamedTuple):
+    """The fields that a header may be meant for, the likeliest first, and a sentence that says why."""
 
     fields: tuple[str, ...]
-    """The likeliest first."""
     sentence: str
-    """Why, with the header."""
-
-
-class _Telling(NamedTuple):
-    """A word that tells a field from the others."""
-
-    word: str
-    look: str
-    """What its stem looks like."""
-
-    def is_in(self, other: str) -> bool:
-        """Whether another word, given as `look`, is this one, or begins or ends with it, as in closedate."""
-        if other == self.look:
-            return True
-        is_long = len(self.word) >= _SHORTEST_IN_A_COMPOUND and len(other) >= len(self.look) + _SHORTEST_REST
-        return is_long and (other.startswith(self.look) or other.endswith(self.look))
 
 
 class HeaderNames:
@@ -76,7 +57,8 @@ class HeaderNames:
 
     def __init__(self, endpoint: Endpoint, further: Mapping[str, str | None]) -> None:
         """`further` is `input.columns`: header -> field, or None for a column that is not sent."""
-        self.fields = endpoint.by_name
+        self.endpoint = endpoint
+        self.further = further
         self._exactly = {plain(header): name for header, name in further.items()} | dict(further)
         self._further = _grouped((squeezed(header), name) for header, name in further.items())
         spellings = [
@@ -91,7 +73,7 @@ class HeaderNames:
         for text in (header, plain(header)):
             if text in self._exactly:
                 return (self._exactly[text],)
-        if plain(header) in self.fields:
+        if plain(header) in self.endpoint.by_name:
             return (plain(header),)
         return (
             self._further.get(squeezed(header))
@@ -111,32 +93,28 @@ class Proposals:
     """Finds out what the unknown headers of one header row may be meant for."""
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        further: Mapping[str, str | None],
-        fed: Collection[str],
-        rows: Sequence[Sequence[Cell]],
-        names: KnownNames,
+        self, understood: HeaderNames, fed: Collection[str], rows: Sequence[Sequence[Cell]], names: KnownNames
     ) -> None:
         """`fed` are the fields that have a column or a constant; `rows` are the first ones below the headers."""
-        self._endpoint = endpoint
+        self._understood = understood
+        self._endpoint = understood.endpoint
         self._fed = fed
         self._rows = rows
-        self._names = names
-        self._understood = HeaderNames(endpoint, further)
+        self._names = cache(names)
+        further = understood.further.items()
         self._spellings = [
             (field, spelling)
-            for field in endpoint.fields
+            for field in self._endpoint.fields
             for spelling in dict.fromkeys(
                 (
                     field.name,
                     spaced(field.name),
                     *field.aliases,
-                    *(text for text, name in further.items() if name == field.name),
+                    *(text for text, name in further if name == field.name),
                 )
             )
         ]
-        self._free = [field for field in endpoint.fields if field.name not in fed]
+        self._free = [field for field in self._endpoint.fields if field.name not in fed]
 
     def of(self, header: str, position: int) -> Proposal | None:
         """Return what an unknown header may be meant for; None if there is no sign that it is meant for anything."""
@@ -145,69 +123,73 @@ class Proposals:
 
     def by_header(self, header: str, column: ColumnValues) -> Proposal | None:
         """Return the same as far as the header itself says it."""
-        fields = self._by_name_within(header) or self._by_look(header)
-        fields = (
-            self._nearest_by_case(header, self._plausible(fields, column))
-            or self._by_first_words(header, column)
-            or self._by_spelling(header, column)
-        )
+        bare, own = undecorated(header), key_words(header)
+        named = self._plausible(self._by_name(header, bare, own), column)
+        fields = self._nearest_by_case(bare or header, named)
+        if not fields and own:
+            # It may be what the names of several fields begin with.
+            names = [(field, name) for field, name in self._key_words if len(name) > len(own)]
+            sharing = [field for field, name in names if _are_same(own, name[: len(own)])]
+            if len(sharing) > 1:
+                fields = [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
+        if not fields:
+            ratios = self._ratios(header)
+            if bare != header:  # Type (internal) is a column of its own beside Type
+                ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
+            close = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
+            nearest = max((ratios[field.name] for field in close), default=0.0)
+            close = [field for field in close if ratios[field.name] >= nearest - _AS_CLOSE]
+            fields = self._nearest_by_case(bare or header, close)
         if fields:
-            return self._close(header, fields, column)
-        if fields := self._by_short_form(header, column):
-            return self._meant(header, fields)
-        return self._by_words(header, column)
+            fields = self._ranked(fields)
+            spellings = [spelling for field, spelling in self._spellings if field.name == fields[0].name]
+            characters = "" if bare.isascii() else suggestion(bare, spellings).other_characters
+            return self._proposal(header, fields, "close to", ".", characters, told_apart(fields, column))
+        if fields := self._by_short_form(own, column):
+            return self._proposal(header, fields, "may be meant for", ", which no column feeds.")
+        return self._by_words(header, column, is_identifier=own[-1:] == (ID,))
 
-    def _by_name_within(self, header: str) -> list[Field]:
-        """Return the free fields whose name or alias the header is but for marks such as `*` and `(required)`.
-
-        Words for an identifier are synonyms: `Item Number` is itemNo.
-        """
-        bare = undecorated(header)
+    def _by_name(self, header: str, bare: str, own: tuple[str, ...]) -> list[Field]:
+        """Return the fields whose name the header is but for marks, synonyms of `id`, and letters that look alike."""
         found = self._understood.meanings(bare) if bare else ()
-        if not found:
-            found = self._identifiers.get("".join(key_words(header)), ())
-        if not found:
-            found = tuple(
-                field.name for field in self._free if field.title.casefold() in {bare.casefold(), header.casefold()}
-            )
-        return [field for field in self._free if field.name in found]
+        titles = {bare.casefold(), header.casefold()}
+        names = (
+            found
+            or self._identifiers.get("".join(own), ())
+            or [field.name for field in self._free if field.title.casefold() in titles]
+        )
+        if fields := [field for field in self._free if field.name in names]:
+            return fields
+        # A header of ASCII alone may look so by chance: it is held against the free fields.
+        alike = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
+        return [field for field in (self._free if bare.isascii() else self._endpoint.fields) if field.name in alike]
+
+    @cached_property
+    def _key_words(self) -> list[tuple[Field, tuple[str, ...]]]:
+        return [(field, key_words(field.name)) for field in self._endpoint.fields]
 
     @cached_property
     def _identifiers(self) -> dict[str, tuple[str | None, ...]]:
         """Names that end with a word for an identifier, with each such word -> fields."""
         return _grouped((key, field.name) for field, text in self._spellings for key in identifier_spellings(text))
 
-    def _by_first_words(self, header: str, column: ColumnValues) -> list[Field]:
-        """Return the free fields of several whose names begin with the header, where the values may be theirs."""
-        own = key_words(header)
-        sharing = [
-            field
-            for field, name in self._key_words_of_names
-            if own and len(name) > len(own) and _are_same(own, name[: len(own)])
-        ]
-        if len(sharing) < 2:
-            return []
-        return [field for field in sharing if field.name not in self._fed and not column.contradict(field)]
-
     @cached_property
-    def _key_words_of_names(self) -> list[tuple[Field, tuple[str, ...]]]:
-        return [(field, key_words(field.name)) for field in self._endpoint.fields]
+    def _looks(self) -> dict[str, tuple[str | None, ...]]:
+        """What names look like, in their own case and without regard to case -> fields."""
+        exact = ((look(field.name), field.name) for field in self._endpoint.fields)
+        return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
 
-    def _by_short_form(self, header: str, column: ColumnValues) -> list[Field]:
-        """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone.
-
-        Words in front of an identifier's name say whose it is: `CRM Opp. No.` is an opportunity's too. `Id` alone, or
-        with the record's own word, is that of the record where the path has no other.
-        """
-        own = key_words(header)
+    def _by_short_form(self, own: tuple[str, ...], column: ColumnValues) -> list[Field]:
+        """Return the free fields whose name the header is in short: `Opp Id`, `Dept` for departmentName, `Id` alone."""
         is_identifier = own[-1:] == (ID,)
+        # Words in front of an identifier's name say whose it is: `CRM Opp. No.` is an opportunity's too.
         names = {
             field.name
             for field, name in self._short_forms
             if _are_same(own[-len(name) :] if name[-1] == ID else own, name)
         }
         in_path = [field for field in self._endpoint.fields if field.location is ParameterLocation.PATH]
-        if len(in_path) == 1 and is_identifier:
+        if len(in_path) == 1 and is_identifier:  # `Id` alone, or with the record's own word, is that of the record
             record = tuple(word.casefold() for word in words(self._endpoint.record_name))
             if len(own) == 1 or _are_same(own[:-1], record):
                 names.add(in_path[0].name)
@@ -216,7 +198,7 @@ class Proposals:
 
     @cached_property
     def _short_forms(self) -> list[tuple[Field, tuple[str, ...]]]:
-        """The free fields with the words of their names, whole and without general ones at the end."""
+        """The fields with the words of their names, whole and without general ones at the end."""
         forms = []
         for field, spelling in self._spellings:
             name = key_words(spelling)
@@ -226,38 +208,7 @@ class Proposals:
                 name = name[:-1]
             if name and name[-1] != ID and not self._shared.issuperset(map(stem, name)):
                 forms.append((field, name))
-        return [(field, name) for field, name in forms if field.name not in self._fed]
-
-    def _by_look(self, header: str) -> list[Field]:
-        """Return the fields that the header names in characters that only look like those of their names.
-
-        A header of ASCII alone may look so by chance: it is held against the free fields.
-        """
-        bare = undecorated(header)
-        candidates = self._free if bare.isascii() else self._endpoint.fields
-        found = self._looks.get(look(bare)) or self._looks.get(squeezed(skeleton(bare)), ())
-        return [field for field in candidates if field.name in found]
-
-    @cached_property
-    def _looks(self) -> dict[str, tuple[str | None, ...]]:
-        """What names look like, in their own case and without regard to case -> fields."""
-        exact = ((look(field.name), field.name) for field in self._endpoint.fields)
-        return _grouped((*((squeezed(skeleton(text)), field.name) for field, text in self._spellings), *exact))
-
-    def _by_spelling(self, header: str, column: ColumnValues) -> list[Field]:
-        """Return the fields whose names are spelled most like the header.
-
-        One that has its column already counts only if its name is like the whole header: Type (internal) is a column of
-        its own.
-        """
-        bare = undecorated(header)
-        ratios = self._ratios(header)
-        if bare != header:
-            ratios |= {name: ratio for name, ratio in self._ratios(bare).items() if name not in self._fed}
-        fields = self._plausible([field for field in self._endpoint.fields if field.name in ratios], column)
-        nearest = max((ratios[field.name] for field in fields), default=0.0)
-        fields = [field for field in fields if ratios[field.name] >= nearest - _AS_CLOSE]
-        return self._nearest_by_case(header, fields)
+        return forms
 
     def _ratios(self, text: str) -> dict[str, float]:
         """Return how similar a text is to the names of fields, without regard to case; only where it is close."""
@@ -276,9 +227,8 @@ class Proposals:
         """Leave out the fields that the values contradict, unless they contradict all."""
         return [field for field in fields if not column.contradict(field)] or fields
 
-    def _nearest_by_case(self, header: str, fields: list[Field]) -> list[Field]:
+    def _nearest_by_case(self, bare: str, fields: list[Field]) -> list[Field]:
         """Return the fields whose names are nearest in the case of their letters, where the header has any."""
-        bare = undecorated(header) or header
         exact = [field for field in fields if field.name == bare]
         if exact or len(fields) < 2:
             return exact or fields
@@ -288,24 +238,15 @@ class Proposals:
         nearest = max(ratios.values())
         return [field for field in fields if ratios[field.name] > nearest - _AS_CLOSE / 2]
 
-    def _close(self, header: str, fields: list[Field], column: ColumnValues) -> Proposal:
-        ranked = self._ranked(fields)
-        names = [field.name for field in ranked]
-        sentence = f"{shown(header, quoted=True)} is not the name of a field, but close to {' or '.join(names)}."
-        characters = self._other_characters(header, names[0])
-        return Proposal(tuple(names), " ".join(filter(None, (sentence, characters, told_apart(ranked, column)))))
-
-    def _other_characters(self, header: str, name: str) -> str:
-        """Return which characters of a header only look like those of the name; '' if all are the name's own."""
-        bare = undecorated(header)
-        if bare.isascii():
-            return ""
-        spellings = [spelling for field, spelling in self._spellings if field.name == name]
-        return suggestion(bare, spellings).other_characters
-
     def _ranked(self, fields: list[Field]) -> list[Field]:
         """Return the fields that every row needs and no column feeds first, and those that a column feeds last."""
         return sorted(fields, key=lambda field: (field.name in self._fed, not field.required))
+
+    def _proposal(self, header: str, fields: list[Field], before: str, after: str, *more: str) -> Proposal:
+        """Return the proposal of some fields, whose sentence has their names between `before` and `after`."""
+        names = tuple(field.name for field in self._ranked(fields))
+        sentence = f"{shown(header, quoted=True)} is not the name of a field, but {before} {' or '.join(names)}{after}"
+        return Proposal(names, " ".join(filter(None, (sentence, *more))))
 
     @cached_property
     def _shared(self) -> frozenset[str]:
@@ -316,16 +257,12 @@ class Proposals:
         return frozenset(word for word, times in count.items() if times > 1).union(record)
 
     @cached_property
-    def _telling(self) -> list[tuple[Field, list[_Telling]]]:
-        """The free fields whose names have words that tell them from the others, with these words.
-
-        They are those that no other field has, and that say more than that it is a name, a date and so on: Region of
-        RegionName, List and Price of ListPrice.
-        """
+    def _telling(self) -> list[tuple[Field, list[tuple[str, str]]]]:
+        """The free fields with the words that only their names have, and what the stems of these look like."""
         telling = []
         for field in self._free:
             own = [
-                _Telling(word, skeleton(stem(word)))
+                (word, skeleton(stem(word)))
                 for word in words(field.name)
                 if len(word) >= _SHORTEST_WORD and word.isalpha() and stem(word) not in self._shared | _GENERAL
             ]
@@ -333,80 +270,49 @@ class Proposals:
                 telling.append((field, own))
         return telling
 
-    def _by_words(self, header: str, column: ColumnValues) -> Proposal | None:
-        """Return the free fields of whose names a telling word is in the header.
-
-        The last one always tells. Another one tells where the values may be the field's: List for ListPrice, but not
-        List of owners.
-        """
+    def _by_words(self, header: str, column: ColumnValues, *, is_identifier: bool) -> Proposal | None:
+        """Return the free fields of whose names a telling word is in the header: Region of RegionName."""
         looks = {word: skeleton(stem(word)) for word in words(header)}
         found = {}
         for field, own in self._telling:
+            # The last word always tells. Others do where the values fit: List for ListPrice, but not List of owners.
+            *others, (last, last_look) = own
+            is_amount_id = is_identifier and field.kind is Kind.DECIMAL
             for word, seen in looks.items():
-                first = next((telling for telling in own[:-1] if telling.look == seen), None)
-                if own[-1].is_in(seen):
-                    found[field.name] = (word, own[-1].word)
-                elif first is not None and self._may_hold(field, header, column):
-                    found.setdefault(field.name, (word, first.word))
+                is_long = len(last) >= _SHORTEST_IN_A_COMPOUND and len(seen) >= len(last_look) + _SHORTEST_REST
+                first = next((telling for telling, its_look in others if its_look == seen), None)
+                if seen == last_look or (is_long and (seen.startswith(last_look) or seen.endswith(last_look))):
+                    found[field.name] = (word, last)
+                elif first and column.cells and not is_amount_id and not column.contradict_kind_of(field):
+                    found.setdefault(field.name, (word, first))
         if not found:
             return None
         fields = self._ranked([field for field in self._free if field.name in found])
-        return self._meant(header, fields, found[fields[0].name])
-
-    def _may_hold(self, field: Field, header: str, column: ColumnValues) -> bool:
-        """Whether a column that has values may be the field's: they are of its kind, and the header calls them so."""
-        is_identifier = key_words(header)[-1:] == (ID,)
-        if not column.cells or (is_identifier and field.kind is Kind.DECIMAL):
-            return False
-        return not column.contradict_kind_of(field)
-
-    def _meant(self, header: str, fields: list[Field], word: tuple[str, str] | None = None) -> Proposal:
-        """Return the proposal; `word` is one of the header and the one that it may be meant for."""
-        names = [field.name for field in self._ranked(fields)]
-        sentence = (
-            f"{shown(header, quoted=True)} is not the name of a field, but may be meant for {' or '.join(names)}, "
-            "which no column feeds."
-        )
-        if not header.isascii() and word is not None:
-            sentence += f" {suggestion(word[0], [word[1]]).other_characters}"
-        return Proposal(tuple(names), sentence.rstrip())
+        typed, meant = found[fields[0].name]
+        characters = "" if header.isascii() else suggestion(typed, [meant]).other_characters
+        return self._proposal(header, fields, "may be meant for", ", which no column feeds.", characters)
 
     def _by_values(self, header: str, column: ColumnValues) -> Proposal | None:
         # A header that is such a value itself is none: the file begins with its first record.
         own = ColumnValues((header,))
         dates = [field for field in self._free if field.kind is Kind.DATE]
         if len(dates) == 1 and column.are_dates and not own.are_dates:
-            return Proposal(
-                (dates[0].name,),
-                f"{shown(header, quoted=True)} is not the name of a field, but holds dates, and no column feeds "
-                f"{dates[0].name}.",
-            )
-        fields = [
-            field
-            for field in (self._free if column.cells else ())
-            if (names := self._names_of(field)) and column.are_among(names) and not own.are_among(names)
-        ]
+            return self._proposal(header, dates, "holds dates, and no column feeds", ".")
+        fields = []
+        for field in self._free if column.cells else ():
+            names: list[str] = []
+            if field.kind is Kind.TEXT and field.enum:
+                names = [str(value) for value in field.enum]
+            elif field.allowed is not None:
+                names = [
+                    value.name for listed in self._names() if listed.field == field.name for value in listed.values
+                ]
+            if names and column.are_among(names) and not own.are_among(names):
+                fields.append(field)
         if not fields:
             return None
-        names = [field.name for field in self._ranked(fields)]
         quoted = ", ".join(shown(cell, quoted=True) for cell in dict.fromkeys(column.cells[:_VALUES_QUOTED]))
-        return Proposal(
-            tuple(names),
-            f"{shown(header, quoted=True)} is not the name of a field, but holds values of {' or '.join(names)} "
-            f"({quoted}), which no column feeds.",
-        )
-
-    def _names_of(self, field: Field) -> list[str]:
-        """Return the names that a field is known to take."""
-        if field.kind is Kind.TEXT and field.enum:
-            return [str(value) for value in field.enum]
-        if field.allowed is None:
-            return []
-        return [value.name for listed in self._learned if listed.field == field.name for value in listed.values]
-
-    @cached_property
-    def _learned(self) -> tuple[AllowedList, ...]:
-        return tuple(self._names())
+        return self._proposal(header, fields, "holds values of", f" ({quoted}), which no column feeds.")
 
 
 def told_apart(fields: Sequence[Field], column: ColumnValues) -> str:

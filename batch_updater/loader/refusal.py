@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from batch_updater.records import CellError, FormattedNumber
 
@@ -19,28 +20,29 @@ class ValueProblem(Exception):  # noqa: N818  (a verdict about a cell, caught fo
         self.reason = reason
         self.remedy = remedy
 
+    @classmethod
+    def of(cls, cell: object, code: str, what: str, remedy: str) -> Self:
+        """Return the problem whose reason is the cell, text in quotation marks, and `what` without its full stop."""
+        return cls(code, f"{shown(cell, quoted=True)} {what}.", remedy)
+
 
 def shown(cell: object, *, quoted: bool = False) -> str:
     """Return what a cell shows, at most 60 characters of it, in one line and with invisible characters made visible.
 
     `quoted` puts text, and only text, in quotation marks.
     """
-    text = _shown_whole(cell)
-    visible = "".join(map(_visible, text[:_SHOWN_CHARACTERS])) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
-    return f"'{visible}'" if quoted and isinstance(cell, str) else visible
-
-
-def _shown_whole(cell: object) -> str:
     if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "TRUE" if cell else "FALSE"
-    if isinstance(cell, (CellError, FormattedNumber)):
-        return cell.text
-    if isinstance(cell, Decimal):
-        return format(cell, "f")
-    return str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        text = ""
+    elif isinstance(cell, bool):
+        text = "TRUE" if cell else "FALSE"
+    elif isinstance(cell, (CellError, FormattedNumber)):
+        text = cell.text
+    elif isinstance(cell, Decimal):
+        text = format(cell, "f")
+    else:
+        text = str(cell).removesuffix(" 00:00:00") if isinstance(cell, datetime) else str(cell)
+    visible = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text[:_SHOWN_CHARACTERS]
+    ) + ("..." if len(text) > _SHOWN_CHARACTERS else "")
+    return f"'{visible}'" if quoted and isinstance(cell, str) else visible

@@ -12,9 +12,8 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
-from batch_updater.loader.findings import RAGGED, Findings
+from batch_updater.loader.findings import RAGGED, CellNote, Findings
 from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value

@@ -14,7 +14,6 @@ from batch_updater.errors import ConfigError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.column_values import KnownNames
 from batch_updater.loader.columns import HeaderRow, no_names
-from batch_updater.loader.expected_sheet import as_undo, expected_in, require_expected
 from batch_updater.loader.findings import Findings
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
@@ -22,7 +21,7 @@ from batch_updater.loader.formats.opening import open_source
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.merged import MergedCells
-from batch_updater.loader.own_mapping import mapping_in
+from batch_updater.loader.own_sheets import as_undo, expected_in, mapping_in, require_expected
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import ParsedRow, RowParser, Width
 from batch_updater.loader.survey import Questions, SurveyedRow, survey

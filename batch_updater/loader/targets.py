@@ -45,16 +45,15 @@ class Targets:
                 continue
             text = value if type(value) is str else field.default if value is None else wire_text(field, value)
             if text is not None:
-                parts.append(prefix + (self._parts.get(text) or self._part(text)))
+                part = self._parts.get(text)
+                if part is None:
+                    part = quote(text, safe="")
+                    if len(self._parts) < _MOST_PARTS:
+                        self._parts[text] = part
+                parts.append(prefix + part)
             elif field.required:
                 return None
         return "&".join(parts)
-
-    def _part(self, text: str) -> str:
-        part = quote(text, safe="")
-        if len(self._parts) < _MOST_PARTS:
-            self._parts[text] = part
-        return part
 
 
 def duplicate(row: int, targets: Targets, values: Mapping[str, Value], others: Sequence[int]) -> Problem:

@@ -7,8 +7,8 @@ from typing import Final
 
 from batch_updater.endpoint.description import Field, ParameterLocation
 from batch_updater.loader.clear_marker import ClearMarker, Nearness
+from batch_updater.loader.findings import CellNote
 from batch_updater.loader.mojibake import meant_by
-from batch_updater.loader.notes import CellNote
 from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen
@@ -69,6 +69,11 @@ _ODD_BLANK = re.compile(r"[^\S ]")
 _ODD_SIGN = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
 """Dashes and full-width characters: word processors and keyboards of East Asia write them for those of ASCII."""
 
+_AS_IT_IS = "It is sent as it is."
+_INVISIBLE: Final = "invisible-character"
+_FOR_NOTHING: Final = "word-for-nothing"
+_IS_FOR_NOTHING = "is usually written where there is no value"
+
 
 class TextReader:
     """Reads the texts of one column for a field of free text."""
@@ -86,67 +91,68 @@ class TextReader:
         return _ORDINARY.fullmatch(text) is not None and text[0] not in self._firsts
 
     def read(self, text: str) -> str:
-        """Return the text that is sent for one that is neither blank nor the clear marker. Raises Refusal."""
+        """Return the text that is sent for one that is neither blank nor the clear marker. Raises ValueProblem."""
         if _ORDINARY.fullmatch(text) and text.lower() not in _NOTHING and self._marker.nearness(text) is Nearness.NONE:
             return text
-        return self._read_with_care(text)
-
-    def _read_with_care(self, text: str) -> str:
-        bare = text.strip()
-        self._look_for_marker(bare)
-        as_written(self._field, text)
-        self._look_at_beginning(bare)
-        if bare[-1].isdigit():
-            self._look_for_numbers(bare)
-        if not text.isascii():
-            self._look_at_characters(text)
-        self._look_for_words(bare)
-        self._look_at_blanks(text, bare)
-        return composed(text)
-
-    def _note(self, code: str, sentence: str) -> None:
-        self._noted.append(CellNote(self._field.name, code, sentence))
-
-    def _look_for_marker(self, bare: str) -> None:
+        bare, is_identifier = text.strip(), self._field.is_identifier
         nearness = self._marker.nearness(bare)
         if nearness is Nearness.NEAR_MISS:
             raise _near_miss(self._field, bare, self._marker.text)
         if nearness is Nearness.WORD:
             emptied = f"If the field is to be emptied, type {self._marker.text}."
-            self._note("near-clear-marker", f"{shown(bare, quoted=True)} is sent as it is. {emptied}")
-
-    def _look_at_beginning(self, bare: str) -> None:
-        is_for_excel = (
-            bare[0] in _APOSTROPHES if self._field.is_identifier else _APOSTROPHE_FOR_EXCEL.match(bare[:_LOOKED_AT])
-        )
-        if is_for_excel:
+            self._note(bare, "near-clear-marker", f"is sent as it is. {emptied}")
+        as_written(self._field, text)
+        begin = bare[:_LOOKED_AT]
+        if bare[0] in _APOSTROPHES if is_identifier else _APOSTROPHE_FOR_EXCEL.match(begin):
             raise _apostrophe(bare)
-        if (found := _APOSTROPHE_OF_NAME.match(bare[:_LOOKED_AT])) and len(found[1]) != len("68"):
-            self._note(
-                "apostrophe-in-front", f"{shown(bare, quoted=True)} begins with an apostrophe, which is sent with it."
-            )
+        if (found := _APOSTROPHE_OF_NAME.match(begin)) and len(found[1]) != len("68"):
+            self._note(bare, "apostrophe-in-front", "begins with an apostrophe, which is sent with it.")
+        if bare[-1].isdigit():
+            self._look_for_numbers(bare)
+        if not text.isascii():
+            self._look_at_characters(text)
+        if bare.lower() in _NOTHING:
+            instead = _instead_of_a_value(self._field, self._marker.text)
+            self._note(bare, _FOR_NOTHING, f"{_IS_FOR_NOTHING}. {_AS_IT_IS} {instead}")
+        elif found := _MARKUP.search(bare, 0, _LOOKED_AT):
+            written = f"holds {shown(found[0], quoted=True)}, as web pages and programs write it."
+            self._note(bare, "markup", f"{written} {_AS_IT_IS}")
+        if bare != text:
+            self._note(text, "blanks-around", "has blanks around it, which are sent with it.")
+        if is_identifier and (odd := _ODD_BLANK.search(bare)):
+            self._note(text, "odd-blank", f"holds {named(odd[0])} where a blank seems to be.")
+        if is_identifier and (odd := _ODD_SIGN.search(bare)):
+            self._note(text, "odd-sign", f"holds {named(odd[0])}, which looks like another sign.")
+        return composed(text)
+
+    def _note(self, text: str, code: str, what: str) -> None:
+        self._noted.append(CellNote(self._field.name, code, f"{shown(text, quoted=True)} {what}"))
+
+    def _doubt(self, text: str, code: str, what: str, remedy: str, *, is_refused: bool) -> None:
+        """Refuse a text that is probably not meant, or note that it is sent."""
+        if is_refused:
+            raise ValueProblem.of(text, code, what, remedy)
+        self._note(text, code, f"{what}. {_AS_IT_IS}")
 
     def _look_for_numbers(self, bare: str) -> None:
         is_identifier = self._field.is_identifier
         if _SHORTENED.fullmatch(bare):
-            reason = f"{shown(bare, quoted=True)} is in scientific notation: Excel may have left out digits."
-            if is_identifier:
-                raise ValueProblem("may-be-damaged", reason, "Type it in full, from its source.")
-            self._note("may-be-damaged", f"{reason} It is sent as it is.")
+            what = "is in scientific notation: Excel may have left out digits"
+            self._doubt(bare, "may-be-damaged", what, "Type it in full, from its source.", is_refused=is_identifier)
         elif found := _POINT_ZERO.fullmatch(bare):
             whole = found[1].replace(",", "")
-            is_group = len(found[2]) == _DIGITS_OF_A_GROUP and len(whole.lstrip("+-")) <= _DIGITS_OF_A_GROUP
+            digits = len(whole.lstrip("+-"))
+            is_group = len(found[2]) == _DIGITS_OF_A_GROUP and digits <= _DIGITS_OF_A_GROUP
             meant = f"{whole} or {whole}{found[2]}" if is_group else whole
-            reason = f"{shown(bare, quoted=True)} is probably {meant}: a program has made a number of it."
-            if is_identifier and not self._has_fractions:
-                raise ValueProblem(POINT_ZERO, reason, f"Type {meant}; or export the column as text, which keeps it.")
-            if is_identifier or len(whole.lstrip("+-")) >= _FEWEST_DIGITS:
-                self._note(POINT_ZERO, f"{reason} It is sent as it is.")
-        elif (meant := text_without_residue(bare)) is not None:
-            reason = f"{shown(bare, quoted=True)} is probably {meant:f} as a program has calculated it."
-            if is_identifier:
-                raise ValueProblem("calculated", reason, f"Type {meant:f}, or what is meant, from its source.")
-            self._note("calculated", f"{reason} It is sent as it is.")
+            what = f"is probably {meant}: a program has made a number of it"
+            remedy = f"Type {meant}; or export the column as text, which keeps it."
+            if is_identifier or digits >= _FEWEST_DIGITS:
+                is_refused = is_identifier and not self._has_fractions
+                self._doubt(bare, POINT_ZERO, what, remedy, is_refused=is_refused)
+        elif (number := text_without_residue(bare)) is not None:
+            what = f"is probably {number:f} as a program has calculated it"
+            remedy = f"Type {number:f}, or what is meant, from its source."
+            self._doubt(bare, "calculated", what, remedy, is_refused=is_identifier)
 
     def _look_at_characters(self, text: str) -> None:
         unseen = unseen_in(text)
@@ -155,68 +161,32 @@ class TextReader:
         if _REPLACEMENT in text:
             raise _lost_letter(text)
         if (repaired := meant_by(text)) is not None:
-            self._note(
-                "read-in-another-encoding",
-                f"{shown(text, quoted=True)} is probably {shown(repaired, quoted=True)}, read in another encoding than "
-                "it was written in. It is sent as it is.",
-            )
+            meant = f"is probably {shown(repaired, quoted=True)}, read in another encoding than it was written in."
+            self._note(text, "read-in-another-encoding", f"{meant} {_AS_IT_IS}")
         elif unseen is not None:
-            self._note("invisible-character", f"{_holds_invisible(text, unseen)} It is sent with it.")
+            self._note(text, _INVISIBLE, f"holds {named(unseen)}, which cannot be seen. It is sent with it.")
         elif other := look_alike_in(text):
-            self._note("other-script", f"{shown(text, quoted=True)} holds {named(other)} among Latin letters.")
-
-    def _look_for_words(self, bare: str) -> None:
-        if bare.lower() in _NOTHING:
-            self._note("word-for-nothing", f"{_is_for_nothing(bare)} It is sent as it is. {self._instead()}")
-        elif found := _MARKUP.search(bare, 0, _LOOKED_AT):
-            self._note(
-                "markup",
-                f"{shown(bare, quoted=True)} holds {shown(found[0], quoted=True)}, as web pages and programs write it. "
-                "It is sent as it is.",
-            )
-
-    def _instead(self) -> str:
-        return _instead_of_a_value(self._field, self._marker.text)
-
-    def _look_at_blanks(self, text: str, bare: str) -> None:
-        if bare != text:
-            self._note("blanks-around", f"{shown(text, quoted=True)} has blanks around it, which are sent with it.")
-        if not self._field.is_identifier:
-            return
-        if odd := _ODD_BLANK.search(bare):
-            self._note("odd-blank", f"{shown(text, quoted=True)} holds {named(odd[0])} where a blank seems to be.")
-        if odd := _ODD_SIGN.search(bare):
-            self._note("odd-sign", f"{shown(text, quoted=True)} holds {named(odd[0])}, which looks like another sign.")
+            self._note(text, "other-script", f"holds {named(other)} among Latin letters.")
 
 
 def as_written(field: Field, text: str) -> str:
-    """Return a text as it is. Raises Refusal if it cannot be sent, or cannot be a part of the address of a record."""
+    """Return a text as it is. Raises ValueProblem if it cannot be sent, or be a part of a record's address."""
     # Nearly every text is printable, which is told faster than that it has no control character.
     is_printable = text.isprintable()
     if not is_printable and (found := _CONTROL.search(text)):
-        raise ValueProblem(
-            "control-character",
-            f"{shown(text, quoted=True)} holds the character U+{ord(found[0]):04X}, which cannot be seen or sent.",
-            "Type the text again.",
-        )
+        what = f"holds the character U+{ord(found[0]):04X}, which cannot be seen or sent"
+        raise ValueProblem.of(text, "control-character", what, "Type the text again.")
     if field.location is ParameterLocation.PATH and (text in {".", ".."} or not is_printable):
-        raise _no_name(text)
+        if (unseen := unseen_in(text)) is not None:
+            raise _invisible(text, unseen)
+        odd = next((character for character in text if not character.isprintable()), None)
+        what = "cannot name a record" + (f": it holds {named(odd)}" if odd else "")
+        raise ValueProblem.of(text, "not-an-identifier", what, "Type the record's own name.")
     return text
 
 
-def _no_name(text: str) -> ValueProblem:
-    """Return why a text cannot be a part of the address of a record."""
-    if (unseen := unseen_in(text)) is not None:
-        return _invisible(text, unseen)
-    odd = next((character for character in text if not character.isprintable()), None)
-    cause = f": it holds {named(odd)}" if odd else ""
-    return ValueProblem(
-        "not-an-identifier", f"{shown(text, quoted=True)} cannot name a record{cause}.", "Type the record's own name."
-    )
-
-
 def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
-    """Raise Refusal if something in a text is the likely reason why it is no value of its field."""
+    """Raise ValueProblem if something in a text is the likely reason why it is no value of its field."""
     bare = text.strip()
     # No exception is held in a variable: it would hold this frame, which would hold it.
     if marker.nearness(bare) is not Nearness.NONE:
@@ -228,16 +198,14 @@ def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
     if (unseen := unseen_in(text)) is not None:
         raise _invisible(text, unseen) from None
     if bare.lower() in _NOTHING:
-        raise ValueProblem("word-for-nothing", _is_for_nothing(bare), _instead_of_a_value(field, marker.text)) from None
+        remedy = _instead_of_a_value(field, marker.text)
+        raise ValueProblem.of(bare, _FOR_NOTHING, _IS_FOR_NOTHING, remedy) from None
 
 
 def _near_miss(field: Field, text: str, marker: str) -> ValueProblem:
-    """Return why a text is refused that is probably meant for the clear marker."""
-    return ValueProblem(
-        "near-clear-marker",
-        f"{shown(text, quoted=True)} looks like {marker}, which empties a field, but is written otherwise.",
-        f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value.",
-    )
+    what = f"looks like {marker}, which empties a field, but is written otherwise"
+    remedy = f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value."
+    return ValueProblem.of(text, "near-clear-marker", what, remedy)
 
 
 def _instead_of_a_value(field: Field, marker: str) -> str:
@@ -247,34 +215,18 @@ def _instead_of_a_value(field: Field, marker: str) -> str:
 
 def _apostrophe(bare: str) -> ValueProblem:
     meant = bare.lstrip(_APOSTROPHES).removesuffix(bare[0]).strip()
-    return ValueProblem(
-        "apostrophe-in-front",
-        f"{shown(bare, quoted=True)} begins with an apostrophe, which was probably put there for Excel.",
-        f"Take it away: {shown(meant, quoted=True)} is probably meant." if meant else "Type a value.",
-    )
+    remedy = f"Take it away: {shown(meant, quoted=True)} is probably meant." if meant else "Type a value."
+    what = "begins with an apostrophe, which was probably put there for Excel"
+    return ValueProblem.of(bare, "apostrophe-in-front", what, remedy)
 
 
 def _lost_letter(text: str) -> ValueProblem:
-    return ValueProblem(
-        "replacement-character",
-        f"{shown(text, quoted=True)} holds {named(_REPLACEMENT)}, the mark of a program that has lost a letter.",
-        "Type the text again, from its source.",
-    )
+    what = f"holds {named(_REPLACEMENT)}, the mark of a program that has lost a letter"
+    return ValueProblem.of(text, "replacement-character", what, "Type the text again, from its source.")
 
 
 def _invisible(text: str, unseen: str) -> ValueProblem:
+    what = f"holds {named(unseen)}, which cannot be seen"
     if without_unseen(text).strip():
-        return ValueProblem("invisible-character", _holds_invisible(text, unseen), "Type the text again.")
-    return ValueProblem(
-        "invisible-character",
-        f"The cell looks blank but holds {named(unseen)}, which cannot be seen.",
-        "Delete what it holds, or type a value.",
-    )
-
-
-def _holds_invisible(text: str, unseen: str) -> str:
-    return f"{shown(text, quoted=True)} holds {named(unseen)}, which cannot be seen."
-
-
-def _is_for_nothing(bare: str) -> str:
-    return f"{shown(bare, quoted=True)} is usually written where there is no value."
+        return ValueProblem.of(text, _INVISIBLE, what, "Type the text again.")
+    return ValueProblem(_INVISIBLE, f"The cell looks blank but {what}.", "Delete what it holds, or type a value.")

@@ -21,7 +21,7 @@ from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.endpoint.reported import parse_reported, reported_value, reports_equal
 from batch_updater.files.writing import check_replaceable, write_faults
 from batch_updater.loader.cells import ColumnFacts, converter
-from batch_updater.loader.expected_sheet import as_undo
+from batch_updater.loader.own_sheets import as_undo
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.messages import counted
 from batch_updater.records import (

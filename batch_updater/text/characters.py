@@ -53,6 +53,11 @@ def composed(text: str) -> str:
     return _COMPOSABLE.sub(lambda part: unicodedata.normalize("NFC", part[0]), text)
 
 
+def folded(text: str) -> str:
+    """Return a text as names are compared: composed, without blanks around it and without regard to case."""
+    return composed(text).strip().casefold()
+
+
 def named(character: str) -> str:
     """Return a character's code and name: `U+200B (ZERO WIDTH SPACE)`."""
     name = "BYTE ORDER MARK" if character == "\ufeff" else unicodedata.name(character, "")

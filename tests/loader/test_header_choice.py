@@ -85,6 +85,7 @@ def test_of_several_sheets_the_one_that_fits_best_is_proposed(
     assert "'Sheet 1 - Table 1' (1 row)" in error.message
     table = opened(path, sheet="Sheet 1 - Table 1", header_row=row)
     assert (table.columns.header_row, staged(table).input.good) == (row, 1)
+    table.close()
 
 
 def test_a_sheet_with_a_misspelt_header_is_proposed_too(tmp_path: Path) -> None:

@@ -258,8 +258,10 @@ def test_a_telling_word_of_a_field_without_a_column_stops_the_run(
     for answer, sent_as in ((field, field), (None, None)):
         table = with_column(path, header, ["x"], ["OpportunityName"], columns={header: answer})
         assert table.columns.mapping[-1].field == sent_as
+        table.close()
     table = with_column(path, header, ["x"], ["OpportunityName", field])
     assert table.columns.mapping[-1].field is None
+    table.close()
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batch_updater.endpoint.description import Field
-    from batch_updater.loader.notes import CellNote
+    from batch_updater.loader.findings import CellNote
 
 NEXUS = load_endpoint("nexus-opportunity")
 CODE = replace(TEXT, name="code", wire_name="code", title="code", is_identifier=True)

@@ -1,14 +1,14 @@
-"""The sheet `Expected` of a workbook that undoes a run: read whole, or the workbook is refused."""
+"""Sheets with which the program's own workbooks come back: what an undo expects, and the mapping of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
-from batch_updater.records import Expected, ExpectedValue, Job
+from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET, Expected, ExpectedValue, Job
 
 _WRITE_AGAIN = (
     "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
@@ -70,3 +70,27 @@ def _damaged(source: Book, why: str, cell: str | None) -> InputError:
         remedy=_WRITE_AGAIN,
         place=Location(source.name, SHEET, cell),
     )
+
+
+def mapping_in(source: Book, fields: Collection[str]) -> dict[str, str | None]:
+    """Return header -> field, or None for a column that is not sent, as the sheet `Settings` of a run's workbook says.
+
+    The sheet may have gone. Raises InputError if it names what is none of the endpoint's `fields`.
+    """
+    names = [entry.name for entry in source.sheets]
+    if SETTINGS_SHEET not in names:
+        return {}
+    mapping: dict[str, str | None] = {}
+    for row in source.rows(names.index(SETTINGS_SHEET)):
+        match row.cells[:2]:
+            case [str(name), str(meaning)] if name.startswith(MAPPED_HEADER):
+                header, field = name.removeprefix(MAPPED_HEADER), None if meaning == NOT_SENT else meaning
+                if field is not None and field not in fields:
+                    raise InputError(
+                        f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
+                        "field.",
+                        remedy="Use the configuration with which the workbook was made, or delete that sheet.",
+                        place=Location(source.name, SETTINGS_SHEET, f"B{row.number}"),
+                    )
+                mapping[header] = field
+    return mapping
