@@ -280,7 +280,7 @@ def test_a_token_url_that_recovers_is_asked_again() -> None:
 
 def test_the_pool_opens_at_the_first_answer_not_at_the_end_of_the_first_row() -> None:
     """While the first row waits to be sent again, the others are sent."""
-    with Api(script={"1": [status(500)] * 3}) as api:
+    with Api(script={"1": [status(423, Retry_After="2")]}) as api:  # its record is locked: the others do not wait
         assert send(api.url, [job(n) for n in range(1, 6)]).kinds() == ["updated"] * 5
         # The first row is alone until its answer; the others then go out together, each on a connection of its own.
         assert api.seen[0].id == "1"
