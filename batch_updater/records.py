@@ -487,6 +487,8 @@ class RunFacts:
     """The command line that started the run, or that runs what was checked; None if a program started the run."""
     inbox: str | None = None
     """The inbox from which the unattended job took the file; None if it did not."""
+    repeats: str | None = None
+    """The folder of an earlier run that has applied the same rows; None if none has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         "finished_at": facts.finished_at.isoformat(),
         "elapsed_s": round(result.elapsed_s, 3),
         "rate_per_s": round(result.requests / result.elapsed_s, 3) if result.elapsed_s else 0.0,
+        "repeats": facts.repeats,
         "exit_code": int(result.exit_code),
         "stopped": result.stop.reason.value if result.stop else None,
     }

@@ -172,6 +172,8 @@ class Facts:
     """The command line that started it; None if none did."""
     inbox: str | None
     """The inbox from which the unattended job took its file; None if it did not."""
+    repeats: str | None = None
+    """The folder of an earlier run that had applied the same rows; None if none had."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as the database holds them."""

@@ -54,6 +54,15 @@ class OpenRun:
         return (*plan.notes, *(guard.override_note for guard in over))
 
     @property
+    def repeats(self) -> str | None:
+        """The folder of an earlier run that has applied the same rows; None if none has."""
+        if self.earlier.resumed:
+            return self.earlier.resumed.facts.repeats
+        if self.earlier.finished:
+            return str(self.earlier.finished.folder)
+        return self.plan.repeats.run_of_all if self.plan.repeats else None
+
+    @property
     def needs_changes(self) -> bool:
         """Whether every record has to be read before the first update: a guard asks for what would change."""
         config = self.plan.config

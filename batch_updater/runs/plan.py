@@ -79,6 +79,7 @@ class Plan:
             started_at=started_at,
             finished_at=datetime.now(UTC),
             settings=self.settings,
+            repeats=self.repeats.run_of_all if self.repeats else None,
             expected=store.expected() if self.staged.is_undo else None,
         )
 

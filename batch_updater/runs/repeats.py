@@ -46,6 +46,11 @@ class Repeats:
         return f"{rows} {was} updated with the same values by the {runs} {which}: {again}. {self._instead}".rstrip()
 
     @property
+    def run_of_all(self) -> str | None:
+        """The folder of the newest run if every good row was applied before."""
+        return str(self.runs[0].folder) if self.rows == self.good else None
+
+    @property
     def _instead(self) -> str:
         """How the rows that are left are sent alone; '' where none are, or where no workbook holds them all."""
         past = self.unfinished

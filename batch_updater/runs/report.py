@@ -58,6 +58,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
             expected=store.expected() if staged.is_undo else None,
             invocation=past.facts.invocation,
             inbox=past.facts.inbox,
+            repeats=past.facts.repeats,
         )
         for_review = RowsForReview(staged.columns, endpoint)
         rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))

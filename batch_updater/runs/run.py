@@ -144,6 +144,7 @@ class ActiveRun:
             undoes=self._open_run.undoes,
             invocation=self._options.invocation,
             inbox=self._options.inbox,
+            repeats=self._open_run.repeats,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -219,6 +220,7 @@ class ActiveRun:
             notes=tuple(notes),
             invocation=self._options.invocation,
             inbox=self._options.inbox,
+            repeats=self._open_run.repeats,
         )
 
 

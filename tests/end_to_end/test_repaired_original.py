@@ -124,3 +124,18 @@ def test_a_damaged_database_costs_no_more_than_the_sentence(tmp_path: Path, api:
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "runs").write_text("no folder", encoding="utf-8")
     assert not told(tmp_path, "deals.csv")
+
+
+def test_json_names_the_run_that_has_applied_the_same_rows(tmp_path: Path, api: Sandbox) -> None:
+    """Of a check, of a run and of its report; null where none has."""
+    configure(tmp_path, api.url)
+    (tmp_path / "rows.csv").write_text("Id,Type,OpportunityName\n1,Pre,a\n2,Pre,b\n", encoding="utf-8")
+    first = batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path)
+    assert first.object["repeats"] is None
+    (tmp_path / "copy.csv").write_bytes((tmp_path / "rows.csv").read_bytes())
+    for name in ("rows.csv", "copy.csv"):
+        assert batch_updater("check", name, "--json", cwd=tmp_path).object["repeats"] == first.object["run"]
+    again = batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path)
+    assert again.object["repeats"] == first.object["run"]
+    written = batch_updater("report", again.object["run"], "--json", "--results", "r.xlsx", cwd=tmp_path)
+    assert written.object["repeats"] == first.object["run"]
