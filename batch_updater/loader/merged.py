@@ -1,4 +1,4 @@
-"""Merged cells: the value of an area stands for its top-left cell alone; the its other cells are no plain blanks."""
+"""Merged cells: the value of an area stands for its top-left cell alone; its other cells are no plain blanks."""
 
 from __future__ import annotations
 
