@@ -6,10 +6,10 @@ import os
 import re
 import ssl
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import aiohttp
-from multidict import MultiMapping
+from multidict import CIMultiDictProxy, MultiMapping
 from yarl import URL
 
 from batch_updater.sender.answer import status_name
@@ -78,10 +78,26 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
     return NoConnection(f"{sentence(proxy)} refuses a connection to {host} ({name}).", advice, is_lasting=True)
 
 
-def require_not_of_proxy(response: aiohttp.ClientResponse, proxy: Proxy | None) -> None:
+class Response(Protocol):
+    """An answer as far as its headers."""
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """All of them."""
+
+    @property
+    def request_info(self) -> aiohttp.RequestInfo:
+        """What it answers."""
+
+
+def require_not_of_proxy(response: Response, proxy: Proxy | None) -> None:
     """Raise ClientHttpProxyError if a proxy wants a login: in plain http its answer stands for the API's."""
     wants_login = response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-    if wants_login and proxy is not None and response.url.scheme == "http":
+    if wants_login and proxy is not None and response.request_info.url.scheme == "http":
         raise aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status, headers=response.headers)
 
 

@@ -225,7 +225,7 @@ class Sender:
         # A little below the limit for the whole attempt, so that the two differ.
         connect_timeout_s = min(api.connect_timeout_s, 0.95 * api.timeout_s)
         async with aiohttp.ClientSession(
-            connector=Connector(sending.concurrency + 1, tls, limiter, self._in_flight),
+            connector=Connector(sending.concurrency + 1, tls, limiter, self._in_flight, connect_timeout_s),
             request_class=WrittenAtOnce,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),

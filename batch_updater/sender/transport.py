@@ -25,7 +25,7 @@ from batch_updater.sender.in_flight import InFlight
 from batch_updater.sender.no_connection import is_about_proxy, no_connection, reason_of, require_not_of_proxy
 from batch_updater.sender.proxies import proxy_for
 from batch_updater.sender.retry_after import read_retry_after
-from batch_updater.sender.wire import ROW_REQUEST, Connector, RowRequest, SentAgain
+from batch_updater.sender.wire import Connector, RequestHead, RowRequest
 
 _LARGEST_ANSWER_BYTES = 1 << 20
 
@@ -63,15 +63,16 @@ class Transport:
         """`headers` are those of the configuration. Raises ConfigError for a proxy that cannot be used."""
         self._endpoint = endpoint
         self._base = api.base_url or ""
+        self._base_path = URL(self._base, encoded=True).raw_path.rstrip("/")
         self._timeout_s = api.timeout_s
         self._proxy = proxy_for(api, self._base)
         self._proxy_url = self._proxy.url if self._proxy else None
-        self._session = session
         self._in_flight = in_flight
         self.connector = cast("Connector", session.connector)
         self._headers = {name: value.reveal() for name, value in headers.items()}
         self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
-        self._headers_of: tuple[Token | None, Mapping[str, str]] = (None, self._headers)
+        self._heads: dict[str, tuple[Token | None, RequestHead]] = {}
+        """Method -> the token of its last request, and what further ones with that share."""
         self.answered = asyncio.Event()
         self.first_answer_s = 0.0
 
@@ -82,7 +83,6 @@ class Transport:
 
         Raises what `outgoing.before_write` and the limiter raise.
         """
-        ROW_REQUEST.set(outgoing)
         # The clock starts now: waiting for a turn was not the service's fault.
         self._in_flight.start(outgoing, task)
         answer: Answer | TransportError
@@ -91,7 +91,7 @@ class Transport:
             if await self.connector.is_for_another_request(outgoing.reader):
                 outgoing.refusal = None
                 raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
-        except (aiohttp.ClientError, OSError, SentAgain) as error:  # a TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             answer = outgoing.refusal or self._error(error, outgoing)
         except asyncio.CancelledError:
             if not self._in_flight.timed_out(outgoing):
@@ -99,7 +99,6 @@ class Transport:
             answer = outgoing.refusal or self._error(TimeoutError(), outgoing)
         finally:
             self._in_flight.stop(outgoing)
-            ROW_REQUEST.set(None)
         if isinstance(answer, Answer) and outgoing.written_at and not self.answered.is_set():
             self.first_answer_s = time.monotonic() - outgoing.written_at
             self.connector.expect_answers_within(self.first_answer_s)
@@ -110,30 +109,32 @@ class Transport:
         if request.path[:1] != "/":  # cannot happen with a description that was read
             raise ValueError(f"a row would be sent to {self._base}{request.path}")
         # Whatever follows a slash after the base URL stays within its origin.
-        url = URL(f"{self._base}{request.path}{'?' if request.query else ''}{request.query}", encoded=True)
-        headers: Mapping[str, str] = self._headers
-        if token is not None:
-            if token is not self._headers_of[0]:  # it is nearly always the last one
-                self._headers_of = (token, {**headers, "Authorization": f"Bearer {token.value.reveal()}"})
-            headers = self._headers_of[1]
-        async with self._session.request(
-            request.method, url, data=request.body, headers=headers, allow_redirects=False, proxy=self._proxy_url
-        ) as response:
-            require_not_of_proxy(response, self._proxy)
-            status, content_type, wait_s = response.status, "", 0.0
+        target = f"{self._base_path}{request.path}{'?' if request.query else ''}{request.query}"
+        last_token, head = self._heads.get(request.method, (None, None))
+        if head is None or token is not last_token:
+            bearer = {} if token is None else {"Authorization": f"Bearer {token.value.reveal()}"}
+            head = RequestHead(request.method, self._base, self._headers | bearer, self._proxy_url)
+            self._heads[request.method] = token, head
+        received = await self.connector.exchange(head, target, request.body, outgoing)
+        complete = False
+        try:
+            require_not_of_proxy(received, self._proxy)
+            status, content_type, wait_s = received.status, "", 0.0
             if not 200 <= status < 300:
-                content_type = response.headers.get("Content-Type", "")
-                wait_s = read_retry_after(status, response.headers, datetime.now(UTC)) or 0.0
+                content_type = received.headers.get("Content-Type", "")
+                wait_s = read_retry_after(status, received.headers, datetime.now(UTC)) or 0.0
                 outgoing.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
-                body = await read_at_most(response.content, _LARGEST_ANSWER_BYTES)
+                body = await read_at_most(received.content, _LARGEST_ANSWER_BYTES)
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
             except (aiohttp.ClientError, OSError):
-                # The status has arrived, and says more than that the rest has not.
-                body, complete = b"", False
-            if not complete:
-                response.close()
+                body = b""  # the status has arrived, and says more than that the rest has not
             return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
+        finally:
+            if complete:
+                received.connection.release()
+            else:
+                received.connection.close()
 
     def _error(self, error: Exception, outgoing: RowRequest) -> TransportError:
         """Say what went wrong without an answer, and whether the request can have been applied."""

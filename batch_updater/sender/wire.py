@@ -14,19 +14,21 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 from aiohttp import ClientResponse
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.hdrs import CONTENT_LENGTH
 from aiohttp.helpers import TimerNoop
-from aiohttp.http import StreamWriter
+from aiohttp.http import HttpProcessingError, StreamWriter
 from aiohttp.tracing import Trace
+from multidict import CIMultiDictProxy
+from yarl import URL
 
 from batch_updater.daemon_thread import in_daemon_thread
 from batch_updater.sender.answer import Answer
@@ -43,7 +45,6 @@ class RowRequest(Outgoing):
 
     before_write: Callable[[], None]
     """Called in the moment in which the request is written; raises what keeps it from being written."""
-    is_connecting: bool = False
     reader: AnswerReader | None = None
     on_kept_connection: bool = False
     written_at: float | None = None
@@ -55,17 +56,6 @@ class RowRequest(Outgoing):
     def is_written(self) -> bool:
         """Whether the request was written."""
         return self.written_at is not None
-
-
-ROW_REQUEST: ContextVar[RowRequest | None] = ContextVar("ROW_REQUEST", default=None)
-"""What the current task is sending for a row; None for a request for a token."""
-
-
-class SentAgain(Exception):  # noqa: N818
-    """aiohttp is about to send a request a second time by itself, because the first connection died.
-
-    None of aiohttp's own exceptions, so that it passes through; the limiter has given one turn.
-    """
 
 
 _DOUBTED_FOR_S = 0.05
@@ -191,6 +181,41 @@ class WrittenAtOnce(aiohttp.ClientRequest):
         )
 
 
+class RequestHead:
+    """What all requests of one method with one token share: where they go, and their headers.
+
+    It is made of a request of aiohttp's, once. One for each row takes about as long as everything else about the row.
+    """
+
+    def __init__(self, method: str, base: str, headers: Mapping[str, str], proxy: str | None) -> None:
+        self.request = aiohttp.ClientRequest(method, URL(base), headers=headers, proxy=URL(proxy) if proxy else None)
+        """By which connections are made."""
+        self._lines = b""
+        self._takes_length = method not in aiohttp.ClientRequest.GET_METHODS
+        is_whole = proxy is not None and not self.request.is_ssl()  # RFC 9112, section 3.2.2
+        self._start = f"{method} {self.request.url.origin() if is_whole else ''}".encode()
+
+    def of(self, target: str, size_bytes: int) -> bytes:
+        """Return the head of a request to a path and query, with a body of that size."""
+        if not self._lines or self.request.proxy:  # a login at a proxy is added once there is a connection
+            lines = [f"{name}: {value}" for name, value in self.request.headers.items() if name != CONTENT_LENGTH]
+            if any("\r" in line or "\n" in line for line in lines):
+                raise ValueError("a header holds a line break")
+            self._lines = "".join(f"{line}\r\n" for line in lines).encode()
+        length = b"Content-Length: %d\r\n" % size_bytes if size_bytes or self._takes_length else b""
+        return b"%b%b HTTP/1.1\r\n%b%b\r\n" % (self._start, target.encode(), self._lines, length)
+
+
+class Received(NamedTuple):
+    """An answer as far as its headers. Its connection has to be released or closed."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    content: aiohttp.StreamReader
+    connection: Connection
+    request_info: aiohttp.RequestInfo
+
+
 class _Lookups:
     """As much of an event loop as aiohttp's resolver uses, with look-ups that can be left behind.
 
@@ -212,11 +237,15 @@ class Connector(aiohttp.TCPConnector):
     writes the request (`WrittenAtOnce`) in the same step in which it is given one.
     """
 
-    def __init__(self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight) -> None:
+    def __init__(
+        self, limit: int, tls: ssl.SSLContext | bool, limiter: Limiter, in_flight: InFlight,
+        connect_timeout_s: float | None = None,
+    ) -> None:  # fmt: skip
         resolver = aiohttp.ThreadedResolver(cast("asyncio.AbstractEventLoop", _Lookups()))
         super().__init__(limit=limit, ssl=tls, resolver=resolver)
         self._factory = functools.partial(AnswerReader, self._loop, self)  # type: ignore[assignment]
         self._in_flight = in_flight
+        self.timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s)
         self.limiter = limiter
         self.is_distrusting = False
         """Whether the service has answered unasked: from then on every request gets a connection of its own."""
@@ -226,21 +255,44 @@ class Connector(aiohttp.TCPConnector):
     async def connect(
         self,
         req: aiohttp.ClientRequest,
-        traces: list[Trace],
+        traces: list[Trace],  # noqa: ARG002  (there are none)
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  (aiohttp's)
     ) -> Connection:
-        """Give a connection, a kept one or a new one.
+        """Give a connection for a request that aiohttp's session writes."""
+        return await self._connected(req, None, timeout)
 
-        Raises SentAgain and what `RowRequest.before_write`, the limiter and aiohttp raise.
+    async def exchange(self, head: RequestHead, target: str, body: bytes, outgoing: RowRequest) -> Received:
+        """Write one request, once, and return its answer as far as its headers.
+
+        aiohttp's session would send it a second time by itself where a kept connection dies. Raises what
+        `RowRequest.before_write`, the limiter and aiohttp raise.
         """
-        outgoing = ROW_REQUEST.get()
-        if outgoing is not None:
-            if outgoing.is_connecting:
-                raise SentAgain
-            outgoing.is_connecting = True
+        connection = await self._connected(head.request, outgoing, self.timeout)
+        reader = cast("AnswerReader", connection.protocol)
+        try:
+            reader.set_response_params(read_until_eof=True)
+            cast("asyncio.Transport", reader.transport).write(head.of(target, len(body)) + body)
+            reader.written()
+            while True:
+                message, content = await reader.read()
+                if message.code >= 200 or message.code == 101:  # others are interim answers (RFC 9110, section 15.2)
+                    return Received(message.code, message.headers, content, connection, head.request.request_info)
+        except HttpProcessingError as error:
+            connection.close()
+            raise aiohttp.ClientResponseError(
+                head.request.request_info, (), status=error.code, message=error.message, headers=error.headers
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    async def _connected(
+        self, req: aiohttp.ClientRequest, outgoing: RowRequest | None, limits: aiohttp.ClientTimeout
+    ) -> Connection:
+        """Give a connection, a kept one or a new one."""
         has_failed = False
         while True:
-            connection = await super().connect(req, traces, timeout)  # name, TCP, proxy and TLS all happen in there
+            connection = await super().connect(req, [], limits)  # name, TCP, proxy and TLS all happen in there
             reader = cast("AnswerReader", connection.protocol)
             try:
                 if not self.limiter.is_free:  # it took its time to connect, and others have left meanwhile
