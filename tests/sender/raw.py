@@ -24,6 +24,8 @@ class Request:
     method: str
     path: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names in small letters, in their order."""
 
     def answer(self) -> bytes:
         """Return the right answer: a token, the record, or the record as it was."""
@@ -58,7 +60,9 @@ class Connection:
         except (asyncio.IncompleteReadError, OSError):
             return None
         method, path, _ = head.split(" ", 2)
-        self.requests.append(Request(self.number, method, path, body))
+        lines = (line.partition(": ") for line in head.split("\r\n")[1:] if line)
+        headers = tuple((name.lower(), value) for name, _, value in lines)
+        self.requests.append(Request(self.number, method, path, body, headers))
         return self.requests[-1]
 
     def write(self, data: bytes) -> None:

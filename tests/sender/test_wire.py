@@ -367,3 +367,36 @@ def test_a_service_that_means_another_record_keeps_its_connections() -> None:
         sent = send(server.url, [job(n) for n in range(1, 11)], concurrency=1)
     assert sent.kinds() == ["updated", "differs", *["updated"] * 8]
     assert (len(server.requests), server.connections) == (11, 3)
+
+
+async def answer_all(connection: Connection) -> None:
+    while request := await connection.request():
+        connection.write(request.answer())
+
+
+def test_the_head_of_a_request_says_each_thing_once() -> None:
+    """Host, credentials, kind and length; a reading has neither a body nor a length."""
+    with serving(answer_all) as server:
+        sent = send(f"{server.url}/base", [job(1)], before_change=lambda *_: None)
+        assert sent.kinds() == ["updated"]
+    reading, update = server.requests
+    assert (reading.method, reading.body, "content-length" in dict(reading.headers)) == ("GET", b"", False)
+    assert update.path.startswith("/base/api/v2/opportunities/1?")
+    names = [name for name, _ in update.headers]
+    assert sorted(names) == sorted(set(names))
+    found = dict(update.headers)
+    assert found["host"] == server.url.removeprefix("http://")
+    assert found["content-length"] == str(len(update.body))
+    assert (found["content-type"], found["authorization"]) == ("application/json", "Bearer canary-token")
+
+
+def test_a_proxy_for_plain_http_is_given_the_whole_address_and_its_login() -> None:
+    """On every connection; the API's own credentials go with it, since it stands for the API."""
+    with serving(answer_all) as proxy:
+        address = proxy.url.replace("http://", "http://me:secret@")
+        sent = send("http://127.0.0.1:9", [job(1), job(2)], api={"proxy": address})
+    assert sent.kinds() == ["updated"] * 2
+    for request in proxy.requests:
+        assert request.path.startswith("http://127.0.0.1:9/api/v2/opportunities/")
+        found = dict(request.headers)
+        assert (found["host"], found["proxy-authorization"]) == ("127.0.0.1:9", "Basic bWU6c2VjcmV0")
