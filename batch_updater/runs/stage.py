@@ -56,6 +56,8 @@ class Staging:
         """Whether the length of a row matters."""
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
+        self._being_written: Future[object] | None = None
+        """Rows that another thread writes, or has written."""
 
     def stage(self) -> StagedInput:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
@@ -95,14 +97,16 @@ class Staging:
         values = map(self._values, self._noted(rows, evidence))
         execute, of_batch = self._store.connection.execute, statements.of_rows(statement, _BATCH)
         with ThreadPoolExecutor(1) as writer:
-            written: Future[object] | None = None
             while batch := list(islice(values, _BATCH)):
-                if written is not None:
-                    written.result()
+                self._wait_until_written()
                 text = of_batch if len(batch) == _BATCH else statements.of_rows(statement, len(batch))
-                written = writer.submit(execute, text, list(chain.from_iterable(batch)))
-            if written is not None:
-                written.result()
+                self._being_written = writer.submit(execute, text, list(chain.from_iterable(batch)))
+            self._wait_until_written()
+
+    def _wait_until_written(self) -> None:
+        """Wait until no other thread uses the connection. Raises sqlite3.Error if what was written could not be."""
+        if self._being_written is not None:
+            self._being_written.result()
 
     def _noted(self, rows: Iterable[ParsedRow], evidence: FileEvidence) -> Iterator[ParsedRow]:
         for row in rows:
@@ -137,13 +141,12 @@ class Staging:
         )
 
     def _stored(self) -> Iterator[ParsedCells]:
-        after = -1
-        while batch := self._store.execute(
-            statements.CELLS, after=after, most=_BATCH, ragged=f'%"{RAGGED}"%'
-        ).fetchall():
+        after, ragged, execute = -1, f'%"{RAGGED}"%', self._store.execute
+        while batch := execute(statements.CELLS, after=after, most=_BATCH, ragged=ragged).fetchall():
             for number, cells, is_ragged in batch:
                 yield ParsedCells(number, decode_cells(cells), bool(is_ragged))
             after = batch[-1][0]
+            self._wait_until_written()
 
     def _jobs(self) -> Iterator[Job]:
         return (row.job for row in self._store.rows(PLANNED) if row.is_good)
