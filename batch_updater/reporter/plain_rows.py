@@ -1,4 +1,4 @@
-"""Rows of usual cells as the XML of a sheet (ECMA-376 part 1, 18.3.1.4), ten times as fast as XlsxWriter makes it."""
+"""Rows of usual cells as the XML of a sheet (ECMA-376 part 1, 18.3.1.4), much faster than XlsxWriter makes it."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ _COMMENTS_AT_MOST = 5_000
 _NARROWEST, _WIDEST = 9, 44
 _ROWS_MEASURED = 500
 _COMMENT_CHARACTERS = 500
+_COLUMNS_OF_A_SHEET = 16_384
 _ROW_COLUMNS = ("Row", "Outcome")
 _RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
@@ -187,6 +188,8 @@ class AllRowsSheet:
         self._headers = (*_ROW_COLUMNS, *columns.headers, *_RESULT_COLUMNS)
         day = book.style(num_format=DATE, align="left")
         self._rows = PlainRows(len(self._headers), self._plain, day)
+        self._is_within_limits = len(self._headers) <= _COLUMNS_OF_A_SHEET
+        """Whether there is room for every column; XlsxWriter leaves out the others."""
         self._sheets = 0
         self._open()
 
@@ -218,7 +221,7 @@ class AllRowsSheet:
             (days, self._sent_at),
             (seconds, self._seconds),
         )
-        if xml := self._rows.row(self._next + 1, own, row.row.cells, results):
+        if self._is_within_limits and (xml := self._rows.row(self._next + 1, own, row.row.cells, results)):
             self._sheet.write_row_xml(self._next, len(self._headers), xml)
         else:
             self._write(own, 0)
@@ -227,16 +230,8 @@ class AllRowsSheet:
                     self._cells.write(self._sheet, self._next, column, cell)
             self._write(results, len(own) + len(row.row.cells))
         if self._widths.wanted:
-            texts = [
-                str(row.row.number),
-                *map(shown, row.row.cells),
-                outcome.kind.value,
-                "",
-                message or "",
-                "",
-                "2" * 18,
-                "",
-            ]
+            shown_cells = map(shown, row.row.cells)
+            texts = [str(row.row.number), outcome.kind.value, *shown_cells, "", message or "", "", "2" * 18, ""]
             self._widths.measure(texts)
         self._next += 1
 

@@ -16,6 +16,7 @@ from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
+from batch_updater.records import OutcomeKind
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
 from batch_updater.runs.caller import Caller
@@ -58,8 +59,9 @@ class OpenRun:
         """The folder of an earlier run that has applied the same rows; None if none has."""
         if self.earlier.resumed:
             return self.earlier.resumed.facts.repeats
-        if self.earlier.finished:
-            return str(self.earlier.finished.folder)
+        if finished := self.earlier.finished:
+            applied = finished.counts[OutcomeKind.UPDATED] + finished.counts[OutcomeKind.UNCHANGED]
+            return str(finished.folder) if applied and applied == self.plan.staged.good else None
         return self.plan.repeats.run_of_all if self.plan.repeats else None
 
     @property

@@ -47,8 +47,8 @@ class Repeats:
 
     @property
     def run_of_all(self) -> str | None:
-        """The folder of the newest run if every good row was applied before."""
-        return str(self.runs[0].folder) if self.rows == self.good else None
+        """The folder of the one run that has applied every good row; None if there is none."""
+        return str(self.runs[0].folder) if self.rows == self.good and len(self.runs) == 1 else None
 
     @property
     def _instead(self) -> str:

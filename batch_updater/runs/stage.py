@@ -16,7 +16,7 @@ from batch_updater.loader.row_parser import ParsedRow
 from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
-from batch_updater.records import Job, StagedInput
+from batch_updater.records import Job, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
@@ -163,8 +163,8 @@ class Staging:
             blocked_by: int | None = None
             for number, state, _, cells, problems in (*first_rows, *group):
                 changes[statements.MARK_REPEATED].append({"row": number})
-                values = self._table.parse(ParsedCells(number, decode_cells(cells), is_ragged=False)).values
                 if not self._in_order:
+                    values = self._values_of(number, cells)
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
@@ -174,10 +174,13 @@ class Staging:
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._sent[head_of_fields(values)] -= 1
+                    self._sent[head_of_fields(self._values_of(number, cells))] -= 1
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
+
+    def _values_of(self, number: int, cells: str) -> Mapping[str, Value]:
+        return self._table.parse(ParsedCells(number, decode_cells(cells), is_ragged=False)).values
 
     def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():

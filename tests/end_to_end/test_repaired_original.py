@@ -139,3 +139,13 @@ def test_json_names_the_run_that_has_applied_the_same_rows(tmp_path: Path, api: 
     assert again.object["repeats"] == first.object["run"]
     written = batch_updater("report", again.object["run"], "--json", "--results", "r.xlsx", cwd=tmp_path)
     assert written.object["repeats"] == first.object["run"]
+
+
+def test_a_run_that_applied_nothing_is_not_repeated(tmp_path: Path, api: Sandbox) -> None:
+    """Nor one that applied only some of the rows."""
+    configure(tmp_path, api.url)
+    for outcomes in ("Nonsense", "Qualified"):
+        lines = f"Id,Type,StageName\n1,Pre,Nonsense\n2,Pre,{outcomes}\n"
+        (tmp_path / "rows.csv").write_text(lines, encoding="utf-8")
+        for _ in range(2):
+            assert batch_updater("run", "rows.csv", "--yes", "--json", cwd=tmp_path).object["repeats"] is None

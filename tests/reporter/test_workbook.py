@@ -87,6 +87,15 @@ def test_all_rows_keeps_cells_as_they_were_and_says_what_became_of_them(tmp_path
     ]  # fmt: skip
 
 
+def test_columns_of_all_rows_are_as_wide_as_what_is_in_them(tmp_path: Path) -> None:
+    """Each by its own cells."""
+    path = tmp_path / "r.xlsx"
+    write(path, [updated(2, 1, "Pre", "A text that needs some room, more than others")])
+    columns = sheet(path, "All rows").column_dimensions
+    assert columns["E"].width > 40
+    assert all(columns[letter].width < 15 for letter in "ABCD")
+
+
 def test_the_summary_says_the_verdict_and_counts_that_add_up(tmp_path: Path) -> None:
     """The verdict comes first; the counts are followed by a total that the sheet itself adds up."""
     path = tmp_path / "r.xlsx"
