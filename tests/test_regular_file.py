@@ -1,4 +1,4 @@
-"""regular_file.py: what is no regular file is refused at once, whatever it is."""
+"""files/reading.py: what is no regular file is refused at once, whatever it is."""
 
 from __future__ import annotations
 

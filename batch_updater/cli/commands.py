@@ -303,7 +303,7 @@ def _template(options: argparse.Namespace) -> int:
     endpoint = load_endpoint(config.api.endpoint)
     write_template(options.file, endpoint, config.input.clear_marker)
     template = json_output.template_object(options.file, endpoint.name)
-    _show(options, template, text_output.template_lines(options.file))
+    _show(options, template, text_output.template_lines(options.file, options.config))
     return ExitCode.OK
 
 

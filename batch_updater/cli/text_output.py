@@ -267,11 +267,11 @@ def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:
         yield Line(f"          {command_line((PROGRAM, 'run', str(undo.path), *_with_config(config)))}")
 
 
-def template_lines(path: Path) -> Iterator[Line]:
+def template_lines(path: Path, config: Path | None) -> Iterator[Line]:
     """Yield where the template is, and what is done with it."""
     yield Line(f"Template: {path}")
     yield Line("Next:     fill it in, save it, then type")
-    yield Line(f"          {command_line((PROGRAM, 'check', str(path)))}")
+    yield Line(f"          {command_line((PROGRAM, 'check', str(path), *_with_config(config)))}")
 
 
 def init_lines(path: Path, answers: Answers) -> Iterator[Line]:

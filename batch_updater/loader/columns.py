@@ -22,7 +22,7 @@ _FAULTS_NAMED = 100
 _HEADERS_NAMED = 8
 _NOTED = 10
 _ADD_LINES = (
-    "Correct the header, or keep in the configuration one line for each header, under the `input:` and `columns:` that "
+    "Correct the header, or keep in the configuration one line for each header, under `input:` and `columns:` if they "
     "are there already:"
 )
 _FIELDS_NAMED = 4

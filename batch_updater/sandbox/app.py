@@ -17,8 +17,8 @@ from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.faults import FAULTS, FaultChooser
 from batch_updater.sandbox.gateway import Gateway
 from batch_updater.sandbox.http_exchange import Exchange, as_response
+from batch_updater.sandbox.record_store import RecordStore
 from batch_updater.sandbox.settings import SandboxSettings
-from batch_updater.sandbox.store import RecordStore
 from batch_updater.sandbox.tokens import Tokens
 from batch_updater.sandbox.update import Call, Received
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from batch_updater.sandbox.http_exchange import Exchange, FaultKind, as_response
+from batch_updater.sandbox.record_store import Record
 from batch_updater.sandbox.responses import (
     LIMIT_EXCEEDED,
     MISSING_TOKEN,
@@ -29,7 +30,6 @@ from batch_updater.sandbox.responses import (
     status_answer,
     unauthorized_answer,
 )
-from batch_updater.sandbox.store import Record
 
 _NUMBER = re.compile(r": (-?[0-9][0-9.eE+-]*)(?=[,}])")
 _ID = re.compile(r'(?<="ID": )[0-9]+')

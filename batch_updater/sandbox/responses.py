@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from batch_updater.sandbox.store import LANGUAGES, Record
+from batch_updater.sandbox.record_store import LANGUAGES, Record
 
 TOO_MANY_REQUESTS = "Too Many Requests"
 LIMIT_EXCEEDED = "Limit Exceeded"

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from batch_updater.sandbox.app import App
 from batch_updater.sandbox.loop_thread import LoopThread
+from batch_updater.sandbox.record_store import Record
 from batch_updater.sandbox.settings import SandboxSettings
-from batch_updater.sandbox.store import Record
 from batch_updater.sandbox.update import Received
 
 __all__ = ["Sandbox", "SandboxSettings", "running"]

@@ -11,8 +11,8 @@ from datetime import timedelta
 from batch_updater.sandbox import contract
 from batch_updater.sandbox import responses as answers
 from batch_updater.sandbox.contract import Given, Invalid
+from batch_updater.sandbox.record_store import LANGUAGES, Record, RecordStore, language_names
 from batch_updater.sandbox.responses import ApiResponse
-from batch_updater.sandbox.store import LANGUAGES, Record, RecordStore, language_names
 
 
 @dataclass(slots=True)

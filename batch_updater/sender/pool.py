@@ -206,7 +206,7 @@ class Sender:
 
     def stop(self) -> None:
         """Start nothing new; wait for what was sent, `drain_s` at most. In the loop's thread."""
-        self._end(Stop(StopReason.INTERRUPTED, "The run was told to stop.", "Run again to go on."))
+        self._end(Stop(StopReason.INTERRUPTED, "You stopped the run.", "Run again to go on."))
         self._in_flight.cancel_unsent()
         asyncio.get_running_loop().call_later(self.sending.drain_s, self._in_flight.cancel_all)
 

@@ -238,7 +238,7 @@ def test_two_fields_are_told_apart_by_what_they_are_and_by_the_value(tmp_path: P
         "OpportunityId is the opportunity number, OpportunityID is the CRM number; the column begins with '4711'."
         in error.message
     )
-    assert error.remedy_lines[0].endswith("under the `input:` and `columns:` that are there already:")
+    assert error.remedy_lines[0].endswith("under `input:` and `columns:` if they are there already:")
 
 
 @pytest.mark.parametrize("ending", FORMATS)

@@ -1,4 +1,4 @@
-"""reporter/book.py: a text of any look comes back as the text that it is."""
+"""reporter/output_workbook.py: a text of any look comes back as the text that it is."""
 
 from __future__ import annotations
 

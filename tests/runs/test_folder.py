@@ -1,4 +1,4 @@
-"""snapshot.py: what a run's folder and workbook are called after their input."""
+"""runs/folder.py: what a run's folder and workbook are called after their input."""
 
 from __future__ import annotations
 

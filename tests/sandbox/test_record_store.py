@@ -1,4 +1,4 @@
-"""sandbox/store.py: the records that the sandbox holds."""
+"""sandbox/record_store.py: the records that the sandbox holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from batch_updater.sandbox.contract import Invalid
-from batch_updater.sandbox.store import LANGUAGES, RecordStore
+from batch_updater.sandbox.record_store import LANGUAGES, RecordStore
 
 
 def test_every_number_up_to_the_last_exists_in_both_types() -> None:

@@ -1,4 +1,4 @@
-"""unfolding.py: a YAML document of a few lines that unfolds to billions of nodes is refused before it is built."""
+"""config/yaml_limits.py: YAML of a few lines whose aliases come to billions of nodes is refused before it is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wording.py: what is wrong with a row is told once, and each advice names its cells."""
+"""messages.py: what is wrong with a row is told once, and each advice names its cells."""
 
 from __future__ import annotations
 
