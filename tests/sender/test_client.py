@@ -94,7 +94,7 @@ def test_a_confirmed_row_is_updated() -> None:
 def test_every_answer_has_its_outcome(answer: Answer, kind: str, requests: int) -> None:
     """What an answer means, and whether it is worth another attempt, is as the interface says."""
     with Api(usual=answer) as api:
-        sent = send(api.url, [job(1)], attempts=3)
+        sent = send(api.url, [job(1)], api={"timeout_s": 30}, attempts=3)
         assert sent.kinds() == [kind]
         assert len(api.seen) == requests
     assert sent.outcomes[1].attempts == sent.result.requests == requests
