@@ -78,7 +78,7 @@ def refused_by_proxy(status: int, headers: MultiMapping[str] | None, host: str, 
     return NoConnection(f"{sentence(proxy)} refuses a connection to {host} ({name}).", advice, is_lasting=True)
 
 
-class Response(Protocol):
+class StatusAndHeaders(Protocol):
     """An answer as far as its headers."""
 
     @property
@@ -94,7 +94,7 @@ class Response(Protocol):
         """What it answers."""
 
 
-def require_not_of_proxy(response: Response, proxy: Proxy | None) -> None:
+def require_not_of_proxy(response: StatusAndHeaders, proxy: Proxy | None) -> None:
     """Raise ClientHttpProxyError if a proxy wants a login: in plain http its answer stands for the API's."""
     wants_login = response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
     if wants_login and proxy is not None and response.request_info.url.scheme == "http":

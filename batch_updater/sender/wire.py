@@ -206,7 +206,7 @@ class RequestHead:
         return b"%b%b HTTP/1.1\r\n%b%b\r\n" % (self._start, target.encode(), self._lines, length)
 
 
-class Received(NamedTuple):
+class AnswerHead(NamedTuple):
     """An answer as far as its headers. Its connection has to be released or closed."""
 
     status: int
@@ -261,7 +261,7 @@ class Connector(aiohttp.TCPConnector):
         """Give a connection for a request that aiohttp's session writes."""
         return await self._connected(req, None, timeout)
 
-    async def exchange(self, head: RequestHead, target: str, body: bytes, outgoing: RowRequest) -> Received:
+    async def exchange(self, head: RequestHead, target: str, body: bytes, outgoing: RowRequest) -> AnswerHead:
         """Write one request, once, and return its answer as far as its headers.
 
         aiohttp's session would send it a second time by itself where a kept connection dies. Raises what
@@ -276,7 +276,7 @@ class Connector(aiohttp.TCPConnector):
             while True:
                 message, content = await reader.read()
                 if message.code >= 200 or message.code == 101:  # others are interim answers (RFC 9110, section 15.2)
-                    return Received(message.code, message.headers, content, connection, head.request.request_info)
+                    return AnswerHead(message.code, message.headers, content, connection, head.request.request_info)
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientResponseError(
