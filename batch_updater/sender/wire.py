@@ -233,8 +233,8 @@ class _Lookups:
 class Connector(aiohttp.TCPConnector):
     """Gives a connection that can be trusted, in the moment in which its request may be written.
 
-    aiohttp asks for a connection before every physical sending of a request, its own silent repeats included, and
-    writes the request (`WrittenAtOnce`) in the same step in which it is given one.
+    A request is written in the step in which it is given a connection: that of a row by `exchange`, one for a token
+    by aiohttp's session (`WrittenAtOnce`).
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class Connector(aiohttp.TCPConnector):
     async def _connected(
         self, req: aiohttp.ClientRequest, outgoing: RowRequest | None, limits: aiohttp.ClientTimeout
     ) -> Connection:
-        """Give a connection, a kept one or a new one."""
+        """Give a connection, a kept one or a new one, that may be written to now."""
         has_failed = False
         while True:
             connection = await super().connect(req, [], limits)  # name, TCP, proxy and TLS all happen in there
