@@ -13,16 +13,12 @@ from typing import TypeAlias
 
 from batch_updater.endpoint.description import AllowedNames, Endpoint, Field
 from batch_updater.records import AllowedList, AllowedValue, Job, Problem
-from batch_updater.text.characters import composed, suggestion
+from batch_updater.text.characters import composed, folded, suggestion
 
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 _NAMES_IN_A_REMEDY = 12
 _CHARACTERS_OF_A_NAME = 100
 """Of each name in a remedy: a remedy is stored for every row."""
-
-
-def _folded(name: str) -> str:
-    return composed(name).strip().casefold()
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class _IndexedList:
     @classmethod
     def of(cls, allowed: AllowedList) -> _IndexedList:
         ids = {composed(value.name): value.id for value in allowed.values if value.id is not None}
-        return cls(allowed, frozenset(_folded(value.name) for value in allowed.values), ids)
+        return cls(allowed, frozenset(folded(value.name) for value in allowed.values), ids)
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class AllowedValues:
         return tuple(
             self._problem(field, job.row, name, names.list)
             for field, name, names in self._names_in(job)
-            if _folded(name) not in names.folded
+            if folded(name) not in names.folded
         )
 
     def blame(self, job: Job, message: str, field_messages: Mapping[str, str]) -> tuple[Problem, ...]:
@@ -91,7 +87,7 @@ class AllowedValues:
             for field, name, names in self._names_in(job)
             if all(composed(name) != composed(value.name) for value in names.list.values)
             and (
-                _folded(name) not in names.folded
+                folded(name) not in names.folded
                 or not message
                 or any(word.casefold() in message.casefold() for word in (name, field.title, field.wire_name))
             )

@@ -12,7 +12,7 @@ from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, Layout, SheetRow, is_blank_row
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
-from batch_updater.text.characters import composed
+from batch_updater.text.characters import folded
 from batch_updater.text.spelling import nearest
 
 _OUR_SHEETS = {
@@ -142,8 +142,7 @@ def _named(source: Book, wanted: str) -> int | None:
     names = [entry.name or "" for entry in source.sheets]
     if wanted in names:
         return names.index(wanted)
-    folded = [composed(name).strip().casefold() for name in (*names, wanted)]
-    same = [index for index, name in enumerate(folded[:-1]) if name == folded[-1]]
+    same = [index for index, name in enumerate(names) if folded(name) == folded(wanted)]
     if len(same) > 1:
         text = f"more than one sheet {wanted!r}: {_listed([names[index] for index in same])}."
         raise _error(source, text, "Name one of them as it is written.", wanted)
