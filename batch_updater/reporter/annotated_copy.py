@@ -38,12 +38,11 @@ from batch_updater.records import (
     ReportRow,
     annotation_at,
 )
-from batch_updater.reporter.cell_values import readable
+from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, readable
 from batch_updater.reporter.copy_losses import MACROS
 from batch_updater.reporter.style import COLOURS, FAULTY
 
 _WIDTHS = (13, 56, 44)
-_LAST_COLUMN = 16_384
 _COMMENTS_AT_MOST = 10_000
 """Excel takes long to open a workbook with more; `What is wrong` holds the reason of every cell."""
 _SIGNED = re.compile(rf"(?:\A|\n\n){MARK_PROPERTY}: ")
@@ -160,7 +159,7 @@ class _Annotation:
                     cell.fill = PatternFill() if is_plain else PatternFill("solid", fgColor=before)
                 if column in own and row > columns.header_row:
                     cell.value, cell._style = None, StyleArray()  # noqa: SLF001
-        if self._first + len(ANNOTATION_COLUMNS) - 1 > _LAST_COLUMN:
+        if self._first + len(ANNOTATION_COLUMNS) - 1 > COLUMNS_OF_A_SHEET:
             raise ValueError("it has no room for three more columns")
         self._merged = {
             place: (area.min_row, area.min_col) for area in self._sheet.merged_cells.ranges for place in area.cells

@@ -16,7 +16,11 @@ LONGEST_TEXT = 32_767
 """Characters that Excel holds in a cell, counted in UTF-16 units."""
 LARGEST_WHOLE = 2**53
 """Whole numbers up to here are exact as the doubles that a sheet holds."""
-_FIRST_DAY = datetime(1900, 3, 1)  # noqa: DTZ001  (cells have no time zone; before it lies the 29 February 1900)
+COLUMNS_OF_A_SHEET = 16_384
+FIRST_DAY = date(1900, 3, 1)
+"""The first that has the same number in every program: before it lies the 29 February 1900, which never was."""
+STARTS_FORMULA = frozenset("=+-@")
+"""Excel makes a formula of such a text as soon as a person edits its cell."""
 _UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _SHOWN_OF_A_MARKED = 200
 
@@ -45,9 +49,9 @@ def writable(cell: Cell) -> Writable:
             # An error's name is, as text too, a problem when it comes back.
             return cell.text if cell.code == "error-cell" else marked(cell.text)
         case datetime():
-            is_exact = cell >= _FIRST_DAY and not cell.microsecond and cell.tzinfo is None
+            is_exact = cell.date() >= FIRST_DAY and not cell.microsecond and cell.tzinfo is None
         case date():
-            is_exact = cell >= _FIRST_DAY.date()
+            is_exact = cell >= FIRST_DAY
         case time():
             is_exact = not cell.microsecond
         case timedelta():

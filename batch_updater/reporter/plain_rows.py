@@ -11,15 +11,14 @@ from typing import TypeAlias
 from xlsxwriter.format import Format
 
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, column_letters
+from batch_updater.reporter.cell_values import FIRST_DAY, STARTS_FORMULA
 
 _WRITTEN_OTHERWISE = re.compile("[&<>]|_x")
 """Markup, and what may be read as an escape."""
-_FIRST_CHARACTERS = frozenset(" =+-@")
-"""Of texts that need care: blanks are kept if XML is told so, and Excel takes the others for formulas."""
+_FIRST_CHARACTERS = STARTS_FORMULA | {" "}
+"""Of texts that need care: blanks are kept only if XML is told so."""
 _LONGEST_TEXT = 1_000
 _LARGEST_WHOLE = 10**DIGITS_OF_A_CELL
-_FIRST_DAY = date(1900, 3, 1)
-"""The first that has the same number in every program."""
 _DAY_ZERO = date(1899, 12, 30).toordinal()
 _MOST_KNOWN = 2_000
 _OTHER = "?"
@@ -62,7 +61,7 @@ class PlainRows:
             digits = str(cell)
             if len(digits) <= DIGITS_OF_A_CELL and digits[-1].isdigit() and "E" not in digits:
                 return f"{self._number}{float(digits)!r}</v></c>"  # so few digits come back from the nearest double
-        if type(cell) is date and cell >= _FIRST_DAY:
+        if type(cell) is date and cell >= FIRST_DAY:
             return f"{self._day}{cell.toordinal() - _DAY_ZERO}</v></c>"
         return _OTHER
 

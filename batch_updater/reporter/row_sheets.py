@@ -20,7 +20,7 @@ from batch_updater.records import (
     FormattedNumber,
     ReportRow,
 )
-from batch_updater.reporter.cell_values import readable, shown, writable
+from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, STARTS_FORMULA, readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
 from batch_updater.reporter.plain_rows import Own, PlainRows
@@ -33,15 +33,12 @@ _COMMENTS_AT_MOST = 5_000
 _NARROWEST, _WIDEST = 9, 44
 _ROWS_MEASURED = 500
 _COMMENT_CHARACTERS = 500
-_COLUMNS_OF_A_SHEET = 16_384
 _ROW_COLUMNS = ("Row", "Outcome")
 _RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
 _WRONG_WIDTH, _TODO_WIDTH = 56, 44
 _LINE_HEIGHT, _HIGHEST_ROW = 15, 240
 _DAYS_BEFORE_1970 = 25_569
 _TIME_FORMATS = ((datetime, DATE_TIME), (date, DATE), (time, TIME), (timedelta, DURATION))
-_STARTS_FORMULA = frozenset("=+-@")
-"""Excel makes a formula of such a text as soon as a person edits its cell."""
 
 
 class ColumnWidths:
@@ -84,7 +81,7 @@ class CellWriter:
             if properties:
                 sheet.write_blank(row, column, None, style(**properties))
         elif isinstance(value, str):
-            quoted = {"quote_prefix": True} if value[:1] in _STARTS_FORMULA else {}
+            quoted = {"quote_prefix": True} if value[:1] in STARTS_FORMULA else {}
             sheet.write_string(row, column, value, style(**properties, **quoted))
         elif isinstance(value, bool):
             # LibreOffice makes a number of a truth value whose format says anything else.
@@ -188,7 +185,7 @@ class AllRowsSheet:
         self._headers = (*_ROW_COLUMNS, *columns.headers, *_RESULT_COLUMNS)
         day = book.style(num_format=DATE, align="left")
         self._rows = PlainRows(len(self._headers), self._plain, day)
-        self._is_within_limits = len(self._headers) <= _COLUMNS_OF_A_SHEET
+        self._is_within_limits = len(self._headers) <= COLUMNS_OF_A_SHEET
         """Whether there is room for every column; XlsxWriter leaves out the others."""
         self._sheets = 0
         self._open()
