@@ -224,15 +224,16 @@ class Sender:
         tls = tls_for(api, api.base_url or "", api.oauth.token_url if api.oauth else "")
         # A little below the limit for the whole attempt, so that the two differ.
         connect_timeout_s = min(api.connect_timeout_s, 0.95 * api.timeout_s)
+        connector = Connector(sending.concurrency + 1, tls, limiter, self._in_flight, connect_timeout_s)
         async with aiohttp.ClientSession(
-            connector=Connector(sending.concurrency + 1, tls, limiter, self._in_flight, connect_timeout_s),
+            connector=connector,
             request_class=WrittenAtOnce,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),
             auto_decompress=True,
         ) as session:
             redaction = self.environment.redaction
-            transport = Transport(self.endpoint, api, self.credentials.headers, session, self._in_flight)
+            transport = Transport(self.endpoint, api, self.credentials.headers, connector, self._in_flight)
             breaker = Breaker(sending.max_wait_s, sending.retry_budget, self._shutdown)
             client = Client(
                 self.endpoint, api, sending, self.hooks, self.options, transport, limiter, breaker,

@@ -1,4 +1,4 @@
-"""One request over the shared session, and what it brings: an answer or a transport error."""
+"""One request over the shared connections, and what it brings: an answer or a transport error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import cast
 
 import aiohttp
 from yarl import URL
@@ -50,14 +49,14 @@ def tls_for(api: ApiSettings, *addresses: str) -> ssl.SSLContext | bool:
 
 
 class Transport:
-    """Sends requests over one session, each once, and reads their answers; shared by all workers."""
+    """Sends requests, each once, and reads their answers; shared by all workers."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         api: ApiSettings,
         headers: Mapping[str, Secret],
-        session: aiohttp.ClientSession,
+        connector: Connector,
         in_flight: InFlight,
     ) -> None:
         """`headers` are those of the configuration. Raises ConfigError for a proxy that cannot be used."""
@@ -68,7 +67,7 @@ class Transport:
         self._proxy = proxy_for(api, self._base)
         self._proxy_url = self._proxy.url if self._proxy else None
         self._in_flight = in_flight
-        self.connector = cast("Connector", session.connector)
+        self.connector = connector
         self._headers = {name: value.reveal() for name, value in headers.items()}
         self._headers |= {"Content-Type": endpoint.content_type, "Accept": "application/json"}
         self._heads: dict[str, tuple[Token | None, RequestHead]] = {}
