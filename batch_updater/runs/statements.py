@@ -13,7 +13,7 @@ from batch_updater.records import OutcomeKind
 FORMAT = 3
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
-"""Columns of a row as it is staged, in the order of the values of `rows_of`."""
+"""Columns of a row as it is staged, in the order of the values that `of_rows` takes."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""

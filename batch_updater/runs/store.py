@@ -354,7 +354,7 @@ class Store:
         return None if at is None else datetime.fromtimestamp(converted(at, _Time, "its table rows"), UTC)
 
     def first_job(self) -> Job | None:
-        """Return the first row that can be sent; None if there is none."""
+        """Return the first row that can be sent, of rows that are staged for sending; None if there is none."""
         found = self.execute(statements.FIRST_JOB).fetchone()
         return None if found is None else Job(found[0], found[1], decode_fields(found[2]))
 

@@ -111,9 +111,7 @@ FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 # --- staging ---------------------------------------------------------------------------------------------------------
 
 STAGE = insert(rows).values({name: bindparam(name) for name in STAGED})
-STAGE_AGAIN = (insert(rows).prefix_with("OR REPLACE").values(
-    {name: bindparam(name) for name in STAGED}
-))  # fmt: skip
+STAGE_AGAIN = insert(rows).prefix_with("OR REPLACE").values({name: bindparam(name) for name in STAGED})
 EXPECT = insert(expected)
 EXPECTED = select(*expected.c).order_by(literal_column("rowid"))
 CELLS = (
@@ -222,10 +220,10 @@ KEEP_BEFORE = (
     .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
-LEARN = (insert(names).prefix_with("OR REPLACE").values(
+LEARN = insert(names).prefix_with("OR REPLACE").values(
     commit_number=bindparam("commit"), field=bindparam("field"), depends_on=bindparam("depends_on"),
     list=bindparam("list"),
-))  # fmt: skip
+)  # fmt: skip
 NAMES = select(names.c.field, names.c.depends_on, names.c.list).order_by(literal_column("rowid"))
 NEW_PART = insert(parts).values(started_at=bindparam("started_at"))
 _last_part = select(func.max(parts.c.number)).scalar_subquery()
