@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 PROGRAM = [sys.executable, "-m", "batch_updater"]
 CONNECTIONS = 50
 UNLIMITED_PER_S = 1_000_000
-TOKEN = {"BENCH_TOKEN": "x"}
+ENVIRONMENT = {"BENCH_TOKEN": "x", "PYTHONDONTWRITEBYTECODE": ""}
+"""As installed, the program is compiled once and not at every start."""
 SUCCESS = "description: Success. The whole record as it now stands."
 CONFIG = """\
 api: {{base_url: "{url}", token: "env:BENCH_TOKEN", endpoint: "{endpoint}"}}
@@ -29,7 +30,7 @@ def send(source: Path, rows: int, url: str, folder: Path, rate_per_s: int = UNLI
     endpoint = _description(folder)
     settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS)
     config.write_text(settings, encoding="utf-8")
-    cost = run([*PROGRAM, "run", str(source), "--config", str(config), "--yes", "--json"], told, TOKEN)
+    cost = run([*PROGRAM, "run", str(source), "--config", str(config), "--yes", "--json"], told, ENVIRONMENT)
     _require(told, "updated", rows)
     return cost
 
@@ -48,9 +49,7 @@ def _description(folder: Path) -> str:
 def check(source: Path, rows: int, folder: Path) -> Cost:
     """Check a file of so many rows from an empty folder. Raises FailedError unless every one is `planned`."""
     told = folder / "told.json"
-    # As installed, the program is compiled once and not at every start.
-    compiled = {"PYTHONDONTWRITEBYTECODE": ""}
-    cost = run([*PROGRAM, "check", str(source), "--results", str(folder / "check.xlsx"), "--json"], told, compiled)
+    cost = run([*PROGRAM, "check", str(source), "--results", str(folder / "check.xlsx"), "--json"], told, ENVIRONMENT)
     _require(told, "planned", rows)
     return cost
 
