@@ -279,12 +279,24 @@ def test_a_token_url_that_recovers_is_asked_again() -> None:
 
 
 def test_the_pool_opens_at_the_first_answer_not_at_the_end_of_the_first_row() -> None:
-    """While the first row waits to be sent again, the others are sent."""
-    with Api(script={"1": [status(423, Retry_After="2")]}) as api:  # its record is locked: the others do not wait
-        assert send(api.url, [job(n) for n in range(1, 6)]).kinds() == ["updated"] * 5
-        # The first row is alone until its answer; the others then go out together, each on a connection of its own.
+    """While the first row is not done, the others are sent: it is answered only after them."""
+    others_sent = asyncio.Event()
+
+    async def after_the_others(seen: Seen) -> web.StreamResponse:
+        await others_sent.wait()
+        return await ok(seen)
+
+    async def last_of_the_others(seen: Seen) -> web.StreamResponse:
+        if {one.id for one in api.seen} == {"1", "2", "3", "4", "5"}:
+            others_sent.set()
+        return await ok(seen)
+
+    script = {"1": [status(500), after_the_others]}
+    with Api(usual=last_of_the_others, script=script) as api:
+        sent = send(api.url, [job(n) for n in range(1, 6)], api={"timeout_s": 60})
+        assert sent.kinds() == ["updated"] * 5
+        assert [seen.id for seen in api.seen].count("1") == 2
         assert api.seen[0].id == "1"
-        assert {seen.id for seen in api.seen[:5]} == {"1", "2", "3", "4", "5"}
 
 
 def test_rows_that_were_not_sent_say_nothing_about_the_set_up() -> None:
