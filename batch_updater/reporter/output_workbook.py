@@ -6,9 +6,10 @@ import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxFileError
@@ -18,6 +19,7 @@ from xlsxwriter.worksheet import Worksheet
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import TemporaryFilesError, temporary_folder
 from batch_updater.records import MARK_PROPERTY, OutcomeKind
+from batch_updater.reporter.packed_rows import PLACE, PackedRows, join
 from batch_updater.reporter.style import COLOURS, HEADER, INK
 
 ROWS_OF_A_SHEET = 1_048_576
@@ -46,11 +48,24 @@ class OutputSheet(Worksheet):  # type: ignore[misc]  # its types are not followe
             return data
         return _TO_ESCAPE.sub(lambda found: f"_x{ord(found[0]):04X}_", data)
 
+    def _initialize(self, init_data: dict[str, object]) -> None:
+        super()._initialize({**init_data, "constant_memory": False})
+        self.constant_memory = True
+        self.rows = self.row_data_fh = self.fh = PackedRows(self.tmpdir)
+
+    def _write_optimized_sheet_data(self) -> None:
+        self._xml_start_tag("sheetData")
+        self.fh.write(PLACE)
+        self._xml_end_tag("sheetData")
+
+    def _opt_close(self) -> None:
+        """Leave the rows open: they are still to go into the workbook."""
+
     def write_row_xml(self, row: int, columns: int, xml: str) -> None:
         """Write a row of so many cells that is XML already; `row` is 0-based and below all rows that were written."""
         self._check_dimensions(row, columns - 1)
         self._write_single_row(row)  # the one before
-        self.row_data_fh.write(xml)
+        self.rows.write(xml)
 
     def print_wide(self) -> None:
         """Have the sheet printed across, all its columns on one page."""
@@ -76,6 +91,13 @@ class OutputWorkbook(Workbook):  # type: ignore[misc]  # as above
         }
         super().__init__(file, options)
         self._formats_made: dict[tuple[tuple[str, object], ...], Format] = {}
+
+    def describe(self, title: str, mark: str, created_at: datetime) -> None:
+        """Set the document's properties; by `mark` the program knows its own workbooks."""
+        # Created and modified at the same time: a workbook that a person has saved since then differs.
+        created = created_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+        self.set_properties({"title": title, "created": created})
+        self.set_custom_property(MARK_PROPERTY, mark)
 
     def style(self, **properties: object) -> Format:
         """Return the format with these properties of XlsxWriter; each is made once."""
@@ -149,28 +171,27 @@ class _Sink(io.RawIOBase):
 
 
 @contextmanager
-def new_workbook(draft: Path, title: str, mark: str, created_at: datetime) -> Iterator[OutputWorkbook]:
+def new_workbook(draft: Path) -> Iterator[OutputWorkbook]:
     """Give a workbook to fill; at the end of the block it is written into the draft. Raises OSError if it does not fit.
 
-    `mark` is the document property by which the program knows its own workbooks. XlsxWriter keeps rows and parts in
-    temporary files and leaves them behind where it cannot write the workbook: they have a folder of their own, and a
-    fault of that folder names it.
+    XlsxWriter keeps parts in temporary files and leaves them behind where it cannot write the workbook: they have a
+    folder of their own, and a fault of that folder names it.
     """
-    with temporary_folder() as scratch, PrivateFile(draft, "rb+") as file:
+    parts = io.BytesIO()
+    with temporary_folder() as scratch, PrivateFile(draft, "rb+") as file, ExitStack() as stack:
         sink = _Sink(file)
+        stack.callback(sink.end)
         try:
-            book = OutputWorkbook(sink, scratch)
-            # Created and modified at the same time: a workbook that a person has saved since then differs.
-            created = created_at.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-            book.set_properties({"title": title, "created": created})
-            book.set_custom_property(MARK_PROPERTY, mark)
+            book = OutputWorkbook(parts, scratch)
+            stack.callback(lambda: [sheet.rows.close() for sheet in book.worksheets()])
             yield book
             book.close()
+            rows = {f"xl/worksheets/sheet{number}.xml": sheet.rows for number, sheet in enumerate(book.worksheets(), 1)}
+            with ZipFile(parts) as made, ZipFile(sink, "w", ZIP_DEFLATED) as archive:
+                join(made, archive, rows)
         except (OSError, XlsxFileError) as error:
             cause = error.args[0] if isinstance(error, XlsxFileError) and error.args else error
             why = f"{getattr(cause, 'strerror', None) or cause} (temporary files in {tempfile.gettempdir()})"
             raise sink.fault or TemporaryFilesError(getattr(cause, "errno", None), why) from error
-        finally:
-            sink.end()
         if sink.fault:
             raise sink.fault

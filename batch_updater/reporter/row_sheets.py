@@ -107,17 +107,9 @@ def _lines(text: str, width: int) -> int:
 class ToFixSheet:
     """Every row that needs a person or another run, ready to be repaired and read again."""
 
-    def __init__(
-        self,
-        book: OutputWorkbook,
-        columns: Columns,
-        endpoint: Endpoint,
-        allowed: tuple[AllowedList, ...],
-        rows_of_a_sheet: int,
-    ) -> None:
+    def __init__(self, book: OutputWorkbook, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int) -> None:
         self._book = book
         self._columns = columns
-        self._allowed = allowed
         self._limit = rows_of_a_sheet
         self._cells = CellWriter(book)
         self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
@@ -159,13 +151,13 @@ class ToFixSheet:
             self._widths.measure([str(row.row.number), outcome.kind.value, wrong, todo, *map(shown, row.row.cells)])
         self._next += 1
 
-    def finish(self) -> None:
-        """Set widths, drop-downs, filter and panes, now that all rows are there."""
+    def finish(self, allowed: tuple[AllowedList, ...]) -> None:
+        """Set widths, drop-downs of valid names, filter and panes, now that all rows are there."""
         own, last = len(TO_FIX_COLUMNS), max(self._next - 1, 1)
         formats = {own + position: self._book.style(**made) for position, made in enumerate(self._properties)}
         self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: _WRONG_WIDTH, 3: _TODO_WIDTH})
         for position, field in self._fields.items():
-            if validation := drop_down(field, self._allowed):
+            if validation := drop_down(field, allowed):
                 self._sheet.data_validation(1, own + position, last, own + position, validation)
         _finish(self._sheet, self._next - 1, own + len(self._columns.headers))
 

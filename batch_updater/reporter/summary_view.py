@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from pathlib import PurePath
 
 from batch_updater.endpoint.description import Endpoint
@@ -17,6 +19,8 @@ from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 
 _CAUSES_LISTED = 15
 _BUCKETS_AT_MOST = 60
+_STRETCHES_AT_MOST = 6_000
+"""So that a run of days takes no more memory than one of ten minutes."""
 _NICE_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _MEANINGS = {
     OutcomeKind.UPDATED: "confirmed by {api}",
@@ -80,27 +84,39 @@ class SummaryView:
 class Timeline:
     """Counts the rows finished in each stretch of time."""
 
-    def __init__(self, started_at: datetime, finished_at: datetime) -> None:
-        lasted_s = max((finished_at - started_at).total_seconds(), 0.1)
-        steps = (step for step in _NICE_STEPS_S if lasted_s / step <= _BUCKETS_AT_MOST)
-        self._step_s = next(steps, math.ceil(lasted_s / _BUCKETS_AT_MOST))
+    def __init__(self, started_at: datetime) -> None:
         self._started_at = started_at
-        self._finished = [0] * (int(lasted_s / self._step_s) + 1)
+        self._resolution_s = _NICE_STEPS_S[0]
+        self._finished: Counter[int] = Counter()
+        """Stretch of the resolution, from 0 -> rows."""
 
     def add(self, outcome: Outcome) -> None:
         """Count a row that was sent, at the time of its last answer."""
         if outcome.sent_at is not None:
             at_s = (outcome.sent_at - self._started_at).total_seconds() + (outcome.seconds or 0.0)
-            self._finished[min(max(int(at_s / self._step_s), 0), len(self._finished) - 1)] += 1
+            self._finished[max(int(at_s / self._resolution_s), 0)] += 1
+            if len(self._finished) > _STRETCHES_AT_MOST:
+                self._coarsen(10)
 
-    def points(self) -> Iterator[tuple[float, int]]:
+    def _coarsen(self, by: int) -> None:
+        finer, self._finished = self._finished, Counter()
+        for stretch, rows in finer.items():
+            self._finished[stretch // by] += rows
+        self._resolution_s *= by
+
+    def points(self, finished_at: datetime) -> Iterator[tuple[float, int]]:
         """Yield seconds since the start and rows finished by then; nothing if no row was sent."""
-        total = 0
-        if any(self._finished):
-            yield 0.0, 0
-            for number, finished in enumerate(self._finished, 1):
-                total += finished
-                yield round(number * self._step_s, 1), total
+        if not self._finished:
+            return
+        lasted_s = max((finished_at - self._started_at).total_seconds(), 0.1)
+        steps = (step for step in _NICE_STEPS_S if lasted_s / step <= _BUCKETS_AT_MOST)
+        step_s = next(steps, math.ceil(lasted_s / _BUCKETS_AT_MOST))
+        buckets = [0] * (int(lasted_s / step_s) + 1)
+        for stretch, rows in self._finished.items():
+            buckets[min(int((stretch + 0.5) * self._resolution_s / step_s), len(buckets) - 1)] += rows
+        yield 0.0, 0
+        for number, total in enumerate(accumulate(buckets), 1):
+            yield round(number * step_s, 1), total
 
 
 def summary_view(
@@ -140,7 +156,7 @@ def summary_view(
         changes=tuple(change_summary.in_words()) if change_summary else (),
         causes=summary.causes[:_CAUSES_LISTED],
         more_causes=max(len(summary.causes) - _CAUSES_LISTED, 0),
-        timeline=tuple(timeline.points()) if timeline else (),
+        timeline=tuple(timeline.points(facts.finished_at)) if timeline else (),
         facts=tuple(_facts(facts, endpoint)),
     )
 

@@ -41,7 +41,8 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
             csv.writer(stream).writerow([field.name for field in endpoint.fields])
 
     def write_xlsx(draft: Path) -> None:
-        with new_workbook(draft, f"Template for {endpoint.name}", "template", datetime.now(UTC)) as book:
+        with new_workbook(draft) as book:
+            book.describe(f"Template for {endpoint.name}", "template", datetime.now(UTC))
             _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint)
             _write_how(book, endpoint, clear_marker)
 

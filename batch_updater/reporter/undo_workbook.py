@@ -72,7 +72,8 @@ def write_undo_workbook(path: Path, endpoint: Endpoint, undo_workbook: UndoWorkb
     title, not_possible = f"Undoes the run {undo_workbook.run}", undo_workbook.not_possible
 
     def write(draft: Path) -> None:
-        with new_workbook(draft, title, UNDO_MARK, datetime.now(UTC)) as book:
+        with new_workbook(draft) as book:
+            book.describe(title, UNDO_MARK, datetime.now(UTC))
             data = book.add_worksheet(TEMPLATE_SHEET)
             _write_data(data, book, endpoint, undo_workbook)
             write_expected(book, ((row.target, row.expected) for row in undo_workbook.rows))

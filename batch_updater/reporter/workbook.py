@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from batch_updater.endpoint.description import Endpoint
@@ -22,7 +23,7 @@ from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import CHANGES, ChangesSheet
 from batch_updater.reporter.list_sheets import write_allowed_values, write_expected
-from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, new_workbook
+from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputWorkbook, new_workbook
 from batch_updater.reporter.row_sheets import AllRowsSheet, ToFixSheet
 from batch_updater.reporter.summary import NEEDS_NOTHING, Summary, Tally
 from batch_updater.reporter.summary_sheet import write_summary
@@ -41,6 +42,79 @@ class WrittenWorkbook:
     """The changes of the rows whose record was read."""
 
 
+class ResultsWorkbook:
+    """The workbook of a run or a check while it is filled, row by row in file order."""
+
+    def __init__(
+        self,
+        book: OutputWorkbook,
+        columns: Columns,
+        endpoint: Endpoint,
+        started_at: datetime,
+        *,
+        is_check: bool = False,
+        planned: int = 0,
+        rows_of_a_sheet: int = ROWS_OF_A_SHEET,
+    ) -> None:
+        """`planned` is how many rows of a check are good besides those that are added."""
+        self._book = book
+        self._columns = columns
+        self._endpoint = endpoint
+        self._is_check = is_check
+        self._summary_sheet = book.add_worksheet("Summary")
+        self._to_fix = ToFixSheet(book, columns, endpoint, rows_of_a_sheet)
+        self._all_rows = None if is_check else AllRowsSheet(book, columns, rows_of_a_sheet)
+        self._changes = ChangesSheet(book, rows_of_a_sheet)
+        self._tally = Tally(columns, planned, of_check=is_check)
+        self._timeline = Timeline(started_at)
+        self._change_summary = ChangeSummary.of(endpoint)
+
+    def add(self, row: ReportRow) -> None:
+        """Write one row."""
+        outcome = row.outcome
+        self._tally.add(outcome)
+        self._timeline.add(outcome)
+        if row.changes or outcome.kind is OutcomeKind.UNCHANGED:
+            self._change_summary.add(row)
+            self._changes.add(row)
+        if outcome.kind not in NEEDS_NOTHING:
+            self._to_fix.add(row)
+        if self._all_rows:
+            self._all_rows.add(row)
+
+    def finish(self, facts: RunFacts) -> tuple[SummaryView, Summary, ChangeSummary]:
+        """Write what is known only at the end; returns what the workbook says, and what its changes come to."""
+        book = self._book
+        self._change_summary.settle()
+        self._to_fix.finish(facts.allowed)
+        if self._all_rows:
+            self._all_rows.finish()
+        self._changes.finish()
+        write_allowed_values(book, facts.allowed)
+        if facts.expected is not None:
+            write_expected(book, facts.expected.items())
+        settings = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
+        # By these the sheet To fix is read when it comes back: its headers are written in the same way.
+        mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in self._columns.mapping)
+        for number, setting in enumerate((*facts.settings, *mapping), 1):
+            settings.write_string(number, 0, readable(setting.name), book.style())
+            # The name of a folder may not be valid text.
+            settings.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))
+        full = (TO_FIX, self._to_fix.left_out, "rows"), (CHANGES, self._changes.left_out, "changes")
+        notes = (
+            f'The sheet "{name}" is full: {left_out:,} more {what} have no room.'
+            for name, left_out, what in full
+            if left_out
+        )
+        noted, summary = replace(facts, notes=(*facts.notes, *notes)), self._tally.summary()
+        view = summary_view(noted, self._endpoint, self._columns, summary, self._timeline, self._change_summary)
+        write_summary(self._summary_sheet, book, view)
+        self._summary_sheet.activate()
+        title, mark = ("Results of a check", "check") if self._is_check else ("Results of a run", "results")
+        book.describe(title, mark if facts.expected is None else f"undo-{mark}", facts.finished_at)
+        return view, summary, self._change_summary
+
+
 def write_results(
     path: Path,
     facts: RunFacts,
@@ -55,54 +129,16 @@ def write_results(
 
     `rows` are read once, in file order; `planned` is how many more rows of a check are good. Raises OSError.
     """
-    is_check = facts.command == "check"
     written: list[tuple[SummaryView, Summary, ChangeSummary]] = []
-    title, mark = ("Results of a check", "check") if is_check else ("Results of a run", "results")
-    mark = mark if facts.expected is None else f"undo-{mark}"
 
     def write(draft: Path) -> None:
-        with new_workbook(draft, title, mark, facts.finished_at) as book:
-            summary_sheet = book.add_worksheet("Summary")
-            to_fix = ToFixSheet(book, columns, endpoint, facts.allowed, rows_of_a_sheet)
-            all_rows = None if is_check else AllRowsSheet(book, columns, rows_of_a_sheet)
-            changes = ChangesSheet(book, rows_of_a_sheet)
-            tally = Tally(columns, planned, of_check=is_check)
-            timeline = Timeline(facts.started_at, facts.finished_at)
-            change_summary = ChangeSummary.of(endpoint)
+        with new_workbook(draft) as book:
+            results = ResultsWorkbook(
+                book, columns, endpoint, facts.started_at, is_check=facts.command == "check", planned=planned,
+                rows_of_a_sheet=rows_of_a_sheet,
+            )  # fmt: skip
             for row in rows:
-                tally.add(row.outcome)
-                timeline.add(row.outcome)
-                if row.changes or row.outcome.kind is OutcomeKind.UNCHANGED:
-                    change_summary.add(row)
-                    changes.add(row)
-                if row.outcome.kind not in NEEDS_NOTHING:
-                    to_fix.add(row)
-                if all_rows:
-                    all_rows.add(row)
-            change_summary.settle()
-            to_fix.finish()
-            if all_rows:
-                all_rows.finish()
-            changes.finish()
-            write_allowed_values(book, facts.allowed)
-            if facts.expected is not None:
-                write_expected(book, facts.expected.items())
-            settings = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
-            # By these the sheet To fix is read when it comes back: its headers are written in the same way.
-            mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in columns.mapping)
-            for number, setting in enumerate((*facts.settings, *mapping), 1):
-                settings.write_string(number, 0, readable(setting.name), book.style())
-                # The name of a folder may not be valid text.
-                settings.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))
-            notes = (
-                f'The sheet "{name}" is full: {left_out:,} more {what} have no room.'
-                for name, left_out, what in ((TO_FIX, to_fix.left_out, "rows"), (CHANGES, changes.left_out, "changes"))
-                if left_out
-            )
-            noted, summary = replace(facts, notes=(*facts.notes, *notes)), tally.summary()
-            view = summary_view(noted, endpoint, columns, summary, timeline, change_summary)
-            write_summary(summary_sheet, book, view)
-            summary_sheet.activate()
-            written.append((view, summary, change_summary))
+                results.add(row)
+            written.append(results.finish(facts))
 
     return WrittenWorkbook(write_workbook(path, write), *written[-1])

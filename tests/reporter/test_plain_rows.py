@@ -38,7 +38,8 @@ CELLS = st.one_of(
 def rows_of_sheet(path: Path, cells: list[Cell], *, by_xlsxwriter: bool) -> tuple[bool, bytes]:
     """Write one row below the first; returns whether it was made here, and the XML of the sheet."""
     path.write_bytes(b"")
-    with new_workbook(path, "t", "m", datetime(2026, 1, 2, tzinfo=UTC)) as book:
+    with new_workbook(path) as book:
+        book.describe("t", "m", datetime(2026, 1, 2, tzinfo=UTC))
         sheet, plain = book.add_worksheet(), book.style()
         for column in range(len(cells)):
             sheet.write_string(0, column, "x", plain)
