@@ -80,7 +80,7 @@ class OutputWorkbook(Workbook):  # type: ignore[misc]  # as above
 
     worksheet_class = OutputSheet
 
-    def __init__(self, file: str | io.RawIOBase, scratch: Path | None = None) -> None:
+    def __init__(self, file: str | io.BytesIO, scratch: Path | None = None) -> None:
         options = {
             "constant_memory": True,
             "strings_to_formulas": False,

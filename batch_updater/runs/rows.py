@@ -11,7 +11,17 @@ from batch_updater.endpoint.compare import changes_of
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.loader.findings import RAGGED
 from batch_updater.loader.row_parser import carried_cells
-from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, StagedInput, Stop, StopReason
+from batch_updater.records import (
+    AllowedList,
+    Columns,
+    Outcome,
+    OutcomeKind,
+    ReportRow,
+    Row,
+    StagedInput,
+    Stop,
+    StopReason,
+)
 from batch_updater.reporter.summary import RUN_AGAIN, Summary, Tally
 from batch_updater.runs import statements
 from batch_updater.runs.history import DATABASE
@@ -36,9 +46,16 @@ def report_rows(
     statement: str = statements.ROWS,
 ) -> Iterator[ReportRow]:
     """Yield rows with their outcomes, in file order; with `statements.ROWS_TO_FIX` those that are not done alone."""
-    changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, store.names()))
+    return with_changes(store.rows(without_turn, statement), staged, endpoint, store.names())
+
+
+def with_changes(
+    rows: Iterable[StoredRow], staged: StagedInput, endpoint: Endpoint, names: tuple[AllowedList, ...]
+) -> Iterator[ReportRow]:
+    """Yield rows as reports take them; `names` are those that are known for the ids in records."""
+    changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, names))
     carried, stated = len(staged.columns.headers), staged.stated_width
-    for stored in store.rows(without_turn, statement):
+    for stored in rows:
         outcome = stored.outcome
         is_ragged = stated is not None and any(problem.code == RAGGED for problem in outcome.problems)
         row = Row(stored.number, carried_cells(stored.cells, carried, stated, is_ragged=is_ragged))

@@ -23,6 +23,7 @@ from batch_updater.runs.check import compare_beforehand, overridden, require_all
 from batch_updater.runs.history import DATABASE, Facts
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.open_run import OpenRun, folder_faults
+from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
 from batch_updater.runs.retention import remove_old_runs
 from batch_updater.runs.rows import check_row_count, lasting, report_rows, rows_in, tallied, unsent
@@ -71,6 +72,7 @@ class ActiveRun:
         results = self._options.results or self._folder / workbook_name(self._plan.snapshot.stem, self._started_at)
         check_replaceable(results)
         sent: SendResult | None = None
+        process: ReportProcess | None = None
         credentials = None
         if self._open_run.to_send:
             credentials = fetch_credentials(self._plan.config.api, self._environment, self._open_run.fetched)
@@ -88,13 +90,15 @@ class ActiveRun:
                     self._plan.staged.rows, self._options.keep_going, read_first, before, known,
                     self._plan.config.input.duplicates == "in_order",
                 )  # fmt: skip
+                if process := self._report_process(writer):
+                    stack.enter_context(process)
                 with opened_store(self._folder / DATABASE) as store:
                     jobs = store.jobs(self._plan.endpoint, self._options.limit)
                     work = send(self._plan, hooks, jobs, credentials, self._environment, send_options, interrupts)
                     sent = run_loop(work)
             if interrupts:
                 interrupts.sent()  # nothing was, perhaps; what is known is written all the same
-            finished = self._report(results, writer, sent, stop)
+            finished = self._report(results, writer, sent, stop, process)
             remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
             return finished
 
@@ -148,10 +152,24 @@ class ActiveRun:
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
-    def _report(self, results: Path, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunResult:
+    def _report_process(self, writer: RunWriter) -> ReportProcess | None:
+        """Start a process that writes the workbook meanwhile; None where that is not worth it, or not possible."""
+        if self._open_run.sends(self._options.limit) < FEWEST_ROWS or not writer.store.has_write_ahead_log:
+            return None  # without such a log, who reads keeps the writer waiting
+        started_at = writer.store.parts()[0].started_at
+        return ReportProcess.start(self._folder / DATABASE, self._plan.staged, self._plan.endpoint, started_at)
+
+    def _report(
+        self,
+        results: Path,
+        writer: RunWriter,
+        sent: SendResult | None,
+        stop: Stop | None,
+        process: ReportProcess | None,
+    ) -> RunResult:
         """Write workbook and page. A fault of the disk is reported, not raised: the outcomes are known all the same.
 
-        `stop`: why nothing was sent.
+        `stop`: why nothing was sent; `process` has begun to write the workbook.
         """
         plan, staged = self._plan, self._plan.staged
         stop = stop or (sent.stop if sent else None) or limit_stop(staged.good, self._options.limit, "had their turn")
@@ -162,11 +180,13 @@ class ActiveRun:
         facts, for_review = self._facts(writer, sent, stop), RowsForReview(staged.columns, plan.endpoint)
         without_turn, written, fault = unsent(stop), None, None
         try:
-            if not (sent and sent.aborted):
+            if sent and sent.aborted:
+                fault = _NOT_WAITED_FOR
+            elif process and (report := process.finish(results, facts, without_turn)):
+                written, for_review = report
+            else:
                 rows = for_review.noting(report_rows(writer.store, staged, plan.endpoint, without_turn))
                 written = write_results(results, facts, staged.columns, plan.endpoint, rows)
-            else:
-                fault = _NOT_WAITED_FOR
         except (OSError, ResultsError) as error:
             fault = not_written(f"The workbook {results}", error, OTHER_PLACE)
         except KeyboardInterrupt:  # the second signal: not even the workbook is waited for

@@ -146,17 +146,18 @@ FROM rows;
 
 -- ROWS
 SELECT rows.number, rows.state, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1, rows.waits_for, rows.is_repeated, rows.maybe_applied, rows.earlier_attempts + rows.attempts AS attempts, rows.status, rows.sent_at, rows.seconds, rows.target, rows.cells, rows.fields, rows.body, rows.problems, rows.message, rows.advice, rows.cause, rows."before", rows.reported
-FROM rows ORDER BY rows.number;
+FROM rows
+WHERE rows.number > :after ORDER BY rows.number;
 
 -- INVALID_ROWS
 SELECT rows.number, rows.state, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1, rows.waits_for, rows.is_repeated, rows.maybe_applied, rows.earlier_attempts + rows.attempts AS attempts, rows.status, rows.sent_at, rows.seconds, rows.target, rows.cells, rows.fields, rows.body, rows.problems, rows.message, rows.advice, rows.cause, rows."before", rows.reported
 FROM rows
-WHERE rows.state = 'invalid' ORDER BY rows.number;
+WHERE rows.number > :after AND rows.state = 'invalid' ORDER BY rows.number;
 
 -- ROWS_TO_FIX
 SELECT rows.number, rows.state, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1, rows.waits_for, rows.is_repeated, rows.maybe_applied, rows.earlier_attempts + rows.attempts AS attempts, rows.status, rows.sent_at, rows.seconds, rows.target, rows.cells, rows.fields, rows.body, rows.problems, rows.message, rows.advice, rows.cause, rows."before", rows.reported
 FROM rows
-WHERE NOT (CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'updated' OR CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'unchanged' OR CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'planned') ORDER BY rows.number;
+WHERE rows.number > :after AND NOT (CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'updated' OR CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'unchanged' OR CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END = 'planned') ORDER BY rows.number;
 
 -- COUNTS
 SELECT CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS kind, count(*) AS count_1

@@ -49,6 +49,8 @@ from batch_updater.runs.encoding import UndecodableError, decode_cells, decode_f
 IS_OPEN = "is_open"
 """Name of the fact whether commits may have been made that are not in the main file."""
 _BATCH = 500
+BEFORE_ALL_ROWS = -1
+"""No row has this number or one below it."""
 _OLDEST_SQLITE = (3, 33)
 """The first that knows UPDATE ... FROM."""
 _COUNTER = "-commits"
@@ -253,6 +255,12 @@ class Store:
         self.connection.close()
         self.connection, self.path = connection, path
 
+    @property
+    def has_write_ahead_log(self) -> bool:
+        """Whether others may read it while it is written, without keeping the writer waiting."""
+        (mode,) = self.execute("PRAGMA journal_mode").fetchone()
+        return str(mode) == "wal"
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything that follows at once, or nothing of it."""
@@ -303,20 +311,35 @@ class Store:
         }
         return {kind: found.get(kind, 0) for kind in OutcomeKind}
 
-    def rows(self, unsent: Outcome, statement: str = statements.ROWS) -> Iterator[StoredRow]:
-        """Yield rows with their outcomes, by number; `unsent` is the outcome of a row that had no turn.
+    def rows(
+        self, unsent: Outcome, statement: str = statements.ROWS, after: int = BEFORE_ALL_ROWS
+    ) -> Iterator[StoredRow]:
+        """Yield rows with their outcomes, by number, those behind the row `after`.
 
-        With `statements.ROWS_TO_FIX` only rows that someone or another run has still to deal with.
+        `unsent` is the outcome of a row that had no turn. With `statements.ROWS_TO_FIX` only rows that someone or
+        another run has still to deal with.
         """
-        for record in self.execute(statement, unsent=unsent.kind):
+        for record in self.execute(statement, unsent=unsent.kind, after=after):
             yield _stored_row(converted(record, _RowRecord, "its table rows"), unsent)
+
+    def final_rows(self, after: int = BEFORE_ALL_ROWS) -> Iterator[StoredRow]:
+        """Yield the rows behind the row `after` up to the first whose outcome this part of the run may still change.
+
+        At most so many that no transaction lasts while they are used: then the write-ahead log would grow.
+        """
+        unsent = Outcome(0, OutcomeKind.NOT_SENT)
+        for values in self.execute(statements.ROWS, unsent=unsent.kind, after=after).fetchmany(_BATCH):
+            record = converted(values, _RowRecord, "its table rows")
+            if record.state in {"ready", "in_flight"} and record.waits_for is None:
+                return
+            yield _stored_row(record, unsent)
 
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.
 
         Raises StoreError.
         """
-        after = -1
+        after = BEFORE_ALL_ROWS
         try:
             while batch := self.execute(statements.JOBS, after=after, limit=limit, most=_BATCH).fetchall():
                 for record in batch:

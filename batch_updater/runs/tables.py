@@ -158,7 +158,7 @@ _every_row = select(
     _r.number, _r.state, _kind, _r.waits_for, _r.is_repeated, _r.maybe_applied,
     (_r.earlier_attempts + _r.attempts).label("attempts"), _r.status, _r.sent_at, _r.seconds, _r.target, _r.cells,
     _r.fields, _r.body, _r.problems, _r.message, _r.advice, _r.cause, _r.before, _r.reported,
-).order_by(_r.number)  # fmt: skip
+).where(_r.number > bindparam("after")).order_by(_r.number)  # fmt: skip
 ROWS = _every_row
 INVALID_ROWS = _every_row.where(_r.state == "invalid")
 ROWS_TO_FIX = _every_row.where(not_(_is(_kind, "updated", "unchanged", "planned")))
