@@ -38,7 +38,7 @@ FEWEST_ROWS = 5_000
 _LOOKED_EVERY_S = 0.25
 """How often the table is looked at for rows that are final by now."""
 _PATIENCE_S = 60.0
-"""How long it may say nothing once every row is final, before it counts as stuck."""
+"""How long it may say nothing once every row is final: then it counts as stuck."""
 _SAID_EVERY = 5_000
 """Rows that it then writes before it says that it goes on."""
 _TASK, _END, _WORKBOOK, _ERRORS = "task", "end", "results.xlsx", "errors"
@@ -118,20 +118,23 @@ class ReportProcess:
             self._process.__exit__(None, None, None)
         self._stack.close()
 
-    def finish(self, results: Path, facts: RunFacts, unsent: Outcome) -> Report | None:
+    def finish(
+        self, results: Path, facts: RunFacts, unsent: Outcome, patience_s: float = _PATIENCE_S
+    ) -> Report | None:
         """Let it write the rest, and put the workbook into its place.
 
-        Returns None if it does not write it. Raises OSError if the place cannot be written.
+        Returns None if it does not write it, or says nothing for `patience_s`. Raises OSError if the place cannot be
+        written.
         """
         try:
             (self._folder / _END).write_bytes(pickle.dumps(_End(facts, unsent)))
             if self._process.stdin:
                 self._process.stdin.write(b"\n")
                 self._process.stdin.flush()
-            while isinstance(report := self._messages.get(timeout=_PATIENCE_S), int):
+            while isinstance(report := self._messages.get(timeout=patience_s), int):
                 pass
         except queue.Empty:
-            _warn(f"it said nothing for {_PATIENCE_S:g} s")
+            _warn(f"it said nothing for {patience_s:g} s")
             return None
         except OSError as error:
             _warn(f"it is not reached: {error}")
@@ -161,6 +164,10 @@ def _warn(why: str) -> None:
 # --- in the process itself -------------------------------------------------------------------------------------------
 
 
+class _OrphanedError(Exception):
+    """The run was killed."""
+
+
 def main() -> None:
     """Follow a run until it ends, write its workbook, and say so to the run."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the run decides; Windows has no SIGHUP
@@ -171,12 +178,12 @@ def main() -> None:
     folder = Path(sys.argv[1])
     try:
         _follow(folder)
-    except BrokenPipeError:  # the run was killed
+    except (_OrphanedError, BrokenPipeError):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _follow(folder: Path) -> None:
-    """Write the workbook. Raises BrokenPipeError if the run is gone."""
+    """Write the workbook. Raises _OrphanedError."""
     task: _Task = pickle.loads((folder / _TASK).read_bytes())  # noqa: S301  (from the run)
     staged, endpoint = task.staged, task.endpoint
     is_ended: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -205,7 +212,7 @@ def _follow(folder: Path) -> None:
             with suppress(queue.Empty):
                 has_ended = is_ended.get(timeout=_LOOKED_EVERY_S if after == earlier else 0)
         if not has_ended:
-            raise BrokenPipeError
+            raise _OrphanedError
         end: _End = pickle.loads((folder / _END).read_bytes())  # noqa: S301  (from the run)
         for written, _ in enumerate(add(store.rows(end.unsent, after=after))):
             if not written % _SAID_EVERY:

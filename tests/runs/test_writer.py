@@ -239,3 +239,21 @@ def test_a_workbook_in_a_folder_whose_name_is_no_text_is_noted(tmp_path: Path) -
         writer.end_part(Part(STARTED, STARTED, 1, 0, 0.5, None, None, None, "/r\udcff/x.xlsx"))
         writer.flush()
         assert writer.store.parts()[-1].results == "/r\\udcff/x.xlsx"
+
+
+def test_rows_are_final_up_to_the_first_that_is_not(tmp_path: Path) -> None:
+    """A row in flight, or without its turn, holds back what comes behind it; an invalid row does not."""
+    with begun(tmp_path / "run.sqlite", (0, 1, 3, 4, 5), invalid=(2,)) as writer:
+
+        async def send() -> None:
+            await writer.will_send([prepared(row) for row in (0, 1, 3, 5)])
+            for row in (0, 1, 5):
+                await writer.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
+
+        asyncio.run(send())
+        writer.flush()
+        assert [row.number for row in writer.store.final_rows()] == [0, 1, 2]
+        assert [row.number for row in writer.store.final_rows(after=0)] == [1, 2]
+        asyncio.run(writer.settle(Outcome(3, OutcomeKind.FAILED, "No answer.", "Run again.", "no answer", attempts=1)))
+        writer.flush()
+        assert [row.number for row in writer.store.final_rows(after=2)] == [3]
