@@ -13,6 +13,8 @@ from xlsxwriter.format import Format
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, column_letters
 from batch_updater.reporter.cell_values import FIRST_DAY, STARTS_FORMULA
 
+_PLAIN = re.compile("[0-9A-Za-z](?:[ -%'-;=?-^`-~]{0,998}[!-%'-;=?-^`-~])?")
+"""Most texts are like this: they begin with no sign, and hold neither markup nor an escape."""
 _WRITTEN_OTHERWISE = re.compile("[&<>]|_x")
 """Markup, and what may be read as an escape."""
 _FIRST_CHARACTERS = STARTS_FORMULA | {" "}
@@ -24,17 +26,29 @@ _MOST_KNOWN = 2_000
 _OTHER = "?"
 """In place of the XML of a cell of another kind."""
 
-Own: TypeAlias = "tuple[str | float | None, Format]"
+
+class OwnStyle:
+    """The format of cells that are not the input's."""
+
+    def __init__(self, style: Format) -> None:
+        self.style = style
+        self.before_number = f' s="{style._get_xf_index()}"><v>'  # noqa: SLF001  (a format has no other name in XML)
+        """The XML between the address of a cell and its number."""
+        self.before_text = f' s="{style._get_xf_index()}" t="inlineStr"><is><t>'  # noqa: SLF001
+        """The same of a text."""
+
+
+Own: TypeAlias = tuple[str | float | None, OwnStyle]
 """Value and format of a cell that is not the input's."""
 
 
 class PlainRows:
     """Makes the XML of rows in which every cell is of a usual kind, the same that XlsxWriter makes."""
 
-    def __init__(self, columns: int, plain: Format, day: Format) -> None:
+    def __init__(self, columns: int, plain: OwnStyle, day: OwnStyle) -> None:
         """`columns`: how many the sheet has; `plain` is the format of texts and numbers, `day` that of dates."""
         self._starts = [f'<c r="{column_letters(column)}' for column in range(columns)]
-        self._text, self._number, self._day = _text_in(plain), _number_in(plain), _number_in(day)
+        self._text, self._number, self._day = plain.before_text, plain.before_number, day.before_number
         self._known: dict[str, str] = {}
         """Texts that were met -> their XML; names repeat down a column."""
 
@@ -43,9 +57,12 @@ class PlainRows:
 
         `own` and `results` are the cells before and behind those of the input.
         """
-        at = f'{number}"'
-        input_cells = [cell if cell is None else self._ending(cell) for cell in cells]
-        endings = (*map(_own_ending, own), *input_cells, *map(_own_ending, results))
+        at, ending = f'{number}"', self._ending
+        endings = [
+            *[_own_ending(*one) for one in own],
+            *[cell if cell is None else ending(cell) for cell in cells],
+            *[_own_ending(*one) for one in results],
+        ]
         if _OTHER in endings:
             return None
         written = zip(self._starts, endings, strict=True)
@@ -74,27 +91,21 @@ class PlainRows:
         return ending
 
 
-def _own_ending(own: Own) -> str | None:
-    value, style = own
+def _own_ending(value: str | float | None, own: OwnStyle) -> str | None:
+    if value is None:
+        return None
+    if type(value) is int and -_LARGEST_WHOLE < value < _LARGEST_WHOLE:
+        return f"{own.before_number}{value}</v></c>"
     if isinstance(value, str):
-        return f"{_text_in(style)}{value}</t></is></c>" if _is_usual(value) else _OTHER
-    return None if value is None else f"{_number_in(style)}{value:.16G}</v></c>"
+        return f"{own.before_text}{value}</t></is></c>" if _is_usual(value) else _OTHER
+    return f"{own.before_number}{value:.16G}</v></c>"
 
 
 def _is_usual(text: str) -> bool:
-    return (
+    return _PLAIN.fullmatch(text) is not None or (
         0 < len(text) <= _LONGEST_TEXT
         and text[0] not in _FIRST_CHARACTERS
         and text[-1] != " "
         and text.isprintable()
         and not _WRITTEN_OTHERWISE.search(text)
     )
-
-
-def _number_in(style: Format) -> str:
-    """Return the XML between the address of a cell and its number."""
-    return f' s="{style._get_xf_index()}"><v>'  # noqa: SLF001  (a format has no other name in XML)
-
-
-def _text_in(style: Format) -> str:
-    return f' s="{style._get_xf_index()}" t="inlineStr"><is><t>'  # noqa: SLF001

@@ -23,7 +23,7 @@ from batch_updater.records import (
 from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, STARTS_FORMULA, readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
-from batch_updater.reporter.plain_rows import Own, PlainRows
+from batch_updater.reporter.plain_rows import Own, OwnStyle, PlainRows
 from batch_updater.reporter.style import AS_TEXT, COLOURS, DATE, DATE_TIME, DURATION, FAULTY, TIME
 
 _DIGITS_OF_SECONDS = 6
@@ -170,13 +170,12 @@ class AllRowsSheet:
         self._columns = columns
         self._limit = rows_of_a_sheet
         self._cells = CellWriter(book)
-        self._plain = book.style()
-        self._sent_at = book.style(num_format=DATE_TIME, align="left")
-        self._seconds = book.style(num_format="0.000")
-        self._outcomes = {kind: book.outcome_style(kind) for kind in COLOURS}
+        self._plain = OwnStyle(book.style())
+        self._sent_at = OwnStyle(book.style(num_format=DATE_TIME, align="left"))
+        self._seconds = OwnStyle(book.style(num_format="0.000"))
+        self._outcomes = {kind: OwnStyle(book.outcome_style(kind)) for kind in COLOURS}
         self._headers = (*_ROW_COLUMNS, *columns.headers, *_RESULT_COLUMNS)
-        day = book.style(num_format=DATE, align="left")
-        self._rows = PlainRows(len(self._headers), self._plain, day)
+        self._rows = PlainRows(len(self._headers), self._plain, OwnStyle(book.style(num_format=DATE, align="left")))
         self._is_within_limits = len(self._headers) <= COLUMNS_OF_A_SHEET
         """Whether there is room for every column; XlsxWriter leaves out the others."""
         self._sheets = 0
@@ -195,7 +194,7 @@ class AllRowsSheet:
             self.finish()
             self._open()
         outcome = row.outcome
-        message = readable(outcome_message(outcome, self._columns)) or None
+        message = outcome_message(outcome, self._columns)
         days = seconds = None
         if outcome.sent_at is not None:
             # Excel counts days since 1899-12-30. Cells have no time zone; it is UTC.
@@ -205,7 +204,7 @@ class AllRowsSheet:
         own = (row.row.number, self._plain), (outcome.kind.value, self._outcomes[outcome.kind])
         results = (
             (outcome.status, self._plain),
-            (message, self._plain),
+            (readable(message) if message else None, self._plain),
             (outcome.attempts, self._plain),
             (days, self._sent_at),
             (seconds, self._seconds),
@@ -220,16 +219,16 @@ class AllRowsSheet:
             self._write(results, len(own) + len(row.row.cells))
         if self._widths.wanted:
             shown_cells = map(shown, row.row.cells)
-            texts = [str(row.row.number), outcome.kind.value, *shown_cells, "", message or "", "", "2" * 18, ""]
+            texts = [str(row.row.number), outcome.kind.value, *shown_cells, "", message, "", "2" * 18, ""]
             self._widths.measure(texts)
         self._next += 1
 
     def _write(self, values: Iterable[Own], first_column: int) -> None:
-        for column, (value, style) in enumerate(values, first_column):
+        for column, (value, own) in enumerate(values, first_column):
             if isinstance(value, str):
-                self._sheet.write_string(self._next, column, value, style)
+                self._sheet.write_string(self._next, column, value, own.style)
             elif value is not None:
-                self._sheet.write_number(self._next, column, value, style)
+                self._sheet.write_number(self._next, column, value, own.style)
 
     def finish(self) -> None:
         """Set widths, filter and panes of the sheet that is open."""

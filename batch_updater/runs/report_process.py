@@ -118,9 +118,7 @@ class ReportProcess:
             self._process.__exit__(None, None, None)
         self._stack.close()
 
-    def finish(
-        self, results: Path, facts: RunFacts, unsent: Outcome, patience_s: float = _PATIENCE_S
-    ) -> Report | None:
+    def finish(self, results: Path, facts: RunFacts, unsent: Outcome, patience_s: float = _PATIENCE_S) -> Report | None:
         """Let it write the rest, and put the workbook into its place.
 
         Returns None if it does not write it, or says nothing for `patience_s`. Raises OSError if the place cannot be

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_updater.reporter.output_workbook import new_workbook
-from batch_updater.reporter.plain_rows import PlainRows
+from batch_updater.reporter.plain_rows import OwnStyle, PlainRows
 from batch_updater.reporter.row_sheets import CellWriter
 from batch_updater.reporter.style import DATE
 
@@ -43,8 +43,8 @@ def rows_of_sheet(path: Path, cells: list[Cell], *, by_xlsxwriter: bool) -> tupl
         sheet, plain = book.add_worksheet(), book.style()
         for column in range(len(cells)):
             sheet.write_string(0, column, "x", plain)
-        day = book.style(num_format=DATE, align="left")
-        xml = None if by_xlsxwriter else PlainRows(len(cells), plain, day).row(2, (), cells, ())
+        day = OwnStyle(book.style(num_format=DATE, align="left"))
+        xml = None if by_xlsxwriter else PlainRows(len(cells), OwnStyle(plain), day).row(2, (), cells, ())
         if xml is None:
             writer = CellWriter(book)
             for column, cell in enumerate(cells):
