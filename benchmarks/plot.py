@@ -58,7 +58,7 @@ CURVES = (
     # Seconds per thousand are milliseconds for each.
     Curve("CPU time of a row", lambda one: one.cpu_s_per_1000, "{:.2f} ms"),
     Curve("Peak memory of all processes", lambda one: one.cost.total_mb, "{:.0f} MB"),
-    Curve("Last answer to finished workbook", lambda one: one.ending_s, "{:.1f} s"),
+    Curve("Last answer to workbook", lambda one: one.ending_s, "{:.1f} s"),
 )
 
 
