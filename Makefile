@@ -31,7 +31,7 @@ audit: $(READY)
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
-# Speed and memory beside references; about six minutes for each round, on a machine that does nothing else.
+# Speed and memory beside references; about ten minutes for each round, on a machine that does nothing else.
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 

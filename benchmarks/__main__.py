@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import resource
 import signal
 import sys
@@ -16,10 +17,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import checking, growth, rate, sending, starting, writing
+from benchmarks import checking, growth, pythons, rate, sending, starting, writing
 from benchmarks.bench import QUICK, Bench, Sizes, say
 from benchmarks.measure import FailedError
-from benchmarks.servers import Bare, nginx_path
+from benchmarks.references import references
 from benchmarks.table import Section, table_of_goals
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "benchmark.png"
 SECTIONS: Mapping[str, Callable[[Bench], Section]] = {
     "sending": sending.fast,
+    "large": sending.large,
     "latency": sending.slow,
     "rate": rate.measured,
     "growth": growth.measured,
@@ -44,11 +46,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     sizes = QUICK if given.quick else Sizes()
     rounds = given.rounds or (1 if given.quick else 3)
-    say(f"the server without latency is {'nginx' if nginx_path() else Bare.name}; with it, {Bare.name}")
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             bench = Bench(Path(name), rounds, sizes)
-            found = [SECTIONS[section](bench) for section in SECTIONS if section in given.only]
+            if given.python:
+                found: list[Section] = [pythons.measured(bench, given.python)]
+            else:
+                found = [SECTIONS[section](bench) for section in SECTIONS if section in given.only]
     except FailedError as error:
         print(f"bench: FAILED: {error}", file=sys.stderr)
         return 1
@@ -69,13 +73,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small numbers: whether it works, not how fast it is")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="leave the others out")
     parser.add_argument(
+        "--python",
+        nargs="+",
+        metavar="PATH",
+        help="compare `run` under this interpreter and these instead; their environments hold requirements.lock",
+    )
+    parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
         help="default: docs/pictures/benchmark.png if all is measured, otherwise none",
     )
     given = parser.parse_args()
-    if given.plot is None and not given.quick and len(set(given.only)) == len(SECTIONS):
+    if given.plot is None and not given.quick and not given.python and len(set(given.only)) == len(SECTIONS):
         given.plot = PICTURE
     return given
 
@@ -86,13 +96,19 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _show(found: list[Section], rounds: int) -> None:
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} x {_processor()}, {platform.system()}, Python {platform.python_version()}"
     own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"Medians of {rounds} round(s) of whole processes; {machine}. No peak is seen below {own_mb:.0f} MB.\n")
-    print(table_of_goals(found).markdown())
-    for section in found:
-        for table in section.tables():
-            print(table.markdown())
+    print(f"Medians of {rounds} round(s) of whole processes; {machine}. No peak is seen below {own_mb:.0f} MB.")
+    print(f"References: {references()}.\n")
+    goals = [table_of_goals(found)] if any(section.goals() for section in found) else []
+    for table in (*goals, *(table for section in found for table in section.tables())):
+        print(table.markdown())
+
+
+def _processor() -> str:
+    """Return the name that Linux gives to the processor."""
+    name = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return name[1] if name else platform.machine()
 
 
 def _draw(found: list[Section], path: Path) -> None:

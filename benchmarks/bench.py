@@ -17,16 +17,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What every client of a comparison sends."""
+
+    rows: int
+    latency_ms: int
+    """How long the server takes for an answer."""
+    pandas_rows: tuple[int, int] | None = None
+    """What the pandas loop sends instead: its figures are scaled from these two."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """How much is measured. All but the seconds are rows."""
 
-    fast: int = 10_000
-    """Sent to a server that answers at once."""
-    fast_pandas: tuple[int, int] = (100, 2_100)
-    """For the pandas loop, whose figures are scaled from these two."""
-    slow: int = 5_000
-    """Sent to a server that answers after a while."""
-    slow_pandas: tuple[int, int] = (10, 210)
+    fast: Load = Load(10_000, 0, (100, 2_100))
+    large: Load = Load(100_000, 0)
+    slow: Load = Load(10_000, 50, (10, 210))
     growth: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     workbook_in: int = 100_000
     """Of the xlsx that is checked and sent."""
@@ -38,10 +45,9 @@ class Sizes:
 
 
 QUICK = Sizes(
-    fast=500,
-    fast_pandas=(10, 110),
-    slow=300,
-    slow_pandas=(2, 22),
+    fast=Load(500, 0, (10, 110)),
+    large=Load(1_000, 0),
+    slow=Load(300, 50, (2, 22)),
     growth=(200, 500, 1_000),
     workbook_in=500,
     csv_checked=2_000,

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import statistics
 import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import product
 from benchmarks.measure import Cost, FailedError, median_cost, run
+from benchmarks.servers import program_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from benchmarks.bench import Bench
     from benchmarks.servers import Server
 
 PRODUCT = "batch-updater"
-MINIMAL = "minimal aiohttp loop"
+MINIMAL = "minimal aiohttp loop, results as xlsx"
+MINIMAL_CSV = "minimal aiohttp loop, results as CSV"
 THREADS = "50 threads with requests"
 PANDAS = "pandas loop with requests (scaled)"
 CURL = "curl -Z"
+K6 = "k6"
+K6_SCRIPT = Path(__file__).with_name("k6.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Sent:
     cost: Cost
     sending_s: float
     """From the first request to the last answer, as the server saw it."""
+    ending_s: float
+    """From the last answer to the end of the process, which has written its results by then."""
 
     @property
     def sending_rows_per_s(self) -> float:
@@ -66,10 +72,12 @@ def clients() -> list[Client]:
     found = [
         Client(PRODUCT, product.send),
         Client(MINIMAL, _reference("minimal_loop")),
+        Client(MINIMAL_CSV, _reference("minimal_loop", ".csv")),
         Client(THREADS, _reference("threads")),
         Client(PANDAS, _reference("pandas_loop")),
     ]
-    return [*found, Client(CURL, _curl)] if shutil.which("curl") else found
+    programs = {"curl": Client(CURL, _curl), "k6": Client(K6, _k6)}
+    return [*found, *(client for program, client in programs.items() if program_path(program))]
 
 
 def sent(bench: Bench, server: Server, client: Client, rows: int, source: Path | None = None) -> Sent:
@@ -78,10 +86,11 @@ def sent(bench: Bench, server: Server, client: Client, rows: int, source: Path |
     server.take(0)
     with bench.empty_folder() as folder:
         cost = client.send(source, rows, server.url, folder)
+        ended_s = time.time()
     traffic = server.take(rows)
     if traffic.requests != rows:
         raise FailedError(f"{client.name} sent {traffic.requests} requests for {rows} rows.")
-    return Sent(rows, cost, traffic.sending_s)
+    return Sent(rows, cost, traffic.last_s - traffic.first_s, ended_s - traffic.last_s)
 
 
 def sent_scaled(bench: Bench, server: Server, client: Client, smaller: tuple[int, int], rows: int) -> Sent:
@@ -97,19 +106,24 @@ def sent_scaled(bench: Bench, server: Server, client: Client, smaller: tuple[int
         more.cost.wall_s - more.sending_s + sending_s,
         more.cost.cpu_s + cpu_s_per_row * (rows - more.rows),
         more.cost.peak_mb,
+        more.cost.total_mb,
     )
-    return Sent(rows, cost, sending_s)
+    return Sent(rows, cost, sending_s, more.ending_s)
 
 
 def median_sent(rounds: Sequence[Sent]) -> Sent:
     """Return the median of each figure of several rounds with the same rows."""
-    sending_s = statistics.median(one.sending_s for one in rounds)
-    return Sent(rounds[0].rows, median_cost([one.cost for one in rounds]), sending_s)
+    return Sent(
+        rounds[0].rows,
+        median_cost([one.cost for one in rounds]),
+        statistics.median(one.sending_s for one in rounds),
+        statistics.median(one.ending_s for one in rounds),
+    )
 
 
-def _reference(module: str) -> Callable[[Path, int, str, Path], Cost]:
+def _reference(module: str, suffix: str = ".xlsx") -> Callable[[Path, int, str, Path], Cost]:
     def send(source: Path, rows: int, url: str, folder: Path) -> Cost:  # noqa: ARG001  (the server counts)
-        results = str(folder / "results.xlsx")
+        results = str(folder / f"results{suffix}")
         return run([sys.executable, "-m", f"benchmarks.{module}", str(source), results, url], folder / "told")
 
     return send
@@ -127,3 +141,10 @@ def _curl(source: Path, rows: int, url: str, folder: Path) -> Cost:  # noqa: ARG
             config.write('header = "Authorization: Bearer x"\nheader = "Content-Type: application/json"\n')
     command = ["curl", "-q", "-sS", "-Z", "--parallel-max", str(product.CONNECTIONS), "-K", str(orders)]
     return run(command, folder / "told")
+
+
+def _k6(source: Path, rows: int, url: str, folder: Path) -> Cost:  # noqa: ARG001  (the server counts)
+    """Send with k6, which reads the file itself and writes no results."""
+    variables = (f"ROWS={source}", f"BASE_URL={url}", f"VUS={product.CONNECTIONS}")
+    options = [option for variable in variables for option in ("--env", variable)]
+    return run(["k6", "run", "--quiet", "--no-usage-report", *options, str(K6_SCRIPT)], folder / "told")

@@ -2,7 +2,7 @@
 
 It judges nothing and stores nothing: it answers with the id, the type and the fields of the request, and with 1 for the
 id of a name. `GET /` tells what it saw, as JSON: requests, and when the first came and the last answer went, in seconds
-of a monotonic clock.
+since the epoch.
 
     python -m benchmarks.echo_server [LATENCY_MS]
 
@@ -70,7 +70,7 @@ class BareConnection(asyncio.Protocol):
             self._write(seen.take() if request.startswith(b"GET / ") else b"{}")
             return
         if not seen.requests:
-            seen.first_s = time.monotonic()
+            seen.first_s = time.time()
         seen.requests += 1
         body = _ANSWER % (found[2], found[1], b", " if len(fields) > len(b"{}") else b"", fields[1:])
         if self._latency_s:
@@ -82,7 +82,7 @@ class BareConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
             self._transport.write(head % len(body) + body)
-            self._seen.last_s = time.monotonic()
+            self._seen.last_s = time.time()
 
 
 async def serve(latency_s: float) -> None:

@@ -1,8 +1,8 @@
 """The reference: the fastest plain aiohttp program that we know how to write, without anything that makes it safe.
 
-CSV in, PUTs out over 50 connections, an xlsx of results: no validation, no database, no retries, no log.
+CSV in, PUTs out over 50 connections, an xlsx or CSV of results: no validation, no database, no retries, no log.
 
-    python -m benchmarks.minimal_loop ROWS.csv RESULTS.xlsx BASE_URL
+    python -m benchmarks.minimal_loop ROWS.csv RESULTS BASE_URL
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import xlsxwriter
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -21,7 +19,13 @@ def read_rows(path: str) -> Iterator[list[str]]:
 
 
 def write_results(path: str, done: Iterable[tuple[list[str], int]]) -> None:
-    """Write each row and the status that it was answered with into a workbook."""
+    """Write each row and the status that it was answered with, as CSV if the path says so, else into a workbook."""
+    if path.endswith(".csv"):
+        with Path(path).open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([*row, status] for row, status in done)
+        return
+    import xlsxwriter  # noqa: PLC0415  (CSV does without)
+
     with xlsxwriter.Workbook(path, {"constant_memory": True}) as book:
         sheet = book.add_worksheet()
         for number, (row, status) in enumerate(done):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib import style
@@ -12,11 +13,12 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks.clients import PRODUCT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
+    from benchmarks.clients import Sent
     from benchmarks.growth import Growth
     from benchmarks.sending import Sending
 
@@ -40,19 +42,40 @@ LOOK = {
 }
 BAR = 0.38
 DPI = 130
+GROWTH_HEIGHT = 2.4
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A figure of `run` over the number of its rows."""
+
+    title: str
+    figure: Callable[[Sent], float]
+    shown_as: str
+
+
+CURVES = (
+    # Seconds per thousand are milliseconds for each.
+    Curve("CPU time of a row", lambda one: one.cpu_s_per_1000, "{:.2f} ms"),
+    Curve("Peak memory of all processes", lambda one: one.cost.total_mb, "{:.0f} MB"),
+    Curve("Last answer to workbook", lambda one: one.ending_s, "{:.1f} s"),
+)
 
 
 def draw(path: Path, speeds: Sequence[Sending], growth: Growth | None) -> None:
-    """Draw bars of rows per second for each latency, and the cost per row over the number of rows, into a PNG file."""
-    heights = [*(3.3 for _ in speeds), *([2.0] if growth else [])]
+    """Draw bars of rows per second under each load, and a curve of each figure over the rows, into a PNG file."""
+    bars = [1 + 0.45 * len(speed.of_client) for speed in speeds]
+    heights = [height for height in (sum(bars), GROWTH_HEIGHT if growth else 0) if height]
     with style.context(LOOK):
         figure = Figure(figsize=(9, sum(heights)), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12))
-        axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)
-        panels = list(axes[:, 0])
-        for panel, speed in zip(panels, speeds, strict=False):
-            _bars(panel, speed)
+        parts = list(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0])
+        if speeds:
+            panels = parts[0].subplots(len(bars), 1, height_ratios=bars, squeeze=False)[:, 0]
+            for panel, speed in zip(panels, speeds, strict=True):
+                _bars(panel, speed)
         if growth:
-            _line(panels[-1], growth)
+            for panel, curve in zip(parts[-1].subplots(1, len(CURVES)), CURVES, strict=True):
+                _curve(panel, curve, growth.of_csv)
         figure.savefig(path, dpi=DPI, facecolor="white")
 
 
@@ -65,7 +88,7 @@ def _bars(panel: Axes, speed: Sending) -> None:
             panel.annotate(
                 f"{rate:,.0f}", (rate, place + offset), (4, 0), textcoords="offset points", va="center", fontsize=9
             )
-    panel.set_yticks(range(len(ranked)), [name.replace(" (", "\n(") for name, _ in ranked])
+    panel.set_yticks(range(len(ranked)), [name.replace(" (", "\n(").replace(", ", ",\n") for name, _ in ranked])
     for label in panel.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == PRODUCT else "normal")
     panel.tick_params(left=False, bottom=False)
@@ -74,26 +97,27 @@ def _bars(panel: Axes, speed: Sending) -> None:
     panel.grid(axis="x", color=LINE, linewidth=0.8)
     panel.set_axisbelow(True)
     panel.margins(x=0.09)
-    panel.set_title(f"{speed.latency_ms} ms latency: rows per second, {speed.rows:,} rows", pad=22)
+    panel.set_title(f"{speed.load.latency_ms} ms latency: rows per second, {speed.load.rows:,} rows", pad=22)
     panel.annotate(
         "upper bar: first request to last answer; paler: the whole program, start-up and results included",
         (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=QUIET, fontsize=9,
     )  # fmt: skip
 
 
-def _line(panel: Axes, growth: Growth) -> None:
-    rows = [one.rows for one in growth.of_csv]
-    cost_ms = [one.cpu_s_per_1000 for one in growth.of_csv]  # seconds per thousand are milliseconds for each
-    panel.plot(rows, cost_ms, color=OURS, linewidth=2, marker="o", markersize=6)
-    for one, cost in zip(growth.of_csv, cost_ms, strict=True):
+def _curve(panel: Axes, curve: Curve, runs: Sequence[Sent]) -> None:
+    rows, figures = [one.rows for one in runs], [curve.figure(one) for one in runs]
+    panel.plot(rows, figures, color=OURS, linewidth=2, marker="o", markersize=6)
+    for count, figure in zip(rows, figures, strict=True):
         panel.annotate(
-            f"{cost:.2f} ms, {one.cost.peak_mb:.0f} MB",
-            (one.rows, cost), (0, 9), textcoords="offset points", ha="center", fontsize=9,
+            curve.shown_as.format(figure),
+            (count, figure), (0, 9), textcoords="offset points", ha="center", fontsize=9,
         )  # fmt: skip
     panel.set_xscale("log")
-    panel.set_xticks(rows, [f"{count:,} rows" for count in rows])
+    panel.set_xticks(rows, [f"{count:,}" for count in rows], fontsize=9)
     panel.minorticks_off()
-    panel.set_ylim(0, max(cost_ms) * 1.5)
-    panel.margins(x=0.12)
+    panel.set_ylim(0, max(figures) * 1.4)
+    panel.margins(x=0.2)
     panel.grid(axis="y", color=LINE, linewidth=0.8)
-    panel.set_title("batch-updater: CPU milliseconds for each row, and peak memory", pad=8)
+    panel.set_axisbelow(True)
+    panel.set_xlabel("rows of CSV")
+    panel.set_title(curve.title, pad=8, fontsize=10)

@@ -12,11 +12,11 @@ from benchmarks.measure import Cost, FailedError, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = [sys.executable, "-m", "batch_updater"]
+PROGRAM = ["-m", "batch_updater"]
+"""Arguments of Python."""
 CONNECTIONS = 50
 UNLIMITED_PER_S = 1_000_000
-ENVIRONMENT = {"BENCH_TOKEN": "x", "PYTHONDONTWRITEBYTECODE": ""}
-"""As installed, the program is compiled once and not at every start."""
+ENVIRONMENT = {"BENCH_TOKEN": "x"}
 SUCCESS = "description: Success. The whole record as it now stands."
 CONFIG = """\
 api: {{base_url: "{url}", token: "env:BENCH_TOKEN", endpoint: "{endpoint}"}}
@@ -24,13 +24,21 @@ sending: {{rate_per_s: {rate_per_s}, concurrency: {connections}}}
 """
 
 
-def send(source: Path, rows: int, url: str, folder: Path, rate_per_s: int = UNLIMITED_PER_S) -> Cost:
+def send(
+    source: Path,
+    rows: int,
+    url: str,
+    folder: Path,
+    rate_per_s: int = UNLIMITED_PER_S,
+    python: str = sys.executable,
+) -> Cost:
     """Send a file of so many rows from an empty folder. Raises FailedError unless every one is `updated`."""
     config, told = folder / "config.yaml", folder / "told.json"
     endpoint = _description(folder)
     settings = CONFIG.format(url=url, endpoint=endpoint, rate_per_s=rate_per_s, connections=CONNECTIONS)
     config.write_text(settings, encoding="utf-8")
-    cost = run([*PROGRAM, "run", str(source), "--config", str(config), "--yes", "--json"], told, ENVIRONMENT)
+    arguments = ["run", str(source), "--config", str(config), "--yes", "--json"]
+    cost = run([python, *PROGRAM, *arguments], told, ENVIRONMENT)
     _require(told, "updated", rows)
     return cost
 
@@ -49,7 +57,8 @@ def _description(folder: Path) -> str:
 def check(source: Path, rows: int, folder: Path) -> Cost:
     """Check a file of so many rows from an empty folder. Raises FailedError unless every one is `planned`."""
     told = folder / "told.json"
-    cost = run([*PROGRAM, "check", str(source), "--results", str(folder / "check.xlsx"), "--json"], told, ENVIRONMENT)
+    arguments = ["check", str(source), "--results", str(folder / "check.xlsx"), "--json"]
+    cost = run([sys.executable, *PROGRAM, *arguments], told, ENVIRONMENT)
     _require(told, "planned", rows)
     return cost
 

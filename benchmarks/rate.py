@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import product
 from benchmarks.bench import say
-from benchmarks.clients import PRODUCT, Client, Sent, sent
+from benchmarks.clients import PRODUCT, Client, Sent, median_sent, sent
 from benchmarks.servers import serving
 from benchmarks.table import Goal, Table
 
@@ -44,20 +44,23 @@ class Rate:
             f"{self.sent.cost.peak_mb:.0f}",
         )
         headers = ("Rows", "Seconds of sending", "Permits used", "CPU of one core", "Peak MB")
-        return [Table(f"A configured rate of {RATE_PER_S}/s, once", headers, [line])]
+        return [Table(f"A configured rate of {RATE_PER_S}/s", headers, [line])]
 
     def goals(self) -> list[Goal]:
         """Nearly every permit is used, and waiting costs little."""
         what = f"rate of {RATE_PER_S}/s over {self.sent.rows / RATE_PER_S:.0f} s"
         return [
-            Goal(f"{what}: permits used", "at least", 0.98, self.permits_used, "{:.1%}"),
-            Goal(f"{what}: CPU of one core", "under", 0.10, self.cpu_share, "{:.1%}"),
+            Goal(f"{what}: permits used", "at least", 0.99, self.permits_used, "{:.1%}"),
+            Goal(f"{what}: CPU of one core", "at most", 0.08, self.cpu_share, "{:.1%}"),
         ]
 
 
 def measured(bench: Bench) -> Rate:
     """Send as many rows as the rate allows in the set time."""
     client = Client(PRODUCT, functools.partial(product.send, rate_per_s=RATE_PER_S))
-    say(f"a rate of {RATE_PER_S}/s for {bench.sizes.rate_s} s")
+    rounds = []
     with serving(bench.folder) as server:
-        return Rate(sent(bench, server, client, RATE_PER_S * bench.sizes.rate_s))
+        for number in range(1, bench.rounds + 1):
+            say(f"a rate of {RATE_PER_S}/s for {bench.sizes.rate_s} s, round {number}")
+            rounds.append(sent(bench, server, client, RATE_PER_S * bench.sizes.rate_s))
+    return Rate(median_sent(rounds))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 READY_WITHIN_S = 10
 LOG_COMPLETE_WITHIN_S = 5
-NGINX_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
+"""Where nginx is, and where few people look for programs."""
 NGINX_CONFIG = """\
 daemon off;
 master_process off;
@@ -60,8 +61,10 @@ class Traffic:
     """What a server saw of one client."""
 
     requests: int
-    sending_s: float
-    """From the first request to the last answer."""
+    first_s: float
+    """When the first request came, in seconds since the epoch."""
+    last_s: float
+    """When the last answer went."""
 
 
 class Server(Protocol):
@@ -98,7 +101,7 @@ class Nginx:
                 break
             time.sleep(0.05)
         os.truncate(self._log, 0)  # nginx appends
-        return Traffic(requests, last_s - first_s if requests else 0.0)
+        return Traffic(requests, first_s, last_s)
 
 
 class Bare:
@@ -115,18 +118,18 @@ class Bare:
         with contextlib.closing(connection):
             connection.request("GET", "/")
             seen = json.loads(connection.getresponse().read())
-        return Traffic(seen["requests"], seen["last_s"] - seen["first_s"])
+        return Traffic(seen["requests"], seen["first_s"], seen["last_s"])
 
 
-def nginx_path() -> str | None:
-    """Return where nginx is installed; None if it is not."""
-    return shutil.which("nginx", path=NGINX_PATH)
+def program_path(name: str) -> str | None:
+    """Return where a program is installed; None if it is not."""
+    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS)))
 
 
 @contextlib.contextmanager
 def serving(folder: Path, latency_ms: int = 0) -> Iterator[Server]:
     """Run the fastest server there is for this latency; its files are in a new folder inside `folder`."""
-    program = nginx_path()
+    program = program_path("nginx")
     server = _nginx(program, folder) if program and not latency_ms else _bare(latency_ms)
     with server as running:
         yield running

@@ -48,14 +48,14 @@ class Starting:
         return [
             Goal("`batch-updater --help` beyond `python -c pass`", "at most", 0.15,
                  self.help.wall_s - self.nothing.wall_s, "{:.2f} s"),
-            Goal(f"`run` of {ROWS} rows beyond the wire", "under", 1, self.beyond_the_wire_s, "{:.2f} s"),
+            Goal(f"`run` of {ROWS} rows beyond the wire", "at most", 0.45, self.beyond_the_wire_s, "{:.2f} s"),
         ]  # fmt: skip
 
 
 def measured(bench: Bench) -> Starting:
     """Start each of them several times a round, in turn."""
     nothing, helps, runs = list[Cost](), list[Cost](), list[Sent]()
-    shown = [str(SCRIPT)] if SCRIPT.exists() else product.PROGRAM
+    shown = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, *product.PROGRAM]
     told = bench.folder / "told"
     say(f"start-up, {bench.rounds * STARTS_A_ROUND} times")
     with serving(bench.folder) as server:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.measure import FailedError, run
+from benchmarks.clients import K6, clients
+from benchmarks.measure import FailedError, memory_mb, run
+from benchmarks.references import references
+from benchmarks.rows import make_csv
 from benchmarks.servers import serving
 from benchmarks.table import Goal
 
@@ -29,9 +34,11 @@ def test_a_quick_call_tells_every_goal_of_its_sections_and_draws_them(tmp_path: 
     assert [line[0] for line in lines] == [
         "What",
         "---",
-        "`run` of 1,000 CSV rows: peak memory",
-        "`run` of 500 xlsx rows: peak memory",
-        "memory is flat from 200 to 1,000 rows: peak of the whole process / that of the fewest",
+        "`run` of 500 CSV rows: last answer to finished workbook",
+        "`run` of 1,000 CSV rows: peak memory of the largest process",
+        "`run` of 1,000 CSV rows: peak memory of all processes",
+        "`run` of 500 xlsx rows: peak memory of all processes",
+        "memory is flat from 200 to 1,000 rows: peak of the largest process / that of the fewest",
         "CPU per row is flat from 200 to 1,000 rows: largest step from one size to the next",
         "results workbook of 500 rows x 15: time / openpyxl's ordinary mode",
         "results workbook of 500 rows x 15: peak memory",
@@ -40,10 +47,44 @@ def test_a_quick_call_tells_every_goal_of_its_sections_and_draws_them(tmp_path: 
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_other_interpreters_run_the_same_files() -> None:
+    """Each has its line, even if it is the same one again."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--python", sys.executable]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    lines = [line.split("|")[1].strip() for line in told.stdout.splitlines() if line.startswith("| ")]
+    version = platform.python_version()
+    assert lines == ["`run` of", "---", *[f"500 rows, Python {version}"] * 2, *[f"1,000 rows, Python {version}"] * 2]
+
+
+def test_a_program_is_a_reference_where_it_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its version is told, or that it was not found."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "k6 not found" in references()
+    assert K6 not in [client.name for client in clients()]
+    program = tmp_path / "k6"
+    program.write_text("#!/bin/sh\necho 'k6 v1.2.3 (go1.24.4, linux/amd64)'\n")
+    program.chmod(0o755)
+    assert "k6 1.2.3" in references()
+    assert K6 in [client.name for client in clients()]
+
+
+def test_the_minimal_loop_writes_its_results_as_csv(tmp_path: Path) -> None:
+    """If that is what the name of the file says."""
+    source, results = tmp_path / "rows.csv", tmp_path / "results.csv"
+    make_csv(source, 3)
+    with serving(tmp_path) as server:
+        loop = [sys.executable, "-m", "benchmarks.minimal_loop", str(source), str(results), server.url]
+        subprocess.run(loop, cwd=ROOT, check=True)
+    _, *rows = source.read_text().splitlines()
+    assert sorted(results.read_text().splitlines()) == [f"{row},200" for row in rows]
+
+
 @pytest.mark.parametrize("latency_ms", [0, 50])
 def test_a_server_tells_what_it_saw_and_ends_with_its_block(tmp_path: Path, latency_ms: int) -> None:
     """Requests are counted since it was last asked, each answer confirms its record, and nothing is left serving."""
     with serving(tmp_path, latency_ms) as server:
+        started_s = time.time()
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
         for identity in range(1, 4):
             for body in (b"{}", b'{"OpportunityName": "a \\"}"}'):
@@ -54,7 +95,8 @@ def test_a_server_tells_what_it_saw_and_ends_with_its_block(tmp_path: Path, late
         connection.close()
         seen = server.take(6)
         assert seen.requests == 6
-        assert seen.sending_s >= 6 * latency_ms / 1_000 * 0.9
+        assert seen.last_s - seen.first_s >= 6 * latency_ms / 1_000 * 0.9
+        assert started_s - 0.1 <= seen.first_s <= seen.last_s <= time.time()
         assert server.take(0).requests == 0
     with pytest.raises(ConnectionRefusedError):
         connection.request("PUT", "/")
@@ -72,8 +114,22 @@ def test_the_cost_of_a_process_is_its_own(tmp_path: Path) -> None:
     cost = run([sys.executable, "-c", "print(len(bytearray(300_000_000)))"], told)
     assert told.read_text() == "300000000\n"
     assert 280 < cost.peak_mb < 800
+    assert cost.total_mb >= cost.peak_mb
     assert 0 < cost.wall_s < 60
     assert cost.cpu_s > 0
+
+
+def test_memory_is_that_of_a_process_and_its_descendants() -> None:
+    """Here of two, each of which holds 100 MB of its own until it is told to end."""
+    hold = "import sys; held = bytearray(100_000_000); print(flush=True); sys.stdin.read()"
+    both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
+    with subprocess.Popen([sys.executable, "-c", both], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert [process.stdout.readline() for _ in range(2)] == [b"\n"] * 2
+        largest, total = memory_mb(process.pid)
+        process.stdin.close()
+    assert 95 < largest < 190 < total < 300
 
 
 def test_a_goal_is_judged_by_the_figure_and_not_by_what_is_shown() -> None:
