@@ -62,7 +62,27 @@ def test_the_workbook_has_every_row_whether_or_not_the_second_process_lives(
     assert (code, result["outcomes"]["updated"]) == (0, FEWEST_ROWS)
     assert events(tmp_path) == (["no report process"] if is_killed else [])
     assert not Path(f"/proc/{child}").exists()
-    book = openpyxl.load_workbook(result["results"], read_only=True)
+    assert outcomes_in(result["results"]) == [(number, "updated") for number in range(2, FEWEST_ROWS + 2)]
+
+
+def test_a_run_that_was_killed_takes_the_second_process_with_it(tmp_path: Path, api: Sandbox) -> None:
+    """It is gone soon, keeps nothing of the run open, and the resumed run has every row once."""
+    numbered(tmp_path / "rows.csv", FEWEST_ROWS)
+    configure(tmp_path, api.url)
+    process = start(tmp_path, "run", "rows.csv")
+    child = child_of(process)
+    api.wait_for(FEWEST_ROWS // 2)
+    process.kill()
+    process.communicate()
+    code, result, _ = ended(start(tmp_path, "run", "rows.csv"))
+    assert (code, result["outcomes"]["updated"]) == (0, FEWEST_ROWS)
+    assert not Path(f"/proc/{child}").exists()
+    assert outcomes_in(result["results"]) == [(number, "updated") for number in range(2, FEWEST_ROWS + 2)]
+
+
+def outcomes_in(workbook: str) -> list[tuple[object, ...]]:
+    """Return row number and outcome of every row on the sheet with all of them."""
+    book = openpyxl.load_workbook(workbook, read_only=True)
     rows = list(book["All rows"].iter_rows(min_row=2, max_col=2, values_only=True))
     book.close()
-    assert rows == [(number, "updated") for number in range(2, FEWEST_ROWS + 2)]
+    return rows
