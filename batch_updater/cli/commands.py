@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.cli import json_output, preview, text_output
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
-from batch_updater.cli.process import prepare_streams, require_open_files
+from batch_updater.cli.process import collect_seldom, import_aiohttp, prepare_streams, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     end_on_signals()
+    collect_seldom()
     prepare_streams()
     environment = Environment(os.environ)
     try:
@@ -99,6 +100,7 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
     """Run the file; None if a person wants it read again without the hidden rows."""
     from batch_updater.runs import open_run, result, run
 
+    import_aiohttp()
     with open_run.open_run(
         _source(options.file), config, options.environment,
         restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,

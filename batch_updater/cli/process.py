@@ -1,8 +1,10 @@
-"""What the process gets from the system before a command starts: standard streams, and open files enough."""
+"""What the process gets before a command starts: standard streams, open files enough, and less garbage collection."""
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import io
 import os
 import sys
@@ -16,6 +18,8 @@ _FILES_NEEDED = 40
 """More than a run has open at once beside connections: database, log, input, workbook with its parts, event loop."""
 _FILES_WANTED = 1024
 """Leaves room for connections as well. Some systems allow more than they give (macOS gives 256)."""
+_COLLECTED_EVERY = 20_000
+"""Objects, instead of Python's 700: importing makes a few hundred thousand, and none of them is garbage."""
 
 
 class _ToleratedStream(io.TextIOWrapper):
@@ -92,3 +96,28 @@ def require_open_files() -> None:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def collect_seldom() -> None:
+    """Let the garbage collector look for circles seldom, and not in what is given up at the end anyway.
+
+    It is about a tenth of a small run.
+    """
+    gc.set_threshold(_COLLECTED_EVERY, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)
+
+
+def import_aiohttp() -> None:
+    """Import aiohttp without the certificates that it loads twice then: a connection is made with those of `tls_for`.
+
+    Loading them takes about as long as all else of the import.
+    """
+    name, value = "SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE")
+    os.environ[name] = os.devnull
+    try:
+        import aiohttp  # noqa: F401
+    finally:
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
