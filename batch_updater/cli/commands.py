@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from batch_updater.cli import json_output, preview, text_output
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
-from batch_updater.cli.process import collect_seldom, import_aiohttp, prepare_streams, require_open_files
+from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
@@ -83,7 +83,8 @@ def _report(
 
 
 def _run(options: argparse.Namespace) -> int:
-    from batch_updater.config.schema import require_sendable
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
 
     config = _config(options)
     require_sendable(config)
@@ -98,9 +99,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
     """Run the file; None if a person wants it read again without the hidden rows."""
-    from batch_updater.runs import open_run, result, run
+    with quick_imports():
+        import aiohttp  # noqa: F401  (by the sender, later)
 
-    import_aiohttp()
+        from batch_updater.runs import open_run, result, run
+
     with open_run.open_run(
         _source(options.file), config, options.environment,
         restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
@@ -172,11 +175,12 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
 
 
 def _check(options: argparse.Namespace) -> int:
-    from batch_updater.config.schema import require_sendable
-    from batch_updater.files.writing import fitting_name, temporary_folder
-    from batch_updater.runs import check
-    from batch_updater.runs.plan import prepare
-    from batch_updater.runs.result import Options
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
+        from batch_updater.files.writing import fitting_name, temporary_folder
+        from batch_updater.runs import check
+        from batch_updater.runs.plan import prepare
+        from batch_updater.runs.result import Options
 
     config = _config(options)
     path = Path("stdin.csv" if options.file == STDIN else options.file)

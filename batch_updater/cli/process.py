@@ -8,6 +8,8 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batch_updater.cli.parser import PROGRAM
@@ -107,17 +109,21 @@ def collect_seldom() -> None:
     atexit.register(gc.freeze)
 
 
-def import_aiohttp() -> None:
-    """Import aiohttp without the certificates that it loads twice then: a connection is made with those of `tls_for`.
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Keep what is imported within the block from work at import that this program has no use for.
 
-    Loading them takes about as long as all else of the import.
+    aiohttp loads the system's certificates twice, which takes as long as all else of its import; a connection is made
+    with those of `tls_for`. pydantic reads the metadata of every package that is installed, for plug-ins.
     """
-    name, value = "SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE")
-    os.environ[name] = os.devnull
+    values = {"SSL_CERT_FILE": os.devnull, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
-        import aiohttp  # noqa: F401
+        yield
     finally:
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
