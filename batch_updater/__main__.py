@@ -1,7 +1,5 @@
 """`python -m batch_updater`."""
 
-import sys
+from batch_updater.cli.commands import program
 
-from batch_updater.cli.commands import main
-
-sys.exit(main())
+program()

@@ -11,11 +11,11 @@ import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from batch_updater.cli import json_output, preview, text_output
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
-from batch_updater.cli.process import prepare_streams, require_open_files
+from batch_updater.cli.process import collect_seldom, end_process, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
@@ -39,10 +39,16 @@ if TYPE_CHECKING:
 _MAINTAINER = "the person who maintains your installation"
 
 
+def program() -> NoReturn:
+    """Run the command of the command line as a process of its own."""
+    end_process(main())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     end_on_signals()
+    collect_seldom()
     prepare_streams()
     environment = Environment(os.environ)
     try:
@@ -61,9 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
-    notify = sys.modules.get("batch_updater.nightly.notify")  # not imported: no thread can hang
-    if notify is not None:
-        notify.exit_if_threads_hang(code)
     return code
 
 
@@ -82,7 +85,8 @@ def _report(
 
 
 def _run(options: argparse.Namespace) -> int:
-    from batch_updater.config.schema import require_sendable
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
 
     config = _config(options)
     require_sendable(config)
@@ -97,7 +101,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
     """Run the file; None if a person wants it read again without the hidden rows."""
-    from batch_updater.runs import open_run, result, run
+    with quick_imports():
+        import aiohttp  # noqa: F401  (by the sender, later)
+
+        from batch_updater.runs import open_run, result, run
 
     with open_run.open_run(
         _source(options.file), config, options.environment,
@@ -170,11 +177,12 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
 
 
 def _check(options: argparse.Namespace) -> int:
-    from batch_updater.config.schema import require_sendable
-    from batch_updater.files.writing import fitting_name, temporary_folder
-    from batch_updater.runs import check
-    from batch_updater.runs.plan import prepare
-    from batch_updater.runs.result import Options
+    with quick_imports():
+        from batch_updater.config.schema import require_sendable
+        from batch_updater.files.writing import fitting_name, temporary_folder
+        from batch_updater.runs import check
+        from batch_updater.runs.plan import prepare
+        from batch_updater.runs.result import Options
 
     config = _config(options)
     path = Path("stdin.csv" if options.file == STDIN else options.file)

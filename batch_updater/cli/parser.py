@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises UsageError, and SystemExit for --help and --version.
     """
     _require_command(arguments)
-    options, unknown = _parser().parse_known_args(arguments)
+    options, unknown = _parser(next(iter(arguments), "")).parse_known_args(arguments)
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -69,7 +69,8 @@ def _require_command(arguments: Sequence[str]) -> None:
     raise UsageError(f"There is no command {first}.", remedy=meant)
 
 
-def _parser() -> CommandParser:
+def _parser(chosen: str) -> CommandParser:
+    """Return the parser, with the options of the chosen command alone: no other's are parsed, or shown."""
     parser = CommandParser(
         prog=PROGRAM,
         allow_abbrev=False,
@@ -84,7 +85,7 @@ def _parser() -> CommandParser:
             description=f"{what[:1].upper()}{what[1:]}.", epilog=f"Example: {PROGRAM} {example}",
         )  # fmt: skip
         command.set_defaults(parser=command)
-        for add in (*_OF_EVERY_COMMAND, *options):
+        for add in (*_OF_EVERY_COMMAND, *options) if name == chosen else ():
             add(command)
     return parser
 

@@ -6,15 +6,17 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from batch_updater.text.lazy_pattern import lazy_pattern
+
 _QUOTES_AROUND = "\"'`\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a\uff02"
-_TYPED = re.compile(
+_TYPED = lazy_pattern(
     r"(?P<scheme>h?t+ps?(?:[:;]/{0,3}|//)|//)?(?P<host>[a-z0-9_.-]+|\[[0-9a-f:]+\])(?P<port>:\d{1,5})?(?P<path>/[^\s?#@\\]*)?"
     r"(?:[?#].*)?",
     re.IGNORECASE,
 )
-_DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,24})", re.IGNORECASE)
+_DOMAIN = lazy_pattern(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(xn--[a-z0-9-]{1,59}|[a-z]{2,24})", re.IGNORECASE)
 """A host name with its domain; most tokens with dots in them end in another way."""
-_SECRET_WORD = re.compile(r"secret|token|passw", re.IGNORECASE)
+_SECRET_WORD = lazy_pattern(r"secret|token|passw", re.IGNORECASE)
 _LONGEST_WORD = 20
 """Characters; in a longer part of an address digits and letters of both cases look like a key."""
 

@@ -145,7 +145,7 @@ def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
     # `add_constructor` would change every reader of YAML in the process.
     constructors = yaml.constructor.yaml_constructors
     yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
-    return _Source(yaml.load(text), locations)
+    return _Source(yaml.constructor.construct_document(root), locations)
 
 
 def _walk(node: Node, path: _Path, file: str, locations: dict[_Path, str]) -> Iterator[str]:

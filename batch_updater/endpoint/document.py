@@ -1,4 +1,4 @@
-"""An OpenAPI 3.0 or 3.1 document as nodes: one model for each kind of node, with exactly the keys that are used.
+"""An OpenAPI 3.0 or 3.1 document as nodes: one class for each kind of node, with exactly the keys that are used.
 
 A node is read when it is needed, so that a mistake elsewhere in a large document does no harm. Published documents are
 often careless: a key whose value has an unexpected type counts as absent unless the node is useless without it.
@@ -6,196 +6,271 @@ often careless: a key whose value has an unexpected type counts as absent unless
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Annotated, NoReturn, TypeVar
-
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from typing import ClassVar, NamedTuple, NoReturn, TypeVar, cast
 
 from batch_updater.errors import EndpointError, Location
+
+_T = TypeVar("_T")
+
+
+class _KeyProblem(Exception):  # noqa: N818  (it is of the document)
+    """Why a node is useless with the value of one key, or without it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.keys: list[str] = []
+        """That lead to it from the node, from the last to the first."""
+
+
+_ABSENT = object()
 
 
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _KeyProblem("has a wrong value")  # half a character, which no file and no request can hold
+    return text
+
+
+def _name(value: object) -> str:
+    if value is _ABSENT:
+        raise _KeyProblem("is missing")
+    name = _text(value)
+    if name is None:
+        raise _KeyProblem("has a wrong value")
+    return name
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(item) or "null" for item in _list([value] if isinstance(value, str) else value))
+
+
+def _texts_or_none(value: object) -> tuple[str, ...] | None:
+    return None if value is None else _texts(value)
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _number(value: object) -> Decimal | None:
-    return Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
+        return None
+    number = Decimal(value)
+    if not number.is_finite():
+        raise _KeyProblem("has a wrong value")
+    return number
+
+
+def _limit(value: object) -> Decimal | bool | None:
+    """In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own."""
+    return value if value is True else _number(value)
 
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-Text = Annotated[str | None, BeforeValidator(_text)]
-Name = Annotated[str, BeforeValidator(_text)]
-Texts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda one: tuple(_text(item) or "null" for item in _list([one] if isinstance(one, str) else one))),
-]
-Truth = Annotated[bool | None, BeforeValidator(lambda value: value if isinstance(value, bool) else None)]
-Whole = Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)]
-Number = Annotated[Decimal | None, BeforeValidator(_number)]
-Limit = Annotated[Decimal | bool | None, BeforeValidator(lambda value: value if value is True else _number(value))]
-"""In 3.0 `exclusiveMinimum: true` sharpens `minimum`; in 3.1 it is a number of its own."""
-Items = Annotated[list[object], BeforeValidator(_list)]
-Members = Annotated[
-    dict[str, object],
-    BeforeValidator(lambda one: {str(key): member for key, member in one.items()} if isinstance(one, Mapping) else {}),
-]
-"""With keys that are texts: YAML reads the status 200 as a number."""
+def _list_of_texts(value: object) -> list[str | None]:
+    return [_text(item) for item in _list(value)]
 
 
-def _key(attribute: str) -> str:
-    """Return the key of an attribute: `operationId` for `operation_id`, `x-field-name` for `x_field_name`."""
-    name = attribute.rstrip("_")
-    return name.replace("_", "-") if name.startswith("x_") else to_camel(name)
+def _members(value: object) -> dict[str, object]:
+    """Return members with keys that are texts: YAML reads the status 200 as a number."""
+    return {str(key): member for key, member in value.items()} if isinstance(value, Mapping) else {}
 
 
-class Node(BaseModel):
+def _title(info: object) -> str | None:
+    return _text(info.get("title")) if isinstance(info, Mapping) else None
+
+
+def _as_written(value: object) -> object:
+    return value
+
+
+def _name_list(value: object) -> NameList | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise _KeyProblem("is not an object")
+    return NameList(value, "")
+
+
+class _Key(NamedTuple):
+    """One key of a node."""
+
+    name: str
+    read: Callable[[object], object]
+    absent: object
+    """What is read where the node does not have it."""
+
+
+def _key(name: str, read: Callable[[object], _T], absent: object = None) -> _T:
+    """Declare a key of a node: the attribute is what `read` makes of its value, once there is a node."""
+    return cast("_T", _Key(name, read, absent))
+
+
+class Node:
     """A node. Its children are as they are written, for `Resolver.node`."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=_key)
+    keys: ClassVar[Mapping[str, _Key]] = {}
+    """By attribute."""
 
-    at: str = ""
-    """Its JSON pointer (RFC 6901), references followed."""
+    def __init_subclass__(cls) -> None:
+        cls.keys = {**cls.keys, **{name: value for name, value in vars(cls).items() if isinstance(value, _Key)}}
+
+    def __init__(self, written: Mapping[str, object], at: str) -> None:
+        """`at` is its JSON pointer (RFC 6901), references followed."""
+        self.written = written
+        self.at = at
+        for attribute, key in self.keys.items():
+            try:
+                setattr(self, attribute, key.read(written.get(key.name, key.absent)))
+            except _KeyProblem as problem:
+                problem.keys.append(key.name)
+                raise
 
 
 class NameList(Node):
     """The value of `x-allowed-names`."""
 
-    list: Name
-    name: Name
-    id: Text = None
-    depends_on: Texts = Field((), alias="depends-on")
+    list = _key("list", _name, _ABSENT)
+    name = _key("name", _name, _ABSENT)
+    id = _key("id", _text)
+    depends_on = _key("depends-on", _texts)
 
 
 class Annotations(Node):
     """The keys of a parameter or schema that describe a field and do not restrict its values."""
 
-    title: Text = None
-    description: Text = None
-    default: Text = None
-    example: Text = None
-    examples: Annotated[list[Text], BeforeValidator(_list)] = []
+    title = _key("title", _text)
+    description = _key("description", _text)
+    default = _key("default", _text)
+    example = _key("example", _text)
+    examples = _key("examples", _list_of_texts)
     """A list in a schema; an object in a parameter."""
-    x_field_name: Text = None
-    x_aliases: Texts = ()
-    x_date_format: Text = None
-    x_reported_as: Text = None
-    x_reported_id_as: Text = None
-    x_selects_record: Truth = None
-    x_allowed_names: NameList | None = None
-    x_identifier: Truth = None
+    x_field_name = _key("x-field-name", _text)
+    x_aliases = _key("x-aliases", _texts)
+    x_date_format = _key("x-date-format", _text)
+    x_reported_as = _key("x-reported-as", _text)
+    x_reported_id_as = _key("x-reported-id-as", _text)
+    x_selects_record = _key("x-selects-record", _truth)
+    x_allowed_names = _key("x-allowed-names", _name_list)
+    x_identifier = _key("x-identifier", _truth)
 
 
-_ANNOTATION_KEYS = frozenset(_key(name) for name in Annotations.model_fields if name != "at")
+_ANNOTATION_KEYS = frozenset(key.name for key in Annotations.keys.values())
 """Keys that count beside a `$ref` (3.1), too."""
 
 
 class Schema(Annotations):
     """A schema of a value, or of an object with properties."""
 
-    type: Texts = ()
-    format: Text = None
-    enum: Items = []
-    const: object = None
-    minimum: Number = None
-    maximum: Number = None
-    exclusive_minimum: Limit = None
-    exclusive_maximum: Limit = None
-    multiple_of: Number = None
-    min_length: Whole = None
-    max_length: Whole = None
-    pattern: Text = None
-    nullable: Truth = None
-    read_only: Truth = None
-    properties: Members = {}
-    required: Texts = ()
-    items: object = None
-    one_of: object = None
-    any_of: object = None
-    all_of: Items = []
-    not_: object = None
-    if_: object = None
+    type = _key("type", _texts)
+    format = _key("format", _text)
+    enum = _key("enum", _list)
+    const = _key("const", _as_written)
+    minimum = _key("minimum", _number)
+    maximum = _key("maximum", _number)
+    exclusive_minimum = _key("exclusiveMinimum", _limit)
+    exclusive_maximum = _key("exclusiveMaximum", _limit)
+    multiple_of = _key("multipleOf", _number)
+    min_length = _key("minLength", _whole)
+    max_length = _key("maxLength", _whole)
+    pattern = _key("pattern", _text)
+    nullable = _key("nullable", _truth)
+    read_only = _key("readOnly", _truth)
+    properties = _key("properties", _members)
+    required = _key("required", _texts)
+    items = _key("items", _as_written)
+    all_of = _key("allOf", _list)
 
     @property
     def compositions(self) -> tuple[str, ...]:
         """The keywords with which it is composed of other schemas, such as `oneOf`."""
-        return tuple(
-            _key(name) for name in ("one_of", "any_of", "all_of", "not_", "if_") if name in self.model_fields_set
-        )
+        return tuple(key for key in ("oneOf", "anyOf", "allOf", "not", "if") if key in self.written)
 
     def annotated(self, annotations: Annotations) -> Schema:
         """Return the schema with annotations in place of its own."""
-        names = annotations.model_fields_set & Annotations.model_fields.keys() - {"at"}
-        return self.model_copy(update={name: getattr(annotations, name) for name in names})
+        return Schema({**self.written, **annotations_in(annotations.written)}, self.at)
 
 
 class Parameter(Annotations):
     """A parameter."""
 
-    name: Name
-    in_: Name
-    required: Truth = None
-    schema_: object = {}
-    content: object = None
+    name = _key("name", _name, _ABSENT)
+    in_ = _key("in", _name, _ABSENT)
+    required = _key("required", _truth)
+    schema = _key("schema", _as_written, {})
+    content = _key("content", _as_written)
 
 
 class MediaType(Node):
     """A body in one format."""
 
-    schema_: object = None
+    schema = _key("schema", _as_written)
 
 
 class RequestBody(Node):
     """The body of a request."""
 
-    content: Members = {}
+    content = _key("content", _members)
 
 
 class Response(Node):
     """The answers of one status."""
 
-    content: Members = {}
-    x_always_reported: Texts | None = None
-    x_quota_exceeded: Text = None
+    content = _key("content", _members)
+    x_always_reported = _key("x-always-reported", _texts_or_none)
+    x_quota_exceeded = _key("x-quota-exceeded", _text)
 
 
 class Operation(Node):
     """One method of a path."""
 
-    operation_id: Text = None
-    parameters: Items = []
-    request_body: object = None
-    responses: Members = {}
-    x_record_name: Text = None
-    x_error_message: Texts = ()
-    x_idempotent: Truth = None
-    x_read: Text = None
-    x_quota_per_month: Whole = None
+    operation_id = _key("operationId", _text)
+    parameters = _key("parameters", _list)
+    request_body = _key("requestBody", _as_written)
+    responses = _key("responses", _members)
+    x_record_name = _key("x-record-name", _text)
+    x_error_message = _key("x-error-message", _texts)
+    x_idempotent = _key("x-idempotent", _truth)
+    x_read = _key("x-read", _text)
+    x_quota_per_month = _key("x-quota-per-month", _whole)
 
 
 class PathItem(Node):
     """The operations of one path, by method."""
 
-    parameters: Items = []
-    get: object = None
-    put: object = None
-    patch: object = None
-    post: object = None
+    parameters = _key("parameters", _list)
+    get = _key("get", _as_written)
+    put = _key("put", _as_written)
+    patch = _key("patch", _as_written)
+    post = _key("post", _as_written)
 
 
 class Document(Node):
     """The root."""
 
-    openapi: Text = None
-    title: Text = Field(None, validation_alias=AliasPath("info", "title"))
-    servers: Items = []
-    paths: Members = {}
+    openapi = _key("openapi", _text)
+    title = _key("info", _title)
+    servers = _key("servers", _list)
+    paths = _key("paths", _members)
+
+
+def annotations_in(written: Mapping[str, object]) -> dict[str, object]:
+    """Return those keys of a node that are annotations."""
+    return {key: value for key, value in written.items() if key in _ANNOTATION_KEYS}
 
 
 _Model = TypeVar("_Model", bound=Node)
@@ -210,7 +285,7 @@ class Resolver:
 
     def document(self) -> Document:
         """Return the root. Raises EndpointError."""
-        return Document.model_validate({**self._root, "at": ""})
+        return self._read(Document, self._root, "")
 
     def node(self, model: type[_Model], written: object, parent: Node, *keys: str) -> _Model:
         """Return what is written under these keys of a node, or what a reference there leads to.
@@ -235,14 +310,13 @@ class Resolver:
             at = target[1:]
         if not isinstance(written, Mapping):
             self.refuse(at, "is not an object", "Correct the document.")
+        return self._read(model, {**written, **annotations_in(beside)}, at)
+
+    def _read(self, model: type[_Model], written: Mapping[str, object], at: str) -> _Model:
         try:
-            annotations = {key: beside[key] for key in _ANNOTATION_KEYS & beside.keys()}
-            return model.model_validate({**written, **annotations, "at": at})
-        except ValidationError as error:
-            detail = error.errors(include_url=False)[0]
-            place = "/".join((at, *map(str, detail["loc"])))
-            what = {"missing": "is missing", "model_type": "is not an object"}.get(detail["type"], "has a wrong value")
-            self.refuse(place, what, "Correct the document.")
+            return model(written, at)
+        except _KeyProblem as problem:
+            self.refuse("/".join((at, *reversed(problem.keys))), problem.what, "Correct the document.")
 
     def refuse(self, at: str, what: str, remedy: str) -> NoReturn:
         """Raise the EndpointError that something at a JSON pointer is not accepted."""
@@ -251,6 +325,36 @@ class Resolver:
 
 def parse(path: str, text: str) -> Mapping[str, object]:
     """Return the document that a text in YAML or JSON holds; `path` is for messages. Raises EndpointError."""
+    document = _from_json(text)
+    if document is None:
+        document = _from_yaml(path, text)
+    if not isinstance(document, Mapping):
+        place = Location(file=path)
+        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
+    return document
+
+
+def _from_json(text: str) -> object:
+    """Return what a text in JSON holds, hundreds of times faster than as YAML; None if it is not as plain as that."""
+
+    def unique(members: list[tuple[str, object]]) -> dict[str, object]:
+        by_key = dict(members)
+        if len(by_key) < len(members):
+            raise ValueError("a key is doubled")  # as YAML it is refused with its line
+        return by_key
+
+    def no_number(text: str) -> NoReturn:
+        raise ValueError(f"{text} is a text in YAML")
+
+    if not text.startswith("{"):
+        return None
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=no_number, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _from_yaml(path: str, text: str) -> object:
     from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import)
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
@@ -273,14 +377,11 @@ def parse(path: str, text: str) -> Mapping[str, object]:
     try:
         if exceeds_alias_limit(text):
             raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
-        document = yaml.load(text)
+        return yaml.load(text)
     except (YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"
         raise not_valid(path, where, getattr(error, "problem", None) or "it cannot be parsed") from error
-    if not isinstance(document, Mapping):
-        raise EndpointError(f"{path} is not an OpenAPI document.", remedy="Name one that is.", place=place)
-    return document
 
 
 def not_valid(path: str, where: str, what: str) -> EndpointError:

@@ -261,7 +261,7 @@ class _EndpointBuilder:
         for parameter in self._parameters(call):
             if parameter.content is not None:
                 self._refuse(f"{parameter.at}/content", "is not supported for a parameter", "Use a schema.")
-            schema = self._node(document.Schema, parameter.schema_, parameter, "schema")
+            schema = self._node(document.Schema, parameter.schema, parameter, "schema")
             location = ParameterLocation(parameter.in_)
             required = location is ParameterLocation.PATH or parameter.required is True
             yield _FieldSource(parameter.name, location, required, schema.annotated(parameter))
@@ -273,7 +273,7 @@ class _EndpointBuilder:
         content_type, media = self._json_content(body)
         if media is None:
             self._refuse(f"{body.at}/content", "has no JSON", "Only JSON bodies are supported.")
-        schema = self._node(document.Schema, media.schema_ or {}, media, "schema")
+        schema = self._node(document.Schema, media.schema or {}, media, "schema")
         self._require_plain(schema)
         if schema.type not in ((), ("object",)) or not schema.properties:
             self._refuse(schema.at, "is not an object with properties", "Only flat JSON objects are supported.")
@@ -301,7 +301,7 @@ class _EndpointBuilder:
         description = " ".join((schema.description or "").split())
         kind = self._kind(schema)
         enum: list[Value] = []
-        for value in [schema.const] if "const" in schema.model_fields_set else schema.enum:
+        for value in [schema.const] if "const" in schema.written else schema.enum:
             if value is not None and not isinstance(value, (str, int, Decimal)):
                 self._refuse(f"{schema.at}/enum", "holds something that is no plain value", "Correct it.")
             enum.append(value)
@@ -336,7 +336,7 @@ class _EndpointBuilder:
             example=(schema.examples[0] if schema.examples else schema.example) or "",
             default=schema.default,
             selects_record=selects_record,
-            reported_as=schema.x_reported_as if "x_reported_as" in schema.model_fields_set else reported_as,
+            reported_as=schema.x_reported_as if "x-reported-as" in schema.written else reported_as,
             reported_id_as=schema.x_reported_id_as,
             allowed=AllowedNames(names.list, names.name, names.id, names.depends_on) if names else None,
             is_identifier=kind is Kind.TEXT and not enum and not names and (selects_record or is_identifier),
@@ -401,9 +401,9 @@ class _EndpointBuilder:
 
     def _answer_schema(self, answer: document.Response) -> document.Schema | None:
         _, media = self._json_content(answer)
-        if media is None or media.schema_ is None:
+        if media is None or media.schema is None:
             return None
-        return self._node(document.Schema, media.schema_, media, "schema")
+        return self._node(document.Schema, media.schema, media, "schema")
 
     def _properties_read(self, operation: document.Operation) -> frozenset[str]:
         """Return the properties of the record that a GET returns, alone or in an array."""

@@ -6,26 +6,27 @@ import re
 from collections.abc import Mapping
 
 from batch_updater.endpoint.exact_json import number_of, to_json
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 # Names of members are matched in lower case and without anything but letters, as `_letters` returns them.
-_SUCCESS = re.compile("(is|was)?(success|successful|succeeded|ok|saved|stored|updated|applied|accepted|done|changed)")
+_SUCCESS = lazy_pattern("(is|was)?(success|successful|succeeded|ok|saved|stored|updated|applied|accepted|done|changed)")
 """Members that are false after a failure."""
-_ERROR = re.compile(
+_ERROR = lazy_pattern(
     "(is|has|odata|api|server|system|save|update|validation)?(err|error|exception|fault|failure|problem)s?"
     "(code|count|description|detail|info|list|message|msg|reason|string|text|type)?s?"
     "|(is|has)?failed|validationmessages?"
 )
 """Members that are not empty after a failure."""
-_STATUS = re.compile("(http|response|result)?status(text)?|result|outcome|state")
+_STATUS = lazy_pattern("(http|response|result)?status(text)?|result|outcome|state")
 """Members that are `error`, `failed` or false after a failure."""
-_STATUS_NUMBER = re.compile("(http|response|result|return)?(status|code|statuscode)")
+_STATUS_NUMBER = lazy_pattern("(http|response|result|return)?(status|code|statuscode)")
 """Members that hold the number of an error after a failure."""
-_ENVELOPE = re.compile(f"{_STATUS.pattern}|meta|metadata|response|data|body|d")
+_ENVELOPE = lazy_pattern(f"{_STATUS.pattern}|meta|metadata|response|data|body|d")
 """Members that may hold an object with any of these."""
-_CALL_STATUS = re.compile("success|successful|succeeded|errors")
+_CALL_STATUS = lazy_pattern("success|successful|succeeded|errors")
 """Members that are about the call even where the description lists them."""
 _NO_ERROR = frozenset(("", "0", "false", "no", "none", "null", "nil", "n/a", "ok", "success", "no error", "no errors"))
-_FAILED = re.compile(
+_FAILED = lazy_pattern(
     r"\W*(error|fail|failed|failure|fault|exception|unsuccessful|not ok|nok|not saved|rejected|refused|denied|locked)\b"
 )
 _FALSE = frozenset(("false", "f", "no", "n"))

@@ -12,11 +12,12 @@ from batch_updater.loader.findings import CellNote
 from batch_updater.loader.header_words import undecorated
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Cell, CellError, Columns, FormattedNumber, Problem, Value
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 _MOST_CELLS = 4
 """Of a remark; and never more than half as many as there are headers."""
 _SHORTEST_WORD = 3
-_TOTAL = re.compile(
+_TOTAL = lazy_pattern(
     r"[\s\u03a3\u2211*]*(?:(?:grand|sub|overall|final|running)[ -]?total|"
     r"total(?:e|es|t)?(?: (?:g\u00e9n\u00e9rale?|generale?|geral))?|sums?|summe|gesamt|"
     r"gesamt(?:summe|betrag|ergebnis)|zwischensumme|endsumme|insgesamt|"
@@ -27,28 +28,28 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 """How totals are called, at the beginning of a text."""
-_FIGURE = re.compile(
+_FIGURE = lazy_pattern(
     r"[\s*]*(?:averages?|avg|mean|median|min(?:imum)?|max(?:imum)?|count|durchschnitt|mittelwert|anzahl|moyenne|nombre|"
     r"promedio|recuento|media|conteggio|gemiddelde|aantal|\u5e73\u5747)\b",
     re.IGNORECASE,
 )
 """How other figures about a column are called, which in its own column may be a name."""
-_AFTER_TOTAL = re.compile(r"[\s:=*_.-]*(?:\([0-9]+\))?[\s:=*_.-]*|\s(?:of|de|von|der|di)\s.+", re.IGNORECASE)
+_AFTER_TOTAL = lazy_pattern(r"[\s:=*_.-]*(?:\([0-9]+\))?[\s:=*_.-]*|\s(?:of|de|von|der|di)\s.+", re.IGNORECASE)
 """What may follow such a word in the place of a record's name."""
 _DOWN = r"\.?\$?([A-Z]{1,3})\$?[0-9]+:\.?\$?\1\$?[0-9]+"
-_SUM = re.compile(rf"=\s*\+?(?:SUM|SUBTOTAL|AGGREGATE)\((?:.*\W)?(?:{_DOWN}|\w*\[[^@\[\]]+\])", re.IGNORECASE)
+_SUM = lazy_pattern(rf"=\s*\+?(?:SUM|SUBTOTAL|AGGREGATE)\((?:.*\W)?(?:{_DOWN}|\w*\[[^@\[\]]+\])", re.IGNORECASE)
 """The sum of cells one below the other, or of a column of a table: =SUM(F2:F4), =SUBTOTAL(109,Table1[Amount])."""
 _FORMULAS = frozenset({"formula-without-value", "stale-formula"})
-_ONLY_SIGNS = re.compile(r"[\s\u03a3\u2211*:=_.-]*")
-_NUMBER = re.compile(r"[^\W\d_]{0,3}[\W\d_]*[^\W\d_]{0,3}")
+_ONLY_SIGNS = lazy_pattern(r"[\s\u03a3\u2211*:=_.-]*")
+_NUMBER = lazy_pattern(r"[^\W\d_]{0,3}[\W\d_]*[^\W\d_]{0,3}")
 """Digits and marks, with or without a currency, of an amount that cannot be read perhaps."""
 _LONGEST_NUMBER = 50
-_RULE = re.compile(r"[\s=_+|-]{2,}")
+_RULE = lazy_pattern(r"[\s=_+|-]{2,}")
 """A line that is drawn below headers, or below a table."""
-_MOMENT = re.compile(r"\W*[0-9]{1,4}([./-])[0-9]{1,2}\1[0-9]{1,4}[ ,T]+[0-9]{1,2}:[0-9]{2}.*", re.DOTALL)
+_MOMENT = lazy_pattern(r"\W*[0-9]{1,4}([./-])[0-9]{1,2}\1[0-9]{1,4}[ ,T]+[0-9]{1,2}:[0-9]{2}.*", re.DOTALL)
 """When a report was printed."""
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_REMARK = re.compile(
+_ADDRESS = lazy_pattern(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_REMARK = lazy_pattern(
     r"\W*(?:generated|printed|created|exported|extracted|downloaded|prepared|produced|copyright|\(c\)|\u00a9|"
     r"confidential|internal use|source|page \d|report\b|filter|end of|eof\b|as of|notes?\b|legend|run (?:date|by|on)|"
     r"last (?:updated|refresh)|records?:|rows?:|\(?\d+ (?:rows?|records?)|erstellt|gedruckt|exportiert|vertraulich|"

@@ -7,6 +7,7 @@ from typing import Final
 
 from batch_updater.endpoint.description import Field
 from batch_updater.loader.findings import CellNote
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 _CODES = (
     "AED ARS AUD BGN BHD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JOD JPY KES KRW KWD KZT "
@@ -35,10 +36,10 @@ _NAMED_IN_FORMATS: Final = {
 _SIGN = "[A-Z]{0,3}[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20aa\u20ab\u0e3f\u20b1]"
 AROUND_AN_AMOUNT: Final = rf"(?:{_SIGN}|(?:{_CODES.replace(' ', '|')}))"
 """Pattern of what may name a currency in front of an amount or behind it."""
-FRANCS: Final = re.compile(r"(?<![^\W\d_])s?fr(?:\.|(?![^\W_]))", re.IGNORECASE)
+FRANCS: Final = lazy_pattern(r"(?<![^\W\d_])s?fr(?:\.|(?![^\W_]))", re.IGNORECASE)
 """What is written for CHF in Switzerland."""
-_IN_AN_AMOUNT = re.compile(rf"{AROUND_AN_AMOUNT}|(?i:{FRANCS.pattern})")
-_IN_A_HEADER = re.compile(rf"{_SIGN}|(?<![^\W_])[^\W\d_]+(?![^\W_])")
+_IN_AN_AMOUNT = lazy_pattern(rf"{AROUND_AN_AMOUNT}|(?i:{FRANCS.pattern})")
+_IN_A_HEADER = lazy_pattern(rf"{_SIGN}|(?<![^\W_])[^\W\d_]+(?![^\W_])")
 
 
 def currency_sign(amount: str) -> str:

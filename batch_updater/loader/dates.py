@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 _Readings: TypeAlias = list[tuple[DateOrder | None, date]]
 """The dates that a text may stand for, each with the order of day and month that makes it one (None: any)."""
@@ -18,8 +19,8 @@ AMBIGUOUS_DATE = "ambiguous-date"
 """Code of the problem about which other cells of the column may hold evidence."""
 AMBIGUOUS_DAY = "ambiguous-day"
 """Code of the problem of a date of which they hold none."""
-_YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})")
-_YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
+_YEAR_FIRST = lazy_pattern(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})")
+_YEAR_LAST = lazy_pattern(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})")
 _MONTHS: Final = (
     "january february march april may june july august september october november december".split()  # noqa: SIM905
 )
@@ -28,27 +29,27 @@ _MONTH_NUMBERS: Final = {name: number for number, full in enumerate(_MONTHS, 1) 
 }
 _WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()  # noqa: SIM905
 _WEEKDAY_NUMBERS: Final = {full[:length]: at for at, full in enumerate(_WEEKDAYS) for length in (3, 4, 5, 9)}
-_AFTER_WEEKDAY = re.compile(r"(?P<weekday>[A-Za-z]{3,9})(?:\.?,\s*|\.?\s+)(?P<day>.*[0-9].*)")
+_AFTER_WEEKDAY = lazy_pattern(r"(?P<weekday>[A-Za-z]{3,9})(?:\.?,\s*|\.?\s+)(?P<day>.*[0-9].*)")
 _NAME = r"(?P<month>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th|\.)?"
 _YEAR = r"(?P<year>[0-9]{4}|'?[0-9]{2})"
 _BETWEEN = r"(?:\s*[-/,]\s*|\s+)"
 _NAMED = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    lazy_pattern(pattern, re.IGNORECASE)
     for pattern in (
         f"{_DAY}(?:{_BETWEEN}|)(?:of )?{_NAME}(?:{_BETWEEN}|){_YEAR}",
         f"{_NAME}{_BETWEEN}{_DAY}{_BETWEEN}{_YEAR}",
         r"(?P<year>[0-9]{4})" + f"{_BETWEEN}{_NAME}{_BETWEEN}{_DAY}",
     )
 )
-_WITH_TIME = re.compile(
+_WITH_TIME = lazy_pattern(
     # Oracle writes 25-MAR-26 12.00.00.000000 AM, Db2 2026-03-25-00.00.00.000000.
     r"(?P<day>.*[0-9])(?:[Tt]|,?\s+|-(?=[0-9]{2}\.[0-9]{2}\.[0-9]{2}))"
     r"(?P<hour>[0-9]{1,2})(?P<mark>[:.])(?P<minute>[0-9]{2})"
     r"(?:(?P=mark)(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
-_SERIAL_NUMBER = re.compile(r"[1-9][0-9]{4}")
+_SERIAL_NUMBER = lazy_pattern(r"[1-9][0-9]{4}")
 """How Excel stores a date from 1927 on, and exports it where the cell has no format of dates."""
 _MOST_CHARACTERS = 60
 _MOST_DAYS = 31

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from batch_updater.text.lazy_pattern import lazy_pattern
+
 _OTHERS: Final = {"mac_roman": "\u221a\u00ac", "cp437": "\u251c\u252c", "cp850": "\u251c\u252c"}
 """Further encodings, and how they show the two bytes with which most letters of Western Europe begin in UTF-8."""
 _SHOWN_BYTES: Final = {
@@ -14,13 +16,13 @@ _SHOWN_BYTES: Final = {
 """What Windows-1252 and Latin-1 show for a byte that is not ASCII -> the byte."""
 _SHOWN_BYTES.pop("", None)
 _FOLLOWING = "".join(re.escape(shown) for shown, byte in _SHOWN_BYTES.items() if byte < 0xC0)
-_SEQUENCES = re.compile(
+_SEQUENCES = lazy_pattern(
     f"(?:[\u00c2-\u00df][{_FOLLOWING}]|[\u00e0-\u00ef][{_FOLLOWING}]{{2}}|[\u00f0-\u00f4][{_FOLLOWING}]{{3}})+"
 )
-_LONE_BYTES = re.compile("[\u0080-\u0084\u0086-\u009f]")
+_LONE_BYTES = lazy_pattern("[\u0080-\u0084\u0086-\u009f]")
 """Control characters that no text has: quotation marks and dashes of Windows-1252, read as Latin-1."""
 _MOST_PASSES = 3
-_END_OF_A_WORD = re.compile("[\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00ae\u2122\u00a9\u00bb\u203a\u00a0\u00b0]")
+_END_OF_A_WORD = lazy_pattern("[\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00ae\u2122\u00a9\u00bb\u203a\u00a0\u00b0]")
 """What may follow a capital letter with an accent in an ordinary text: `\u201cAMANH\u00c3\u201d`."""
 
 

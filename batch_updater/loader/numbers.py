@@ -9,6 +9,7 @@ from typing import Final
 from batch_updater.loader.currencies import AROUND_AN_AMOUNT, FRANCS
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import DIGITS_OF_A_CELL, Cell, FormattedNumber, digits_of_double
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""
@@ -16,30 +17,30 @@ _MOST_DIGITS = 100
 """Far more than any API takes; conversions of longer texts cost more time than they are worth."""
 _PLAIN = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _WHOLE = re.compile(r"-?[0-9]+(?:\.0*)?")
-_SCIENTIFIC = re.compile(r"[+-]?(?=[0-9.,])[0-9]*[.,]?[0-9]*[eE][+-]?[0-9]+")
-_ROUNDED_BY_EXCEL = re.compile(r"-?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,}")
+_SCIENTIFIC = lazy_pattern(r"[+-]?(?=[0-9.,])[0-9]*[.,]?[0-9]*[eE][+-]?[0-9]+")
+_ROUNDED_BY_EXCEL = lazy_pattern(r"-?[0-9](?:[.,][0-9]+)?E[+-][0-9]{2,}")
 """As Excel shows a number that its column is too narrow for, and writes it into a CSV file: digits are missing."""
-_EXPONENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]{1,2})")
-_DIGITS_AND_MARKS = re.compile(r"-?[0-9][0-9.,]*")
-_GROUPED_BY_BLANKS = re.compile("[1-9][0-9]{0,2}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])")
+_EXPONENT = lazy_pattern(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)[eE]([+-]?[0-9]{1,2})")
+_DIGITS_AND_MARKS = lazy_pattern(r"-?[0-9][0-9.,]*")
+_GROUPED_BY_BLANKS = lazy_pattern("[1-9][0-9]{0,2}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])")
 """Groups of three digits with the blanks, or Swiss apostrophes, that are used between them: always the same one."""
 _FULL_WIDTH: Final = {0xFF10 + digit: str(digit) for digit in range(10)} | {
     0xFF0C: ",", 0xFF0E: ".", 0xFF0D: "-", 0xFF0B: "+", 0xFF08: "(", 0xFF09: ")", 0xFFE5: "\u00a5", 0xFF04: "$",
     0x2212: "-",
 }  # fmt: skip
 """Full-width characters of East Asian keyboards, and the minus sign of typesetters, have one reading each."""
-_PRICE_WITHOUT_CENTS = re.compile("(?<=[0-9])([.,])(?:-{1,2}|[\u2013\u2014])(?![0-9])")
+_PRICE_WITHOUT_CENTS = lazy_pattern("(?<=[0-9])([.,])(?:-{1,2}|[\u2013\u2014])(?![0-9])")
 """As prices are written in German, Dutch and Scandinavian: 500,- and 500.-- are 500, never less than nothing."""
-_MILLIONS_WITH_APOSTROPHE = re.compile("([1-9][0-9]{0,2})['\u2019]([0-9]{3}(?:,[0-9]{3})+\\.[0-9]*)")
+_MILLIONS_WITH_APOSTROPHE = lazy_pattern("([1-9][0-9]{0,2})['\u2019]([0-9]{3}(?:,[0-9]{3})+\\.[0-9]*)")
 """1'234,567.50, as in Mexico."""
-_PLAIN_FRACTION = re.compile(r"[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]{1,2})?")
+_PLAIN_FRACTION = lazy_pattern(r"[-+]?[0-9]*[.,][0-9]+(?:[eE][-+]?[0-9]{1,2})?")
 _MOST_DIGITS_MEANT = 12
 """Of a number to which arithmetic has added something: by chance, one in a thousand others ends in so many zeros."""
-_ONE_GROUP = {mark: re.compile(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
-_GROUP = re.compile(r"([0-9]+)[.,]([0-9]{3})")
+_ONE_GROUP = {mark: lazy_pattern(rf"[^0-9]*[1-9][0-9]{{0,2}}{re.escape(mark)}[0-9]{{3}}[^0-9]*") for mark in (".", ",")}
+_GROUP = lazy_pattern(r"([0-9]+)[.,]([0-9]{3})")
 _GROUPED = {
-    ".": re.compile(r"-?(?:[0-9]+|(?!0\.)[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?"),
-    ",": re.compile(
+    ".": lazy_pattern(r"-?(?:[0-9]+|(?!0\.)[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?"),
+    ",": lazy_pattern(
         r"-?(?:[0-9]+|(?!0,)[0-9]{1,3}(?:,[0-9]{3})+|(?!0)[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}"
         r"|(?!0)[0-9]{1,4}(?:(?:,[0-9]{4}){2,}|,[0-9]{4}(?=\.[0-9])))(?:\.[0-9]*)?"
     ),
@@ -48,7 +49,7 @@ _GROUPED = {
 
 1,23,456 in India; 1,2345,6789 in China and Japan, where a single group of four might be a fraction.
 """
-_AROUND = re.compile(
+_AROUND = lazy_pattern(
     r"([+-]?)\s*(?:(CUR)\s*)?(?:([+-]?)\s*(NUM)|(\()\s*(NUM)\s*\))\s*(-?)(?:\s*(CUR))?\s*(-?)".replace(
         "CUR", AROUND_AN_AMOUNT
     ).replace("NUM", r"[0-9.,](?:.*[0-9.,])?")

@@ -12,10 +12,11 @@ from batch_updater.loader.mojibake import meant_by
 from batch_updater.loader.numbers import text_without_residue
 from batch_updater.loader.refusal import ValueProblem, shown
 from batch_updater.text.characters import composed, look_alike_in, named, unseen_in, without_unseen
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 POINT_ZERO: Final = "number-made-of-text"
 """Code of the problem of an identifier that ends in `.0`; other cells of its column may show that it is meant."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = lazy_pattern(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 _LATIN = "A-Za-z\u00c0\u00c1\u00c6-\u017f"
 """Letters of the languages of Europe, without those with which letters begin that were read in another encoding."""
@@ -32,13 +33,13 @@ _NOTHING: Final = frozenset(
     )
 )  # fmt: skip
 """What databases, programs and people write for no value, in small letters."""
-_POINT_ZERO = re.compile(r"([-+]?[0-9]+(?:,[0-9]{3})*)[.,](0+)")
+_POINT_ZERO = lazy_pattern(r"([-+]?[0-9]+(?:,[0-9]{3})*)[.,](0+)")
 _DIGITS_OF_A_GROUP = 3
 _FEWEST_DIGITS = 3
 """Of a number that ends in `.0` in a field that is no identifier; 2.0 is more likely a version."""
-_SHORTENED = re.compile(r"-?[0-9](?:(?:[.,][0-9]+)?[eE]\+|[.,][0-9]+[eE]-?)[0-9]+")
+_SHORTENED = lazy_pattern(r"-?[0-9](?:(?:[.,][0-9]+)?[eE]\+|[.,][0-9]+[eE]-?)[0-9]+")
 """As Excel (1.23E+11), or a program (Java's 1.23E11), shows a number of many digits."""
-_MARKUP = re.compile(
+_MARKUP = lazy_pattern(
     r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#x[0-9A-F]{1,6});"
     r"|<!--|</?(?:br|div|em|font|h[1-6]|hr|img|li|ol|pre|script|small|span|strong|style|sub|sup|table|tbody|td|th|tr|ul)"
     r"(?:\s[^<>]*)?/?>|<(?:(?-i:[abipu])|/[abipu]|[abipu]\s[^<>=]*=[^<>]*)>"
@@ -52,7 +53,7 @@ A capital in angle brackets is a tag only where another one closes it: the name 
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
 _APOSTROPHES = "'\u2018\u2019\u201b\u2032\uff07\u02bc\u00b4`"
-_APOSTROPHE_FOR_EXCEL = re.compile(
+_APOSTROPHE_FOR_EXCEL = lazy_pattern(
     rf"[{_APOSTROPHES}]+\s*(?=[=+@\t\r\d-])(?!\d\ds\b)(?!\d+[ \u00a0]+[^\W\d_])"
     rf"(?!\d[^{_APOSTROPHES}]*(?:\s[^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w)|[{_APOSTROPHES}]\s+\w))"
     "(?!(?<=\u2018)[^\u2018\u2019]*\u2019$)"
@@ -61,12 +62,12 @@ _APOSTROPHE_FOR_EXCEL = re.compile(
 
 In the '90s and a '68 Corvette, and around '24 hours' and \u20182026\u2019, it belongs to the text.
 """
-_APOSTROPHE_OF_NAME = re.compile(
+_APOSTROPHE_OF_NAME = lazy_pattern(
     rf"[{_APOSTROPHES}]+\s*(\d+)[ \u00a0]+[^\W\d_](?![^{_APOSTROPHES}]*[{_APOSTROPHES}](?!\w))"
 )
 """An apostrophe before a number and a word: most likely of a year, if there are two digits."""
-_ODD_BLANK = re.compile(r"[^\S ]")
-_ODD_SIGN = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
+_ODD_BLANK = lazy_pattern(r"[^\S ]")
+_ODD_SIGN = lazy_pattern("[\u2010-\u2015\u2212\ufe58\ufe63\uff01-\uff5e]")
 """Dashes and full-width characters: word processors and keyboards of East Asia write them for those of ASCII."""
 
 _AS_IT_IS = "It is sent as it is."

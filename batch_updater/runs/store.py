@@ -590,8 +590,10 @@ def _filled(connection: sqlite3.Connection) -> sqlite3.Connection:
         raise sqlite3.NotSupportedError(f"this Python has SQLite {sqlite3.sqlite_version}, and 3.33 or later is needed")
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("BEGIN")
     for statement in statements.in_order("CREATE"):
         connection.execute(statement)
+    connection.execute("COMMIT")
     return connection
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from batch_updater.endpoint.exact_json import from_json
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 WEB_PAGE = "a web page"
 _LOOKED_AT = 20_000
@@ -16,13 +17,13 @@ _LOOKED_AT = 20_000
 _DEEPEST_XML = 100
 _MOST_ELEMENTS = 5_000
 """More is no error: reading them all would hold up every other row."""
-_PAGE = re.compile(r"<(html|!doctype html|body|head)\b", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^>]*>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
-_TAGS = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
+_PAGE = lazy_pattern(r"<(html|!doctype html|body|head)\b", re.IGNORECASE)
+_TITLE = lazy_pattern(r"<title[^>]*>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
+_TAGS = lazy_pattern(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
 """Tags, and what a browser does not show. Each ends with the text at the latest, so that nothing is tried twice."""
-_BINARY = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_BINARY = lazy_pattern("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Characters that are in no text, by which other data is told from it: WHATWG MIME Sniffing, section 3."""
-_CHARSET = re.compile(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
+_CHARSET = lazy_pattern(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 
 
 class Body(NamedTuple):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from batch_updater.text.lazy_pattern import lazy_pattern
+
 _PERSON = (
     "(?:users?|sessions?|person|people|someone|somebody|colleague|editor|process|transaction|client|thread|job"
     "|application|program|request|operation|instance|connection)"
@@ -16,13 +18,13 @@ _PERSON = (
 _RECORD = "(?:record|row|item|object|entity|resource|document|file)"
 _ADVERBS = "(?:(?:currently|already|still|now|temporarily|concurrently) )*"
 _ANOTHER = "(?:(?:another|other|an?|the|different|some) )*"
-_LASTING = re.compile(
+_LASTING = lazy_pattern(
     "(?:accounts?|users?|logins?|passwords?|profile|periods?|month|quarter|year|fields?|columns?|values?|property"
     "|attribute|price|budget|stage|status) (?:[a-z0-9]+ )?(?:(?:is|are|was|has been|currently|temporarily) )*locked"
     "(?! (?:by|for) (?!(?:an? |the )?admin))|locked (?:out|account|field|period|value)|optimistic(?:ally)? lock[a-z]*"
 )
 """Locks that last until a person ends them, and optimistic ones, which are no locks."""
-_FOR_GOOD = re.compile(
+_FOR_GOOD = lazy_pattern(
     "permanent(?:ly)?|indefinite(?:ly)?|archived?|finali[sz]ed|approv(?:al|ed)|frozen|invoiced|audit(?:ed)?|legal hold"
     "|(?:month|quarter|year|period)(?: s)? ?(?:end|close|closing|lock)(?:ed)?"
     "|(?:accounting|fiscal|financial|reporting|booking|billing|tax|sales|closed) (?:period|month|quarter|year)"
@@ -32,11 +34,11 @@ _FOR_GOOD = re.compile(
     "|(?<!be )read ?only(?! (?:because|as|since|while|for))"
 )
 """States of a record that do not pass by themselves: a lock in the same answer is one of them."""
-_NOT_FOR_GOOD = re.compile(
+_NOT_FOR_GOOD = lazy_pattern(
     f"(?:not|never|no longer) (?:yet |been |be )?(?:{_FOR_GOOD.pattern})"
     "|(?:until|unless|once|before|when) (?:[a-z0-9]+ ){0,4}?closed"
 )
-_CONTENDED = re.compile(
+_CONTENDED = lazy_pattern(
     "(?:could|can) not (?:be locked|lock)|(?:unable|failed|fail) to lock"
     "|(?:not|unable to|failed to|fail to|waiting to) (?:obtain|acquire|get|take) "
     "(?:(?:an?|the|exclusive|row|record|write|edit|update) )*lock"
@@ -45,18 +47,18 @@ _CONTENDED = re.compile(
     "|lock(?:ing)? (?:wait |request )?(?:timed out|time ?out|conflict|contention|exists)|resource busy"
 )
 """An attempt to lock it has failed; so it holds for `could not be locked`, though that looks like a negation."""
-_NOT_LOCKED = re.compile(
+_NOT_LOCKED = lazy_pattern(
     "(?:not|no|never|no longer|without|must|should|shall|needs? to|has to|have to|unless|until|before|only) "
     "(?:(?:it|is|are|be|been|being|a|an|the|any|this|record|hold|have|own|currently|yet|still|already|actually|now|longer"
     "|first) )*"
     "(?:locked|lock|checked out|in use|edited|edit|open|opened)"
 )
-_LOCKED = re.compile(
+_LOCKED = lazy_pattern(
     "locked|(?:holds?|has|have|holding|under|owns?|acquired|there is) "
     "(?:(?:an?|the|another|exclusive|write|edit|record) )*lock"
     "|lock (?:is )?(?:held|owned|taken)"
 )
-_IN_USE = re.compile(
+_IN_USE = lazy_pattern(
     f"checked out|locked by (?:another|a different) {_PERSON}"
     f"|(?:has|have) (?:(?:this|the|that|it|{_RECORD}) )+(?:currently )?open|under edit(?:ing)?"
     "|open(?:ed)? for edit(?:ing)?"

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from batch_updater.endpoint.exact_json import number_of
 from batch_updater.sender.bodies import Body, inner_json
+from batch_updater.text.lazy_pattern import lazy_pattern
 
 REASON_CHARACTERS = 1_000
 """The longest text of a whole answer: there may be a reason for each cell."""
@@ -31,19 +32,19 @@ _MOST_MEMBERS = 2_000
 _DEEPEST_TEXT = 3
 """How deep JSON may be inside texts of JSON."""
 
-_MESSAGE = re.compile(
+_MESSAGE = lazy_pattern(
     "[a-z]*(message|messages|msg|msgs|error|errors|errmsg|errordescription|errordetails?|errorinfo|errortext|errorlist"
     "|fault|faults|faultstring|reason|reasons|violations?|failures?|problems?|issues?"
     "|(reason|fault|failure|problem)(text|details?|description|info))"
 )
 """Names of members that hold a text for people, or errors; here and below as `_bare` returns names."""
-_TEXT = re.compile(
+_TEXT = lazy_pattern(
     "details?|descriptions?|text|title|summary|cause|hints?|diagnostics|explanation|info|invalidparams?|invalidfields"
     "|modelstate|validation|validationresults?|statusdescription|constraints|content|note|advice|suggestions?|remedy"
     "|recommendations?|resolution"
 )
 """The same, unless they are the names of fields."""
-_OF_FIELDS = re.compile(
+_OF_FIELDS = lazy_pattern(
     "[a-z]*(errors|messages|reasons|violations|failures|problems|issues)|modelstate|validation|fields"
 )
 """Names of members that may hold errors under the names of their fields."""
@@ -63,7 +64,7 @@ _NO_FIELD = frozenset({"all", "base", "general", "global"})
 """What some call the field of an error that concerns no single one."""
 _CODE = ("value", "code", "errorcode", "error", "type", "keyword", "kind", "rule")
 """Names of members that tell something where no text does, the best first."""
-_NO_REASON = re.compile(
+_NO_REASON = lazy_pattern(
     "(trace|request|correlation|activity|error|incident|operation|transaction|log|event|span|session|support)?id"
     "|stack|stacktrace|trace|traceback|exception|exceptiontype|debug.*|timestamp|instance|links?|.*url"
     "|.*uri|href|moreinfo|help|rejectedvalue|invalidvalue|attemptedvalue|value|input|ctx|context|meta|metadata|request"
@@ -73,27 +74,27 @@ _NO_REASON = re.compile(
 """Names of members in which no reason is looked for."""
 _MAY_ENCLOSE = frozenset({"exception", "value", "ctx", "context", "meta", "metadata", "status"})
 """Those of them in which an object may hold reasons all the same."""
-_ECHO = re.compile(
+_ECHO = lazy_pattern(
     "(current|existing|submitted|received|sent|posted|original|previous|old|new|your)[a-z]*|payload|record|entity"
 )
 """Names of members that repeat the request or the record."""
-_LANGUAGE = re.compile(
+_LANGUAGE = lazy_pattern(
     r"(?i)(ar|bg|cs|da|de|el|en|es|et|fi|fr|he|hr|hu|it|ja|ko|lt|lv|nb|nl|pl|pt|ro|ru|sk|sl|sr|sv|th|tr|uk|vi|zh|eng"
     r"|deu|ger|fra|fre|spa|ita)([-_]\w{2,8})*|[a-z]{2,3}([-_][a-z]{4})?[-_]([a-z]{2}|[0-9]{3})"
 )
 """Language tags (RFC 5646) that are no names of fields: not `id`, `to` or `no`, unless with a region."""
-_LANGUAGE_OR_WORD = re.compile(rf"{_LANGUAGE.pattern}|[a-z]{{2}}")
-_STACK = re.compile(
+_LANGUAGE_OR_WORD = lazy_pattern(rf"{_LANGUAGE.pattern}|[a-z]{{2}}")
+_STACK = lazy_pattern(
     r"(?m)^(?:[ \t]+at [^\s(.]*[(.].*|[ \t]*File \".*(?:\n[ \t]+.*)?|Traceback \(most recent.*|[ \t]*-+> .*"
     r"|[ \t]*--- End of .*|[ \t]*\.\.\. [0-9]+ more)\r?$"
 )
 """Lines of a stack trace: .NET, Java, Python."""
 _PHRASES = frozenset(status.phrase.casefold() for status in HTTPStatus) | {"error", "fault"}
-_NOTHING = re.compile(r"[45][0-9]{2}|true|false|")
-_LETTERS = re.compile(r"[^\W\d_]{2}")
-_NO_WORDS = re.compile(r"[!-~]*\d[!-~]*|[\w.+-]+://\S*|about:blank")
-_WORD = re.compile(r"[^./#$\[\]\\]+")
-_LIKE_CODE = re.compile(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
+_NOTHING = lazy_pattern(r"[45][0-9]{2}|true|false|")
+_LETTERS = lazy_pattern(r"[^\W\d_]{2}")
+_NO_WORDS = lazy_pattern(r"[!-~]*\d[!-~]*|[\w.+-]+://\S*|about:blank")
+_WORD = lazy_pattern(r"[^./#$\[\]\\]+")
+_LIKE_CODE = lazy_pattern(r"[A-Z0-9_.:-]+|[a-z0-9]+([_.:-][a-z0-9]+)+")
 
 
 class Reason(NamedTuple):

@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 
 from multidict import MultiMapping
 
+from batch_updater.text.lazy_pattern import lazy_pattern
+
 _LONGEST_WAIT_S = 1e9
 """More than any run waits; keeps a number of any length finite."""
 _SINCE_1970_S = 1e9
@@ -27,13 +29,13 @@ _SECONDS = ("Retry-After", "X-Retry-After", "X-RateLimit-Retry-After", "X-RateLi
 _MILLISECONDS = ("Retry-After-Ms", "X-Ms-Retry-After-Ms")
 _RESETS = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset")
 _REMAINING = ("RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining")
-_RATE_LIMIT = re.compile(r"[;,\s](r|remaining|t|reset)\s*=\s*([0-9]+)", re.IGNORECASE)
+_RATE_LIMIT = lazy_pattern(r"[;,\s](r|remaining|t|reset)\s*=\s*([0-9]+)", re.IGNORECASE)
 """Members of the draft's header RateLimit: `"default";r=0;t=30`, earlier `limit=100, remaining=0, reset=30`."""
-_AMOUNT = re.compile(
+_AMOUNT = lazy_pattern(
     r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([a-z]*)\.?\s*(?:and\s+)?", re.IGNORECASE
 )
 """A number and its unit, before another one: `1 minute and 30 seconds`."""
-_DURATION = re.compile(r"P([0-9.]+W|(?:[0-9.]+D)?)(?:T([0-9.]+[HMS].*))?", re.IGNORECASE)
+_DURATION = lazy_pattern(r"P([0-9.]+W|(?:[0-9.]+D)?)(?:T([0-9.]+[HMS].*))?", re.IGNORECASE)
 """ISO 8601, section 5.5.2, without years and months, whose length depends on when they begin."""
 _UNITS_S = {
     "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "msec": 0.001,
@@ -41,7 +43,7 @@ _UNITS_S = {
     "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0, "d": 86_400.0, "day": 86_400.0,
     "days": 86_400.0, "w": 604_800.0, "week": 604_800.0, "weeks": 604_800.0,
 }  # fmt: skip
-_BETWEEN_VALUES = re.compile(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
+_BETWEEN_VALUES = lazy_pattern(r",(?!\s*[0-9]{1,2}[ -][A-Za-z]{3})")
 """A comma, but not the one behind the weekday of a date."""
 
 

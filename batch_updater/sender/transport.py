@@ -34,7 +34,7 @@ def tls_for(api: ApiSettings, *addresses: str) -> ssl.SSLContext | bool:
 
     True where no address needs any. Raises ConfigError.
     """
-    if not any(address.startswith("https:") for address in addresses):
+    if not any(address.startswith("https:") for address in (*addresses, api.proxy or "")):
         return True
     try:
         if api.ca_file is not None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
+from batch_updater.text.lazy_pattern import lazy_pattern
 from batch_updater.text.spelling import nearest
 
-_UNSEEN: Final = re.compile(
+_UNSEEN: Final = lazy_pattern(
     "[\u0080-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -22,16 +22,16 @@ _EMOJI = frozenset({"So", "Sm", "Sk", "Mn", "Me"})
 _VARIED = _EMOJI | {"Po", "Pd", "Lo"}
 """Categories of what a variation selector may follow: signs, punctuation, ideographs."""
 _BLACK_FLAG = "\U0001f3f4"
-_COMPOSABLE = re.compile("[^\uf900-\ufaff\U0002f800-\U0002fa1f]+")
+_COMPOSABLE = lazy_pattern("[^\uf900-\ufaff\U0002f800-\U0002fa1f]+")
 """All but the compatibility ideographs: NFC would replace those by others that look different, such as in a name."""
 _NEAR = 16
 """Characters within which a black flag precedes the tags that make it the flag of a region."""
 _CHARACTERS_NAMED = 3
 _CAPITALS_OF_OTHERS = "\u0370-\u03ab\u03bf\u0400-\u052f"
-_IN_A_LATIN_WORD = re.compile(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
+_IN_A_LATIN_WORD = lazy_pattern(f"(?<=[A-Za-z])[{_CAPITALS_OF_OTHERS}]|[{_CAPITALS_OF_OTHERS}](?=[A-Za-z])")
 """Cyrillic letters and Greek capitals beside Latin letters; small Greek letters are ordinary, as in TNF\u03b1."""
 _COMPATIBLE = "\uff21-\uff3a\uff41-\uff5a\ufb00-\ufb06\U0001d400-\U0001d7cb"
-_IN_AN_ASCII_WORD = re.compile(f"(?<=[A-Za-z])[{_COMPATIBLE}]|[{_COMPATIBLE}](?=[A-Za-z])")
+_IN_AN_ASCII_WORD = lazy_pattern(f"(?<=[A-Za-z])[{_COMPATIBLE}]|[{_COMPATIBLE}](?=[A-Za-z])")
 """Full-width and mathematical letters and ligatures beside letters of ASCII."""
 _LOOK_ALIKES = (
     "A\u0410\u0391 B\u0412\u0392 C\u0421\u03f9 E\u0415\u0395 H\u041d\u0397 J\u0408 K\u041a\u039a M\u041c\u039c "

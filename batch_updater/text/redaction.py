@@ -17,6 +17,8 @@ from decimal import Decimal
 from typing import NamedTuple, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from batch_updater.text.lazy_pattern import lazy_pattern
+
 REDACTED = "[redacted]"
 """Takes the place of a secret."""
 _SHORTEST = 4
@@ -30,11 +32,11 @@ _LONGEST = 100_000
 """Characters. A longer text that may contain a secret is redacted as a whole: searching it could take seconds."""
 _ENCODINGS = 3
 """How many layers of escapes are undone."""
-_CUT = re.compile(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
+_CUT = lazy_pattern(r"\Z|\s?(\.\.|…)|[\"'*<\[]")
 """What follows where a text was cut off: its end, an ellipsis, or the end of what it quotes."""
-_KEY = re.compile(r"[A-Za-z0-9_~.-]{12,}")
+_KEY = lazy_pattern(r"[A-Za-z0-9_~.-]{12,}")
 """What may be a key in the path or query of an address."""
-_KEY_AS_HOST = re.compile(r"(?<![^@:])[A-Za-z0-9_~-]{12,}(?![^@:])")
+_KEY_AS_HOST = lazy_pattern(r"(?<![^@:])[A-Za-z0-9_~-]{12,}(?![^@:])")
 """The same where a notification service has its key in place of user, host or port; most hosts have dots."""
 _NAME_END = 4
 """Characters of a name before a password; too few to count as a part of the secret."""
@@ -45,15 +47,15 @@ _CONTROLS: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t"}
 _Escape: TypeAlias = tuple[re.Pattern[str], Callable[[str], str]]
 """A way to write characters in other characters, and the character for what the pattern's group holds."""
 _ESCAPES: tuple[_Escape, ...] = (
-    (re.compile(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
+    (lazy_pattern(r"%([0-9a-fA-F]{2})"), lambda code: chr(int(code, 16))),
     (
-        re.compile(r"\\([\"'/\\nrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,5}\}|x[0-9a-fA-F]{2})"),
+        lazy_pattern(r"\\([\"'/\\nrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,5}\}|x[0-9a-fA-F]{2})"),
         lambda code: chr(int(code[1:].strip("{}"), 16)) if code[1:] else _CONTROLS.get(code, code),
     ),
-    (re.compile(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
+    (lazy_pattern(r"(&(?:#0*[0-9]{1,7};?|#[xX]0*[0-9a-fA-F]{1,6};?|[a-zA-Z]{2,8};))"), html.unescape),
 )
 """Percent-encoding, the escapes of JSON and of most programming languages, and those of HTML."""
-_LINES: _Escape = (re.compile(r"(\s+)"), lambda _: "")
+_LINES: _Escape = (lazy_pattern(r"(\s+)"), lambda _: "")
 """Line breaks and blanks that a text was wrapped with."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -261,6 +262,37 @@ def test_other_files_than_openapi_documents_are_refused(tmp_path: Path, text: st
     path.write_text(text, encoding="utf-8")
     with pytest.raises(EndpointError, match=r"openapi\.yaml"):
         load_endpoint(str(path))
+
+
+def test_json_means_what_it_means_as_yaml(tmp_path: Path) -> None:
+    """It is parsed faster if the text begins with it, into the same: numbers are exact, and 1e-2 is one."""
+    text = json.dumps(document(requestBody=body(type="number", minimum=0.1, multipleOf=1e-2, title="x\u00e9/")))
+    text = text.replace("0.01", "1e-2")
+    path = tmp_path / "openapi.json"
+    endpoints = []
+    for written in (text, f"\n{text}"):
+        path.write_text(written, encoding="utf-8")
+        endpoints.append(load_endpoint(str(path)))
+    assert endpoints[0] == endpoints[1]
+    bounds = endpoints[0].field("field").bounds
+    assert (bounds.minimum, bounds.multiple_of) == (Decimal("0.1"), Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [('{"a": 1,\n"b": 2,\n"a": 3}', "line 3"), ('{"openapi": NaN}', "/openapi is not version 3")]
+)
+def test_json_that_is_none_is_read_as_yaml(tmp_path: Path, text: str, problem: str) -> None:
+    """So a doubled key is refused with its line, and a word that is no number is a text."""
+    path = tmp_path / "openapi.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(EndpointError, match=problem):
+        load_endpoint(str(path))
+
+
+def test_half_a_character_is_refused_where_it_is(load: Callable[..., Endpoint]) -> None:
+    """No file and no request could hold it."""
+    with pytest.raises(EndpointError, match="/properties/field/title has a wrong value"):
+        load(document(requestBody=body(type="string", title="\ud800")))
 
 
 @pytest.mark.parametrize("reference", ["nexus-oportunity", "nowhere.yaml#x"])

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from batch_updater.config.schema import ApiSettings
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.sandbox.loop_thread import LoopThread
+from batch_updater.sender.transport import tls_for
 from tests.sender.driver import ENDPOINT, job, send
 from tests.sender.server import Answer, Api, Seen, besides, cut_off, drop, endless, hang, ok, status, with_status
 
@@ -453,6 +455,19 @@ def tls(certificate: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / certificate, CERTIFICATES / "key.pem")
     return context
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxy", "is_secure"),
+    [
+        ("http://localhost:1", None, False),
+        ("https://api.example.com", None, True),
+        ("http://localhost:1", "https://proxy.example.com:8443", True),
+    ],
+)
+def test_certificates_are_loaded_where_an_address_needs_them(base_url: str, proxy: str | None, is_secure: bool) -> None:
+    """The proxy's is one of the addresses."""
+    assert isinstance(tls_for(ApiSettings(base_url=base_url, proxy=proxy), base_url), ssl.SSLContext) is is_secure
 
 
 def test_a_certificate_of_our_own_authority_is_taken() -> None:
