@@ -92,6 +92,6 @@ def test_a_run_that_was_killed_takes_the_second_process_with_it(tmp_path: Path, 
 def outcomes_in(workbook: str) -> list[tuple[object, ...]]:
     """Return row number and outcome of every row on the sheet with all of them."""
     book = openpyxl.load_workbook(workbook, read_only=True)
-    rows = list(book["All rows"].iter_rows(min_row=2, max_col=2, values_only=True))
+    rows: list[tuple[object, ...]] = list(book["All rows"].iter_rows(min_row=2, max_col=2, values_only=True))
     book.close()
     return rows
