@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ from batch_updater.text.spelling import nearest
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; no one has more by intention."""
+_BATCH = 200
+"""Rows that are judged at once."""
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -224,9 +227,24 @@ class Table:
 
         The one pass over the file: what it shows beside the rows is known afterwards.
         """
-        own, most = self.columns.first_column, len(self.columns.headers) + _MOST_EXTRA_COLUMNS
+        hidden = HiddenRowCounter()
+        rows = self._data_rows(hidden)
+        most = len(self.columns.headers) + _MOST_EXTRA_COLUMNS
         is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
-        merged, hidden, parse = self._merged_cells(), HiddenRowCounter(), self.parser.parse
+        while batch := list(islice(rows, _BATCH)):
+            parsed = self.parser.parse_all(batch)
+            if self._widest > most and not is_kept_whole:
+                parsed = [row._replace(cells=row.cells[:most]) for row in parsed]
+            yield from parsed
+        self.hidden_rows = hidden.result()
+        extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
+        if extra > 0:  # results keep the cells to the right of the last header
+            self._is_cut = self._widest - len(self.columns.headers) > extra
+            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))
+
+    def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
+        """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
+        own, merged = self.columns.first_column, self._merged_cells()
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -244,13 +262,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            parsed = parse(number, cells)
-            yield parsed if is_kept_whole or len(cells) <= most else parsed._replace(cells=parsed.cells[:most])
-        self.hidden_rows = hidden.result()
-        extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
-        if extra > 0:  # results keep the cells to the right of the last header
-            self._is_cut = self._widest - len(self.columns.headers) > extra
-            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))
+            yield number, cells
 
     def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.
