@@ -86,9 +86,7 @@ class ColumnReader:
                 try:
                     value = convert(cell)
                 except ValueProblem as fault:
-                    problems[at] = Problem(
-                        numbers[at], self.name, fault.code, shown(cell), fault.reason, fault.remedy
-                    )
+                    problems[at] = Problem(numbers[at], self.name, fault.code, shown(cell), fault.reason, fault.remedy)
             values.append(value)
             if noted:
                 notes[at] = noted.copy()

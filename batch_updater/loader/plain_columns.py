@@ -33,6 +33,7 @@ def plain_reader(field: Field, settings: InputSettings) -> PlainReader | None:
     judge, marker = judge_of(field), ClearMarker(settings.clear_marker)
     if field.enum or field.bounds.multiple_of is not None:
         return None
+    read: PlainReader
     match field.kind:
         case Kind.INTEGER:
             read = _integers
@@ -67,7 +68,7 @@ def _texts(are_plain: Callable[[Sequence[str]], bool]) -> PlainReader:
 def _integers(cells: Sequence[Any], kinds: set[type]) -> Sequence[int] | None:
     if kinds == {str}:
         digits, lengths = "".join(cells), set(map(len, cells))
-        if digits.isdigit() and digits.isascii() and 0 < min(lengths) and max(lengths) <= DIGITS_OF_A_CELL:
+        if digits.isdigit() and digits.isascii() and min(lengths) > 0 and max(lengths) <= DIGITS_OF_A_CELL:
             return list(map(int, cells))
     elif kinds == {int} and max(map(abs, cells)) < 10**DIGITS_OF_A_CELL:
         return cells
@@ -89,7 +90,7 @@ def _numbers(cells: Sequence[Any], kinds: set[type]) -> Sequence[Decimal] | None
         return None
     values = list(map(Decimal, cells))
     powers = set(map(Decimal.adjusted, values))
-    return values if TINY <= min(powers) and max(powers) < DIGITS_OF_A_CELL else None
+    return values if min(powers) >= TINY and max(powers) < DIGITS_OF_A_CELL else None
 
 
 def _days(cells: Sequence[Any], kinds: set[type]) -> Sequence[date] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from batch_updater.config.schema import InputSettings
@@ -20,6 +21,8 @@ from batch_updater.loader.refusal import shown
 from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value
 
 _MISSING_CELL: Final = "no cell"
+_BATCH: Final = 200
+"""Rows that are judged at once."""
 _SURPLUS_CELL: Final = "surplus: "
 """What the cells of a row of the wrong length hold: a results workbook has room for every cell and would hide it.
 
@@ -56,7 +59,6 @@ class Width:
     """Cells of the header row, blank ones at its end included, where a row of another length is a fault."""
     delimiter: str
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
-
 
 
 class RowParser:
@@ -132,20 +134,22 @@ class RowParser:
         (parsed,) = self.parse_all([(number, cells)])
         return parsed
 
-    def parse_all(self, rows: Sequence[tuple[int, Sequence[Cell]]]) -> list[ParsedRow]:
-        """Return what each of some rows says, as `parse` does, in a fraction of the time."""
-        cells_of_rows = [cells for _, cells in rows]
-        lengths, width, first = set(map(len, cells_of_rows)), self.width, self._first
-        if (
-            min(lengths) < width.headers
-            or (width.stated is not None and max(lengths) > width.stated)
-            or self._marked
-            or self._headers[first] in [cells[first] for cells in cells_of_rows]
-        ):
-            return self._parse_unusual(rows)
-        if self._below.names_are_texts:
-            return list(map(self._if_no_remark, self._convert(rows)))
-        return [self._if_no_remark(row) if row.problems else row for row in self._convert(rows)]
+    def parse_all(self, rows: Iterable[tuple[int, Sequence[Cell]]]) -> Iterator[ParsedRow]:
+        """Yield what each row says, as `parse` does of one; a batch of them takes a fraction of the time."""
+        left, width, first = iter(rows), self.width, self._first
+        while batch := list(islice(left, _BATCH)):
+            lengths = {len(cells) for _, cells in batch}
+            if (
+                min(lengths) < width.headers
+                or (width.stated is not None and max(lengths) > width.stated)
+                or self._marked
+                or self._headers[first] in [cells[first] for _, cells in batch]
+            ):
+                yield from self._parse_unusual(batch)
+            elif self._below.names_are_texts:
+                yield from map(self._if_no_remark, self._convert(batch))
+            else:
+                yield from [self._if_no_remark(row) if row.problems else row for row in self._convert(batch)]
 
     def _parse_unusual(self, rows: Sequence[tuple[int, Sequence[Cell]]]) -> list[ParsedRow]:
         """Do what `parse_all` does for rows of which some may be wrong as a whole, whatever their cells hold."""
@@ -190,7 +194,8 @@ class RowParser:
         `values` are those of the cells without a problem, wherever they belong.
         """
         number, cells = parsed.number, parsed.cells
-        below = self._below.kind_of(cells, {name: values[name] for _, field in self._fields if field.name in values})
+        of_cells = {name: value for name, value in values.items() if name not in self._constants}
+        below = self._below.kind_of(cells, of_cells)
         if below is None:
             return parsed
         if not below.is_certain and (self._below_from is None or number < self._below_from):

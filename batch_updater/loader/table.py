@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,8 +40,6 @@ from batch_updater.text.spelling import nearest
 
 _MOST_EXTRA_COLUMNS = 100
 """So many columns to the right of the last header are carried into the results; no one has more by intention."""
-_BATCH = 200
-"""Rows that are judged at once."""
 _LAST_ROWS = {16_384: "a sheet of Excel 95", 65_536: "a sheet of .xls", 1_048_576: "a sheet"}
 """Last row of a sheet -> of which kind. A file of any format may hold what another one has cut off."""
 
@@ -228,14 +225,10 @@ class Table:
         The one pass over the file: what it shows beside the rows is known afterwards.
         """
         hidden = HiddenRowCounter()
-        rows = self._data_rows(hidden)
         most = len(self.columns.headers) + _MOST_EXTRA_COLUMNS
         is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
-        while batch := list(islice(rows, _BATCH)):
-            parsed = self.parser.parse_all(batch)
-            if self._widest > most and not is_kept_whole:
-                parsed = [row._replace(cells=row.cells[:most]) for row in parsed]
-            yield from parsed
+        for parsed in self.parser.parse_all(self._data_rows(hidden)):
+            yield parsed if is_kept_whole or len(parsed.cells) <= most else parsed._replace(cells=parsed.cells[:most])
         self.hidden_rows = hidden.result()
         extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
         if extra > 0:  # results keep the cells to the right of the last header
@@ -289,6 +282,10 @@ class Table:
     def parse(self, stored: ParsedCells) -> ParsedRow:
         """Judge a stored row, as after `parser.settle`."""
         return self.parser.parse(stored.number, stored.cells)
+
+    def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
+        """Judge stored rows, as `parse` does one."""
+        return self.parser.parse_all((number, cells) for number, cells, _ in stored)
 
     def require_expected(self, jobs: Iterable[Job]) -> None:
         """Raise InputError if a job of an undo workbook would change a field of which nothing is expected."""

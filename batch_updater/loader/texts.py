@@ -183,7 +183,7 @@ def plain_texts(marker: ClearMarker) -> Callable[[Sequence[str]], bool]:
     return are_plain
 
 
-def _unusual_firsts(marker: ClearMarker) -> frozenset[str]:
+def _unusual_firsts(marker: ClearMarker) -> set[str]:
     """Return the characters with which texts may begin that are not meant: markers, errors, words for nothing."""
     return marker.firsts | {first for word in _NOTHING for first in (word[0], word[0].upper())} | {"E"}
 

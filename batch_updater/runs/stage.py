@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, islice, repeat
 
 import msgspec
 
@@ -56,8 +56,6 @@ class Staging:
         """Whether the length of a row matters."""
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
-        self._being_written: Future[object] | None = None
-        """Rows that another thread writes, or has written."""
 
     def stage(self) -> StagedInput:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
@@ -69,7 +67,7 @@ class Staging:
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
-            self._insert(map(table.parse, self._stored()), evidence, statements.STAGE_AGAIN)
+            self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):
@@ -90,55 +88,46 @@ class Staging:
         return staged
 
     def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: str) -> None:
-        """Write rows as they come, a few hundred at once, while the next ones are read. Runs for every row: kept lean.
+        """Write rows as they come, a few hundred at once. Runs for every row: kept lean."""
+        write, left = partial(self._store.connection.executemany, statements.in_positions(statement)), iter(rows)
+        while batch := list(islice(left, _BATCH)):
+            evidence.add(batch)
+            good = [row for row in batch if not row.problems]
+            write(self._good(good))
+            if len(good) < len(batch):
+                write(map(self._invalid, (row for row in batch if row.problems)))
 
-        SQLite lets go of Python's lock once for each call, so that a batch has to be one call.
-        """
-        values = map(self._values, self._noted(rows, evidence))
-        execute, of_batch = self._store.connection.execute, statements.of_rows(statement, _BATCH)
-        with ThreadPoolExecutor(1) as writer:
-            while batch := list(islice(values, _BATCH)):
-                self._wait_until_written()
-                text = of_batch if len(batch) == _BATCH else statements.of_rows(statement, len(batch))
-                self._being_written = writer.submit(execute, text, list(chain.from_iterable(batch)))
-            self._wait_until_written()
-
-    def _wait_until_written(self) -> None:
-        """Wait until no other thread uses the connection. Raises sqlite3.Error if what was written could not be."""
-        if self._being_written is not None:
-            self._being_written.result()
-
-    def _noted(self, rows: Iterable[ParsedRow], evidence: FileEvidence) -> Iterator[ParsedRow]:
-        for row in rows:
-            evidence.add(row)
-            yield row
-
-    def _values(self, parsed: ParsedRow) -> tuple[object, ...]:
-        """Return a row as `statements.STAGED` wants it."""
-        number, cells, values, problems, *_ = parsed
-        target = self._targets.of(values)
-        if problems:
-            stored = encode_cells(cells, keeps_blank=self._keeps_blank)
-            fields = encode_fields(values) if self._keeps_fields and target is not None else None
-            return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
-        head = head_of_fields(values)
-        self._sent[head] += 1
-        path = query = body = None
-        if self._builder is not None:
-            request = self._builder.build(Job(number, target or "", values))
-            path, query, body = request.path, request.query, request.body.decode()
-        return (
-            number,
-            self._commit,
-            "ready",
-            target,
-            encode_cells(cells, keeps_blank=self._keeps_blank),
-            encode_fields(values, head) if self._keeps_fields or names_in_head(head)[1] else None,
-            path,
-            query,
-            body,
-            None,
+    def _good(self, rows: Sequence[ParsedRow]) -> Iterable[tuple[object, ...]]:
+        """Return rows without problems as `statements.STAGED` wants them."""
+        values = [row.values for row in rows]
+        heads = list(map(head_of_fields, values))
+        self._sent.update(heads)
+        fields: Iterable[str | None] = repeat(None)
+        clearing = {head for head in set(heads) if names_in_head(head)[1]}
+        if self._keeps_fields or clearing:
+            fields = encode_fields(values, heads)
+            if not self._keeps_fields:
+                fields = [text if head in clearing else None for text, head in zip(fields, heads, strict=True)]
+        return zip(
+            [row.number for row in rows],
+            repeat(self._commit),
+            repeat("ready"),
+            self._targets.of_all(values),
+            encode_cells([row.cells for row in rows], keeps_blank=self._keeps_blank),
+            fields,
+            *(self._builder.texts(values) if self._builder is not None else [repeat(None)] * 3),
+            repeat(None),
+            strict=False,
         )
+
+    def _invalid(self, row: ParsedRow) -> tuple[object, ...]:
+        """Return a row with problems as `statements.STAGED` wants it."""
+        number, cells, values, problems, *_ = row
+        target, fields = self._targets.of(values), None
+        (stored,) = encode_cells([cells], keeps_blank=self._keeps_blank)
+        if self._keeps_fields and target is not None:
+            (fields,) = encode_fields([values], [head_of_fields(values)])
+        return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
 
     def _stored(self) -> Iterator[ParsedCells]:
         after, ragged, execute = -1, f'%"{RAGGED}"%', self._store.execute
@@ -146,7 +135,6 @@ class Staging:
             for number, cells, is_ragged in batch:
                 yield ParsedCells(number, decode_cells(cells), bool(is_ragged))
             after = batch[-1][0]
-            self._wait_until_written()
 
     def _jobs(self) -> Iterator[Job]:
         return (row.job for row in self._store.rows(PLANNED) if row.is_good)

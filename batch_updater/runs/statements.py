@@ -13,7 +13,7 @@ from batch_updater.records import OutcomeKind
 FORMAT = 3
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
-"""Columns of a row as it is staged, in the order of the values that `of_rows` takes."""
+"""Columns of a row as it is staged, in the order of the values that `in_positions` takes."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""
@@ -38,8 +38,7 @@ def in_order(name: str) -> tuple[str, ...]:
     return _statements()[name]
 
 
-def of_rows(statement: str, count: int) -> str:
-    """Return an insertion of one staged row as one of several, which takes their values one after the other."""
+def in_positions(statement: str) -> str:
+    """Return the insertion of a staged row with its values by their positions, as in `STAGED`."""
     into = statement.partition(" VALUES ")[0]
-    values = f"({', '.join('?' * len(STAGED))})"
-    return f"{into} VALUES {', '.join([values] * count)}"
+    return f"{into} VALUES ({', '.join('?' * len(STAGED))})"
