@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import groupby, islice, repeat
 
 import msgspec
@@ -88,46 +87,50 @@ class Staging:
         return staged
 
     def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: str) -> None:
-        """Write rows as they come, a few hundred at once. Runs for every row: kept lean."""
-        write, left = partial(self._store.connection.executemany, statements.in_positions(statement)), iter(rows)
+        """Write rows as they come, a few hundred at once, column by column. Runs for every row: kept lean."""
+        left = iter(rows)
         while batch := list(islice(left, _BATCH)):
             evidence.add(batch)
             good = [row for row in batch if not row.problems]
-            write(self._good(good))
-            if len(good) < len(batch):
-                write(map(self._invalid, (row for row in batch if row.problems)))
+            invalid = [row for row in batch if row.problems] if len(good) < len(batch) else ()
+            for columns in (self._good(good), self._invalid(invalid)) if invalid else (self._good(good),):
+                # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
+                text = statements.with_columns(statement, columns)
+                self._store.connection.executemany(text, zip(*columns.values(), strict=False))
 
-    def _good(self, rows: Sequence[ParsedRow]) -> Iterable[tuple[object, ...]]:
-        """Return rows without problems as `statements.STAGED` wants them."""
+    def _good(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
+        """Return the columns of rows without problems."""
         values = [row.values for row in rows]
         heads = list(map(head_of_fields, values))
         self._sent.update(heads)
-        fields: Iterable[str | None] = repeat(None)
-        clearing = {head for head in set(heads) if names_in_head(head)[1]}
-        if self._keeps_fields or clearing:
-            fields = encode_fields(values, heads)
-            if not self._keeps_fields:
-                fields = [text if head in clearing else None for text, head in zip(fields, heads, strict=True)]
-        return zip(
-            [row.number for row in rows],
-            repeat(self._commit),
-            repeat("ready"),
-            self._targets.of_all(values),
-            encode_cells([row.cells for row in rows], keeps_blank=self._keeps_blank),
-            fields,
-            *(self._builder.texts(values) if self._builder is not None else [repeat(None)] * 3),
-            repeat(None),
-            strict=False,
-        )
+        columns = self._columns("ready", rows)
+        if self._keeps_fields:
+            columns["fields"] = encode_fields(values, heads)
+        elif clearing := {head for head in set(heads) if names_in_head(head)[1]}:
+            texts = zip(encode_fields(values, heads), heads, strict=True)
+            columns["fields"] = [text if head in clearing else None for text, head in texts]
+        if self._builder is not None:
+            columns["path"], columns["query"], columns["body"] = self._builder.texts(values)
+        return columns
 
-    def _invalid(self, row: ParsedRow) -> tuple[object, ...]:
-        """Return a row with problems as `statements.STAGED` wants it."""
-        number, cells, values, problems, *_ = row
-        target, fields = self._targets.of(values), None
-        (stored,) = encode_cells([cells], keeps_blank=self._keeps_blank)
-        if self._keeps_fields and target is not None:
-            (fields,) = encode_fields([values], [head_of_fields(values)])
-        return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
+    def _invalid(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
+        """Return the columns of rows with problems."""
+        columns = self._columns("invalid", rows)
+        if self._keeps_fields:
+            values = [row.values for row in rows]
+            texts = zip(encode_fields(values, list(map(head_of_fields, values))), columns["target"], strict=True)
+            columns["fields"] = [text if target is not None else None for text, target in texts]
+        columns["problems"] = [encode_problems(row.problems) for row in rows]
+        return columns
+
+    def _columns(self, state: str, rows: Sequence[ParsedRow]) -> dict[str, Iterable[object]]:
+        return {
+            "number": [row.number for row in rows],
+            "commit_number": repeat(self._commit),
+            "state": repeat(state),
+            "target": self._targets.of_all([row.values for row in rows]),
+            "cells": encode_cells([row.cells for row in rows], keeps_blank=self._keeps_blank),
+        }
 
     def _stored(self) -> Iterator[ParsedCells]:
         after, ragged, execute = -1, f'%"{RAGGED}"%', self._store.execute
