@@ -141,12 +141,14 @@ def wire_text(field: Field, value: Value) -> str:
     """Return a value as it is written in a path or a query."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, date):
         # %Y pads years below 1000 with zeros on some platforms only.
         return value.strftime(field.date_format.replace("%Y", f"{value.year:04d}"))
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return str(value)
 
 
 def _json_writer(field: Field) -> Callable[[Value], str]:
