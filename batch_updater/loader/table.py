@@ -279,12 +279,8 @@ class Table:
             below = self.parser.parse(number, cells).below if below_from is not None and number >= below_from else None
             yield SurveyedRow(number, [*cells, *[None] * (headers - len(cells))], is_ragged, below)
 
-    def parse(self, stored: ParsedCells) -> ParsedRow:
-        """Judge a stored row, as after `parser.settle`."""
-        return self.parser.parse(stored.number, stored.cells)
-
     def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
-        """Judge stored rows, as `parse` does one."""
+        """Judge stored rows, as after `parser.settle`."""
         return self.parser.parse_all((number, cells) for number, cells, _ in stored)
 
     def require_expected(self, jobs: Iterable[Job]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice, repeat
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +33,17 @@ from batch_updater.runs.store import Store
 from batch_updater.version import __version__
 
 _BATCH = 500
+
+
+class _RepeatedRow(NamedTuple):
+    """A row whose target others have too."""
+
+    number: int
+    state: str
+    target: str
+    values: Mapping[str, Value]
+    problems: str | None
+    """As they are stored."""
 
 
 class Staging:
@@ -144,18 +156,16 @@ class Staging:
 
     def _mark_repeated(self) -> None:
         """Deal with rows of the same target: all are invalid, or those behind an invalid one wait for it."""
-        rows = self._store.execute(statements.REPEATED)
         changes: dict[str, list[dict[str, object]]] = {
             statements.MARK_REPEATED: [], statements.WAIT: [], statements.MAKE_INVALID: [],
         }  # fmt: skip
-        for _, group in groupby(rows, key=lambda row: row[2]):
+        for _, group in groupby(self._repeated(), key=lambda row: row.target):
             first_rows = list(islice(group, OTHER_ROWS + 1))
-            numbers = [number for number, *_ in first_rows]
+            numbers = [row.number for row in first_rows]
             blocked_by: int | None = None
-            for number, state, _, cells, problems in (*first_rows, *group):
+            for number, state, _, values, problems in (*first_rows, *group):
                 changes[statements.MARK_REPEATED].append({"row": number})
                 if not self._in_order:
-                    values = self._values_of(number, cells)
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
@@ -165,13 +175,17 @@ class Staging:
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._sent[head_of_fields(self._values_of(number, cells))] -= 1
+                    self._sent[head_of_fields(values)] -= 1
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
 
-    def _values_of(self, number: int, cells: str) -> Mapping[str, Value]:
-        return self._table.parse(ParsedCells(number, decode_cells(cells), is_ragged=False)).values
+    def _repeated(self) -> Iterator[_RepeatedRow]:
+        records = self._store.execute(statements.REPEATED)
+        while batch := records.fetchmany(_BATCH):
+            cells = [ParsedCells(number, decode_cells(stored), is_ragged=False) for number, _, _, stored, _ in batch]
+            for (number, state, target, _, problems), parsed in zip(batch, self._table.parse_all(cells), strict=True):
+                yield _RepeatedRow(number, state, target, parsed.values, problems)
 
     def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():
