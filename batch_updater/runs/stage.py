@@ -103,9 +103,8 @@ class Staging:
         left = iter(rows)
         while batch := list(islice(left, _BATCH)):
             evidence.add(batch)
-            good = [row for row in batch if not row.problems]
-            invalid = [row for row in batch if row.problems] if len(good) < len(batch) else ()
-            for columns in (self._good(good), self._invalid(invalid)) if invalid else (self._good(good),):
+            good, invalid = [row for row in batch if not row.problems], [row for row in batch if row.problems]
+            for columns in (self._good(good), self._invalid(invalid)):
                 # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
                 text = statements.with_columns(statement, columns)
                 self._store.connection.executemany(text, zip(*columns.values(), strict=False))
