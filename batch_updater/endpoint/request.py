@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -27,6 +27,14 @@ class Request(NamedTuple):
     content_type: str
 
 
+class RequestTexts(NamedTuple):
+    """What differs between the requests of an endpoint, as in `Request`, for each of some rows."""
+
+    paths: list[str]
+    queries: list[str]
+    bodies: list[str]
+
+
 class Prepared(NamedTuple):
     """A job and its request."""
 
@@ -34,8 +42,8 @@ class Prepared(NamedTuple):
     request: Request
 
 
-_json_text = json.JSONEncoder(ensure_ascii=False).encode
-"""`json.dumps` would make an encoder for every text."""
+_json_text = json.encoder.encode_basestring
+"""`json.dumps` with `ensure_ascii=False` comes to the same, but makes an encoder for every text."""
 
 
 class RequestBuilder:
@@ -66,28 +74,51 @@ class RequestBuilder:
             for name, start, field in self._query
             if name in read.query and name in job.values
         )
-        return Request("GET", self._filled(read.path, job), query, b"", self._endpoint.content_type)
+        (path,) = self._paths(read.path, [job.values])
+        return Request("GET", path, query, b"", self._endpoint.content_type)
 
     def build(self, job: Job) -> Request:
-        """Build the request that updates the job's record. Runs for every row: keep it lean.
+        """Build the request that updates the job's record.
 
         Raises ValueError if a value cannot be a path segment (empty, `.`, `..`, control characters) or cannot be
         encoded in UTF-8. The loader refuses such values first.
         """
-        values, endpoint = job.values, self._endpoint
-        query = "&".join(
-            [start + _quoted(wire_text(field, values[name])) for name, start, field in self._query if name in values]
-        )
-        members = [start + write(values[name]) for name, start, write in self._body if name in values]
-        body = f"{{{', '.join(members)}}}".encode()
-        return Request(endpoint.method, self._filled(endpoint.path, job), query, body, endpoint.content_type)
+        (path,), (query,), (body,) = self.texts([job.values])
+        return Request(self._endpoint.method, path, query, body.encode(), self._endpoint.content_type)
 
-    def _filled(self, path: str, job: Job) -> str:
+    def texts(self, rows: Sequence[Mapping[str, Value]]) -> RequestTexts:
+        """Build the texts of the requests of some rows, given their values, as `build` does of one.
+
+        Runs for every row: kept lean. Column by column is faster than row by row.
+        """
+        names = set[str]().union(*rows)
+        queries = [
+            [start + _quoted(wire_text(field, values[name])) if name in values else "" for values in rows]
+            for name, start, field in self._query
+            if name in names
+        ]
+        members = [
+            [start + write(values[name]) if name in values else "" for values in rows]
+            for name, start, write in self._body
+            if name in names
+        ]
+        bodies = [f"{{{body}}}" for body in _joined(", ", members, len(rows))]
+        return RequestTexts(self._paths(self._endpoint.path, rows), _joined("&", queries, len(rows)), bodies)
+
+    def _paths(self, path: str, rows: Sequence[Mapping[str, Value]]) -> list[str]:
+        paths = [path] * len(rows)
         for placeholder, field in self._path:
-            value = job.values[field.name]
-            text = str(value) if type(value) is int else path_segment(wire_text(field, value))
-            path = path.replace(placeholder, text)
-        return path
+            column = [values[field.name] for values in rows]
+            segments = [str(value) if type(value) is int else path_segment(wire_text(field, value)) for value in column]
+            paths = [path.replace(placeholder, segment) for path, segment in zip(paths, segments, strict=True)]
+        return paths
+
+
+def _joined(separator: str, columns: Sequence[Sequence[str]], count: int) -> list[str]:
+    """Return the texts of each of `count` rows as one, but for those that are empty."""
+    if not columns:
+        return [""] * count
+    return [separator.join(filter(None, texts)) for texts in zip(*columns, strict=True)]
 
 
 @lru_cache(maxsize=1024)
@@ -110,12 +141,14 @@ def wire_text(field: Field, value: Value) -> str:
     """Return a value as it is written in a path or a query."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, date):
         # %Y pads years below 1000 with zeros on some platforms only.
         return value.strftime(field.date_format.replace("%Y", f"{value.year:04d}"))
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return str(value)
 
 
 def _json_writer(field: Field) -> Callable[[Value], str]:
@@ -123,10 +156,10 @@ def _json_writer(field: Field) -> Callable[[Value], str]:
     is_text = field.kind is Kind.TEXT
 
     def write(value: Value) -> str:
-        if value is None:
-            return "null"
         if is_text and isinstance(value, str):
             return _json_text(value)
+        if value is None:
+            return "null"
         if is_text or isinstance(value, date):
             return _json_text(wire_text(field, value))
         return wire_text(field, value)

@@ -118,7 +118,7 @@ def converter(
 
     It adds to `noted` what people should know of a cell that is sent all the same.
     """
-    marker, judge = ClearMarker(settings.clear_marker), _judge(field)
+    marker, judge = ClearMarker(settings.clear_marker), judge_of(field)
     watch = CurrencyWatch(field, column.header, noted)
     from_text, from_other = _readers(field, settings, noted, column, watch)
     is_plain = None
@@ -311,7 +311,7 @@ def _text(cell: object) -> Value:
     return _digits(cell)
 
 
-def _judge(field: Field) -> Callable[[Value], Value] | None:
+def judge_of(field: Field) -> Callable[[Value], Value] | None:
     """Return what checks a value against the list, or else the bounds, and gives the described spelling."""
     if field.enum:
         spelled = {folded(str(value)): value for value in field.enum}

@@ -160,44 +160,53 @@ class FileEvidence:
         self.notes = NoteCollector()
         """What people should know of cells that are sent as they are."""
 
-    def add(self, parsed: ParsedRow) -> None:
-        """Look at one row. Runs for every row: kept lean."""
-        number, cells, questions = parsed.number, parsed.cells, self.questions
-        if parsed.notes:
-            self.notes.add(number, parsed.notes)
-        if len(cells) >= self._headers and not (parsed.problems and parsed.is_ragged):
-            for name, position in self._date_columns:
-                cell = cells[position]
+    def add(self, rows: Sequence[ParsedRow]) -> None:
+        """Look at the next rows. Runs for every row: kept lean."""
+        self._add_cells([
+            row for row in rows if len(row.cells) >= self._headers and not (row.problems and row.is_ragged)
+        ])  # fmt: skip
+        for row in rows:
+            if row.notes:
+                self.notes.add(row.number, row.notes)
+            for problem in row.problems:
+                self.questions.other_mark |= problem.code == OTHER_MARK
+                if problem.code == POINT_ZERO and problem.field:
+                    self.questions.point_zero.add(problem.field)
+            if row.below is not None:
+                self._add_below(row, row.below)
+            elif self.questions.below_from is not None:
+                self.questions.below_from = None
+                self.questions.unsure_totals.clear()
+            self._last_row = row.number
+
+    def _add_cells(self, rows: Sequence[ParsedRow]) -> None:
+        for name, position in self._date_columns:
+            for row in rows:
+                cell = row.cells[position]
                 if isinstance(cell, str) and (order := order_shown_by(cell)):
-                    self._date_orders.setdefault(name, {}).setdefault(order, (number, shown(cell.strip())))
-            mark = self._decimal_mark
-            for position in self._number_columns:
-                cell = cells[position]
-                # Three digits behind the mark are the last, or something else than a digit is.
-                if (
-                    isinstance(cell, str)
-                    and (cell[-4:-3] == mark or not cell[-1:].isdigit())
-                    and may_be_grouped(cell, mark)
-                ):
-                    questions.thousands = True
-                    self._number_columns.clear()
-                    break
-        for problem in parsed.problems:
-            questions.other_mark |= problem.code == OTHER_MARK
-            if problem.code == POINT_ZERO and problem.field:
-                questions.point_zero.add(problem.field)
-        # The rows at the end of those seen so far that are no records.
-        if parsed.below is None and questions.below_from is not None:
-            questions.below_from = None
-            questions.unsure_totals.clear()
-        elif parsed.below is not None:
-            has_gap = number > self._last_row + 1
-            if questions.below_from is None and (parsed.below is not Below.PERHAPS_REMARK or has_gap):
-                questions.below_from = number
-            if parsed.below is Below.PERHAPS_TOTALS:
-                positions = range(min(len(cells), self._headers))
-                questions.unsure_totals.update(position for position, _ in amounts(cells, positions))
-        self._last_row = number
+                    self._date_orders.setdefault(name, {}).setdefault(order, (row.number, shown(cell.strip())))
+        mark = self._decimal_mark
+        for position in self._number_columns:
+            # Three digits behind the mark are the last, or something else than a digit is.
+            if any(
+                isinstance(cell, str)
+                and (cell[-4:-3] == mark or not cell[-1:].isdigit())
+                and may_be_grouped(cell, mark)
+                for cell in [row.cells[position] for row in rows]
+            ):
+                self.questions.thousands = True
+                self._number_columns.clear()
+                break
+
+    def _add_below(self, row: ParsedRow, below: Below) -> None:
+        """Take note of a row that is no record: those at the end of the rows so far are below the table."""
+        questions = self.questions
+        has_gap = row.number > self._last_row + 1
+        if questions.below_from is None and (below is not Below.PERHAPS_REMARK or has_gap):
+            questions.below_from = row.number
+        if below is Below.PERHAPS_TOTALS:
+            positions = range(min(len(row.cells), self._headers))
+            questions.unsure_totals.update(position for position, _ in amounts(row.cells, positions))
 
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""

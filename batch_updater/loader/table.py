@@ -224,9 +224,20 @@ class Table:
 
         The one pass over the file: what it shows beside the rows is known afterwards.
         """
-        own, most = self.columns.first_column, len(self.columns.headers) + _MOST_EXTRA_COLUMNS
+        hidden = HiddenRowCounter()
+        most = len(self.columns.headers) + _MOST_EXTRA_COLUMNS
         is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
-        merged, hidden, parse = self._merged_cells(), HiddenRowCounter(), self.parser.parse
+        for parsed in self.parser.parse_all(self._data_rows(hidden)):
+            yield parsed if is_kept_whole or len(parsed.cells) <= most else parsed._replace(cells=parsed.cells[:most])
+        self.hidden_rows = hidden.result()
+        extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
+        if extra > 0:  # results keep the cells to the right of the last header
+            self._is_cut = self._widest - len(self.columns.headers) > extra
+            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))
+
+    def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
+        """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
+        own, merged = self.columns.first_column, self._merged_cells()
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -244,13 +255,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            parsed = parse(number, cells)
-            yield parsed if is_kept_whole or len(cells) <= most else parsed._replace(cells=parsed.cells[:most])
-        self.hidden_rows = hidden.result()
-        extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
-        if extra > 0:  # results keep the cells to the right of the last header
-            self._is_cut = self._widest - len(self.columns.headers) > extra
-            self.columns = replace(self.columns, headers=(*self.columns.headers, *[""] * extra))
+            yield number, cells
 
     def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.
@@ -274,9 +279,9 @@ class Table:
             below = self.parser.parse(number, cells).below if below_from is not None and number >= below_from else None
             yield SurveyedRow(number, [*cells, *[None] * (headers - len(cells))], is_ragged, below)
 
-    def parse(self, stored: ParsedCells) -> ParsedRow:
-        """Judge a stored row, as after `parser.settle`."""
-        return self.parser.parse(stored.number, stored.cells)
+    def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
+        """Judge stored rows, as after `parser.settle`."""
+        return self.parser.parse_all((number, cells) for number, cells, _ in stored)
 
     def require_expected(self, jobs: Iterable[Job]) -> None:
         """Raise InputError if a job of an undo workbook would change a field of which nothing is expected."""

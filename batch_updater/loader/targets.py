@@ -10,7 +10,7 @@ from batch_updater.endpoint.request import wire_text
 from batch_updater.loader.refusal import shown
 from batch_updater.records import Problem, Value
 
-_MOST_PARTS = 256
+_MOST_QUOTED = 256
 _ROWS_NAMED = 3
 OTHER_ROWS = _ROWS_NAMED + 1
 """How many other rows of a target `duplicate` needs to know."""
@@ -24,7 +24,7 @@ class Targets:
         selecting = [field for field in endpoint.fields if field.selects_record]
         selecting.sort(key=lambda field: field.location is not ParameterLocation.PATH)
         self._fields = tuple((field, f"{quote(field.name, safe='')}=") for field in selecting)
-        self._parts: dict[str, str] = {}
+        self._quoted: dict[str, str] = {}
         """Texts that were met -> how a target holds them; types repeat down a column."""
 
     @property
@@ -37,23 +37,31 @@ class Targets:
 
         A field that is not sent counts as what the API takes for it, if the description says what that is.
         """
-        parts = []
-        for field, prefix in self._fields:
-            value = values.get(field.name)
-            if type(value) is int:
-                parts.append(prefix + str(value))
-                continue
-            text = value if type(value) is str else field.default if value is None else wire_text(field, value)
-            if text is not None:
-                part = self._parts.get(text)
-                if part is None:
-                    part = quote(text, safe="")
-                    if len(self._parts) < _MOST_PARTS:
-                        self._parts[text] = part
-                parts.append(prefix + part)
-            elif field.required:
-                return None
-        return "&".join(parts)
+        (target,) = self.of_all([values])
+        return target
+
+    def of_all(self, rows: Sequence[Mapping[str, Value]]) -> list[str | None]:
+        """Return the targets of some rows, as `of` does of one. Runs for every row: kept lean."""
+        if not self._fields:
+            return [""] * len(rows)
+        columns = [
+            [self._part(field, prefix, values.get(field.name)) for values in rows] for field, prefix in self._fields
+        ]
+        return [None if None in parts else "&".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
+
+    def _part(self, field: Field, prefix: str, value: Value) -> str | None:
+        """Return what a target holds of a field; '' if it holds nothing, None if there is no target without it."""
+        if type(value) is int:
+            return prefix + str(value)
+        text = value if type(value) is str else field.default if value is None else wire_text(field, value)
+        if text is None:
+            return None if field.required else ""
+        quoted = self._quoted.get(text)
+        if quoted is None:
+            quoted = quote(text, safe="")
+            if len(self._quoted) < _MOST_QUOTED:
+                self._quoted[text] = quoted
+        return prefix + quoted
 
 
 def duplicate(row: int, targets: Targets, values: Mapping[str, Value], others: Sequence[int]) -> Problem:

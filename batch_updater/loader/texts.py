@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from batch_updater.endpoint.description import Field, ParameterLocation
@@ -85,7 +86,7 @@ class TextReader:
         self._noted = noted
         self._marker = marker
         self._has_fractions = has_fractions
-        self._firsts = marker.firsts | {first for word in _NOTHING for first in (word[0], word[0].upper())} | {"E"}
+        self._firsts = _unusual_firsts(marker)
 
     def is_plain(self, text: str) -> bool:
         """Whether a text is sent as it is: it is no marker, no error (`Err:502`) and nothing that could be wrong."""
@@ -168,6 +169,24 @@ class TextReader:
             self._note(text, _INVISIBLE, f"holds {named(unseen)}, which cannot be seen. It is sent with it.")
         elif other := look_alike_in(text):
             self._note(text, "other-script", f"holds {named(other)} among Latin letters.")
+
+
+def plain_texts(marker: ClearMarker) -> Callable[[Sequence[str]], bool]:
+    """Return what says whether `TextReader.is_plain` holds for all of some texts, many times as fast."""
+    firsts = re.escape("".join(sorted(_unusual_firsts(marker))))
+    plain_lines = re.compile(rf"(?:(?![{firsts}])(?:{_ORDINARY.pattern})\n)++")
+
+    def are_plain(texts: Sequence[str]) -> bool:
+        lines = "\n".join((*texts, ""))
+        # A line break within a text would make two lines of it.
+        return lines.count("\n") == len(texts) and plain_lines.fullmatch(lines) is not None
+
+    return are_plain
+
+
+def _unusual_firsts(marker: ClearMarker) -> set[str]:
+    """Return the characters with which texts may begin that are not meant: markers, errors, words for nothing."""
+    return marker.firsts | {first for word in _NOTHING for first in (word[0], word[0].upper())} | {"E"}
 
 
 def as_written(field: Field, text: str) -> str:

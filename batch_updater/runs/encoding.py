@@ -19,7 +19,8 @@ import msgspec
 
 from batch_updater.records import Cell, CellError, FormattedNumber, PartlyShownDate, Problem, ShownAs, Value
 
-_encode = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
+_encode, _encode_lines = _ENCODER.encode, _ENCODER.encode_lines
 _decode = msgspec.json.Decoder().decode
 _KINDS: dict[type, str] = {
     str: "s", int: "i", bool: "b", type(None): "-", Decimal: "n", date: "d", datetime: "m", time: "t",
@@ -30,31 +31,53 @@ _READERS: dict[str, Callable[[str], Cell]] = {
     "n": Decimal, "d": date.fromisoformat, "m": datetime.fromisoformat, "t": time.fromisoformat,
 }  # fmt: skip
 _AS_IN_JSON = str.maketrans(dict.fromkeys(_READERS, "s"))
+_EMPTY_KINDS = len('[""')
 _LARGEST_INT = 2**63
 _NOT_IN_JSON = (OverflowError, UnicodeEncodeError)
 """What the encoder raises for whole numbers that are too large, and for half a surrogate."""
 
 
-def encode_cells(cells: Sequence[Cell], *, keeps_blank: bool = False) -> str:
-    """Return the cells of a row as JSON; `keeps_blank`: with blank ones at the end. Runs for every row."""
-    count = len(cells)
-    while count and cells[count - 1] is None and not keeps_blank:
-        count -= 1
-    return _encoded(cells[:count])
+def encode_cells(rows: Sequence[Sequence[Cell]], *, keeps_blank: bool = False) -> list[str]:
+    """Return the cells of each of some rows as JSON; `keeps_blank`: with blank ones at the end. Runs for every row."""
+    if not keeps_blank:
+        rows = [_without_blank_end(cells) if cells and cells[-1] is None else cells for cells in rows]
+    kinds = [_letters_of(tuple(map(type, cells))) for cells in rows]
+    if (lines := _lines(kinds, [[of_row, *cells] for of_row, cells in zip(kinds, rows, strict=True)])) is not None:
+        return lines
+    if len(rows) == 1:
+        return [_tagged_list(*rows)]
+    return [text for cells in rows for text in encode_cells([cells], keeps_blank=True)]
 
 
-def encode_fields(values: Mapping[str, Value], head: str = "") -> str:
-    """Return field values, in their order, as JSON: their names, then their values. Runs for every row.
+def encode_fields(rows: Sequence[Mapping[str, Value]], heads: Sequence[str]) -> list[str]:
+    """Return the field values of each of some rows, in their order, as JSON: their names, then their values.
 
-    `head`: what `head_of_fields` says of them, where that is known.
+    `heads`: what `head_of_fields` says of each. Runs for every row.
     """
-    head = head or head_of_fields(values)
+    kinds = [head.rpartition('["')[2] for head in set(heads)]
+    if (lines := _lines(kinds, [["", *values.values()] for values in rows])) is not None:
+        return [f"{head}{line[_EMPTY_KINDS:]}]" for head, line in zip(heads, lines, strict=True)]
+    if len(rows) == 1:
+        (values,) = rows
+        return [f"[{_encode(tuple(values)).decode()},{_tagged_list(values.values())}]"]
+    return [text for one in zip(rows, heads, strict=True) for text in encode_fields(one[:1], one[1:])]
+
+
+def _lines(kinds: Iterable[str], arrays: Iterable[Sequence[Cell]]) -> list[str] | None:
+    """Return each array as JSON; None if one holds what the encoder does not write by itself, as its kinds may say."""
+    if any(_OTHER in letters for letters in kinds):
+        return None
     try:
-        if _OTHER not in head[-1 - len(values) :]:
-            return head + _encode(["", *values.values()]).decode()[len('[""') :] + "]"
+        return _encode_lines(arrays).decode().split("\n")[:-1]
     except _NOT_IN_JSON:
-        pass
-    return f"[{_encode(tuple(values)).decode()},{_tagged_list(values.values())}]"
+        return None
+
+
+def _without_blank_end(cells: Sequence[Cell]) -> Sequence[Cell]:
+    count = len(cells)
+    while count and cells[count - 1] is None:
+        count -= 1
+    return cells[:count]
 
 
 def head_of_fields(values: Mapping[str, Value]) -> str:
@@ -77,14 +100,6 @@ def _head(names: tuple[str, ...], types: tuple[type, ...]) -> str:
 @lru_cache(maxsize=256)
 def _letters_of(types: tuple[type, ...]) -> str:
     return "".join(_KINDS.get(kind, _OTHER) for kind in types)
-
-
-def _encoded(cells: Sequence[Cell]) -> str:
-    letters = _letters_of(tuple(map(type, cells)))
-    try:
-        return _tagged_list(cells) if _OTHER in letters else _encode([letters, *cells]).decode()
-    except _NOT_IN_JSON:
-        return _tagged_list(cells)
 
 
 def _tagged_list(cells: Iterable[Cell]) -> str:

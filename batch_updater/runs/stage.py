@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice, repeat
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +35,17 @@ from batch_updater.version import __version__
 _BATCH = 500
 
 
+class _RepeatedRow(NamedTuple):
+    """A row whose target others have too."""
+
+    number: int
+    state: str
+    target: str
+    values: Mapping[str, Value]
+    problems: str | None
+    """As they are stored."""
+
+
 class Staging:
     """Puts the rows of one table into one store."""
 
@@ -56,8 +67,6 @@ class Staging:
         """Whether the length of a row matters."""
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
-        self._being_written: Future[object] | None = None
-        """Rows that another thread writes, or has written."""
 
     def stage(self) -> StagedInput:
         """Read and judge every row, within a transaction. Raises InputError if the file turns out to be unreadable."""
@@ -69,7 +78,7 @@ class Staging:
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
-            self._insert(map(table.parse, self._stored()), evidence, statements.STAGE_AGAIN)
+            self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):
@@ -90,55 +99,49 @@ class Staging:
         return staged
 
     def _insert(self, rows: Iterable[ParsedRow], evidence: FileEvidence, statement: str) -> None:
-        """Write rows as they come, a few hundred at once, while the next ones are read. Runs for every row: kept lean.
+        """Write rows as they come, a few hundred at once, column by column. Runs for every row: kept lean."""
+        left = iter(rows)
+        while batch := list(islice(left, _BATCH)):
+            evidence.add(batch)
+            good, invalid = [row for row in batch if not row.problems], [row for row in batch if row.problems]
+            for columns in (self._good(good), self._invalid(invalid)):
+                # Columns that hold nothing are left out: the module sqlite3 takes longer for a None than for a text.
+                text = statements.with_columns(statement, columns)
+                self._store.connection.executemany(text, zip(*columns.values(), strict=False))
 
-        SQLite lets go of Python's lock once for each call, so that a batch has to be one call.
-        """
-        values = map(self._values, self._noted(rows, evidence))
-        execute, of_batch = self._store.connection.execute, statements.of_rows(statement, _BATCH)
-        with ThreadPoolExecutor(1) as writer:
-            while batch := list(islice(values, _BATCH)):
-                self._wait_until_written()
-                text = of_batch if len(batch) == _BATCH else statements.of_rows(statement, len(batch))
-                self._being_written = writer.submit(execute, text, list(chain.from_iterable(batch)))
-            self._wait_until_written()
-
-    def _wait_until_written(self) -> None:
-        """Wait until no other thread uses the connection. Raises sqlite3.Error if what was written could not be."""
-        if self._being_written is not None:
-            self._being_written.result()
-
-    def _noted(self, rows: Iterable[ParsedRow], evidence: FileEvidence) -> Iterator[ParsedRow]:
-        for row in rows:
-            evidence.add(row)
-            yield row
-
-    def _values(self, parsed: ParsedRow) -> tuple[object, ...]:
-        """Return a row as `statements.STAGED` wants it."""
-        number, cells, values, problems, *_ = parsed
-        target = self._targets.of(values)
-        if problems:
-            stored = encode_cells(cells, keeps_blank=self._keeps_blank)
-            fields = encode_fields(values) if self._keeps_fields and target is not None else None
-            return number, self._commit, "invalid", target, stored, fields, None, None, None, encode_problems(problems)
-        head = head_of_fields(values)
-        self._sent[head] += 1
-        path = query = body = None
+    def _good(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
+        """Return the columns of rows without problems."""
+        values = [row.values for row in rows]
+        heads = list(map(head_of_fields, values))
+        self._sent.update(heads)
+        columns = self._columns("ready", rows)
+        if self._keeps_fields:
+            columns["fields"] = encode_fields(values, heads)
+        elif clearing := {head for head in set(heads) if names_in_head(head)[1]}:
+            texts = zip(encode_fields(values, heads), heads, strict=True)
+            columns["fields"] = [text if head in clearing else None for text, head in texts]
         if self._builder is not None:
-            request = self._builder.build(Job(number, target or "", values))
-            path, query, body = request.path, request.query, request.body.decode()
-        return (
-            number,
-            self._commit,
-            "ready",
-            target,
-            encode_cells(cells, keeps_blank=self._keeps_blank),
-            encode_fields(values, head) if self._keeps_fields or names_in_head(head)[1] else None,
-            path,
-            query,
-            body,
-            None,
-        )
+            columns["path"], columns["query"], columns["body"] = self._builder.texts(values)
+        return columns
+
+    def _invalid(self, rows: Sequence[ParsedRow]) -> Mapping[str, Iterable[object]]:
+        """Return the columns of rows with problems."""
+        columns = self._columns("invalid", rows)
+        if self._keeps_fields:
+            values = [row.values for row in rows]
+            texts = zip(encode_fields(values, list(map(head_of_fields, values))), columns["target"], strict=True)
+            columns["fields"] = [text if target is not None else None for text, target in texts]
+        columns["problems"] = [encode_problems(row.problems) for row in rows]
+        return columns
+
+    def _columns(self, state: str, rows: Sequence[ParsedRow]) -> dict[str, Iterable[object]]:
+        return {
+            "number": [row.number for row in rows],
+            "commit_number": repeat(self._commit),
+            "state": repeat(state),
+            "target": self._targets.of_all([row.values for row in rows]),
+            "cells": encode_cells([row.cells for row in rows], keeps_blank=self._keeps_blank),
+        }
 
     def _stored(self) -> Iterator[ParsedCells]:
         after, ragged, execute = -1, f'%"{RAGGED}"%', self._store.execute
@@ -146,25 +149,22 @@ class Staging:
             for number, cells, is_ragged in batch:
                 yield ParsedCells(number, decode_cells(cells), bool(is_ragged))
             after = batch[-1][0]
-            self._wait_until_written()
 
     def _jobs(self) -> Iterator[Job]:
         return (row.job for row in self._store.rows(PLANNED) if row.is_good)
 
     def _mark_repeated(self) -> None:
         """Deal with rows of the same target: all are invalid, or those behind an invalid one wait for it."""
-        rows = self._store.execute(statements.REPEATED)
         changes: dict[str, list[dict[str, object]]] = {
             statements.MARK_REPEATED: [], statements.WAIT: [], statements.MAKE_INVALID: [],
         }  # fmt: skip
-        for _, group in groupby(rows, key=lambda row: row[2]):
+        for _, group in groupby(self._repeated(), key=lambda row: row.target):
             first_rows = list(islice(group, OTHER_ROWS + 1))
-            numbers = [number for number, *_ in first_rows]
+            numbers = [row.number for row in first_rows]
             blocked_by: int | None = None
-            for number, state, _, cells, problems in (*first_rows, *group):
+            for number, state, _, values, problems in (*first_rows, *group):
                 changes[statements.MARK_REPEATED].append({"row": number})
                 if not self._in_order:
-                    values = self._values_of(number, cells)
                     others = [other for other in numbers if other != number][:OTHER_ROWS]
                     found = (*decode_problems(problems), duplicate(number, self._targets, values, others))
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
@@ -174,13 +174,17 @@ class Staging:
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
-                    self._sent[head_of_fields(self._values_of(number, cells))] -= 1
+                    self._sent[head_of_fields(values)] -= 1
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
 
-    def _values_of(self, number: int, cells: str) -> Mapping[str, Value]:
-        return self._table.parse(ParsedCells(number, decode_cells(cells), is_ragged=False)).values
+    def _repeated(self) -> Iterator[_RepeatedRow]:
+        records = self._store.execute(statements.REPEATED)
+        while batch := records.fetchmany(_BATCH):
+            cells = [ParsedCells(number, decode_cells(stored), is_ragged=False) for number, _, _, stored, _ in batch]
+            for (number, state, target, _, problems), parsed in zip(batch, self._table.parse_all(cells), strict=True):
+                yield _RepeatedRow(number, state, target, parsed.values, problems)
 
     def _write(self, changes: Mapping[str, list[dict[str, object]]]) -> None:
         for statement, records in changes.items():

@@ -5,6 +5,7 @@ They are read from `sqlite.sql`; any attribute of this module that is not below 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from batch_updater.records import OutcomeKind
 FORMAT = 3
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
-"""Columns of a row as it is staged, in the order of the values that `of_rows` takes."""
+"""Columns of a row as it is staged; those that hold nothing may be left out."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""
@@ -38,8 +39,7 @@ def in_order(name: str) -> tuple[str, ...]:
     return _statements()[name]
 
 
-def of_rows(statement: str, count: int) -> str:
-    """Return an insertion of one staged row as one of several, which takes their values one after the other."""
-    into = statement.partition(" VALUES ")[0]
-    values = f"({', '.join('?' * len(STAGED))})"
-    return f"{into} VALUES {', '.join([values] * count)}"
+def with_columns(statement: str, names: Collection[str]) -> str:
+    """Return an insertion that takes the values of some columns alone, by their positions."""
+    into, columns = statement.partition(" (")[0], ", ".join([f'"{name}"' for name in names])
+    return f"{into} ({columns}) VALUES ({', '.join('?' * len(names))})"

@@ -18,7 +18,7 @@ import json
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -441,14 +441,10 @@ class Store:
 
     def require_requests(self, endpoint: Endpoint) -> None:
         """Check that every request that is stored is the one that its row's values make; takes some 10 us a row."""
-        build = RequestBuilder(endpoint).build
-        for number, target, fields, path, query, body in self.execute(statements.REQUESTS):
-            try:
-                request = build(Job(number, target, decode_fields(fields)))
-                is_same = (path, query, body) == (request.path, request.query, request.body.decode())
-            except (KeyError, TypeError, ValueError, AttributeError):  # a value that the field cannot have
-                is_same = False
-            if not is_same:
+        builder, records = RequestBuilder(endpoint), self.execute(statements.REQUESTS)
+        while batch := records.fetchmany(_BATCH):
+            if not _are_requests(batch, builder):
+                number = next(record[0] for record in batch if not _are_requests([record], builder))
                 raise DamagedStoreError(f"its row {number} holds another request than its values make")
 
     @contextmanager
@@ -491,6 +487,15 @@ class Store:
     def execute(self, statement: str, **values: object) -> sqlite3.Cursor:
         """Execute a statement. Raises sqlite3.Error."""
         return self.connection.execute(statement, values)
+
+
+def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -> bool:
+    """Whether the request of each record of `statements.REQUESTS` is the one that its values make."""
+    try:
+        made = builder.texts([decode_fields(fields) for _, _, fields, *_ in records])
+        return list(zip(*made, strict=True)) == [(path, query, body) for *_, path, query, body in records]
+    except (KeyError, TypeError, ValueError, AttributeError):  # a value that the field cannot have
+        return False
 
 
 def _part(record: tuple[object, ...]) -> Part:
