@@ -58,24 +58,35 @@ class Signal(threading.Event):
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
 def test_what_came_unasked_and_lies_unread_is_no_answer(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """Bytes that the kernel holds when the next row is sent cost the connection; every row has its own answer."""
-    is_answered, is_sent = Signal(), Signal()
+    is_given, is_sent = Signal(), Signal()
+
+    class WatchedLimiter(Limiter):
+        """Lets the bytes come while a request already has a connection that was kept: from then on nothing is read."""
+
+        given = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.given += 1
+            if self.given % 2 == 0:  # a kept connection, and then a new one in its place
+                is_given.set()
+                is_sent.wait_for()
+            return super().is_free
 
     async def talk(connection: Connection) -> None:
-        while request := await connection.request():
-            connection.write(request.answer())
-            await asyncio.to_thread(is_answered.wait_for)
+        request = await connection.request()
+        assert request
+        connection.write(request.answer())
+        if connection.number < 3:
+            await asyncio.to_thread(is_given.wait_for)
             connection.write(unasked)
             is_sent.set()
-
-    def watch(*_: object) -> None:
-        is_answered.set()
-        is_sent.wait_for()
+        assert await connection.request() is None
 
     with serving(talk, tls() if is_secure else None) as server:
-        # The event loop has no turn between the outcome, during which the bytes come, and the next row.
         sent = send(
             server.url, [job(n) for n in range(1, 4)], concurrency=1, api=OVER_TLS if is_secure else {},
-            watch=watch, run=run,
+            limiter=WatchedLimiter(10_000, 0, Shutdown()), run=run,
         )  # fmt: skip
     assert sent.kinds() == ["updated"] * 3
     assert server.connections_of_updates() == [1, 2, 3]
