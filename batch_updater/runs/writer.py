@@ -172,7 +172,7 @@ class RunWriter:
         self._put_awaited(_Rows([(job.row, None, 1, None, None, None, None, None) for job, _ in batch], committed))
         await committed
 
-    async def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
         self.require_writable()
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None

@@ -360,7 +360,7 @@ class Sender:
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
                 self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
         try:
-            await self.hooks.on_outcome(sent.outcome)
+            self.hooks.on_outcome(outcome)
         except StoreError as error:
             self._end(stop_for(error))
         self._finished.set()

@@ -89,7 +89,7 @@ def send(
     attempts: list[Attempt] = []
 
     async def go() -> SendResult:
-        async def on_outcome(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             assert outcome.row not in outcomes, f"row {outcome.row} has two outcomes"
             outcomes[outcome.row] = outcome
             if watch:
