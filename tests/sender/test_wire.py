@@ -402,10 +402,10 @@ def test_the_head_of_a_request_says_each_thing_once() -> None:
 
 
 def test_a_proxy_for_plain_http_is_given_the_whole_address_and_its_login() -> None:
-    """On every connection; the API's own credentials go with it, since it stands for the API."""
+    """With every request; the API's own credentials go with it, since it stands for the API."""
     with serving(answer_all) as proxy:
         address = proxy.url.replace("http://", "http://me:secret@")
-        sent = send("http://127.0.0.1:9", [job(1), job(2)], api={"proxy": address})
+        sent = send("http://127.0.0.1:9", [job(1), job(2)], api={"proxy": address}, before_change=lambda *_: None)
     assert sent.kinds() == ["updated"] * 2
     for request in proxy.requests:
         assert request.path.startswith("http://127.0.0.1:9/api/v2/opportunities/")
