@@ -44,7 +44,6 @@ _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_REQUEST = 3
 _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 """What says that the token was taken: a gateway that fails has not looked at it."""
-_WHY = {meaning: meaning.name.lower() for meaning in Meaning}
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -320,8 +319,9 @@ class Client:
         if sent_at is None:
             first_s = started_s
             sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
+        why: str
         if isinstance(result, Answer):
-            why, status = _WHY[classification.meaning], result.status
+            why, status = classification.meaning, result.status
         else:
             why, status = result.cause, None
         sending.row = row = RowSoFar(
