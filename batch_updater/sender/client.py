@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
@@ -60,8 +61,7 @@ class _EndOfRun(Exception):  # noqa: N818
         self.stop = stop
 
 
-@dataclass(frozen=True, slots=True)
-class SentRow:
+class SentRow(NamedTuple):
     """A row's outcome, and whether it ends the run."""
 
     outcome: Outcome
