@@ -304,6 +304,18 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
         assert server.connections_of_updates() == [2]
 
 
+@pytest.mark.parametrize(("kept_for_s", "connections"), [(15.0, [1, 1, 1]), (0.0, [1, 2, 3])])
+def test_a_connection_that_was_idle_for_long_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, kept_for_s: float, connections: list[int]
+) -> None:
+    """The service may be about to end it, and a request that it then no longer reads may have been applied."""
+    monkeypatch.setattr("batch_updater.sender.wire._KEPT_FOR_S", kept_for_s)
+    with serving(answer_all) as server:
+        sent = send(server.url, [job(n) for n in range(1, 4)], concurrency=1)
+    assert sent.kinds() == ["updated"] * 3
+    assert server.connections_of_updates() == connections
+
+
 def test_a_service_that_ends_every_connection_at_once_is_left() -> None:
     """No number of connections is made for one attempt, whether or not a request went out on one of them."""
 
