@@ -87,7 +87,8 @@ class Transport:
         answer: Answer | TransportError
         try:
             answer = await self._answer(request, token, outgoing)
-            if await self.connector.is_for_another_request(outgoing.reader):
+            reader = outgoing.reader
+            if reader is not None and reader.is_doubted and await self.connector.is_for_another_request(reader):
                 outgoing.refusal = None
                 raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError

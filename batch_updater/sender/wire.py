@@ -366,13 +366,11 @@ class Connector(aiohttp.TCPConnector):
                 return
         super()._release(key, protocol, should_close=should_close)
 
-    async def is_for_another_request(self, reader: AnswerReader | None) -> bool:
-        """Whether a refusal may have been meant for an earlier request on its connection.
+    async def is_for_another_request(self, reader: AnswerReader) -> bool:
+        """Whether a refusal that is doubted may have been meant for an earlier request on its connection.
 
         The answer that follows it shows that; of a service that has answered unasked before, none is waited for.
         """
-        if reader is None or not reader.is_doubted:
-            return False
         if not self.is_distrusting:
             await asyncio.sleep(self.doubt_s)
         return self.is_distrusting or reader.has_spoken_unasked or reader.has_more
