@@ -300,6 +300,9 @@ class Client:
 
         Raises _HeldBack, _EndOfRun, ShuttingDown and StoreError.
         """
+        # Rows whose answers came in the same round are all judged before the next requests are written one after
+        # another: a service on the same machine is woken once for all of them, which takes longer than to write one.
+        await asyncio.sleep(0)
         await self.limiter.turn()
         if self.breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack

@@ -277,9 +277,6 @@ class Connector(aiohttp.TCPConnector):
         aiohttp's session would send it a second time by itself where a kept connection dies. Raises what
         `RowRequest.before_write`, the limiter and aiohttp raise.
         """
-        # Rows whose answers came in the same round are all judged before the next requests are written one after
-        # another: a service on the same machine is woken once for all of them, which takes longer than to write one.
-        await asyncio.sleep(0)
         connection = await self._connected(head.request, outgoing, self.timeout)
         reader = cast("AnswerReader", connection.protocol)
         try:
