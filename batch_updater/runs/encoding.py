@@ -30,7 +30,8 @@ _OTHER = "?"
 _READERS: dict[str, Callable[[str], Cell]] = {
     "n": Decimal, "d": date.fromisoformat, "m": datetime.fromisoformat, "t": time.fromisoformat,
 }  # fmt: skip
-_AS_IN_JSON = str.maketrans(dict.fromkeys(_READERS, "s"))
+_IN_JSON: dict[str, type] = {letter: kind for kind, letter in _KINDS.items()} | dict.fromkeys(_READERS, str)
+"""What a value of each kind is in JSON: what a reader takes is a text there, everything else is of its own kind."""
 _EMPTY_KINDS = len('[""')
 _LARGEST_INT = 2**63
 _NOT_IN_JSON = (OverflowError, UnicodeEncodeError)
@@ -187,12 +188,19 @@ def _decoded(values: list[Any]) -> list[Cell]:
     kinds, *cells = values
     if kinds is None:
         return list(map(_untagged, cells))
-    # What a reader takes is a text in JSON; everything else is of its own kind.
-    if kinds.translate(_AS_IN_JSON) != "".join(map(_KINDS.__getitem__, map(type, cells))):
+    types, readers = _types_and_readers(kinds)
+    if tuple(map(type, cells)) != types:
         raise TypeError("the kinds of the values are not those that they are said to have")
-    if _READERS.keys().isdisjoint(kinds):
-        return cells
-    return [_READERS[kind](cell) if kind in _READERS else cell for kind, cell in zip(kinds, cells, strict=True)]
+    for at, read in readers:
+        cells[at] = read(cells[at])
+    return cells
+
+
+@lru_cache(maxsize=256)
+def _types_and_readers(kinds: str) -> tuple[tuple[type, ...], list[tuple[int, Callable[[str], Cell]]]]:
+    """Return what values of these kinds are in JSON, and which of them are then read, by position."""
+    readers = [(at, _READERS[kind]) for at, kind in enumerate(kinds) if kind in _READERS]
+    return tuple(map(_IN_JSON.__getitem__, kinds)), readers
 
 
 def encode_problems(problems: Sequence[Problem]) -> str | None:

@@ -28,19 +28,23 @@ _WRITTEN_EVERY_S = 0.2
 
 
 class _JsonLines(logging.Formatter):
-    """Makes a line of JSON. The text of the last second is kept, because most lines are of the one before."""
+    """Makes a line of JSON. The text of the last millisecond is kept, because many lines are of the one before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._second = 0
-        self._text = ""
+        self._second = self._millisecond = 0
+        self._text_of_second = self._text = ""
 
     def at(self, seconds: float) -> str:
         """Return a time, given in seconds since 1970, in UTC to the millisecond."""
-        second = int(seconds)
-        if second != self._second:
-            self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
-        return f"{self._text}.{int((seconds - second) * 1000):03d}+00:00"
+        millisecond = int(seconds * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second, self._text_of_second = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._text = f"{self._text_of_second}.{rest:03d}+00:00"
+        return self._text
 
     def format(self, record: logging.LogRecord) -> str:
         known = record.__dict__

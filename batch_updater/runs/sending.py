@@ -55,8 +55,8 @@ def read_before_write(plan: Plan, writer: RunWriter, *, only: bool = False) -> R
 def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hooks:
     """Return what the sender calls: before a request may go out, and with whatever it learns."""
 
-    async def settled(outcome: Outcome) -> None:
-        await writer.settle(outcome)
+    def settled(outcome: Outcome) -> None:
+        writer.settle(outcome)
         if progress:
             progress(outcome)
 

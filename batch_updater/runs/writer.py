@@ -59,7 +59,7 @@ class _Write(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows as `statements.WRITE_MANY` takes them, and who waits for their commit."""
+    """Rows as `statements.WRITE_MANY` takes them, shorter where the rest is NULL, and who waits for their commit."""
 
     values: Sequence[tuple[object, ...]]
     committed: asyncio.Future[None] | None
@@ -169,10 +169,10 @@ class RunWriter:
         """
         self.require_writable()
         committed = asyncio.get_running_loop().create_future()
-        self._put_awaited(_Rows([(job.row, None, 1, None, None, None, None, None) for job, _ in batch], committed))
+        self._put_awaited(_Rows([(job.row, None, 1) for job, _ in batch], committed))
         await committed
 
-    async def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: Outcome) -> None:
         """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
         self.require_writable()
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
@@ -227,8 +227,7 @@ class RunWriter:
                 self._awaited.wait(_UNAWAITED_FOR_S)
                 time.sleep(_GATHERED_FOR_S)
             self._awaited.clear()
-            while not self._writes.empty():
-                batch.append(self._writes.get_nowait())
+            batch += [self._writes.get_nowait() for _ in range(self._writes.qsize())]
             self._commit([write for write in batch if isinstance(write, (_Rows, _Write))])
             for flushed in batch:
                 if isinstance(flushed, threading.Event):

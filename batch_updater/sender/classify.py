@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import StrEnum, auto
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -42,8 +42,8 @@ NOTHING_REPORTED = Confirmation()
 """Of an attempt that brought no answer of the kind 2xx."""
 
 
-class Meaning(Enum):
-    """What an attempt means for its row."""
+class Meaning(StrEnum):
+    """What an attempt means for its row; in the log under this name."""
 
     ACCEPTED = auto()
     """2xx that says what the update came to: what the record in it holds decides."""

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
@@ -44,7 +45,6 @@ _LONGEST_BACKOFF_S = 30.0
 _TOKEN_REFUSALS_PER_REQUEST = 3
 _TOKEN_ACCEPTED = frozenset({Meaning.ACCEPTED, Meaning.REFUSED})
 """What says that the token was taken: a gateway that fails has not looked at it."""
-_WHY = {meaning: meaning.name.lower() for meaning in Meaning}
 
 _log = logging.getLogger("batch_updater.sender")
 
@@ -61,8 +61,7 @@ class _EndOfRun(Exception):  # noqa: N818
         self.stop = stop
 
 
-@dataclass(frozen=True, slots=True)
-class SentRow:
+class SentRow(NamedTuple):
     """A row's outcome, and whether it ends the run."""
 
     outcome: Outcome
@@ -301,6 +300,9 @@ class Client:
 
         Raises _HeldBack, _EndOfRun, ShuttingDown and StoreError.
         """
+        # Rows whose answers came in the same round are all judged before the next requests are written one after
+        # another: a service on the same machine is woken once for all of them, which takes longer than to write one.
+        await asyncio.sleep(0)
         await self.limiter.turn()
         if self.breaker.is_open and not is_probe:  # the turn may have taken long
             raise _HeldBack
@@ -320,8 +322,9 @@ class Client:
         if sent_at is None:
             first_s = started_s
             sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
+        why: str
         if isinstance(result, Answer):
-            why, status = _WHY[classification.meaning], result.status
+            why, status = classification.meaning, result.status
         else:
             why, status = result.cause, None
         sending.row = row = RowSoFar(

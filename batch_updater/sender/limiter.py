@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -54,6 +53,7 @@ class Limiter:
         self._full_tolerance_s = self._tolerance_s = max(burst / rate_per_s, _CATCH_UP_S)
         """How far turns may lag behind their pace: a burst is for a service that keeps up."""
         self._most = max(1, int(rate_per_s + burst))
+        self._least_interval_s = (_WINDOW_S + _MARGIN_S) / self._most
         self._recent: deque[float] = deque()
         """When the requests of the last second left."""
         self._clock = clock
@@ -62,7 +62,8 @@ class Limiter:
         """When the next turn and the next permit are due by the pace, if nothing is caught up on."""
         self._paused_until = 0.0
         self._slowed_to_per_s = rate_per_s
-        self._slowed_at = -math.inf
+        self._slowed_at: float | None = None
+        """None while the pace is the configured one."""
         self._most_ready = max(_READY_AT_LEAST, int(rate_per_s * _READY_S))
         self.go_on(shutdown)
 
@@ -131,7 +132,7 @@ class Limiter:
 
     def take_turn(self) -> None:
         """Take a turn now; the caller has waited for it."""
-        interval_s = max(1 / self.pace_per_s(), (_WINDOW_S + _MARGIN_S) / self._most)
+        interval_s = max(1 / self.pace_per_s(), self._least_interval_s)
         self._next_turn_at = max(self._next_turn_at, self._clock()) + interval_s
 
     def take(self) -> None:
@@ -147,14 +148,14 @@ class Limiter:
 
     def pace_per_s(self) -> float:
         """Return how many permits a second are given just now."""
-        if self._slowed_at == -math.inf:
+        if self._slowed_at is None:
             return self._rate_per_s
         grown_s = max(0.0, self._clock() - max(self._slowed_at, self._paused_until))
         increase_per_s = max(_LEAST_INCREASE_PER_S, self._rate_per_s * _INCREASE_SHARE_PER_S)
         pace_per_s = self._slowed_to_per_s + increase_per_s * grown_s
         if pace_per_s < self._rate_per_s:
             return pace_per_s
-        self._slowed_at = -math.inf
+        self._slowed_at = None
         self._tolerance_s = self._full_tolerance_s
         return self._rate_per_s
 
@@ -163,7 +164,7 @@ class Limiter:
 
         It does so once for all the requests that were in flight together: those after the first say nothing new.
         """
-        if written_at <= self._slowed_at:
+        if self._slowed_at is not None and written_at <= self._slowed_at:
             return False
         slowest_per_s = min(_SLOWEST_PER_S, self._rate_per_s)
         self._slowed_to_per_s = max(slowest_per_s, self.pace_per_s() * _DECREASE)

@@ -96,8 +96,8 @@ class StatusAndHeaders(Protocol):
 
 def require_not_of_proxy(response: StatusAndHeaders, proxy: Proxy | None) -> None:
     """Raise ClientHttpProxyError if a proxy wants a login: in plain http its answer stands for the API's."""
-    wants_login = response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-    if wants_login and proxy is not None and response.request_info.url.scheme == "http":
+    wants_login = proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    if wants_login and response.request_info.url.scheme == "http":
         raise aiohttp.ClientHttpProxyError(response.request_info, (), status=response.status, headers=response.headers)
 
 

@@ -49,8 +49,9 @@ _PARKED_AT_MOST = 10_000
 """Rows that may wait for an earlier one of their target before no more are taken."""
 _SPREAD_OVER_S = 1.0
 """The workers begin within so long, however slow the service is."""
-_AHEAD_OF_A_WORKER = 2
-"""How many rows are made ready ahead for each worker, at most."""
+_AHEAD_OF_A_WORKER = 4
+"""How many rows are made ready ahead for each worker, at most: fewer, and workers wait for the disk where the service
+answers at once."""
 _AHEAD_S = 0.1
 """How long the rows last that are made ready ahead of the workers, and for which the database has one commit.
 
@@ -120,8 +121,8 @@ class _UniformRefusals:
 class _TargetQueues:
     """Keeps the rows of one target in file order, one at a time."""
 
-    parked: dict[str, deque[Prepared]] = field(default_factory=dict)
-    """Target in flight -> the rows that wait for it."""
+    parked: dict[str, deque[Prepared] | None] = field(default_factory=dict)
+    """Target in flight -> the rows that wait for it; None if none has ever waited, as for nearly every target."""
     held: dict[str, int] = field(default_factory=dict)
     """Target that did not settle -> the row because of which its later ones wait."""
     waiting: int = 0
@@ -130,9 +131,10 @@ class _TargetQueues:
         """Whether the row may start now; if not, it waits."""
         target = prepared.job.target
         if target not in self.parked:
-            self.parked[target] = deque()
+            self.parked[target] = None
             return True
-        self.parked[target].append(prepared)
+        queue = self.parked[target] = self.parked[target] or deque()
+        queue.append(prepared)
         self.waiting += 1
         return False
 
@@ -360,7 +362,7 @@ class Sender:
                 message = f"As many rows have failed as sending.stop_after_failures allows ({limit})."
                 self._end(Stop(StopReason.FAILURES, message, "Look at the causes before more is sent."))
         try:
-            await self.hooks.on_outcome(sent.outcome)
+            self.hooks.on_outcome(outcome)
         except StoreError as error:
             self._end(stop_for(error))
         self._finished.set()

@@ -18,8 +18,8 @@ class Hooks:
     """Awaited once for every row, with others, before its first request may go out."""
     may_send: Callable[[], None]
     """Called right before every request of a row is written."""
-    on_outcome: Callable[[Outcome], Awaitable[None]]
-    """Awaited once for every row that was taken from the iterator."""
+    on_outcome: Callable[[Outcome], None]
+    """Called once for every row that was taken from the iterator."""
     on_names: Callable[[AllowedList], None]
     """Called with each list of valid names that an answer taught."""
     on_attempt: Callable[[Attempt], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 
 class ShuttingDown(Exception):  # noqa: N818  (no error: a person or a rule ended the run)
@@ -34,7 +35,9 @@ class Shutdown(asyncio.Event):
             raise ShuttingDown
         loop = asyncio.get_running_loop()
         over = loop.create_future()
-        timer = loop.call_later(seconds, _end, over)
+        # uvloop rounds to whole milliseconds: less than half of one would be no pause at all, and a caller that looks
+        # at the clock again would go round and round.
+        timer = loop.call_later(math.ceil(seconds * 1000) / 1000, _end, over)
         self._pauses.add(over)
         try:
             await over

@@ -87,7 +87,8 @@ class Transport:
         answer: Answer | TransportError
         try:
             answer = await self._answer(request, token, outgoing)
-            if await self.connector.is_for_another_request(outgoing.reader):
+            reader = outgoing.reader
+            if reader is not None and reader.is_doubted and await self.connector.is_for_another_request(reader):
                 outgoing.refusal = None
                 raise aiohttp.ServerDisconnectedError("the refusal was an earlier request's")
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
@@ -124,14 +125,15 @@ class Transport:
                 wait_s = read_retry_after(status, received.headers, datetime.now(UTC)) or 0.0
                 outgoing.refusal = Answer(status, complete=False, retry_after_s=wait_s)
             try:
-                body = await read_at_most(received.content, _LARGEST_ANSWER_BYTES)
+                content = received.content  # nearly always there by now
+                body = content.read_nowait() if content.is_eof() else await read_at_most(content, _LARGEST_ANSWER_BYTES)
                 complete = len(body) <= _LARGEST_ANSWER_BYTES
             except (aiohttp.ClientError, OSError):
                 body = b""  # the status has arrived, and says more than that the rest has not
             return read_answer(status, body, content_type, self._endpoint, complete=complete, retry_after_s=wait_s)
         finally:
             if complete:
-                received.connection.release()
+                self.connector.keep(received.connection)
             else:
                 received.connection.close()
 

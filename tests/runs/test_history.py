@@ -72,7 +72,7 @@ def made(
     with begun(folder / "run.sqlite", (2, 3), facts.as_json(), invalid=(4,), started_at=started_at) as database:
         for outcome in outcomes:
             asyncio.run(database.will_send([prepared(outcome.row)]))
-            asyncio.run(database.settle(outcome))
+            database.settle(outcome)
         if ended:
             database.flush()
             counts = database.store.counts(OutcomeKind.NOT_SENT)

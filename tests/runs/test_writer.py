@@ -39,7 +39,7 @@ ROWS = range(10)
 def test_an_outcome_comes_back_as_it_was_given(tmp_path: Path) -> None:
     """Every part of an outcome survives the database."""
     with begun(tmp_path / "run.sqlite", ROWS) as writer:
-        asyncio.run(writer.settle(REJECTED))
+        writer.settle(REJECTED)
         writer.flush()
         assert outcomes(writer.store) == [REJECTED]
 
@@ -63,7 +63,7 @@ def test_outcomes_come_in_the_order_of_the_rows(tmp_path: Path) -> None:
         for row in (9, 2, 5):
             await writer.will_send([prepared(row)])
         for row in (5, 9, 2):
-            await writer.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
+            writer.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
 
     with begun(tmp_path / "run.sqlite", ROWS) as writer:
         asyncio.run(settle(writer))
@@ -96,7 +96,7 @@ def test_a_database_that_cannot_be_written_stops_the_sending(tmp_path: Path) -> 
             with pytest.raises(StoreError, match=r"run\.sqlite"):
                 asyncio.run(writer.will_send([prepared(1)]))
         with pytest.raises(StoreError):
-            asyncio.run(writer.settle(REJECTED))
+            writer.settle(REJECTED)
         with pytest.raises(StoreError):
             writer.flush()
 
@@ -113,10 +113,10 @@ def test_a_reopened_database_knows_what_is_done_and_what_is_open(tmp_path: Path)
     async def first(writer: RunWriter) -> None:
         for row in range(1, 6):
             await writer.will_send([prepared(row)])
-        await writer.settle(Outcome(1, OutcomeKind.UPDATED, attempts=2))
-        await writer.settle(Outcome(2, OutcomeKind.FAILED, attempts=3))
-        await writer.settle(Outcome(3, OutcomeKind.UNCONFIRMED, attempts=1))
-        await writer.settle(Outcome(4, OutcomeKind.REJECTED, attempts=1))
+        writer.settle(Outcome(1, OutcomeKind.UPDATED, attempts=2))
+        writer.settle(Outcome(2, OutcomeKind.FAILED, attempts=3))
+        writer.settle(Outcome(3, OutcomeKind.UNCONFIRMED, attempts=1))
+        writer.settle(Outcome(4, OutcomeKind.REJECTED, attempts=1))
 
     path = tmp_path / "run.sqlite"
     with begun(path, ROWS) as writer:
@@ -127,7 +127,7 @@ def test_a_reopened_database_knows_what_is_done_and_what_is_open(tmp_path: Path)
         assert to_send == [0, 2, 3, 4, 5, 6, 7, 8, 9]
         assert maybe_applied(writer.store) == [3, 5]
         asyncio.run(writer.will_send([prepared(2)]))
-        asyncio.run(writer.settle(Outcome(2, OutcomeKind.UPDATED, attempts=2)))
+        writer.settle(Outcome(2, OutcomeKind.UPDATED, attempts=2))
         writer.flush()
         assert [(outcome.row, outcome.kind.value, outcome.attempts) for outcome in outcomes(writer.store)] == [
             (1, "updated", 2), (2, "updated", 5), (3, "unconfirmed", 1), (4, "rejected", 1), (5, "unconfirmed", 1),
@@ -151,7 +151,7 @@ def test_a_database_whose_file_is_removed_takes_nothing_more(tmp_path: Path) -> 
     """The system would go on writing to a file that can never be read again."""
     path = tmp_path / "run.sqlite"
     with begun(path, ROWS) as writer:
-        asyncio.run(writer.settle(REJECTED))
+        writer.settle(REJECTED)
         writer.flush()
         path.unlink()
         with pytest.raises(StoreError, match="No such file"):
@@ -166,7 +166,7 @@ def test_the_first_reading_of_a_record_counts(tmp_path: Path) -> None:
         await writer.will_send([prepared(7)])
         await writer.will_change(7, '{"size": "l"}')
         await writer.will_change(7, '{"size": "xl"}')
-        await writer.settle(Outcome(7, OutcomeKind.UPDATED, kept=RecordSnapshots('{"size": "xl"}', "{}", "{}")))
+        writer.settle(Outcome(7, OutcomeKind.UPDATED, kept=RecordSnapshots('{"size": "xl"}', "{}", "{}")))
 
     with begun(tmp_path / "run.sqlite", ROWS) as writer:
         asyncio.run(go(writer))
@@ -191,7 +191,7 @@ def test_a_resumed_run_keeps_the_first_reading_only_of_what_may_have_been_applie
         await writer.will_send([prepared(7)])
         await writer.will_change(7, read)
         kept = RecordSnapshots(read, None, None)
-        await writer.settle(Outcome(7, ended, message="why", kept=kept, maybe_applied=is_doubtful))
+        writer.settle(Outcome(7, ended, message="why", kept=kept, maybe_applied=is_doubtful))
 
     path = tmp_path / "run.sqlite"
     with begun(path, ROWS) as writer:
@@ -228,7 +228,7 @@ def test_a_row_whose_record_was_not_read_was_not_sent_by_a_part_that_reads_first
 def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:
     """Half a surrogate, which SQLite does not take, ends the sending like a full disk."""
     with begun(tmp_path / "run.sqlite", ROWS) as writer:
-        asyncio.run(writer.settle(REJECTED._replace(message="\udcff")))
+        writer.settle(REJECTED._replace(message="\udcff"))
         with pytest.raises(StoreError, match="surrogates"):
             writer.flush()
 

@@ -14,6 +14,7 @@ from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Job, Outcome, Value
 from batch_updater.sender.auth import fetch_credentials
+from batch_updater.sender.limiter import Limiter
 from batch_updater.sender.pool import Sender, SendResult
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 
@@ -66,6 +67,7 @@ def send(
     may_send: Callable[[], None] = anything,
     endpoint: Endpoint = ENDPOINT,
     before_change: Callable[[Sender, int, str], None] | None = None,
+    limiter: Limiter | None = None,
     run: Run = asyncio.run,
     **sending: float | str,
 ) -> Sent:
@@ -87,7 +89,7 @@ def send(
     attempts: list[Attempt] = []
 
     async def go() -> SendResult:
-        async def on_outcome(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             assert outcome.row not in outcomes, f"row {outcome.row} has two outcomes"
             outcomes[outcome.row] = outcome
             if watch:
@@ -107,7 +109,7 @@ def send(
             Hooks(before_send, may_send, on_outcome, learned.append, attempts.append),
             fetch_credentials(config.api, environment),
             environment,
-            SendOptions(len(rows), keep_going, read_first, in_order=config.input.duplicates == "in_order"),
+            SendOptions(len(rows), keep_going, read_first, limiter, in_order=config.input.duplicates == "in_order"),
         )
         return await sender.send(iter(rows))
 

@@ -6,9 +6,11 @@ import asyncio
 import heapq
 import math
 import random
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -336,3 +338,23 @@ def test_a_turn_comes_after_those_that_have_their_connections() -> None:
     assert turn >= 10
     went.remove("turn")
     assert went == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_wait_for_a_turn_does_not_go_round_and_round(run: Callable[[Coroutine[object, object, int]], int]) -> None:
+    """The clock is looked at a few times for each turn, however short the rest of the wait is."""
+
+    async def looks() -> int:
+        count = 0
+
+        def clock() -> float:
+            nonlocal count
+            count += 1
+            return asyncio.get_running_loop().time()
+
+        limiter = Limiter(300, 0, Shutdown(), clock)
+        for _ in range(60):
+            await limiter.turn()
+        return count
+
+    assert run(looks()) <= 60 * 6

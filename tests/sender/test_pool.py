@@ -478,3 +478,16 @@ def test_the_rate_is_held_over_retries_and_all_workers() -> None:
     busiest = max(sum(1 for at in times if start <= at < start + 1) for start in times)
     assert busiest <= 40
     assert len(times) / (times[-1] - times[0]) >= 25  # 37 on a machine that does nothing else
+
+
+def test_a_row_that_has_not_been_written_when_the_run_is_stopped_was_not_sent() -> None:
+    """It waits for its turn of the event loop just then: no attempt was made, and none has failed."""
+
+    def stop_soon(sender: Sender, outcome: Outcome) -> None:
+        if outcome.row == 2:
+            asyncio.get_running_loop().call_soon(sender.stop)
+
+    with Api() as api:
+        sent = send(api.url, [job(n) for n in range(1, 5)], concurrency=1, watch=stop_soon)
+    assert sent.kinds() == ["updated", "updated", "not_sent", "not_sent"]
+    assert [sent.outcomes[row].attempts for row in (1, 2, 3, 4)] == [1, 1, 0, 0]

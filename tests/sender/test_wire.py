@@ -58,24 +58,35 @@ class Signal(threading.Event):
 @pytest.mark.parametrize("unasked", UNASKED.values(), ids=UNASKED)
 def test_what_came_unasked_and_lies_unread_is_no_answer(run: Run, unasked: bytes, *, is_secure: bool) -> None:
     """Bytes that the kernel holds when the next row is sent cost the connection; every row has its own answer."""
-    is_answered, is_sent = Signal(), Signal()
+    is_given, is_sent = Signal(), Signal()
+
+    class WatchedLimiter(Limiter):
+        """Lets the bytes come while a request already has a connection that was kept: from then on nothing is read."""
+
+        given = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.given += 1
+            if self.given % 2 == 0:  # a kept connection, and then a new one in its place
+                is_given.set()
+                is_sent.wait_for()
+            return super().is_free
 
     async def talk(connection: Connection) -> None:
-        while request := await connection.request():
-            connection.write(request.answer())
-            await asyncio.to_thread(is_answered.wait_for)
+        request = await connection.request()
+        assert request
+        connection.write(request.answer())
+        if connection.number < 3:
+            await asyncio.to_thread(is_given.wait_for)
             connection.write(unasked)
             is_sent.set()
-
-    def watch(*_: object) -> None:
-        is_answered.set()
-        is_sent.wait_for()
+        assert await connection.request() is None
 
     with serving(talk, tls() if is_secure else None) as server:
-        # The event loop has no turn between the outcome, during which the bytes come, and the next row.
         sent = send(
             server.url, [job(n) for n in range(1, 4)], concurrency=1, api=OVER_TLS if is_secure else {},
-            watch=watch, run=run,
+            limiter=WatchedLimiter(10_000, 0, Shutdown()), run=run,
         )  # fmt: skip
     assert sent.kinds() == ["updated"] * 3
     assert server.connections_of_updates() == [1, 2, 3]
@@ -293,6 +304,18 @@ def test_a_connection_that_went_bad_while_it_waited_for_its_permit_is_replaced(*
         assert server.connections_of_updates() == [2]
 
 
+@pytest.mark.parametrize(("kept_for_s", "connections"), [(15.0, [1, 1, 1]), (0.0, [1, 2, 3])])
+def test_a_connection_that_was_idle_for_long_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, kept_for_s: float, connections: list[int]
+) -> None:
+    """The service may be about to end it, and a request that it then no longer reads may have been applied."""
+    monkeypatch.setattr("batch_updater.sender.wire._KEPT_FOR_S", kept_for_s)
+    with serving(answer_all) as server:
+        sent = send(server.url, [job(n) for n in range(1, 4)], concurrency=1)
+    assert sent.kinds() == ["updated"] * 3
+    assert server.connections_of_updates() == connections
+
+
 def test_a_service_that_ends_every_connection_at_once_is_left() -> None:
     """No number of connections is made for one attempt, whether or not a request went out on one of them."""
 
@@ -391,10 +414,10 @@ def test_the_head_of_a_request_says_each_thing_once() -> None:
 
 
 def test_a_proxy_for_plain_http_is_given_the_whole_address_and_its_login() -> None:
-    """On every connection; the API's own credentials go with it, since it stands for the API."""
+    """With every request; the API's own credentials go with it, since it stands for the API."""
     with serving(answer_all) as proxy:
         address = proxy.url.replace("http://", "http://me:secret@")
-        sent = send("http://127.0.0.1:9", [job(1), job(2)], api={"proxy": address})
+        sent = send("http://127.0.0.1:9", [job(1), job(2)], api={"proxy": address}, before_change=lambda *_: None)
     assert sent.kinds() == ["updated"] * 2
     for request in proxy.requests:
         assert request.path.startswith("http://127.0.0.1:9/api/v2/opportunities/")
