@@ -86,7 +86,7 @@ def settle(writer: RunWriter, *outcomes: Outcome) -> None:
     async def both() -> None:
         await writer.will_send([prepared(outcome.row) for outcome in outcomes])
         for outcome in outcomes:
-            await writer.settle(outcome)
+            writer.settle(outcome)
 
     asyncio.run(both())
     writer.flush()

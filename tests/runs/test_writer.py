@@ -248,12 +248,12 @@ def test_rows_are_final_up_to_the_first_that_is_not(tmp_path: Path) -> None:
         async def send() -> None:
             await writer.will_send([prepared(row) for row in (0, 1, 3, 5)])
             for row in (0, 1, 5):
-                await writer.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
+                writer.settle(Outcome(row, OutcomeKind.UPDATED, attempts=1))
 
         asyncio.run(send())
         writer.flush()
         assert [row.number for row in writer.store.final_rows()] == [0, 1, 2]
         assert [row.number for row in writer.store.final_rows(after=0)] == [1, 2]
-        asyncio.run(writer.settle(Outcome(3, OutcomeKind.FAILED, "No answer.", "Run again.", "no answer", attempts=1)))
+        writer.settle(Outcome(3, OutcomeKind.FAILED, "No answer.", "Run again.", "no answer", attempts=1))
         writer.flush()
         assert [row.number for row in writer.store.final_rows(after=2)] == [3]
