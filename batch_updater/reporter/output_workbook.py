@@ -80,16 +80,17 @@ class OutputWorkbook(Workbook):  # type: ignore[misc]  # as above
 
     worksheet_class = OutputSheet
 
-    def __init__(self, file: str | io.BytesIO, scratch: Path | None = None) -> None:
+    def __init__(self, parts: io.BytesIO, scratch: Path) -> None:
+        """`parts` take everything but the rows, which are in the folder `scratch` and go in with `join`."""
         options = {
             "constant_memory": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "strings_to_numbers": False,
             "default_date_format": "yyyy-mm-dd",
-            "tmpdir": str(scratch) if scratch else None,
+            "tmpdir": str(scratch),
         }
-        super().__init__(file, options)
+        super().__init__(parts, options)
         self._formats_made: dict[tuple[tuple[str, object], ...], Format] = {}
 
     def describe(self, title: str, mark: str, created_at: datetime) -> None:

@@ -6,15 +6,14 @@ import json
 import logging
 import os
 import shutil
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import openpyxl
 import pytest
 
 from batch_updater.config.schema import ResultsSettings
-from batch_updater.records import MARK_PROPERTY
-from batch_updater.reporter.output_workbook import OutputWorkbook
+from batch_updater.reporter.output_workbook import new_workbook
 from batch_updater.runs.lock import locked
 from batch_updater.runs.retention import remove_old_runs
 from tests.runs.test_history import DONE, FAILED, STARTED, made
@@ -40,11 +39,10 @@ def finished(parent: Path, name: str = NAME) -> Path:
     for file in ("input.csv", "run.log", "report.html"):
         (folder / file).touch()
     for file in ("undo.xlsx", WORKBOOK):
-        workbook = OutputWorkbook(str(folder / file))
-        workbook.set_properties({"created": datetime(2026, 1, 2)})  # noqa: DTZ001  (as programs write it)
-        workbook.set_custom_property(MARK_PROPERTY, "results")
-        workbook.add_worksheet("To fix")
-        workbook.close()
+        (folder / file).touch()
+        with new_workbook(folder / file) as workbook:
+            workbook.describe("Results", "results", datetime(2026, 1, 2, tzinfo=UTC))
+            workbook.add_worksheet("To fix")
     return folder
 
 
