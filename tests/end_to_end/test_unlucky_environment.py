@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -117,13 +118,14 @@ def test_what_finds_no_room_is_said_and_not_half_there(tmp_path: Path, arguments
 
 def test_that_temporary_files_find_no_room_is_said_of_their_folder(tmp_path: Path) -> None:
     """A workbook is put together in temporary files: where those do not fit, it is not the place of the results."""
-    rows = "".join(f"{number},Pre,{'x' * 1000}\n" for number in range(1, 301))
+    chance = random.Random(1)
+    rows = "".join(f"{number},Pre,{chance.randbytes(500).hex()}\n" for number in range(1, 301))
     (tmp_path / "rows.csv").write_text(f"Id,Type,OpportunityName\n{rows}", encoding="utf-8")
     (tmp_path / "temporary").mkdir()
     with sandbox() as api:
         configure(tmp_path, api.url)
         run = batch_updater("run", "rows.csv", "--json", cwd=tmp_path).object["run"]
-        # 512 bytes each: enough for the workbook, which is packed, and too little for its rows before.
+        # Blocks of 512 bytes: too little for the rows, which are compressed into a temporary file before anything else.
         prepared = 'ulimit -f 200; TMPDIR=$PWD/temporary exec "$@"'
         done = in_shell(prepared, "report", run, "--results", "again.xlsx", "--json", cwd=tmp_path)
     assert done.code == 2
