@@ -1,5 +1,7 @@
 """`python -m batch_updater`."""
 
-from batch_updater.cli.commands import program
+import sys
 
-program()
+from batch_updater.cli.commands import main
+
+sys.exit(main())

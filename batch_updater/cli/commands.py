@@ -11,11 +11,11 @@ import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from batch_updater.cli import json_output, preview, text_output
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
-from batch_updater.cli.process import collect_seldom, end_process, prepare_streams, quick_imports, require_open_files
+from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
@@ -37,11 +37,6 @@ if TYPE_CHECKING:
     from batch_updater.runs.result import Options, Progress, RunResult
 
 _MAINTAINER = "the person who maintains your installation"
-
-
-def program() -> NoReturn:
-    """Run the command of the command line as a process of its own."""
-    end_process(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
+    notify = sys.modules.get("batch_updater.nightly.notify")  # not imported: no thread can hang
+    if notify is not None:
+        notify.exit_if_threads_hang(code)
     return code
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
+import sys
 import threading
 import time
 import urllib.error
@@ -26,6 +28,7 @@ PING_LIMIT_S = 10.0
 _SIGNALS_NOTICED_AFTER_S = 0.5
 START, SUCCESS, FAILURE = "/start", "", "/fail"
 """What is put behind the address of a health check, as Healthchecks.io defines it."""
+_hanging: list[threading.Event] = []
 
 
 def notify(
@@ -142,8 +145,23 @@ def run_with_timeout(work: Callable[[], str | None], limit_s: float) -> str | No
 
     # Not `join`: before Python 3.13 a signal that ends it has `is_alive` call a running thread ended.
     ended, deadline_s = threading.Event(), time.monotonic() + limit_s
-    threading.Thread(target=attempt, name="attempt", daemon=True).start()
-    # In steps: a signal that comes in the moment before a wait begins is noticed only after it.
-    while (left_s := deadline_s - time.monotonic()) > 0 and not ended.wait(min(left_s, _SIGNALS_NOTICED_AFTER_S)):
-        pass
+    try:
+        threading.Thread(target=attempt, name="attempt", daemon=True).start()
+        # In steps: a signal that comes in the moment before a wait begins is noticed only after it.
+        while (left_s := deadline_s - time.monotonic()) > 0 and not ended.wait(min(left_s, _SIGNALS_NOTICED_AFTER_S)):
+            pass
+    finally:  # a signal may end the waiting
+        if not ended.is_set():
+            _hanging.append(ended)
     return next(iter(failures), None)
+
+
+def exit_if_threads_hang(exit_code: int) -> None:
+    """End the process at once if something that took too long still goes on: Python would wait for it at its exit.
+
+    Libraries start threads of their own, which a daemon thread cannot end.
+    """
+    if any(not ended.is_set() for ended in _hanging):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)

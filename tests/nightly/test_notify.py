@@ -158,15 +158,15 @@ def test_a_process_ends_whatever_was_left_behind() -> None:
 _LEAVING = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.cli.process import end_process
-from batch_updater.nightly.notify import run_with_timeout
+from batch_updater.nightly.notify import exit_if_threads_hang, run_with_timeout
 
 def hangs():
     with ThreadPoolExecutor() as pool:
         pool.submit(threading.Event().wait, 120).result()
 
+exit_if_threads_hang(70)  # nothing yet
 print(run_with_timeout(hangs, 0.2))
-end_process(3)
+exit_if_threads_hang(3)
 """
 
 
@@ -179,8 +179,7 @@ def test_a_signal_that_ends_the_waiting_leaves_nothing_that_holds_the_process() 
 _INTERRUPTED = """
 import os, signal, threading
 from concurrent.futures import ThreadPoolExecutor
-from batch_updater.cli.process import end_process
-from batch_updater.nightly.notify import run_with_timeout
+from batch_updater.nightly.notify import exit_if_threads_hang, run_with_timeout
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in the background of a shell
 
@@ -193,5 +192,5 @@ def hangs():
 try:
     run_with_timeout(hangs, 60)
 except KeyboardInterrupt:
-    end_process(3)
+    exit_if_threads_hang(3)
 """
