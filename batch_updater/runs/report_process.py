@@ -35,8 +35,9 @@ from batch_updater.runs.store import BEFORE_ALL_ROWS, StoredRow, opened_store
 
 FEWEST_ROWS = 5_000
 """For fewer rows it takes longer to start than it saves."""
-_LOOKED_EVERY_S = 0.25
-"""How often the table is looked at for rows that are final by now."""
+_LOOKED_EVERY_S, _LOOKED_AT_LEAST_EVERY_S = 0.25, 4.0
+"""How often the table is looked at for rows that are final by now: less often where few come in that time."""
+_FEW = 250
 _PATIENCE_S = 60.0
 """How long it may say nothing once every row is final: then it counts as stuck."""
 _SAID_EVERY = 5_000
@@ -187,7 +188,7 @@ def _follow(folder: Path) -> None:
     is_ended: queue.SimpleQueue[bool] = queue.SimpleQueue()
     """Has one entry: whether the run has ended, or is gone."""
     threading.Thread(target=lambda: is_ended.put(bool(sys.stdin.buffer.read(1))), daemon=True).start()
-    for_review, written, draft = RowsForReview(staged.columns, endpoint), 0, folder / _WORKBOOK
+    for_review, draft = RowsForReview(staged.columns, endpoint), folder / _WORKBOOK
     draft.touch()
     with opened_store(task.database) as store, new_workbook(draft) as book:
         results, names, has_changes = (
@@ -204,17 +205,23 @@ def _follow(folder: Path) -> None:
                 has_changes = has_changes or bool(row.changes)
                 yield row.row.number
 
-        after, has_ended = BEFORE_ALL_ROWS, None
+        after, since_waited, wait_s, has_ended = BEFORE_ALL_ROWS, 0, _LOOKED_EVERY_S, None
         while has_ended is None:
-            earlier, after = after, max(add(store.final_rows(after)), default=after)
+            written = list(add(store.final_rows(after)))
+            after = written[-1] if written else after
+            since_waited += len(written)
+            is_behind = len(written) >= _FEW
+            if not is_behind:
+                wait_s = _LOOKED_EVERY_S if since_waited >= _FEW else min(2 * wait_s, _LOOKED_AT_LEAST_EVERY_S)
+                since_waited = 0
             with suppress(queue.Empty):
-                has_ended = is_ended.get(timeout=_LOOKED_EVERY_S if after == earlier else 0)
+                has_ended = is_ended.get(timeout=0 if is_behind else wait_s)
         if not has_ended:
             raise _OrphanedError
         end: _End = pickle.loads((folder / _END).read_bytes())  # noqa: S301  (from the run)
-        for written, _ in enumerate(add(store.rows(end.unsent, after=after))):
-            if not written % _SAID_EVERY:
-                _say(written)
+        for count, _ in enumerate(add(store.rows(end.unsent, after=after))):
+            if not count % _SAID_EVERY:
+                _say(count)
         if has_changes and end.facts.allowed != names:
             raise RuntimeError("names that were learned meanwhile are shown otherwise in the rows that are written")
         view, summary, change_summary = results.finish(end.facts)
