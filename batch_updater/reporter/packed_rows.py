@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 
 PLACE = "<!-- rows -->"
 """Stands for the rows in the XML of their sheet."""
@@ -59,6 +60,8 @@ class PackedRows:
         head = first.compress(before) + first.flush(zlib.Z_FULL_FLUSH)
         tail = last.compress(behind) + last.flush()
         part.file_size = len(before) + self._bytes + len(behind)
+        if part.file_size > ZIP64_LIMIT:
+            raise OSError(errno.EFBIG, f"{part.filename} would be larger than the 2 GiB that every program reads")
         part.compress_size = len(head) + self._file.tell() + len(tail)
         part.CRC = zlib.crc32(behind, _joined_crc(zlib.crc32(before), self._crc, self._bytes))
         # The standard library has no call for data that is compressed already.

@@ -7,15 +7,18 @@ writes the workbook itself.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import pickle
 import queue
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -38,12 +41,14 @@ FEWEST_ROWS = 5_000
 _LOOKED_EVERY_S, _LOOKED_AT_LEAST_EVERY_S = 0.25, 4.0
 """How often the table is looked at for rows that are final by now: less often where few come in that time."""
 _FEW = 250
-_PATIENCE_S = 60.0
-"""How long it may say nothing once every row is final: then it counts as stuck."""
-_SAID_EVERY = 5_000
-"""Rows that it then writes before it says that it goes on."""
+_PATIENCE_S, _SAID_EVERY_S = 30.0, 2.0
+"""How long it may say nothing before it counts as stuck, and how often it says that it goes on."""
+_SIGNALS_NOTICED_AFTER_S = 0.5
+"""Windows interrupts no wait: a second signal is noticed between two."""
 _TASK, _END, _WORKBOOK, _ERRORS = "task", "end", "results.xlsx", "errors"
 """Files in its folder."""
+_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*w?[0-9.]*t?", re.IGNORECASE)
+"""The name of an interpreter. A program that embeds one, or is packed with one, would start itself once more."""
 _NICER_BY = 5
 """Sending cannot wait, and what this process does can."""
 _log = logging.getLogger("batch_updater.runs")
@@ -81,32 +86,37 @@ class ReportProcess:
         self._folder = folder
         self._stack = stack
         self._messages: queue.SimpleQueue[Report | int | None] = queue.SimpleQueue()
-        """What it says: its report, or how many rows it has written; None if it ended without a report."""
+        """What it says: its report, or how often it has said that it goes on; None if it ended without a report."""
         self._listener = threading.Thread(target=self._listen, name="report listener", daemon=True)
         self._listener.start()
 
     @classmethod
     def start(cls, database: Path, staged: StagedInput, endpoint: Endpoint, started_at: datetime) -> Self | None:
         """Start to follow the run in a database. Returns None if that is not possible."""
+        interpreter = sys.executable
+        if not interpreter or not _PYTHON.fullmatch(Path(interpreter).name.removesuffix(".exe")):
+            return None
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(temporary_folder())
                 (folder / _TASK).write_bytes(pickle.dumps(_Task(database.absolute(), staged, endpoint, started_at)))
                 errors = stack.enter_context((folder / _ERRORS).open("wb"))
                 process = subprocess.Popen(  # noqa: S603  (this very program)
-                    [sys.executable, "-P", "-c", f"from {__name__} import main; main()", str(folder)],
+                    [interpreter, "-P", "-c", f"from {__name__} import main; main()", str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     # It imports what this process does, and its temporary files are all in its folder.
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
-                    start_new_session=True,  # Ctrl-C is for the run alone
-                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path)), "TMPDIR": str(folder)},
+                    start_new_session=True,  # Ctrl-C is for the run alone, also on Windows; and there is no window
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+                    | getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
-            except (OSError, ResultsError) as error:
+                stack.callback(process.kill)
+                return cls(process, folder, stack.pop_all())
+            except (OSError, ResultsError, RuntimeError) as error:  # RuntimeError: no more threads
                 _warn(f"it cannot be started: {error}")
                 return None
-            return cls(process, folder, stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -130,17 +140,22 @@ class ReportProcess:
             if self._process.stdin:
                 self._process.stdin.write(b"\n")
                 self._process.stdin.flush()
-            while isinstance(report := self._messages.get(timeout=patience_s), int):
-                pass
-        except queue.Empty:
-            _warn(f"it said nothing for {patience_s:g} s")
-            return None
-        except OSError as error:
-            _warn(f"it is not reached: {error}")
-            return None
+        except OSError:
+            self._process.kill()  # if it has not ended by itself
+        report: Report | int | None = 0
+        latest = time.monotonic() + patience_s
+        while isinstance(report, int):
+            try:
+                report = self._messages.get(timeout=_SIGNALS_NOTICED_AFTER_S)
+                latest = time.monotonic() + patience_s
+            except queue.Empty:
+                if time.monotonic() > latest:
+                    _warn(f"it said nothing for {patience_s:g} s")
+                    return None
         if report is None:
             said = (self._folder / _ERRORS).read_text(encoding="utf-8", errors="replace").strip()
-            _warn(f"it ended before its time: {said.rpartition(chr(10))[2]}")
+            # The name of the error alone: what else it says may be a cell.
+            _warn(f"it ended before its time ({said.splitlines()[-1].partition(':')[0] if said else 'killed'})")
             return None
         path = write_workbook(results, lambda draft: shutil.copyfile(report.workbook.path, draft))
         return report._replace(workbook=replace(report.workbook, path=path))
@@ -163,10 +178,6 @@ def _warn(why: str) -> None:
 # --- in the process itself -------------------------------------------------------------------------------------------
 
 
-class _OrphanedError(Exception):
-    """The run was killed."""
-
-
 def main() -> None:
     """Follow a run until it ends, write its workbook, and say so to the run."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the run decides; Windows has no SIGHUP
@@ -174,60 +185,66 @@ def main() -> None:
             signal.signal(signal.Signals[name], signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_NICER_BY)
-    folder = Path(sys.argv[1])
+    folder, has_ended, voice = Path(sys.argv[1]), threading.Event(), threading.Lock()
+
+    def listen() -> None:
+        if os.read(sys.stdin.fileno(), 1):
+            has_ended.set()
+            for number in itertools.count(1):
+                time.sleep(_SAID_EVERY_S)
+                say(number)
+        shutil.rmtree(folder, ignore_errors=True)  # the run was killed
+        os._exit(1)
+
+    def say(message: Report | int) -> None:
+        data = memoryview(pickle.dumps(message))
+        with voice:
+            while data:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+
+    # These threads use no stream of Python's: one that is being used while the interpreter ends is a fatal error.
+    threading.Thread(target=listen, daemon=True).start()
+    report = _follow(folder, has_ended)
     try:
-        _follow(folder)
-    except (_OrphanedError, BrokenPipeError):
+        say(report)
+    except BrokenPipeError:  # the run was killed in the end
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _follow(folder: Path) -> None:
-    """Write the workbook. Raises _OrphanedError."""
+def _follow(folder: Path, has_ended: threading.Event) -> Report:
+    """Write the workbook into the folder."""
     task: _Task = pickle.loads((folder / _TASK).read_bytes())  # noqa: S301  (from the run)
     staged, endpoint = task.staged, task.endpoint
-    is_ended: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    """Has one entry: whether the run has ended, or is gone."""
-    threading.Thread(target=lambda: is_ended.put(bool(sys.stdin.buffer.read(1))), daemon=True).start()
     for_review, draft = RowsForReview(staged.columns, endpoint), folder / _WORKBOOK
     draft.touch()
     with opened_store(task.database) as store, new_workbook(draft) as book:
-        results, names, has_changes = (
-            ResultsWorkbook(book, staged.columns, endpoint, task.started_at),
-            store.names(),
-            False,
-        )
+        results = ResultsWorkbook(book, staged.columns, endpoint, task.started_at)
+        names, has_changes = store.names(), False
 
-        def add(rows: Iterable[StoredRow]) -> Iterable[int]:
-            """Write rows; yields the number of each."""
-            nonlocal has_changes
+        after, since_waited, wait_s = BEFORE_ALL_ROWS, 0, _LOOKED_EVERY_S
+
+        def add(rows: Iterable[StoredRow]) -> int:
+            """Write rows; returns how many they are."""
+            nonlocal after, has_changes
+            count = 0
             for row in for_review.noting(with_changes(rows, staged, endpoint, names)):
+                count += 1
                 results.add(row)
                 has_changes = has_changes or bool(row.changes)
-                yield row.row.number
+                after = row.row.number
+            return count
 
-        after, since_waited, wait_s, has_ended = BEFORE_ALL_ROWS, 0, _LOOKED_EVERY_S, None
-        while has_ended is None:
-            written = list(add(store.final_rows(after)))
-            after = written[-1] if written else after
-            since_waited += len(written)
-            is_behind = len(written) >= _FEW
-            if not is_behind:
+        while not has_ended.is_set():
+            written = add(store.final_rows(after))
+            since_waited += written
+            if written < _FEW:
                 wait_s = _LOOKED_EVERY_S if since_waited >= _FEW else min(2 * wait_s, _LOOKED_AT_LEAST_EVERY_S)
                 since_waited = 0
-            with suppress(queue.Empty):
-                has_ended = is_ended.get(timeout=0 if is_behind else wait_s)
-        if not has_ended:
-            raise _OrphanedError
+                has_ended.wait(wait_s)
         end: _End = pickle.loads((folder / _END).read_bytes())  # noqa: S301  (from the run)
-        for count, _ in enumerate(add(store.rows(end.unsent, after=after))):
-            if not count % _SAID_EVERY:
-                _say(count)
         if has_changes and end.facts.allowed != names:
             raise RuntimeError("names that were learned meanwhile are shown otherwise in the rows that are written")
+        names = end.facts.allowed
+        add(store.rows(end.unsent, after=after))
         view, summary, change_summary = results.finish(end.facts)
-    _say(Report(WrittenWorkbook(draft, view, summary, change_summary), for_review))
-
-
-def _say(message: Report | int) -> None:
-    pickle.dump(message, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    return Report(WrittenWorkbook(draft, view, summary, change_summary), for_review)

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -326,15 +325,16 @@ class Store:
     def final_rows(self, after: int = BEFORE_ALL_ROWS) -> Iterator[StoredRow]:
         """Yield the rows behind the row `after` up to the first whose outcome this part of the run may still change.
 
-        At most so many that they are soon used: the write-ahead log grows for as long as a transaction lasts.
+        At most a batch, read before the first is yielded: the write-ahead log grows for as long as someone reads.
         """
         unsent = Outcome(0, OutcomeKind.NOT_SENT)
-        with closing(self.execute(statements.ROWS, unsent=unsent.kind, after=after)) as records:
-            for values in islice(records, _BATCH):
-                record = converted(values, _RowRecord, "its table rows")
-                if record.state in {"ready", "in_flight"} and record.waits_for is None:
-                    return
-                yield _stored_row(record, unsent)
+        with closing(self.execute(statements.ROWS, unsent=unsent.kind, after=after)) as cursor:
+            records = cursor.fetchmany(_BATCH)
+        for values in records:
+            record = converted(values, _RowRecord, "its table rows")
+            if record.state in {"ready", "in_flight"} and record.waits_for is None:
+                return
+            yield _stored_row(record, unsent)
 
     def jobs(self, endpoint: Endpoint, limit: int | None = None) -> Iterator[Prepared]:
         """Yield the jobs that are to be sent and their requests, in file order; what is done counts towards a limit.

@@ -23,6 +23,7 @@ from batch_updater.records import (
     Outcome,
     OutcomeKind,
     RecordSnapshots,
+    RunFacts,
     StagedInput,
 )
 from batch_updater.reporter.page import RowsForReview
@@ -103,11 +104,11 @@ def parts(workbook: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def expected(writer: RunWriter, folder: Path) -> tuple[dict[str, bytes], RowsForReview]:
+def expected(writer: RunWriter, folder: Path, facts: RunFacts = FACTS) -> tuple[dict[str, bytes], RowsForReview]:
     """Return what the run itself would write."""
     for_review = RowsForReview(STAGED.columns, ENDPOINT)
     rows = for_review.noting(report_rows(writer.store, STAGED, ENDPOINT, UNSENT))
-    written = write_results(folder / "expected.xlsx", FACTS, STAGED.columns, ENDPOINT, rows)
+    written = write_results(folder / "expected.xlsx", facts, STAGED.columns, ENDPOINT, rows)
     return parts(written.path), for_review
 
 
@@ -181,21 +182,59 @@ def test_a_process_that_ended_leaves_nothing_behind(writer: RunWriter, tmp_path:
     assert not process._folder.exists()
 
 
-def test_names_that_are_learned_meanwhile_are_left_to_the_run(writer: RunWriter, tmp_path: Path) -> None:
-    """Changes that were written without them would be shown otherwise than the run shows them."""
+def test_names_that_are_learned_meanwhile_are_shown_as_the_run_shows_them(writer: RunWriter, tmp_path: Path) -> None:
+    """Or the run writes the workbook itself: a change may have been written before its names were known."""
     writer.store.connection.execute("""UPDATE rows SET fields = '[["label"],["s","new"]]' WHERE number = 2""")
     settle(writer, updated(2, RecordSnapshots('{"label": "old"}', "{}", None)))
-    names = AllowedList("label", (), (AllowedValue("new", 1),))
-    for learned, is_written in (((), True), ((names,), False)):
-        with follow(tmp_path) as process:
-            report = process.finish(tmp_path / "results.xlsx", replace(FACTS, allowed=learned), UNSENT)
-            assert (report is not None) == is_written
+    with follow(tmp_path) as process:
+        begin(process)
+        names = AllowedList("label", (), (AllowedValue("new", 1),))
+        writer.learned(names)
+        writer.flush()
+        learned = replace(FACTS, allowed=writer.store.names())
+        report = process.finish(tmp_path / "results.xlsx", learned, UNSENT)
+    if report is not None:
+        assert parts(report.workbook.path) == expected(writer, tmp_path, learned)[0]
 
 
+@pytest.mark.parametrize("executable", ["gone/python3", "/bin/true", "", None])
 def test_where_no_process_can_be_started_there_is_none(
-    writer: RunWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: RunWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str | None
 ) -> None:
-    """The run then writes the workbook itself."""
+    """As in a program that embeds Python. The run then writes the workbook itself."""
     writer.flush()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-program"))
+    monkeypatch.setattr(sys, "executable", executable)
     assert ReportProcess.start(tmp_path / "run.sqlite", STAGED, ENDPOINT, STARTED) is None
+
+
+def test_a_path_on_the_search_path_of_modules_does_no_harm(
+    process: ReportProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself ignores what is no text there."""
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    with follow(tmp_path):
+        pass
+    assert finished(process, tmp_path) is not None
+
+
+def test_why_it_ended_is_in_the_log_without_what_the_rows_hold(
+    writer: RunWriter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name of the error says enough."""
+    writer.store.connection.execute("UPDATE rows SET state = 'invalid', cells = '[\"secret\"' WHERE number = 2")
+    writer.flush()
+    with follow(tmp_path) as process:
+        assert process._process.wait(timeout=30) == 1
+        assert finished(process, tmp_path) is None
+    (record,) = caplog.records
+    assert "DamagedStoreError" in record.__dict__["why"]
+    assert "secret" not in record.__dict__["why"]
+
+
+def test_rows_are_read_before_they_are_written(writer: RunWriter) -> None:
+    """A transaction that lasted meanwhile would let the write-ahead log grow."""
+    settle(writer, *(updated(row) for row in ROWS[:10]))
+    rows = writer.store.final_rows()
+    next(rows)
+    (is_busy, left, moved) = writer.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (is_busy, left, moved) == (0, 0, 0)
