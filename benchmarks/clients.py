@@ -139,7 +139,16 @@ def _curl(source: Path, rows: int, url: str, folder: Path) -> Cost:  # noqa: ARG
             config.write("next\n" if number else "")
             config.write(f'url = "{target}"\nrequest = PUT\ndata = {json.dumps(body)}\noutput = /dev/null\n')
             config.write('header = "Authorization: Bearer x"\nheader = "Content-Type: application/json"\n')
-    command = ["curl", "-q", "-sS", "-Z", "--parallel-max", str(product.CONNECTIONS), "-K", str(orders)]
+    command = [
+        program_path("curl") or "curl",
+        "-q",
+        "-sS",
+        "-Z",
+        "--parallel-max",
+        str(product.CONNECTIONS),
+        "-K",
+        str(orders),
+    ]
     return run(command, folder / "told")
 
 
@@ -147,4 +156,6 @@ def _k6(source: Path, rows: int, url: str, folder: Path) -> Cost:  # noqa: ARG00
     """Send with k6, which reads the file itself and writes no results."""
     variables = (f"ROWS={source}", f"BASE_URL={url}", f"VUS={product.CONNECTIONS}")
     options = [option for variable in variables for option in ("--env", variable)]
-    return run(["k6", "run", "--quiet", "--no-usage-report", *options, str(K6_SCRIPT)], folder / "told")
+    return run(
+        [program_path("k6") or "k6", "run", "--quiet", "--no-usage-report", *options, str(K6_SCRIPT)], folder / "told"
+    )

@@ -32,7 +32,10 @@ _ABSENT = object()
 def _text(value: object) -> str | None:
     if value is None:
         return None
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+    except ValueError as error:  # a number of thousands of digits
+        raise _KeyProblem("has a wrong value") from error
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise _KeyProblem("has a wrong value")  # half a character, which no file and no request can hold
     return text
@@ -350,7 +353,7 @@ def _from_json(text: str) -> object:
         return None
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=no_number, object_pairs_hook=unique)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):  # ArithmeticError: an exponent that no Decimal can have
         return None
 
 

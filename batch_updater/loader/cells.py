@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 from batch_updater.config.schema import InputSettings
@@ -49,6 +49,8 @@ ERROR_LITERALS = frozenset(_ERRORS.split())
 """What Excel shows in a cell whose formula failed; an export to CSV holds the same as text."""
 _ERROR_OF_LIBREOFFICE = re.compile(r"Err:[0-9]{3}")
 _DIGITS = frozenset("0123456789")
+_EXACT = Context(prec=1_000)
+"""Divides numbers of any size that a cell may hold; the usual context gives up at 28 digits."""
 _MORE_DIGITS = 10**DIGITS_OF_A_CELL
 """The least whole number that Excel does not keep every digit of."""
 _NO_VALUE: Final = {
@@ -355,7 +357,7 @@ def _within_limits(bounds: Bounds) -> Callable[[Value], Value]:
                 raise ValueProblem.of(value, "too-small", f"is not more than {_digits(above)}, as it has to be", remedy)
             if below is not None and value >= below:
                 raise ValueProblem.of(value, "too-large", f"is not less than {_digits(below)}, as it has to be", remedy)
-            if step is not None and value % step:
+            if step is not None and _EXACT.remainder(value, step):
                 raise ValueProblem.of(value, "not-a-multiple", f"is not a multiple of {_digits(step)}", remedy)
         return value
 

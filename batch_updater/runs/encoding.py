@@ -69,7 +69,8 @@ def _lines(kinds: Iterable[str], arrays: Iterable[Sequence[Cell]]) -> list[str] 
     if any(_OTHER in letters for letters in kinds):
         return None
     try:
-        return _encode_lines(arrays).decode().split("\n")[:-1]
+        # Split before it is decoded: one wide character would make all rows of the batch take four times the memory.
+        return [str(line, "utf-8") for line in _encode_lines(arrays).split(b"\n")[:-1]]
     except _NOT_IN_JSON:
         return None
 

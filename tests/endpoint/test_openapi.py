@@ -279,7 +279,12 @@ def test_json_means_what_it_means_as_yaml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [('{"a": 1,\n"b": 2,\n"a": 3}', "line 3"), ('{"openapi": NaN}', "/openapi is not version 3")]
+    ("text", "problem"),
+    [
+        ('{"a": 1,\n"b": 2,\n"a": 3}', "line 3"),
+        ('{"openapi": NaN}', "/openapi is not version 3"),
+        ('{"openapi": 1e99999999999999999999}', "/openapi is not version 3"),
+    ],
 )
 def test_json_that_is_none_is_read_as_yaml(tmp_path: Path, text: str, problem: str) -> None:
     """So a doubled key is refused with its line, and a word that is no number is a text."""

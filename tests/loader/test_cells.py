@@ -120,6 +120,7 @@ def test_the_nearest_value_of_a_list_is_offered() -> None:
         (Bounds(exclusive_minimum=Decimal(0)), "0.01", "0", "too-small"),
         (Bounds(exclusive_maximum=Decimal(10)), "9.99", "10", "too-large"),
         (Bounds(multiple_of=Decimal("0.01")), "1.25", "1.255", "not-a-multiple"),
+        (Bounds(multiple_of=Decimal("0.01")), "9" * 90, "9" * 90 + ".001", "not-a-multiple"),
     ],
 )
 def test_numbers_stay_within_their_bounds(bounds: Bounds, good: str, bad: str, expected: str) -> None:
