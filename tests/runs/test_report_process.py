@@ -130,7 +130,7 @@ def test_the_process_writes_what_the_run_itself_would_write(
 
 
 def finished(process: ReportProcess, folder: Path) -> Report | None:
-    return process.finish(folder / "results.xlsx", FACTS, UNSENT, patience_s=2)
+    return process.finish(folder / "results.xlsx", FACTS, UNSENT)
 
 
 def test_a_process_that_was_killed_writes_nothing(process: ReportProcess, tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_process_that_was_killed_writes_nothing(process: ReportProcess, tmp_pa
 def test_a_process_that_is_stuck_is_not_waited_for(process: ReportProcess, tmp_path: Path) -> None:
     """After some time without a word the run goes on without it."""
     os.kill(own(process), signal.SIGSTOP)
-    assert finished(process, tmp_path) is None
+    assert process.finish(tmp_path / "results.xlsx", FACTS, UNSENT, patience_s=1) is None
 
 
 def begin(process: ReportProcess) -> None:
     """Wait until it has begun to follow the run."""
-    for _ in range(2_000):
+    for _ in range(6_000):
         if (process._folder / "results.xlsx").exists():
             return
         time.sleep(0.01)
