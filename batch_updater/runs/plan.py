@@ -20,7 +20,6 @@ from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.table import Table, open_table
 from batch_updater.records import RunFacts, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
-from batch_updater.runs.collection import seldom_collected
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
@@ -108,8 +107,7 @@ class Opened:
     def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
         """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
         builder = RequestBuilder(self.endpoint) if for_sending else None
-        with seldom_collected():
-            return Staging(self.table, store, builder, commit).stage()
+        return Staging(self.table, store, builder, commit).stage()
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
