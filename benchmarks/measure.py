@@ -65,7 +65,7 @@ def run(command: list[str], output: Path, environ: Mapping[str, str] | None = No
     if status:
         said = "".join(path.read_text(encoding="utf-8", errors="replace")[-SAID_AT_MOST:] for path in (output, errors))
         raise FailedError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}:\n{said}")
-    peak_mb = max(peak_mb, usage.ru_maxrss / 1024)  # exact, but without the children that nobody waited for
+    peak_mb = max(peak_mb, usage.ru_maxrss / 1024)  # exact, but without children that were not waited for
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, peak_mb, max(total_mb, peak_mb))
 
 

@@ -49,7 +49,7 @@ class OutputSheet(Worksheet):  # type: ignore[misc]  # its types are not followe
         return _TO_ESCAPE.sub(lambda found: f"_x{ord(found[0]):04X}_", data)
 
     def _initialize(self, init_data: dict[str, object]) -> None:
-        super()._initialize({**init_data, "constant_memory": False})
+        super()._initialize({**init_data, "constant_memory": False})  # or it would open a file of its own
         self.constant_memory = True
         self.rows = self.row_data_fh = self.fh = PackedRows(self.tmpdir)
 

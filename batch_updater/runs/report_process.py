@@ -81,10 +81,11 @@ class Report(NamedTuple):
 class ReportProcess:
     """The process as the run sees it; a context manager that ends it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, stack: ExitStack) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self._process = process
         self._folder = folder
-        self._stack = stack
+        self._stack = ExitStack()
+        """What is left to remove."""
         self._messages: queue.SimpleQueue[Report | int | None] = queue.SimpleQueue()
         """What it says: its report, or how often it has said that it goes on; None if it ended without a report."""
         self._listener = threading.Thread(target=self._listen, name="report listener", daemon=True)
@@ -113,10 +114,12 @@ class ReportProcess:
                     | getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
                 stack.callback(process.kill)
-                return cls(process, folder, stack.pop_all())
+                started = cls(process, folder)
             except (OSError, ResultsError, RuntimeError) as error:  # RuntimeError: no more threads
                 _warn(f"it cannot be started: {error}")
                 return None
+            started._stack = stack.pop_all()
+            return started
 
     def __enter__(self) -> Self:
         return self

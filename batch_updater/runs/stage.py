@@ -29,7 +29,7 @@ from batch_updater.runs.encoding import (
     names_in_head,
 )
 from batch_updater.runs.rows import PLANNED
-from batch_updater.runs.store import Store
+from batch_updater.runs.store import BEFORE_ALL_ROWS, Store
 from batch_updater.version import __version__
 
 _BATCH = 500
@@ -144,7 +144,7 @@ class Staging:
         }
 
     def _stored(self) -> Iterator[ParsedCells]:
-        after, ragged, execute = -1, f'%"{RAGGED}"%', self._store.execute
+        after, ragged, execute = BEFORE_ALL_ROWS, f'%"{RAGGED}"%', self._store.execute
         while batch := execute(statements.CELLS, after=after, most=_BATCH, ragged=ragged).fetchall():
             for number, cells, is_ragged in batch:
                 yield ParsedCells(number, decode_cells(cells), bool(is_ragged))

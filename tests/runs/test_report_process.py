@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
+import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext as does_not_raise
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +27,11 @@ from batch_updater.records import (
     Outcome,
     OutcomeKind,
     RecordSnapshots,
-    RunFacts,
     StagedInput,
 )
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.workbook import write_results
-from batch_updater.runs.report_process import ReportProcess
+from batch_updater.runs.report_process import _END, _TASK, ReportProcess, _End, _follow, _Task
 from batch_updater.runs.rows import report_rows, unsent
 from tests.loader.described import endpoint
 from tests.reporter.made import facts
@@ -104,11 +107,11 @@ def parts(workbook: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def expected(writer: RunWriter, folder: Path, facts: RunFacts = FACTS) -> tuple[dict[str, bytes], RowsForReview]:
+def expected(writer: RunWriter, folder: Path) -> tuple[dict[str, bytes], RowsForReview]:
     """Return what the run itself would write."""
     for_review = RowsForReview(STAGED.columns, ENDPOINT)
     rows = for_review.noting(report_rows(writer.store, STAGED, ENDPOINT, UNSENT))
-    written = write_results(folder / "expected.xlsx", facts, STAGED.columns, ENDPOINT, rows)
+    written = write_results(folder / "expected.xlsx", FACTS, STAGED.columns, ENDPOINT, rows)
     return parts(written.path), for_review
 
 
@@ -182,19 +185,32 @@ def test_a_process_that_ended_leaves_nothing_behind(writer: RunWriter, tmp_path:
     assert not process._folder.exists()
 
 
-def test_names_that_are_learned_meanwhile_are_shown_as_the_run_shows_them(writer: RunWriter, tmp_path: Path) -> None:
-    """Or the run writes the workbook itself: a change may have been written before its names were known."""
+class Watched(threading.Event):
+    """The end of a run, of which one knows when it is first waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_awaited = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.is_awaited.set()
+        return super().wait(timeout)
+
+
+def test_names_that_are_learned_meanwhile_are_left_to_the_run(writer: RunWriter, tmp_path: Path) -> None:
+    """A change that was written without them would be shown otherwise than the run shows it."""
     writer.store.connection.execute("""UPDATE rows SET fields = '[["label"],["s","new"]]' WHERE number = 2""")
     settle(writer, updated(2, RecordSnapshots('{"label": "old"}', "{}", None)))
-    with follow(tmp_path) as process:
-        begin(process)
-        names = AllowedList("label", (), (AllowedValue("new", 1),))
-        writer.learned(names)
-        writer.flush()
-        learned = replace(FACTS, allowed=writer.store.names())
-        report = process.finish(tmp_path / "results.xlsx", learned, UNSENT)
-    if report is not None:
-        assert parts(report.workbook.path) == expected(writer, tmp_path, learned)[0]
+    (tmp_path / _TASK).write_bytes(pickle.dumps(_Task(tmp_path / "run.sqlite", STAGED, ENDPOINT, STARTED)))
+    names = AllowedList("label", (), (AllowedValue("new", 1),))
+    for learned, expectation in (((), does_not_raise()), ((names,), pytest.raises(RuntimeError, match="names"))):
+        has_ended = Watched()
+        (tmp_path / _END).write_bytes(pickle.dumps(_End(replace(FACTS, allowed=learned), UNSENT)))
+        with ThreadPoolExecutor() as pool, expectation:
+            report = pool.submit(_follow, tmp_path, has_ended)
+            assert has_ended.is_awaited.wait(60)
+            has_ended.set()
+            report.result()
 
 
 @pytest.mark.parametrize("executable", ["gone/python3", "/bin/true", "", None])
