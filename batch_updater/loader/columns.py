@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
+from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import Cell, Columns, column_letters
 from batch_updater.text.spelling import nearest
 
@@ -21,11 +21,16 @@ _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""
 _HEADERS_NAMED = 8
 _NOTED = 10
-_ADD_LINES = (
-    "Correct the header, or keep in the configuration one line for each header, under `input:` and `columns:` if they "
-    "are there already:"
+_ANSWERS = "Correct the header row, or say by option what each of these columns is:"
+_REMEMBER = (
+    "Add --save NAME to `batch-updater columns FILE` with the same options, and files with these headers need none."
 )
+_OTHER_FIELDS = 20
+"""That are offered for a column beside those that it may be meant for."""
+_COLUMNS_OFFERED = 20
+"""For a field that no column feeds."""
 _FIELDS_NAMED = 4
+_VALUES_SHOWN = 3
 _IDENTIFIER_STEMS = frozenset(map(stem, IDENTIFIER_WORDS))
 _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
     map(stem, ("phone", "telephone", "tel", "mobile", "fax", "zip", "postal", "postcode", "plz", "sku", "ean", "year"))
@@ -61,6 +66,12 @@ class HeaderRow:
         return f"{column_letters(self.first_column + position)}{self.number}"
 
     @property
+    def holds_values(self) -> bool:
+        """Whether it rather is a record than headers: a cell is a date or a number."""
+        cells = [ColumnValues((text,)) for at, text in enumerate(self.texts) if self.is_theirs(at)]
+        return any(cell.are_dates or cell.are_numbers for cell in cells)
+
+    @property
     def contents(self) -> str:
         """What it holds, in words."""
         texts = [shown(text, quoted=True) for text in self.texts if text.strip()]
@@ -80,8 +91,8 @@ class _Match(NamedTuple):
 class _Fault(NamedTuple):
     sentence: str
     cell: str | None = None
-    lines: Sequence[str] = ()
-    """Lines of `input.columns` that would settle it."""
+    question: Question | None = None
+    """What would settle it; None if only another header row does."""
     meant: tuple[str, ...] = ()
     """Fields that the column may be meant for: they are not also said to be missing."""
 
@@ -121,7 +132,9 @@ def fit_columns(
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
     in_doubt = {name for fault in faults for name in fault.meant}
-    faults += _missing(endpoint, {*match.field_at.values(), *in_doubt, *constants})
+    asked = {fault.cell for fault in faults}
+    unknown = [at for at in match.unknown if row.address(at) not in asked]
+    faults += _missing(row, endpoint, unknown, {*match.field_at.values(), *in_doubt, *constants})
     if faults:
         raise _error(row, faults, has_fields=bool(match.field_at))
     return Columns(
@@ -139,29 +152,91 @@ def fit_columns(
     )
 
 
+class _Questions:
+    """Makes the questions about the columns of one header row."""
+
+    def __init__(self, row: HeaderRow, endpoint: Endpoint, fed: Collection[str]) -> None:
+        self._row = row
+        self._endpoint = endpoint
+        self._free = [field for field in endpoint.fields if field.name not in fed]
+
+    def of_column(self, at: int, names: Sequence[str], evidence: str, *, is_conclusive: bool = False) -> Question:
+        """Ask which field a column is; `names` are the likely ones, the likeliest first."""
+        header, values = self._row.texts[at], ColumnValues.of(self._row.below, at)
+        others = [field.name for field in self._free if field.name not in names and not values.contradict(field)]
+        fields = [self._field(header, name) for name in (*names, *others[:_OTHER_FIELDS])]
+        fields.insert(len(names), Choice("not sent", Answers(columns={header: None})))
+        begins = f"It begins with {self._first_values(values)}." if values.cells else "It holds nothing."
+        return Question(
+            QuestionKind.COLUMN, f"Which field is {self.column(at)}?", f"{evidence} {begins}".strip(), tuple(fields),
+            is_conclusive=is_conclusive, likely=len(names) + 1,
+        )  # fmt: skip
+
+    def of_doubled(self, name: str, positions: Sequence[int]) -> Question:
+        """Ask which of several columns holds a field; those of the same header can only be left out together."""
+        headers = [self._row.texts[at] for at in positions]
+        choices = [
+            Choice(
+                f"{self.column(at)}, which begins with {self._first_values(ColumnValues.of(self._row.below, at))}",
+                Answers(columns={other: None for other in headers if other != header}),
+            )
+            for at, header in zip(positions, headers, strict=True)
+            if headers.count(header) == 1
+        ]
+        if not choices:
+            choices.append(Choice("none of them: rename all but one to send it", Answers(columns={headers[0]: None})))
+        text = f"Which column is {self._titled(name)}? No other is sent."
+        return Question(QuestionKind.COLUMN, text, "", tuple(choices))
+
+    def of_field(self, name: str, positions: Sequence[int]) -> Question | None:
+        """Ask which column holds a field that every row needs; None if there is none that may."""
+        field = self._endpoint.field(name)
+        values = {at: ColumnValues.of(self._row.below, at) for at in positions}
+        fitting = [at for at in positions if values[at].cells and not values[at].contradict(field)]
+        choices = tuple(
+            Choice(
+                f"{self.column(at)}, which begins with {self._first_values(values[at])}",
+                Answers(columns={self._row.texts[at]: name}),
+            )
+            for at in fitting[:_COLUMNS_OFFERED]
+        )
+        text = f"Which column is {self._titled(name)}, which every row needs?"
+        return Question(QuestionKind.COLUMN, text, "", choices) if choices else None
+
+    def column(self, at: int) -> str:
+        """Return how messages call a column."""
+        return f"{self._row.address(at)} ({shown(self._row.texts[at], quoted=True)})"
+
+    def _titled(self, name: str) -> str:
+        title = self._endpoint.field(name).title
+        return name if title == name else f"{name} ({title})"
+
+    def _field(self, header: str, name: str) -> Choice:
+        return Choice(self._titled(name), Answers(columns={header: name}))
+
+    def _first_values(self, values: ColumnValues) -> str:
+        return ", ".join(shown(cell, quoted=True) for cell in dict.fromkeys(values.cells[:_VALUES_SHOWN]))
+
+
 def _header_faults(
     row: HeaderRow, known: HeaderNames, match: _Match, constants: Collection[str], names: KnownNames
 ) -> Iterator[_Fault]:
     """Yield what is wrong with headers, or open: which field is meant is never guessed."""
     field = known.endpoint.field
     fed = {*match.field_at.values(), *constants}
-
-    def column(at: int) -> str:
-        return f"{row.address(at)} ({shown(row.texts[at], quoted=True)})"
-
+    ask = _Questions(row, known.endpoint, fed)
     for position, meant in match.several.items():
         text, free = row.texts[position], [name for name in meant if name not in fed]
         free.sort(key=lambda name: not field(name).required)
         apart = told_apart([field(name) for name in meant], ColumnValues.of(row.below, position))
         sentence = f"{shown(text, quoted=True)} could be {' or '.join(meant)}, which are different fields. {apart}"
-        yield _Fault(sentence.rstrip(), row.address(position), _lines(text, free), meant)
+        question = ask.of_column(position, free, sentence.rstrip())
+        yield _Fault(sentence.rstrip(), row.address(position), question, meant)
     for name in dict.fromkeys(match.field_at.values()):
         doubled = [at for at, other in match.field_at.items() if other == name]
         if len(doubled) > 1:
-            kept = next((at for at in doubled if row.texts[at] == name), doubled[0])
-            others = dict.fromkeys(row.texts[at] for at in doubled if at != kept)
-            sentence = f"{name} has more than one column: {' and '.join(map(column, doubled))}."
-            yield _Fault(sentence, row.address(doubled[0]), [line for text in others for line in _lines(text)])
+            sentence = f"{name} has more than one column: {' and '.join(map(ask.column, doubled))}."
+            yield _Fault(sentence, row.address(doubled[0]), ask.of_doubled(name, doubled))
     proposals = Proposals(known, fed, row.below, names)
     for position in match.unknown:
         proposal = proposals.of(row.texts[position], position)
@@ -171,25 +246,35 @@ def _header_faults(
         sentence = proposal.sentence
         if not free:
             at = next((position for position, name in match.field_at.items() if name == first), None)
-            how = "is set for every row" if at is None else f"has the column {column(at)}"
+            how = "is set for every row" if at is None else f"has the column {ask.column(at)}"
             sentence += f" {first} {how} already."
-        yield _Fault(sentence, row.address(position), _lines(row.texts[position], free), proposal.fields)
+        question = ask.of_column(position, free, sentence)
+        yield _Fault(sentence, row.address(position), question, proposal.fields)
     for position, name in match.field_at.items():
         if name in constants:
             sentence = f"{name} is set for every row (input.constants or --set), but the file has a column for it too."
-            yield _Fault(sentence, row.address(position), _lines(row.texts[position]))
+            question = Question(
+                QuestionKind.COLUMN, f"Is {ask.column(position)} to be left out?", sentence,
+                (Choice("yes, it is not sent", Answers(columns={row.texts[position]: None})),),
+            )  # fmt: skip
+            yield _Fault(sentence, row.address(position), question)
 
 
-def _missing(endpoint: Endpoint, known: Collection[str]) -> Iterator[_Fault]:
+def _missing(row: HeaderRow, endpoint: Endpoint, unknown: Sequence[int], known: Collection[str]) -> Iterator[_Fault]:
+    """Yield the fields without a column that a row needs; `unknown` are the columns that may be they."""
+    ask = _Questions(row, endpoint, known)
     for field in endpoint.fields:
         if field.required and field.name not in known:
             same = f", or give all rows the same value with --set {field.name}={field.example or 'VALUE'}"
             if field.location is ParameterLocation.PATH:  # which record a row is about is the row's own
                 same = ""
-            yield _Fault(f"There is no column {field.name}, which every row needs. Add one{same}.")
+            sentence = f"There is no column {field.name}, which every row needs. Add one{same}."
+            yield _Fault(sentence, question=ask.of_field(field.name, unknown))
     body = [field.name for field in endpoint.body_fields]
     if not any(name in known for name in body):
-        yield _Fault(f"There is no column to update from. Add at least one of: {', '.join(body)}.")
+        sentence = f"There is no column to update from. Add at least one of: {', '.join(body)}."
+        question = ask.of_column(unknown[0], (), "") if unknown else None
+        yield _Fault(sentence, question=question)
 
 
 def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match: _Match) -> Iterator[str]:
@@ -212,12 +297,6 @@ def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match
         yield f"{shown(row.texts[position], quoted=True)} ({row.address(position)}) is not sent{why}"
 
 
-def _lines(header: str, names: Iterable[str] = ()) -> list[str]:
-    """Return the lines of `input.columns` that make a header one of some fields, or leave it out."""
-    key = json.dumps(header, ensure_ascii=False)
-    return [*(f"    {key}: {name}" for name in names), f"    {key}: null   # not sent"]
-
-
 def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) -> InputError:
     faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
@@ -229,8 +308,13 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) ->
         message = [f"{subject} has {len(all_faults):,} faults:", *(f"  {one}" for one in sentences)]
         if more := len(all_faults) - len(faults):
             message.append(f"  and {more:,} more.")
-    lines = [line for fault in faults for line in fault.lines]
-    remedy = "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
-    remedies = [_ADD_LINES, "input:", "  columns:", *lines] if lines else [remedy]
-    cell = next((fault.cell for fault in faults if fault.cell), None)
-    return InputError(message, remedy=remedies, place=Location(row.file, row.sheet, cell))
+    questions = () if row.holds_values and not has_fields else tuple(one.question for one in faults if one.question)
+    place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
+    remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines), _REMEMBER]
+    if len(questions) == len(all_faults):
+        return OpenQuestionsError(message, questions, remedy=remedies, place=place)
+    if not questions:
+        remedies = [
+            "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."
+        ]
+    return InputError(message, remedy=remedies, place=place)

@@ -14,6 +14,7 @@ from batch_updater.loader.formats.book import SheetRow, is_blank_row
 from batch_updater.loader.formats.choice import Fit, Sheet
 from batch_updater.loader.proposals import HeaderNames, Proposals
 from batch_updater.loader.refusal import shown
+from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import ANNOTATION_COLUMNS, Columns, annotation_at
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
@@ -22,6 +23,7 @@ _UNKNOWN_LOOKED_AT = 60
 """How many headers of such a row are held against the names of fields that they may be meant for."""
 _ROWS_BELOW, _CELLS_BELOW = 300, 200_000
 """How many rows below the header row, or cells of them, are looked at for the values of columns."""
+_ROWS_OFFERED = 6
 _FIELDS_OF_A_HEADER_ROW = 2
 """A row that names fewer fields, and does not fit as a whole, is no better guess than the first."""
 
@@ -33,6 +35,8 @@ class Head:
     sheet: Sheet
     rows: tuple[SheetRow, ...]
     header: HeaderRow
+    is_given: bool
+    """Whether a person has said which row it is."""
 
 
 def read_head(sheet: Sheet, number: int | None) -> Head:
@@ -60,7 +64,7 @@ def read_head(sheet: Sheet, number: int | None) -> Head:
             remedy = "Correct input.header_row, or --header-row."
         place = Location(sheet.source.name, sheet.name)
         raise InputError(f"{sheet.source.name} has {where}.", remedy=remedy, place=place)
-    return Head(sheet, tuple(rows), _as_header(sheet, header, rows))
+    return Head(sheet, tuple(rows), _as_header(sheet, header, rows), number is not None)
 
 
 def _as_header(sheet: Sheet, row: SheetRow, rows: Sequence[SheetRow]) -> HeaderRow:
@@ -75,6 +79,10 @@ def _as_header(sheet: Sheet, row: SheetRow, rows: Sequence[SheetRow]) -> HeaderR
     return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below, ours)
 
 
+def _row_choice(row: HeaderRow) -> Choice:
+    return Choice(f"row {row.number:,}: {row.contents}", Answers(header_row=row.number))
+
+
 @dataclass(frozen=True)
 class HeaderFit:
     """Fits header rows to an endpoint."""
@@ -87,28 +95,66 @@ class HeaderFit:
     names: KnownNames
 
     def columns(self, head: Head) -> Columns:
-        """Return what the header row says. Raises InputError; where another row is the header row, that names it."""
+        """Return what the header row says.
+
+        Raises InputError; OpenQuestionsError where answers would help, such as which row is the header row.
+        """
         header = head.header
         try:
             return self._fit(header)
         except InputError as fault:
-            other = self._other_row(head)
-            if other is None:
-                raise
-            first, number, open_there = header.number, other.number, self._fault(other)
-            looks = "looks more like it" if open_there else "is"
-            delete = ", or delete the rows above it" if number > first else ""
-            begins = shown(next(filter(str.strip, header.texts)), quoted=True)
-            sentence = (
-                f"Row {first:,} of {header.file} is not the header row, but row {number:,} {looks}: row {first:,} "
-                f"begins with {begins}, row {number:,} holds {other.contents}."
-            )
-            remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
-            raise InputError(
-                (sentence, *(open_there.lines if open_there else ())),
-                remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
-                place=Location(header.file, header.sheet, f"A{first}"),
-            ) from fault
+            if other := self._other_row(head):
+                raise self._row_question(header, other) from fault
+            if not head.is_given and not self._meant(header) and (question := self._any_row(head)):
+                remedy = (*fault.remedy_lines, "Or say by option which row holds the headers:")
+                raise OpenQuestionsError(
+                    fault.lines, (question,), remedy=(*remedy, *(f"    {line}" for line in question.lines)),
+                    place=fault.place,
+                ) from fault  # fmt: skip
+            raise
+
+    def _row_question(self, header: HeaderRow, other: HeaderRow) -> OpenQuestionsError:
+        """Return the question whether another row is the header row, with those that are open there."""
+        first, number, open_there = header.number, other.number, self._fault(other)
+        looks = "looks more like it" if open_there else "is"
+        delete = ", or delete the rows above it" if number > first else ""
+        begins = shown(next(filter(str.strip, header.texts)), quoted=True)
+        sentence = (
+            f"Row {first:,} of {header.file} is not the header row, but row {number:,} {looks}: row {first:,} "
+            f"begins with {begins}, row {number:,} holds {other.contents}."
+        )
+        question = Question(
+            QuestionKind.HEADER_ROW,
+            "Which row holds the headers?",
+            sentence,
+            (_row_choice(other), _row_choice(header)),
+            is_conclusive=open_there is None,
+        )
+        remedy = f"Set input.header_row to {number} (on the command line --header-row {number}){delete}."
+        return OpenQuestionsError(
+            (sentence, *(open_there.lines if open_there else ())),
+            (question, *(open_there.questions if isinstance(open_there, OpenQuestionsError) else ())),
+            remedy=(remedy, *(open_there.remedy_lines if open_there else ())),
+            place=Location(header.file, header.sheet, f"A{first}"),
+        )
+
+    def _any_row(self, head: Head) -> Question | None:
+        """Return the question which row holds the headers, where none has the name of a field."""
+        likely = [row for row in head.rows[:_ROWS_LOOKED_AT] if len(row.cells) <= _WIDEST_LOOKED_AT]
+        headers = [_as_header(head.sheet, row, head.rows) for row in likely]
+        choices = [
+            _row_choice(row)
+            for row in headers
+            if sum(map(row.is_theirs, range(len(row.texts)))) >= _FIELDS_OF_A_HEADER_ROW
+            and row.below
+            and not row.holds_values
+        ]
+        if not choices:
+            return None
+        text = "Which row holds the headers?"
+        return Question(
+            QuestionKind.HEADER_ROW, text, "No row has the name of a field.", tuple(choices[:_ROWS_OFFERED])
+        )
 
     def of_sheet(self, sheet: Sheet, number: int | None) -> Fit | None:
         """Return how well a sheet fits; None if it has no header row."""

@@ -192,8 +192,8 @@ def test_names_that_an_earlier_run_was_told_make_a_column_a_question(tmp_path: P
         for command in ("check", "run"):
             refused = batch_updater(command, file.name, "--json", cwd=tmp_path)
             assert refused.code == 2
-            assert '"Phase": StageName' in refused.object["error"]["remedy"]
-            assert '"Phase": null' in refused.object["error"]["remedy"]
+            assert "--map Phase=StageName" in refused.object["error"]["remedy"]
+            assert "--map Phase=   not sent" in refused.object["error"]["remedy"]
         configure(tmp_path, api.url, "input: {columns: {Phase: null}}\n")
         assert batch_updater("run", file.name, "--json", cwd=tmp_path).outcomes == {"updated": 1}
         assert len(api.requests()) == 2

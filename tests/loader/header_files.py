@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -71,10 +72,10 @@ def refusal(path: Path, *given: object, **more: object) -> InputError:
 
 
 def offered(error: InputError, header: str) -> list[str]:
-    """Return what the lines of `input.columns` offer for a header, in their order."""
-    beginning = f'    "{header}": '
-    lines = [line for line in error.remedy_lines if line.startswith(beginning)]
-    return [line.removeprefix(beginning).partition(" ")[0] for line in lines]
+    """Return which fields the options offer for a header, in their order; "" leaves the column out."""
+    lines = [line.split("   ")[1] for line in error.remedy_lines if line.startswith("    --map ")]
+    words = [shlex.split(line)[1].rpartition("=") for line in lines]
+    return [field for name, _, field in words if name == header]
 
 
 def days(count: int) -> list[date]:

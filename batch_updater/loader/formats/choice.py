@@ -11,6 +11,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import UNDO_MARK
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, Layout, SheetRow, is_blank_row
+from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import TEMPLATE_SHEET, TO_FIX, TO_FIX_COLUMNS
 from batch_updater.text.characters import folded
 from batch_updater.text.spelling import nearest
@@ -133,6 +134,14 @@ def choose_sheet(source: Book, settings: InputSettings, fit_of: Callable[[Sheet]
     raise _several(source, fitting or sheets, fits)
 
 
+def _question(
+    source: Book, text: str, choices: tuple[Choice, ...], remedy: str, sheet: str | None = None
+) -> OpenQuestionsError:
+    sentence = f"{source.name} has {text}"
+    question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
+    return OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(file=source.name, sheet=sheet))
+
+
 def _error(source: Book, text: str, remedy: str, sheet: str | None = None) -> InputError:
     return InputError(f"{source.name} has {text}", remedy=remedy, place=Location(file=source.name, sheet=sheet))
 
@@ -183,7 +192,10 @@ def _only_hidden(
     remedy = f"Say which one to read: {_options((*names, 'Sheet1')[0])}."
     if visible:
         remedy += " If a visible sheet is meant, correct its headers."
-    return _error(source, text, remedy)
+    if not fitting:
+        return _error(source, text, remedy)
+    choices = tuple(Choice(f"the hidden sheet {name!r}", Answers(sheet=name)) for name in names)
+    return _question(source, text, choices, remedy)
 
 
 def _beginnings(fits: Mapping[Sheet, Fit | None]) -> str:
@@ -194,7 +206,7 @@ def _beginnings(fits: Mapping[Sheet, Fit | None]) -> str:
     return "; ".join(listed[:_SHEETS_LISTED]) + ("; ..." if len(listed) > _SHEETS_LISTED else "")
 
 
-def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | None]) -> InputError:
+def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | None]) -> OpenQuestionsError:
     """Return the error of a file of which more than one sheet may be meant, or none has headers that fit."""
     listed = []
     for sheet in sheets[:_SHEETS_LISTED]:
@@ -212,11 +224,14 @@ def _several(source: Book, sheets: Sequence[Sheet], fits: Mapping[Sheet, Fit | N
         example = max(found, key=lambda sheet: found[sheet].fields, default=sheets[0])
         best = fits[example]
     text += f": {', '.join(listed)}{more}."
+    choices = [Choice(words, Answers(sheet=sheet.name)) for sheet, words in zip(sheets, listed, strict=False)]
     if best is None or not best.fields:
-        return _error(source, text, f"Say which one to read: {_options(example.name)}.")
+        return _question(source, text, tuple(choices), f"Say which one to read: {_options(example.name)}.")
     text += f" The headers of {example.name!r} (row {best.row:,}) fit best."
     row = best.row if best.row != best.first_row else None
-    return _error(source, text, f"Say which one to read: {_options(example.name, row)}.", example.name)
+    choices.sort(key=lambda choice: choice.answers.sheet != example.name)
+    remedy = f"Say which one to read: {_options(example.name, row)}."
+    return _question(source, text, tuple(choices), remedy, example.name)
 
 
 def _options(sheet: str | None, header_row: int | None = None) -> str:

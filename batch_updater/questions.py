@@ -1,0 +1,148 @@
+"""Questions about a file that only a person can answer, and the answers, which options and layouts give as well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from batch_updater.errors import InputError, Location
+from batch_updater.text.printable import command_line
+
+_NEEDS_QUOTES = re.compile(r"[^\w./=,:-]")
+_SPECIAL_IN_QUOTES = re.compile(r"[\"$`!\\\x00-\x1f\x7f-\x9f]")
+Order: TypeAlias = Literal["DMY", "MDY"]
+Mark: TypeAlias = Literal[".", ","]
+
+
+class Answers(Struct, frozen=True, omit_defaults=True):
+    """What was decided about a file beyond the configuration. Headers are keys as the file spells them."""
+
+    sheet: str | None = None
+    header_row: int | None = None
+    columns: Mapping[str, str | None] = {}
+    """Header -> field, or None for a column that is not sent."""
+    date_order: Mapping[str, Order] = {}
+    two_digit_years: Mapping[str, int] = {}
+    """Header -> first year of the hundred that two digits stand for."""
+    decimal: Mapping[str, Mark] = {}
+    clear_marker: Mapping[str, str] = {}
+    """Header -> a text that empties the field as the clear marker does."""
+    hidden_rows: Literal["send", "leave out"] | None = None
+    rows_below: Literal["leave out", "judge"] | None = None
+    """What is done with totals and remarks below the table."""
+
+    def with_more(self, more: Answers) -> Answers:
+        """Return these answers and some more, which win where both say something."""
+        fields: dict[str, Any] = {
+            name: _joined(getattr(self, name), getattr(more, name)) for name in self.__struct_fields__
+        }
+        return Answers(**fields)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of the command line that give the same answers."""
+        words: list[str] = []
+        for name, option in _OPTIONS.items():
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                for header, answer in value.items():
+                    words += (option, f"{header}={'' if answer is None else answer}")
+            elif value is not None:
+                words += (option, str(value))
+        words += [option for (name, value), option in _FLAGS.items() if getattr(self, name) == value]
+        return tuple(words)
+
+
+_OPTIONS = {
+    "sheet": "--sheet",
+    "header_row": "--header-row",
+    "columns": "--map",
+    "date_order": "--date-order",
+    "two_digit_years": "--two-digit-years",
+    "decimal": "--decimal",
+    "clear_marker": "--clear-marker",
+}
+"""Answer -> the option that gives it; those of single columns take HEADER=VALUE and may be repeated."""
+_FLAGS = {
+    ("hidden_rows", "leave out"): "--visible-only",
+    ("hidden_rows", "send"): "--all-rows",
+    ("rows_below", "leave out"): "--without-totals",
+    ("rows_below", "judge"): "--with-totals",
+}
+
+
+def _joined(value: object, more: object) -> object:
+    if isinstance(value, Mapping) and isinstance(more, Mapping):
+        return {**value, **more}
+    return value if more is None else more
+
+
+class QuestionKind(StrEnum):
+    """What a question is about."""
+
+    SHEET = "sheet"
+    HEADER_ROW = "header row"
+    COLUMN = "column"
+    DATE_ORDER = "date order"
+    CENTURY = "century"
+    DECIMAL = "decimal mark"
+    CLEAR_MARKER = "clear marker"
+    HIDDEN_ROWS = "hidden rows"
+    ROWS_BELOW = "rows below the table"
+
+
+class Choice(Struct, frozen=True):
+    """One of the possible answers to a question."""
+
+    text: str
+    """The answer and what follows from it."""
+    answers: Answers
+
+
+class Question(Struct, frozen=True):
+    """Something about a file that has more than one answer."""
+
+    kind: QuestionKind
+    text: str
+    evidence: str
+    """What speaks for one choice or another; '' if nothing does."""
+    choices: tuple[Choice, ...]
+    is_conclusive: bool = False
+    """Whether the evidence speaks for the first choice alone."""
+
+    likely: int = 0
+    """How many choices, the first ones, are worth listing where it cannot be asked; 0: all."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The options that answer it, one line for each likely choice, with what the choice means."""
+        likely = [(typed(choice.answers), choice.text) for choice in self.choices[: self.likely or None]]
+        return [f"{options}   {text}" for options, text in likely]
+
+
+def typed(answers: Answers) -> str:
+    """Return the options of some answers as people type them: in double quotes, which every shell understands."""
+    words = (
+        f'"{word}"' if _NEEDS_QUOTES.search(word) and not _SPECIAL_IN_QUOTES.search(word) else command_line([word])
+        for word in answers.options
+    )
+    return " ".join(words)
+
+
+class OpenQuestionsError(InputError):
+    """A file about which there are open questions; `questions` can be asked, the message is for where they cannot."""
+
+    def __init__(
+        self,
+        message: str | Sequence[str],
+        questions: tuple[Question, ...],
+        *,
+        remedy: str | Sequence[str] = "",
+        place: Location | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, place=place)
+        self.questions = questions
