@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -43,6 +43,26 @@ class Answers(Struct, frozen=True, omit_defaults=True):
         return Answers(**fields)
 
     @property
+    def settings(self) -> dict[str, str]:
+        """Those about how cells and rows are read, as settings are listed: `date_order: Close date` -> DMY."""
+        listed = {
+            f"{name}: {header}": str(answer) for name in _OF_COLUMNS for header, answer in getattr(self, name).items()
+        }
+        return listed | ({"rows_below": self.rows_below} if self.rows_below else {})
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, str]) -> Answers:
+        """Return the answers that a list of settings holds, among others. Raises ValueError if one cannot be."""
+        answers: dict[str, Any] = {name: {} for name in _OF_COLUMNS}
+        for key, value in settings.items():
+            name, _, header = key.partition(": ")
+            if name in _OF_COLUMNS:
+                answers[name][header] = value
+            elif key == "rows_below":
+                answers[key] = value
+        return convert(answers, cls, strict=False)
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The options of the command line that give the same answers."""
         words: list[str] = []
@@ -57,6 +77,8 @@ class Answers(Struct, frozen=True, omit_defaults=True):
         return tuple(words)
 
 
+_OF_COLUMNS = ("date_order", "two_digit_years", "decimal", "clear_marker")
+NO_ANSWERS: Final = Answers()
 _OPTIONS = {
     "sheet": "--sheet",
     "header_row": "--header-row",

@@ -15,6 +15,8 @@ from enum import Enum, StrEnum
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
+from batch_updater.questions import Question
+
 
 @dataclass(frozen=True, slots=True)
 class CellError:
@@ -548,6 +550,8 @@ class StagedInput:
     """Field -> in how many good rows it is sent, cleared ones included."""
     cleared: Mapping[str, int]
     """Field -> in how many good rows it is cleared."""
+    questions: tuple[Question, ...]
+    """What the file leaves open; the cells concerned are problems until it is answered."""
 
     @property
     def invalid(self) -> int:

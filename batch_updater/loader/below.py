@@ -197,6 +197,10 @@ def _formula(cell: Cell) -> str:
     return cell if isinstance(cell, str) and _SUM.match(cell) else ""
 
 
+NO_RECORD = frozenset({"totals-row", "rule", "remark-below-table"})
+"""Codes of the problems of rows that are no records."""
+
+
 def below_problem(row: int, kind: Below, cells: Sequence[Cell]) -> Problem:
     """Return the one problem of a row that is no record."""
     if kind in {Below.TOTALS, Below.PERHAPS_TOTALS, Below.SUMS}:

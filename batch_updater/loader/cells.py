@@ -108,6 +108,8 @@ class ColumnFacts:
     """Whether its texts are records' own, so that they are taken as they are, probable or not."""
     has_fractions: bool = False
     """Whether some of its texts are numbers with a fraction, such as 4711.5."""
+    clears: str = ""
+    """A text that empties the field as the clear marker does, as a person has answered."""
 
 
 _UNKNOWN: Final = ColumnFacts()
@@ -137,7 +139,7 @@ def converter(
             text = cell.strip()
             if not text:
                 return BLANK
-            if text == marker.text:
+            if text in {marker.text, column.clears}:
                 if field.nullable:
                     return None
                 reason = f"The {field.title} cannot be cleared, which {text!r} asks for."

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import currency_sign
-from batch_updater.loader.dates import AMBIGUOUS_DATE, AMBIGUOUS_DAY, DateSettings, date_from_text
+from batch_updater.loader.dates import SEVERAL_DAYS, DateSettings, date_from_text
 from batch_updater.loader.numbers import may_be_grouped, number_in, one_reading_each
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.records import AllowedList, Cell, CellError, FormattedNumber, ShownAs
@@ -33,8 +33,6 @@ _LARGE, _LARGE_WITH_CENTS, _FIRST_YEAR, _LAST_YEAR = 1000, 100, 1900, 2100
 _NO_AMOUNTS = frozenset({ShownAs.OTHER_TEXT, ShownAs.OTHERWISE})
 """How codes, percentages and fractions are shown."""
 _SOME_DATES = DateSettings()
-_SEVERAL_DAYS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_DAY})
-"""Why a text is refused that is a date all the same."""
 _TRUTHS = frozenset({"true", "false"})
 
 
@@ -127,7 +125,7 @@ def _is_date(cell: Cell) -> bool:
         try:
             date_from_text(cell, _SOME_DATES)
         except ValueProblem as refusal:
-            return refusal.code in _SEVERAL_DAYS
+            return refusal.code in SEVERAL_DAYS
         return True
     return isinstance(cell, date)
 

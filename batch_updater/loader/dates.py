@@ -17,6 +17,9 @@ _Readings: TypeAlias = list[tuple[DateOrder | None, date]]
 
 AMBIGUOUS_DATE = "ambiguous-date"
 """Code of the problem about which other cells of the column may hold evidence."""
+AMBIGUOUS_CENTURY = "ambiguous-century"
+"""Code of the problem of a date that has one reading once the century is known."""
+AMBIGUOUS_ORDER_AND_CENTURY = "ambiguous-order-and-century"
 AMBIGUOUS_DAY = "ambiguous-day"
 """Code of the problem of a date of which they hold none."""
 _YEAR_FIRST = lazy_pattern(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})")
@@ -264,10 +267,21 @@ def _ambiguous(bare: str, day: str, possible: list[date], settings: DateSettings
     named = [_long(value) for value in possible]
     return ValueProblem.of(
         bare,
-        AMBIGUOUS_DATE if names_order and not names_century else AMBIGUOUS_DAY,
+        _CODES[names_order, names_century],
         f"could be {', '.join(named[:-1])} or {named[-1]}",
         f"{remedy}.",
     )
+
+
+_CODES: Final = {
+    (True, False): AMBIGUOUS_DATE,
+    (False, True): AMBIGUOUS_CENTURY,
+    (True, True): AMBIGUOUS_ORDER_AND_CENTURY,
+    (False, False): AMBIGUOUS_DAY,
+}
+"""Whether the order of day and month, and the century, would settle a date -> the code of its problem."""
+SEVERAL_DAYS: Final = frozenset(_CODES.values())
+"""Codes of the problems of texts that are dates all the same."""
 
 
 def _long(day: date) -> str:

@@ -21,6 +21,8 @@ class MarkEvidence(NamedTuple):
     """Without a full stop: `Row 5 has 1.234,50 (amountDue)`."""
     decides: bool
     """Whether every cell of the column that can tell is written so: then the column is read with that mark."""
+    is_mixed: bool = False
+    """Whether other cells of the column show the other mark."""
 
 
 @dataclass(frozen=True, slots=True)

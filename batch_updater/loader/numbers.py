@@ -13,6 +13,8 @@ from batch_updater.text.lazy_pattern import lazy_pattern
 
 OTHER_MARK: Final = "other-decimal-mark"
 """Code of the problem of a number that is written with the other decimal mark."""
+AMBIGUOUS_NUMBER: Final = "ambiguous-number"
+"""Code of the problem of a number that may be a thousand or a fraction."""
 _MOST_DIGITS = 100
 """Far more than any API takes; conversions of longer texts cost more time than they are worth."""
 _PLAIN = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -94,7 +96,7 @@ def _amount(bare: str, decimal_mark: str) -> Decimal:
         what, digits = "is not a number", bare[:-1].strip().replace(decimal_mark, ".")
         if _PLAIN.fullmatch(digits):
             what = f"could be {digits} or {Decimal(digits).scaleb(-2):f}"
-        raise ValueProblem.of(bare, "ambiguous-number", what, "Type the number that is meant, without a percent sign.")
+        raise ValueProblem.of(bare, "percentage", what, "Type the number that is meant, without a percent sign.")
     bracket = plain.startswith("(") and plain.endswith(")")
     found = _AROUND.fullmatch(plain[1:-1].strip() if bracket else plain)
     signs = [sign for sign in ("(" if bracket else "", *(found.group(1, 3, 5, 7, 9) if found else ())) if sign]
@@ -161,7 +163,7 @@ def refuse_grouped(text: str, configured: str, mark: str, evidence: str, *, is_w
     settled = f"if the whole file is written so, set input.decimal to {found!r}; else " if found != configured else ""
     choice = thousand if is_whole and mark in fraction else f"{thousand} or {fraction}"
     what = f"could be {thousand} or {bare.replace(found, '.')}"
-    raise ValueProblem.of(bare, "ambiguous-number", what, f"{evidence}: {settled}type {choice}.")
+    raise ValueProblem.of(bare, AMBIGUOUS_NUMBER, what, f"{evidence}: {settled}type {choice}.")
 
 
 def one_reading_each(text: str, mark: str) -> tuple[str, str]:
@@ -241,7 +243,7 @@ def _with_point(digits: str, bare: str, mark: str, wanted: str) -> str:
         grouped, typed = one_reading_each(digits, mark)
         what = f"could be {grouped} or {digits.replace(group, '.')}"
         remedy = f"Type {grouped}." if wanted == _WHOLE_NUMBER else f"Type {grouped} or {typed}."
-        raise ValueProblem.of(bare, "ambiguous-number", what, remedy)
+        raise ValueProblem.of(bare, AMBIGUOUS_NUMBER, what, remedy)
     if digits.count(group) <= 1 and _GROUPED[mark].fullmatch(digits):
         raise _other_mark(bare, mark)
     raise _no_number(bare)

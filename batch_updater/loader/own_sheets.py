@@ -8,6 +8,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET, Expected, ExpectedValue, Job
 
 _WRITE_AGAIN = (
@@ -72,15 +73,16 @@ def _damaged(source: Book, why: str, cell: str | None) -> InputError:
     )
 
 
-def mapping_in(source: Book, fields: Collection[str]) -> dict[str, str | None]:
-    """Return header -> field, or None for a column that is not sent, as the sheet `Settings` of a run's workbook says.
+def answers_in(source: Book, fields: Collection[str]) -> Answers:
+    """Return the mapping and how columns are read, as the sheet `Settings` of a run's workbook says.
 
     The sheet may have gone. Raises InputError if it names what is none of the endpoint's `fields`.
     """
     names = [entry.name for entry in source.sheets]
     if SETTINGS_SHEET not in names:
-        return {}
+        return NO_ANSWERS
     mapping: dict[str, str | None] = {}
+    settings: dict[str, str] = {}
     for row in source.rows(names.index(SETTINGS_SHEET)):
         match row.cells[:2]:
             case [str(name), str(meaning)] if name.startswith(MAPPED_HEADER):
@@ -93,4 +95,13 @@ def mapping_in(source: Book, fields: Collection[str]) -> dict[str, str | None]:
                         place=Location(source.name, SETTINGS_SHEET, f"B{row.number}"),
                     )
                 mapping[header] = field
-    return mapping
+            case [str(name), str(value)]:
+                settings[name] = value
+    try:
+        return Answers.from_settings(settings).with_more(Answers(columns=mapping))
+    except ValueError as error:
+        raise InputError(
+            f'The sheet "{SETTINGS_SHEET}" of {source.name} was changed: {error}.',
+            remedy="Restore it, or delete that sheet.",
+            place=Location(source.name, SETTINGS_SHEET),
+        ) from error

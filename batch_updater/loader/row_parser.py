@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from batch_updater.config.schema import InputSettings
+from batch_updater.config.schema import DateOrder, InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.loader.below import Below, BelowTable, below_problem
 from batch_updater.loader.cells import Blank, ColumnFacts, converter
@@ -18,6 +18,7 @@ from batch_updater.loader.formats.book import is_blank_row, name_of_delimiter
 from batch_updater.loader.numbers import may_be_grouped, one_reading_each, refuse_grouped
 from batch_updater.loader.plain_columns import plain_reader
 from batch_updater.loader.refusal import shown
+from batch_updater.questions import Answers
 from batch_updater.records import NOT_EXACT_MARK, Cell, CellError, Columns, Problem, Value
 
 _MISSING_CELL: Final = "no cell"
@@ -61,6 +62,16 @@ class Width:
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
+class InputRules(NamedTuple):
+    """What decides beside the endpoint what the cells of a file mean."""
+
+    settings: InputSettings
+    constants: Mapping[str, Value]
+    """Fields whose value is the same in every row."""
+    answers: Answers
+    """Those about single columns, and about rows; the others are in the settings."""
+
+
 class RowParser:
     """Turns rows of cells into values and problems, for one endpoint and one header row."""
 
@@ -68,14 +79,15 @@ class RowParser:
         self,
         endpoint: Endpoint,
         columns: Columns,
-        settings: InputSettings,
-        constants: Mapping[str, Value],
+        rules: InputRules,
         width: Width,
         *,
         marked: bool,
         is_verbatim: bool,
     ) -> None:
         """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
+        settings, constants, answers = rules
+        self.answers = answers
         self.width = width
         self._constants = constants
         self._marked = marked
@@ -95,8 +107,12 @@ class RowParser:
         """Whether a row without a blank cell has every value that it needs."""
         self.date_columns = self._of_kinds(Kind.DATE)
         """Field and position of the columns that hold dates."""
-        self.number_columns = self._of_kinds(Kind.DECIMAL, Kind.INTEGER)
-        """The same of those that hold numbers."""
+        self.number_columns = {
+            name: at
+            for name, at in self._of_kinds(Kind.DECIMAL, Kind.INTEGER).items()
+            if columns.headers[at] not in answers.decimal
+        }
+        """The same of those that hold numbers, whose decimal mark nobody has told."""
         self.decimal_mark = settings.decimal
         self._below = BelowTable(endpoint, columns)
         self._below_from: int | None = None
@@ -111,11 +127,13 @@ class RowParser:
         self._below_from = findings.below_from
 
     def _reader(self, field: Field, position: int, findings: Findings) -> ColumnReader:
-        evidence = findings.marks.get(field.name)
-        settings, configured = self._settings, self._settings.decimal
+        evidence, header = findings.marks.get(field.name), self._headers[position]
+        settings = self._answers_on(header)
+        configured = settings.decimal
         if evidence and evidence.decides:
             settings = settings.model_copy(update={"decimal": "," if configured == "." else "."})
-        facts = ColumnFacts(self._headers[position], self._is_verbatim, field.name in findings.with_fractions)
+        clears = self.answers.clear_marker.get(header, "")
+        facts = ColumnFacts(header, self._is_verbatim, field.name in findings.with_fractions, clears)
         convert, read_plain = converter(field, settings, self._noted, facts), None
         if self._is_verbatim:
             pass
@@ -128,6 +146,17 @@ class RowParser:
         else:
             read_plain = plain_reader(field, settings)
         return ColumnReader(position, field.name, convert, read_plain, self._noted)
+
+    def _answers_on(self, header: str) -> InputSettings:
+        """Return how the cells of a column are read, by the configuration and by what was answered."""
+        answers = self.answers
+        by_key = {
+            "date_order": answers.date_order.get(header) and DateOrder(answers.date_order[header]),
+            "two_digit_years": answers.two_digit_years.get(header),
+            "decimal": answers.decimal.get(header),
+        }
+        told = {key: value for key, value in by_key.items() if value is not None}
+        return self._settings.model_copy(update=told) if told else self._settings
 
     def parse(self, number: int, cells: Sequence[Cell]) -> ParsedRow:
         """Return what a row that is not blank says; `cells` are the input's own."""

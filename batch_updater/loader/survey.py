@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from batch_updater.config.schema import DateOrder
-from batch_updater.loader.below import Below
+from batch_updater.loader.below import NO_RECORD, Below
 from batch_updater.loader.dates import AMBIGUOUS_DATE, order_shown_by
 from batch_updater.loader.findings import Findings, MarkEvidence, NoteCollector
 from batch_updater.loader.numbers import OTHER_MARK, mark_shown_by, may_be_grouped, number_in
+from batch_updater.loader.open_questions import OpenCells
 from batch_updater.loader.refusal import shown
 from batch_updater.loader.row_parser import ParsedRow, RowParser
 from batch_updater.loader.texts import POINT_ZERO
@@ -130,7 +131,9 @@ class _Marks:
         for name in self._numbers:
             own, other = self._certain.get((name, self._own)), self._certain.get((name, self._other))
             if cell := other or elsewhere:
-                found[name] = MarkEvidence(cell, decides=other is not None and own is None)
+                found[name] = MarkEvidence(
+                    cell, decides=other is not None and own is None, is_mixed=None not in (own, other)
+                )
             elif self._has_semicolons and not is_own_anywhere:
                 found[name] = MarkEvidence(_SEMICOLONS, decides=False)
             elif name in open_fields and (cell := self._ungrouped.get(name)):
@@ -153,8 +156,11 @@ class FileEvidence:
         """Positions; emptied once a number is found that may be a thousand."""
         self._headers = parser.width.headers
         self._last_row = 0
-        self._date_orders: dict[str, dict[DateOrder, tuple[int, str]]] = {}
-        """Field -> order -> row and text of the first date that can be read in that order only."""
+        self.date_orders: dict[str, dict[DateOrder, tuple[int, str, int]]] = {}
+        """Field -> order -> row and text of the first date that can be read in that order only, and how many can."""
+        self.open_cells = OpenCells()
+        self.rows_below: dict[int, str] = {}
+        """Number of each row that is no record -> the reason."""
         self.questions = Questions()
         """What only the whole file can answer."""
         self.notes = NoteCollector()
@@ -169,6 +175,9 @@ class FileEvidence:
             if row.notes:
                 self.notes.add(row.number, row.notes)
             for problem in row.problems:
+                self.open_cells.add(problem)
+                if problem.code in NO_RECORD:
+                    self.rows_below[row.number] = problem.reason
                 self.questions.other_mark |= problem.code == OTHER_MARK
                 if problem.code == POINT_ZERO and problem.field:
                     self.questions.point_zero.add(problem.field)
@@ -184,7 +193,9 @@ class FileEvidence:
             for row in rows:
                 cell = row.cells[position]
                 if isinstance(cell, str) and (order := order_shown_by(cell)):
-                    self._date_orders.setdefault(name, {}).setdefault(order, (row.number, shown(cell.strip())))
+                    orders = self.date_orders.setdefault(name, {})
+                    number, text, count = orders.get(order) or (row.number, shown(cell.strip()), 0)
+                    orders[order] = (number, text, count + 1)
         mark = self._decimal_mark
         for position in self._number_columns:
             # Three digits behind the mark are the last, or something else than a digit is.
@@ -210,20 +221,20 @@ class FileEvidence:
 
     def has_dates_of_one_order(self) -> bool:
         """Whether a text date can be read in one order only, which may help with others that can be read in two."""
-        return bool(self._date_orders)
+        return bool(self.date_orders)
 
     def with_date_orders(self, problem: Problem) -> Problem:
         """Return the problem of an ambiguous date with what other rows of its column show; it never decides."""
-        found = self._date_orders.get(problem.field or "", {})
+        found = self.date_orders.get(problem.field or "", {})
         if problem.code != AMBIGUOUS_DATE or not found:
             return problem
-        order, (row, text) = next(iter(found.items()))
+        order, (row, text, _) = next(iter(found.items()))
         remedy = (
             f"Row {row:,} of this column has {text}: if all dates are written so, set input.date_order to "
             f"{order.value}; else type it like 2025-12-31."
         )
         if len(found) > 1:
-            seen = " and ".join(f"row {row:,} has {text}" for row, text in found.values())
+            seen = " and ".join(f"row {row:,} has {text}" for row, text, _ in found.values())
             remedy = f"Type it like 2025-12-31: the column mixes both orders, {seen}."
         return replace(problem, remedy=remedy)
 

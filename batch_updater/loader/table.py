@@ -14,17 +14,19 @@ from batch_updater.errors import ConfigError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.column_values import KnownNames
 from batch_updater.loader.columns import HeaderRow, no_names
-from batch_updater.loader.findings import Findings
+from batch_updater.loader.findings import Findings, MarkEvidence
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.merged import MergedCells
-from batch_updater.loader.own_sheets import as_undo, expected_in, mapping_in, require_expected
+from batch_updater.loader.open_questions import ColumnQuestions, hidden_rows_question, rows_below_question
+from batch_updater.loader.own_sheets import answers_in, as_undo, expected_in, require_expected
 from batch_updater.loader.refusal import ValueProblem
-from batch_updater.loader.row_parser import ParsedRow, RowParser, Width
-from batch_updater.loader.survey import Questions, SurveyedRow, survey
+from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
+from batch_updater.loader.survey import FileEvidence, Questions, SurveyedRow, survey
+from batch_updater.questions import NO_ANSWERS, Answers, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
@@ -59,13 +61,13 @@ def open_table(
     *,
     name: str,
     known_names: KnownNames = no_names,
-    visible_only: bool = False,
+    answers: Answers = NO_ANSWERS,
 ) -> Table:
     """Open a file and fit its header row to the endpoint; `name` is what messages call the file.
 
-    `known_names` gives the names that the API is known to have; `visible_only`: rows that the sheet does not show are
-    no data rows. Raises InputError if the file cannot be read or its header row does not fit, ConfigError if a constant
-    is wrong.
+    `known_names` gives the names that the API is known to have; `answers` come before `settings`. Raises InputError if
+    the file cannot be read or its header row does not fit, OpenQuestionsError if answers would help, ConfigError if a
+    constant is wrong.
     """
     source = open_source(path, settings, name=name)
     with ExitStack() as on_error:
@@ -73,6 +75,7 @@ def open_table(
         expected = expected_in(source)
         if expected is not None:
             settings = as_undo(settings)
+        settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
         fit = HeaderFit(endpoint, settings.columns, constants, known_names)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
@@ -81,12 +84,22 @@ def open_table(
             own = {header: field for header, field in settings.columns.items() if header not in endpoint.by_name}
             fit = replace(fit, further=own)
         elif sheet.ours:
-            fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
+            answers = answers_in(source, endpoint.by_name).with_more(answers)
+            fit = replace(fit, further={**settings.columns, **answers.columns})
         head = read_head(sheet, None if sheet.ours else settings.header_row)
-        columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
-        table = Table(sheet, head.header, columns, endpoint, settings, constants, expected)
+        columns = fit.columns(head)
+        sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
+        table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         on_error.pop_all()
     return table
+
+
+def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
+    """Return the settings with the answers on top that name the sheet, the header row and the columns."""
+    update: dict[str, object] = {"columns": {**settings.columns, **answers.columns}} if answers.columns else {}
+    update |= {} if answers.sheet is None else {"sheet": answers.sheet}
+    update |= {} if answers.header_row is None else {"header_row": answers.header_row}
+    return settings.model_copy(update=update) if update else settings
 
 
 def _constants(endpoint: Endpoint, settings: InputSettings) -> dict[str, Value]:
@@ -121,10 +134,10 @@ class Table:
         header: HeaderRow,
         columns: Columns,
         endpoint: Endpoint,
-        settings: InputSettings,
-        constants: Mapping[str, Value],
+        rules: InputRules,
         expected: Expected | None,
     ) -> None:
+        self.answers = rules.answers
         self.visible_only = sheet.visible_only
         """Whether rows that the sheet does not show are left out."""
         self.hidden_rows = HiddenRows(0, "")
@@ -140,9 +153,10 @@ class Table:
         delimiter = sheet.source.delimiter
         self.width = Width(len(columns.headers), header.width if delimiter else None, delimiter or "")
         self.parser = RowParser(
-            endpoint, columns, settings, constants, self.width, marked=sheet.marked, is_verbatim=expected is not None
+            endpoint, columns, rules, self.width, marked=sheet.marked, is_verbatim=expected is not None
         )
-        self.in_order = settings.duplicates == "in_order"
+        self._clear_marker = rules.settings.clear_marker
+        self.in_order = rules.settings.duplicates == "in_order"
         """Whether rows of the same target are sent one after the other."""
         self._body = frozenset(field.name for field in endpoint.body_fields)
         self._widest = len(columns.headers)
@@ -278,6 +292,15 @@ class Table:
         for number, cells, is_ragged in stored:
             below = self.parser.parse(number, cells).below if below_from is not None and number >= below_from else None
             yield SurveyedRow(number, [*cells, *[None] * (headers - len(cells))], is_ragged, below)
+
+    def open_questions(self, evidence: FileEvidence, marks: Mapping[str, MarkEvidence]) -> Iterator[Question]:
+        """Yield what the cells of the whole file leave open; `marks` is what it shows about decimal marks."""
+        ask = ColumnQuestions(self.endpoint, self.columns, self.answers)
+        if self.hidden_rows.count and self.answers.hidden_rows is None:
+            yield hidden_rows_question(self.hidden_rows, self.sheet)
+        yield from ask.about(evidence.open_cells, evidence.date_orders, marks, self._clear_marker)
+        if evidence.rows_below and self.answers.rows_below is None:
+            yield rows_below_question(evidence.rows_below)
 
     def parse_all(self, stored: Iterable[ParsedCells]) -> Iterator[ParsedRow]:
         """Judge stored rows, as after `parser.settle`."""

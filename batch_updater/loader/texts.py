@@ -53,6 +53,8 @@ A capital in angle brackets is a tag only where another one closes it: the name 
 """
 _LOOKED_AT = 2_000
 """Characters at the beginning of a text that are searched for what is probably not meant."""
+NEAR_CLEAR_MARKER: Final = "near-clear-marker"
+"""Code of what looks like the clear marker and is written otherwise."""
 _APOSTROPHES = "'\u2018\u2019\u201b\u2032\uff07\u02bc\u00b4`"
 _APOSTROPHE_FOR_EXCEL = lazy_pattern(
     rf"[{_APOSTROPHES}]+\s*(?=[=+@\t\r\d-])(?!\d\ds\b)(?!\d+[ \u00a0]+[^\W\d_])"
@@ -102,7 +104,7 @@ class TextReader:
             raise _near_miss(self._field, bare, self._marker.text)
         if nearness is Nearness.WORD:
             emptied = f"If the field is to be emptied, type {self._marker.text}."
-            self._note(bare, "near-clear-marker", f"is sent as it is. {emptied}")
+            self._note(bare, NEAR_CLEAR_MARKER, f"is sent as it is. {emptied}")
         as_written(self._field, text)
         begin = bare[:_LOOKED_AT]
         if bare[0] in _APOSTROPHES if is_identifier else _APOSTROPHE_FOR_EXCEL.match(begin):
@@ -225,7 +227,7 @@ def refuse_for_cause(field: Field, text: str, marker: ClearMarker) -> None:
 def _near_miss(field: Field, text: str, marker: str) -> ValueProblem:
     what = f"looks like {marker}, which empties a field, but is written otherwise"
     remedy = f"Did you mean {marker}?" if field.nullable else f"The {field.title} cannot be emptied: type a value."
-    return ValueProblem.of(text, "near-clear-marker", what, remedy)
+    return ValueProblem.of(text, NEAR_CLEAR_MARKER, what, remedy)
 
 
 def _instead_of_a_value(field: Field, marker: str) -> str:

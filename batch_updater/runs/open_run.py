@@ -16,6 +16,7 @@ from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import OutcomeKind
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
@@ -127,12 +128,11 @@ def open_run(
     *,
     restart: bool = False,
     override_guards: bool = False,
-    visible_only: bool = False,
+    answers: Answers = NO_ANSWERS,
 ) -> Iterator[OpenRun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it resumes.
 
-    A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run;
-    `visible_only`: leave out the rows that the sheet does not show. Raises
+    A new folder is removed again if no run comes of it. `restart`: do not resume an unfinished run. Raises
     LockedError, ResultsError if the folder cannot be made, GuardError unless `override_guards`, CredentialsError if a
     header's value cannot be fetched, InputError if the database of such a run is damaged, and what `prepare` raises.
     """
@@ -144,7 +144,7 @@ def open_run(
             folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
         with ExitStack() as stack:
             stack.callback(_remove_unless_begun, folder)
-            opened = open_source(source, config, folder, visible_only=visible_only)
+            opened = open_source(source, config, folder, answers)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
 
@@ -208,13 +208,25 @@ def _identity(opened: Opened) -> Identity:
             name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
         },
         constants=dict(settings.constants),
-        reading={name: None if value is None else str(value) for name, value in reading.items()},
+        reading={name: None if value is None else str(value) for name, value in reading.items()} | _reading(opened),
         description=hashlib.sha256(described).hexdigest(),
         base_url=opened.config.api.base_url,
         duplicates=settings.duplicates,
         endpoint=opened.endpoint.name,
         visible_only=opened.table.visible_only,
     )
+
+
+def _reading(opened: Opened) -> dict[str, str]:
+    """Return the answers that decide what the cells of single columns mean, of the columns that the file has."""
+    answers, headers = opened.table.answers, opened.table.columns.headers
+    by_column = {
+        f"{kind} of {header}": str(answer)
+        for kind in ("date_order", "two_digit_years", "decimal", "clear_marker")
+        for header, answer in getattr(answers, kind).items()
+        if header in headers
+    }
+    return by_column | ({"rows_below": answers.rows_below} if answers.rows_below else {})
 
 
 def _undone_run(opened: Opened, candidate: Candidate) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.table import Table, open_table
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import RunFacts, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs.folder import Snapshot, Source
@@ -39,6 +41,8 @@ class Plan:
     staged: StagedInput
     store: Store
     """Holds the rows."""
+    answers: Answers
+    """What was decided about the file beyond the configuration."""
     repeats: Repeats | None = None
     """What of it earlier runs have applied although their input was another."""
 
@@ -51,7 +55,8 @@ class Plan:
     def settings(self) -> tuple[Setting, ...]:
         """The configuration without secrets, what was decided besides, who runs it, on which machine."""
         decided = (Setting("--visible-only", "hidden rows are left out"),) if self.staged.visible_only else ()
-        return (*settings_of(self.config), *decided, *environment_settings())
+        answered = itertools.starmap(Setting, self.answers.settings.items())
+        return (*settings_of(self.config), *decided, *answered, *environment_settings())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,11 +116,11 @@ class Opened:
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
-        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store)
+        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store, self.table.answers)
 
 
-def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
-    """Copy the input into the folder and read its header row; `visible_only` leaves out hidden rows.
+def open_source(source: Source, config: Config, folder: Path, answers: Answers) -> Opened:
+    """Copy the input into the folder and read its header row.
 
     Raises ConfigError, EndpointError and InputError.
     """
@@ -134,7 +139,7 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
         config.input,
         name=snapshot.name,
         known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
-        visible_only=visible_only,
+        answers=answers,
     )
     if table.expected is not None:
         try:
@@ -146,15 +151,15 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
 
 
 def prepare(
-    source: Source, config: Config, folder: Path, *, visible_only: bool = False, compares: bool = False
+    source: Source, config: Config, folder: Path, *, answers: Answers = NO_ANSWERS, compares: bool = False
 ) -> Plan:
     """Copy the input into the folder, read it and judge every row. Opens no connection.
 
-    `visible_only` leaves out hidden rows; `compares`: whether records will be read, so that the rows go into a database
+    `compares`: whether records will be read, so that the rows go into a database
     in the folder and not into a temporary one. Close the plan's store in the end. Raises EndpointError, InputError, and
     ResultsError if there is no room for the rows.
     """
-    opened = open_source(source, config, folder, visible_only=visible_only)
+    opened = open_source(source, config, folder, answers)
     try:
         snapshot = opened.snapshot
         related = related_by_name(

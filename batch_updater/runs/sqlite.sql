@@ -119,6 +119,9 @@ SELECT rows.number, rows.problems
 FROM rows
 WHERE rows.problems LIKE :pattern;
 
+-- LEAVE_OUT
+DELETE FROM rows WHERE rows.number = :row;
+
 -- SET_PROBLEMS
 UPDATE rows SET problems=:found WHERE rows.number = :row;
 

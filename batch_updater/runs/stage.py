@@ -16,6 +16,7 @@ from batch_updater.loader.row_parser import ParsedRow
 from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
+from batch_updater.questions import Question
 from batch_updater.records import Job, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
@@ -73,12 +74,15 @@ class Staging:
         table, store = self._table, self._store
         evidence = FileEvidence(table.parser)
         self._insert(table.rows(), evidence, statements.STAGE)
-        if findings := table.findings(evidence.questions, self._stored()):
+        findings = table.findings(evidence.questions, self._stored())
+        if findings:
             # Only the whole file shows how its cells are meant: every row is judged by that, from the table.
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
+        if table.answers.rows_below == "leave out":
+            self._store.executemany(statements.LEAVE_OUT, [{"row": number} for number in evidence.rows_below])
         self._mark_repeated()
         if self._is_again:
             for statement in statements.in_order("TAKE_OVER"):
@@ -94,7 +98,8 @@ class Staging:
             ),
         )
         table.require_expected(self._jobs())
-        staged = self._summed_up(evidence)
+        questions = tuple(table.open_questions(evidence, findings.marks if findings else {}))
+        staged = self._summed_up(evidence, questions)
         store.set_facts({"staged": msgspec.to_builtins(staged), "staged_by": __version__})
         return staged
 
@@ -198,7 +203,7 @@ class Staging:
             found = encode_problems([evidence.with_date_orders(problem) for problem in decode_problems(problems)])
             self._store.executemany(statements.SET_PROBLEMS, [{"row": number, "found": found}])
 
-    def _summed_up(self, evidence: FileEvidence) -> StagedInput:
+    def _summed_up(self, evidence: FileEvidence, questions: tuple[Question, ...]) -> StagedInput:
         table, store = self._table, self._store
         table.cell_notes = tuple(evidence.notes.sentences(table.columns))
         rows, good, waiting = store.execute(statements.STAGED_COUNTS).fetchone()
@@ -225,4 +230,5 @@ class Staging:
             causes=tally.summary().causes,
             sent=+sent,
             cleared=+cleared,
+            questions=questions,
         )

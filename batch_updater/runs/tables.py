@@ -130,6 +130,7 @@ MAKE_INVALID = (
 )  # fmt: skip
 WAIT = update(rows).where(_r.number == bindparam("row")).values(waits_for=bindparam("earlier"))
 AMBIGUOUS = select(_r.number, _r.problems).where(_r.problems.like(bindparam("pattern")))
+LEAVE_OUT = delete(rows).where(_r.number == bindparam("row"))
 SET_PROBLEMS = update(rows).where(_r.number == bindparam("row")).values(problems=bindparam("found"))
 REQUESTS = (
     select(_r.number, _r.target, _r.fields, _r.path, _r.query, _r.body)

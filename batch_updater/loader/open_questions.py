@@ -1,0 +1,215 @@
+"""Problems that many cells of a column share because of one open question, and the question itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from batch_updater.config.schema import DateOrder
+from batch_updater.endpoint.description import Endpoint, Field
+from batch_updater.loader.dates import AMBIGUOUS_CENTURY, AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY
+from batch_updater.loader.findings import MarkEvidence
+from batch_updater.loader.numbers import AMBIGUOUS_NUMBER, OTHER_MARK, decimal_from_text
+from batch_updater.loader.refusal import ValueProblem, shown
+from batch_updater.loader.texts import NEAR_CLEAR_MARKER
+from batch_updater.messages import counted
+from batch_updater.questions import Answers, Choice, Mark, Question, QuestionKind
+from batch_updater.records import Columns, HiddenRows, Problem
+
+_ORDERS = frozenset({AMBIGUOUS_DATE, AMBIGUOUS_ORDER_AND_CENTURY})
+_CENTURIES = frozenset({AMBIGUOUS_CENTURY, AMBIGUOUS_ORDER_AND_CENTURY})
+_MARKS = frozenset({OTHER_MARK, AMBIGUOUS_NUMBER})
+_ASKED = _ORDERS | _CENTURIES | _MARKS | {NEAR_CLEAR_MARKER}
+_FEWEST_NEAR_MISSES = 2
+"""Fewer cells are a slip of the hand."""
+_ROWS_NAMED = 3
+_DATES = {DateOrder.DMY: "day/month", DateOrder.MDY: "month/day"}
+_EXAMPLES = {DateOrder.DMY: "03/04/2025 is 3 April 2025", DateOrder.MDY: "03/04/2025 is 4 March 2025"}
+_HUNDREDS = {1930: "1930 to 2029, as Excel reads them", 2000: "2000 to 2099", 1900: "1900 to 1999"}
+"""First year of the hundred that two digits may stand for -> in words."""
+_MARK_NAMES: Mapping[Mark, str] = {".": "a point", ",": "a comma"}
+
+
+class _Cells(Struct):
+    """Cells of one column with a problem of one kind."""
+
+    row: int
+    """Of the first one."""
+    text: str
+    count: int = 0
+
+
+class OpenCells:
+    """Counts the cells whose problem an answer about their column would settle; bounded by the number of columns."""
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[str, str], _Cells] = {}
+        self._near_misses: dict[str, Counter[str]] = {}
+
+    def add(self, problem: Problem) -> None:
+        """Count one problem, if it is of such a kind."""
+        if problem.code in _ASKED and problem.field:
+            cells = self._cells.setdefault((problem.field, problem.code), _Cells(problem.row, problem.value))
+            cells.count += 1
+            if problem.code == NEAR_CLEAR_MARKER:
+                texts = self._near_misses.setdefault(problem.field, Counter())
+                if problem.value in texts or len(texts) <= 1:
+                    texts[problem.value] += 1
+
+    def of(self, field: str, codes: frozenset[str]) -> _Cells | None:
+        """Return the cells of one field with a problem of some kinds; None if there are none."""
+        found = [cells for code in sorted(codes) if (cells := self._cells.get((field, code)))]
+        if not found:
+            return None
+        first = min(found, key=lambda cells: cells.row)
+        return _Cells(first.row, first.text, sum(cells.count for cells in found))
+
+    def near_miss(self, field: str) -> tuple[str, int] | None:
+        """Return the one text that a column has for the clear marker, and in how many cells; None if it has not one."""
+        texts = self._near_misses.get(field, Counter())
+        ((text, count),) = texts.items() if len(texts) == 1 else (("", 0),)
+        return (text, count) if count >= _FEWEST_NEAR_MISSES else None
+
+
+class ColumnQuestions:
+    """Makes the questions that the cells of a whole file leave open."""
+
+    def __init__(self, endpoint: Endpoint, columns: Columns, answers: Answers) -> None:
+        self._columns = columns
+        self._answers = answers
+        self._fields = [field for field in endpoint.fields if field.name in columns.of_field]
+
+    def about(
+        self,
+        cells: OpenCells,
+        orders: Mapping[str, Mapping[DateOrder, tuple[int, str, int]]],
+        marks: Mapping[str, MarkEvidence],
+        clear_marker: str,
+    ) -> Iterator[Question]:
+        """Yield them, column by column.
+
+        `orders`: field -> order of day and month -> row and text of the first date that only it can read, and how many
+        there are; `marks`: what shows that numbers have the other decimal mark.
+        """
+        for field in self._fields:
+            header = self._columns.headers[self._columns.of_field[field.name]]
+            if (found := cells.of(field.name, _ORDERS)) and header not in self._answers.date_order:
+                yield from self._date_order(field, header, found, orders.get(field.name, {}))
+            if (found := cells.of(field.name, _CENTURIES)) and header not in self._answers.two_digit_years:
+                yield self._century(field, header, found)
+            if (found := cells.of(field.name, _MARKS)) and header not in self._answers.decimal:
+                yield from self._decimal(field, header, found, marks.get(field.name))
+            if (near := cells.near_miss(field.name)) and field.nullable and header not in self._answers.clear_marker:
+                yield self._clear_marker(field, header, *near, clear_marker)
+
+    def _column(self, field: Field, header: str) -> str:
+        letters = self._columns.address(0, self._columns.of_field[field.name])[:-1]
+        name = "" if header.strip() == field.name else f", sent as {field.name}"
+        return f"{shown(header, quoted=True)} (column {letters}{name})"
+
+    def _date_order(
+        self, field: Field, header: str, cells: _Cells, orders: Mapping[DateOrder, tuple[int, str, int]]
+    ) -> Iterator[Question]:
+        if len(orders) > 1:
+            return  # the column mixes both: no answer is right for all of it
+        choices = sorted(DateOrder, key=lambda order: order not in orders)
+        text = f"How are the dates of {self._column(field, header)} written?"
+        evidence = f"{counted(cells.count, 'date')} can be read either way, such as {cells.text} in row {cells.row:,}."
+        if orders:
+            ((order, (row, example, count)),) = orders.items()
+            telling = f"All {count:,} dates" if count > 1 else "The one date"
+            can, are = ("can", "are") if count > 1 else ("can", "is")
+            evidence = (
+                f"{telling} of {shown(header, quoted=True)} that {can} tell {are} {_DATES[order]}, none the other way "
+                f"({example} in row {row:,}). {evidence}"
+            )
+            text = f"Read all {count + cells.count:,} so?"
+        yield Question(
+            QuestionKind.DATE_ORDER,
+            text,
+            evidence,
+            tuple(
+                Choice(f"{_DATES[order]}: {_EXAMPLES[order]}", Answers(date_order={header: order.value}))
+                for order in choices
+            ),
+            is_conclusive=bool(orders),
+        )
+
+    def _century(self, field: Field, header: str, cells: _Cells) -> Question:
+        return Question(
+            QuestionKind.CENTURY,
+            f"Which hundred years are the two digits of {self._column(field, header)} for?",
+            f"{counted(cells.count, 'year')} with two digits, such as {cells.text} in row {cells.row:,}.",
+            tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
+        )
+
+    def _decimal(self, field: Field, header: str, cells: _Cells, evidence: MarkEvidence | None) -> Iterator[Question]:
+        if evidence and evidence.is_mixed:
+            return
+        marks = sorted(_MARK_NAMES, key=lambda mark: _reads(cells.text, mark) is None)
+        choices = []
+        for mark in marks:
+            number = _reads(cells.text, mark)
+            reading = f"{cells.text} is {number:f}" if number is not None else f"{cells.text} stays a problem"
+            choices.append(Choice(f"{_MARK_NAMES[mark]}: {reading}", Answers(decimal={header: mark})))
+        yield Question(
+            QuestionKind.DECIMAL,
+            f"What is the decimal mark of {self._column(field, header)}?",
+            f"{counted(cells.count, 'number')} without a certain reading, such as {cells.text} in row {cells.row:,}."
+            + (f" {evidence.sentence}." if evidence else ""),
+            tuple(choices),
+        )
+
+    def _clear_marker(self, field: Field, header: str, text: str, count: int, marker: str) -> Question:
+        return Question(
+            QuestionKind.CLEAR_MARKER,
+            f"Does {shown(text, quoted=True)} empty the field in {self._column(field, header)}?",
+            f"{counted(count, 'cell')} hold it; {marker} is what empties a field.",
+            (
+                Choice(f"yes, as {marker} does", Answers(clear_marker={header: text})),
+                Choice("no: those cells are problems", Answers(clear_marker={header: marker})),
+            ),
+        )
+
+
+def hidden_rows_question(hidden: HiddenRows, sheet: str | None) -> Question:
+    """Return the question whether rows that the sheet does not show are sent."""
+    is_one = hidden.count == 1
+    where = f'the sheet "{sheet}"' if sheet else "the sheet"
+    return Question(
+        QuestionKind.HIDDEN_ROWS,
+        f"Send {'it' if is_one else 'them'} too?",
+        f"{hidden.counted} {'is' if is_one else 'are'} hidden (filtered, or by hand) in {where}: {hidden.numbers}.",
+        (
+            Choice(f"visible only: {'it is' if is_one else 'they are'} left out", Answers(hidden_rows="leave out")),
+            Choice(f"all: {'it is' if is_one else 'they are'} read like the others", Answers(hidden_rows="send")),
+        ),
+    )
+
+
+def rows_below_question(rows: Mapping[int, str]) -> Question:
+    """Return the question whether rows that are no records are left out; `rows`: number -> why it is none."""
+    is_one = len(rows) == 1
+    (number, reason), *_ = rows.items()
+    more = f" {counted(len(rows) - 1, 'more row')} {'is' if len(rows) == 2 else 'are'} like it." if not is_one else ""
+    return Question(
+        QuestionKind.ROWS_BELOW,
+        f"Leave {'it' if is_one else 'them'} out?",
+        f"Row {number:,}: {reason}{more}",
+        (
+            Choice(f"yes: {'it is' if is_one else 'they are'} no part of the data", Answers(rows_below="leave out")),
+            Choice(f"no: {'it counts as a row' if is_one else 'they count as rows'} with a problem",
+                   Answers(rows_below="judge")),
+        ),
+        is_conclusive=True,
+    )  # fmt: skip
+
+
+def _reads(text: str, mark: Mark) -> Decimal | None:
+    try:
+        return decimal_from_text(text, mark)
+    except ValueProblem:
+        return None
