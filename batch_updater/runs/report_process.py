@@ -145,6 +145,8 @@ class ReportProcess:
                 self._process.stdin.flush()
         except OSError:
             self._process.kill()  # if it has not ended by itself
+        import batch_updater.text.templates  # noqa: F401  (the page is next, and meanwhile there is time)
+
         report: Report | int | None = 0
         latest = time.monotonic() + patience_s
         while isinstance(report, int):
