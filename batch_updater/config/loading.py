@@ -126,7 +126,7 @@ def _source(document: YamlDocument, root: MappingNode, text: str, file: str) -> 
     locations: dict[_Path, str] = {}
     problems: list[str] = []
     for key, value in root.value:
-        if key.value not in Config.model_fields or isinstance(value, MappingNode):
+        if not isinstance(key, ScalarNode) or key.value not in _SECTIONS or isinstance(value, MappingNode):
             continue
         # A slip has made a text or a list of the section.
         first, last = value.start_mark.line, value.end_mark.line
@@ -152,7 +152,9 @@ def _walk(node: Node, path: _Path, file: str, locations: dict[_Path, str]) -> It
     for key, value in node.value:
         child_path = (*path, key.value if isinstance(key, ScalarNode) else "?")
         location = f"{file}, line {key.start_mark.line + 1}"
-        if child_path in locations:
+        if not isinstance(key, ScalarNode):
+            yield f"{location}: a list or a section cannot be a key. Remove the question mark or the brackets there."
+        elif child_path in locations:
             yield f"{location}: {'.'.join(child_path)} appears a second time. Remove one of the two."
         locations[child_path] = location
         yield from _walk(key, (), file, locations)
