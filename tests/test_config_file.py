@@ -122,6 +122,13 @@ def test_a_key_that_is_no_word_is_a_fault(tmp_path: Path, text: str) -> None:
     assert "canary" not in fault
 
 
+@pytest.mark.parametrize("value", ["[", "[\udc80]", "[" * 300 + "]" * 300, "[!!int x, *x]"])
+def test_a_variable_that_cannot_be_read_is_a_fault(tmp_path: Path, value: str) -> None:
+    """It is named, whatever it holds."""
+    (fault,) = faults(tmp_path, "", {"BATCH_UPDATER_NIGHTLY__PATTERNS": value})
+    assert fault.startswith("The variable BATCH_UPDATER_NIGHTLY__PATTERNS: ")
+
+
 @pytest.mark.parametrize("text", ["a: [", "\tx: 1", "- 1", "just text", "a: &x [1]\nb: [" + "*x, " * 60000 + "]"])
 def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
     """Broken YAML, a list, plain text or an alias bomb is one sentence that names the file."""

@@ -114,7 +114,9 @@ def test_a_document_means_what_it_means_in_yaml_1_2(text: str) -> None:
     assert repr(reads(text)) == repr(ruamel_reads(text))
 
 
-@pytest.mark.parametrize("text", ["\ud800", "a: \x07", "a: \x7f", "[" * 100_000, "[" * 300 + "]" * 300, "{[[a]]: 1}"])
+@pytest.mark.parametrize(
+    "text", ["\ud800", "a: \x07", "a: \x7f", "[" * 100_000, "[" * 300 + "]" * 300, "{[[a]]: 1}", "a: !!bool [b]"]
+)
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     """Half characters, control characters, and lists so deep in lists that libyaml would end the process."""
     with pytest.raises((YAMLError, RecursionError)):

@@ -43,6 +43,7 @@ _NUMBER = re.compile(
     )\Z""",
     re.VERBOSE,
 )
+"""A plain scalar that is a number, with the forms that ruamel.yaml adds to YAML 1.2: `_` within it, and `0b`."""
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
 
 
@@ -119,7 +120,8 @@ class _Rules(SafeConstructor, Resolver):
         return mapping
 
     def _construct_bool(self, node: ScalarNode) -> object:
-        return self.bool_values.get(node.value.lower(), node.value)
+        text = self.construct_scalar(node)
+        return self.bool_values.get(text.lower(), text)
 
     def _construct_int(self, node: ScalarNode) -> object:
         digits = self.construct_scalar(node).replace("_", "")
@@ -204,7 +206,7 @@ def read_yaml(text: str, number: Callable[[str], object] = _float) -> YamlDocume
         # libyaml takes tabs where they are usually a slip.
         loader = (_ThoroughLoader if "\t" in text else _FastLoader)(text, number)
         root = loader.get_single_node()
-    except (YAMLError, UnicodeEncodeError):
+    except (YAMLError, UnicodeEncodeError):  # half a character cannot be given to libyaml
         loader = _ThoroughLoader(text, number)
         root = loader.get_single_node()
     if root is not None and "*" in text:
