@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TextIO
-
-from ruamel.yaml import YAML
+from typing import TextIO, cast
 
 from batch_updater.config.addresses import meant_address
 from batch_updater.config.loading import config_from, load_config
@@ -29,6 +27,7 @@ from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.text.printable import printable
+from batch_updater.text.yaml_reader import read_yaml
 
 EXAMPLE = "config.example.yaml"
 OPTIONS = {
@@ -300,7 +299,7 @@ def write(path: Path, answers: Answers) -> None:
 def _require_readable(path: Path, answers: Answers) -> None:
     """Raise unless the file says what was answered: then the fault is ours."""
     load_config(path, {})
-    written = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    written = cast("dict[str, object]", read_yaml(path.read_text(encoding="utf-8")).value())
     if {section: keys for section, keys in written.items() if keys is not None} != answers.values:
         raise RuntimeError("what was written is not what was answered")
 
