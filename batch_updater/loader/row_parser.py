@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind
@@ -49,8 +50,7 @@ class ParsedRow(NamedTuple):
         return any(problem.code == RAGGED for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Width:
+class Width(msgspec.Struct, frozen=True):
     """How many cells a row has."""
 
     headers: int

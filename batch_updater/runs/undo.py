@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
@@ -58,8 +59,7 @@ _REDACTED = "The record held a secret of the configuration in this field, and se
 _REFUSED = "The row was refused, but an attempt before that had no answer: whether that one was applied is not known."
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True):
     """A workbook that undoes a run."""
 
     path: Path
@@ -111,8 +111,7 @@ class _Report(NamedTuple):
     is_id: bool
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(msgspec.Struct):
     """A field that rows of the run changed."""
 
     row: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
@@ -31,8 +32,7 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class TransportError:
+class TransportError(msgspec.Struct, frozen=True):
     """An attempt that brought no usable answer."""
 
     cause: str

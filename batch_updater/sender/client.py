@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
 from batch_updater.config.schema import ApiSettings, SendingSettings
@@ -70,8 +70,7 @@ class SentRow(NamedTuple):
     """Whether the API refused it with 404 and a reason that is about the record."""
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """What went out, over all rows."""
 
     requests: int = 0
@@ -81,8 +80,7 @@ class Counts:
     throttled: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Sending:
+class _Sending(msgspec.Struct, eq=False):
     """A row while it is sent: the one thing about it that changes."""
 
     row: RowSoFar
@@ -97,8 +95,7 @@ class _Sending:
     token_refusals: int = 0
 
 
-@dataclass(eq=False)
-class Client:
+class Client(msgspec.Struct, eq=False, dict=True):
     """Sends rows over one session; shared by all workers."""
 
     endpoint: Endpoint
@@ -113,7 +110,7 @@ class Client:
     shutdown: Shutdown
     """Set once nothing new may start."""
     redaction: Redaction
-    counts: Counts = field(default_factory=Counts, init=False)
+    counts: Counts = msgspec.field(default_factory=Counts)
 
     def __post_init__(self) -> None:
         self.allowed = AllowedValues.of(self.endpoint, self.options.allowed)

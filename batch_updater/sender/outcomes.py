@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import Confirmation, Unconfirmed

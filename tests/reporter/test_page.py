@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
 from batch_updater.reporter.page import RowsForReview, write_page

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.config.schema import ApiSettings, InputSettings
 from batch_updater.endpoint.openapi import Description
@@ -131,7 +131,7 @@ def _earlier(
 def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], words: str) -> None:
     """An unfinished run of the same file that is not resumed is named, with what differs."""
     made(tmp_path, "20260102-030405-items", DONE, FAILED)
-    found = _earlier(tmp_path, replace(SAME, **change))  # type: ignore[arg-type]
+    found = _earlier(tmp_path, replace(SAME, **change))
     assert found.resumed is None
     assert found.note == (
         f"The unfinished run 20260102-030405-items is not resumed, because this has changed since: {words}."
