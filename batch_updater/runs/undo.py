@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
@@ -168,7 +169,7 @@ class ChangedRecords:
         otherwise = {problem.field for problem in outcome.problems}
         is_others = any(one.selects_record and one.name in otherwise for one in self._endpoint.reported_fields)
         selecting = {name: job.values[name] for name in self._selecting if name in job.values}
-        _, changes = self._records.setdefault(job.target, (job._replace(values=selecting), {}))
+        _, changes = self._records.setdefault(job.target, (replace(job, values=selecting), {}))
         for one in asked:
             earlier, left = _report(one, before), None if is_others else _report(one, reported)
             is_id = earlier is not None and earlier.is_id

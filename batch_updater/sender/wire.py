@@ -16,7 +16,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -208,7 +208,7 @@ class RequestHead:
         return b"%b%b HTTP/1.1\r\n%b%b\r\n" % (self._start, target.encode(), self._lines, length)
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead(msgspec.Struct, frozen=True):
     """An answer as far as its headers. Its connection has to be released or closed."""
 
     status: int

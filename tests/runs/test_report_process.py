@@ -60,7 +60,7 @@ def updated(row: int, kept: RecordSnapshots | None = None) -> Outcome:
 
 
 def rejected(row: int) -> Outcome:
-    return updated(row)._replace(kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
+    return replace(updated(row), kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
 
 
 @pytest.fixture
