@@ -10,11 +10,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO, cast
+
+import msgspec
 
 from batch_updater.config.addresses import meant_address
 from batch_updater.config.loading import config_from, load_config
@@ -61,12 +62,11 @@ _HEAD = (
 )
 
 
-@dataclass
-class Answers:
+class Answers(msgspec.Struct):
     """What is known so far: dotted key of the configuration -> its text as typed."""
 
     texts: dict[str, str]
-    pasted: dict[Path, Secret] = field(default_factory=dict)
+    pasted: dict[Path, Secret] = msgspec.field(default_factory=dict)
     """File for a secret that was pasted -> the secret; it is written together with the configuration."""
 
     @property
@@ -185,8 +185,7 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
 _ENDED = "The answers ended before the last question; nothing was written."
 
 
-@dataclass
-class _Dialogue:
+class _Dialogue(msgspec.Struct):
     answers: Answers
     path: Path
     """Of the configuration."""

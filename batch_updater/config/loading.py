@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from yaml.error import MarkedYAMLError, YAMLError
@@ -32,8 +32,7 @@ _NAMES = (*_SECTIONS, *(path[-1] for path in _KEYS))
 """Of all sections and keys."""
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True):
     """What a file or the environment says, and where."""
 
     values: Mapping[str, object]

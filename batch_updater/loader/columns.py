@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
@@ -33,8 +34,7 @@ _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
 """Words, by their stems, of columns whose long numbers are no amounts."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderRow:
+class HeaderRow(msgspec.Struct, frozen=True):
     """The header row as the file holds it."""
 
     file: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
@@ -26,8 +27,7 @@ _FIELDS_OF_A_HEADER_ROW = 2
 """A row that names fewer fields, and does not fit as a whole, is no better guess than the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The first rows of a sheet, blank ones left out."""
 
     sheet: Sheet
@@ -75,8 +75,7 @@ def _as_header(sheet: Sheet, row: SheetRow, rows: Sequence[SheetRow]) -> HeaderR
     return HeaderRow(sheet.source.name, sheet.name, row.number, own, tuple(texts[own:]), width - own, below, ours)
 
 
-@dataclass(frozen=True)
-class HeaderFit:
+class HeaderFit(msgspec.Struct, frozen=True, dict=True):
     """Fits header rows to an endpoint."""
 
     endpoint: Endpoint

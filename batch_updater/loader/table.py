@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
@@ -228,7 +229,7 @@ class Table:
         most = len(self.columns.headers) + _MOST_EXTRA_COLUMNS
         is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
         for parsed in self.parser.parse_all(self._data_rows(hidden)):
-            yield parsed if is_kept_whole or len(parsed.cells) <= most else parsed._replace(cells=parsed.cells[:most])
+            yield parsed if is_kept_whole or len(parsed.cells) <= most else replace(parsed, cells=parsed.cells[:most])
         self.hidden_rows = hidden.result()
         extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
         if extra > 0:  # results keep the cells to the right of the last header

@@ -6,9 +6,11 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
@@ -33,8 +35,7 @@ _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True):
     """A run that holds its lock and has its folder; nothing has been sent."""
 
     plan: Plan

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
@@ -28,8 +30,7 @@ from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What would be done: the input copied, read once, judged and staged, nothing sent."""
 
     config: Config
@@ -84,8 +85,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The input copied and its header row read."""
 
     config: Config

@@ -21,10 +21,11 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
+
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ResultsError

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import msgspec
 from yaml import SafeLoader
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.error import YAMLError
@@ -183,8 +183,7 @@ class _ThoroughLoader(_Rules, SafeLoader):
         return super().compose_node(parent, index)
 
 
-@dataclass(frozen=True)
-class YamlDocument:
+class YamlDocument(msgspec.Struct, frozen=True):
     """A document that can be parsed."""
 
     root: Node | None

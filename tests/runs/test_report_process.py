@@ -12,12 +12,12 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext as does_not_raise
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.records import (
     AllowedList,
@@ -60,7 +60,7 @@ def updated(row: int, kept: RecordSnapshots | None = None) -> Outcome:
 
 
 def rejected(row: int) -> Outcome:
-    return updated(row)._replace(kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
+    return replace(updated(row), kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
 
 
 @pytest.fixture
