@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 
 class ExitCode(IntEnum):
@@ -18,8 +19,7 @@ class ExitCode(IntEnum):
     FAULT = 70
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True):
     """Where a problem is; None where it is unknown or does not apply."""
 
     file: str | None = None

@@ -131,7 +131,7 @@ def run(
 
     def execute() -> Run:
         with open_run(
-            _source(source), configuration, environment, restart=restart, visible_only=visible_only
+            _source(source), configuration, environment, restart=restart, answers=_answers(visible_only=visible_only)
         ) as opened:
             if not resume_old:
                 opened.require_recent()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, structs
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -41,6 +41,19 @@ class Answers(Struct, frozen=True, omit_defaults=True):
             name: _joined(getattr(self, name), getattr(more, name)) for name in self.__struct_fields__
         }
         return Answers(**fields)
+
+    def renamed(self, headers: Mapping[str, str]) -> Answers:
+        """Return those about some columns, under other headers, and all that are about none."""
+        fields: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = fields[name] = getattr(self, name)
+            if isinstance(value, Mapping):
+                fields[name] = {headers[header]: answer for header, answer in value.items() if header in headers}
+        return Answers(**fields)
+
+    def without_place(self) -> Answers:
+        """Return them without the header row, which may be another one in the next file."""
+        return structs.replace(self, header_row=None)
 
     @property
     def settings(self) -> dict[str, str]:

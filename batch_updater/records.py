@@ -1,6 +1,7 @@
 """The records that travel between the stages: all frozen, none of them knows a stage.
 
-Those of which every row has one are named tuples, which are made in a third of the time.
+They are structs, which are made in a quarter of the time that a named tuple takes, and read in half of it. Named tuples
+are left where they are taken apart, or stored in order.
 
 A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the program cannot go on.
 """
@@ -8,18 +9,18 @@ A fault in a *row* is data (`Problem`, `Outcome`); an exception means that the p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from batch_updater.questions import Question
 
 
-@dataclass(frozen=True, slots=True)
-class CellError:
+class CellError(msgspec.Struct, frozen=True):
     """A cell without a value of its own: an error, a formula saved without its result, no number where one belongs."""
 
     code: str
@@ -41,8 +42,7 @@ class ShownAs(Enum):
     NOTHING = "not at all"
 
 
-@dataclass(frozen=True, slots=True)
-class FormattedNumber:
+class FormattedNumber(msgspec.Struct, frozen=True):
     """A number that its format shows otherwise: 123 as `00123` or `OPP-123`, 0.4 as `40%`, 5 as `$5.00`.
 
     What the eye sees and what the cell holds are two readings.
@@ -116,7 +116,7 @@ NOT_EXACT_MARK = "[not exact] "
 """What a cell that a sheet cannot hold exactly begins with in a workbook of ours; refused when it comes back."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """One data row of the file, unchanged."""
 
     number: int
@@ -157,8 +157,7 @@ class MappedColumn(NamedTuple):
         return self.field or NOT_SENT
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """What the header row says: which column holds which field."""
 
     headers: tuple[str, ...]
@@ -196,8 +195,7 @@ class Columns:
         return None if position is None else self.address(problem.row, position)
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenRows:
+class HiddenRows(msgspec.Struct, frozen=True):
     """Data rows that the sheet does not show."""
 
     count: int
@@ -242,8 +240,7 @@ Expected: TypeAlias = Mapping[str, tuple[ExpectedValue, ...]]
 """Target, as in `Job.target` -> the values that are expected of its fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Why a row cannot be sent, or why the API refused it, as far as one cell (or the row) is to blame."""
 
     row: int
@@ -272,7 +269,7 @@ class Problem:
         return f"{self.reason}{'' if self.reason.endswith(('.', '!', '?')) else '.'} {self.remedy}"
 
 
-class Job(NamedTuple):
+class Job(msgspec.Struct, frozen=True):
     """One good row, ready to be sent."""
 
     row: int
@@ -298,7 +295,7 @@ class OutcomeKind(StrEnum):
     PLANNED = "planned"
 
 
-class RecordSnapshots(NamedTuple):
+class RecordSnapshots(msgspec.Struct, frozen=True):
     """A row's record as JSON texts, to tell what has changed, and to undo it."""
 
     before: str | None
@@ -309,7 +306,7 @@ class RecordSnapshots(NamedTuple):
     """The record that the API answered with; where it is too long to be kept, a text that says so."""
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """The outcome of one row."""
 
     row: int
@@ -337,7 +334,7 @@ class Outcome(NamedTuple):
     """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, frozen=True):
     """One request and what came of it, for the log."""
 
     row: int
@@ -365,8 +362,7 @@ class StopReason(StrEnum):
     DISK = "disk"
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Why a run ended before every row had its turn, in words."""
 
     reason: StopReason
@@ -376,16 +372,14 @@ class Stop:
     """One sentence that says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedValue:
+class AllowedValue(msgspec.Struct, frozen=True):
     """One name that the API accepts for a field, and the id it reports for it (None if unknown)."""
 
     name: str
     id: int | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedList:
+class AllowedList(msgspec.Struct, frozen=True):
     """The valid names of one field, as an answer of the API listed them."""
 
     field: str
@@ -394,7 +388,7 @@ class AllowedList:
     values: tuple[AllowedValue, ...]
 
 
-class ReportRow(NamedTuple):
+class ReportRow(msgspec.Struct, frozen=True):
     """A row and its outcome: what the reporter receives, in file order."""
 
     row: Row
@@ -414,8 +408,7 @@ class Setting(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """The command line that starts a run, as far as it says what is read and how."""
 
     file: str
@@ -457,8 +450,7 @@ class Invocation:
         return tuple(word for field, value in self.constants for word in ("--set", f"{field}={value}"))
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(msgspec.Struct, frozen=True):
     """What a workbook says about the run besides its rows."""
 
     command: str
@@ -493,8 +485,7 @@ class RunFacts:
     """The folder of an earlier run that has applied the same rows; None if none has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """Rows with the same trouble."""
 
     text: str
@@ -519,8 +510,7 @@ class Cause:
         return f"{self.count:,} x {self.text}, such as {where}: {self.example}"
 
 
-@dataclass(frozen=True, slots=True)
-class StagedInput:
+class StagedInput(msgspec.Struct, frozen=True):
     """What is known of an input once each of its rows was judged."""
 
     columns: Columns

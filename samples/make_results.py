@@ -6,8 +6,9 @@ The results workbook is that of a real run of mistakes.xlsx against the sandbox,
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from batch_updater.cli import demo
 from batch_updater.config.environment import Environment

@@ -51,8 +51,8 @@ def test_help_imports_nothing_heavy() -> None:
         "    main(['--help'])\n"
         "except SystemExit:\n"
         "    pass\n"
-        "heavy = {'pandas', 'numpy', 'openpyxl', 'xlsxwriter', 'aiohttp', 'pydantic', 'ruamel', 'tenacity', 'tqdm',\n"
-        "         'apprise', 'prometheus_client', 'sqlalchemy', 'jinja2'}\n"
+        "heavy = {'pandas', 'numpy', 'openpyxl', 'xlsxwriter', 'aiohttp', 'pydantic', 'ruamel', 'yaml', 'tenacity',\n"
+        "         'tqdm', 'apprise', 'prometheus_client', 'sqlalchemy', 'jinja2'}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

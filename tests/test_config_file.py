@@ -112,6 +112,23 @@ def test_a_doubled_key_is_a_fault(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["? api:\n  token: env:T", "input: {columns: {? [canary] : a, ? [canary] : b}}", "a: {{b: 1}: 1}"]
+)
+def test_a_key_that_is_no_word_is_a_fault(tmp_path: Path, text: str) -> None:
+    """A question mark makes a key of a section or of a list."""
+    (fault, *_) = faults(tmp_path, text)
+    assert fault.startswith("config.yaml, line 1: a list or a section cannot be a key. ")
+    assert "canary" not in fault
+
+
+@pytest.mark.parametrize("value", ["[", "[\udc80]", "[" * 300 + "]" * 300, "[!!int x, *x]"])
+def test_a_variable_that_cannot_be_read_is_a_fault(tmp_path: Path, value: str) -> None:
+    """It is named, whatever it holds."""
+    (fault,) = faults(tmp_path, "", {"BATCH_UPDATER_NIGHTLY__PATTERNS": value})
+    assert fault.startswith("The variable BATCH_UPDATER_NIGHTLY__PATTERNS: ")
+
+
 @pytest.mark.parametrize("text", ["a: [", "\tx: 1", "- 1", "just text", "a: &x [1]\nb: [" + "*x, " * 60000 + "]"])
 def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
     """Broken YAML, a list, plain text or an alias bomb is one sentence that names the file."""

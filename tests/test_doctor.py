@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.doctor.examination import DoctorOptions, examine

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import Columns, Outcome, OutcomeKind, Problem

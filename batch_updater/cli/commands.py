@@ -9,9 +9,10 @@ import contextlib
 import os
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from batch_updater.cli import json_output, preview, text_output
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse

@@ -10,13 +10,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
-from ruamel.yaml import YAML
+import msgspec
 
 from batch_updater.config.addresses import meant_address
 from batch_updater.config.loading import config_from, load_config
@@ -29,6 +28,7 @@ from batch_updater.errors import ConfigError, Location, ResultsError, UsageError
 from batch_updater.files.reading import PrivateFile
 from batch_updater.files.writing import write_faults, write_whole
 from batch_updater.text.printable import printable
+from batch_updater.text.yaml_reader import read_yaml
 
 EXAMPLE = "config.example.yaml"
 OPTIONS = {
@@ -62,12 +62,11 @@ _HEAD = (
 )
 
 
-@dataclass
-class Answers:
+class Answers(msgspec.Struct):
     """What is known so far: dotted key of the configuration -> its text as typed."""
 
     texts: dict[str, str]
-    pasted: dict[Path, Secret] = field(default_factory=dict)
+    pasted: dict[Path, Secret] = msgspec.field(default_factory=dict)
     """File for a secret that was pasted -> the secret; it is written together with the configuration."""
 
     @property
@@ -186,8 +185,7 @@ def ask(answers: Answers, path: Path, stdin: TextIO, screen: TextIO) -> None:
 _ENDED = "The answers ended before the last question; nothing was written."
 
 
-@dataclass
-class _Dialogue:
+class _Dialogue(msgspec.Struct):
     answers: Answers
     path: Path
     """Of the configuration."""
@@ -300,7 +298,7 @@ def write(path: Path, answers: Answers) -> None:
 def _require_readable(path: Path, answers: Answers) -> None:
     """Raise unless the file says what was answered: then the fault is ours."""
     load_config(path, {})
-    written = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    written = cast("dict[str, object]", read_yaml(path.read_text(encoding="utf-8")).value())
     if {section: keys for section, keys in written.items() if keys is not None} != answers.values:
         raise RuntimeError("what was written is not what was answered")
 

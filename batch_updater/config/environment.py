@@ -5,19 +5,19 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from batch_updater.records import Setting
 from batch_updater.text.redaction import Redaction
 from batch_updater.version import __version__
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True):
     """Environment variables, and the secrets fetched so far."""
 
     variables: Mapping[str, str]
-    redaction: Redaction = field(default_factory=Redaction)
+    redaction: Redaction = msgspec.field(default_factory=Redaction)
 
 
 def environment_settings() -> tuple[Setting, ...]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from batch_updater.config.schema import Config, OAuthSettings
-from batch_updater.config.yaml_limits import exceeds_alias_limit
 from batch_updater.config.yaml_slips import silent_slip, slip_behind, slip_in
 from batch_updater.errors import ConfigError, Location
 from batch_updater.files.reading import read_regular_text
 from batch_updater.text.spelling import nearest
+from batch_updater.text.yaml_reader import TooManyAliases, YamlDocument, read_yaml
 
 PREFIX = "BATCH_UPDATER_"
 _LARGEST_BYTES = 1_000_000
@@ -33,8 +32,7 @@ _NAMES = (*_SECTIONS, *(path[-1] for path in _KEYS))
 """Of all sections and keys."""
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(msgspec.Struct, frozen=True):
     """What a file or the environment says, and where."""
 
     values: Mapping[str, object]
@@ -102,34 +100,32 @@ def _read_file(path: Path) -> _Source:
         raise refused(f"The configuration {path} {why}.", "Check --config.") from error
     except UnicodeDecodeError as error:
         raise refused(f"{path} is not text in UTF-8.", "Save it as UTF-8.") from error
-    yaml = YAML(typ="safe", pure=True)
     try:
-        if exceeds_alias_limit(text):
-            raise refused(f"{path} uses too many YAML aliases.", "Write the values out.")
-        root = yaml.compose(text)
-        if root is None:
+        document = read_yaml(text)
+        if document.root is None:
             return _Source({}, {})
-        if isinstance(root, MappingNode):
-            return _source(yaml, root, text, str(path))
+        if isinstance(document.root, MappingNode):
+            return _source(document, document.root, text, str(path))
         slip, error_of_yaml = slip_in(text.splitlines(), _NAMES), None
         what, remedy = f"{path} has no sections such as `api:`.", "See config.example.yaml."
+    except TooManyAliases as error:
+        raise refused(f"{path} uses too many YAML aliases.", "Write the values out.") from error
     except (YAMLError, RecursionError) as error:
         slip, error_of_yaml = slip_behind(error, text, _NAMES), error
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        mark, problem = (error.problem_mark, error.problem) if isinstance(error, MarkedYAMLError) else (None, None)
         line = f", line {mark.line + 1}" if mark else ""
-        why = error.problem if isinstance(error, MarkedYAMLError) else "it cannot be read"
-        what = f"{path}{line} is not valid YAML: {why}."
+        what = f"{path}{line} is not valid YAML: {problem or 'it cannot be read'}."
         remedy = "Check the indentation, the colons and the quotes there."
     if slip:
         what, remedy = f"{path}, line {slip.line}: {slip.what}.", slip.remedy
     raise refused(what, remedy) from error_of_yaml
 
 
-def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
+def _source(document: YamlDocument, root: MappingNode, text: str, file: str) -> _Source:
     locations: dict[_Path, str] = {}
     problems: list[str] = []
     for key, value in root.value:
-        if key.value not in Config.model_fields or isinstance(value, MappingNode):
+        if not isinstance(key, ScalarNode) or key.value not in _SECTIONS or isinstance(value, MappingNode):
             continue
         # A slip has made a text or a list of the section.
         first, last = value.start_mark.line, value.end_mark.line
@@ -141,11 +137,7 @@ def _source(yaml: YAML, root: MappingNode, text: str, file: str) -> _Source:
     problems += _walk(root, (), file, locations)
     if problems:  # a doubled key cannot be constructed
         return _Source({}, locations, tuple(problems))
-    # Dates such as 2024-12-31 are text to us, wherever they are.
-    # `add_constructor` would change every reader of YAML in the process.
-    constructors = yaml.constructor.yaml_constructors
-    yaml.constructor.yaml_constructors = constructors | {"tag:yaml.org,2002:timestamp": lambda _, node: node.value}
-    return _Source(yaml.constructor.construct_document(root), locations)
+    return _Source(cast("Mapping[str, object]", document.value()), locations)
 
 
 def _walk(node: Node, path: _Path, file: str, locations: dict[_Path, str]) -> Iterator[str]:
@@ -159,7 +151,9 @@ def _walk(node: Node, path: _Path, file: str, locations: dict[_Path, str]) -> It
     for key, value in node.value:
         child_path = (*path, key.value if isinstance(key, ScalarNode) else "?")
         location = f"{file}, line {key.start_mark.line + 1}"
-        if child_path in locations:
+        if not isinstance(key, ScalarNode):
+            yield f"{location}: a list or a section cannot be a key. Remove the question mark or the brackets there."
+        elif child_path in locations:
             yield f"{location}: {'.'.join(child_path)} appears a second time. Remove one of the two."
         locations[child_path] = location
         yield from _walk(key, (), file, locations)
@@ -182,8 +176,8 @@ def _read_environment(environ: Mapping[str, str]) -> _Source:
         try:
             # As YAML would read it: 5 is a number, [a, b] a list. An address or a reference stays text.
             if re.match(r"\s*[\[{\"']|\s*[-+0-9.]+\s*$|\s*(true|false|null|~)?\s*$", environ[name]):
-                value = YAML(typ="safe", pure=True).load(environ[name])
-        except YAMLError as error:
+                value = read_yaml(environ[name]).value()
+        except (YAMLError, RecursionError) as error:
             slip = slip_behind(error, environ[name], ())
             why = f"{slip.what}. {slip.remedy}" if slip else "it is not a value that can be read. Put it in quotes."
             problems.append(f"The variable {name}: {why}")

@@ -7,9 +7,18 @@ import shlex
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
 
 from batch_updater.config.addresses import proxy_problem, require_base_url, require_web_address
 from batch_updater.config.yaml_slips import ESCAPES, WITHOUT_ESCAPES
@@ -282,6 +291,17 @@ class Config(ConfigSection):
     guards: GuardSettings = Field(default_factory=GuardSettings)
     results: ResultsSettings = Field(default_factory=lambda: ResultsSettings(folder=Path("runs")))
     nightly: NightlySettings = Field(default_factory=NightlySettings)
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember the folder of the file. pydantic calls it."""
+        if isinstance(context, dict) and "folder" in context:
+            self._folder = Path(context["folder"])
+
+    @property
+    def layouts_folder(self) -> Path:
+        """Where layouts are remembered: beside the configuration, else in the current folder."""
+        return self._folder / "layouts"
 
 
 def settings_of(config: Config) -> tuple[Setting, ...]:

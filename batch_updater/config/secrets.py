@@ -28,6 +28,7 @@ _KILLED_WITHIN_S = 1.0
 _LARGEST_BYTES = 64_000
 
 
+# No struct: its repr and msgspec would show the text.
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A secret that only `reveal` shows."""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import Node, ScalarNode
-from ruamel.yaml.reader import ReaderError
+from yaml.error import MarkedYAMLError
+from yaml.nodes import Node, ScalarNode
+from yaml.reader import ReaderError
 
 ESCAPES = r"in double quotes a backslash begins an escape, such as \n for a line break, so no Windows path fits there"
 WITHOUT_ESCAPES = r"Write the path without quotation marks, or with / in place of each backslash: C:/Users/me."

@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment, ways_to_set
 from batch_updater.config.schema import ApiSettings, NightlySettings, OAuthSettings, ReferenceKind, SecretReference
@@ -29,8 +31,7 @@ _TEST_MESSAGE = Message(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ApiSecrets:
+class ApiSecrets(msgspec.Struct, frozen=True):
     """The secrets that a request to the API needs, as far as they can be fetched."""
 
     token: Secret | None

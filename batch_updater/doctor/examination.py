@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import load_config
@@ -27,8 +28,7 @@ _MISNAMED = re.compile(r"config(\.ya?ml)?(\.ya?ml|\.txt)", re.IGNORECASE)
 _AFTER_THE_CONFIGURATION = ("endpoint", "results folder", "lock", *REACH_CHECKS, "token")
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorOptions:
+class DoctorOptions(msgspec.Struct, frozen=True):
     """What is checked only on request."""
 
     record: tuple[str, ...] = ()

@@ -10,12 +10,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
 import aiohttp
+import msgspec
 from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
@@ -46,8 +46,7 @@ _EARLIEST_YEAR = 2026
 _LAST_YEAR = 2100
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeAnswer:
+class ProbeAnswer(msgspec.Struct, frozen=True):
     """The answer to a request, and the connection that it came on."""
 
     status: int

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.schema import ApiSettings
 from batch_updater.doctor.credentials import ApiSecrets
@@ -28,8 +30,7 @@ _CHECK_TOKEN = "Check that it is complete, has not expired, and belongs to this 
 _ASK_RIGHTS = "Check api.base_url, and ask the people who manage the account what it may do."
 
 
-@dataclass(frozen=True, slots=True)
-class TokenTrial:
+class TokenTrial(msgspec.Struct, frozen=True):
     """A record that may be read to try the token."""
 
     endpoint: Endpoint

@@ -7,9 +7,9 @@ Unicode composition is left to the API: the result must not depend on which row 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from typing import TypeAlias
+
+import msgspec
 
 from batch_updater.endpoint.description import AllowedNames, Endpoint, Field
 from batch_updater.records import AllowedList, AllowedValue, Job, Problem
@@ -21,8 +21,7 @@ _CHARACTERS_OF_A_NAME = 100
 """Of each name in a remedy: a remedy is stored for every row."""
 
 
-@dataclass(frozen=True)
-class _IndexedList:
+class _IndexedList(msgspec.Struct, frozen=True):
     """A list of valid names, ready for look-ups."""
 
     list: AllowedList
@@ -35,12 +34,11 @@ class _IndexedList:
         return cls(allowed, frozenset(folded(value.name) for value in allowed.values), ids)
 
 
-@dataclass(frozen=True)
-class AllowedValues:
+class AllowedValues(msgspec.Struct, frozen=True):
     """The valid names known so far, by field and by what its list depends on. Immutable."""
 
     endpoint: Endpoint
-    _lists: Mapping[_Key, _IndexedList] = dataclass_field(default_factory=dict)
+    _lists: Mapping[_Key, _IndexedList] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, endpoint: Endpoint, lists: Iterable[AllowedList]) -> AllowedValues:

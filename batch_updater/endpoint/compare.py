@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.endpoint.exact_json import from_json
@@ -38,7 +40,7 @@ class Unconfirmed(NamedTuple):
 NO_RECORD = Unconfirmed(" without the record", ", but not with the record")
 
 
-class Confirmation(NamedTuple):
+class Confirmation(msgspec.Struct, frozen=True):
     """How far an answer confirms an update."""
 
     record: Mapping[str, object] | None = None

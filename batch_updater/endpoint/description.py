@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+
+import msgspec
 
 from batch_updater.endpoint.reported_failure import is_call_status
 from batch_updater.records import Value
@@ -30,8 +31,7 @@ class Kind(StrEnum):
     DATE = "date"
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedNames:
+class AllowedNames(msgspec.Struct, frozen=True):
     """How an error answer lists the valid names of a field."""
 
     list_name: str
@@ -44,8 +44,7 @@ class AllowedNames:
     """Names of the fields that the list depends on, such as the language."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """Limits of a number, or of a text's length in characters; None means unlimited."""
 
     minimum: Decimal | None = None
@@ -59,8 +58,7 @@ class Bounds:
     """A regular expression that must be found in a text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One parameter or body field of the call."""
 
     name: str
@@ -96,8 +94,7 @@ class Field:
     """Whether a text is a number or code, exact to the character, rather than a name or prose."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOperation:
+class ReadOperation(msgspec.Struct, frozen=True):
     """The operation of the same API that returns a record."""
 
     path: str
@@ -106,8 +103,7 @@ class ReadOperation:
     properties: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, dict=True):
     """One operation of an API."""
 
     name: str

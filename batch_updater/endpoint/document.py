@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar, NamedTuple, NoReturn, TypeVar, cast
 
+from yaml.error import YAMLError
+
 from batch_updater.errors import EndpointError, Location
+from batch_updater.text.yaml_reader import TooManyAliases, read_yaml
 
 _T = TypeVar("_T")
 
@@ -358,33 +361,23 @@ def _from_json(text: str) -> object:
 
 
 def _from_yaml(path: str, text: str) -> object:
-    from ruamel.yaml import YAML  # noqa: PLC0415  (slow to import)
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
-    from batch_updater.config.yaml_limits import exceeds_alias_limit  # noqa: PLC0415  (it imports the same)
-
-    def exact_number(_constructor: object, node: object) -> Decimal:
-        """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
-        try:
-            return Decimal(str(getattr(node, "value", "")).replace("_", ""))
-        except ArithmeticError:
-            return Decimal("NaN")
-
-    place = Location(file=path)
-    yaml = YAML(typ="safe", pure=True)
-    # `add_constructor` would change every reader of YAML in the process.
-    yaml.constructor.yaml_constructors = yaml.constructor.yaml_constructors | {
-        "tag:yaml.org,2002:float": exact_number,
-        "tag:yaml.org,2002:timestamp": lambda _, node: node.value,
-    }
     try:
-        if exceeds_alias_limit(text):
-            raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place)
-        return yaml.load(text)
+        return read_yaml(text, _exact_number).value()
+    except TooManyAliases as error:
+        place = Location(file=path)
+        raise EndpointError(f"{path} uses too many YAML aliases.", remedy="Write them out.", place=place) from error
     except (YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" in line {line + 1}"
         raise not_valid(path, where, getattr(error, "problem", None) or "it cannot be parsed") from error
+
+
+def _exact_number(text: str) -> Decimal:
+    """Read 0.1 as 0.1: a bound may not pass through binary floating point."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return Decimal("NaN")
 
 
 def not_valid(path: str, where: str, what: str) -> EndpointError:

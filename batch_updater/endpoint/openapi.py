@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.endpoint import document
 from batch_updater.endpoint.description import (
@@ -50,8 +51,7 @@ _DESCRIPTION = re.compile(
 """How the description of an identifier begins: "The number that the CRM gave the opportunity."."""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(msgspec.Struct, frozen=True):
     """The text of a document, and the operation to use."""
 
     name: str | None

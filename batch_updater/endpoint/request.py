@@ -10,11 +10,13 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from batch_updater.endpoint.description import Endpoint, Field, Kind, ParameterLocation
 from batch_updater.records import Job, Value
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """One request, ready to be sent."""
 
     method: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
 from typing import Final
+
+import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Bounds, Field, Kind
@@ -98,8 +99,7 @@ _SEEN_AS_THEY_ARE = frozenset({int, bool, date, datetime})
 _VALUES_LISTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnFacts:
+class ColumnFacts(msgspec.Struct, frozen=True):
     """What is known about a column beyond its field."""
 
     header: str = ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
 from typing import TypeAlias
+
+import msgspec
 
 from batch_updater.endpoint.description import Field, Kind
 from batch_updater.loader.currencies import currency_sign
@@ -36,8 +37,7 @@ _SOME_DATES = DateSettings()
 _TRUTHS = frozenset({"true", "false"})
 
 
-@dataclass(frozen=True)
-class ColumnValues:
+class ColumnValues(msgspec.Struct, frozen=True, dict=True):
     """The cells of a column that hold anything, from the first few hundred rows."""
 
     cells: tuple[Cell, ...]

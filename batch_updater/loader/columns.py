@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
@@ -38,8 +39,7 @@ _NO_AMOUNTS = _IDENTIFIER_STEMS | frozenset(
 """Words, by their stems, of columns whose long numbers are no amounts."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderRow:
+class HeaderRow(msgspec.Struct, frozen=True):
     """The header row as the file holds it."""
 
     file: str
@@ -108,11 +108,13 @@ def fit_columns(
     further: Mapping[str, str | None],
     constants: Collection[str],
     names: KnownNames = no_names,
+    added: frozenset[str] = frozenset(),
 ) -> Columns:
     """Find the field that each column holds.
 
     `further` are more headers that are understood, as in `input.columns`: header -> field, or None for a column that is
-    not sent. `constants` are the fields that need no column. Raises InputError with all faults.
+    not sent. `constants` are the fields that need no column; `added` are headers that are asked about if they are
+    unknown, whatever they look like. Raises InputError with all faults.
     """
     known = HeaderNames(endpoint, further)
     match = _Match({}, {}, [])
@@ -131,6 +133,12 @@ def fit_columns(
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
+    asked = {fault.cell for fault in faults}
+    ask = _Questions(row, endpoint, {*match.field_at.values(), *constants})
+    for position in match.unknown:
+        if row.texts[position] in added and row.address(position) not in asked:
+            sentence = f"{shown(row.texts[position], quoted=True)} is new to the layout."
+            faults.append(_Fault(sentence, row.address(position), ask.of_column(position, (), sentence)))
     in_doubt = {name for fault in faults for name in fault.meant}
     asked = {fault.cell for fault in faults}
     unknown = [at for at in match.unknown if row.address(at) not in asked]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
+
+import msgspec
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.refusal import ValueProblem, shown
@@ -63,8 +64,7 @@ _EXCEL_DAY_ZERO = date(1899, 12, 30)
 _TYPE_ISO = "Type it like 2025-12-31"
 
 
-@dataclass(frozen=True, slots=True)
-class DateSettings:
+class DateSettings(msgspec.Struct, frozen=True):
     """What settles a date that has more than one reading."""
 
     order: DateOrder | None = None

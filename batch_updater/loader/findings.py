@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.records import Columns
 
@@ -25,11 +26,10 @@ class MarkEvidence(NamedTuple):
     """Whether other cells of the column show the other mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(msgspec.Struct, frozen=True):
     """How cells are read once the whole file is known."""
 
-    marks: Mapping[str, MarkEvidence] = field(default_factory=dict)
+    marks: Mapping[str, MarkEvidence] = msgspec.field(default_factory=dict)
     """Number fields in which the configured decimal mark does not settle every number."""
     perhaps_thousands: frozenset[str] = frozenset()
     """Number fields in which every number with a decimal mark has three digits behind it, so that it may be none."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import InputError, Location
@@ -28,8 +29,7 @@ _FIELDS_OF_A_HEADER_ROW = 2
 """A row that names fewer fields, and does not fit as a whole, is no better guess than the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The first rows of a sheet, blank ones left out."""
 
     sheet: Sheet
@@ -83,8 +83,7 @@ def _row_choice(row: HeaderRow) -> Choice:
     return Choice(f"row {row.number:,}: {row.contents}", Answers(header_row=row.number))
 
 
-@dataclass(frozen=True)
-class HeaderFit:
+class HeaderFit(msgspec.Struct, frozen=True, dict=True):
     """Fits header rows to an endpoint."""
 
     endpoint: Endpoint
@@ -93,6 +92,8 @@ class HeaderFit:
     constants: Collection[str]
     """Fields that need no column."""
     names: KnownNames
+    added: frozenset[str] = frozenset()
+    """Headers that the layout of the file does not know: what they are is asked, likely or not."""
 
     def columns(self, head: Head) -> Columns:
         """Return what the header row says.
@@ -218,4 +219,4 @@ class HeaderFit:
         )
 
     def _fit(self, row: HeaderRow) -> Columns:
-        return fit_columns(row, self.endpoint, self.further, self.constants, self.names)
+        return fit_columns(row, self.endpoint, self.further, self.constants, self.names, self.added)

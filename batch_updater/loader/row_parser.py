@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder, InputSettings
 from batch_updater.endpoint.description import Endpoint, Field, Kind
@@ -30,7 +32,7 @@ _SURPLUS_CELL: Final = "surplus: "
 There they are marked like everything that a sheet cannot hold exactly."""
 
 
-class ParsedRow(NamedTuple):
+class ParsedRow(msgspec.Struct, frozen=True):
     """One row as its own cells say, before it is compared with the others."""
 
     number: int
@@ -50,8 +52,7 @@ class ParsedRow(NamedTuple):
         return any(problem.code == RAGGED for problem in self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Width:
+class Width(msgspec.Struct, frozen=True):
     """How many cells a row has."""
 
     headers: int
@@ -62,7 +63,7 @@ class Width:
     """The character between cells, where a row of another length is a fault; '' elsewhere."""
 
 
-class InputRules(NamedTuple):
+class InputRules(msgspec.Struct, frozen=True):
     """What decides beside the endpoint what the cells of a file mean."""
 
     settings: InputSettings
@@ -86,7 +87,7 @@ class RowParser:
         is_verbatim: bool,
     ) -> None:
         """`is_verbatim`: the texts of the cells are records' own, so that none of them is improbable."""
-        settings, constants, answers = rules
+        settings, constants, answers = rules.settings, rules.constants, rules.answers
         self.answers = answers
         self.width = width
         self._constants = constants
@@ -215,7 +216,7 @@ class RowParser:
         if below := self._below.kind_by_name(row.values):
             return ParsedRow(row.number, row.cells, {}, (below_problem(row.number, below, row.cells),), (), below)
         notes = self._below.notes_by_name(row.values)
-        return row._replace(notes=(*row.notes, *notes)) if notes else row
+        return replace(row, notes=(*row.notes, *notes)) if notes else row
 
     def _if_record(self, parsed: ParsedRow, values: Mapping[str, Value]) -> ParsedRow:
         """Return a row with problems; if it is no record, with that as its only problem.
@@ -228,7 +229,7 @@ class RowParser:
         if below is None:
             return parsed
         if not below.is_certain and (self._below_from is None or number < self._below_from):
-            return parsed._replace(below=below)
+            return replace(parsed, below=below)
         return ParsedRow(number, cells, {}, (below_problem(number, below, cells),), (), below)
 
     def _repeats_headers(self, cells: Sequence[Cell]) -> bool:

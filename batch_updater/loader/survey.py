@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.schema import DateOrder
 from batch_updater.loader.below import NO_RECORD, Below
@@ -27,19 +29,18 @@ _CENT = Decimal("0.01")
 _SEMICOLONS = "The columns are separated by semicolons, as programs do that write a decimal comma"
 
 
-@dataclass(slots=True)
-class Questions:
+class Questions(msgspec.Struct):
     """What the rows leave open."""
 
     other_mark: bool = False
     """Whether a number is written with the other decimal mark."""
     thousands: bool = False
     """Whether a number may be a thousand, its decimal mark being none."""
-    point_zero: set[str] = field(default_factory=set)
+    point_zero: set[str] = msgspec.field(default_factory=set)
     """Fields in which an identifier ends in `.0`."""
     below_from: int | None = None
     """First row of those at the end that are no records."""
-    unsure_totals: set[int] = field(default_factory=set)
+    unsure_totals: set[int] = msgspec.field(default_factory=set)
     """Positions of the numbers in those of them that may be totals."""
 
 

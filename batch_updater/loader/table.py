@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.description import Endpoint
@@ -20,6 +21,7 @@ from batch_updater.loader.formats.choice import Sheet, choose_sheet
 from batch_updater.loader.formats.opening import open_source
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
+from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.open_questions import ColumnQuestions, hidden_rows_question, rows_below_question
 from batch_updater.loader.own_sheets import answers_in, as_undo, expected_in, require_expected
@@ -62,12 +64,13 @@ def open_table(
     name: str,
     known_names: KnownNames = no_names,
     answers: Answers = NO_ANSWERS,
+    layouts: LayoutChoice = NO_LAYOUTS,
 ) -> Table:
     """Open a file and fit its header row to the endpoint; `name` is what messages call the file.
 
-    `known_names` gives the names that the API is known to have; `answers` come before `settings`. Raises InputError if
-    the file cannot be read or its header row does not fit, OpenQuestionsError if answers would help, ConfigError if a
-    constant is wrong.
+    `known_names` gives the names that the API is known to have; `answers` come before those of the file's
+    layout, if it has one, and these before `settings`. Raises InputError if the file cannot be read or its header row
+    does not fit, OpenQuestionsError if answers would help, ConfigError if a constant is wrong.
     """
     source = open_source(path, settings, name=name)
     with ExitStack() as on_error:
@@ -75,9 +78,12 @@ def open_table(
         expected = expected_in(source)
         if expected is not None:
             settings = as_undo(settings)
+        layout = None if source.mark else fitting_layout(source, layouts, answers)
+        if layout:
+            answers = layout.answers.with_more(answers)
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
-        fit = HeaderFit(endpoint, settings.columns, constants, known_names)
+        fit = HeaderFit(endpoint, settings.columns, constants, known_names, layout.added if layout else frozenset())
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
             # It has the fields' own names, whatever other files call them.
@@ -90,6 +96,7 @@ def open_table(
         columns = fit.columns(head)
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
+        table.layout = layout
         on_error.pop_all()
     return table
 
@@ -138,6 +145,8 @@ class Table:
         expected: Expected | None,
     ) -> None:
         self.answers = rules.answers
+        self.layout: FittingLayout | None = None
+        """The one that the file has."""
         self.visible_only = sheet.visible_only
         """Whether rows that the sheet does not show are left out."""
         self.hidden_rows = HiddenRows(0, "")
@@ -188,7 +197,7 @@ class Table:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about how the file is read; after `rows` also what only the rows show."""
-        notes = list(self.columns.notes)
+        notes = [*([self.layout.note] if self.layout else []), *self.columns.notes]
         if nameless := sorted(self._nameless):
             letters = ", ".join(column_letters(self.columns.first_column + position) for position in nameless)
             notes.append(
@@ -242,7 +251,7 @@ class Table:
         most = len(self.columns.headers) + _MOST_EXTRA_COLUMNS
         is_kept_whole = self.width.stated is not None  # it is looked at once more where the file is judged as a whole
         for parsed in self.parser.parse_all(self._data_rows(hidden)):
-            yield parsed if is_kept_whole or len(parsed.cells) <= most else parsed._replace(cells=parsed.cells[:most])
+            yield parsed if is_kept_whole or len(parsed.cells) <= most else replace(parsed, cells=parsed.cells[:most])
         self.hidden_rows = hidden.result()
         extra = min(self._widest - len(self.columns.headers), _MOST_EXTRA_COLUMNS)
         if extra > 0:  # results keep the cells to the right of the last header

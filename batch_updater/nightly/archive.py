@@ -9,9 +9,10 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from batch_updater.files.writing import fitting_name, sync_folder
 from batch_updater.nightly.inbox import ReadyFile, stamp_of
@@ -24,8 +25,7 @@ _GROUP = 0o060
 _CHANGED = "it was changed while it was moved"
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedPaths:
+class ArchivedPaths(msgspec.Struct, frozen=True):
     """Where everything went."""
 
     file: Path | None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path, PurePath
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.errors import (
     BatchUpdaterError,
@@ -57,8 +59,7 @@ class Disposition(Enum):
         return self.value.partition(",")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class NightStop:
+class NightStop(msgspec.Struct, frozen=True):
     """Why the night ends before every file had its turn."""
 
     reason: str | None
@@ -68,8 +69,7 @@ class NightStop:
     exit_code: ExitCode = ExitCode.RUN_AGAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A disposition with its reason."""
 
     disposition: Disposition

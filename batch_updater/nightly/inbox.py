@@ -5,9 +5,10 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 LOOK_S = 2.0
 """How long files are watched, all of them together."""
@@ -18,8 +19,7 @@ _UPLOADING = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", 
 _FOREIGN = "its name fits none of nightly.patterns"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """What changes when a file is written to, or another one is put in its place."""
 
     size_bytes: int
@@ -27,16 +27,14 @@ class Stamp:
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyFile:
+class ReadyFile(msgspec.Struct, frozen=True):
     """A finished file."""
 
     path: Path
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedFile:
+class SkippedFile(msgspec.Struct, frozen=True):
     """A file that stays where it is, and why."""
 
     path: Path
@@ -45,8 +43,7 @@ class SkippedFile:
     """When it, or the file beside it that marks it as open, last changed; None if it is not for the job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """The files of an inbox."""
 
     ready: tuple[ReadyFile, ...]

@@ -6,9 +6,11 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, require_sendable
@@ -84,9 +86,8 @@ def _required_inbox(inbox: Path | None) -> Path:
     return inbox
 
 
-@dataclass(slots=True)
-class _FileRuns:
-    made: list[RunResult | GuardError] = field(default_factory=list)
+class _FileRuns(msgspec.Struct):
+    made: list[RunResult | GuardError] = msgspec.field(default_factory=list)
     """Runs, and the guard that stopped one: to judge it, records may have been read."""
     note: str = ""
     """What earlier runs of the file mean for it."""
@@ -119,8 +120,7 @@ class _FileRuns:
         return result
 
 
-@dataclass(slots=True)
-class _NightlyJob:
+class _NightlyJob(msgspec.Struct):
     """One night over one inbox. The caller holds its lock."""
 
     config: Config
@@ -129,9 +129,9 @@ class _NightlyJob:
     say: Callable[[str], None]
     complain: Callable[[str], None]
     state: StateFile
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    clock: float = field(default_factory=time.monotonic)
-    results: list[FileResult] = field(default_factory=list)
+    started_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+    clock: float = msgspec.field(default_factory=time.monotonic)
+    results: list[FileResult] = msgspec.field(default_factory=list)
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from batch_updater.errors import ExitCode
 from batch_updater.messages import format_time
@@ -28,8 +29,7 @@ _MOST_ATTACHED_BYTES = 8_000_000
 _VERDICTS = {"done": "done", "attention": "needs you", "left": "left in the inbox"}
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
+class FileResult(msgspec.Struct, frozen=True):
     """One file of the inbox at the end of the night."""
 
     name: str
@@ -60,8 +60,7 @@ class FileResult:
         return self.disposition in {Disposition.TROUBLE, Disposition.NOT_READY}
 
 
-@dataclass(frozen=True, slots=True)
-class Night:
+class Night(msgspec.Struct, frozen=True):
     """One start of the nightly job, at its end."""
 
     inbox: Path
@@ -105,8 +104,7 @@ class Night:
         return " ".join(sentences) or "There was nothing to do: no finished file in the inbox."
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A message to a recipient."""
 
     subject: str

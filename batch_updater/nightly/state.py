@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.files.reading import read_regular
 from batch_updater.files.writing import private_folder, write_whole
@@ -20,8 +20,7 @@ _NIGHTS_APART = timedelta(hours=12)
 """A start sooner after the last is the same night: a scheduler tries again every half hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingFile:
+class PendingFile(msgspec.Struct, frozen=True):
     """A file that was begun. If its run has ended since and the file is still there, only the move is missing."""
 
     path: str
@@ -42,8 +41,7 @@ class PendingFile:
         return self.nights + (self.counted_at is None or now - self.counted_at >= _NIGHTS_APART)
 
 
-@dataclass(frozen=True, slots=True)
-class NightState:
+class NightState(msgspec.Struct, frozen=True):
     """What is kept between nights."""
 
     exit_code: int | None = None

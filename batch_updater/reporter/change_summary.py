@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 from typing import NamedTuple, Self, TypeVar
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
@@ -65,8 +66,7 @@ class NumberChange(NamedTuple):
         return _EXACT.subtract(self.new, self.now) / self.now.copy_abs() * 100
 
 
-@dataclass(slots=True)
-class Total:
+class Total(msgspec.Struct):
     """The sum of a column of numbers over all records that change."""
 
     now: Decimal = Decimal(0)
@@ -80,8 +80,7 @@ class Total:
         return _EXACT.subtract(self.new, self.now).copy_abs() / self.now.copy_abs() * 100
 
 
-@dataclass(slots=True)
-class ChangeSummary:
+class ChangeSummary(msgspec.Struct):
     """Counts the changes of rows one by one; holds no row, except of records that several rows change."""
 
     numbers: frozenset[str] = frozenset()
@@ -92,29 +91,29 @@ class ChangeSummary:
     """Those of them of which no field is known to change."""
     unchanged: int = 0
     """Rows whose record already holds these values."""
-    first_rows: list[int] = field(default_factory=list)
+    first_rows: list[int] = msgspec.field(default_factory=list)
     """The first few that change their record."""
-    fields: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = msgspec.field(default_factory=Counter)
     """Field -> records in which it changes."""
-    cleared: Counter[str] = field(default_factory=Counter)
+    cleared: Counter[str] = msgspec.field(default_factory=Counter)
     """Field -> records in which it is emptied."""
-    unknown: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = msgspec.field(default_factory=Counter)
     """Field -> records of which it is not known whether it changes."""
     only_names_unknown: bool = True
     """Whether all unknown values are names, of which the API reports only the id."""
-    no_numbers: Counter[str] = field(default_factory=Counter)
+    no_numbers: Counter[str] = msgspec.field(default_factory=Counter)
     """Field that holds numbers -> records that report something else, or a number beyond all bounds, in it."""
-    totals: dict[str, Total] = field(default_factory=dict)
+    totals: dict[str, Total] = msgspec.field(default_factory=dict)
     """Field that holds numbers -> its sums."""
-    _largest: dict[str, list[NumberChange]] = field(default_factory=dict)
+    _largest: dict[str, list[NumberChange]] = msgspec.field(default_factory=dict)
     """Field -> its largest changes; a heap, the smallest first."""
-    _widest: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
+    _widest: list[tuple[Decimal, NumberChange]] = msgspec.field(default_factory=list)
     """The changes by the largest factors, with these; a heap, the smallest first."""
-    _endless: list[tuple[Decimal, NumberChange]] = field(default_factory=list)
+    _endless: list[tuple[Decimal, NumberChange]] = msgspec.field(default_factory=list)
     """The same for changes to 0 and over 0, which would hide the others."""
     _wide: int = 0
     """Numbers that change by a factor that is rarely meant."""
-    _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = field(default_factory=dict)
+    _repeated: dict[str, dict[str, tuple[int, FieldChange]]] = msgspec.field(default_factory=dict)
     """Target that several rows change -> field -> the last of the rows, and all of them as one change."""
 
     @classmethod

@@ -11,10 +11,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
+
+import msgspec
 
 MOST_CELLS = 500_000
 """Of a copy with so many openpyxl keeps some 350 MB in memory, and takes 12 to 16 s of CPU."""
@@ -105,8 +106,7 @@ _EXTENSIONS = {
 _NEWER = "settings that only newer versions of Excel know"
 
 
-@dataclass(frozen=True, slots=True)
-class Annotatable:
+class Annotatable(msgspec.Struct, frozen=True):
     """Whether a file can be annotated, and what the copy would lose."""
 
     suffix: str = ".xlsx"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.records import Invocation, OutcomeKind, RunFacts, Stop, StopReason
 from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN, Summary
@@ -34,8 +36,7 @@ class NextKind(StrEnum):
     """Write the reports of a finished run again."""
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(msgspec.Struct, frozen=True):
     """What to do next."""
 
     kind: NextKind

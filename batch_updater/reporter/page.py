@@ -102,8 +102,9 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
 
     Raises OSError.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (only where a page is written)
-    from markupsafe import Markup  # noqa: PLC0415  (as above)
+    from markupsafe import Markup  # noqa: PLC0415  (only where a page is written)
+
+    from batch_updater.text.templates import environment_of  # noqa: PLC0415  (as above)
 
     def plain(text: str) -> Markup:
         """Return a text without markup; except line breaks, its invisible characters are made visible."""
@@ -115,14 +116,7 @@ def write_page(path: Path, view: SummaryView, reviewed: RowsForReview, workbook:
             return value
         return plain(value) if value.isascii() else Markup("<bdi>{}</bdi>").format(plain(value))
 
-    environment = Environment(
-        loader=PackageLoader("batch_updater.reporter"),
-        autoescape=True,
-        finalize=in_body,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(Path(__file__).with_name("templates"), in_body)
     environment.filters |= {"plain": plain, "value": lambda text: _shortened(text, _VALUE_CHARACTERS)}
     style = environment.get_template("report.css.j2").render(colours=COLOURS)
     is_beside = workbook is not None and workbook.parent == path.parent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.errors import ExitCode
 from batch_updater.records import Cause, Columns, Outcome, OutcomeKind
@@ -14,8 +16,7 @@ NEEDS_PERSON = frozenset({OutcomeKind.INVALID, OutcomeKind.REJECTED, OutcomeKind
 RUN_AGAIN = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.NOT_SENT})
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """The outcomes of all rows."""
 
     rows: int

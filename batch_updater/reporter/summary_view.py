@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate
 from pathlib import PurePath
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.messages import mapping_shown
@@ -35,8 +37,7 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeCount:
+class OutcomeCount(msgspec.Struct, frozen=True):
     """How many rows have an outcome."""
 
     kind: OutcomeKind
@@ -44,8 +45,7 @@ class OutcomeCount:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryView:
+class SummaryView(msgspec.Struct, frozen=True):
     """What page and Summary sheet show."""
 
     file: str

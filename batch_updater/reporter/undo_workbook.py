@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK
@@ -43,8 +44,7 @@ class NotPossible(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class UndoWorkbook:
+class UndoWorkbook(msgspec.Struct, frozen=True):
     """What can be undone of a run, and what cannot."""
 
     rows: Sequence[UndoRow]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.files.writing import write_workbook
@@ -30,8 +32,7 @@ from batch_updater.reporter.summary_sheet import write_summary
 from batch_updater.reporter.summary_view import SummaryView, Timeline, summary_view
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenWorkbook:
+class WrittenWorkbook(msgspec.Struct, frozen=True):
     """A results workbook that was written, and what it says."""
 
     path: Path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.errors import ResultsError
 from batch_updater.files.writing import ROOM_THERE, fitting_name, not_written
@@ -14,8 +16,7 @@ from batch_updater.runs.result import RunResult
 _NOT_WAITED_FOR = "The annotated copy was not written: the second signal ended the run at once."
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotatedCopy:
+class AnnotatedCopy(msgspec.Struct, frozen=True):
     """What is known of the copy before it is written."""
 
     source: Path

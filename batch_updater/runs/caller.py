@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -32,8 +31,7 @@ def new_salt() -> str:
     return secrets.token_hex(_SALT_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class CallerDigest:
+class CallerDigest(msgspec.Struct, frozen=True):
     """What a database holds of a caller."""
 
     salt: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{2 * _SALT_BYTES}}}$")]

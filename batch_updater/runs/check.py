@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePath
+
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.errors import Location, ResultsError, StoreError

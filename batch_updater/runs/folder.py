@@ -9,12 +9,13 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeGuard, Union, cast
+
+import msgspec
 
 from batch_updater.errors import InputError, Location, ResultsError
 from batch_updater.files.reading import PrivateFile, UnfitFileError, open_regular
@@ -34,8 +35,7 @@ _RESERVED = "con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b
 """Names that Windows keeps for devices, whatever follows a dot behind them (Naming Files, Paths, and Namespaces)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A copy of the input, byte for byte."""
 
     path: Path

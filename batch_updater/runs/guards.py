@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from batch_updater.config.schema import GuardSettings
 from batch_updater.errors import GuardError, Location
@@ -17,8 +18,7 @@ from batch_updater.runs.store import Store
 _ROWS_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Exceeded:
+class Exceeded(msgspec.Struct, frozen=True):
     """A guard whose limit a file is over."""
 
     key: str

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path, PurePath
@@ -55,8 +54,7 @@ _CUT_OFF = Stop(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """What makes two runs of the same caller the same: the later one then resumes the earlier."""
 
     content: str
@@ -92,8 +90,7 @@ _PARTS_OF_IDENTITY = {
 _PARTS_OF_API = ("base_url",)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A run that is about to begin, to be held against past ones.
 
     Every method raises CredentialsError if a secret that it needs cannot be fetched.
@@ -141,8 +138,7 @@ class Candidate:
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """The facts about a run that its database holds from its beginning."""
 
     identity: Identity
@@ -181,8 +177,7 @@ class Facts:
         return told
 
 
-@dataclass(frozen=True, slots=True)
-class PastRun:
+class PastRun(msgspec.Struct, frozen=True):
     """What is known of a run from its folder."""
 
     folder: Path
@@ -284,8 +279,7 @@ class PastRun:
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedRun:
+class DamagedRun(msgspec.Struct, frozen=True):
     """A run whose database cannot be read."""
 
     folder: Path
@@ -446,8 +440,7 @@ def find_run(parent: Path, run: str) -> PastRun:
     raise UsageError(what, remedy="`batch-updater runs` lists the runs.")
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(msgspec.Struct, frozen=True):
     """What past runs mean for one that is about to start."""
 
     resumed: PastRun | None = None

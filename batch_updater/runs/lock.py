@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +31,7 @@ _OWNER_ASKED_FOR_S = 1.0
 _MOST_SIGNED_BYTES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
+class _Holder(msgspec.Struct, frozen=True):
     process: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
     file: str
     since: Annotated[datetime, msgspec.Meta(tz=True)]

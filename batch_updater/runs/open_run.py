@@ -6,9 +6,11 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import Config, SecretReference
@@ -16,7 +18,7 @@ from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
-from batch_updater.questions import NO_ANSWERS, Answers
+from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError
 from batch_updater.records import OutcomeKind
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
@@ -34,8 +36,7 @@ _OLD = timedelta(days=1)
 """A run that began longer ago is not resumed without a question: others may have changed the records since."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun:
+class OpenRun(msgspec.Struct, frozen=True):
     """A run that holds its lock and has its folder; nothing has been sent."""
 
     plan: Plan
@@ -109,6 +110,20 @@ class OpenRun:
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
+    def require_answered(self) -> None:
+        """Raise OpenQuestionsError if the rows of a new run leave something open that an answer would settle."""
+        questions = self.plan.staged.questions
+        if not questions or self.earlier.resumed:
+            return
+        name = self.plan.snapshot.name
+        are = "a question is" if len(questions) == 1 else f"{len(questions)} questions are"
+        raise OpenQuestionsError(
+            (f"Nothing was sent, because {are} open about {name}:", *(f"  {one.evidence} {one.text}" for one in questions)),
+            questions,
+            remedy=("Answer by option:", *(f"    {line}" for one in questions for line in one.lines)),
+            place=Location(name, self.plan.staged.sheet),
+        )
+
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
         if self.is_old and self.to_send and self.earlier.resumed:
@@ -129,6 +144,7 @@ def open_run(
     restart: bool = False,
     override_guards: bool = False,
     answers: Answers = NO_ANSWERS,
+    layout: str | None = None,
 ) -> Iterator[OpenRun]:
     """Hold the lock, and give a run that has its folder: a new one, or that of the run that it resumes.
 
@@ -144,7 +160,7 @@ def open_run(
             folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
         with ExitStack() as stack:
             stack.callback(_remove_unless_begun, folder)
-            opened = open_source(source, config, folder, answers)
+            opened = open_source(source, config, folder, answers, layout)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
 

@@ -6,9 +6,11 @@ import functools
 import itertools
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import environment_settings
 from batch_updater.config.schema import Config, settings_of
@@ -25,13 +27,13 @@ from batch_updater.runs import folder as snapshots
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
+from batch_updater.runs.layouts import read_layouts
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What would be done: the input copied, read once, judged and staged, nothing sent."""
 
     config: Config
@@ -89,8 +91,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """The input copied and its header row read."""
 
     config: Config
@@ -119,7 +120,7 @@ class Opened:
         return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store, self.table.answers)
 
 
-def open_source(source: Source, config: Config, folder: Path, answers: Answers) -> Opened:
+def open_source(source: Source, config: Config, folder: Path, answers: Answers, layout: str | None) -> Opened:
     """Copy the input into the folder and read its header row.
 
     Raises ConfigError, EndpointError and InputError.
@@ -140,6 +141,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers) 
         name=snapshot.name,
         known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
         answers=answers,
+        layouts=read_layouts(config.layouts_folder, layout),
     )
     if table.expected is not None:
         try:
@@ -151,7 +153,13 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers) 
 
 
 def prepare(
-    source: Source, config: Config, folder: Path, *, answers: Answers = NO_ANSWERS, compares: bool = False
+    source: Source,
+    config: Config,
+    folder: Path,
+    *,
+    answers: Answers = NO_ANSWERS,
+    layout: str | None = None,
+    compares: bool = False,
 ) -> Plan:
     """Copy the input into the folder, read it and judge every row. Opens no connection.
 
@@ -159,7 +167,7 @@ def prepare(
     in the folder and not into a temporary one. Close the plan's store in the end. Raises EndpointError, InputError, and
     ResultsError if there is no room for the rows.
     """
-    opened = open_source(source, config, folder, answers)
+    opened = open_source(source, config, folder, answers, layout)
     try:
         snapshot = opened.snapshot
         related = related_by_name(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from batch_updater.messages import counted, format_date_time
 from batch_updater.records import StagedInput
@@ -21,8 +22,7 @@ _MOVED = 100
 """How many rows further down it may be, where rows were put in above it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(msgspec.Struct, frozen=True):
     """Rows to be sent that earlier runs have applied."""
 
     rows: int

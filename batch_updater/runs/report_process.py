@@ -21,10 +21,11 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Self
+
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.errors import ResultsError
@@ -145,6 +146,8 @@ class ReportProcess:
                 self._process.stdin.flush()
         except OSError:
             self._process.kill()  # if it has not ended by itself
+        import batch_updater.text.templates  # noqa: F401  (the page is next, and meanwhile there is time)
+
         report: Report | int | None = 0
         latest = time.monotonic() + patience_s
         while isinstance(report, int):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from batch_updater.errors import ExitCode
 from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
@@ -23,8 +24,7 @@ _LEAVE_ROWS_OUT = frozenset({StopReason.WAITING, StopReason.LIMIT})
 """Why rows have no turn although nothing goes wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What a single run is asked for besides its configuration."""
 
     results: Path | None = None
@@ -43,8 +43,7 @@ class Options:
     """Whether a person has agreed to what an annotated copy loses."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """How a run or a check ended."""
 
     columns: Columns

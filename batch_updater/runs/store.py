@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
@@ -560,7 +561,7 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
             number, OutcomeKind.NOT_SENT, f"Row {record.waits_for} updates the same record and has to be done first.",
             f"Repair row {record.waits_for}, then run again.", "waits for an earlier row of the same record",
         )  # fmt: skip
-    return unsent._replace(row=number)
+    return replace(unsent, row=number)
 
 
 _WITH_BODY = frozenset({OutcomeKind.UPDATED, OutcomeKind.DIFFERS, OutcomeKind.PLANNED})

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.allowed import AllowedValues
@@ -58,8 +60,7 @@ _REDACTED = "The record held a secret of the configuration in this field, and se
 _REFUSED = "The row was refused, but an attempt before that had no answer: whether that one was applied is not known."
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(msgspec.Struct, frozen=True):
     """A workbook that undoes a run."""
 
     path: Path
@@ -111,8 +112,7 @@ class _Report(NamedTuple):
     is_id: bool
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(msgspec.Struct):
     """A field that rows of the run changed."""
 
     row: int
@@ -169,7 +169,7 @@ class ChangedRecords:
         otherwise = {problem.field for problem in outcome.problems}
         is_others = any(one.selects_record and one.name in otherwise for one in self._endpoint.reported_fields)
         selecting = {name: job.values[name] for name in self._selecting if name in job.values}
-        _, changes = self._records.setdefault(job.target, (job._replace(values=selecting), {}))
+        _, changes = self._records.setdefault(job.target, (replace(job, values=selecting), {}))
         for one in asked:
             earlier, left = _report(one, before), None if is_others else _report(one, reported)
             is_id = earlier is not None and earlier.is_id

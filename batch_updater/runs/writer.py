@@ -17,13 +17,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import msgspec
+from msgspec.structs import asdict
 
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
@@ -176,20 +176,21 @@ class RunWriter:
         """Queue a row's outcome for the next commit. Raises StoreError if an earlier one could not be written."""
         self.require_writable()
         sent_at = outcome.sent_at.timestamp() if outcome.sent_at else None
-        before, _, reported = outcome.kept or NO_SNAPSHOTS
+        kept = outcome.kept or NO_SNAPSHOTS
         refused_late = outcome.kind is OutcomeKind.REJECTED and outcome.maybe_applied
         maybe_applied = refused_late or outcome.kind is OutcomeKind.UNCONFIRMED
         if not (outcome.message or outcome.advice or outcome.cause or outcome.problems or maybe_applied):
             values = (
-                outcome.row, outcome.kind, outcome.attempts, outcome.status, sent_at, outcome.seconds, before, reported,
+                outcome.row, outcome.kind, outcome.attempts, outcome.status, sent_at, outcome.seconds, kept.before,
+                kept.reported,
             )  # fmt: skip
             self._writes.put(_Rows((values,), None))
             return
         self._writes.put(_Write(statements.SETTLE, {
             "row": outcome.row, "kind": outcome.kind.value, "tries": outcome.attempts, "http": outcome.status,
             "said": outcome.message, "remedy": outcome.advice, "why": outcome.cause,
-            "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": before,
-            "answer": reported, "doubt": maybe_applied,
+            "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": kept.before,
+            "answer": kept.reported, "doubt": maybe_applied,
         }))  # fmt: skip
 
     async def will_change(self, row: int, before: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote
+
+import msgspec
 
 Given: TypeAlias = str | int | Decimal | date | None
 """The value of a body field; None is JSON's null."""
@@ -35,8 +36,7 @@ class Invalid(Exception):  # noqa: N818  (a verdict about a request, answered wi
     """The request is not valid; the text is the answer's `ValidationMessage`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """What the query says."""
 
     type: str | None

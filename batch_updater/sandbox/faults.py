@@ -10,8 +10,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from batch_updater.sandbox.connection_faults import CONNECTION_FAULTS
@@ -22,8 +22,7 @@ from batch_updater.sandbox.responses import ApiResponse
 _MAGIC = re.compile(r"fault:([a-z0-9-]+?)(?::([0-9]{1,6}))?(?![a-z0-9:-])")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One fault as it was named."""
 
     name: str

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from batch_updater.sandbox.responses import ApiResponse
 from batch_updater.sandbox.update import Call, Received
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """A request and its connection."""
 
     request: web.BaseRequest
@@ -38,8 +37,7 @@ class Exchange:
         return response
 
 
-@dataclass(frozen=True, slots=True)
-class FaultKind:
+class FaultKind(msgspec.Struct, frozen=True):
     """One fault, or a family of them."""
 
     name: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.sandbox.contract import DEFAULT_LANGUAGE, Given, Invalid
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(msgspec.Struct, frozen=True):
     """The categories and stages in one language; the first of each has the id 1."""
 
     categories: tuple[str, ...]
@@ -35,8 +36,7 @@ _CUSTOMERS = ("Acme", "Borealis", "Cedar", "Delta", "Evergreen", "Fabrikam", "Gl
 _MATTERS = ("Network Renewal", "Cloud Move", "Data Centre", "Security Review", "Support Contract", "Pilot", "Roll-out")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One opportunity as it stands."""
 
     type: str
@@ -119,7 +119,7 @@ class RecordStore:
             values["category_id"] = _id_of(values["category_id"], names.categories, "Category", "categories")
         if isinstance(values.get("stage_id"), str):
             values["stage_id"] = _id_of(values["stage_id"], names.stages, "Stage", "stages")
-        return replace(record, **values)  # type: ignore[arg-type]  # contract.read_change has judged every value
+        return replace(record, **values)  # contract.read_change has judged every value
 
     def _made(self, kind: str, identity: int) -> Record:
         chance = random.Random(f"{self._seed} {kind} {identity}")  # noqa: S311  (sample data)

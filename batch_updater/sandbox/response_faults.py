@@ -9,12 +9,12 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import quote
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from batch_updater.sandbox.http_exchange import Exchange, FaultKind, as_response
 from batch_updater.sandbox.record_store import Record

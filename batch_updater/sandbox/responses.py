@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
+
+import msgspec
 
 from batch_updater.sandbox.record_store import LANGUAGES, Record
 
@@ -23,14 +24,13 @@ _GATEWAY_MESSAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ApiResponse:
+class ApiResponse(msgspec.Struct, frozen=True):
     """One whole answer."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def on_the_wire(self) -> bytes:
         """Return the bytes of the answer, its status line and head included."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address
+
+import msgspec
 
 from batch_updater.sandbox.faults import find_fault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SandboxSettings:
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One sandbox. Raises ValueError, in a sentence for people, if something cannot be."""
 
     host: str = "127.0.0.1"
@@ -28,7 +28,7 @@ class SandboxSettings:
     quota: int | None = None
     """Requests that the account may send in all; None: any number."""
     latency_ms: float = 0.0
-    faults: Mapping[str, float] = field(default_factory=dict)
+    faults: Mapping[str, float] = msgspec.field(default_factory=dict)
     """Name of a fault -> the probability, 0 to 1, with which a request meets it."""
     null_clears: bool = False
     """Whether null in a body empties the field; otherwise it changes nothing."""

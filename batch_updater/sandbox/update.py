@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.sandbox import contract
 from batch_updater.sandbox import responses as answers
@@ -15,8 +17,7 @@ from batch_updater.sandbox.record_store import LANGUAGES, Record, RecordStore, l
 from batch_updater.sandbox.responses import ApiResponse
 
 
-@dataclass(slots=True)
-class Received:
+class Received(msgspec.Struct):
     """One request and its answer."""
 
     method: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
@@ -12,7 +13,7 @@ from batch_updater.sender.bodies import Body, read_body
 from batch_updater.sender.reasons import NO_EXPLANATION, Explanation, read_error
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """An answer of the API, read as far as it could be."""
 
     status: int
@@ -31,8 +32,7 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class TransportError:
+class TransportError(msgspec.Struct, frozen=True):
     """An attempt that brought no usable answer."""
 
     cause: str
@@ -65,7 +65,7 @@ def read_answer(
         read = read_body(body, content_type)
         return Answer(status, body=Body(read.value if value is None else value, read.text, is_json=value is not None))
     answer = read_error_answer(status, body, content_type, endpoint)
-    return answer._replace(complete=complete, retry_after_s=retry_after_s)
+    return replace(answer, complete=complete, retry_after_s=retry_after_s)
 
 
 def read_error_answer(status: int, body: bytes, content_type: str, endpoint: Endpoint) -> Answer:

@@ -8,11 +8,11 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.request import getproxies
 
 import aiohttp
+import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from batch_updater.config.environment import Environment
@@ -39,8 +39,7 @@ _OAUTH_ERRORS = (
 """The short names of errors of RFC 6749, section 5.2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """A bearer token."""
 
     generation: int
@@ -48,8 +47,7 @@ class Token:
     value: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """Every secret of a configuration, fetched."""
 
     token: Secret | None
@@ -108,8 +106,7 @@ def remember_written(api: ApiSettings, redaction: Redaction) -> None:
             remember_secret(value, redaction)
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedToken:
+class FetchedToken(msgspec.Struct, frozen=True):
     """A token as its source gave it."""
 
     value: Secret
@@ -199,8 +196,7 @@ def source_by_reference(reference: SecretReference, first: Secret, environment: 
     return TokenSource(first, None if reference.kind is ReferenceKind.ENVIRONMENT else fetch)
 
 
-@dataclass
-class OAuthClient:
+class OAuthClient(msgspec.Struct):
     """Fetches tokens with client credentials; they go to the token URL and nowhere else."""
 
     settings: OAuthSettings
@@ -215,7 +211,7 @@ class OAuthClient:
     redaction: Redaction
     proxy: Proxy | None = None
     max_wait_s: float = 0.0
-    has_answered: bool = field(default=False, init=False)
+    has_answered: bool = False
 
     async def fetch(self) -> FetchedToken:
         """Ask for a token, again where that may help. Raises CredentialsRefused and TokenUnavailable."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from typing import NamedTuple
 from xml.parsers import expat
+
+import msgspec
 
 from batch_updater.endpoint.exact_json import from_json
 from batch_updater.text.lazy_pattern import lazy_pattern
@@ -26,7 +27,7 @@ _BINARY = lazy_pattern("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _CHARSET = lazy_pattern(r"(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 
 
-class Body(NamedTuple):
+class Body(msgspec.Struct, frozen=True):
     """What the body of an answer says."""
 
     value: object = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum, auto
 from http import HTTPStatus
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import NO_RECORD, Confirmation, Unconfirmed, confirmation, record_of
@@ -59,7 +61,7 @@ class Meaning(StrEnum):
     """It did not work, and a retry at once would not help."""
 
 
-class Classification(NamedTuple):
+class Classification(msgspec.Struct, frozen=True):
     """What one attempt means."""
 
     meaning: Meaning
@@ -88,14 +90,14 @@ def classify_update(
 def classify_read(result: Answer | TransportError, endpoint: Endpoint, job: Job) -> Classification:
     """Classify an attempt at reading a record: that changes nothing, whatever comes of it, and may be repeated."""
     if not isinstance(result, Answer) or not result.is_2xx:
-        return _without_success(result, endpoint, can_repeat=True)._replace(maybe_applied=False)
+        return replace(_without_success(result, endpoint, can_repeat=True), maybe_applied=False)
     if not result.complete:
         reported = Confirmation(doubt=_CUT_OFF)
     else:
         is_whole = is_success(result.status) and result.body.is_json
         record = record_of(endpoint, job, result.body.value) if is_whole else None
         reported = Confirmation(record, doubt=NO_RECORD if record is None else None)
-    return _of_success(result, reported, can_repeat=True)._replace(maybe_applied=False)
+    return replace(_of_success(result, reported, can_repeat=True), maybe_applied=False)
 
 
 def _of_success(answer: Answer, reported: Confirmation, *, can_repeat: bool) -> Classification:
@@ -144,7 +146,7 @@ def _confirmation_in(
         content = [content] if content else None
     reported = confirmation(endpoint, job, answer.status, content, allowed)
     if is_accepted and reported.doubt and not reported.doubt.said:
-        return reported._replace(doubt=None)  # a record was not promised
+        return replace(reported, doubt=None)  # a record was not promised
     return reported
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
 from batch_updater.config.schema import ApiSettings, SendingSettings
@@ -61,7 +61,7 @@ class _EndOfRun(Exception):  # noqa: N818
         self.stop = stop
 
 
-class SentRow(NamedTuple):
+class SentRow(msgspec.Struct, frozen=True):
     """A row's outcome, and whether it ends the run."""
 
     outcome: Outcome
@@ -70,8 +70,7 @@ class SentRow(NamedTuple):
     """Whether the API refused it with 404 and a reason that is about the record."""
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """What went out, over all rows."""
 
     requests: int = 0
@@ -81,8 +80,7 @@ class Counts:
     throttled: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Sending:
+class _Sending(msgspec.Struct, eq=False):
     """A row while it is sent: the one thing about it that changes."""
 
     row: RowSoFar
@@ -97,8 +95,7 @@ class _Sending:
     token_refusals: int = 0
 
 
-@dataclass(eq=False)
-class Client:
+class Client(msgspec.Struct, eq=False, dict=True):
     """Sends rows over one session; shared by all workers."""
 
     endpoint: Endpoint
@@ -113,7 +110,7 @@ class Client:
     shutdown: Shutdown
     """Set once nothing new may start."""
     redaction: Redaction
-    counts: Counts = field(default_factory=Counts, init=False)
+    counts: Counts = msgspec.field(default_factory=Counts)
 
     def __post_init__(self) -> None:
         self.allowed = AllowedValues.of(self.endpoint, self.options.allowed)
@@ -136,7 +133,7 @@ class Client:
             if reads is not None:
                 if sent := await self._read(sending, reads):
                     return sent
-                sending.row = sending.row._replace(last=None, status=None)
+                sending.row = replace(sending.row, last=None, status=None)
                 sending.request, sending.reads, sending.tries, sending.token_refusals = request, False, 0, 0
                 if sending.row.before is not None:
                     await reads.before_change(job.row, sending.row.before)
@@ -169,7 +166,7 @@ class Client:
         connector = self.transport.connector
         trusted = not connector.is_distrusting
         connector.distrust("an answer told of another record than its request")
-        sending.row = sending.row._replace(maybe_applied=True)
+        sending.row = replace(sending.row, maybe_applied=True)
         last = await self._settle(sending)
         second = self._sent(sending.row, last)
         if trusted and second.outcome.kind is first.outcome.kind:
@@ -178,7 +175,8 @@ class Client:
 
     async def _read(self, sending: _Sending, how: ReadBeforeWrite) -> SentRow | None:
         """Read the record first; None if the update is to be sent."""
-        answer, classification, _ = last = await self._settle(sending)
+        last = await self._settle(sending)
+        answer, classification = last.result, last.classification
         row, job = sending.row, sending.row.job
         if classification.meaning is not Meaning.ACCEPTED:
             if isinstance(answer, Answer) and is_success(answer.status) and answer.body.value == []:
@@ -195,7 +193,7 @@ class Client:
             return SentRow(self._outcomes.changed_since(row, since))
         if not job.maybe_applied:
             # Otherwise an earlier part of the run may have made the record what it is, which is no value before it.
-            sending.row = row._replace(before=stored(record, self.redaction))
+            sending.row = replace(row, before=stored(record, self.redaction))
         return SentRow(self._outcomes.outcome(sending.row, OutcomeKind.PLANNED)) if how.only else None
 
     def _sent(self, row: RowSoFar, last: AttemptResult) -> SentRow:
@@ -318,7 +316,8 @@ class Client:
             )
         last = AttemptResult(result, classification, outgoing.on_kept_connection)
         now_s, written_at = time.monotonic(), outgoing.written_at
-        _, maybe_applied, _, attempts, last_status, first_s, sent_at, _, before = sending.row
+        so_far = sending.row
+        first_s, sent_at = so_far.started_s, so_far.sent_at
         if sent_at is None:
             first_s = started_s
             sent_at = datetime.fromtimestamp(time.time() - (now_s - written_at if written_at else 0.0), UTC)
@@ -328,8 +327,8 @@ class Client:
         else:
             why, status = result.cause, None
         sending.row = row = RowSoFar(
-            job, maybe_applied or classification.maybe_applied, last, attempts + 1, status or last_status, first_s,
-            sent_at, now_s - first_s, before,
+            job, so_far.maybe_applied or classification.maybe_applied, last, so_far.attempts + 1,
+            status or so_far.status, first_s, sent_at, now_s - first_s, so_far.before,
         )  # fmt: skip
         self.hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
         self._judge_service(row, last, written_at)

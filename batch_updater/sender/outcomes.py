@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.compare import Confirmation, Unconfirmed
@@ -26,7 +27,7 @@ _MESSAGE_CHARACTERS = 500
 _LONGEST_KEPT = 20_000
 
 
-class AttemptResult(NamedTuple):
+class AttemptResult(msgspec.Struct, frozen=True):
     """What one attempt came to."""
 
     result: Answer | TransportError
@@ -39,7 +40,7 @@ class AttemptResult(NamedTuple):
         return self.result.retry_after_s if isinstance(self.result, Answer) else 0.0
 
 
-class RowSoFar(NamedTuple):
+class RowSoFar(msgspec.Struct, frozen=True):
     """What the attempts at a row have come to so far."""
 
     job: Job
@@ -73,17 +74,17 @@ class OutcomeWriter:
 
     def accepted(self, row: RowSoFar, answer: Answer) -> Outcome:
         """Return that the API took the row: `updated`, or `differs` if it reports something else."""
-        _, differences, doubt = row.reported
-        if not differences:
+        confirmation = row.reported
+        if not confirmation.differences:
             return self.outcome(row, OutcomeKind.UPDATED)
         problems = []
-        for field, wanted, reported in differences:
+        for field, wanted, reported in confirmation.differences:
             asked = f"for {wanted!r}" if wanted else "to clear it"
             got = _short(repr(reported)) if reported else "an empty field"
             reason = f"{field}: asked {asked}, got {got}."
             problems.append(Problem(row.job.row, field, "reported-otherwise", wanted, reason, ""))
         message = " ".join(problem.reason for problem in problems)
-        if doubt and doubt.said:
+        if (doubt := confirmation.doubt) and doubt.said:
             message += f" {self._doubted(doubt, answer)}"
         name = self._endpoint.record_name
         advice = f"Look at the {name} in {self._endpoint.api_name}. If it is right as it is, delete this row."
@@ -155,8 +156,8 @@ class OutcomeWriter:
 
     def _doubted(self, doubt: Unconfirmed, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
-        value, body, is_json = answer.body
-        text = doubt.said or (shown_text(body) if body or not is_json else to_json(value))
+        body = answer.body
+        text = doubt.said or (shown_text(body.text) if body.text or not body.is_json else to_json(body.value))
         said = _quoted(one_line(text, _MESSAGE_CHARACTERS))
         return f"{self._endpoint.api_name} answered {status_name(answer.status)}{doubt.words}{said}"
 

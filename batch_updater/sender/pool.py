@@ -8,10 +8,11 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import aiohttp
+import msgspec
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ApiSettings, SendingSettings
@@ -69,8 +70,7 @@ class UniformRefusal(NamedTuple):
     """Whether that may be trouble of the set-up: a few records that are missing are rather mistyped ids."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendResult:
+class SendResult(msgspec.Struct, frozen=True):
     """What went out, and how it ended."""
 
     requests: int
@@ -86,8 +86,7 @@ class SendResult:
     """How the API refused every row, or the first `stop_after_alike` of them; None if it did not."""
 
 
-@dataclass(slots=True)
-class _UniformRefusals:
+class _UniformRefusals(msgspec.Struct):
     """Counts how the first finished rows were refused: if all in the same way, the set-up is wrong and not the rows."""
 
     limit: int
@@ -117,13 +116,12 @@ class _UniformRefusals:
         return self.kind if self.seen == self.limit else None
 
 
-@dataclass(slots=True)
-class _TargetQueues:
+class _TargetQueues(msgspec.Struct):
     """Keeps the rows of one target in file order, one at a time."""
 
-    parked: dict[str, deque[Prepared] | None] = field(default_factory=dict)
+    parked: dict[str, deque[Prepared] | None] = msgspec.field(default_factory=dict)
     """Target in flight -> the rows that wait for it; None if none has ever waited, as for nearly every target."""
-    held: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = msgspec.field(default_factory=dict)
     """Target that did not settle -> the row because of which its later ones wait."""
     waiting: int = 0
 
@@ -182,8 +180,7 @@ class _Ready:
         return prepared
 
 
-@dataclass(eq=False)
-class Sender:
+class Sender(msgspec.Struct, eq=False, dict=True):
     """Sends the rows of one run. Use it once."""
 
     endpoint: Endpoint

@@ -13,6 +13,7 @@ from batch_updater.config.schema import ApiSettings
 from batch_updater.errors import ConfigError
 
 
+# No struct: its repr would show the password.
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A proxy; as a text it is told without its name and password."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import AllowedList, Attempt, Expected, Outcome
 from batch_updater.sender.limiter import Limiter
 
 
-@dataclass(frozen=True, slots=True)
-class Hooks:
+class Hooks(msgspec.Struct, frozen=True):
     """What the sender calls; all but the last two may raise StoreError: then nothing more goes out."""
 
     before_send: Callable[[Sequence[Prepared]], Awaitable[None]]
@@ -25,8 +25,7 @@ class Hooks:
     on_attempt: Callable[[Attempt], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBeforeWrite:
+class ReadBeforeWrite(msgspec.Struct, frozen=True):
     """Each record is read before its update."""
 
     builder: RequestBuilder
@@ -39,8 +38,7 @@ class ReadBeforeWrite:
     """What the records must still hold where the run undoes another one; else empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendOptions:
+class SendOptions(msgspec.Struct, frozen=True):
     """What a run does besides sending its rows."""
 
     rows: int

@@ -16,10 +16,10 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import aiohttp
+import msgspec
 from aiohttp import ClientResponse
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
@@ -40,8 +40,7 @@ from batch_updater.sender.limiter import Limiter
 _log = logging.getLogger("batch_updater.sender")
 
 
-@dataclass(slots=True, eq=False)
-class RowRequest(Outgoing):
+class RowRequest(Outgoing, msgspec.Struct, eq=False):
     """One request of a row and its answer, from the moment in which it asks for a connection."""
 
     before_write: Callable[[], None]
@@ -209,7 +208,7 @@ class RequestHead:
         return b"%b%b HTTP/1.1\r\n%b%b\r\n" % (self._start, target.encode(), self._lines, length)
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead(msgspec.Struct, frozen=True):
     """An answer as far as its headers. Its connection has to be released or closed."""
 
     status: int

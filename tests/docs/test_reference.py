@@ -6,11 +6,11 @@ import inspect
 import os
 import re
 import shutil
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from msgspec.structs import fields
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batch_updater.endpoint.base_url import possible_repetition, repeated_path
 from batch_updater.endpoint.openapi import load_endpoint

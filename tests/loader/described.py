@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import openpyxl
+from msgspec.structs import replace
 from openpyxl.packaging.custom import StringProperty
 
 from batch_updater.config.schema import InputSettings

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Bounds, ParameterLocation
 from batch_updater.loader.cells import BLANK, ERROR_LITERALS, Blank, converter

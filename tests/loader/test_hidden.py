@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.table import open_table
+from batch_updater.questions import NO_ANSWERS, Answers
 from tests.data.made_xlsb import cell_record, row_record, write_xlsb
 from tests.data.make_data import opendocument_parts, write_package
 from tests.loader.described import endpoint, settings, table_of
@@ -77,8 +78,18 @@ def test_hidden_rows_are_the_same_in_every_format(tmp_path: Path, rows: Rows) ->
         assert found[True] == ([number for number, hidden in rows if not hidden], found[False][1]), path.name
 
 
+VISIBLE_ONLY = Answers(hidden_rows="leave out")
+
+
 def _read(path: Path, *, visible_only: bool) -> tuple[list[object], int]:
-    table = open_table(path, endpoint(), settings(), name=path.name, visible_only=visible_only)
+    answers = Answers(hidden_rows="leave out" if visible_only else None)
+    table = open_table(
+        path,
+        endpoint(),
+        settings(),
+        name=path.name,
+        answers=VISIBLE_ONLY if visible_only else NO_ANSWERS,
+    )
     jobs: list[object] = [row.job.values["itemId"] for row in staged(table).rows if row.job]
     assert staged(table).input.rows == len(jobs)
     table.close()
@@ -88,7 +99,7 @@ def _read(path: Path, *, visible_only: bool) -> tuple[list[object], int]:
 def test_rows_that_are_left_out_have_no_duplicates_and_no_problems(tmp_path: Path) -> None:
     """What is not sent cannot stop what is."""
     path = xlsx(tmp_path, [(1, False), (1, True), (-5, True), (2, False)])
-    table = open_table(path, endpoint(), settings(), name="a.xlsx", visible_only=True)
+    table = open_table(path, endpoint(), settings(), name="a.xlsx", answers=VISIBLE_ONLY)
     assert (staged(table).input.good, staged(table).input.causes) == (2, ())
 
 
@@ -102,7 +113,7 @@ def test_a_text_file_has_no_hidden_rows_and_says_so_where_they_are_to_be_left_ou
     """A program that saves a filtered sheet as CSV writes all its rows."""
     table = table_of(tmp_path, "itemId,label\n1,a\n")
     assert staged(table).input.rows == 1
-    table = open_table(tmp_path / "items.csv", endpoint(), settings(), name="items.csv", visible_only=True)
+    table = open_table(tmp_path / "items.csv", endpoint(), settings(), name="items.csv", answers=VISIBLE_ONLY)
     assert staged(table).input.rows == 1
     assert "--visible-only leaves out nothing" in table.notes[-1]
 

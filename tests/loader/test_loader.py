@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from batch_updater.errors import ConfigError, InputError
 from batch_updater.loader.table import open_table
+from batch_updater.questions import Answers
 from batch_updater.records import NOT_EXACT_MARK, TO_FIX, TO_FIX_COLUMNS, CellError, Problem
 from tests.data.make_data import write_package
 from tests.loader.described import codes, csv_text, endpoint, judged, settings, table_of, workbook
@@ -226,7 +227,7 @@ def test_columns_that_are_not_sent_and_hidden_rows_are_said(tmp_path: Path) -> N
     note = "1 row is hidden in the sheet (filtered, or by hand)"
     told = f"{note} and read like the others: row 3. To leave it out, add --visible-only."
     assert table.notes[-1] == told
-    visible = open_table(path, endpoint(), settings(), name="a.xlsx", visible_only=True)
+    visible = open_table(path, endpoint(), settings(), name="a.xlsx", answers=Answers(hidden_rows="leave out"))
     assert staged(visible).input.good == 1
     assert (
         visible.notes[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Bounds
 from batch_updater.loader.cells import converter
 from batch_updater.loader.plain_columns import plain_reader
-from batch_updater.loader.row_parser import RowParser, Width
+from batch_updater.loader.row_parser import InputRules, RowParser, Width
+from batch_updater.questions import NO_ANSWERS
 from batch_updater.records import Cell, CellError, Columns
 from tests.loader.described import AMOUNT, COUNT, DAY, FIELDS, ITEM, TEXT, endpoint, settings
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from batch_updater.endpoint.description import Field
     from batch_updater.loader.findings import CellNote
-    from batch_updater.records import Value
+    from batch_updater.questions import NO_ANSWERS
+from batch_updater.records import Value
 
 WITHIN = Bounds(minimum=Decimal(-5), exclusive_maximum=Decimal(2000))
 READ_AT_ONCE = (ITEM, AMOUNT, DAY, TEXT, replace(COUNT, bounds=WITHIN), replace(AMOUNT, bounds=WITHIN))
@@ -88,7 +90,9 @@ COLUMNS = Columns(HEADERS, 0, {name: at for at, name in enumerate(HEADERS)}, ())
 def parser(stated: int | None) -> RowParser:
     """Return a new one."""
     width = Width(len(HEADERS), stated, "," if stated else "")
-    return RowParser(endpoint(), COLUMNS, settings(), {}, width, marked=False, is_verbatim=False)
+    return RowParser(
+        endpoint(), COLUMNS, InputRules(settings(), {}, NO_ANSWERS), width, marked=False, is_verbatim=False
+    )
 
 
 ROWS = st.lists(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import ParameterLocation
 from batch_updater.loader.targets import Targets

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batch_updater.endpoint.description import Kind, ParameterLocation
 from batch_updater.endpoint.openapi import load_endpoint

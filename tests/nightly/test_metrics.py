@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch_updater.nightly.dispositions import Disposition

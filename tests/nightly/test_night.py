@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.nightly.dispositions import Disposition, NightStop
 from batch_updater.nightly.night import FileResult, Night, compose, is_due

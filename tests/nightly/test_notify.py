@@ -6,10 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.schema import ReferenceKind, SecretReference

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.records import Invocation, Outcome, OutcomeKind, Problem, Stop, StopReason
 from batch_updater.reporter.next_step import THIS_WORKBOOK, NextKind, NextStep, next_step

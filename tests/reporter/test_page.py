@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.records import Columns, Outcome, OutcomeKind, ReportRow, Row, Stop, StopReason
 from batch_updater.reporter.page import RowsForReview, write_page
@@ -101,7 +101,7 @@ def test_whatever_a_file_or_the_api_says_stays_text(tmp_path: Path, text: str) -
     named = replace(wrong.outcome.problems[0], reason=text, remedy=text)
     outcome = Outcome(2, OutcomeKind.REJECTED, text, text, text, (named,))
     told = replace(facts(), input_path=text, sheet=text, notes=(text,), base_url=text, stop=_stop(text))
-    again = failed(3)._replace(row=Row(3, (text, text)))
+    again = replace(failed(3), row=Row(3, (text, text)))
     rows = [ReportRow(Row(2, (text, text)), outcome), again]
     written = page(tmp_path, rows, told=told, columns=columns)
     plain = Tags(page(tmp_path, [invalid(2, 1, "Pre", "x", "y"), failed(3)], told=replace(facts(), stop=_stop("x"))))

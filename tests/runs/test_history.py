@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.config.schema import ApiSettings, InputSettings
 from batch_updater.endpoint.openapi import Description
@@ -92,8 +92,8 @@ def test_a_run_is_read_from_its_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("outcomes", "ended", "unfinished"), [
-    ((DONE, DONE._replace(row=3)), True, False), ((DONE, DONE._replace(row=3)), False, True),
-    ((DONE, FAILED), True, True), ((DONE, DONE._replace(row=3, kind=OutcomeKind.REJECTED)), True, False),
+    ((DONE, replace(DONE, row=3)), True, False), ((DONE, replace(DONE, row=3)), False, True),
+    ((DONE, FAILED), True, True), ((DONE, replace(DONE, row=3, kind=OutcomeKind.REJECTED)), True, False),
 ])  # fmt: skip
 def test_when_a_run_is_unfinished(
     tmp_path: Path, outcomes: tuple[Outcome, ...], *, ended: bool, unfinished: bool
@@ -108,7 +108,7 @@ def test_the_newest_run_of_the_same_counts(tmp_path: Path) -> None:
     """An unfinished run that was restarted since is not resumed."""
     old = made(tmp_path, "20260102-030405-items", DONE, FAILED)
     assert _earlier(tmp_path).resumed == read_run(old)
-    new = made(tmp_path, "20260102-030405-items-2", DONE, DONE._replace(row=3), after_s=0.5)
+    new = made(tmp_path, "20260102-030405-items-2", DONE, replace(DONE, row=3), after_s=0.5)
     found = _earlier(tmp_path)
     assert (found.resumed, found.finished, found.note) == (None, read_run(new), None)
 
@@ -131,7 +131,7 @@ def _earlier(
 def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], words: str) -> None:
     """An unfinished run of the same file that is not resumed is named, with what differs."""
     made(tmp_path, "20260102-030405-items", DONE, FAILED)
-    found = _earlier(tmp_path, replace(SAME, **change))  # type: ignore[arg-type]
+    found = _earlier(tmp_path, replace(SAME, **change))
     assert found.resumed is None
     assert found.note == (
         f"The unfinished run 20260102-030405-items is not resumed, because this has changed since: {words}."
@@ -140,7 +140,7 @@ def test_what_has_changed_is_said(tmp_path: Path, change: dict[str, object], wor
 
 def test_a_finished_or_unrelated_run_is_not_spoken_of(tmp_path: Path) -> None:
     """Only what is unfinished and about the same file concerns a new run."""
-    made(tmp_path, "20260102-030405-items", DONE, DONE._replace(row=3))
+    made(tmp_path, "20260102-030405-items", DONE, replace(DONE, row=3))
     assert _earlier(tmp_path, replace(SAME, content="x")).note is None
     made(tmp_path, "20260102-030406-other", FAILED, identity=replace(SAME, content="y"), after_s=1)
     assert earlier_run(tmp_path, Candidate(SAME, ANY_CALLER), "/another.csv", "another", restart=False).note is None

@@ -12,12 +12,12 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext as does_not_raise
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.records import (
     AllowedList,
@@ -48,7 +48,7 @@ ENDPOINT = endpoint()
 STAGED = StagedInput(
     Columns(("itemId",), 0, {"itemId": 0}, ()), stated_width=None, sheet=None, visible_only=False,
     hidden_rows=HiddenRows(0, ""), is_to_fix=False, is_undo=False, notes=(), rows=len(ROWS) + len(INVALID),
-    good=len(ROWS), waiting=0, causes=(), sent={}, cleared={},
+    good=len(ROWS), waiting=0, causes=(), sent={}, cleared={}, questions=(),
 )  # fmt: skip
 FACTS = replace(facts(), started_at=STARTED, finished_at=STARTED + timedelta(seconds=90), allowed=())
 UNSENT = unsent(None)
@@ -60,7 +60,7 @@ def updated(row: int, kept: RecordSnapshots | None = None) -> Outcome:
 
 
 def rejected(row: int) -> Outcome:
-    return updated(row)._replace(kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
+    return replace(updated(row), kind=OutcomeKind.REJECTED, message="It is closed.", advice="Open it.", cause="closed")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import openpyxl
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.config.schema import ResultsSettings
 from batch_updater.reporter.output_workbook import new_workbook
@@ -22,7 +23,7 @@ from tests.test_files import NOT_OURS
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALL_DONE = (DONE, DONE._replace(row=3))
+ALL_DONE = (DONE, replace(DONE, row=3))
 NAME = "20260102-030405-items"
 WORKBOOK = "items-results-20260102-030405.xlsx"
 

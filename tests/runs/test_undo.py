@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.records import (
@@ -132,7 +133,7 @@ def test_a_name_that_the_run_has_sent_is_known_for_its_id() -> None:
     """Where a row turned 9 into 5 by the name Renewal, another one that turned 5 into 9 goes back to Renewal."""
     rows = []
     for number, name, before, left in ((7, "Renewal", 9, 5), (8, "New Business", 5, 9)):
-        one = job({"OpportunityId": number, "CategoryName": name})._replace(target=str(number))
+        one = replace(job({"OpportunityId": number, "CategoryName": name}), target=str(number))
         ids = ({"OpportunityCategoryID": identity} for identity in (before, left))
         rows.append((one, outcome({"CategoryName": name}, *ids)))
     set_back, _ = undone(*rows)

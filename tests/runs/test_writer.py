@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.errors import StoreError
 from batch_updater.records import AllowedList, AllowedValue, Outcome, OutcomeKind, Problem, RecordSnapshots
@@ -228,7 +229,7 @@ def test_a_row_whose_record_was_not_read_was_not_sent_by_a_part_that_reads_first
 def test_what_cannot_be_written_as_text_is_a_fault_and_no_wait_for_ever(tmp_path: Path) -> None:
     """Half a surrogate, which SQLite does not take, ends the sending like a full disk."""
     with begun(tmp_path / "run.sqlite", ROWS) as writer:
-        writer.settle(REJECTED._replace(message="\udcff"))
+        writer.settle(replace(REJECTED, message="\udcff"))
         with pytest.raises(StoreError, match="surrogates"):
             writer.flush()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.sender.answer import Answer, TransportError, read_answer
@@ -22,7 +22,7 @@ from batch_updater.sender.classify import (
 )
 from tests.sender.driver import ENDPOINT, job
 
-ONCE_ONLY = dataclasses.replace(ENDPOINT, idempotent=False)
+ONCE_ONLY = replace(ENDPOINT, idempotent=False)
 JOB = job(7)
 IDS = {"OpportunityCategoryID": 1, "OpportunityStageID": 1}
 RECORD = {"ID": 7, "Type": "Pre", "OpportunityName": "name 7", **IDS}

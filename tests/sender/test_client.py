@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import logging
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from batch_updater.config.schema import ApiSettings
 from batch_updater.records import OutcomeKind, StopReason
@@ -179,7 +179,7 @@ def test_the_library_never_resends_by_itself() -> None:
 
 def test_an_attempt_that_may_have_been_applied_is_not_repeated_where_that_could_harm() -> None:
     """A method that is not idempotent is sent once more only after an answer that excludes that it was applied."""
-    careful = dataclasses.replace(ENDPOINT, idempotent=False)
+    careful = replace(ENDPOINT, idempotent=False)
     with Api(usual=drop) as api:
         assert send(api.url, [job(1)], endpoint=careful, attempts=3).kinds() == ["unconfirmed"]
         assert len(api.seen) == 1

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from batch_updater.errors import StoreError
 from batch_updater.records import OutcomeKind, StopReason
@@ -133,7 +134,7 @@ def test_an_update_that_was_sent_before_is_never_taken_for_the_time_before() -> 
     """Of a row that an earlier part may have applied no record is told, and one that holds the values is `updated`."""
     kept = RecordsBefore()
     with Api(readings={"2": [as_asked]}) as api:
-        jobs = [job(number)._replace(maybe_applied=True) for number in (1, 2)]
+        jobs = [replace(job(number), maybe_applied=True) for number in (1, 2)]
         sent = send(api.url, jobs, before_change=kept)
         assert api.methods().count("PUT") == 1
     assert sent.kinds() == ["updated", "updated"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import ssl
 import threading
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import uvloop
+from msgspec.structs import replace
 from yarl import URL
 
 from batch_updater.endpoint.request import Prepared
@@ -180,7 +180,7 @@ def test_an_answer_to_a_request_that_is_still_being_written_is_lost(
     with serving(talk) as server:
         sent = send(
             server.url, [job(1, OpportunityName="x" * 30_000_000)], attempts=2, api={"timeout_s": 20}, run=run,
-            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+            endpoint=replace(ENDPOINT, idempotent=is_idempotent),
         )  # fmt: skip
         assert (server.connections, sent.result.requests) == (requests, requests)
     assert sent.kinds() == ["unconfirmed"]
@@ -342,7 +342,7 @@ def test_an_answer_that_is_one_behind_is_found_out(kind: str, requests: int, *, 
     with serving(talk) as server:
         sent = send(
             server.url, [job(n) for n in (1, 2, 3)], concurrency=1,
-            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+            endpoint=replace(ENDPOINT, idempotent=is_idempotent),
         )  # fmt: skip
     assert sent.kinds() == ["updated", kind, "updated" if is_idempotent else "differs"]
     assert len(server.requests) == sent.result.requests == requests
@@ -361,7 +361,7 @@ def test_a_refusal_that_is_one_behind_is_found_out(*, is_idempotent: bool) -> No
     with serving(talk) as server:
         sent = send(
             server.url, [job(n) for n in (1, 2, 3)], concurrency=1,
-            endpoint=dataclasses.replace(ENDPOINT, idempotent=is_idempotent),
+            endpoint=replace(ENDPOINT, idempotent=is_idempotent),
         )  # fmt: skip
     assert sent.kinds() == ["updated", "updated" if is_idempotent else "unconfirmed", "updated"]
 

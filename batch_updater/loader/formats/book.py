@@ -6,9 +6,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 from xml.parsers import expat
+
+import msgspec
 
 from batch_updater.errors import InputError, Location
 from batch_updater.records import ANNOTATED_MARK, Cell, column_letters
@@ -47,8 +48,7 @@ class SheetRow(NamedTuple):
     hidden: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SheetEntry:
+class SheetEntry(msgspec.Struct, frozen=True):
     """A sheet that can be read."""
 
     name: str | None
@@ -58,8 +58,7 @@ class SheetEntry:
     """Whether it is known to hold nothing, without reading its rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(msgspec.Struct, frozen=True):
     """A rectangle of cells, its borders included."""
 
     first_row: int
@@ -75,8 +74,7 @@ class Area:
         return f"{column_letters(self.first_column)}{self.first_row}:{column_letters(self.last_column)}{self.last_row}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True):
     """What a sheet says beside its rows."""
 
     merged: tuple[Area, ...] = ()

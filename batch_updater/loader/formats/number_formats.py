@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
 
 from batch_updater.loader.formats.display_format import DisplayFormat, display_format_of
 from batch_updater.records import (
@@ -32,8 +33,7 @@ class DateKind(Enum):
     DURATION = "duration"
 
 
-@dataclass(frozen=True, slots=True)
-class PartOfDate:
+class PartOfDate(msgspec.Struct, frozen=True):
     """A format that does not show all of a date."""
 
     kind: DateKind

@@ -6,10 +6,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Final
 from xml.etree.ElementTree import Element
+
+from msgspec.structs import replace
 
 from batch_updater.loader.formats.book import (
     GAP_BYTES,

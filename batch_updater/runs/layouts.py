@@ -1,0 +1,77 @@
+"""Remembered layouts: one YAML file for each kind of file, beside the configuration, for people to read and to edit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from batch_updater.errors import ConfigError, Location, ResultsError
+from batch_updater.files.writing import write_whole
+from batch_updater.loader.layouts import Layout, LayoutChoice
+from batch_updater.questions import Answers
+
+_ENDING = ".yaml"
+_NAME = re.compile(r"[^\W_][\w .-]{0,79}")
+"""What a layout may be called: its name is that of a file, on Windows too."""
+_HEAD = """\
+# How files with these headers are read. batch-updater writes this file and reads it; you may edit it.
+# columns: header: field, or null for a column that is not sent.
+"""
+
+
+def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
+    """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for.
+
+    Raises ConfigError if a file is none.
+    """
+    files = sorted(folder.glob(f"*{_ENDING}")) if folder.is_dir() else []
+    return LayoutChoice(tuple(map(_read, files)), name)
+
+
+def _read(path: Path) -> Layout:
+    from yaml import YAMLError  # noqa: PLC0415  (slow to import, and few have layouts)
+
+    from batch_updater.text.yaml_reader import read_yaml  # noqa: PLC0415  (as above)
+
+    try:
+        value = read_yaml(path.read_text(encoding="utf-8")).value()
+        if not isinstance(value, dict):
+            raise ValueError("it has no headers")
+        headers = msgspec.convert(value.pop("headers", None), tuple[str, ...])
+        if unknown := value.keys() - set(Answers.__struct_fields__):
+            raise ValueError(f"it has the unknown key {min(map(str, unknown))!r}")
+        return Layout(path.name.removesuffix(_ENDING), headers, msgspec.convert(value, Answers))
+    except (OSError, ValueError, YAMLError, RecursionError) as error:
+        why = f"{getattr(error, 'problem', None) or error}".rstrip(".")
+        raise ConfigError(
+            f"The layout {path} cannot be read: {why}.",
+            remedy="Correct it, or delete it and answer the questions again.",
+            place=Location(file=str(path)),
+        ) from error
+
+
+def require_name(name: str) -> str:
+    """Return the name of a layout without blanks around it. Raises ValueError if no file can be called so."""
+    bare = name.strip()
+    if not _NAME.fullmatch(bare) or bare.endswith("."):
+        raise ValueError("a name has letters, digits, blanks, dots and dashes, such as q1-pipeline")
+    return bare
+
+
+def write_layout(folder: Path, layout: Layout) -> Path:
+    """Write a layout, in place of the one of that name. Returns its file. Raises ResultsError."""
+    import yaml  # noqa: PLC0415  (slow to import, and seldom needed)
+
+    path = folder / f"{layout.name}{_ENDING}"
+    value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}
+    text = _HEAD + yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=10_000)
+    try:
+        folder.mkdir(exist_ok=True)
+        write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(
+            f"The layout {path} cannot be written: {error.strerror}.", remedy="See that you may write there."
+        ) from error
+    return path
