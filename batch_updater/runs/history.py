@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -436,9 +436,12 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
 
 def newest_run(parent: Path) -> PastRun:
     """Return the newest run. Raises UsageError if there is none, InputError if its database is damaged."""
-    newest = next(past_runs(parent), None)
+    runs = past_runs(parent)
+    newest = next(runs, None)
     if newest is None:
         raise UsageError(f"There are no runs in {parent}.", remedy="Check results.folder, or name a run's folder.")
+    second = newest.folder.name[:15]
+    newest = _newest_first([newest, *takewhile(lambda run: run.folder.name[:15] == second, runs)])[0]
     if isinstance(newest, DamagedRun):
         raise newest.error
     return newest
@@ -451,7 +454,7 @@ def newest_to_fix(parent: Path) -> PastRun:
     Raises UsageError if there is none, ResultsError if the folder cannot be read.
     """
     taken_up: set[str | None] = set()
-    for past, undone in with_undos(past_runs(parent)):
+    for past, undone in with_undos(_newest_first(past_runs(parent))):
         if isinstance(past, DamagedRun) or past.workbook is None:
             continue
         is_left = undone is None and str(past.workbook) not in taken_up

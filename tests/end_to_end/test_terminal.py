@@ -17,7 +17,7 @@ import pytest
 from tests.end_to_end.program import SAMPLES, batch_updater, configure, environment, sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -27,7 +27,11 @@ def converse(answer: str, cwd: Path, *arguments: str) -> tuple[int, str]:
 
 
 def dialogue(
-    answers: Sequence[tuple[str, str]], cwd: Path, *arguments: str, columns: int = 80, **variables: str
+    answers: Sequence[tuple[str, str]],
+    cwd: Path,
+    *arguments: str,
+    columns: int = 80,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Do the same with several questions: each is known by a part of it, and answered in turn."""
     ours, theirs = pty.openpty()
@@ -36,7 +40,7 @@ def dialogue(
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=environment(**{"TERM": "xterm", "NO_COLOR": "1", **variables}),
+        env=environment(**{"COLUMNS": None, "TERM": "xterm", "NO_COLOR": "1", **(variables or {})}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
