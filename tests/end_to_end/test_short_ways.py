@@ -36,12 +36,12 @@ def runs(folder: Path) -> list[Path]:
     return sorted((folder / "runs").iterdir())
 
 
-def repair(workbook: Path, value: object) -> None:
+def repair(workbook: Path, value: int) -> None:
     """Type a value into the wrong cell of the sheet To fix."""
     book = openpyxl.load_workbook(workbook)
     sheet = book["To fix"]
     headers = [cell.value for cell in sheet[1]]
-    sheet.cell(2, headers.index("SalesRevenue") + 1).value = value  # type: ignore[union-attr]
+    sheet.cell(2, headers.index("SalesRevenue") + 1, value)
     book.save(workbook)
 
 
@@ -73,7 +73,7 @@ def test_rows_to_fix_of_a_repair_come_before_those_of_an_older_run(tmp_path: Pat
     for name in ("d.csv", "c.csv"):
         assert batch_updater("run", name, "--yes", cwd=tmp_path).code == 1
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 1
-    (workbook,) = (tmp_path / "runs").glob("*-c-results-*/*.xlsx")
+    (workbook,) = (tmp_path / "runs").glob("*-c-results-*/*-results-*.xlsx")
     repair(workbook, 200)
     assert batch_updater("run", "--fix", "--yes", cwd=tmp_path).code == 0
     done = batch_updater("run", "--fix", "--yes", cwd=tmp_path)
