@@ -497,6 +497,15 @@ class Cause(msgspec.Struct, frozen=True):
     """Its faulty cell as Excel shows it; None if no cell is to blame."""
     example: str
     """What is wrong there, in words."""
+    places: tuple[str, ...] = ()
+    """Where it is, the first few: addresses of cells, or numbers of rows where no cell is to blame."""
+
+    @property
+    def where(self) -> str:
+        """Where it is: `F14`, `I6, I17, I28 and 25 more`, `rows 4, 9`."""
+        rows = "" if self.example_cell else "row " if self.count == 1 else "rows "
+        more = self.count - len(self.places)
+        return f"{rows}{', '.join(self.places)}{f' and {more:,} more' if more else ''}"
 
     @property
     def example_place(self) -> str:
@@ -504,10 +513,14 @@ class Cause(msgspec.Struct, frozen=True):
         return f"{self.example_cell} (row {self.example_row})" if self.example_cell else f"row {self.example_row}"
 
     @property
+    def headline(self) -> str:
+        """How many rows have it, and where: `3 x Size: not a number (B4, B7, B9)`."""
+        return f"{self.count:,} x {self.text} ({self.where})"
+
+    @property
     def as_line(self) -> str:
-        """How many rows have it, and the first of them: `3 x Size: not a number, such as row 4 (B4): ...`."""
-        where = f"row {self.example_row:,}" + (f" ({self.example_cell})" if self.example_cell else "")
-        return f"{self.count:,} x {self.text}, such as {where}: {self.example}"
+        """The same with what is wrong in the first of them."""
+        return f"{self.headline}: {self.example}"
 
 
 class StagedInput(msgspec.Struct, frozen=True):

@@ -43,6 +43,10 @@ _MAINTAINER = "the person who maintains your installation"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; only --help and --version end in SystemExit."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what the Tab key completes
+        from batch_updater.cli.completion import complete
+
+        complete()
     end_on_signals()
     collect_seldom()
     prepare_streams()
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = ExitCode.RUN_AGAIN
     except Exception:  # noqa: BLE001  (the one boundary)
         for line in environment.redaction.text(traceback.format_exc()).split("\n"):
-            _say(line, sys.stderr)
+            print_line(line, sys.stderr)
         _say(f"{PROGRAM}: internal error. Please report the traceback above to {_MAINTAINER}.", sys.stderr)
         code = ExitCode.FAULT
     sys.stdout.flush()  # a stream that cannot be written is reported now; at exit it would change the exit code
@@ -90,16 +94,31 @@ def _run(options: argparse.Namespace) -> int:
     config = _config(options)
     require_sendable(config)
     asking = _on_terminal() and not options.yes
+    to_fix = _to_fix(options, config) if options.fix else None
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
     with _logging(options):
-        while (result := _run_once(options, config, asking=asking)) is None:
+        while (result := _run_once(options, config, asking=asking, to_fix=to_fix)) is None:
             options.visible_only = True
-    return _end(result, options, _next_step(result, _as_typed(options)))
+    return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
 
-def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> RunResult | None:
-    """Run the file; None if a person wants it read again without the hidden rows."""
+def _to_fix(options: argparse.Namespace, config: Config) -> str:
+    """Make the newest workbook with rows to fix the file of a run. Returns how the question names it."""
+    from batch_updater.runs.history import newest_to_fix
+
+    past = newest_to_fix(config.results.folder)
+    options.file = text_output.shown_path(past.workbook or "")
+    if not options.json:
+        _say(f"Rows to fix: {options.file}, of the run {preview.run_in_words(past)}", sys.stderr)
+    return Path(options.file).name
+
+
+def _run_once(options: argparse.Namespace, config: Config, *, asking: bool, to_fix: str | None) -> RunResult | None:
+    """Run the file; None if a person wants it read again without the hidden rows.
+
+    `to_fix`: how the question names the file, where the person has not.
+    """
     with quick_imports():
         import aiohttp  # noqa: F401  (by the sender, later)
 
@@ -124,7 +143,7 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool) -> R
         )
         to_run = opened
         if asking:
-            to_run, choices = _ask_to_send(opened, choices, count, options.environment)
+            to_run, choices = _ask_to_send(opened, choices, count, options.environment, to_fix)
         options.compare |= to_run.plan.config.sending.compare and not config.sending.compare
         with _progress(count) as (progress, interrupts):
             return run.ActiveRun(to_run, choices, options.environment).execute(progress, interrupts)
@@ -145,7 +164,9 @@ def _may_lose(plan: Plan, options: argparse.Namespace, *, tell: bool) -> bool:
     return bool(options.yes)
 
 
-def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Environment) -> tuple[OpenRun, Options]:
+def _ask_to_send(
+    opened: OpenRun, choices: Options, count: int, environment: Environment, to_fix: str | None
+) -> tuple[OpenRun, Options]:
     """Ask whether to send `count` rows, and read their records first if a person says so, to show what would change.
 
     Returns the run and its options then. Raises UsageError if the answer is no, GuardError.
@@ -163,7 +184,7 @@ def _ask_to_send(opened: OpenRun, choices: Options, count: int, environment: Env
         # What has stopped the reading would stop the sending: there is nothing to ask then.
         if choices.compared and choices.compared.is_stopped:
             return opened, choices
-        match preview.ask_to_send(opened, choices.compared, count):
+        match preview.ask_to_send(opened, choices.compared, count, to_fix):
             case preview.Consent.YES:
                 return opened, choices
             case preview.Consent.COMPARE:
@@ -215,7 +236,7 @@ def _report_again(options: argparse.Namespace) -> int:
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import report
 
-    past = _past_run(options)
+    past = _past_run(options, "Write the reports of")
     result = report.report(past, _results(options))
     if result.fault and not past.is_unfinished:
         # Running a finished run again would send every row again.
@@ -228,8 +249,9 @@ def _report_again(options: argparse.Namespace) -> int:
 def _undo(options: argparse.Namespace) -> int:
     from batch_updater.runs.undo import write_undo
 
-    undo = write_undo(_past_run(options), _results(options))
+    undo = write_undo(_past_run(options, "Write the workbook that undoes"), _results(options))
     _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
+    _open(undo.path, options, is_next=bool(undo.rows))
     return ExitCode.OK
 
 
@@ -253,11 +275,25 @@ def _nightly(options: argparse.Namespace) -> int:
     return night.exit_code
 
 
-def _end(result: RunResult, options: argparse.Namespace, step: NextStep) -> int:
-    _show(options, json_output.result_object(result, step), text_output.result_lines(result, step))
+def _end(result: RunResult, options: argparse.Namespace, step: NextStep, *, is_newest: bool = False) -> int:
+    """Print how a run or a check ended; the workbook of the newest run is the one that `--fix` takes."""
+    shown = step.with_fix(str(result.results)) if is_newest and step.is_about_workbook else step
+    lines = text_output.result_lines(result, shown, row_by_row=options.verbose)
+    _show(options, json_output.result_object(result, step), lines)
     if options.json and result.fault:
         _say(f"{PROGRAM}: {result.fault}", sys.stderr)
+    if result.results:
+        _open(result.results, options, is_next=step.is_about_workbook)
     return result.exit_code
+
+
+def _open(workbook: Path, options: argparse.Namespace, *, is_next: bool) -> None:
+    """Open a workbook if that was asked for, or if a person says so where looking at it is the next step."""
+    from batch_updater.cli import viewer
+
+    asks = is_next and _on_terminal() and not options.json and not getattr(options, "yes", False) and viewer.can_open()
+    if (options.open or (asks and preview.ask_to_open(workbook))) and (why_not := viewer.open_workbook(workbook)):
+        _say(f"Note: {why_not}", sys.stderr)
 
 
 def _show(options: argparse.Namespace, value: Mapping[str, object], lines: Iterable[Line]) -> None:
@@ -311,6 +347,7 @@ def _template(options: argparse.Namespace) -> int:
     write_template(options.file, endpoint, config.input.clear_marker)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))
+    _open(options.file.resolve(), options, is_next=True)
     return ExitCode.OK
 
 
@@ -400,16 +437,28 @@ def _sandbox(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _completion(options: argparse.Namespace) -> int:
+    from batch_updater.cli.completion import shell_code
+
+    code = shell_code(options.shell)
+    if options.json:
+        json_output.write_object({"code": code, "exit_code": 0}, sys.stdout)
+    else:
+        sys.stdout.write(code)
+    return ExitCode.OK
+
+
 @contextlib.contextmanager
 def _progress(rows: int) -> Iterator[tuple[Progress, Interrupts]]:
     """Show how far the sending of so many rows is, and take signals, until the block ends."""
     from batch_updater.cli.progress import ProgressBar, ProgressLines
     from batch_updater.runs.run_log import spoken
 
+    is_bar = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     with (
         Interrupts() as interrupts,
         interrupts.ending_at_once(),
-        contextlib.closing(ProgressBar(rows) if sys.stderr.isatty() else ProgressLines(rows, sys.stderr)) as progress,
+        contextlib.closing(ProgressBar(rows) if is_bar else ProgressLines(rows, sys.stderr)) as progress,
         spoken(progress.say),
     ):
         yield progress.settled, interrupts
@@ -444,15 +493,23 @@ def _config(options: argparse.Namespace) -> Config:
     return config.model_copy(update=sections)
 
 
-def _past_run(options: argparse.Namespace) -> PastRun:
-    """Return the run that RUN names, or the newest. Raises UsageError if there is none, InputError if it is damaged."""
-    from batch_updater.runs.history import find_run, past_runs
+def _past_run(options: argparse.Namespace, what: str) -> PastRun:
+    """Return the run that RUN names; without it the newest, named in a question where there is a terminal.
+
+    `what` would be done with it. Raises UsageError if there is none or the answer is no, InputError if it is damaged.
+    """
+    from batch_updater.runs.history import find_run, newest_run
 
     folder = _config(options).results.folder
-    newest = None if options.run else next(iter(past_runs(folder)), None)
-    if newest is None and not options.run:
-        raise UsageError(f"There are no runs in {folder}.", remedy="Check results.folder, or name a run's folder.")
-    return find_run(folder, str(newest.folder) if newest else options.run)
+    if options.run:
+        return find_run(folder, options.run)
+    newest = newest_run(folder)
+    if _on_terminal() and not options.json and not options.yes:
+        if not preview.ask_about_newest(newest, what):
+            raise UsageError("Cancelled. Nothing was written.", remedy=f"`{PROGRAM} runs` lists the runs: name one.")
+    elif not options.json:
+        _say(f"The newest run: {preview.run_in_words(newest)}", sys.stderr)
+    return newest
 
 
 def _source(file: str) -> Path | BinaryIO:
@@ -467,9 +524,8 @@ def _on_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _say(line: str, stream: TextIO) -> None:
-    print_line(line, stream)
-    stream.flush()
+def _say(text: str, stream: TextIO) -> None:
+    write_lines([text_output.Line(text, 0)], stream)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -484,4 +540,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "init": _init,
     "nightly": _nightly,
     "undo": _undo,
+    "completion": _completion,
 }

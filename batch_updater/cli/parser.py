@@ -7,17 +7,24 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from batch_updater.cli.meant import Meant
 from batch_updater.errors import UsageError
-from batch_updater.text.printable import command_line
-from batch_updater.text.spelling import nearest
 from batch_updater.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 PROGRAM = "batch-updater"
 DEFAULT_CONFIG = Path("config.yaml")
 STDIN = "-"
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Has room beside the longest command: argparse indents commands and does not count that."""
+
+    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        super().add_arguments(actions)
+        self._action_max_length += self._indent_increment
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -31,49 +38,53 @@ class CommandParser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options of a command line; `command` is the command's name.
 
-    Raises UsageError, and SystemExit for --help and --version.
+    Raises UsageError, with the command line that was probably meant, and SystemExit for --help and --version.
     """
-    _require_command(arguments)
-    options, unknown = _parser(next(iter(arguments), "")).parse_known_args(arguments)
+    arguments = list(arguments) or ["--help"]
+    meant = Meant(PROGRAM, _COMMANDS, _options_of, _parsed)
+    if arguments[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
+        raise meant.missing_command(arguments)
+    options, surplus = _parser(arguments[0]).parse_known_args(arguments)
     try:
         Path.cwd()
     except FileNotFoundError:
         why = "The current folder has been removed."
         raise UsageError(why, remedy="Change into an existing folder (cd), then try again.") from None
-    if unknown:
-        parser: CommandParser = options.parser
-        close = nearest(unknown[0].partition("=")[0], re.findall(r"--[a-z-]+", parser.format_help()))
-        hint = f"Did you mean {close}? " if close else ""
-        raise UsageError(f"Unrecognized arguments: {' '.join(unknown)}.", remedy=f"{hint}See {parser.prog} --help.")
+    if surplus:
+        raise meant.surplus_words(arguments, surplus)
+    if options.command == "run" and bool(options.file) == options.fix:
+        what = "FILE and --fix exclude each other" if options.fix else "FILE is missing"
+        why = "--fix takes the newest results workbook that has rows to fix"
+        raise UsageError(f"{what}: {why}.", remedy=f"See {PROGRAM} run --help.")
     return options
 
 
-def _require_command(arguments: Sequence[str]) -> None:
-    """Raise UsageError, with the command that was probably meant, if the first word is not one."""
-    first = arguments[0] if arguments else "--help"
-    if first in {*_COMMANDS, "-h", "--help", "--version"}:
-        return
-    if first.startswith("-") and first != STDIN:
-        if command := next((word for word in arguments if word in _COMMANDS), None):
-            words = [command, *(word for word in arguments if word is not command)]
-            meant = f"Did you mean {command_line((PROGRAM, *words))}?"
-            raise UsageError(f"The option {first} comes before the command.", remedy=meant)
-        raise UsageError(f"A command is missing before {first}.", remedy=f"See {PROGRAM} --help.")
-    if close := nearest(first, _COMMANDS):
-        meant = f"Did you mean {command_line((PROGRAM, close, *arguments[1:]))}?"
-    elif first == STDIN or Path(first).suffix or Path(first).exists():
-        check, run = (command_line((PROGRAM, name, *arguments)) for name in ("check", "run"))
-        raise UsageError(f"A command is missing before {first}.", remedy=f"Did you mean {check}, or {run}?")
-    else:
-        meant = f"Commands: {', '.join(_COMMANDS)}. See {PROGRAM} --help."
-    raise UsageError(f"There is no command {first}.", remedy=meant)
+def _parsed(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]] | None:
+    """Return the options of a command and the words that it does not take; None if something else is wrong."""
+    try:
+        return _parser(words[0]).parse_known_args(words)
+    except UsageError:
+        return None
 
 
-def _parser(chosen: str) -> CommandParser:
-    """Return the parser, with the options of the chosen command alone: no other's are parsed, or shown."""
+def _options_of(command: str) -> list[str]:
+    parser = CommandParser()
+    for add in (*_OF_EVERY_COMMAND, *_COMMANDS[command][0]):
+        add(parser)
+    return re.findall(r"--[a-z-]+", parser.format_help())
+
+
+def complete_parser() -> CommandParser:
+    """Return the parser with the options of every command."""
+    return _parser(None)
+
+
+def _parser(chosen: str | None) -> CommandParser:
+    """Return the parser, with the options of the chosen command alone, or of all: no other's are parsed, or shown."""
     parser = CommandParser(
         prog=PROGRAM,
         allow_abbrev=False,
+        formatter_class=_HelpFormatter,
         description="Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.",
         epilog=f"Example: {PROGRAM} check changes.xlsx, then {PROGRAM} run changes.xlsx",
     )
@@ -85,7 +96,7 @@ def _parser(chosen: str) -> CommandParser:
             description=f"{what[:1].upper()}{what[1:]}.", epilog=f"Example: {PROGRAM} {example}",
         )  # fmt: skip
         command.set_defaults(parser=command)
-        for add in (*_OF_EVERY_COMMAND, *options) if name == chosen else ():
+        for add in (*_OF_EVERY_COMMAND, *options) if chosen in {name, None} else ():
             add(command)
     return parser
 
@@ -118,21 +129,30 @@ def _option(*names: str, **settings: Any) -> _AddOption:
     return lambda command: command.add_argument(*names, **settings)
 
 
+_VERBOSE = "show every attempt and decision on standard error; check names every problem, row by row"
 _OF_EVERY_COMMAND = (
     _option("--json", action="store_true", help="print one JSON object on standard output and nothing else"),
-    _option("--verbose", action="store_true", help="show every attempt and decision on standard error"),
+    _option("--verbose", action="store_true", help=_VERBOSE),
 )
 _CONFIG = _option("--config", type=Path, metavar="FILE", help="the configuration (default: config.yaml if there)")
 _PAST_RUN = "the run's folder, or the folder's name (default: the newest run)"
-_OF_PAST_RUN = (_option("run", metavar="RUN", nargs="?", help=_PAST_RUN), _CONFIG)
+_NEWEST = "do not ask whether the newest run is meant"
+_OPEN = _option("--open", action="store_true", help="open the workbook in the program for it")
+_OF_PAST_RUN = (
+    _option("run", metavar="RUN", nargs="?", help=_PAST_RUN),
+    _CONFIG,
+    _OPEN,
+    _option("--yes", action="store_true", help=_NEWEST),
+)
 _RESULTS = _option("--results", type=Path, metavar="FILE", help="where to write the results workbook")
 _COMPARE = _option("--compare", action="store_true", help="read each record first, and send only what would change it")
 _YES = _option("--yes", action="store_true", help="ask nothing")
 _CONSTANT = "a constant for every row; repeatable"
 _VISIBLE = "leave out the rows that are hidden in the sheet (filtered, or by hand)"
 _ANNOTATE = "write a copy of the workbook, with outcomes and faulty cells marked"
+_FILE = "the spreadsheet; - reads CSV from standard input"
+_FIX = "instead of FILE: the newest results workbook that has rows to fix"
 _INPUT = (
-    _option("file", metavar="FILE", help="the spreadsheet; - reads CSV from standard input"),
     _CONFIG,
     _option("--sheet", metavar="NAME", help="the sheet to read"),
     _option("--header-row", type=_count, metavar="N", help="the row that holds the headers"),
@@ -142,8 +162,11 @@ _INPUT = (
     _option("--visible-only", action="store_true", help=_VISIBLE),
     _RESULTS,
     _option("--annotate", action="store_true", help=_ANNOTATE),
+    _OPEN,
 )
 _RUN = (
+    _option("file", metavar="FILE", nargs="?", help=_FILE),
+    _option("--fix", action="store_true", help=_FIX),
     *_INPUT,
     _option("--limit", type=_count, metavar="N", help="send only the first N good rows: a trial"),
     _option(
@@ -182,6 +205,7 @@ _INIT = (
     _option("--notify", metavar="REF", help="address that the nightly job notifies, kept like --token"),
     _option("--yes", action="store_true", help="ask nothing; what is not given has its default"),
 )
+_SHELL = "the shell that you type commands in"
 _TEMPLATE = "the file to write; an existing file is never replaced"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
@@ -191,16 +215,16 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "run changes.xlsx --config nexus.yaml",
     ),
     "check": (
-        (*_INPUT, _COMPARE, _YES),
+        (_option("file", metavar="FILE", help=_FILE), *_INPUT, _COMPARE, _YES),
         "do everything but sending: say what is wrong with which cell",
         "check changes.xlsx",
     ),
     "template": (
-        (_option("file", metavar="FILE", type=Path, help=_TEMPLATE), _CONFIG),
+        (_option("file", metavar="FILE", type=Path, help=_TEMPLATE), _CONFIG, _OPEN),
         "write an empty workbook (.xlsx) or CSV file to fill in",
         "template changes.xlsx",
     ),
-    "demo": ((), "the whole job on sample data against the built-in sandbox: no account needed", "demo"),
+    "demo": ((_OPEN,), "the whole job on sample data against the built-in sandbox: no account needed", "demo"),
     "sandbox": (
         _SANDBOX,
         "serve a stand-in for Nexus on this machine, with faults on demand",
@@ -235,6 +259,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         (*_OF_PAST_RUN, _option("--results", type=Path, metavar="FILE", help=_UNDO)),
         "write a workbook that undoes a past run; sends nothing",
         "undo 20261231-235900-changes",
+    ),
+    "completion": (
+        (_option("shell", metavar="SHELL", choices=("bash", "zsh", "powershell"), help=_SHELL),),
+        "print what completes commands with the Tab key: in bash, zsh or powershell",
+        "completion bash >> ~/.bashrc",
     ),
 }
 """Name -> what adds its options, what it does, and how it is typed."""

@@ -7,7 +7,8 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from batch_updater.cli.text_output import Line, cause_texts, duration, mapping_texts, wrapped, write_lines
+from batch_updater.cli.colour import Style
+from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path, write_lines
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
@@ -16,8 +17,10 @@ from batch_updater.text.printable import print_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from batch_updater.endpoint.description import Endpoint, Field
+    from batch_updater.runs.history import PastRun
     from batch_updater.runs.open_run import OpenRun
     from batch_updater.runs.plan import Plan
     from batch_updater.runs.result import RunResult
@@ -44,7 +47,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
         "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
         "Rows": [f"{staged.rows:,}: {staged.good:,} good, {bad:,} with problems{not_sent}"],
-        "Problems": cause_texts(staged.causes),
+        "Problems": (line.text for line in causes_shown(staged.causes)),
         "Fields": fields,
         "Note": open_run.notes,
         "To": [f"{base_url} ({plan.endpoint.name})"],
@@ -61,7 +64,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         ]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
-            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH)
+            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH, Style.STRONG, _LABEL_WIDTH)
 
 
 def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:
@@ -137,9 +140,10 @@ def cancelled() -> UsageError:
     return UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
 
 
-def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> Consent:
+def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fix: str | None = None) -> Consent:
     """Ask whether to send `count` rows, or those of them that reading their records has left.
 
+    `to_fix` names the workbook, where the person has not.
     Anything but yes, or the wish to compare first where that is possible, is no.
     """
     plan, repeats = open_run.plan, open_run.plan.repeats
@@ -149,7 +153,8 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int) -> Co
     if compared:  # a record that could not be read may need the update, or not
         count = compared.summary[OutcomeKind.PLANNED] + compared.unread
     upper = "up to " if compared and compared.unread else ""
-    question = f"Send {upper}{counted(count, 'update')}{again} to {plan.config.api.base_url}?"
+    source = f" of {to_fix}" if to_fix else ""
+    question = f"Send {upper}{counted(count, 'update')}{source}{again} to {plan.config.api.base_url}?"
     if not count:
         question = "There is nothing to update. Write the results workbook anyway?"
     can_compare = not plan.reads_first and plan.endpoint.read is not None
@@ -182,17 +187,32 @@ def ask_for_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
     return answers
 
 
-def _ask(question: str) -> str:
-    """Ask on stderr and return the answer in lower case; Ctrl-C is an empty one. Raises Interrupted for SIGTERM."""
-    *lines, last = wrapped(question, 0)
-    for line in ("", *lines):
-        print_line(line, sys.stderr)
+def ask_about_newest(past: PastRun, what: str) -> bool:
+    """Ask whether the newest run is meant; `what` is what would be done with it, and sends nothing. Enter is yes."""
+    return _ask(f"{what} the newest run, {run_in_words(past)}? [Y/n]") in {"", "y", "yes"}
+
+
+def run_in_words(past: PastRun) -> str:
+    """Return what a person knows a run by: its folder, its input and when it began."""
+    return f"{past.folder.name} ({past.facts.input}, {format_time(past.started_at)})"
+
+
+def ask_to_open(workbook: Path) -> bool:
+    """Ask whether the workbook is opened in the program for it."""
+    return _ask(f"Open {shown_path(workbook)}? [y/N]") in {"y", "yes"}
+
+
+def _ask(question: str) -> str | None:
+    """Ask on stderr and return the answer in lower case; None for Ctrl-C or the end. Raises Interrupted for SIGTERM."""
+    *lines, last = parts_of(Line(question, 0, Style.STRONG), sys.stderr)
+    sys.stderr.writelines(f"{line}\n" for line in ("", *lines))
     sys.stderr.write(f"{last} ")
     sys.stderr.flush()
     try:
-        return sys.stdin.readline().strip().casefold()
+        answer = sys.stdin.readline()
     except Interrupted as signalled:
         print_line("", sys.stderr)
         if signalled.number != signal.SIGINT:
             raise
-        return ""
+        return None
+    return answer.strip().casefold() if answer else None

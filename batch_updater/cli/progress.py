@@ -7,11 +7,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Never, TextIO
 
-from batch_updater.cli.text_output import duration, outcome_counts
+from batch_updater.cli.text_output import duration, outcome_counts, wrapped
 from batch_updater.messages import counted
-from batch_updater.text.printable import print_line, printable
+from batch_updater.text.printable import print_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import SupportsWrite
     from tqdm import tqdm
 
     from batch_updater.records import Outcome, OutcomeKind
@@ -22,16 +25,55 @@ _ROWS_TO_FORETELL = 20
 """Fewer say nothing about when the others will be done."""
 
 
+_FORMATS = (
+    "{l_bar}{bar}{r_bar}",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining} left{postfix}]",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt}{postfix}",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt} rows",
+    "{percentage:3.0f}%",
+)
+"""What the bar shows, from a wide terminal to a narrow one."""
+_NARROWEST_BAR = 10
+
+
+def _bar_class() -> type[tqdm[Never]]:
+    """Return the bar of tqdm that leaves out what the terminal has no room for; importing tqdm takes time."""
+    from tqdm import tqdm
+    from tqdm.utils import disp_len
+
+    class FittingBar(tqdm):  # type: ignore[type-arg]  # tqdm is generic only for type checkers
+        def __str__(self) -> str:
+            facts = self.format_dict
+            room = (facts["ncols"] or 80) - 1  # a full last column makes some terminals begin another line
+            for number, bar_format in enumerate(_FORMATS):
+                whole = self.format_meter(**{**facts, "bar_format": bar_format.replace("{bar}", ""), "ncols": None})
+                needed = disp_len(whole) + (0 if number else _NARROWEST_BAR)
+                if needed <= room or bar_format == _FORMATS[-1]:
+                    break
+            return self.format_meter(**{**facts, "bar_format": bar_format, "ncols": room})
+
+        @staticmethod
+        def status_printer(file: SupportsWrite[str]) -> Callable[[str], None]:
+            """Return what replaces the line: it is erased, since a narrower terminal has no room for blanks over it."""
+            if sys.platform == "win32":
+                return tqdm.status_printer(file)
+
+            def show(text: str) -> None:
+                file.write(f"\r\x1b[K{text}")
+                sys.stderr.flush()
+
+            return show
+
+    return FittingBar
+
+
 class ProgressBar:
-    """A progress bar on stderr, with rate, time left and counts by outcome."""
+    """A progress bar on stderr, with rate, time left and counts by outcome, as far as there is room."""
 
     def __init__(self, total: int) -> None:
-        from tqdm import tqdm
-
         self._counts: Counter[OutcomeKind] = Counter()
-        self._bar: tqdm[Never] = tqdm(
-            total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1
-        )
+        self._bar = _bar_class()(total=total, unit=" rows", dynamic_ncols=True, mininterval=_REFRESH_S, smoothing=0.1)
         self._shown_at = time.monotonic()
 
     def close(self) -> None:
@@ -49,8 +91,8 @@ class ProgressBar:
         self._bar.update()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._bar.write(printable(text), file=sys.stderr)
+        """Print a line above the bar, or several where the terminal is too narrow."""
+        self._bar.write("\n".join(wrapped(text, 0)), file=sys.stderr)
 
 
 class ProgressLines:

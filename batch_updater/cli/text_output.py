@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
+import os
+import re
 import shutil
 import textwrap
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch_updater.cli.colour import Style, takes_colour
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM
 from batch_updater.config.environment import ways_to_set
 from batch_updater.messages import counted, format_time, mapping_shown
 from batch_updater.records import OutcomeKind, StopReason
-from batch_updater.text.printable import command_line, print_line, printable
+from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON
+from batch_updater.text.printable import command_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
     from batch_updater.runs.undo import Undo
 
 _CAUSES_SHOWN = 5
-_PROBLEMS_SHOWN = 20
-_NARROWEST_TERMINAL = 60
+_CAUSES_SHOWN_BY_CHECK = 20
+_NARROWEST_TERMINAL = 40
+_UNBROKEN = "\0"
+"""Stands for a blank at which no line is broken: no printable text has it."""
 _GAP = "  "
 """Between the columns of a table."""
 _STATUS_WIDTH = 9
 _CHECK_WIDTH = 16
+_STATUS_STYLES = {"ok": Style.GOOD, "wrong": Style.WRONG, "warning": Style.AGAIN}
 
 
 class Line(NamedTuple):
@@ -44,22 +50,54 @@ class Line(NamedTuple):
     text: str = ""
     indent: int | None = None
     """Blanks in front of its further lines where a terminal is too narrow; None: it stays one line, to be copied."""
+    style: Style | None = None
+    styled: int | None = None
+    """How many characters at its beginning have the style; None: all."""
 
 
 def write_lines(lines: Iterable[Line], stream: TextIO) -> None:
-    """Write lines; long ones are broken between words on a terminal only."""
-    for text, indent in lines:
-        for part in (text,) if indent is None or not stream.isatty() else wrapped(text, indent):
-            print_line(part, stream)
+    """Write lines, in colour where the stream takes it; long ones are broken between words on a terminal only."""
+    for line in lines:
+        stream.writelines(f"{part}\n" for part in parts_of(line, stream))
     stream.flush()
 
 
+def parts_of(line: Line, stream: TextIO) -> list[str]:
+    """Return a line as it is written to a stream, without its end: several lines where a terminal is too narrow."""
+    is_broken = line.indent is not None and stream.isatty()
+    parts = wrapped(line.text, line.indent or 0) if is_broken else [printable(line.text)]
+    if not line.style or not takes_colour(stream):
+        return parts
+    if line.styled is None:
+        return [line.style(part) for part in parts]
+    first, *others = parts
+    return [f"{line.style(first[: line.styled])}{first[line.styled :]}", *others]
+
+
 def wrapped(text: str, indent: int) -> list[str]:
-    """Return a text in lines that fit the terminal; an address or a path stays in one piece."""
+    """Return a text in lines that fit the terminal; an address, a path, or a command in backticks is not broken."""
     text = printable(text)  # before its blanks are taken for places where it may be broken
-    return textwrap.wrap(
+    text = re.sub("`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
+    lines = textwrap.wrap(
         text, _terminal_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(_UNBROKEN, " ") for line in lines] or [""]
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return a path as it is printed: relative to the current folder where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # on another drive of Windows
+        return str(path)
+    if relative.startswith("-"):  # which a command would take for an option
+        relative = os.path.join(os.curdir, relative)  # noqa: PTH118  (a Path drops the dot)
+    return min(str(path), relative, key=len)
+
+
+def to_type(command: Iterable[str]) -> str:
+    """Return a command to be copied, with the absolute paths in it as they are printed."""
+    return command_line(shown_path(word) if os.path.isabs(word) else word for word in command)  # noqa: PTH117
 
 
 def _terminal_width() -> int:
@@ -82,47 +120,58 @@ def outcome_counts(counts: Mapping[OutcomeKind, int]) -> str:
     return ", ".join(f"{counts[kind]:,} {kind.value}" for kind in OutcomeKind if counts[kind])
 
 
-def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
-    """Yield the outcome of a run or check, why it stopped, where the workbook is, and what to do next."""
+def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False) -> Iterator[Line]:
+    """Yield what was wrong and why the run stopped, then the verdict, where the workbook is, and what to do next.
+
+    `row_by_row`: a check names every problem, not only the causes.
+    """
     summary, facts, columns = result.summary, result.facts, result.columns
     if result.folder is None:
         sheet = f', sheet "{facts.sheet}"' if facts.sheet else ""
         yield Line(f"Checked: {facts.input_path}{sheet}, headers in row {columns.header_row:,}", 9)
-        yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
+        yield from (Line(f"  {text}") for text in mapping_texts(columns, 2))
+        yield from change_summary_lines(result)
+        yield from note_lines(facts.notes)
+        if row_by_row:
+            yield from _problem_lines(result)
+        else:
+            yield from cause_lines("Problems:", summary.causes, _CAUSES_SHOWN_BY_CHECK)
         yield Line()
-    yield Line(summary.verdict)
+    elif summary.causes:
+        yield from (*cause_lines("Most common causes:", summary.causes, _CAUSES_SHOWN), Line())
     if result.stop:
-        yield Line()
-        yield Line(f"Stopped: {result.stop.message} {result.stop.advice}", 9)
+        yield from (Line(f"Stopped: {result.stop.message} {result.stop.advice}", 9, Style.WRONG, 8), Line())
+    yield Line(summary.verdict, 0, Style.STRONG)
     if summary.rows:
         width = len(f"{summary.rows:,}")
         yield Line()
-        yield from (Line(f"  {summary[kind]:>{width},}  {kind.value}") for kind in OutcomeKind if summary[kind])
+        for kind in OutcomeKind:
+            if summary[kind]:
+                yield Line(f"  {summary[kind]:>{width},}  {kind.value}", 0, _style_of(kind))
         yield Line(f"  {summary.rows:>{width},}  rows")
-    if result.folder is None:
-        yield from change_summary_lines(result)
-        yield from note_lines(facts.notes)
-        yield from _problem_lines(result)
-    elif summary.causes:
-        yield from (Line(), Line("Most common causes:"))
-        yield from (Line(f"  {text}", 6) for text in cause_texts(summary.causes))
     yield from _workbook_lines(result)
     if step.kind.value != "nothing":
         yield Line(f"Next:    {step.text}", 9)
     if step.command:
-        yield Line(f"         {command_line(step.command)}")
+        yield Line(f"         {to_type(step.command)}", style=Style.STRONG)
+
+
+def _style_of(kind: OutcomeKind) -> Style:
+    if kind in NEEDS_NOTHING:
+        return Style.GOOD
+    return Style.WRONG if kind in NEEDS_PERSON else Style.AGAIN
 
 
 def _workbook_lines(result: RunResult) -> Iterator[Line]:
     if result.fault:
-        yield from (Line(), Line(result.fault))
+        yield from (Line(), Line(result.fault, 0, Style.WRONG))
     if result.results:
         if result.asked_results not in {None, result.results}:
             why = "open in another program, or not written by batch-updater"
-            yield from (Line(), Line(f"Could not overwrite {result.asked_results} ({why})."))
-        yield from (Line(), Line(f"Results: {result.results}"))
+            yield from (Line(), Line(f"Could not overwrite {shown_path(result.asked_results or '')} ({why}).", 0))
+        yield from (Line(), Line(f"Results: {shown_path(result.results)}"))
     if result.annotated:
-        yield Line(f"Annotated: {result.annotated}")
+        yield Line(f"Annotated: {shown_path(result.annotated)}")
     elif result.annotation_note and result.folder:  # those of a check are above
         yield from note_lines((result.annotation_note,))
 
@@ -177,27 +226,33 @@ def note_lines(notes: Iterable[str]) -> Iterator[Line]:
 
 
 def _problem_lines(result: RunResult) -> Iterator[Line]:
-    """Yield the first problems, then what kept records from being read, where no cell is to blame."""
-    problems = (problem for row in result.rows_to_fix() for problem in row.outcome.problems)
-    shown = list(itertools.islice(problems, _PROBLEMS_SHOWN + 1))
-    if shown:
-        yield Line()
-    for problem in shown[:_PROBLEMS_SHOWN]:
-        cell = result.columns.address_of(problem)
-        where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
-        yield Line(f"{where}: {problem.in_full}", 2)
-    if len(shown) > _PROBLEMS_SHOWN:
-        yield Line("... and more: the workbook lists every one.")
-    if result.change_summary:
-        causes = [cause for cause in result.summary.causes if cause.example_cell is None]
-        yield from (Line(text, 2) for text in cause_texts(causes))
+    """Yield every problem, row by row, and why records could not be read, where no cell is to blame."""
+    yield Line()
+    for row in result.rows_to_fix():
+        for problem in row.outcome.problems:
+            cell = result.columns.address_of(problem)
+            where = (
+                f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
+            )
+            yield Line(f"{where}: {problem.in_full}", 2, Style.WRONG, len(where))
+        if not row.outcome.problems:
+            yield Line(f"Row {row.row.number}: {row.outcome.message}", 2)
 
 
-def cause_texts(causes: Sequence[Cause]) -> Iterator[str]:
-    """Yield the most common causes, each with an example."""
-    yield from (cause.as_line for cause in causes[:_CAUSES_SHOWN])
-    if (more := len(causes) - _CAUSES_SHOWN) > 0:
-        yield f"and {counted(more, 'more cause')}, which the workbook lists"
+def cause_lines(heading: str, causes: Sequence[Cause], most: int) -> Iterator[Line]:
+    """Yield causes under a heading, with a blank line above; nothing if there are none."""
+    if causes:
+        yield from (Line(), Line(heading))
+    yield from (Line(f"  {line.text}", 6, line.style) for line in causes_shown(causes, most))
+
+
+def causes_shown(causes: Sequence[Cause], most: int = _CAUSES_SHOWN) -> Iterator[Line]:
+    """Yield the most common causes: how many rows have it and where, then what is wrong in the first of them."""
+    for cause in causes[:most]:
+        yield Line(cause.headline, 4, Style.WRONG)
+        yield Line(f"    {cause.example}", 4)
+    if (more := len(causes) - most) > 0:
+        yield Line(f"and {counted(more, 'more cause')}, which the workbook lists", 4)
 
 
 def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> Iterator[Line]:
@@ -236,10 +291,11 @@ def finding_lines(finding: Finding) -> Iterator[Line]:
     indent = " " * (_STATUS_WIDTH + _CHECK_WIDTH)
     head = f"{finding.status.value:{_STATUS_WIDTH}}{finding.check:{_CHECK_WIDTH}}"
     width = _terminal_width() - 1 - len(indent)
+    style = _STATUS_STYLES.get(finding.status.value)
     for text in (finding.message, *finding.more, *([f"-> {finding.remedy}"] if finding.remedy else [])):
         for part in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False):
-            yield Line(f"{head}{part}")
-            head = indent
+            yield Line(f"{head}{part}", style=style, styled=_STATUS_WIDTH)
+            head, style = indent, None
     yield from (Line(f"{indent}   {step}") for step in finding.steps)
 
 
@@ -261,17 +317,17 @@ def diagnosis_lines(findings: Sequence[Finding]) -> Iterator[Line]:
 def undo_lines(undo: Undo, config: Path | None) -> Iterator[Line]:
     """Yield what the workbook of an undo holds, and how it is run."""
     yield Line(undo.verdict)
-    yield Line(f"Workbook: {undo.path}")
+    yield Line(f"Workbook: {shown_path(undo.path)}")
     if undo.rows:
         yield Line("Next:     look at it, then type")
-        yield Line(f"          {command_line((PROGRAM, 'run', str(undo.path), *_with_config(config)))}")
+        yield Line(f"          {to_type((PROGRAM, 'run', str(undo.path), *_with_config(config)))}", style=Style.STRONG)
 
 
 def template_lines(path: Path, config: Path | None) -> Iterator[Line]:
     """Yield where the template is, and what is done with it."""
-    yield Line(f"Template: {path}")
+    yield Line(f"Template: {shown_path(path)}")
     yield Line("Next:     fill it in, save it, then type")
-    yield Line(f"          {command_line((PROGRAM, 'check', str(path), *_with_config(config)))}")
+    yield Line(f"          {to_type((PROGRAM, 'check', str(path), *_with_config(config)))}", style=Style.STRONG)
 
 
 def init_lines(path: Path, answers: Answers) -> Iterator[Line]:
@@ -302,7 +358,8 @@ def _with_config(config: Path | None) -> tuple[str, ...]:
 
 
 def error_lines(error: BatchUpdaterError, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield what is wrong and what to do about it, without secrets."""
+    """Yield what is wrong and what to do about it, without secrets; what is indented is to be copied as it is."""
     first, *more = error.lines
-    for text in (f"{PROGRAM}: {first}", *more, *error.remedy_lines):
-        yield Line(redact(text))
+    yield Line(redact(f"{PROGRAM}: {first}"), 2, Style.WRONG, len(PROGRAM) + 1)
+    for text in map(redact, (*more, *error.remedy_lines)):
+        yield Line(text, None if text.startswith(" ") else 0)

@@ -50,6 +50,16 @@ class NextStep(msgspec.Struct, frozen=True):
         words = self.command and tuple(workbook if word == THIS_WORKBOOK else word for word in self.command)
         return replace(self, command=words)
 
+    def with_fix(self, workbook: str) -> NextStep:
+        """Return the step with `--fix` in place of the results workbook's path, which a person need not copy then."""
+        words = self.command and tuple("--fix" if word == workbook else word for word in self.command)
+        return replace(self, command=words)
+
+    @property
+    def is_about_workbook(self) -> bool:
+        """Whether it begins with a look at the workbook."""
+        return self.kind in {NextKind.REPAIR, NextKind.CORRECT}
+
     @property
     def in_full(self) -> str:
         """Text and command on one line."""

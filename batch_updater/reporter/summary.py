@@ -14,6 +14,8 @@ from batch_updater.records import Cause, Columns, Outcome, OutcomeKind
 NEEDS_NOTHING = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.PLANNED})
 NEEDS_PERSON = frozenset({OutcomeKind.INVALID, OutcomeKind.REJECTED, OutcomeKind.DIFFERS})
 RUN_AGAIN = frozenset({OutcomeKind.FAILED, OutcomeKind.UNCONFIRMED, OutcomeKind.NOT_SENT})
+_PLACES_NAMED = 3
+"""Cells of each cause."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -85,6 +87,7 @@ class Tally:
         self._counts = Counter({OutcomeKind.PLANNED: planned})
         self._causes: dict[str, Cause] = {}
         self._cause_counts: Counter[str] = Counter()
+        self._places: dict[str, list[str]] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Count one row's outcome."""
@@ -99,12 +102,18 @@ class Tally:
     def _add_cause(self, outcome: Outcome, text: str, cell: str | None, example: str) -> None:
         # Not by outcome as well: which of two equal rows was rejected and which was invalid depends on chance.
         self._cause_counts[text] += 1
+        places = self._places.setdefault(text, [])
+        if len(places) < _PLACES_NAMED:
+            places.append(cell or str(outcome.row))
         if text not in self._causes:
             self._causes[text] = Cause(text, 0, outcome.row, cell, example)
 
     def summary(self) -> Summary:
         """Return what was counted so far."""
         counts = {kind: self._counts[kind] for kind in OutcomeKind}
-        causes = (replace(cause, count=self._cause_counts[cause.text]) for cause in self._causes.values())
+        causes = (
+            replace(cause, count=self._cause_counts[text], places=tuple(self._places[text]))
+            for text, cause in self._causes.items()
+        )
         ranked = tuple(sorted(causes, key=lambda cause: (-cause.count, cause.example_row)))
         return Summary(sum(counts.values()), counts, ranked, self._of_check)

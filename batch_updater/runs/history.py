@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import AllowedList, Invocation, OutcomeKind, Setting, StagedInput, Stop, StopReason
-from batch_updater.reporter.summary import RUN_AGAIN, Summary
+from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
 from batch_updater.runs.lock import held_since, origin_of
@@ -274,6 +274,13 @@ class PastRun(msgspec.Struct, frozen=True):
         return Summary(self.rows, self.counts, ())
 
     @property
+    def workbook(self) -> Path | None:
+        """Its last results workbook, in its folder if that was moved with it; None if it is not there."""
+        written = self.parts[-1].results
+        places = (Path(written), self.folder / PurePath(written).name) if written else ()
+        return next((place.resolve() for place in places if place.is_file()), None)
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
@@ -419,6 +426,38 @@ def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[Allo
     except (ResultsError, DamagedStoreError, OSError):
         pass  # what was learned until then is all that is known
     return tuple(lists.values())
+
+
+def newest_run(parent: Path) -> PastRun:
+    """Return the newest run. Raises UsageError if there is none, InputError if its database is damaged."""
+    runs = past_runs(parent)
+    newest = next(runs, None)
+    if newest is None:
+        raise UsageError(f"There are no runs in {parent}.", remedy="Check results.folder, or name a run's folder.")
+    second = newest.folder.name[:15]
+    newest = _newest_first([newest, *takewhile(lambda run: run.folder.name[:15] == second, runs)])[0]
+    if isinstance(newest, DamagedRun):
+        raise newest.error
+    return newest
+
+
+def newest_to_fix(parent: Path) -> PastRun:
+    """Return the newest run whose last workbook is there and has rows on its sheet To fix.
+
+    A workbook that was run itself has been taken up by that run, and a run that was undone needs no repair.
+    Raises UsageError if there is none, ResultsError if the folder cannot be read.
+    """
+    taken_up: set[str | None] = set()
+    for past, undone in with_undos(_newest_first(past_runs(parent))):
+        if isinstance(past, DamagedRun) or past.workbook is None:
+            continue
+        is_left = undone is None and str(past.workbook) not in taken_up
+        if is_left and past.rows > past.summary.total(NEEDS_NOTHING):
+            return past
+        taken_up.add(past.facts.input_path)
+    raise UsageError(
+        f"No results workbook in {parent} has rows to fix.", remedy="Name a file, or check results.folder."
+    )
 
 
 def find_run(parent: Path, run: str) -> PastRun:

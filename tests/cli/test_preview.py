@@ -59,9 +59,10 @@ def test_the_preview_says_what_is_sent_where(tmp_path: Path) -> None:
         ["Owner", "me", "not", "sent"],
     ]
     assert shown["Rows"] == ["3: 2 good, 1 with problems (not sent)"]
-    (problem,) = shown["Problems"]
+    problem, example = shown["Problems"]
     assert problem.startswith("1 x SalesRevenue: ")
-    assert "(C3)" in problem
+    assert problem.endswith("(C3)")
+    assert example.startswith("The cell shows the error #N/A")
     assert shown["Fields"] == ["SalesRevenue in 2 rows, cleared in 1 of them"]
     assert shown["To"] == [f"{URL} (nexus-opportunity)"]
     assert shown["Time"] == ["about 0.1 s at 20 requests a second"]

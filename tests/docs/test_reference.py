@@ -177,6 +177,7 @@ def program(tmp_path: Path) -> Iterator[Inside]:
 def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     """Of every command; `demo` prints that of a run."""
     a_run = first_column(section(JSON, "run, check, report, demo"))
+    assert list(program("completion", "bash", "--json").object) == first_column(section(JSON, "completion"))
     for command in (("check", "changes.xlsx"), ("run", "changes.xlsx", "--compare")):
         assert list(program(*command, "--json").object) == a_run
     folder = next((program.folder / "runs").iterdir())

@@ -18,7 +18,7 @@ LOCKED = NightStop("locked", "Another run is going on.", "Wait.", ExitCode.LOCKE
 
 def summary(**counts: int) -> Summary:
     known = {kind: counts.get(kind.value, 0) for kind in OutcomeKind}
-    cause = Cause("StageName: unknown", 2, 7, "C7", "'Propsal' is not known.")
+    cause = Cause("StageName: unknown", 2, 7, "C7", "'Propsal' is not known.", ("C7", "C9"))
     return Summary(sum(known.values()), known, (cause,))
 
 

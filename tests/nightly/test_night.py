@@ -58,7 +58,7 @@ def test_the_message_says_verdict_counts_causes_and_place(tmp_path: Path) -> Non
     assert message.subject == (
         "batch-updater: The job ended early: The API failed at some rows. 1 file needs you. 1 file is done"
     )
-    for words in ("1 updated, 2 rejected", "2 x StageName: unknown, such as row 7 (C7): 'Propsal'", str(workbook)):
+    for words in ("1 updated, 2 rejected", "2 x StageName: unknown (C7, C9): 'Propsal'", str(workbook)):
         assert words in message.body
     assert message.attachments == (workbook,)
 
