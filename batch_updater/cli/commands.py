@@ -184,11 +184,12 @@ def _check(options: argparse.Namespace) -> int:
 
     config = _config(options)
     path = Path("stdin.csv" if options.file == STDIN else options.file)
-    results = _results(options) or (path.parent / fitting_name(path.stem, "-check.xlsx")).resolve()
     with _logging(options), temporary_folder() as folder:
         source, compares = _source(options.file), config.sending.compare
         plan = prepare(source, config, folder, visible_only=options.visible_only, compares=compares)
         with plan.store:
+            stem = plan.snapshot.stem if plan.staged.columns.origin else path.stem
+            results = _results(options) or (path.parent / fitting_name(stem, "-check.xlsx")).resolve()
             may_lose = _may_lose(plan, options, tell=False)  # it is among the notes
             if not compares:
                 result = check.check(plan, results, may_lose=may_lose)
@@ -203,10 +204,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
+    from batch_updater.runs.family import families
     from batch_updater.runs.history import past_runs, with_undos
 
     runs = list(with_undos(past_runs(_config(options).results.folder)))
-    _show(options, json_output.run_list_object(runs), text_output.run_list_lines(runs))
+    rounds = families(run for run, _ in runs)
+    _show(options, json_output.run_list_object(runs, rounds), text_output.run_list_lines(runs, rounds))
     return ExitCode.OK
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batch_updater.nightly.night import Night
     from batch_updater.records import MappedColumn
     from batch_updater.reporter.next_step import NextStep
+    from batch_updater.runs.family import Family
     from batch_updater.runs.history import DamagedRun, PastRun
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
@@ -52,7 +53,7 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         ],
         "next": {"kind": step.kind.value, "command": step.command},
         "columns": _columns(result.columns.mapping),
-        "notes": [*facts.notes, *([result.fault] if result.fault else [])],
+        "notes": [*filter(None, [facts.family]), *facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,
         "started_at": facts.started_at.isoformat(),
@@ -65,8 +66,15 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
     }
 
 
-def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> dict[str, object]:
-    """Return what `runs` prints, of runs that each come with the run that undid it."""
+def run_list_object(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]], rounds: Mapping[Path, Family]
+) -> dict[str, object]:
+    """Return what `runs` prints, of runs that each come with the run that undid it.
+
+    `rounds`: folder of the last round of a file -> what all of them have come to.
+    """
+    import msgspec
+
     from batch_updater.runs.history import DamagedRun
 
     listed: list[dict[str, object]] = [
@@ -92,6 +100,8 @@ def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]])
             "undone_by": undone_by.folder.name if undone_by else None,
             "verdict": run.summary.verdict,
             "exit_code": int(run.summary.exit_code),
+            "rows_of": run.facts.origin.file if run.facts.origin else None,
+            "rounds": msgspec.to_builtins(rounds.get(run.folder)),
         }
         for run, undone_by in runs
     ]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
     from batch_updater.reporter.next_step import NextStep
+    from batch_updater.runs.family import Family
     from batch_updater.runs.history import DamagedRun, PastRun
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
@@ -91,6 +92,8 @@ def result_lines(result: RunResult, step: NextStep) -> Iterator[Line]:
         yield from (Line(f"  {text}", 4) for text in mapping_texts(columns, 2))
         yield Line()
     yield Line(summary.verdict)
+    if facts.family:
+        yield Line(facts.family, 0)
     if result.stop:
         yield Line()
         yield Line(f"Stopped: {result.stop.message} {result.stop.advice}", 9)
@@ -183,8 +186,8 @@ def _problem_lines(result: RunResult) -> Iterator[Line]:
     if shown:
         yield Line()
     for problem in shown[:_PROBLEMS_SHOWN]:
-        cell = result.columns.address_of(problem)
-        where = f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
+        where = f"Row {problem.row}"
+        where += f", {result.columns.place(problem.row, problem.field)}" if problem.field else ""
         yield Line(f"{where}: {problem.in_full}", 2)
     if len(shown) > _PROBLEMS_SHOWN:
         yield Line("... and more: the workbook lists every one.")
@@ -200,8 +203,13 @@ def cause_texts(causes: Sequence[Cause]) -> Iterator[str]:
         yield f"and {counted(more, 'more cause')}, which the workbook lists"
 
 
-def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> Iterator[Line]:
-    """Yield past runs, the newest first, each with the run that undid it: when, how long, how many rows, outcomes."""
+def run_list_lines(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]], rounds: Mapping[Path, Family]
+) -> Iterator[Line]:
+    """Yield past runs, the newest first, each with the run that undid it: when, how long, how many rows, outcomes.
+
+    `rounds`: folder of the last round of a file -> what all of them have come to.
+    """
     from batch_updater.runs.history import DamagedRun
 
     run = None
@@ -210,14 +218,15 @@ def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) 
         if isinstance(run, DamagedRun):
             yield Line(f"    its database {run.what}")
         else:
-            yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by))
+            yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by, rounds.get(run.folder)))
     if run is None:
         yield Line("There are no runs yet.")
 
 
-def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
+def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -> Iterator[str]:
     took = duration(run.elapsed_s) if run.ended_at else "running now" if run.is_going_on else "cut off"
-    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}"
+    of_file = f", rows of {run.facts.origin.file}" if run.facts.origin else ""
+    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}{of_file}"
     if run.is_going_on:
         yield f"So far: {outcome_counts(run.counts)}"
         return
@@ -227,6 +236,8 @@ def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
     if run.is_unfinished:
         why = f"{run.stop.message} " if run.stop else ""
         yield f"Unfinished. {why}Running the same file again {'sends every row' if undone_by else 'resumes it'}."
+    if family:
+        yield family.sentence
     if undone_by:
         yield f"Undone, at least in part, by the run {undone_by.folder.name}."
 

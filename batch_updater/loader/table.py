@@ -21,13 +21,21 @@ from batch_updater.loader.formats.opening import open_source
 from batch_updater.loader.headers import HeaderFit, read_head
 from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.merged import MergedCells
-from batch_updater.loader.own_sheets import as_undo, expected_in, mapping_in, require_expected
+from batch_updater.loader.own_sheets import (
+    RowNumbers,
+    as_undo,
+    expected_in,
+    mapping_in,
+    origin_in,
+    require_expected,
+)
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import ParsedRow, RowParser, Width
 from batch_updater.loader.survey import Questions, SurveyedRow, survey
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
+    TO_FIX_COLUMNS,
     Cell,
     Columns,
     Expected,
@@ -84,6 +92,8 @@ def open_table(
             fit = replace(fit, further={**settings.columns, **mapping_in(source, endpoint.by_name)})
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns, sheet = fit.columns(head), replace(sheet, visible_only=visible_only)
+        if sheet.ours and sheet.name == TO_FIX and head.header.first_column == len(TO_FIX_COLUMNS):
+            columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, settings, constants, expected)
         on_error.pop_all()
     return table
@@ -238,6 +248,7 @@ class Table:
     def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
         """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
         own, merged = self.columns.first_column, self._merged_cells()
+        numbers = RowNumbers(self.columns.origin) if self.columns.origin else None
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -255,7 +266,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            yield number, cells
+            yield numbers.of(in_sheet) if numbers else number, cells
 
     def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.

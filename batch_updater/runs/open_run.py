@@ -145,6 +145,14 @@ def open_run(
         with ExitStack() as stack:
             stack.callback(_remove_unless_begun, folder)
             opened = open_source(source, config, folder, visible_only=visible_only)
+            if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
+                opened.table.close()
+                shutil.rmtree(folder)
+                stem = opened.snapshot.stem
+                with folder_faults(parent):
+                    folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
+                stack.callback(_remove_unless_begun, folder)
+                opened = open_source(source, config, folder, visible_only=visible_only)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
 
@@ -204,9 +212,7 @@ def _identity(opened: Opened) -> Identity:
     return Identity(
         content=opened.snapshot.sha256,
         sheet=opened.table.sheet,
-        mapping={
-            name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
-        },
+        mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
         constants=dict(settings.constants),
         reading={name: None if value is None else str(value) for name, value in reading.items()},
         description=hashlib.sha256(described).hexdigest(),

@@ -18,14 +18,18 @@ from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
 from batch_updater.loader.table import Table, open_table
-from batch_updater.records import RunFacts, Setting, StagedInput
+from batch_updater.records import Origin, RunFacts, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
+from batch_updater.runs import statements
+from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
+
+_ROWS_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,24 @@ class Plan:
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
+        if (origin := self.staged.columns.origin) and (added := self._added(origin)):
+            notes.append(added)
         if self.repeats:
             notes.append(self.repeats.note(reads_first=self.reads_first))
         return tuple(notes)
 
-    def facts(self, command: str, started_at: datetime, store: Store) -> RunFacts:
-        """Return what a report says besides its rows, as far as it is known beforehand."""
+    def _added(self, origin: Origin) -> str:
+        """Return a sentence on the rows that the first file does not have; '' if there are none."""
+        first = self.store.numbers(statements.ADDED_ROWS, first=origin.next_row, most=_ROWS_NAMED + 1)
+        if not first:
+            return ""
+        rows = "Row " if len(first) == 1 else "Rows "
+        rows += ", ".join(f"{number:,}" for number in first[:_ROWS_NAMED])
+        rows += " and more are" if len(first) > _ROWS_NAMED else " is" if len(first) == 1 else " are"
+        return f"{rows} new: added or copied on the sheet To fix, and not in {origin.file}."
+
+    def facts(self, command: str, started_at: datetime, store: Store, run: str = "") -> RunFacts:
+        """Return what a report says besides its rows, as far as it is known beforehand; `run` names a run's folder."""
         return RunFacts(
             command=command,
             input_path=self.snapshot.name,
@@ -81,7 +97,11 @@ class Plan:
             settings=self.settings,
             repeats=self.repeats.run_of_all if self.repeats else None,
             expected=store.expected() if self.staged.is_undo else None,
-        )
+            origin=origin_of(
+                self.staged.columns, run=run, name=self.snapshot.name, stem=self.snapshot.stem,
+                last_row=store.last_row(),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +156,8 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
         known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
         visible_only=visible_only,
     )
+    if origin := table.columns.origin:
+        snapshot = replace(snapshot, stem=snapshots.safe_stem(f"{origin.stem}.x"))
     if table.expected is not None:
         try:
             require_read(endpoint)
