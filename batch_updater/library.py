@@ -22,6 +22,7 @@ from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import Config, require_sendable
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import Cause, Cell, CellError, ReportRow
 from batch_updater.runs.check import check as check_plan
 from batch_updater.runs.history import DamagedRun
@@ -158,11 +159,15 @@ def check(
     InputError, ResultsError).
     """
     with temporary_folder() as folder:
-        plan = prepare(_source(source), _config(config), folder, visible_only=visible_only)
+        plan = prepare(_source(source), _config(config), folder, answers=_answers(visible_only=visible_only))
         made = Run(check_plan(plan, Path(results).resolve() if results else None))
     # `frame` reads the rows from the store, so that lives as long as what is returned.
     weakref.finalize(made, plan.store.close)
     return made
+
+
+def _answers(*, visible_only: bool) -> Answers:
+    return Answers(hidden_rows="leave out") if visible_only else NO_ANSWERS
 
 
 def _source(source: Source) -> Path | pd.DataFrame:

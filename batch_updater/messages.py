@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from batch_updater.records import Columns, MappedColumn, Outcome, Problem
+from batch_updater.records import Columns, MappedColumn, Outcome, Problem, ReportRow
 
 
 def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
@@ -18,6 +18,20 @@ def what_is_wrong(outcome: Outcome, columns: Columns) -> str:
         if not _is_covered(problem, outcome)
     ]
     return "\n".join(lines)
+
+
+def wrong_in_rounds(row: ReportRow, columns: Columns) -> str:
+    """Return what is wrong with a row; with one that has come back, also what was wrong in the first round."""
+    wrong, origin = what_is_wrong(row.outcome, columns), columns.origin
+    if origin is None:
+        return wrong
+    lines = [wrong]
+    if row.row.number > origin.last_row:
+        lines.append(f"New: this row was added on the sheet To fix; {origin.file} does not have it.")
+    elif row.first_wrong:
+        is_same = wrong.replace(f" of {origin.file})", ")") == row.first_wrong
+        lines.append(f"First round: {'the same.' if is_same else row.first_wrong}")
+    return "\n".join(filter(None, lines))
 
 
 def what_to_do(outcome: Outcome, columns: Columns) -> str:
@@ -58,8 +72,7 @@ def _is_covered(problem: Problem, outcome: Outcome) -> bool:
 
 def _places(problems: Sequence[Problem], columns: Columns) -> str:
     """Return the locations of problems as a prefix: `Price (C2): `."""
-    cells = [(problem.field, columns.address_of(problem)) for problem in problems if problem.field]
-    places = ", ".join(f"{field} ({cell})" if cell else f"{field}" for field, cell in cells)
+    places = "; ".join(columns.place(problem.row, problem.field) for problem in problems if problem.field)
     return f"{places}: " if places else ""
 
 

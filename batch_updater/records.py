@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, StrEnum
 from itertools import zip_longest
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -108,6 +108,8 @@ TEMPLATE_SHEET = "Data"
 """Sheet of a template that is read when it comes back."""
 SETTINGS_SHEET = "Settings"
 """Sheet of a results workbook that holds the mapping, besides the configuration."""
+ORIGIN_SETTING = "origin"
+"""Name of the setting that says where the rows of `TO_FIX` come from: an `Origin` in JSON."""
 MAPPED_HEADER = "column: "
 """What the name of a setting begins with that says what a header means; the header follows."""
 NOT_SENT = "not sent"
@@ -157,6 +159,23 @@ class MappedColumn(NamedTuple):
         return self.field or NOT_SENT
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
+
+    run: str
+    """Name of the folder of its run; '' if it has only been checked."""
+    file: str
+    """Its name, without folders."""
+    stem: str
+    """What the names of its results begin with."""
+    last_row: Annotated[int, msgspec.Meta(ge=0, le=2**30)]
+    """Number of its last row. Rows that were added on `To fix` have higher ones."""
+    next_row: Annotated[int, msgspec.Meta(ge=0, le=2**30)]
+    """Number of the next row that is added."""
+    letters: Mapping[str, Annotated[str, msgspec.Meta(pattern="^[A-Z]{1,3}$")]]
+    """Field -> letters of its column."""
+
+
 class Columns(msgspec.Struct, frozen=True):
     """What the header row says: which column holds which field."""
 
@@ -174,6 +193,9 @@ class Columns(msgspec.Struct, frozen=True):
     """What the first filled cell of each column shows, as far as the columns have headers."""
     notes: tuple[str, ...] = ()
     """What a person should know about the headers."""
+    origin: Origin | None = None
+    """Where the rows come from that have come back in a results workbook; their numbers are those that they have
+    there."""
 
     @property
     def mapping(self) -> tuple[MappedColumn, ...]:
@@ -185,14 +207,45 @@ class Columns(msgspec.Struct, frozen=True):
             if header.strip()
         )
 
-    def address(self, row: int, position: int) -> str:
-        """Return the address of a cell as Excel shows it, such as `F14`."""
-        return f"{column_letters(self.first_column + position)}{row}"
+    def letters(self, position: int) -> str:
+        """Return the letters of a column of the sheet that is read."""
+        return column_letters(self.first_column + position)
 
-    def address_of(self, problem: Problem) -> str | None:
-        """Return the address of the cell that the problem is about; None if it is about no single cell."""
-        position = self.of_field.get(problem.field or "")
-        return None if position is None else self.address(problem.row, position)
+    def cell(self, row: int, field: str | None) -> str | None:
+        """Return the address of a field's cell as Excel shows it: `F14`; None if the field has no column.
+
+        Of a row that has come back it is the one in its first file: `F14 of q1.xlsx`.
+        """
+        position, origin = self.of_field.get(field or ""), self.origin
+        if position is None or field is None:
+            return None
+        if origin is None:
+            return f"{self.letters(position)}{row}"
+        if row > origin.last_row:
+            return f"new row {row:,}"
+        return (
+            f"{origin.letters[field]}{row} of {origin.file}" if field in origin.letters else f"new column, row {row:,}"
+        )
+
+    def header_of(self, field: str) -> str:
+        """Return what the person calls a field: its header on one line, or its own name if it has no column."""
+        position = self.of_field.get(field)
+        return field if position is None else " ".join(self.headers[position].split())
+
+    def called(self, field: str) -> str:
+        """Return the header of a field, and its own name behind it where that is another: `Close date (closeDate)`."""
+        header = self.header_of(field)
+        return header if _bare(header) == _bare(field) else f"{header} ({field})"
+
+    def place(self, row: int, field: str) -> str:
+        """Return a field's cell in words: `Close date (G74)`, with the field's own name behind where it is another."""
+        header, cell = self.header_of(field), self.cell(row, field)
+        place = f"{header} ({cell})" if cell else header
+        return place if _bare(header) == _bare(field) else f"{place}, field {field}"
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 class HiddenRows(msgspec.Struct, frozen=True):
@@ -255,11 +308,10 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
     """A sentence that says what to do: "Did you mean 'Proposal'?"."""
 
-    @property
-    def cause(self) -> str:
-        """Under which name problems of the same kind are counted together."""
+    def cause(self, columns: Columns) -> str:
+        """Return under which name problems of the same kind are counted together."""
         words = self.code.replace("-", " ")
-        return f"{self.field}: {words}" if self.field else words
+        return f"{columns.called(self.field)}: {words}" if self.field else words
 
     @property
     def in_full(self) -> str:
@@ -399,6 +451,8 @@ class ReportRow(msgspec.Struct, frozen=True):
     """What it changes, or would; known only where the record was read."""
     is_repeated: bool = False
     """Whether another row changes the same record; told only where there are changes."""
+    first_wrong: str = ""
+    """What was wrong with it in the first round, if it has come back."""
 
 
 class Setting(NamedTuple):
@@ -425,6 +479,8 @@ class Invocation(msgspec.Struct, frozen=True):
     """Whether rows that the sheet does not show are left out."""
     annotate: bool = False
     """Whether an annotated copy is asked for."""
+    options: tuple[str, ...] = ()
+    """Further options, about how cells are read."""
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -434,7 +490,7 @@ class Invocation(msgspec.Struct, frozen=True):
         compare = ("--compare",) if self.compare else ()
         visible_only = ("--visible-only",) if self.visible_only else ()
         annotate = ("--annotate",) if self.annotate else ()
-        options = (*sheet, *header_row, *self._constants, *compare, *visible_only, *annotate)
+        options = (*sheet, *header_row, *self._constants, *self.options, *compare, *visible_only, *annotate)
         return ("run", self.file, *self._config, *options)
 
     def repaired(self, workbook: str) -> tuple[str, ...]:
@@ -483,6 +539,10 @@ class RunFacts(msgspec.Struct, frozen=True):
     """The inbox from which the unattended job took the file; None if it did not."""
     repeats: str | None = None
     """The folder of an earlier run that has applied the same rows; None if none has."""
+    origin: Origin | None = None
+    """Where the rows on the sheet `To fix` come from."""
+    family: str = ""
+    """What all rounds of the first file have come to; '' in the first one."""
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -553,6 +613,8 @@ class StagedInput(msgspec.Struct, frozen=True):
     """Field -> in how many good rows it is sent, cleared ones included."""
     cleared: Mapping[str, int]
     """Field -> in how many good rows it is cleared."""
+    layout: str | None
+    """Name of the remembered layout that the file has."""
     questions: tuple[Question, ...]
     """What the file leaves open; the cells concerned are problems until it is answered."""
 

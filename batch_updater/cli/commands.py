@@ -10,16 +10,19 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from msgspec.structs import replace
 
 from batch_updater.cli import json_output, preview, text_output
+from batch_updater.cli.interview import Interview
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM, STDIN, parse
 from batch_updater.cli.process import collect_seldom, prepare_streams, quick_imports, require_open_files
 from batch_updater.cli.text_output import write_lines
 from batch_updater.config.environment import Environment
 from batch_updater.errors import BatchUpdaterError, EndedEarlyError, ExitCode, StoreError, UsageError
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.runs.interrupts import Interrupted, Interrupts, end_on_signals
 from batch_updater.text.printable import print_line
 
@@ -97,9 +100,10 @@ def _run(options: argparse.Namespace) -> int:
     to_fix = _to_fix(options, config) if options.fix else None
     if options.file == STDIN and asking:
         raise UsageError("Reading from standard input leaves no way to answer a question.", remedy="Add --yes.")
+    interview = Interview(_answers(options), asking=asking)
     with _logging(options):
-        while (result := _run_once(options, config, asking=asking, to_fix=to_fix)) is None:
-            options.visible_only = True
+        result = interview.until_answered(lambda: _run_once(options, config, interview, to_fix))
+    options.asked = interview.asked
     return _end(result, options, _next_step(result, _as_typed(options)), is_newest=True)
 
 
@@ -114,11 +118,8 @@ def _to_fix(options: argparse.Namespace, config: Config) -> str:
     return Path(options.file).name
 
 
-def _run_once(options: argparse.Namespace, config: Config, *, asking: bool, to_fix: str | None) -> RunResult | None:
-    """Run the file; None if a person wants it read again without the hidden rows.
-
-    `to_fix`: how the question names the file, where the person has not.
-    """
+def _run_once(options: argparse.Namespace, config: Config, interview: Interview, to_fix: str | None) -> RunResult:
+    """Run the file; `to_fix`: how the question names it, where the person has not. Raises OpenQuestionsError."""
     with quick_imports():
         import aiohttp  # noqa: F401  (by the sender, later)
 
@@ -126,11 +127,12 @@ def _run_once(options: argparse.Namespace, config: Config, *, asking: bool, to_f
 
     with open_run.open_run(
         _source(options.file), config, options.environment,
-        restart=options.restart, override_guards=options.override_guards, visible_only=options.visible_only,
+        restart=options.restart, override_guards=options.override_guards,
+        answers=interview.answers, layout=options.layout,
     ) as opened:  # fmt: skip
-        asking = asking and bool(opened.to_send)
-        if asking and not preview.sends_hidden_rows(opened):
-            return None
+        opened.require_answered()
+        interview.remember(opened.plan)
+        asking = interview.asking and bool(opened.to_send)
         write_lines(preview.earlier_lines(opened), sys.stderr)
         if not options.yes and not _on_terminal():
             opened.require_recent()
@@ -206,11 +208,24 @@ def _check(options: argparse.Namespace) -> int:
 
     config = _config(options)
     path = Path("stdin.csv" if options.file == STDIN else options.file)
-    results = _results(options) or (path.parent / fitting_name(path.stem, "-check.xlsx")).resolve()
+    asking = _on_terminal() and not options.yes and options.file != STDIN
+    interview = Interview(_answers(options), asking=asking)
     with _logging(options), temporary_folder() as folder:
         source, compares = _source(options.file), config.sending.compare
-        plan = prepare(source, config, folder, visible_only=options.visible_only, compares=compares)
+
+        def prepared() -> Plan:
+            plan = prepare(source, config, folder, answers=interview.answers, layout=options.layout, compares=compares)
+            if asking and plan.staged.questions:
+                plan.store.close()
+                raise plan.open_questions
+            return plan
+
+        plan = interview.until_answered(prepared)
+        interview.remember(plan)
+        options.asked = interview.asked
         with plan.store:
+            stem = plan.snapshot.stem if plan.staged.columns.origin else path.stem
+            results = _results(options) or (path.parent / fitting_name(stem, "-check.xlsx")).resolve()
             may_lose = _may_lose(plan, options, tell=False)  # it is among the notes
             if not compares:
                 result = check.check(plan, results, may_lose=may_lose)
@@ -225,10 +240,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
+    from batch_updater.runs.family import families
     from batch_updater.runs.history import past_runs, with_undos
 
     runs = list(with_undos(past_runs(_config(options).results.folder)))
-    _show(options, json_output.run_list_object(runs), text_output.run_list_lines(runs))
+    rounds = families(run for run, _ in runs)
+    _show(options, json_output.run_list_object(runs, rounds), text_output.run_list_lines(runs, rounds))
     return ExitCode.OK
 
 
@@ -321,8 +338,19 @@ def _as_typed(options: argparse.Namespace) -> Invocation:
     return Invocation(
         options.file, config, options.sheet, tuple(options.constants),
         compare=options.compare, header_row=options.header_row, visible_only=options.visible_only,
-        annotate=options.annotate,
+        annotate=options.annotate, options=_reading_options(options),
     )  # fmt: skip
+
+
+def _reading_options(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the options that say how cells are read, as typed, and what was answered and is not remembered."""
+    words = ["--layout", options.layout] if options.layout else []
+    for name in ("date_order", "two_digit_years", "decimal", "clear_marker"):
+        for header, value in getattr(options, name):
+            if header is None:
+                words += [f"--{name.replace('_', '-')}", value]
+    answers = structs.replace(_answers(options), hidden_rows=None).with_more(getattr(options, "asked", NO_ANSWERS))
+    return (*words, *answers.options)
 
 
 def _from_anywhere(options: argparse.Namespace) -> Invocation:
@@ -335,6 +363,46 @@ def _from_anywhere(options: argparse.Namespace) -> Invocation:
         config=str(config.resolve()) if config else None,
         is_default_config=options.config is None,
     )
+
+
+def _answers(options: argparse.Namespace) -> Answers:
+    """Return what the options say of single columns and of rows."""
+    return Answers(
+        columns=dict(options.columns),
+        date_order=_by_header(options.date_order),
+        two_digit_years={header: int(year) for header, year in _by_header(options.two_digit_years).items()},
+        decimal=_by_header(options.decimal),
+        clear_marker=_by_header(options.clear_marker),
+        hidden_rows="leave out" if options.visible_only else "send" if options.all_rows else None,
+        rows_below="leave out" if options.without_totals else "judge" if options.with_totals else None,
+    )
+
+
+def _by_header(values: Sequence[tuple[str | None, Any]]) -> dict[str, Any]:
+    return {header: value for header, value in values if header is not None}
+
+
+def _columns(options: argparse.Namespace) -> int:
+    from batch_updater.files.writing import temporary_folder
+    from batch_updater.runs.layouts import require_name, write_layout
+    from batch_updater.runs.plan import open_source
+
+    config = _config(options)
+    if options.save is not None:
+        try:
+            options.save = require_name(options.save)
+        except ValueError as error:
+            raise UsageError(f"--save {options.save!r} is no name of a layout.", remedy=f"{error}.") from error
+    interview = Interview(_answers(options), asking=_on_terminal() and not options.yes and not options.json)
+    with temporary_folder() as folder:
+        source = _source(options.file)
+        opened = interview.until_answered(
+            lambda: open_source(source, config, folder, interview.answers, options.layout)
+        )
+        opened.table.close()
+    saved = write_layout(config.layouts_folder, opened.layout(options.save)) if options.save else None
+    _show(options, json_output.columns_object(opened, saved), text_output.columns_lines(opened, saved))
+    return ExitCode.OK
 
 
 def _template(options: argparse.Namespace) -> int:
@@ -479,12 +547,17 @@ def _config_path(options: argparse.Namespace) -> Path | None:
 def _config(options: argparse.Namespace) -> Config:
     """Load the configuration, with what the command line says on top."""
     from batch_updater.config.loading import load_config
+    from batch_updater.config.schema import DateOrder
 
     config = load_config(_config_path(options), os.environ)
     fields: dict[str, object] = {"constants": {**config.input.constants, **dict(getattr(options, "constants", ()))}}
     for name in ("sheet", "header_row"):
         if getattr(options, name, None) is not None:
             fields[name] = getattr(options, name)
+    for name in ("date_order", "two_digit_years", "decimal", "clear_marker"):
+        for header, value in getattr(options, name, ()):
+            if header is None:  # of all columns
+                fields[name] = {"date_order": DateOrder, "two_digit_years": int}.get(name, str)(value)
     sections: dict[str, object] = {"input": config.input.model_copy(update=fields)}
     if getattr(options, "compare", False):
         sections["sending"] = config.sending.model_copy(update={"compare": True})
@@ -531,6 +604,7 @@ def _say(text: str, stream: TextIO) -> None:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "check": _check,
+    "columns": _columns,
     "template": _template,
     "demo": _demo,
     "sandbox": _sandbox,

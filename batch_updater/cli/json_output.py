@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from batch_updater.nightly.night import Night
     from batch_updater.records import MappedColumn
     from batch_updater.reporter.next_step import NextStep
+    from batch_updater.runs.family import Family
     from batch_updater.runs.history import DamagedRun, PastRun
+    from batch_updater.runs.plan import Opened
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
 
@@ -52,7 +54,7 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         ],
         "next": {"kind": step.kind.value, "command": step.command},
         "columns": _columns(result.columns.mapping),
-        "notes": [*facts.notes, *([result.fault] if result.fault else [])],
+        "notes": [*filter(None, [facts.family]), *facts.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,
         "started_at": facts.started_at.isoformat(),
@@ -65,8 +67,15 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
     }
 
 
-def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> dict[str, object]:
-    """Return what `runs` prints, of runs that each come with the run that undid it."""
+def run_list_object(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]], rounds: Mapping[Path, Family]
+) -> dict[str, object]:
+    """Return what `runs` prints, of runs that each come with the run that undid it.
+
+    `rounds`: folder of the last round of a file -> what all of them have come to.
+    """
+    import msgspec
+
     from batch_updater.runs.history import DamagedRun
 
     listed: list[dict[str, object]] = [
@@ -92,6 +101,8 @@ def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]])
             "undone_by": undone_by.folder.name if undone_by else None,
             "verdict": run.summary.verdict,
             "exit_code": int(run.summary.exit_code),
+            "rows_of": run.facts.origin.file if run.facts.origin else None,
+            "rounds": msgspec.to_builtins(rounds.get(run.folder)),
         }
         for run, undone_by in runs
     ]
@@ -128,6 +139,24 @@ def night_object(night: Night) -> dict[str, object]:
 def undo_object(undo: Undo) -> dict[str, object]:
     """Return what `undo` prints."""
     return {"undo": str(undo.path), "rows": undo.rows, "not_possible": undo.not_possible}
+
+
+def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
+    """Return what `columns` prints; `layout` is where the mapping was saved."""
+    table = opened.table
+    return {
+        "schema": 1,
+        "command": "columns",
+        "input": opened.snapshot.name,
+        "sheet": table.sheet,
+        "endpoint": opened.endpoint.name,
+        "columns": [
+            {"header": one.header, "field": one.field, "first_value": one.first_value} for one in table.columns.mapping
+        ],
+        "layout": str(layout) if layout else table.layout.name if table.layout else None,
+        "notes": list(table.notes),
+        "exit_code": 0,
+    }
 
 
 def template_object(path: Path, endpoint: str) -> dict[str, object]:

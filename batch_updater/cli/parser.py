@@ -114,6 +114,25 @@ def _constant(text: str) -> tuple[str, str]:
     return field, value
 
 
+def _mapped(text: str) -> tuple[str, str | None]:
+    header, equals, field = text.rpartition("=")
+    if not equals or not header:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form HEADER=FIELD, or HEADER= for one not sent")
+    return header, field.strip() or None
+
+
+def _of_column(is_valid: Callable[[str], bool], valid: str) -> Callable[[str], tuple[str | None, str]]:
+    """Return what reads VALUE, for the whole file, or HEADER=VALUE; `valid` says what a value is."""
+
+    def read(text: str) -> tuple[str | None, str]:
+        header, equals, value = text.rpartition("=")
+        if not is_valid(value) or (equals and not header):
+            raise argparse.ArgumentTypeError(f"{text!r} is neither {valid} nor HEADER= with it")
+        return header or None, value
+
+    return read
+
+
 def _fault(text: str) -> tuple[str, float]:
     name, _, chance = text.partition("=")
     try:
@@ -152,14 +171,44 @@ _VISIBLE = "leave out the rows that are hidden in the sheet (filtered, or by han
 _ANNOTATE = "write a copy of the workbook, with outcomes and faulty cells marked"
 _FILE = "the spreadsheet; - reads CSV from standard input"
 _FIX = "instead of FILE: the newest results workbook that has rows to fix"
-_INPUT = (
+_MAP = "which field a column is, or nothing behind = for a column that is not sent; repeatable"
+_ORDER = "DMY or MDY: how dates are written, in all columns or in one; repeatable"
+_CENTURY = "first year of the hundred that years of two digits are in (1930: 1930 to 2029), of all columns or one"
+_DECIMAL = "the decimal mark, a point or a comma, of all columns or one; repeatable"
+_CLEARS = "the text that empties a field, in all columns or in one; repeatable"
+_LAYOUT = "the remembered layout to use, instead of the one whose headers fit"
+_COLUMNS = (
     _CONFIG,
     _option("--sheet", metavar="NAME", help="the sheet to read"),
     _option("--header-row", type=_count, metavar="N", help="the row that holds the headers"),
     _option(
         "--set", action="append", default=[], dest="constants", metavar="FIELD=VALUE", type=_constant, help=_CONSTANT
     ),
+    _option("--map", action="append", default=[], dest="columns", metavar="HEADER=FIELD", type=_mapped, help=_MAP),
+    _option(
+        "--date-order", action="append", default=[], metavar="[HEADER=]ORDER", help=_ORDER,
+        type=_of_column(lambda text: text in {"DMY", "MDY"}, "DMY or MDY"),
+    ),
+    _option(
+        "--two-digit-years", action="append", default=[], metavar="[HEADER=]YEAR", help=_CENTURY,
+        type=_of_column(lambda text: text.isascii() and text.isdigit() and 1900 <= int(text) <= 2100, "a year"),
+    ),
+    _option(
+        "--decimal", action="append", default=[], metavar="[HEADER=]MARK", help=_DECIMAL,
+        type=_of_column(lambda text: text in {".", ","}, "a point or a comma"),
+    ),
+    _option(
+        "--clear-marker", action="append", default=[], metavar="[HEADER=]TEXT", help=_CLEARS,
+        type=_of_column(bool, "a text"),
+    ),
     _option("--visible-only", action="store_true", help=_VISIBLE),
+    _option("--all-rows", action="store_true", help="send the rows that are hidden in the sheet, too"),
+    _option("--without-totals", action="store_true", help="leave out totals and remarks below the table"),
+    _option("--with-totals", action="store_true", help="count totals and remarks below the table as rows"),
+    _option("--layout", metavar="NAME", help=_LAYOUT),
+)  # fmt: skip
+_INPUT = (
+    *_COLUMNS,
     _RESULTS,
     _option("--annotate", action="store_true", help=_ANNOTATE),
     _OPEN,
@@ -218,6 +267,16 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         (_option("file", metavar="FILE", help=_FILE), *_INPUT, _COMPARE, _YES),
         "do everything but sending: say what is wrong with which cell",
         "check changes.xlsx",
+    ),
+    "columns": (
+        (
+            _option("file", metavar="FILE", help=_FILE),
+            *_COLUMNS,
+            _option("--save", metavar="NAME", help="remember this as a layout, for all files with these headers"),
+            _YES,
+        ),
+        "show which column is which field, and remember it",
+        "columns q1.xlsx --save q1-pipeline",
     ),
     "template": (
         (_option("file", metavar="FILE", type=Path, help=_TEMPLATE), _CONFIG, _OPEN),

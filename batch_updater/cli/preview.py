@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
-from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path, write_lines
+from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
@@ -118,23 +118,6 @@ class Consent(Enum):
     NO = "n"
 
 
-def sends_hidden_rows(open_run: OpenRun) -> bool:
-    """Ask whether hidden rows are sent, too, unless that is decided. Raises UsageError if the answer is neither."""
-    hidden, sheet = open_run.plan.staged.hidden_rows, open_run.plan.staged.sheet
-    if not hidden.count or open_run.plan.staged.visible_only or open_run.earlier.resumed:
-        return True
-    is_one = hidden.count == 1
-    where = f'the sheet "{sheet}"' if sheet else "the sheet"
-    hidden_as = f"{'is' if is_one else 'are'} hidden (filtered, or by hand)"
-    write_lines([Line(f"{hidden.counted} {hidden_as} in {where}: {hidden.numbers}.", 0)], sys.stderr)
-    match _ask(f"Send {'it' if is_one else 'them'} too? [a]ll / [v]isible only / [C]ancel"):
-        case "a" | "all" | "y" | "yes":
-            return True
-        case "v" | "visible" | "visible only" | "n" | "no":
-            return False  # which sends nothing yet: the question whether to send the others follows
-    raise cancelled()
-
-
 def cancelled() -> UsageError:
     """Return what ends a run whose question was declined."""
     return UsageError("Cancelled. Nothing was sent.", remedy="Run it again when you are ready.")
@@ -158,7 +141,7 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
     if not count:
         question = "There is nothing to update. Write the results workbook anyway?"
     can_compare = not plan.reads_first and plan.endpoint.read is not None
-    match _ask(f"{question} [y/N]{', or c to compare first:' if can_compare else ''}"):
+    match ask(f"{question} [y/N]{', or c to compare first:' if can_compare else ''}"):
         case "y" | "yes":
             return Consent.YES
         case "c" | "compare" if can_compare:
@@ -168,7 +151,7 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
 
 def ask_to_lose(lost: str) -> bool:
     """Ask on stderr whether an annotated copy is written although it loses that."""
-    return _ask(f"Annotating loses {lost}. Write the annotated copy anyway? [y/N]") in {"y", "yes"}
+    return ask(f"Annotating loses {lost}. Write the annotated copy anyway? [y/N]") in {"y", "yes"}
 
 
 def ask_for_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
@@ -189,7 +172,7 @@ def ask_for_record(endpoint: Endpoint, fields: Sequence[Field]) -> list[str]:
 
 def ask_about_newest(past: PastRun, what: str) -> bool:
     """Ask whether the newest run is meant; `what` is what would be done with it, and sends nothing. Enter is yes."""
-    return _ask(f"{what} the newest run, {run_in_words(past)}? [Y/n]") in {"", "y", "yes"}
+    return ask(f"{what} the newest run, {run_in_words(past)}? [Y/n]") in {"", "y", "yes"}
 
 
 def run_in_words(past: PastRun) -> str:
@@ -199,10 +182,10 @@ def run_in_words(past: PastRun) -> str:
 
 def ask_to_open(workbook: Path) -> bool:
     """Ask whether the workbook is opened in the program for it."""
-    return _ask(f"Open {shown_path(workbook)}? [y/N]") in {"y", "yes"}
+    return ask(f"Open {shown_path(workbook)}? [y/N]") in {"y", "yes"}
 
 
-def _ask(question: str) -> str | None:
+def ask(question: str) -> str | None:
     """Ask on stderr and return the answer in lower case; None for Ctrl-C or the end. Raises Interrupted for SIGTERM."""
     *lines, last = parts_of(Line(question, 0, Style.STRONG), sys.stderr)
     sys.stderr.writelines(f"{line}\n" for line in ("", *lines))

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from batch_updater.errors import BatchUpdaterError
     from batch_updater.records import Cause, Columns
     from batch_updater.reporter.next_step import NextStep
+    from batch_updater.runs.family import Family
     from batch_updater.runs.history import DamagedRun, PastRun
+    from batch_updater.runs.plan import Opened
     from batch_updater.runs.result import RunResult
     from batch_updater.runs.undo import Undo
 
@@ -176,6 +178,17 @@ def _workbook_lines(result: RunResult) -> Iterator[Line]:
         yield from note_lines((result.annotation_note,))
 
 
+def columns_lines(opened: Opened, layout: Path | None) -> Iterator[Line]:
+    """Yield the mapping table of a file; `layout` is where it was saved."""
+    table = opened.table
+    sheet = f', sheet "{table.sheet}"' if table.sheet else ""
+    yield Line(f"{opened.snapshot.name}{sheet}, headers in row {table.columns.header_row:,}", 0)
+    yield from map(Line, mapping_texts(table.columns, 0))
+    yield from note_lines(table.notes)
+    if layout:
+        yield Line(f"Saved as {shown_path(layout)}: files with these headers are read so from now on.", 0)
+
+
 def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
     """Yield the mapping table: header, first value, field; `indent` is what goes in front of each line."""
     room = _terminal_width() - indent - 2 * len(_GAP)
@@ -230,10 +243,8 @@ def _problem_lines(result: RunResult) -> Iterator[Line]:
     yield Line()
     for row in result.rows_to_fix():
         for problem in row.outcome.problems:
-            cell = result.columns.address_of(problem)
-            where = (
-                f"Row {problem.row}" + (f", {problem.field}" if problem.field else "") + (f" ({cell})" if cell else "")
-            )
+            where = f"Row {problem.row}"
+            where += f", {result.columns.place(problem.row, problem.field)}" if problem.field else ""
             yield Line(f"{where}: {problem.in_full}", 2, Style.WRONG, len(where))
         if not row.outcome.problems:
             yield Line(f"Row {row.row.number}: {row.outcome.message}", 2)
@@ -255,8 +266,13 @@ def causes_shown(causes: Sequence[Cause], most: int = _CAUSES_SHOWN) -> Iterator
         yield Line(f"and {counted(more, 'more cause')}, which the workbook lists", 4)
 
 
-def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) -> Iterator[Line]:
-    """Yield past runs, the newest first, each with the run that undid it: when, how long, how many rows, outcomes."""
+def run_list_lines(
+    runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]], rounds: Mapping[Path, Family]
+) -> Iterator[Line]:
+    """Yield past runs, the newest first, each with the run that undid it: when, how long, how many rows, outcomes.
+
+    `rounds`: folder of the last round of a file -> what all of them have come to.
+    """
     from batch_updater.runs.history import DamagedRun
 
     run = None
@@ -265,14 +281,15 @@ def run_list_lines(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]]) 
         if isinstance(run, DamagedRun):
             yield Line(f"    its database {run.what}")
         else:
-            yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by))
+            yield from (Line(f"    {text}", 4) for text in _run_texts(run, undone_by, rounds.get(run.folder)))
     if run is None:
         yield Line("There are no runs yet.")
 
 
-def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
+def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -> Iterator[str]:
     took = duration(run.elapsed_s) if run.ended_at else "running now" if run.is_going_on else "cut off"
-    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}"
+    of_file = f", rows of {run.facts.origin.file}" if run.facts.origin else ""
+    yield f"{format_time(run.started_at)}, {took}, {run.facts.input}{of_file}"
     if run.is_going_on:
         yield f"So far: {outcome_counts(run.counts)}"
         return
@@ -282,6 +299,8 @@ def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
     if run.is_unfinished:
         why = f"{run.stop.message} " if run.stop else ""
         yield f"Unfinished. {why}Running the same file again {'sends every row' if undone_by else 'resumes it'}."
+    if family:
+        yield family.sentence
     if undone_by:
         yield f"Undone, at least in part, by the run {undone_by.folder.name}."
 

@@ -69,6 +69,6 @@ class NoteCollector:
     def sentences(self, columns: Columns) -> Iterator[str]:
         """Yield a sentence for each field and kind, with the addresses of its first cells."""
         for (name, code), (sentence, rows) in self._first.items():
-            cells = ", ".join(columns.address(row, columns.of_field[name]) for row in rows)
+            cells = ", ".join(filter(None, [columns.cell(row, name) for row in rows]))
             more = self._count[name, code] - len(rows)
-            yield f"{name} ({cells}{f' and {more:,} more' if more else ''}): {sentence}"
+            yield f"{columns.header_of(name)} ({cells}{f' and {more:,} more' if more else ''}): {sentence}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from batch_updater.loader.formats.book import Book, is_blank_row
 from batch_updater.loader.header_words import plain
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import Answers
+from batch_updater.records import Columns
 from batch_updater.text.spelling import nearest
 
 _ROWS_LOOKED_AT, _WIDEST_LOOKED_AT = 50, 500
@@ -145,11 +146,11 @@ def _applied(layout: Layout, head: _Head, source: Book) -> FittingLayout:
     )
 
 
-def layout_of(name: str, headers: Sequence[str], mapping: Mapping[str, str | None], answers: Answers) -> Layout:
-    """Return the layout of a file with some headers, which mean `mapping`, and for which there are `answers`."""
-    own = {header: header for header in headers if header.strip()}
-    of_columns = answers.with_more(Answers(columns=mapping)).renamed(own)
-    return Layout(name, tuple(own), of_columns.without_place())
+def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
+    """Return the layout of a file with some columns, for which there are `answers`."""
+    mapping = {column.header: column.field for column in columns.mapping}
+    of_columns = answers.with_more(Answers(columns=mapping)).renamed({header: header for header in mapping})
+    return Layout(name, tuple(mapping), of_columns.without_place())
 
 
 def _key(header: str) -> str:

@@ -106,7 +106,7 @@ class ColumnQuestions:
                 yield self._clear_marker(field, header, *near, clear_marker)
 
     def _column(self, field: Field, header: str) -> str:
-        letters = self._columns.address(0, self._columns.of_field[field.name])[:-1]
+        letters = self._columns.letters(self._columns.of_field[field.name])
         name = "" if header.strip() == field.name else f", sent as {field.name}"
         return f"{shown(header, quoted=True)} (column {letters}{name})"
 

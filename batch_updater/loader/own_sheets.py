@@ -1,19 +1,37 @@
-"""Sheets with which the program's own workbooks come back: what an undo expects, and the mapping of a run."""
+"""Sheets with which the program's own workbooks come back.
+
+They hold what an undo expects, the mapping of a run, and where the rows of `To fix` come from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
-from batch_updater.questions import NO_ANSWERS, Answers
-from batch_updater.records import MAPPED_HEADER, NOT_SENT, SETTINGS_SHEET, Expected, ExpectedValue, Job
+from batch_updater.questions import Answers
+from batch_updater.records import (
+    MAPPED_HEADER,
+    NOT_SENT,
+    ORIGIN_SETTING,
+    SETTINGS_SHEET,
+    Cell,
+    Expected,
+    ExpectedValue,
+    FormattedNumber,
+    Job,
+    Origin,
+)
 
 _WRITE_AGAIN = (
     "Write the undo workbook again with `batch-updater undo`; what belongs elsewhere goes into a file of its own."
 )
+_ROW_NUMBER = re.compile("[1-9][0-9]{0,9}")
 
 
 def expected_in(source: Book) -> Expected | None:
@@ -78,25 +96,20 @@ def answers_in(source: Book, fields: Collection[str]) -> Answers:
 
     The sheet may have gone. Raises InputError if it names what is none of the endpoint's `fields`.
     """
-    names = [entry.name for entry in source.sheets]
-    if SETTINGS_SHEET not in names:
-        return NO_ANSWERS
     mapping: dict[str, str | None] = {}
     settings: dict[str, str] = {}
-    for row in source.rows(names.index(SETTINGS_SHEET)):
-        match row.cells[:2]:
-            case [str(name), str(meaning)] if name.startswith(MAPPED_HEADER):
-                header, field = name.removeprefix(MAPPED_HEADER), None if meaning == NOT_SENT else meaning
-                if field is not None and field not in fields:
-                    raise InputError(
-                        f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
-                        "field.",
-                        remedy="Use the configuration with which the workbook was made, or delete that sheet.",
-                        place=Location(source.name, SETTINGS_SHEET, f"B{row.number}"),
-                    )
-                mapping[header] = field
-            case [str(name), str(value)]:
-                settings[name] = value
+    for number, name, value in _settings(source):
+        if name.startswith(MAPPED_HEADER):
+            header, field = name.removeprefix(MAPPED_HEADER), None if value == NOT_SENT else value
+            if field is not None and field not in fields:
+                raise InputError(
+                    f'The sheet "{SETTINGS_SHEET}" of {source.name} says that {header!r} is {field!r}, which is no '
+                    "field.",
+                    remedy="Use the configuration with which the workbook was made, or delete that sheet.",
+                    place=Location(source.name, SETTINGS_SHEET, f"B{number}"),
+                )
+            mapping[header] = field
+        settings[name] = value
     try:
         return Answers.from_settings(settings).with_more(Answers(columns=mapping))
     except ValueError as error:
@@ -105,3 +118,51 @@ def answers_in(source: Book, fields: Collection[str]) -> Answers:
             remedy="Restore it, or delete that sheet.",
             place=Location(source.name, SETTINGS_SHEET),
         ) from error
+
+
+def origin_in(source: Book) -> Origin | None:
+    """Return where the rows of the sheet `To fix` come from; None if the sheet `Settings` does not say so any more."""
+    for _, name, text in _settings(source):
+        if name == ORIGIN_SETTING:
+            try:
+                return msgspec.json.decode(text, type=Origin)
+            except (msgspec.DecodeError, UnicodeEncodeError):
+                return None
+    return None
+
+
+def _settings(source: Book) -> Iterator[tuple[int, str, str]]:
+    """Yield row number, name and value of each setting of a run's workbook; the sheet may have gone."""
+    names = [entry.name for entry in source.sheets]
+    if SETTINGS_SHEET in names:
+        for row in source.rows(names.index(SETTINGS_SHEET)):
+            match row.cells[:2]:
+                case [str(name), str(value)]:
+                    yield row.number, name, value
+
+
+class RowNumbers:
+    """The numbers of the rows on the sheet `To fix`: those of the first file, which the first column holds.
+
+    So they stay what they are, however a person sorts the rows, deletes some or copies them.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._next = origin.next_row
+        self._used: set[int] = set()
+
+    def of(self, cells: Sequence[Cell]) -> int:
+        """Return the number of the next row, of which these are all cells.
+
+        A row without such a number was added, and a second one with the same number is a copy: both get a number that
+        no row had.
+        """
+        row = cells[0] if cells else None
+        text = str(row.number if isinstance(row, FormattedNumber) else row).strip()
+        number = int(text) if _ROW_NUMBER.fullmatch(text) else 0
+        if not number or number >= self._origin.next_row or number in self._used:
+            self._next += 1
+            return self._next - 1
+        self._used.add(number)
+        return number

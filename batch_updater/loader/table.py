@@ -24,7 +24,14 @@ from batch_updater.loader.hidden import HiddenRowCounter
 from batch_updater.loader.layouts import NO_LAYOUTS, FittingLayout, LayoutChoice, fitting_layout
 from batch_updater.loader.merged import MergedCells
 from batch_updater.loader.open_questions import ColumnQuestions, hidden_rows_question, rows_below_question
-from batch_updater.loader.own_sheets import answers_in, as_undo, expected_in, require_expected
+from batch_updater.loader.own_sheets import (
+    RowNumbers,
+    answers_in,
+    as_undo,
+    expected_in,
+    origin_in,
+    require_expected,
+)
 from batch_updater.loader.refusal import ValueProblem
 from batch_updater.loader.row_parser import InputRules, ParsedRow, RowParser, Width
 from batch_updater.loader.survey import FileEvidence, Questions, SurveyedRow, survey
@@ -32,6 +39,7 @@ from batch_updater.questions import NO_ANSWERS, Answers, Question
 from batch_updater.records import (
     TEMPLATE_SHEET,
     TO_FIX,
+    TO_FIX_COLUMNS,
     Cell,
     Columns,
     Expected,
@@ -95,6 +103,8 @@ def open_table(
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
         sheet = replace(sheet, visible_only=answers.hidden_rows == "leave out")
+        if sheet.ours and sheet.name == TO_FIX and head.header.first_column == len(TO_FIX_COLUMNS):
+            columns = replace(columns, origin=origin_in(source))
         table = Table(sheet, head.header, columns, endpoint, InputRules(settings, constants, answers), expected)
         table.layout = layout
         on_error.pop_all()
@@ -261,6 +271,7 @@ class Table:
     def _data_rows(self, hidden: HiddenRowCounter) -> Iterator[tuple[int, Sequence[Cell]]]:
         """Yield number and cells of every row below the header row that is not blank. Runs for every row."""
         own, merged = self.columns.first_column, self._merged_cells()
+        numbers = RowNumbers(self.columns.origin) if self.columns.origin else None
         for number, in_sheet, is_hidden in self._sheet.rows():
             if number <= self._header_row:
                 continue
@@ -278,7 +289,7 @@ class Table:
                     continue
             if self._without_header:
                 self._note_nameless(cells)
-            yield number, cells
+            yield numbers.of(in_sheet) if numbers else number, cells
 
     def findings(self, questions: Questions, stored: Iterable[ParsedCells]) -> Findings | None:
         """Return what the whole file answers to the questions that its rows raise; None if that changes nothing.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batch_updater.records import Invocation, OutcomeKind, RunFacts, Stop, StopReason
-from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON, RUN_AGAIN, Summary
+from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.text.printable import command_line
 
 THIS_WORKBOOK = "THIS-WORKBOOK"
@@ -26,7 +26,7 @@ class NextKind(StrEnum):
     RUN = "run"
     """Everything that was checked is good."""
     CORRECT = "correct"
-    """Correct the file. The command, if there is one, sends it as it is."""
+    """Correct the file. The command checks it again, or sends it as it is where only a guard is exceeded."""
     CHECK = "check"
     """Check again: not every record could be read."""
     RESUME = "resume"
@@ -115,13 +115,9 @@ def _after_check(facts: RunFacts, summary: Summary, invocation: Invocation | Non
         correct = f"Correct these cells in {source}, and c" if summary.total(NEEDS_PERSON) else "C"
         return NextStep(NextKind.CHECK, f"{correct}heck again when every record can be read.")
     if summary.total(NEEDS_PERSON):
-        correct = f"Correct these cells in {source} and check again."
-        if facts.is_over_guard:
-            return NextStep(NextKind.CORRECT, f"{correct} As the file is, a guard is exceeded (see the notes).")
-        if not summary.total(NEEDS_NOTHING):
-            return NextStep(NextKind.CORRECT, correct)
-        or_send = "Or send the good rows now, and repair the others in the workbook of that run:"
-        return NextStep(NextKind.CORRECT, f"{correct} {or_send}", command)
+        guard = "As the file is, a guard is exceeded (see the notes). " if facts.is_over_guard else ""
+        again = (_PROGRAM, "check", *command[2:])
+        return NextStep(NextKind.CORRECT, f"{guard}Correct these cells in {source}, then check it again:", again)
     if facts.is_over_guard:
         text = "A guard is exceeded (see the notes): correct the file. If it is right as it is, send it:"
         return NextStep(NextKind.CORRECT, text, (*command, "--override-guards"))

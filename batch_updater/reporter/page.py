@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.files.writing import write_whole
-from batch_updater.messages import what_is_wrong, what_to_do
+from batch_updater.messages import what_to_do, wrong_in_rounds
 from batch_updater.records import Columns, OutcomeKind, ReportRow
 from batch_updater.reporter.cell_values import readable, shown
 from batch_updater.reporter.style import COLOURS
@@ -61,7 +61,7 @@ class RowsForReview:
     def __init__(self, columns: Columns, endpoint: Endpoint) -> None:
         self._columns = columns
         selecting = (field.name for field in endpoint.fields if field.selects_record)
-        self._selecting = tuple(columns.of_field[name] for name in selecting if name in columns.of_field)
+        self._selecting = tuple(name for name in selecting if name in columns.of_field)
         self.rows: list[_ReviewedRow] = []
         """In file order."""
 
@@ -71,13 +71,13 @@ class RowsForReview:
             if row.outcome.kind in NEEDS_PERSON and len(self.rows) < _ROWS_SHOWN:
                 outcome, columns = row.outcome, self._columns
                 fields = dict.fromkeys(problem.field for problem in outcome.problems if problem.field)
-                faulty = [at for field in fields if (at := columns.of_field.get(field)) is not None]
+                faulty = [field for field in fields if field in columns.of_field]
                 self.rows.append(
                     _ReviewedRow(
                         number=row.row.number,
                         kind=outcome.kind,
                         selecting=self._cells(row, self._selecting),
-                        wrong=_shortened(what_is_wrong(outcome, columns)),
+                        wrong=_shortened(wrong_in_rounds(row, columns)),
                         faulty=self._cells(row, faulty[:_CELLS_SHOWN]),
                         more_faulty=max(len(faulty) - _CELLS_SHOWN, 0),
                         todo=_shortened(what_to_do(outcome, columns)),
@@ -85,15 +85,15 @@ class RowsForReview:
                 )
             yield row
 
-    def _cells(self, row: ReportRow, positions: Sequence[int]) -> list[_NamedCell]:
+    def _cells(self, row: ReportRow, fields: Sequence[str]) -> list[_NamedCell]:
         columns, number = self._columns, row.row.number
         return [
             _NamedCell(
-                _shortened(columns.headers[at], _VALUE_CHARACTERS),
-                columns.address(number, at),
-                _shortened(shown(row.row.cells[at]), _VALUE_CHARACTERS),
+                _shortened(columns.headers[columns.of_field[field]], _VALUE_CHARACTERS),
+                columns.cell(number, field) or "",
+                _shortened(shown(row.row.cells[columns.of_field[field]]), _VALUE_CHARACTERS),
             )
-            for at in positions
+            for field in fields
         ]
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from xlsxwriter.format import Format
 
 from batch_updater.endpoint.description import Endpoint, Field, Kind
-from batch_updater.messages import outcome_message, what_is_wrong, what_to_do
+from batch_updater.messages import outcome_message, what_to_do, wrong_in_rounds
 from batch_updater.records import (
     ALL_ROWS,
     TO_FIX,
@@ -128,7 +128,7 @@ class ToFixSheet:
             self.left_out += 1
             return
         sheet, number, outcome, style = self._sheet, self._next, row.outcome, self._book.style
-        wrong, todo = what_is_wrong(outcome, self._columns), what_to_do(outcome, self._columns)
+        wrong, todo = wrong_in_rounds(row, self._columns), what_to_do(outcome, self._columns)
         # Programs do not agree on who fits the height of wrapped text, so it is set.
         lines = max(_lines(wrong, _WRONG_WIDTH), _lines(todo, _TODO_WIDTH))
         sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))

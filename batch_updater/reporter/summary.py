@@ -93,9 +93,9 @@ class Tally:
         """Count one row's outcome."""
         self._counts[outcome.kind] += 1
         if outcome.problems:
-            for problem in {problem.cause: problem for problem in reversed(outcome.problems)}.values():
-                cell = self._columns.address_of(problem)
-                self._add_cause(outcome, problem.cause, cell, problem.in_full)
+            columns = self._columns
+            for text, problem in {problem.cause(columns): problem for problem in reversed(outcome.problems)}.items():
+                self._add_cause(outcome, text, columns.cell(problem.row, problem.field), problem.in_full)
         elif outcome.cause:
             self._add_cause(outcome, outcome.cause, None, outcome.message)
 

@@ -31,6 +31,8 @@ def write_summary(sheet: OutputSheet, book: OutputWorkbook, view: SummaryView) -
     """Fill the sheet from the top; a sheet that is kept on disk is written once."""
     lines = _Lines(sheet, book, view)
     lines.text(view.verdict, 30, bold=True, font_size=16)
+    if view.family:
+        lines.text(view.family, font_size=11, bold=True)
     lines.text(view.next_step.in_full, font_size=11)
     if view.stop:
         lines.text(view.stop, font_color=COLOURS[OutcomeKind.REJECTED][1])

@@ -35,6 +35,7 @@ _MEANINGS = {
     OutcomeKind.UNCONFIRMED: "may have been applied, but nothing confirmed it: run again",
     OutcomeKind.NOT_SENT: "the run ended before its turn, or it waits for another row",
 }
+_WRONG_IN_CHECK = "a cell is wrong: correct it in the file that was checked"
 
 
 class OutcomeCount(msgspec.Struct, frozen=True):
@@ -53,6 +54,8 @@ class SummaryView(msgspec.Struct, frozen=True):
     started_at: datetime
     """UTC."""
     verdict: str
+    family: str
+    """What all rounds of the first file have come to; '' in the first one."""
     gravest: OutcomeKind
     """The outcome that gives the whole run its colour."""
     next_step: NextStep
@@ -134,10 +137,12 @@ def summary_view(
         invocation = replace(invocation, config=None)
     done = OutcomeKind.FAILED if to_run_again else OutcomeKind.UPDATED
     shown_columns, more_columns = mapping_shown(columns.mapping)
+    meanings = {**_MEANINGS, OutcomeKind.INVALID: _WRONG_IN_CHECK} if facts.command == "check" else _MEANINGS
     return SummaryView(
         file=PurePath(facts.input_path).name,
         started_at=facts.started_at,
         verdict=summary.verdict,
+        family=facts.family,
         gravest=OutcomeKind.REJECTED if for_review else done,
         next_step=next_step(facts, summary, invocation, is_written=timeline is not None),
         stop=f"The run ended early: {facts.stop.message} {facts.stop.advice}" if facts.stop and to_run_again else "",
@@ -146,7 +151,7 @@ def summary_view(
         more_columns=more_columns,
         rows=summary.rows,
         counts=tuple(
-            OutcomeCount(kind, summary[kind], _MEANINGS[kind].format(api=endpoint.api_name))
+            OutcomeCount(kind, summary[kind], meanings[kind].format(api=endpoint.api_name))
             for kind in OutcomeKind
             if summary[kind]
         ),

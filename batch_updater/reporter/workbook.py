@@ -13,6 +13,7 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.files.writing import write_workbook
 from batch_updater.records import (
     MAPPED_HEADER,
+    ORIGIN_SETTING,
     SETTINGS_SHEET,
     TO_FIX,
     Columns,
@@ -96,8 +97,10 @@ class ResultsWorkbook:
             write_expected(book, facts.expected.items())
         settings = book.add_list(SETTINGS_SHEET, {"Setting": 28, "Value": 80})
         # By these the sheet To fix is read when it comes back: its headers are written in the same way.
-        mapping = (Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in self._columns.mapping)
-        for number, setting in enumerate((*facts.settings, *mapping), 1):
+        own = [Setting(MAPPED_HEADER + readable(one.header), one.meaning) for one in self._columns.mapping]
+        if facts.origin:
+            own.append(Setting(ORIGIN_SETTING, msgspec.json.encode(facts.origin).decode()))
+        for number, setting in enumerate((*facts.settings, *own), 1):
             settings.write_string(number, 0, readable(setting.name), book.style())
             # The name of a folder may not be valid text.
             settings.write_string(number, 1, readable(setting.value), book.style(text_wrap=True))

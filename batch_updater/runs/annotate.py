@@ -13,6 +13,7 @@ from batch_updater.reporter.copy_losses import Annotatable, examine
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import RunResult
 
+_OF_RESULTS = "the input is a results workbook. The new one has the same columns."
 _NOT_WAITED_FOR = "The annotated copy was not written: the second signal ended the run at once."
 
 
@@ -29,8 +30,11 @@ class AnnotatedCopy(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, plan: Plan, *, may_lose: bool) -> AnnotatedCopy:
         """Look at the input of a run or a check. Raises OSError."""
-        source = plan.snapshot.path
-        return cls(source, examine(source) if plan.config.results.annotate else None, may_lose)
+        source, found = plan.snapshot.path, None
+        if plan.config.results.annotate:
+            # Its rows are known by the numbers of the first file, and the new workbook has the same columns.
+            found = Annotatable(refusal=_OF_RESULTS) if plan.staged.columns.origin else examine(source)
+        return cls(source, found, may_lose)
 
     @property
     def note(self) -> str:

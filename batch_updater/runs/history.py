@@ -19,7 +19,16 @@ import msgspec
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
-from batch_updater.records import AllowedList, Invocation, OutcomeKind, Setting, StagedInput, Stop, StopReason
+from batch_updater.records import (
+    AllowedList,
+    Invocation,
+    Origin,
+    OutcomeKind,
+    Setting,
+    StagedInput,
+    Stop,
+    StopReason,
+)
 from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary
 from batch_updater.runs.caller import Caller, CallerDigest
 from batch_updater.runs.folder import safe_stem, sha256_of
@@ -170,6 +179,8 @@ class Facts(msgspec.Struct, frozen=True):
     """The inbox from which the unattended job took its file; None if it did not."""
     repeats: str | None = None
     """The folder of an earlier run that had applied the same rows; None if none had."""
+    origin: Origin | None = None
+    """Where its rows come from, if they have come back in a results workbook."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as the database holds them."""

@@ -21,6 +21,12 @@ _HEAD = """\
 """
 
 
+class _Content(Answers, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What such a file holds."""
+
+    headers: tuple[str, ...]
+
+
 def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
     """Return the layouts of a folder, which need not exist, and that the one called `name` is asked for.
 
@@ -31,18 +37,15 @@ def read_layouts(folder: Path, name: str | None = None) -> LayoutChoice:
 
 
 def _read(path: Path) -> Layout:
-    from yaml import YAMLError  # noqa: PLC0415  (slow to import, and few have layouts)
+    from yaml import YAMLError
 
-    from batch_updater.text.yaml_reader import read_yaml  # noqa: PLC0415  (as above)
+    from batch_updater.text.yaml_reader import read_yaml
 
     try:
         value = read_yaml(path.read_text(encoding="utf-8")).value()
-        if not isinstance(value, dict):
-            raise ValueError("it has no headers")
-        headers = msgspec.convert(value.pop("headers", None), tuple[str, ...])
-        if unknown := value.keys() - set(Answers.__struct_fields__):
-            raise ValueError(f"it has the unknown key {min(map(str, unknown))!r}")
-        return Layout(path.name.removesuffix(_ENDING), headers, msgspec.convert(value, Answers))
+        content = msgspec.convert(value, _Content)
+        fields = {name: getattr(content, name) for name in Answers.__struct_fields__}
+        return Layout(path.name.removesuffix(_ENDING), content.headers, Answers(**fields))
     except (OSError, ValueError, YAMLError, RecursionError) as error:
         why = f"{getattr(error, 'problem', None) or error}".rstrip(".")
         raise ConfigError(
@@ -62,7 +65,7 @@ def require_name(name: str) -> str:
 
 def write_layout(folder: Path, layout: Layout) -> Path:
     """Write a layout, in place of the one of that name. Returns its file. Raises ResultsError."""
-    import yaml  # noqa: PLC0415  (slow to import, and seldom needed)
+    import yaml
 
     path = folder / f"{layout.name}{_ENDING}"
     value = {"headers": list(layout.headers), **msgspec.to_builtins(layout.answers)}

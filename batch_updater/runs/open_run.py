@@ -18,7 +18,7 @@ from batch_updater.config.secrets import Secret, fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError, UsageError
 from batch_updater.files.writing import private_folder
 from batch_updater.messages import format_time
-from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError
+from batch_updater.questions import NO_ANSWERS, Answers
 from batch_updater.records import OutcomeKind
 from batch_updater.runs import folder as snapshots
 from batch_updater.runs import statements
@@ -112,17 +112,8 @@ class OpenRun(msgspec.Struct, frozen=True):
 
     def require_answered(self) -> None:
         """Raise OpenQuestionsError if the rows of a new run leave something open that an answer would settle."""
-        questions = self.plan.staged.questions
-        if not questions or self.earlier.resumed:
-            return
-        name = self.plan.snapshot.name
-        are = "a question is" if len(questions) == 1 else f"{len(questions)} questions are"
-        raise OpenQuestionsError(
-            (f"Nothing was sent, because {are} open about {name}:", *(f"  {one.evidence} {one.text}" for one in questions)),
-            questions,
-            remedy=("Answer by option:", *(f"    {line}" for one in questions for line in one.lines)),
-            place=Location(name, self.plan.staged.sheet),
-        )
+        if self.plan.staged.questions and not self.earlier.resumed:
+            raise self.plan.open_questions
 
     def require_recent(self) -> None:
         """Raise UsageError if resuming needs a person's word."""
@@ -161,6 +152,14 @@ def open_run(
         with ExitStack() as stack:
             stack.callback(_remove_unless_begun, folder)
             opened = open_source(source, config, folder, answers, layout)
+            if opened.snapshot.stem != stem:  # only inside a results workbook is what its first file was called
+                opened.table.close()
+                shutil.rmtree(folder)
+                stem = opened.snapshot.stem
+                with folder_faults(parent):
+                    folder = snapshots.claim_folder(parent, datetime.now(UTC), stem)
+                stack.callback(_remove_unless_begun, folder)
+                opened = open_source(source, config, folder, answers, layout)
             stack.callback(opened.table.close)
             fetched: dict[str, Secret] = {}
 
@@ -220,9 +219,7 @@ def _identity(opened: Opened) -> Identity:
     return Identity(
         content=opened.snapshot.sha256,
         sheet=opened.table.sheet,
-        mapping={
-            name: f"{columns.address(0, at)[:-1]}: {columns.headers[at]}" for name, at in columns.of_field.items()
-        },
+        mapping={name: f"{columns.letters(at)}: {columns.headers[at]}" for name, at in columns.of_field.items()},
         constants=dict(settings.constants),
         reading={name: None if value is None else str(value) for name, value in reading.items()} | _reading(opened),
         description=hashlib.sha256(described).hexdigest(),

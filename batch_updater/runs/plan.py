@@ -20,10 +20,13 @@ from batch_updater.endpoint.openapi import Description, endpoint_of, read_descri
 from batch_updater.endpoint.request import RequestBuilder
 from batch_updater.errors import ConfigError, InputError, Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES
+from batch_updater.loader.layouts import Layout, layout_of
 from batch_updater.loader.table import Table, open_table
-from batch_updater.questions import NO_ANSWERS, Answers
-from batch_updater.records import RunFacts, Setting, StagedInput
+from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError
+from batch_updater.records import Origin, RunFacts, Setting, StagedInput
 from batch_updater.runs import folder as snapshots
+from batch_updater.runs import statements
+from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
 from batch_updater.runs.history import DATABASE, known_names, related_by_name
@@ -31,6 +34,8 @@ from batch_updater.runs.layouts import read_layouts
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
+
+_ROWS_NAMED = 5
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -64,18 +69,55 @@ class Plan(msgspec.Struct, frozen=True):
     def notes(self) -> tuple[str, ...]:
         """What a person should know beforehand."""
         notes = list(self.staged.notes)
+        notes += [
+            f"{question.evidence} {question.text} Answer by option: {'; '.join(question.lines)}."
+            for question in self.staged.questions
+        ]
         if repetition := possible_repetition(self.config.api.base_url, self.endpoint):
             notes.insert(0, repetition.note)
         keys = guards_on_changes(self.config.guards)
         if keys and not self.reads_first:
             are = f"{' and '.join(keys)} {'are' if len(keys) > 1 else 'is'}"
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
+        if (origin := self.staged.columns.origin) and (added := self._added(origin)):
+            notes.append(added)
         if self.repeats:
             notes.append(self.repeats.note(reads_first=self.reads_first))
         return tuple(notes)
 
-    def facts(self, command: str, started_at: datetime, store: Store) -> RunFacts:
-        """Return what a report says besides its rows, as far as it is known beforehand."""
+    def _added(self, origin: Origin) -> str:
+        """Return a sentence on the rows that the first file does not have; '' if there are none."""
+        first = self.store.numbers(statements.ADDED_ROWS, first=origin.next_row, most=_ROWS_NAMED + 1)
+        if not first:
+            return ""
+        rows = "Row " if len(first) == 1 else "Rows "
+        rows += ", ".join(f"{number:,}" for number in first[:_ROWS_NAMED])
+        rows += " and more are" if len(first) > _ROWS_NAMED else " is" if len(first) == 1 else " are"
+        return f"{rows} new: added or copied on the sheet To fix, and not in {origin.file}."
+
+    @property
+    def open_questions(self) -> OpenQuestionsError:
+        """What keeps rows from being sent until it is answered."""
+        questions, name = self.staged.questions, self.snapshot.name
+        are = "a question is" if len(questions) == 1 else f"{len(questions)} questions are"
+        return OpenQuestionsError(
+            (f"Nothing was sent: {are} open about {name}.", *(f"  {one.evidence} {one.text}" for one in questions)),
+            questions,
+            remedy=("Answer by option:", *(f"    {line}" for one in questions for line in one.lines)),
+            place=Location(name, self.staged.sheet),
+        )
+
+    @property
+    def layout_name(self) -> str | None:
+        """Name of the layout that the file has."""
+        return self.staged.layout
+
+    def layout(self, name: str) -> Layout:
+        """Return the layout that files with the same headers have from now on."""
+        return layout_of(name, self.staged.columns, self.answers)
+
+    def facts(self, command: str, started_at: datetime, store: Store, run: str = "") -> RunFacts:
+        """Return what a report says besides its rows, as far as it is known beforehand; `run` names a run's folder."""
         return RunFacts(
             command=command,
             input_path=self.snapshot.name,
@@ -88,7 +130,11 @@ class Plan(msgspec.Struct, frozen=True):
             settings=self.settings,
             repeats=self.repeats.run_of_all if self.repeats else None,
             expected=store.expected() if self.staged.is_undo else None,
-        )
+            origin=origin_of(
+                self.staged.columns, run=run, name=self.snapshot.name, stem=self.snapshot.stem,
+                last_row=store.last_row(),
+            ),
+        )  # fmt: skip
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -99,6 +145,10 @@ class Opened(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     snapshot: Snapshot
     table: Table
+
+    def layout(self, name: str) -> Layout:
+        """Return the layout that files with the same headers have from now on."""
+        return layout_of(name, self.table.columns, self.table.answers)
 
     def staged(self, store: Store, *, for_sending: bool) -> Plan:
         """Judge every row, in one transaction, and let go of the file. Raises InputError.
@@ -143,6 +193,8 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
         answers=answers,
         layouts=read_layouts(config.layouts_folder, layout),
     )
+    if origin := table.columns.origin:
+        snapshot = replace(snapshot, stem=snapshots.safe_stem(f"{origin.stem}.x"))
     if table.expected is not None:
         try:
             require_read(endpoint)

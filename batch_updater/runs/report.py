@@ -13,6 +13,7 @@ from batch_updater.records import RunFacts
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.reporter.workbook import write_results
+from batch_updater.runs.family import family_of, origin_of
 from batch_updater.runs.history import PastRun
 from batch_updater.runs.result import RunResult
 from batch_updater.runs.rows import check_row_count, report_rows, rows_in, unsent
@@ -39,6 +40,10 @@ def report(past: PastRun, results: Path | None) -> RunResult:
                 "The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer."
             )
             finished_at = store.last_answer_at() or past.parts[-1].started_at
+        family = family_of(past)
+        origin = origin_of(
+            staged.columns, run=past.folder.name, name=past.facts.input, stem=past.facts.stem, last_row=store.last_row()
+        )
         facts = RunFacts(
             command="run",
             input_path=past.facts.input,
@@ -59,6 +64,8 @@ def report(past: PastRun, results: Path | None) -> RunResult:
             invocation=past.facts.invocation,
             inbox=past.facts.inbox,
             repeats=past.facts.repeats,
+            origin=origin,
+            family=family.sentence if family else "",
         )
         for_review = RowsForReview(staged.columns, endpoint)
         rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))

@@ -34,6 +34,7 @@ from batch_updater.records import Outcome, RunFacts, StagedInput
 from batch_updater.reporter.output_workbook import new_workbook
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.workbook import ResultsWorkbook, WrittenWorkbook
+from batch_updater.runs.family import first_round
 from batch_updater.runs.rows import with_changes
 from batch_updater.runs.store import BEFORE_ALL_ROWS, StoredRow, opened_store
 
@@ -223,7 +224,11 @@ def _follow(folder: Path, has_ended: threading.Event) -> Report:
     staged, endpoint = task.staged, task.endpoint
     for_review, draft = RowsForReview(staged.columns, endpoint), folder / _WORKBOOK
     draft.touch()
-    with opened_store(task.database) as store, new_workbook(draft) as book:
+    with (
+        opened_store(task.database) as store,
+        first_round(task.database, staged.columns.origin) as first_wrong,
+        new_workbook(draft) as book,
+    ):
         results = ResultsWorkbook(book, staged.columns, endpoint, task.started_at)
         names, has_changes = store.names(), False
 
@@ -233,7 +238,7 @@ def _follow(folder: Path, has_ended: threading.Event) -> Report:
             """Write rows; returns how many they are."""
             nonlocal after, has_changes
             count = 0
-            for row in for_review.noting(with_changes(rows, staged, endpoint, names)):
+            for row in for_review.noting(with_changes(rows, staged, endpoint, names, first_wrong)):
                 count += 1
                 results.add(row)
                 has_changes = has_changes or bool(row.changes)

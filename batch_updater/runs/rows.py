@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from batch_updater.records import (
     Stop,
     StopReason,
 )
-from batch_updater.reporter.summary import RUN_AGAIN, Summary, Tally
+from batch_updater.reporter.summary import NEEDS_NOTHING, RUN_AGAIN, Summary, Tally
 from batch_updater.runs import statements
+from batch_updater.runs.family import first_round
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.store import Store, StoredRow, opened_store
 
@@ -46,13 +47,22 @@ def report_rows(
     statement: str = statements.ROWS,
 ) -> Iterator[ReportRow]:
     """Yield rows with their outcomes, in file order; with `statements.ROWS_TO_FIX` those that are not done alone."""
-    return with_changes(store.rows(without_turn, statement), staged, endpoint, store.names())
+    with first_round(store.path, staged.columns.origin) as first_wrong:
+        yield from with_changes(store.rows(without_turn, statement), staged, endpoint, store.names(), first_wrong)
 
 
 def with_changes(
-    rows: Iterable[StoredRow], staged: StagedInput, endpoint: Endpoint, names: tuple[AllowedList, ...]
+    rows: Iterable[StoredRow],
+    staged: StagedInput,
+    endpoint: Endpoint,
+    names: tuple[AllowedList, ...],
+    first_wrong: Callable[[int], str],
 ) -> Iterator[ReportRow]:
-    """Yield rows as reports take them; `names` are those that are known for the ids in records."""
+    """Yield rows as reports take them.
+
+    `names` are those that are known for the ids in records; `first_wrong` tells of a row that is not done what was
+    wrong with it in the first round.
+    """
     changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, names))
     carried, stated = len(staged.columns.headers), staged.stated_width
     for stored in rows:
@@ -60,14 +70,14 @@ def with_changes(
         is_ragged = stated is not None and any(problem.code == RAGGED for problem in outcome.problems)
         row = Row(stored.number, carried_cells(stored.cells, carried, stated, is_ragged=is_ragged))
         before = outcome.kept.before if outcome.kept else None
+        wrong = "" if outcome.kind in NEEDS_NOTHING else first_wrong(row.number)
         # Of a row that was refused or not done the record has not changed, whatever was read of it.
         if before is None or outcome.kind not in _CHANGING:
-            yield ReportRow(row, outcome)
+            yield ReportRow(row, outcome, first_wrong=wrong)
         else:
             otherwise = [problem.field for problem in outcome.problems]
-            yield ReportRow(
-                row, outcome, stored.target, changes(stored.job, before, otherwise), is_repeated=stored.is_repeated
-            )
+            changed = changes(stored.job, before, otherwise)
+            yield ReportRow(row, outcome, stored.target, changed, stored.is_repeated, wrong)
 
 
 def rows_in(

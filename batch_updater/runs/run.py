@@ -21,7 +21,8 @@ from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
-from batch_updater.runs.history import DATABASE, Facts
+from batch_updater.runs.family import family_of
+from batch_updater.runs.history import DATABASE, Facts, read_run
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
@@ -150,6 +151,7 @@ class ActiveRun:
             invocation=self._options.invocation,
             inbox=self._options.inbox,
             repeats=self._open_run.repeats,
+            origin=plan.staged.columns.origin,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -225,14 +227,14 @@ class ActiveRun:
 
     def _facts(self, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
-        parts = writer.store.parts()
+        parts, family = writer.store.parts(), family_of(read_run(self._folder))
         notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
         notes += filter(None, [self._annotated_copy.note])
         if len(parts) > 1:
             times = "once" if len(parts) == 2 else f"{len(parts) - 1:,} times"
             notes.append(f"The run was resumed {times}; requests and time are those of all its parts.")
         return replace(
-            self._plan.facts("run", parts[0].started_at, writer.store),
+            self._plan.facts("run", parts[0].started_at, writer.store, self._folder.name),
             run_folder=str(self._folder),
             requests=sum(one.requests for one in (*parts, *self._made(sent))),
             retries=sum(one.retries for one in (*parts, *self._made(sent))),
@@ -242,6 +244,7 @@ class ActiveRun:
             invocation=self._options.invocation,
             inbox=self._options.inbox,
             repeats=self._open_run.repeats,
+            family=family.sentence if family else "",
         )
 
 

@@ -147,6 +147,26 @@ WHERE rows.state != 'invalid' AND rows.waits_for IS NULL ORDER BY rows.number
 SELECT count(*) AS count_1, count(*) FILTER (WHERE rows.state != 'invalid' AND rows.waits_for IS NULL) AS anon_1, count(rows.waits_for) AS count_2
 FROM rows;
 
+-- KINDS
+SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
+FROM rows;
+
+-- KINDS_OF
+SELECT rows.number, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1
+FROM rows
+WHERE rows.number IN (SELECT listed.value
+FROM json_each(:numbers) AS listed);
+
+-- LAST_ROW
+SELECT coalesce(max(rows.number), 0) AS coalesce_1
+FROM rows;
+
+-- ADDED_ROWS
+SELECT rows.number
+FROM rows
+WHERE rows.number >= :first ORDER BY rows.number
+ LIMIT :most OFFSET 0;
+
 -- ROWS
 SELECT rows.number, rows.state, CASE WHEN (rows.state = 'invalid') THEN 'invalid' WHEN (rows.state = 'in_flight') THEN 'unconfirmed' WHEN (rows.outcome IS NOT NULL) THEN rows.outcome WHEN (rows.waits_for IS NOT NULL) THEN 'not_sent' ELSE :unsent END AS anon_1, rows.waits_for, rows.is_repeated, rows.maybe_applied, rows.earlier_attempts + rows.attempts AS attempts, rows.status, rows.sent_at, rows.seconds, rows.target, rows.cells, rows.fields, rows.body, rows.problems, rows.message, rows.advice, rows.cause, rows."before", rows.reported
 FROM rows

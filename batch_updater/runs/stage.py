@@ -230,5 +230,6 @@ class Staging:
             causes=tally.summary().causes,
             sent=+sent,
             cleared=+cleared,
+            layout=table.layout.name if table.layout else None,
             questions=questions,
         )

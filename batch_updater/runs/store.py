@@ -379,6 +379,10 @@ class Store:
         (at,) = self.execute(statements.LAST_ANSWER_AT).fetchone()
         return None if at is None else datetime.fromtimestamp(converted(at, _Time, "its table rows"), UTC)
 
+    def last_row(self) -> int:
+        """Return the number of the last row; 0 if there is none."""
+        return self.numbers(statements.LAST_ROW)[0]
+
     def first_job(self) -> Job | None:
         """Return the first row that can be sent, of rows that are staged for sending; None if there is none."""
         found = self.execute(statements.FIRST_JOB).fetchone()

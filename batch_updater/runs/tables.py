@@ -155,6 +155,13 @@ _kind = case(
     else_=bindparam("unsent"),
 )
 """The one outcome of a row; `unsent` is that of a row without a turn: `not_sent`, or `planned` in a check."""
+KINDS = select(_r.number, _kind)
+KINDS_OF = KINDS.where(
+    _r.number.in_(select(func.json_each(bindparam("numbers")).table_valued("value", name="listed").c.value))
+)
+"""The outcomes of the rows whose numbers are in an array of JSON."""
+LAST_ROW = select(func.coalesce(func.max(_r.number), 0))
+ADDED_ROWS = select(_r.number).where(_r.number >= bindparam("first")).order_by(_r.number).limit(bindparam("most"))
 _every_row = select(
     _r.number, _r.state, _kind, _r.waits_for, _r.is_repeated, _r.maybe_applied,
     (_r.earlier_attempts + _r.attempts).label("attempts"), _r.status, _r.sent_at, _r.seconds, _r.target, _r.cells,

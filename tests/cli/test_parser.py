@@ -65,7 +65,7 @@ def test_a_command_typed_wrong_is_answered_with_the_one_that_was_probably_meant(
     ("typed", "said"),
     [
         (["--limit"], "A command is missing before --limit. See batch-updater --help."),
-        (["frobnicate"], "Commands: run, check, template, "),
+        (["frobnicate"], "Commands: run, check, columns, template, "),
         (["run"], "FILE is missing: --fix takes the newest results workbook that has rows to fix."),
         (["run", "c.csv", "--fix"], "FILE and --fix exclude each other"),
         (["run", "c.csv", "--limit", "0"], "'0' is not a whole number above 0"),

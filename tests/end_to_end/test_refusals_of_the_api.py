@@ -167,5 +167,5 @@ def test_what_is_wrong_with_two_cells_has_an_advice_for_each(inside: Inside) -> 
         _, wrong, todo = to_fix(inside("run", "two.csv", "--yes", "--json"))[2]
     assert len(wrong.splitlines()) == 3
     amounts, day = todo.splitlines()
-    assert amounts.startswith("AcctPotential (C2), SalesRevenue (D2): ")
+    assert amounts.startswith("AcctPotential (C2); SalesRevenue (D2): ")
     assert day.startswith("PendingCloseDate (E2): ")

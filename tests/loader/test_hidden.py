@@ -82,14 +82,8 @@ VISIBLE_ONLY = Answers(hidden_rows="leave out")
 
 
 def _read(path: Path, *, visible_only: bool) -> tuple[list[object], int]:
-    answers = Answers(hidden_rows="leave out" if visible_only else None)
-    table = open_table(
-        path,
-        endpoint(),
-        settings(),
-        name=path.name,
-        answers=VISIBLE_ONLY if visible_only else NO_ANSWERS,
-    )
+    answers = VISIBLE_ONLY if visible_only else NO_ANSWERS
+    table = open_table(path, endpoint(), settings(), name=path.name, answers=answers)
     jobs: list[object] = [row.job.values["itemId"] for row in staged(table).rows if row.job]
     assert staged(table).input.rows == len(jobs)
     table.close()

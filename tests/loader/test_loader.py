@@ -53,7 +53,7 @@ def test_all_problems_of_a_row_are_found_at_once(tmp_path: Path) -> None:
     assert rows[0].problems[0] == Problem(
         2, "itemId", "not-a-number", "x", "'x' is not a whole number.", "Type the digits alone, such as 1234."
     )
-    assert [table.columns.address_of(problem) for problem in rows[0].problems] == ["A2", "B2", "C2"]
+    assert [table.columns.cell(problem.row, problem.field) for problem in rows[0].problems] == ["A2", "B2", "C2"]
     assert all((row.job is None) is bool(row.problems) for row in rows)
 
 
@@ -196,7 +196,7 @@ def test_a_returned_workbook_is_read_without_our_columns(tmp_path: Path) -> None
     assert table.columns.headers == ("itemId", "label", "count")
     assert codes(table) == {2: [("count", "not-a-number")], 3: [("label", "not-exact")]}
     assert judged(table)[0].row.cells == (1, "a", "x")
-    assert table.columns.address_of(judged(table)[0].problems[0]) == "G2"
+    assert table.columns.cell(2, "count") == "G2"
 
 
 def test_an_empty_sheet_to_fix_has_nothing_to_do(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_counts_and_rows_agree(rows: list[tuple[int, str]], in_order: bool) -> N
     assert review.waiting == sum(row.waits_for is not None for row in first)
     assert review.sent.get("count", 0) == sum("count" in job.values for job in ready)
     for cause in review.causes:
-        having = [row for row in first if any(problem.cause == cause.text for problem in row.problems)]
+        having = [row for row in first if any(problem.cause(table.columns) == cause.text for problem in row.problems)]
         assert (cause.count, cause.example_row) == (len(having), having[0].row.number)
 
 

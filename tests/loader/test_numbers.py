@@ -58,7 +58,7 @@ def test_decimals_keep_the_digits_of_the_text(text: str, mark: str, digits: str)
      ("1e400", ".", "may-be-damaged"), ("1.23E+11", ".", "may-be-damaged"), ("$", ".", "not-a-number"),
      ("1,23,45", ".", "not-a-number"),
      ("1.2.3", ".", "not-a-number"), ("1,234.5,6", ".", "not-a-number"), ("0,123", ".", "other-decimal-mark"),
-     (".", ".", "not-a-number"), ("12 %", ".", "ambiguous-number"), ("1\n2", ".", "not-a-number"),
+     (".", ".", "not-a-number"), ("12 %", ".", "percentage"), ("1\n2", ".", "not-a-number"),
      ("(-5)", ".", "not-a-number"), ("-5-", ".", "not-a-number"), ("(5", ".", "not-a-number"),
      ("$5 EUR", ".", "not-a-number"), ("5 kg", ".", "not-a-number"), ("1 23", ".", "not-a-number"),
      ("0 123", ".", "not-a-number"), ("0'123", ".", "not-a-number"), ("001 234", ",", "not-a-number"),

@@ -230,7 +230,7 @@ def given(name: str) -> Gives | Refused:
         return Refused(refusal.message, refusal.remedy)
     jobs = {row.row.number: {key: text(value) for key, value in row.job.values.items()} for row in rows if row.job}
     problems = {
-        (table.columns.address_of(problem) or f"row {problem.row}", problem.code)
+        (table.columns.cell(problem.row, problem.field) or f"row {problem.row}", problem.code)
         for row in rows
         for problem in row.problems
     }

@@ -674,7 +674,7 @@ def test_a_currency_that_contradicts_its_column_is_told(tmp_path: Path) -> None:
     table = table_of(tmp_path, "itemId,Amount (EUR)\n1,5\n2,$6\n3,7 EUR\n", columns=mapping)
     assert all(row.job for row in judged(table))
     (note,) = table.notes
-    assert note.startswith("amountDue (B3): '$6' names $, but its column is in EUR.")
+    assert note.startswith("Amount (EUR) (B3): '$6' names $, but its column is in EUR.")
     table = table_of(tmp_path, "itemId,Amount (CHF)\n1,Fr. 5\n2,6\n3,SFr. 7\n", columns={"Amount (CHF)": "amountDue"})
     assert all(row.job for row in judged(table))
     assert table.notes == ()

@@ -14,6 +14,7 @@ from tests.reporter.made import COLUMNS, facts
 
 TYPED = Invocation("in.csv", "c.yaml", None, (("LanguageId", "1"),), compare=True)
 RUN = ("batch-updater", "run", "in.csv", "--config", "c.yaml", "--set", "LanguageId=1", "--compare")
+CHECK = ("batch-updater", "check", *RUN[2:])
 REPAIRED = ("batch-updater", "run", THIS_WORKBOOK, "--config", "c.yaml", "--set", "LanguageId=1")
 U, S, P, I, R, F, N = (  # noqa: E741
     OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.PLANNED, OutcomeKind.INVALID, OutcomeKind.REJECTED,
@@ -100,9 +101,9 @@ def test_a_run_that_a_program_started_has_no_command(kinds: list[OutcomeKind]) -
         ([P, S], False, NextKind.RUN, RUN),
         ([S, S], False, NextKind.NOTHING, None),
         ([P, P], True, NextKind.CORRECT, (*RUN, "--override-guards")),
-        ([P, I], False, NextKind.CORRECT, RUN),
-        ([P, I], True, NextKind.CORRECT, None),
-        ([I, I], False, NextKind.CORRECT, None),
+        ([P, I], False, NextKind.CORRECT, CHECK),
+        ([P, I], True, NextKind.CORRECT, CHECK),
+        ([I, I], False, NextKind.CORRECT, CHECK),
         ([P, F], False, NextKind.CHECK, None),
         ([P, I, F], False, NextKind.CHECK, None),
     ],
@@ -110,7 +111,7 @@ def test_a_run_that_a_program_started_has_no_command(kinds: list[OutcomeKind]) -
 def test_after_a_check_the_file_is_sent_or_corrected(
     kinds: list[OutcomeKind], *, over_guard: bool, kind: NextKind, command: tuple[str, ...] | None
 ) -> None:
-    """A command is named only where it sends something that no guard forbids, or says that it overrides the guard."""
+    """There is one way: send it, or correct and check again; a command that overrides a guard says so."""
     told = replace(facts("check"), is_over_guard=over_guard)
     step = next_step(told, summary(kinds, of_check=True), TYPED)
     assert (step.kind, step.command) == (kind, command)

@@ -81,7 +81,7 @@ def test_causes_are_ranked_with_an_example_cell() -> None:
         made.add(Outcome(row, OutcomeKind.INVALID, problems=(problem, problem)))
     made.add(Outcome(9, OutcomeKind.REJECTED, message="No such record.", cause="404 Not Found", status=404))
     first, second = made.summary().causes
-    assert (first.text, first.count, first.example_row, first.example_cell) == ("size: not a number", 3, 4, "B4")
+    assert (first.text, first.count, first.example_row, first.example_cell) == ("Size: not a number", 3, 4, "B4")
     assert (second.text, second.count, second.example_cell, second.example) == (
         "404 Not Found", 1, None, "No such record.",
     )  # fmt: skip

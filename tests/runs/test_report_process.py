@@ -48,7 +48,7 @@ ENDPOINT = endpoint()
 STAGED = StagedInput(
     Columns(("itemId",), 0, {"itemId": 0}, ()), stated_width=None, sheet=None, visible_only=False,
     hidden_rows=HiddenRows(0, ""), is_to_fix=False, is_undo=False, notes=(), rows=len(ROWS) + len(INVALID),
-    good=len(ROWS), waiting=0, causes=(), sent={}, cleared={}, questions=(),
+    good=len(ROWS), waiting=0, causes=(), sent={}, cleared={}, layout=None, questions=(),
 )  # fmt: skip
 FACTS = replace(facts(), started_at=STARTED, finished_at=STARTED + timedelta(seconds=90), allowed=())
 UNSENT = unsent(None)

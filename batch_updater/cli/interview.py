@@ -1,0 +1,104 @@
+"""Questions about a file, asked on the terminal, and the layout that remembers the answers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from batch_updater.cli.colour import Style
+from batch_updater.cli.preview import ask, cancelled
+from batch_updater.cli.text_output import Line, shown_path, write_lines
+from batch_updater.questions import NO_ANSWERS, Answers, OpenQuestionsError, QuestionKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from batch_updater.questions import Choice, Question
+    from batch_updater.runs.plan import Plan
+
+    Result = TypeVar("Result")
+
+_PLACES = frozenset({QuestionKind.SHEET, QuestionKind.HEADER_ROW})
+"""About where the headers are: what to ask about columns follows from the answer."""
+_NO = frozenset({"-", "n", "no"})
+
+
+class Interview:
+    """What was answered about a file: by options, and by a person who is asked for the rest."""
+
+    def __init__(self, given: Answers, *, asking: bool) -> None:
+        self.asking = asking
+        """Whether there is a person to ask."""
+        self._given = given
+        self.asked: Answers = NO_ANSWERS
+        """What a person has answered, unless a layout remembers it."""
+        self._remembered: Answers = NO_ANSWERS
+
+    @property
+    def answers(self) -> Answers:
+        """All answers so far."""
+        return self._given.with_more(self._remembered).with_more(self.asked)
+
+    def until_answered(self, work: Callable[[], Result]) -> Result:
+        """Do some work on the file, again after every round of questions that it raises.
+
+        Raises OpenQuestionsError if there is no one to ask, UsageError if a person gives up.
+        """
+        while True:
+            try:
+                return work()
+            except OpenQuestionsError as error:
+                if not self.asking:
+                    raise
+                questions = error.questions
+            self.asked = self.asked.with_more(_answers_to(questions))
+
+    def remember(self, plan: Plan) -> None:
+        """Offer to remember the answers for all files with the same headers."""
+        from batch_updater.runs.layouts import require_name, write_layout
+
+        if self.asked == NO_ANSWERS:
+            return
+        folder, proposed = plan.config.layouts_folder, plan.layout_name or plan.snapshot.stem
+        write_lines([Line("Remember the answers for all files with these headers?", 0, Style.STRONG)], sys.stderr)
+        name = None
+        while name is None:
+            answer = ask(f"Name (Enter: {proposed}, - for no) >")
+            if answer is None or answer in _NO:
+                return
+            try:
+                name = require_name(answer or proposed)
+            except ValueError as error:
+                write_lines([Line(f"That is no name: {error}.", 0)], sys.stderr)
+        path = write_layout(folder, plan.layout(name))
+        write_lines([Line(f"Remembered in {shown_path(path)}.")], sys.stderr)
+        self._remembered, self.asked = self._remembered.with_more(self.asked), NO_ANSWERS
+
+
+def _answers_to(questions: Sequence[Question]) -> Answers:
+    """Ask questions one after the other, but nothing behind one about where the headers are."""
+    answers = NO_ANSWERS
+    for number, question in enumerate(questions, 1):
+        is_place = question.kind in _PLACES
+        count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"
+        answers = answers.with_more(_answer_to(question, count).answers)
+        if is_place:
+            break
+    return answers
+
+
+def _answer_to(question: Question, count: str) -> Choice:
+    lines = [Line(), Line(f"{count}: {question.text}", 0, Style.STRONG)]
+    lines += [Line(question.evidence, 0)] if question.evidence else []
+    lines += [Line(f"  {number:>2}  {choice.text}", 6) for number, choice in enumerate(question.choices, 1)]
+    write_lines(lines, sys.stderr)
+    prompt = f"{'Enter: 1, or ' if question.is_conclusive else ''}1-{len(question.choices)}, q to cancel >"
+    while True:
+        answer = ask(prompt)
+        if answer is None or answer in {"q", "quit", "cancel"}:
+            raise cancelled()
+        if not answer and question.is_conclusive:
+            return question.choices[0]
+        if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(question.choices):
+            return question.choices[int(answer) - 1]

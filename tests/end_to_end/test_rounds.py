@@ -1,0 +1,182 @@
+"""The rows of a file through several rounds: they keep file, row and cell, and are counted once."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pytest
+
+from tests.end_to_end.inside import Inside
+from tests.end_to_end.program import configure, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.end_to_end.program import Done
+
+COLUMNS = """sending: {rate_per_s: 5000, attempts: 3}
+input: {columns: {Deal: OpportunityId, Kind: opportunityType, Sales Stage: StageName, Close date: PendingCloseDate}}
+"""
+HEADERS = ("Owner", "Deal", "Kind", "Sales Stage", "Close date")
+NO_DAY, NO_STAGE = "31/02/2026", "Propsal"
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    with sandbox() as api:
+        configure(tmp_path, api.url, COLUMNS)
+        yield Inside(tmp_path)
+
+
+def file(folder: Path, rows: int, *, first_row: int = 1) -> Path:
+    """Write q1.xlsx: in each fifth row the day does not exist, in each fourth the stage is misspelt."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for column, header in enumerate(HEADERS, 2):
+        sheet.cell(first_row, column, header)
+    for number in range(1, rows + 1):
+        stage, day = NO_STAGE if number % 4 == 0 else "Proposal", NO_DAY if number % 5 == 0 else date(2026, 5, number)
+        for column, value in enumerate(("Ann", 100 + number, "Pre", stage, day), 2):
+            sheet.cell(first_row + number, column).value = value
+    book.save(folder / "q1.xlsx")
+    return folder / "q1.xlsx"
+
+
+def to_fix(done: Done) -> dict[Any, list[Any]]:
+    """Return the rows of the sheet by their first column."""
+    rows = openpyxl.load_workbook(done.object["results"])["To fix"].iter_rows(min_row=2, values_only=True)
+    return {row[0]: list(row) for row in rows}
+
+
+def edited(done: Done, edit: Callable[[list[list[Any]]], list[list[Any]]]) -> str:
+    """Replace the rows of To fix as a person would, and return the workbook's path."""
+    path = str(done.object["results"])
+    book = openpyxl.load_workbook(path)
+    sheet = book["To fix"]
+    rows = [list(row) for row in sheet.iter_rows(min_row=2, values_only=True)]
+    sheet.delete_rows(2, len(rows))
+    for row in edit(rows):
+        sheet.append(row)
+    book.save(path)
+    return path
+
+
+def repaired(row: list[Any]) -> list[Any]:
+    return [*row[:8], "Proposal", date(2026, 6, 1)]
+
+
+def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> None:
+    """Deleted, sorted, copied and added: every row of the file is updated, removed or left, new ones are told apart."""
+    first = inside("run", file(inside.folder, 20, first_row=3), "--yes", "--json")
+    assert first.outcomes == {"updated": 12, "invalid": 4, "rejected": 4}
+    assert sorted(to_fix(first)) == [7, 8, 11, 13, 15, 18, 19, 23]
+    assert "Close date (F8), field PendingCloseDate: '31/02/2026'" in to_fix(first)[8][2]
+
+    def edit(rows: list[list[Any]]) -> list[list[Any]]:
+        left = [repaired(row) if row[0] in {7, 13} else row for row in rows if row[0] != 15]
+        copy = [*left[0][:6], 500, *left[0][7:]]
+        new = [*[None] * 5, "Ann", 600, "Pre", NO_STAGE, date(2026, 6, 1)]
+        return [*reversed(left), copy, new]
+
+    second = inside("run", edited(first, edit), "--yes", "--json")
+    rows = to_fix(second)
+    assert second.outcomes == {"updated": 3, "invalid": 3, "rejected": 3}
+    assert second.object["notes"] == [
+        "q1.xlsx: 14 of 20 rows updated in 2 rounds, 1 removed, 5 need you. 2 new rows: 1 updated.",
+        "Rows 24, 25 are new: added or copied on the sheet To fix, and not in q1.xlsx.",
+    ]
+    assert sorted(rows) == [8, 11, 18, 19, 23, 25]
+    wrong = str(rows[8][2]).splitlines()
+    assert wrong[0].startswith("Close date (F8 of q1.xlsx), field PendingCloseDate: '31/02/2026' is")
+    assert wrong[1:] == ["First round: the same."]
+    assert "New: this row was added on the sheet To fix; q1.xlsx does not have it." in rows[25][2]
+    assert rows[11][3].startswith("Sales Stage (E11 of q1.xlsx), field StageName: Did you mean 'Proposal'?")
+
+    def last(rows: list[list[Any]]) -> list[list[Any]]:
+        # The day is repaired and the stage is wrong now.
+        return [[*row[:8], NO_STAGE, date(2026, 6, 1)] if row[0] == 8 else repaired(row) for row in rows]
+
+    third = inside("run", edited(second, last), "--yes", "--json")
+    assert third.object["notes"] == [
+        "q1.xlsx: 18 of 20 rows updated in 3 rounds, 1 removed, 1 needs you. 2 new rows: 2 updated."
+    ]
+    (row,) = to_fix(third).values()
+    wrong = str(row[2]).splitlines()
+    assert wrong[0].startswith("Nexus refused it (400")
+    assert wrong[1].startswith("First round: Close date (F8), field PendingCloseDate: '31/02/2026' is")
+    for done in (first, second, third):
+        assert Path(done.object["run"]).name[15:] in {"-q1", "-q1-2", "-q1-3"}  # within the same second
+        assert Path(done.object["results"]).name.startswith("q1-results-2")
+    newest, middle, oldest = json.loads(inside("runs", "--json").out)["runs"]
+    assert (newest["rounds"]["removed"], newest["rounds"]["updated"]) == (1, 18)
+    assert (newest["rows_of"], middle["rows_of"], oldest["rows_of"]) == ("q1.xlsx", "q1.xlsx", None)
+    assert middle["rounds"] is oldest["rounds"] is None
+    assert third.object["notes"][0] in inside("runs").out
+    again = inside("report", third.object["run"], "--json")
+    assert again.object["notes"] == third.object["notes"]
+    summary = openpyxl.load_workbook(again.object["results"])["Summary"]
+    assert summary["A2"].value == third.object["notes"][0]
+    assert third.object["notes"][0] in (Path(third.object["run"]) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_check_between_two_rounds_changes_nothing(inside: Inside) -> None:
+    """Its workbook is named after the first file, says one way to go on, and can be run as one more round."""
+    first = inside("run", file(inside.folder, 10), "--yes", "--json")
+    path = first.object["results"]
+    checked = inside("check", path, "--json")
+    assert checked.object["results"] == str(Path(path).parent / "q1-check.xlsx")
+    assert checked.object["next"] == {"kind": "correct", "command": ["batch-updater", "check", path]}
+    assert "Close date (F6 of q1.xlsx)" in to_fix(checked)[6][2]
+    second = inside("run", edited(checked, lambda rows: [repaired(row) for row in rows]), "--yes", "--json")
+    assert second.object["notes"][0].startswith("q1.xlsx: 8 of 10 rows updated in 2 rounds, 2 removed.")
+
+
+def test_a_checked_file_keeps_its_cells_where_the_workbook_of_the_check_is_run(inside: Inside) -> None:
+    """Nothing was sent before, so these rows are a first round; addresses and names are those of the file."""
+    checked = inside("check", file(inside.folder, 10), "--json")
+    path = edited(checked, lambda rows: [row if row[0] == 6 else repaired(row) for row in rows])
+    first = inside("run", path, "--yes", "--json")
+    assert first.outcomes == {"updated": 1, "invalid": 1}
+    assert "Close date (F6 of q1.xlsx)" in to_fix(first)[6][2]
+    assert "First round" not in to_fix(first)[6][2]
+    second = inside("run", edited(first, lambda rows: [repaired(row) for row in rows]), "--yes", "--json")
+    assert second.object["notes"][0] == "q1.xlsx: 2 of 2 rows updated in 2 rounds."
+    assert Path(second.object["run"]).name[15:].startswith("-q1")
+
+
+def test_the_same_workbook_run_twice_counts_no_row_twice(inside: Inside) -> None:
+    """A person who goes on with the first results workbook sends its rows again; the file has no more rows by that."""
+    first = inside("run", file(inside.folder, 10), "--yes", "--json")
+    path = edited(first, lambda rows: [repaired(row) if row[0] == 5 else row for row in rows])
+    assert inside("run", path, "--yes", "--json").outcomes == {"updated": 1, "invalid": 2, "rejected": 1}
+    edited(first, lambda rows: [repaired(row) for row in rows])
+    assert inside("run", path, "--yes", "--json").object["notes"][0] == "q1.xlsx: 10 of 10 rows updated in 3 rounds."
+
+
+@pytest.mark.parametrize("damage", ["gone", "no JSON", "of another kind", "first run removed", "our columns changed"])
+def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside, damage: str) -> None:
+    """Settings deleted or damaged, the first run's folder removed, a header of ours renamed: nothing is invented."""
+    first = inside("run", file(inside.folder, 10), "--yes", "--json")
+    path = edited(first, lambda rows: [repaired(row) for row in rows[:-1]] + rows[-1:])
+    book = openpyxl.load_workbook(path)
+    if damage == "gone":
+        del book["Settings"]
+    elif damage == "first run removed":
+        for left in Path(first.object["run"]).iterdir():
+            if str(left) != path:
+                left.unlink()
+    elif damage == "our columns changed":
+        book["To fix"]["A1"] = "No."
+    else:
+        (cell,) = [row[1] for row in book["Settings"].iter_rows() if row[0].value == "origin"]
+        cell.value = '{"run": 5}' if damage == "of another kind" else "x"
+    book.save(path)
+    second = inside("run", path, "--yes", "--json")
+    assert second.outcomes == {"updated": 3, "invalid": 1}
+    assert not any("rounds" in note for note in second.object["notes"])
+    assert not any("First round" in str(row[2]) for row in to_fix(second).values())
