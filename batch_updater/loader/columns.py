@@ -22,9 +22,10 @@ _FAULTS_NAMED = 100
 """Of a header row; one with more is none."""
 _HEADERS_NAMED = 8
 _NOTED = 10
-_ANSWERS = "Correct the header row, or say by option what each of these columns is:"
+_ANSWERS = "Correct the header row, or say by option what these columns are:"
 _REMEMBER = (
-    "Add --save NAME to `batch-updater columns FILE` with the same options, and files with these headers need none."
+    "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE --save NAME`; "
+    "to keep them for every file, name the headers in the configuration, under input.columns."
 )
 _OTHER_FIELDS = 20
 """That are offered for a column beside those that it may be meant for."""
