@@ -20,8 +20,8 @@ _FILES_NEEDED = 40
 """More than a run has open at once beside connections: database, log, input, workbook with its parts, event loop."""
 _FILES_WANTED = 1024
 """Leaves room for connections as well. Some systems allow more than they give (macOS gives 256)."""
-_COLLECTED_EVERY = 20_000
-"""Objects, instead of Python's 700: importing makes a few hundred thousand, and none of them is garbage."""
+_COLLECTED_EVERY = 200_000
+"""Objects, instead of Python's 700: importing makes as many, and none of them is garbage."""
 
 
 class _ToleratedStream(io.TextIOWrapper):

@@ -24,8 +24,8 @@ _HEADERS_NAMED = 8
 _NOTED = 10
 _ANSWERS = "Correct the header row, or say by option what these columns are:"
 _REMEMBER = (
-    "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE --save NAME`; "
-    "to keep them for every file, name the headers in the configuration, under input.columns."
+    "To keep the answers for all files with these headers, give the options to `batch-updater columns FILE "
+    "--save NAME`; to keep them for every file, name the headers in the configuration, under input.columns."
 )
 _OTHER_FIELDS = 20
 """That are offered for a column beside those that it may be meant for."""

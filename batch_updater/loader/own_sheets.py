@@ -5,10 +5,8 @@ They hold what an undo expects, the mapping of a run, and where the rows of `To 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-
-import msgspec
+from contextlib import closing
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
@@ -46,19 +44,21 @@ def expected_in(source: Book) -> Expected | None:
         if not is_marked:
             return None
         raise _damaged(source, "it has gone", None)
-    rows = (row for row in source.rows(names.index(SHEET)) if not is_blank_row(row.cells))
-    header = next(rows, None)
-    if header is None or tuple(header.cells[: len(COLUMNS)]) != COLUMNS:
-        if not is_marked:
-            return None
-        raise _damaged(source, "its header row was changed", "A1")
     expected: dict[str, tuple[ExpectedValue, ...]] = {}
-    for row in rows:
-        try:
-            target, value = value_in_cells(row.cells)
-        except ValueError as fault:
-            raise _damaged(source, f"row {row.number} is not as it was written: {fault}", f"A{row.number}") from fault
-        expected[target] = (*expected.get(target, ()), value)
+    with closing(source.rows(names.index(SHEET))) as every_row:  # an error would keep the file open until it is gone
+        rows = (row for row in every_row if not is_blank_row(row.cells))
+        header = next(rows, None)
+        if header is None or tuple(header.cells[: len(COLUMNS)]) != COLUMNS:
+            if not is_marked:
+                return None
+            raise _damaged(source, "its header row was changed", "A1")
+        for row in rows:
+            try:
+                target, value = value_in_cells(row.cells)
+            except ValueError as fault:
+                why = f"row {row.number} is not as it was written: {fault}"
+                raise _damaged(source, why, f"A{row.number}") from fault
+            expected[target] = (*expected.get(target, ()), value)
     return expected
 
 

@@ -91,6 +91,7 @@ class OutputWorkbook(Workbook):  # type: ignore[misc]  # as above
             "tmpdir": str(scratch),
         }
         super().__init__(parts, options)
+        self.in_memory = True  # from here on: what XlsxWriter packs are small parts, which need no temporary files
         self._formats_made: dict[tuple[tuple[str, object], ...], Format] = {}
 
     def describe(self, title: str, mark: str, created_at: datetime) -> None:

@@ -38,7 +38,7 @@ from batch_updater.runs.family import first_round
 from batch_updater.runs.rows import with_changes
 from batch_updater.runs.store import BEFORE_ALL_ROWS, StoredRow, opened_store
 
-FEWEST_ROWS = 5_000
+FEWEST_ROWS = 8_000
 """For fewer rows it takes longer to start than it saves."""
 _LOOKED_EVERY_S, _LOOKED_AT_LEAST_EVERY_S = 0.25, 4.0
 """How often the table is looked at for rows that are final by now: less often where few come in that time."""

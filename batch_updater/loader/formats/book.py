@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 from xml.parsers import expat
@@ -151,7 +151,7 @@ class Book:
         with faults_named(self.name, self.sheets[sheet].name):
             return self.read_layout(sheet)
 
-    def rows(self, sheet: int) -> Iterator[SheetRow]:
+    def rows(self, sheet: int) -> Generator[SheetRow, None, None]:
         """Yield the rows of the sheet at that position, in ascending order, reading as it goes. Raises InputError."""
         with faults_named(self.name, self.sheets[sheet].name):
             yield from self.read_rows(sheet)
