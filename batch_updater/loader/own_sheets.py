@@ -5,8 +5,11 @@ They hold what an undo expects, the mapping of a run, and where the rows of `To 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
+
+import msgspec
 
 from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.expected_values import COLUMNS, MARKS, SHEET, value_in_cells
