@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Struct, convert, structs
+from msgspec import Struct, convert
 
 from batch_updater.errors import InputError, Location
 from batch_updater.text.printable import command_line
@@ -50,10 +50,6 @@ class Answers(Struct, frozen=True, omit_defaults=True):
             if isinstance(value, Mapping):
                 fields[name] = {headers[header]: answer for header, answer in value.items() if header in headers}
         return Answers(**fields)
-
-    def without_place(self) -> Answers:
-        """Return them without the header row, which may be another one in the next file."""
-        return structs.replace(self, header_row=None)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -136,6 +132,8 @@ class Choice(Struct, frozen=True):
     text: str
     """The answer and what follows from it."""
     answers: Answers
+    then: tuple[Question, ...] = ()
+    """What has to be asked next."""
 
 
 class Question(Struct, frozen=True):
@@ -149,13 +147,18 @@ class Question(Struct, frozen=True):
     is_conclusive: bool = False
     """Whether the evidence speaks for the first choice alone."""
 
-    likely: int = 0
-    """How many choices, the first ones, are worth listing where it cannot be asked; 0: all."""
+    likely: int | None = None
+    """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
+
+    def is_answered_by(self, answers: Answers) -> bool:
+        """Whether the columns that it asks about have been settled by other answers."""
+        headers = {header for choice in self.choices for header in choice.answers.columns}
+        return bool(headers) and headers <= answers.columns.keys()
 
     @property
     def lines(self) -> list[str]:
         """The options that answer it, one line for each likely choice, with what the choice means."""
-        likely = [(typed(choice.answers), choice.text) for choice in self.choices[: self.likely or None]]
+        likely = [(typed(choice.answers), choice.text) for choice in self.choices[: self.likely]]
         return [f"{options}   {text}" for options, text in likely]
 
 

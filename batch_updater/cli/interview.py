@@ -61,7 +61,7 @@ class Interview:
         if self.asked == NO_ANSWERS:
             return
         folder, proposed = plan.config.layouts_folder, plan.layout_name or plan.snapshot.stem
-        write_lines([Line("Remember the answers for all files with these headers?", 0, Style.STRONG)], sys.stderr)
+        write_lines([Line("Remember this for files with these headers?", 0, Style.STRONG)], sys.stderr)
         name = None
         while name is None:
             answer = ask(f"Name (Enter: {proposed}, - for no) >")
@@ -76,21 +76,30 @@ class Interview:
         self._remembered, self.asked = self._remembered.with_more(self.asked), NO_ANSWERS
 
 
-def _answers_to(questions: Sequence[Question]) -> Answers:
-    """Ask questions one after the other, but nothing behind one about where the headers are."""
-    answers = NO_ANSWERS
+def _answers_to(questions: Sequence[Question], answers: Answers = NO_ANSWERS) -> Answers:
+    """Ask questions one after the other, and return `answers` with those to them, which never change an earlier one.
+
+    Behind a question about where the headers are nothing is asked: it depends on the answer.
+    """
     for number, question in enumerate(questions, 1):
+        if question.is_answered_by(answers):
+            continue
         is_place = question.kind in _PLACES
         count = f"Question {number} of {len(questions)}" if len(questions) > 1 and not is_place else "Question"
-        answers = answers.with_more(_answer_to(question, count).answers)
+        choice = _answer_to(question, count)
+        answers = _answers_to(choice.then, choice.answers.with_more(answers))
         if is_place:
             break
     return answers
 
 
 def _answer_to(question: Question, count: str) -> Choice:
-    lines = [Line(), Line(f"{count}: {question.text}", 0, Style.STRONG)]
-    lines += [Line(question.evidence, 0)] if question.evidence else []
+    texts = [question.text, *([question.evidence] if question.evidence else [])]
+    if question.is_conclusive:  # the evidence says what is asked for
+        texts.reverse()
+    strong = [Style.STRONG if text == question.text else None for text in texts]
+    texts[0] = f"{count}: {texts[0]}"
+    lines = [Line(), *(Line(text, 0, style) for text, style in zip(texts, strong, strict=True))]
     lines += [Line(f"  {number:>2}  {choice.text}", 6) for number, choice in enumerate(question.choices, 1)]
     write_lines(lines, sys.stderr)
     prompt = f"{'Enter: 1, or ' if question.is_conclusive else ''}1-{len(question.choices)}, q to cancel >"

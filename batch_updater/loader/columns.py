@@ -14,7 +14,7 @@ from batch_updater.loader.column_values import ColumnValues, KnownNames
 from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
-from batch_updater.questions import Answers, Choice, OpenQuestionsError, Question, QuestionKind
+from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
 from batch_updater.records import Cell, Columns, column_letters
 from batch_updater.text.spelling import nearest
 
@@ -145,7 +145,8 @@ def fit_columns(
     unknown = [at for at in match.unknown if row.address(at) not in asked]
     faults += _missing(row, endpoint, unknown, {*match.field_at.values(), *in_doubt, *constants})
     if faults:
-        raise _error(row, faults, has_fields=bool(match.field_at))
+        left = ask.of_others([at for at in unknown if row.texts[at] not in added])
+        raise _error(row, faults, left, has_fields=bool(match.field_at))
     return Columns(
         headers=row.texts,
         first_column=row.first_column,
@@ -211,6 +212,29 @@ class _Questions:
         )
         text = f"Which column is {self._titled(name)}, which every row needs?"
         return Question(QuestionKind.COLUMN, text, "", choices) if choices else None
+
+    def of_others(self, positions: Sequence[int]) -> Question | None:
+        """Ask whether columns without a sign of what they are may be left out; None if there is nothing to ask."""
+        filled = [at for at in positions if ColumnValues.of(self._row.below, at).cells]
+        if not filled or not self._free:
+            return None
+        these, are = ("this column is", "it is") if len(filled) == 1 else ("these columns are", "they are")
+        listed = ", ".join(map(self.column, filled[:_COLUMNS_OFFERED]))
+        more = f" and {len(filled) - _COLUMNS_OFFERED:,} more" if len(filled) > _COLUMNS_OFFERED else ""
+        return Question(
+            QuestionKind.COLUMN,
+            f"Is it right that {these} not sent?",
+            f"Nothing says which field {'it is' if len(filled) == 1 else 'they are'}: {listed}{more}.",
+            (
+                Choice(f"yes, {are} not sent", Answers(columns={self._row.texts[at]: None for at in filled})),
+                Choice(
+                    "no: ask which fields they are" if len(filled) > 1 else "no: ask which field it is",
+                    NO_ANSWERS,
+                    tuple(self.of_column(at, (), "") for at in filled),
+                ),
+            ),
+            likely=0,
+        )
 
     def column(self, at: int) -> str:
         """Return how messages call a column."""
@@ -306,7 +330,8 @@ def _notes(row: HeaderRow, endpoint: Endpoint, constants: Collection[str], match
         yield f"{shown(row.texts[position], quoted=True)} ({row.address(position)}) is not sent{why}"
 
 
-def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) -> InputError:
+def _error(row: HeaderRow, all_faults: Sequence[_Fault], left: Question | None, *, has_fields: bool) -> InputError:
+    """Return what is wrong with the header row; `left` is asked as well where everything else can be asked."""
     faults = all_faults[:_FAULTS_NAMED]
     sentences = [f"Cell {fault.cell}: {fault.sentence}" if fault.cell else fault.sentence for fault in faults]
     sheet = f', sheet "{row.sheet}"' if row.sheet else ""
@@ -321,7 +346,8 @@ def _error(row: HeaderRow, all_faults: Sequence[_Fault], *, has_fields: bool) ->
     place = Location(row.file, row.sheet, next((fault.cell for fault in faults if fault.cell), None))
     remedies = [_ANSWERS, *(f"    {line}" for question in questions for line in question.lines), _REMEMBER]
     if len(questions) == len(all_faults):
-        return OpenQuestionsError(message, questions, remedy=remedies, place=place)
+        every_question = (*questions, left) if left else questions
+        return OpenQuestionsError(message, every_question, remedy=remedies, place=place)
     if not questions:
         remedies = [
             "Correct the header row." if has_fields else "Put the names of the fields into a row above the values."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.formats.book import Book, is_blank_row
@@ -149,8 +149,8 @@ def _applied(layout: Layout, head: _Head, source: Book) -> FittingLayout:
 def layout_of(name: str, columns: Columns, answers: Answers) -> Layout:
     """Return the layout of a file with some columns, for which there are `answers`."""
     mapping = {column.header: column.field for column in columns.mapping}
-    of_columns = answers.with_more(Answers(columns=mapping)).renamed({header: header for header in mapping})
-    return Layout(name, tuple(mapping), of_columns.without_place())
+    own = answers.renamed({header: header for header in mapping})
+    return Layout(name, tuple(mapping), structs.replace(own, columns=mapping, header_row=None))
 
 
 def _key(header: str) -> str:
