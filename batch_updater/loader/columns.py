@@ -29,6 +29,8 @@ _REMEMBER = (
 )
 _OTHER_FIELDS = 20
 """That are offered for a column beside those that it may be meant for."""
+_CHOICES_LISTED = 8
+"""Where nothing says which field a column is."""
 _COLUMNS_OFFERED = 20
 """For a field that no column feeds."""
 _FIELDS_NAMED = 4
@@ -179,7 +181,7 @@ class _Questions:
         begins = f"It begins with {self._first_values(values)}." if values.cells else "It holds nothing."
         return Question(
             QuestionKind.COLUMN, f"Which field is {self.column(at)}?", f"{evidence} {begins}".strip(), tuple(fields),
-            is_conclusive=is_conclusive, likely=len(names) + 1,
+            is_conclusive=is_conclusive, likely=len(names) + 1 if names else _CHOICES_LISTED,
         )  # fmt: skip
 
     def of_doubled(self, name: str, positions: Sequence[int]) -> Question:
