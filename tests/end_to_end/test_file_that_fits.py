@@ -51,7 +51,7 @@ def repair(folder: Path) -> None:
     cells = [cell for row in book["To fix"].iter_rows() for cell in row if cell.value in REPAIRS]
     assert len(cells) == len(REPAIRS)
     for cell in cells:
-        cell.value = REPAIRS[cell.value]
+        cell.value = REPAIRS[str(cell.value)]
     book.save(path)
 
 
