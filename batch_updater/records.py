@@ -15,6 +15,8 @@ from enum import Enum, StrEnum
 from itertools import zip_longest
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 
 @dataclass(frozen=True, slots=True)
 class CellError:
@@ -335,8 +337,26 @@ class Outcome(NamedTuple):
     """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
+class AttemptDetails(msgspec.Struct, frozen=True):
+    """What is kept of an attempt at a row that did not succeed at once. No text in it holds a secret."""
+
+    target: str
+    method: str
+    sent_at: datetime
+    """UTC; where no connection was made, when it was tried."""
+    wait_s: float
+    """Since the attempt before it had ended; 0 for the first."""
+    took_s: float
+    message: str
+    """What the answer says, or why there was none, in a sentence; '' if it is a success."""
+    for_log: str
+    """The same without what the cells of the row hold."""
+    answer: str | None
+    """The body of the answer, cut off where it is long; None without one, and of an answer that confirms the row."""
+
+
 class Attempt(NamedTuple):
-    """One request and what came of it, for the log."""
+    """One request and what came of it."""
 
     row: int
     number: int
@@ -346,6 +366,8 @@ class Attempt(NamedTuple):
     seconds: float
     """Since the row's first request."""
     why: str
+    details: AttemptDetails | None = None
+    """None as long as all attempts at the row have gone well."""
 
 
 class StopReason(StrEnum):
@@ -504,6 +526,8 @@ class Cause:
     """Its faulty cell as Excel shows it; None if no cell is to blame."""
     example: str
     """What is wrong there, in words."""
+    status: int | None = None
+    """HTTP status of the answer to that row; None if there was none."""
 
     @property
     def example_place(self) -> str:

@@ -215,6 +215,9 @@ def _report_again(options: argparse.Namespace) -> int:
     from batch_updater.runs import report
 
     past = _past_run(options)
+    if options.row is not None or options.rows:
+        _explain(options, past)
+        return ExitCode.OK
     result = report.report(past, _results(options))
     if result.fault and not past.is_unfinished:
         # Running a finished run again would send every row again.
@@ -222,6 +225,31 @@ def _report_again(options: argparse.Namespace) -> int:
         command = (PROGRAM, "report", past.folder.name, *(config if options.config else ()))
         return _end(result, options, NextStep(NextKind.REPORT, text, command))
     return _end(result, options, _next_step(result, past.facts.invocation))
+
+
+def _explain(options: argparse.Namespace, past: PastRun) -> None:
+    """Print why one row of a run ended as it did, or every row as JSON Lines. Raises UsageError."""
+    from batch_updater.cli import row_output
+    from batch_updater.runs.explain import explained_rows
+
+    if options.results or (options.rows and options.row is not None):
+        raise UsageError("--row, --rows and --results exclude each other.", remedy="Use one of them.")
+    for row in explained_rows(past, options.row):
+        if options.rows:
+            json_output.write_exact_object(row_output.row_object(row), sys.stdout)
+        elif options.json:
+            json_output.write_exact_object(
+                {
+                    "schema": 1,
+                    "command": "report",
+                    "run": str(past.folder),
+                    **row_output.row_object(row),
+                    "exit_code": 0,
+                },
+                sys.stdout,
+            )
+        else:
+            write_lines(row_output.row_lines(row, past), sys.stdout)
 
 
 def _undo(options: argparse.Namespace) -> int:
@@ -245,7 +273,9 @@ def _nightly(options: argparse.Namespace) -> int:
         )  # fmt: skip
     if options.json:
         json_output.write_object(json_output.night_object(night), sys.stdout)
-    elif night.has_worked:
+    else:
+        write_lines(text_output.note_lines(night.notes), sys.stdout)
+    if night.has_worked and not options.json:
         _say(night.verdict, sys.stdout)
     if not night.has_worked:  # cron mails what is on stderr, and that alone
         _say(f"{night.verdict} {night.stop.advice if night.stop else ''}".rstrip(), sys.stderr)

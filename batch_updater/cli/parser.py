@@ -183,6 +183,7 @@ _INIT = (
     _option("--yes", action="store_true", help="ask nothing; what is not given has its default"),
 )
 _TEMPLATE = "the file to write; an existing file is never replaced"
+_ROW = "say why this row ended as it did, and write nothing"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
     "run": (
@@ -208,9 +209,14 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
     ),
     "runs": ((_CONFIG,), "list past runs and their outcomes, the newest first", "runs"),
     "report": (
-        (*_OF_PAST_RUN, _RESULTS),
-        "write the results workbook of a past run again, from its folder alone",
-        "report 20261231-235900-changes",
+        (
+            *_OF_PAST_RUN,
+            _RESULTS,
+            _option("--row", type=_count, metavar="N", help=_ROW),
+            _option("--rows", action="store_true", help="print every row as JSON Lines, and write nothing"),
+        ),
+        "write the results workbook of a past run again, from its folder alone; or explain its rows",
+        "report 20261231-235900-changes --row 17",
     ),
     "doctor": (
         (

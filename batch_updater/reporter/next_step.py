@@ -55,6 +55,9 @@ class NextStep:
         return f"{self.text} {command_line(self.command)}" if self.command else self.text
 
 
+NOTHING_LEFT = NextStep(NextKind.NOTHING, "There is nothing left to do.")
+
+
 def next_step(
     facts: RunFacts,
     summary: Summary,
@@ -68,13 +71,14 @@ def next_step(
     `invocation` is the command line as the reader has to type it; None: a program started it.
     `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
     """
-    nothing = NextStep(NextKind.NOTHING, "There is nothing left to do.")
     if facts.command == "check":
-        return _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing
+        return (
+            _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else NOTHING_LEFT
+        )
     if is_resumable(summary, facts.stop) or not is_written:
         return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
     if not summary.total(NEEDS_PERSON):
-        return nothing
+        return NOTHING_LEFT
     repair = _repair(summary)
     repair = f"{repair[0].upper()}{repair[1:]}"
     if facts.inbox:

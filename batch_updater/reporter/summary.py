@@ -99,7 +99,7 @@ class Tally:
         # Not by outcome as well: which of two equal rows was rejected and which was invalid depends on chance.
         self._cause_counts[text] += 1
         if text not in self._causes:
-            self._causes[text] = Cause(text, 0, outcome.row, cell, example)
+            self._causes[text] = Cause(text, 0, outcome.row, cell, example, outcome.status)
 
     def summary(self) -> Summary:
         """Return what was counted so far."""

@@ -54,11 +54,8 @@ def with_changes(
 ) -> Iterator[ReportRow]:
     """Yield rows as reports take them; `names` are those that are known for the ids in records."""
     changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, names))
-    carried, stated = len(staged.columns.headers), staged.stated_width
     for stored in rows:
-        outcome = stored.outcome
-        is_ragged = stated is not None and any(problem.code == RAGGED for problem in outcome.problems)
-        row = Row(stored.number, carried_cells(stored.cells, carried, stated, is_ragged=is_ragged))
+        outcome, row = stored.outcome, input_row(stored, staged)
         before = outcome.kept.before if outcome.kept else None
         # Of a row that was refused or not done the record has not changed, whatever was read of it.
         if before is None or outcome.kind not in _CHANGING:
@@ -68,6 +65,13 @@ def with_changes(
             yield ReportRow(
                 row, outcome, stored.target, changes(stored.job, before, otherwise), is_repeated=stored.is_repeated
             )
+
+
+def input_row(stored: StoredRow, staged: StagedInput) -> Row:
+    """Return a row as the file had it, with as many cells as there are headers."""
+    stated = staged.stated_width
+    is_ragged = stated is not None and any(problem.code == RAGGED for problem in stored.outcome.problems)
+    return Row(stored.number, carried_cells(stored.cells, len(staged.columns.headers), stated, is_ragged=is_ragged))
 
 
 def rows_in(

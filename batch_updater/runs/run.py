@@ -81,6 +81,7 @@ class ActiveRun:
             with folder_faults(self._folder):
                 writer = stack.enter_context(self._writer(credentials))
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
+                log.note("run begins", **self._beginning(writer))
             if credentials and stop is None:
                 hooks = hooks_of(writer, log, progress)
                 read_first = read_before_write(self._plan, writer) if self._plan.reads_first else None
@@ -99,8 +100,28 @@ class ActiveRun:
             if interrupts:
                 interrupts.sent()  # nothing was, perhaps; what is known is written all the same
             finished = self._report(results, writer, sent, stop, process)
-            remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
-            return finished
+            removed = remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
+            log.note("run ended", **_ending(finished, self._environment))
+            return replace(finished, removed=removed)
+
+    def _beginning(self, writer: RunWriter) -> dict[str, object]:
+        """Return what the log says first: what is run by which program, and with which settings."""
+        plan, options, resumed = self._plan, self._options, self._open_run.earlier.resumed
+        asked = {"limit": options.limit, "keep_going": options.keep_going, "inbox": options.inbox}
+        return {
+            "version": __version__,
+            "input": plan.snapshot.name,
+            "sha256": plan.snapshot.sha256,
+            "sheet": plan.staged.sheet,
+            "endpoint": plan.endpoint.name,
+            "base_url": plan.config.api.base_url,
+            "part": len(writer.store.parts()),
+            "rows": plan.staged.rows,
+            "to_send": self._open_run.sends(options.limit),
+            "confirmed": resumed.confirmed if resumed else 0,
+            "columns": {column.header: column.field for column in plan.staged.columns.mapping},
+            "settings": dict(plan.settings) | {name: value for name, value in asked.items() if value},
+        }
 
     def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
         """Return why nothing is sent, as where not every record could be read to judge changes. Raises GuardError."""
@@ -279,6 +300,22 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
     except StoreError as error:
         return replace(finished, fault=finished.fault or f"How the run ended could not be noted: {error}")
     return finished
+
+
+def _ending(finished: RunResult, environment: Environment) -> dict[str, object]:
+    """Return what the log says last: how this part of the run ended."""
+    stop = finished.stop
+    texts = (finished.summary.verdict, stop.message if stop else "", finished.fault or "")
+    return {
+        "exit_code": int(finished.exit_code),
+        "stopped": stop.reason.value if stop else None,
+        "message": environment.redaction.text(" ".join(filter(None, texts))),
+        "outcomes": {kind.value: count for kind, count in finished.summary.counts.items() if count},
+        "requests": finished.requests,
+        "retries": finished.retries,
+        "seconds": round(finished.elapsed_s, 3),
+        "results": str(finished.results) if finished.results else None,
+    }
 
 
 def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:

@@ -28,7 +28,7 @@ import msgspec
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.files.writing import sync_folder
-from batch_updater.records import AllowedList, Outcome, OutcomeKind
+from batch_updater.records import AllowedList, Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.store import (
@@ -191,6 +191,15 @@ class RunWriter:
             "found": encode_problems(outcome.problems), "at": sent_at, "took": outcome.seconds, "record": before,
             "answer": reported, "doubt": maybe_applied,
         }))  # fmt: skip
+
+    def attempted(self, made: Attempt) -> None:
+        """Queue what is kept of an attempt, if that is anything."""
+        if (details := made.details) is not None:
+            self._writes.put(_Write(statements.KEEP_ATTEMPT, {
+                "of_row": made.row, "nth": made.number, "verb": details.method, "at": details.sent_at.timestamp(),
+                "wait": details.wait_s, "took": details.took_s, "http": made.status, "meaning": made.why,
+                "said": details.message, "text": details.answer,
+            }))  # fmt: skip
 
     async def will_change(self, row: int, before: str) -> None:
         """Return when the database holds what a record was before its update. Raises StoreError."""
