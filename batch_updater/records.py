@@ -511,6 +511,8 @@ class RunFacts:
     """The inbox from which the unattended job took the file; None if it did not."""
     repeats: str | None = None
     """The folder of an earlier run that has applied the same rows; None if none has."""
+    is_closed: bool = False
+    """Whether a person closed the run, so that it is not resumed."""
 
 
 @dataclass(frozen=True, slots=True)

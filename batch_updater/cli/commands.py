@@ -203,11 +203,31 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _runs(options: argparse.Namespace) -> int:
-    from batch_updater.runs.history import past_runs, with_undos
+    from batch_updater.runs.history import find_run, past_runs, with_undos
 
-    runs = list(with_undos(past_runs(_config(options).results.folder)))
+    folder = _config(options).results.folder
+    if options.close is not None:
+        closed = [(_closed(find_run(folder, options.close), options), None)]
+        _show(options, json_output.run_list_object(closed), text_output.run_list_lines(closed))
+        return ExitCode.OK
+    runs = list(with_undos(past_runs(folder)))
     _show(options, json_output.run_list_object(runs), text_output.run_list_lines(runs))
     return ExitCode.OK
+
+
+def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
+    """Close an unfinished run and return it as it is then. Raises UsageError if it is not to be closed."""
+    from batch_updater.runs.close import close_run, run_to_close
+
+    with run_to_close(past) as unfinished:
+        if not options.yes and not _on_terminal():
+            raise UsageError(
+                f"Closing the run {unfinished.folder.name} is for good.",
+                remedy="To close it without a question, add --yes.",
+            )
+        if not options.yes and not preview.ask_to_close(unfinished):
+            raise UsageError("Cancelled. The run stays as it is.", remedy="Running the same file again resumes it.")
+        return close_run(unfinished)
 
 
 def _report_again(options: argparse.Namespace) -> int:

@@ -111,6 +111,7 @@ def run_list_object(runs: Iterable[tuple[PastRun | DamagedRun, PastRun | None]])
             "results": run.parts[-1].results,
             "unfinished": run.is_unfinished,
             "going_on": run.is_going_on,
+            "closed_at": run.facts.closed_at.isoformat() if run.facts.closed_at else None,
             "undone_by": undone_by.folder.name if undone_by else None,
             "verdict": run.summary.verdict,
             "exit_code": int(run.summary.exit_code),

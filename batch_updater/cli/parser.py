@@ -183,6 +183,7 @@ _INIT = (
     _option("--yes", action="store_true", help="ask nothing; what is not given has its default"),
 )
 _TEMPLATE = "the file to write; an existing file is never replaced"
+_CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
 _ROW = "say why this row ended as it did, and write nothing"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
@@ -207,7 +208,11 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "serve a stand-in for Nexus on this machine, with faults on demand",
         "sandbox --port 8099 --rate 100 --fault status-503=0.05",
     ),
-    "runs": ((_CONFIG,), "list past runs and their outcomes, the newest first", "runs"),
+    "runs": (
+        (_CONFIG, _option("--close", metavar="RUN", help=_CLOSE), _YES),
+        "list past runs and their outcomes, the newest first; or close one that is not to be resumed",
+        "runs",
+    ),
     "report": (
         (
             *_OF_PAST_RUN,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM
 from batch_updater.config.environment import ways_to_set
-from batch_updater.messages import counted, format_time, mapping_shown, removal_note
+from batch_updater.messages import counted, format_date_time, format_time, mapping_shown, removal_note
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.text.printable import command_line, print_line, printable
 
@@ -226,6 +226,8 @@ def _run_texts(run: PastRun, undone_by: PastRun | None) -> Iterator[str]:
     yield run.summary.verdict
     if run.rows:
         yield f"{counted(run.rows, 'row')}: {outcome_counts(run.counts)}"
+    if run.facts.closed_at:
+        yield f"Closed on {format_date_time(run.facts.closed_at)}. Running the same file again sends every row."
     if run.is_unfinished:
         why = f"{run.stop.message} " if run.stop else ""
         yield f"Unfinished. {why}Running the same file again {'sends every row' if undone_by else 'resumes it'}."

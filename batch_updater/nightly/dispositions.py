@@ -221,7 +221,9 @@ def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decisi
         )
     past = applied_before(config.results.folder, opened.candidate)
     for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
-        if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= since:
+        if ended is None or ended.is_unfinished or ended.facts.closed_at:
+            continue
+        if ended.ended_at and ended.ended_at >= since:
             disposition = Disposition.ATTENTION if ended.summary.total(NEEDS_PERSON) else Disposition.DONE
             message = f"It was run on {format_date_time(ended.started_at)}; only the move was missing."
             return Decision(disposition, (message,), past=ended)
@@ -239,6 +241,8 @@ def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decisi
         )
     by = undone_by(config.results.folder, past)
     undone = f" The run {by.folder.name} has undone some of that." if by else ""
+    if past.facts.closed_at:
+        undone += f" The run was closed on {format_date_time(past.facts.closed_at)} with the other rows not sent."
     return _attention(
         f"It was not applied again: a file with the same content was applied on {named}, and "
         f"{past.confirmed:,} of {past.rows:,} rows are done since.{undone}",

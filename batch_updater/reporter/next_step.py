@@ -75,9 +75,10 @@ def next_step(
         return (
             _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else NOTHING_LEFT
         )
-    if is_resumable(summary, facts.stop) or not is_written:
+    if not facts.is_closed and (is_resumable(summary, facts.stop) or not is_written):
         return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
-    if not summary.total(NEEDS_PERSON):
+    # What a run that was closed has not done is sent by its workbook alone.
+    if not summary.total(NEEDS_PERSON | RUN_AGAIN if facts.is_closed else NEEDS_PERSON):
         return NOTHING_LEFT
     repair = _repair(summary)
     repair = f"{repair[0].upper()}{repair[1:]}"

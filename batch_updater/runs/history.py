@@ -174,6 +174,8 @@ class Facts:
     """The inbox from which the unattended job took its file; None if it did not."""
     repeats: str | None = None
     """The folder of an earlier run that had applied the same rows; None if none had."""
+    closed_at: datetime | None = None
+    """When a person closed it; None if no one did."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as the database holds them."""
@@ -230,7 +232,10 @@ class PastRun:
 
     @property
     def stop(self) -> Stop | None:
-        """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
+        """Why its last part ended before every row had its turn, unless it was closed since.
+
+        For one that has no end, as far as is known.
+        """
         last = self.parts[-1]
         if not self.ended_at:
             return None if self.is_going_on else _CUT_OFF
@@ -280,7 +285,12 @@ class PastRun:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
+        """Whether running the same again resumes it: rows are not done, or the last workbook is missing.
+
+        A run that was closed counts as finished.
+        """
+        if self.facts.closed_at:
+            return False
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
 
 

@@ -304,6 +304,10 @@ WHERE rows.state = 'in_flight';
 -- RESUME
 UPDATE rows SET state='ready', outcome=CASE WHEN (rows.state = 'in_flight') THEN 'unconfirmed' ELSE rows.outcome END, maybe_applied=CASE WHEN (rows.state = 'in_flight') THEN 1 ELSE rows.maybe_applied END, message=CASE WHEN (rows.state = 'in_flight') THEN 'The run ended while this row was in flight; whether it was applied is unknown.' ELSE rows.message END, advice=CASE WHEN (rows.state = 'in_flight') THEN 'Run again to settle it.' ELSE rows.advice END, cause=CASE WHEN (rows.state = 'in_flight') THEN 'ended while in flight' ELSE rows.cause END, "before"=CASE WHEN ((rows.outcome = 'failed' OR rows.outcome = 'not_sent' OR rows.outcome = 'rejected') AND rows.maybe_applied = 0) THEN NULL ELSE rows."before" END WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND coalesce(rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated', False) = 0;
 
+-- CLOSE
+UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, '')), advice='Run the results workbook: that sends the rows of its sheet "To fix".', cause='the run was closed' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
+UPDATE rows SET state='finished' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.state = 'ready';
+
 -- FORGET_RESULTS
 UPDATE rows SET outcome='not_sent', problems=NULL, message='', advice='', cause='', "before"=NULL, reported=NULL WHERE rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated';
 UPDATE rows SET outcome=NULL, earlier_attempts=0, problems=NULL, message=NULL, advice=NULL, cause=NULL, "before"=NULL, reported=NULL WHERE rows.state = 'ready';

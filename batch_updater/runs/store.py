@@ -613,7 +613,7 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
             number, kind, record.message, record.advice, record.cause, decode_problems(record.problems),
             record.status, record.attempts,
             None if record.sent_at is None else datetime.fromtimestamp(record.sent_at, UTC), record.seconds,
-            _snapshots(record),
+            _snapshots(record), bool(record.maybe_applied),
         )  # fmt: skip
     if record.state == "finished" or kind not in {unsent.kind, OutcomeKind.NOT_SENT}:
         raise DamagedStoreError(f"its row {number} has an outcome without words")

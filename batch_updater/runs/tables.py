@@ -319,6 +319,20 @@ RESUME = (
     )
 )  # fmt: skip
 """What was read before an update that was certainly not applied is old by now: what is read next counts."""
+_is_open = or_(_r.outcome.is_(None), _is(_r.outcome, "failed", "unconfirmed", "not_sent"))
+_why_open = case(
+    (_r.maybe_applied == 1, "The run was closed before it was known whether this row was applied. "),
+    else_="The run was closed before this row was done. ",
+)
+CLOSE = (
+    (update(rows).where(_is_good, _is_open).values(
+        commit_number=bindparam("commit"), state="finished", outcome="not_sent", cause="the run was closed",
+        message=func.trim(_why_open + func.coalesce(_r.message, "")),
+        advice='Run the results workbook: that sends the rows of its sheet "To fix".',
+    )),
+    (update(rows).where(_is_good, _r.state == "ready").values(state="finished")),
+)  # fmt: skip
+"""Of a run that is not resumed any more; call after `RESUME`."""
 FORGET_RESULTS = (
     (update(rows).where(_is_confirmed).values(
         outcome="not_sent", message="", advice="", cause="", problems=null(), before=null(), reported=null(),

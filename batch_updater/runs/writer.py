@@ -214,6 +214,11 @@ class RunWriter:
         depends_on = json.dumps(names.depends_on)
         self._writes.put(_Write(statements.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
 
+    def close_rows(self) -> None:
+        """Queue that the rows which are not done count as not sent, for good."""
+        for statement in statements.in_order("CLOSE"):
+            self._writes.put(_Write(statement, {}))
+
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""
         values = part._asdict()
