@@ -183,8 +183,14 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     assert list(program("report", folder, "--json").object) == a_run
     assert list(program("undo", folder, "--json").object) == first_column(section(JSON, "undo"))
     runs = program("runs", "--json").object
-    assert list(runs) == ["runs", "exit_code"]
-    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs")))
+    assert list(runs) == first_column(section(JSON, "runs"))
+    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs"), 1))
+    (row,) = (line for line in program("report", folder, "--rows").lines if line["row"] == 2)
+    of_a_row = section(JSON, "report --row, report --rows")
+    assert list(row) == first_column(of_a_row)
+    assert list(row["attempts"][0]) == first_column(of_a_row, 1)
+    explained = program("report", folder, "--row", "2", "--json").object
+    assert [name for name in explained if name in row] == list(row)
     assert list(program("template", "new.xlsx", "--json").object) == first_column(section(JSON, "template"))
     init = program("init", "new.yaml", "--base-url", "https://nexus.example.com", "--yes", "--json").object
     assert list(init) == first_column(section(JSON, "init"))
@@ -206,7 +212,8 @@ def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> No
     (program.folder / "inbox" / "changes.xlsx.part").touch()
     night = program("nightly", "--json").object
     assert list(night) == first_column(section(JSON, "nightly"))
-    assert list(night["files"][0]) == first_column(section(JSON, "nightly"), 1)
+    of_a_run = first_column(section(JSON, "run, check, report, demo"))
+    assert list(night["files"][0]) == of_a_run + first_column(section(JSON, "nightly"), 1)
 
 
 def test_the_files_of_a_run_are_those_that_are_there(program: Inside) -> None:
