@@ -95,7 +95,7 @@ class Night:
         """What people should know besides the files."""
         killed = (
             f"The job that was started on {format_date_time(at)} did not come to its end: it was killed, or the "
-            "machine went down. Its files were still in the inbox, and rows that were confirmed are not sent again."
+            "machine went down. Files that it had not finished stayed in the inbox, and no confirmed row is sent again."
             for at in self.killed
         )
         return (*killed, *([removal_note(self.removed)] if self.removed else []))
