@@ -12,6 +12,7 @@ from batch_updater.cli.text_output import Line, duration, padded
 from batch_updater.messages import what_is_wrong, what_to_do
 from batch_updater.records import NOT_SENT, CellError, FormattedNumber, OutcomeKind
 from batch_updater.reporter.cell_values import shown
+from batch_updater.runs.statements import ENDED_IN_FLIGHT
 from batch_updater.sender.answer import status_name
 from batch_updater.text.printable import printable
 
@@ -166,6 +167,8 @@ def _attempt_text(one: StoredAttempt) -> str:
     at = f"{one.sent_at.astimezone():%Y-%m-%d %H:%M:%S}" if one.sent_at else ""
     waited = f"after a wait of {_duration(one.wait_s)}" if one.wait_s else ""
     came = status_name(one.status) if one.status else one.why
+    if one.why == ENDED_IN_FLIGHT:
+        came = "the run ended before an answer was known"
     took = f"took {_duration(one.seconds)}" if one.seconds is not None else ""
     return ", ".join(filter(None, [f"{one.method or ''} {at}".strip(), waited, came, took]))
 

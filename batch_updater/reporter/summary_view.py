@@ -146,7 +146,7 @@ def summary_view(
         more_columns=more_columns,
         rows=summary.rows,
         counts=tuple(
-            OutcomeCount(kind, summary[kind], _MEANINGS[kind].format(api=endpoint.api_name))
+            OutcomeCount(kind, summary[kind], _meaning(kind, facts).format(api=endpoint.api_name))
             for kind in OutcomeKind
             if summary[kind]
         ),
@@ -159,6 +159,11 @@ def summary_view(
         timeline=tuple(timeline.points(facts.finished_at)) if timeline else (),
         facts=tuple(_facts(facts, endpoint)),
     )
+
+
+def _meaning(kind: OutcomeKind, facts: RunFacts) -> str:
+    is_open = kind is OutcomeKind.NOT_SENT and facts.is_closed
+    return "not done when the run was closed; run this workbook to send them" if is_open else _MEANINGS[kind]
 
 
 def _facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]:

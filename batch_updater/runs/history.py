@@ -174,6 +174,8 @@ class Facts:
     """The inbox from which the unattended job took its file; None if it did not."""
     repeats: str | None = None
     """The folder of an earlier run that had applied the same rows; None if none had."""
+    notes: tuple[str, ...] = ()
+    """What a person should have known beforehand."""
     closed_at: datetime | None = None
     """When a person closed it; None if no one did."""
 
@@ -229,6 +231,12 @@ class PastRun:
     def elapsed_s(self) -> float:
         """How long its parts took together."""
         return sum(part.elapsed_s for part in self.parts)
+
+    @property
+    def resumption_note(self) -> str | None:
+        """Return that it was resumed, and how often; None if it was not."""
+        # Closing it is a part, too, which sends nothing.
+        return resumption_note(len(self.parts) - bool(self.facts.closed_at))
 
     @property
     def stop(self) -> Stop | None:
@@ -292,6 +300,14 @@ class PastRun:
         if self.facts.closed_at:
             return False
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
+
+
+def resumption_note(parts: int) -> str | None:
+    """Return how often a run of so many parts was resumed; None if it was not."""
+    if parts < 2:
+        return None
+    times = "once" if parts == 2 else f"{parts - 1:,} times"
+    return f"The run was resumed {times}; requests and time are those of all its parts."
 
 
 @dataclass(frozen=True, slots=True)

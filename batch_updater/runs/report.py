@@ -32,7 +32,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     without_turn = unsent(stop)
     with past.store() as store:
         staged = past.staged(store)
-        notes, finished_at = list(staged.notes), past.ended_at
+        notes, finished_at = [*past.facts.notes, *filter(None, [past.resumption_note])], past.ended_at
         if past.is_going_on:
             notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
         elif past.facts.closed_at:

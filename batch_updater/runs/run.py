@@ -20,7 +20,7 @@ from batch_updater.reporter.workbook import write_results
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
-from batch_updater.runs.history import DATABASE, Facts
+from batch_updater.runs.history import DATABASE, Facts, resumption_note
 from batch_updater.runs.interrupts import Interrupts
 from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
@@ -170,6 +170,7 @@ class ActiveRun:
             invocation=self._options.invocation,
             inbox=self._options.inbox,
             repeats=self._open_run.repeats,
+            notes=(*self._open_run.notes, *overridden(self._open_run, self._options.compared)),
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -247,10 +248,7 @@ class ActiveRun:
         """Return the facts about the whole run, the parts before this one included."""
         parts = writer.store.parts()
         notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
-        notes += filter(None, [self._annotated_copy.note])
-        if len(parts) > 1:
-            times = "once" if len(parts) == 2 else f"{len(parts) - 1:,} times"
-            notes.append(f"The run was resumed {times}; requests and time are those of all its parts.")
+        notes += filter(None, [self._annotated_copy.note, resumption_note(len(parts))])
         return replace(
             self._plan.facts("run", parts[0].started_at, writer.store),
             run_folder=str(self._folder),

@@ -232,10 +232,12 @@ def stored(record: Mapping[str, object], redaction: Redaction) -> str:
 
 def without_values(text: str, job: Job) -> str:
     """Return a text for the log, which holds no cell but those that say which record it is about."""
-    values = {str(value) for value in job.values.values() if value is not None}
-    longest_first = sorted((value for value in values if len(value) >= _SHORTEST_VALUE), key=len, reverse=True)
-    for value in longest_first:
-        if value not in job.target:
+    if not text:
+        return text
+    lowered, values = text.lower(), {str(value) for value in job.values.values() if value is not None}
+    for value in sorted(values, key=len, reverse=True):
+        # A pattern takes long to compile, so it is made only for what is there.
+        if len(value) >= _SHORTEST_VALUE and value.lower() in lowered and value not in job.target:
             text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "...", text, flags=re.IGNORECASE)
     return text
 
