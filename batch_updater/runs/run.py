@@ -170,7 +170,7 @@ class ActiveRun:
             invocation=self._options.invocation,
             inbox=self._options.inbox,
             repeats=self._open_run.repeats,
-            notes=(*self._open_run.notes, *overridden(self._open_run, self._options.compared)),
+            notes=self._notes,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -244,11 +244,16 @@ class ActiveRun:
         """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
         return [*self._readings, *([sent] if sent else [])]
 
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand, and why an earlier run of the file is not resumed."""
+        over = overridden(self._open_run, self._options.compared)
+        return (*self._open_run.notes, *over, *filter(None, [self._open_run.earlier.note]))
+
     def _facts(self, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
         parts = writer.store.parts()
-        notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
-        notes += filter(None, [self._annotated_copy.note, resumption_note(len(parts))])
+        notes = [*self._notes, *filter(None, [self._annotated_copy.note, resumption_note(len(parts))])]
         return replace(
             self._plan.facts("run", parts[0].started_at, writer.store),
             run_folder=str(self._folder),

@@ -160,3 +160,14 @@ def test_a_run_says_which_old_runs_it_has_removed(tmp_path: Path) -> None:
             file = opportunities(inbox / "a.csv", (1, "Pre", "a"))
             done: Any = batch_updater("run", file, "--yes", *options, cwd=tmp_path)
             assert f"Removed, as results.keep_days says: 1 old run ({NAME})." in done.out
+
+
+def test_report_tells_the_notes_of_the_run(tmp_path: Path) -> None:
+    """Those that its own result had, such as why an unfinished run of the file is not resumed."""
+    with sandbox() as api:
+        file = opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:9"))
+        assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 3
+        ran = batch_updater("run", file, "--yes", "--set", "StageName=Prospect", "--json", cwd=tmp_path).object
+    (note,) = ran["notes"]
+    assert "is not resumed, because this has changed since: the constants." in note
+    assert batch_updater("report", ran["run"], "--json", cwd=tmp_path).object["notes"] == [note]
