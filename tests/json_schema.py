@@ -10,7 +10,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 SCHEMA = Path(__file__).parent.parent / "docs" / "reference" / "json.schema.json"
-_OF_COMMAND = {
+OF_COMMAND = {
     "run": "result", "check": "result", "nightly": "night", "runs": "runs", "undo": "undo", "template": "template",
     "init": "init", "doctor": "doctor", "report": "explained_row",
 }  # fmt: skip
@@ -36,7 +36,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 def require_valid(told: dict[str, Any]) -> dict[str, Any]:
     """Fail unless an object is one of those that the schema describes, with its fields in their order; returns it."""
-    name = "error" if "error" in told else _OF_COMMAND[told["command"]] if "command" in told else "row"
+    name = "error" if "error" in told else OF_COMMAND[told["command"]] if "command" in told else "row"
     if errors := [f"{error.json_path}: {error.message}" for error in _validator(name).iter_errors(told)]:
         raise AssertionError("\n".join(errors))
     assert list(told) == fields(name)

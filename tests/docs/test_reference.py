@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
@@ -38,6 +40,7 @@ from tests.docs.pages import (
 )
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import SAMPLES, configure
+from tests.json_schema import OF_COMMAND, SCHEMA, definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +165,19 @@ def test_the_reasons_of_a_stop_and_the_next_steps_are_those_of_the_program() -> 
     """The values of `stopped`, and those of `next.kind`."""
     assert first_column(section(JSON, "run, check, report, demo"), 1) == [reason.value for reason in StopReason]
     assert first_column(section(JSON, "run, check, report, demo"), 2) == [kind.value for kind in NextKind]
+
+
+def test_the_schema_of_json_has_the_words_of_the_program() -> None:
+    """Outcomes, stop reasons, next steps and exit codes; and each object that it describes is one of the whole."""
+    named = definitions()
+    assert named["outcome"]["enum"] == list(named["outcomes"]["properties"]) == [kind.value for kind in OutcomeKind]
+    assert named["stopped"]["enum"] == [*(reason.value for reason in StopReason), None]
+    assert named["next"]["properties"]["kind"]["enum"] == [kind.value for kind in NextKind]
+    assert named["error"]["properties"]["exit_code"]["enum"] == sorted(ExitCode)
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    whole = {one["$ref"].rpartition("/")[2] for one in schema["anyOf"]}
+    assert whole == {*OF_COMMAND.values(), "row", "error"}
 
 
 @pytest.fixture
