@@ -386,8 +386,26 @@ class Outcome(msgspec.Struct, frozen=True):
     """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
+class AttemptDetails(msgspec.Struct, frozen=True):
+    """What is kept of an attempt at a row that did not succeed at once. No text in it holds a secret."""
+
+    target: str
+    method: str
+    sent_at: datetime
+    """UTC; where no connection was made, when it was tried."""
+    wait_s: float
+    """Since the attempt before it had ended; 0 for the first."""
+    took_s: float
+    message: str
+    """What the answer says, or why there was none, in a sentence; '' if it is a success."""
+    for_log: str
+    """The same without what the cells of the row hold."""
+    answer: str | None
+    """The body of the answer, cut off where it is long; None without one, and of an answer that confirms the row."""
+
+
 class Attempt(msgspec.Struct, frozen=True):
-    """One request and what came of it, for the log."""
+    """One request and what came of it."""
 
     row: int
     number: int
@@ -397,6 +415,8 @@ class Attempt(msgspec.Struct, frozen=True):
     seconds: float
     """Since the row's first request."""
     why: str
+    details: AttemptDetails | None = None
+    """None as long as all attempts at the row have gone well."""
 
 
 class StopReason(StrEnum):
@@ -543,6 +563,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     """Where the rows on the sheet `To fix` come from."""
     family: str = ""
     """What all rounds of the first file have come to; '' in the first one."""
+    is_closed: bool = False
+    """Whether a person closed the run, so that it is not resumed."""
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -559,6 +581,9 @@ class Cause(msgspec.Struct, frozen=True):
     """What is wrong there, in words."""
     places: tuple[str, ...] = ()
     """Where it is, the first few: addresses of cells, or numbers of rows where no cell is to blame."""
+
+    status: int | None = None
+    """HTTP status of the answer to that row; None if there was none."""
 
     @property
     def where(self) -> str:

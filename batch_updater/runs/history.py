@@ -181,6 +181,10 @@ class Facts(msgspec.Struct, frozen=True):
     """The folder of an earlier run that had applied the same rows; None if none had."""
     origin: Origin | None = None
     """Where its rows come from, if they have come back in a results workbook."""
+    notes: tuple[str, ...] = ()
+    """What a person should have known beforehand."""
+    closed_at: datetime | None = None
+    """When a person closed it; None if no one did."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as the database holds them."""
@@ -235,8 +239,17 @@ class PastRun(msgspec.Struct, frozen=True):
         return sum(part.elapsed_s for part in self.parts)
 
     @property
+    def resumption_note(self) -> str | None:
+        """Return that it was resumed, and how often; None if it was not."""
+        # Closing it is a part, too, which sends nothing.
+        return resumption_note(len(self.parts) - bool(self.facts.closed_at))
+
+    @property
     def stop(self) -> Stop | None:
-        """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
+        """Why its last part ended before every row had its turn, unless it was closed since.
+
+        For one that has no end, as far as is known.
+        """
         last = self.parts[-1]
         if not self.ended_at:
             return None if self.is_going_on else _CUT_OFF
@@ -293,8 +306,21 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
+        """Whether running the same again resumes it: rows are not done, or the last workbook is missing.
+
+        A run that was closed counts as finished.
+        """
+        if self.facts.closed_at:
+            return False
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
+
+
+def resumption_note(parts: int) -> str | None:
+    """Return how often a run of so many parts was resumed; None if it was not."""
+    if parts < 2:
+        return None
+    times = "once" if parts == 2 else f"{parts - 1:,} times"
+    return f"The run was resumed {times}; requests and time are those of all its parts."
 
 
 class DamagedRun(msgspec.Struct, frozen=True):

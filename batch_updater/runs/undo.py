@@ -147,7 +147,8 @@ class ChangedRecords:
         """Take note of one row; `expected` is what the run expected where it undid another one."""
         asked = [one for one in self._endpoint.body_fields if one.name in job.values]
         kept = outcome.kept or RecordSnapshots(None, None, None)
-        if outcome.kind is OutcomeKind.UNCONFIRMED:
+        is_not_known = outcome.kind is OutcomeKind.NOT_SENT and outcome.maybe_applied  # as where the run was closed
+        if outcome.kind is OutcomeKind.UNCONFIRMED or is_not_known:
             self._uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
         elif outcome.kind is OutcomeKind.REJECTED and kept.asked is not None:
             self._uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]

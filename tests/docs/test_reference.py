@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from jsonschema import Draft202012Validator
 from msgspec.structs import fields
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -38,6 +40,7 @@ from tests.docs.pages import (
 )
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import SAMPLES, configure
+from tests.json_schema import OF_COMMAND, SCHEMA, definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +167,19 @@ def test_the_reasons_of_a_stop_and_the_next_steps_are_those_of_the_program() -> 
     assert first_column(section(JSON, "run, check, report, demo"), 2) == [kind.value for kind in NextKind]
 
 
+def test_the_schema_of_json_has_the_words_of_the_program() -> None:
+    """Outcomes, stop reasons, next steps and exit codes; and each object that it describes is one of the whole."""
+    named = definitions()
+    assert named["outcome"]["enum"] == list(named["outcomes"]["properties"]) == [kind.value for kind in OutcomeKind]
+    assert named["stopped"]["enum"] == [*(reason.value for reason in StopReason), None]
+    assert named["next"]["properties"]["kind"]["enum"] == [kind.value for kind in NextKind]
+    assert named["error"]["properties"]["exit_code"]["enum"] == sorted(ExitCode)
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    whole = {one["$ref"].rpartition("/")[2] for one in schema["anyOf"]}
+    assert whole == {*OF_COMMAND.values(), "row", "error"}
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Inside]:
     """Run commands in a folder with `changes.xlsx` and a configuration for a sandbox."""
@@ -184,8 +200,14 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     assert list(program("report", folder, "--json").object) == a_run
     assert list(program("undo", folder, "--json").object) == first_column(section(JSON, "undo"))
     runs = program("runs", "--json").object
-    assert list(runs) == ["runs", "exit_code"]
-    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs")))
+    assert list(runs) == first_column(section(JSON, "runs"))
+    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs"), 1))
+    (row,) = (line for line in program("report", folder, "--rows").lines if line["row"] == 2)
+    of_a_row = section(JSON, "report --row, report --rows")
+    assert list(row) == first_column(of_a_row)
+    assert list(row["attempts"][0]) == first_column(of_a_row, 1)
+    explained = program("report", folder, "--row", "2", "--json").object
+    assert [name for name in explained if name in row] == list(row)
     assert list(program("template", "new.xlsx", "--json").object) == first_column(section(JSON, "template"))
     init = program("init", "new.yaml", "--base-url", "https://nexus.example.com", "--yes", "--json").object
     assert list(init) == first_column(section(JSON, "init"))
@@ -207,7 +229,8 @@ def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> No
     (program.folder / "inbox" / "changes.xlsx.part").touch()
     night = program("nightly", "--json").object
     assert list(night) == first_column(section(JSON, "nightly"))
-    assert list(night["files"][0]) == first_column(section(JSON, "nightly"), 1)
+    of_a_run = first_column(section(JSON, "run, check, report, demo"))
+    assert list(night["files"][0]) == of_a_run + first_column(section(JSON, "nightly"), 1)
 
 
 def test_the_files_of_a_run_are_those_that_are_there(program: Inside) -> None:

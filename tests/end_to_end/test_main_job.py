@@ -169,7 +169,7 @@ def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: P
         assert TOKEN.encode() not in path.read_bytes()
     log = (folder / "run.log").read_text(encoding="utf-8")
     assert "Canary" not in log
-    assert {"event", "row", "attempt", "status"} <= set(json.loads(log.splitlines()[0]))
+    assert {"event", "row", "attempt", "status"} <= set(json.loads(log.splitlines()[1]))
 
 
 def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:
