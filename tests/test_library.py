@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -407,14 +408,17 @@ def test_a_run_cancelled_twice_ends_at_once(tmp_path: Path) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(batch_updater.arun(frame, config))
-        while len(sandbox.received) < 3:  # two of them are not answered
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(two_are_hanging)
         while not task.done():
             task.cancel()
             await asyncio.sleep(0.01)
         assert task.cancelled()
         (folder,) = (tmp_path / "runs").iterdir()
         assert not list(folder.glob("*-results-*.xlsx"))
+
+    def two_are_hanging() -> None:
+        while len(sandbox.received) < 3:
+            time.sleep(0.01)
 
     frame = numbered(3).assign(OpportunityName=["x", "fault:hang x", "fault:hang x"])
     with Sandbox() as sandbox:
