@@ -22,7 +22,7 @@ from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -117,7 +117,7 @@ def compare(
     folder: Path,
     environment: Environment,
     progress: Progress | None = None,
-    interrupts: Interrupts | None = None,
+    interrupts: StopRequests | None = None,
 ) -> RunResult:
     """Read the record of every row that is to be sent and say what would change; send nothing but readings.
 
@@ -169,7 +169,7 @@ def compare(
 
 
 def compare_beforehand(
-    plan: Plan, options: Options, environment: Environment, progress: Progress | None, interrupts: Interrupts | None
+    plan: Plan, options: Options, environment: Environment, progress: Progress | None, interrupts: StopRequests | None
 ) -> RunResult:
     """Compare before a run, in a copy of its rows that is gone afterwards: the result has no rows to look at."""
     asked = replace(options, results=None)

@@ -23,7 +23,7 @@ from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
 from batch_updater.runs.family import family_of
 from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -63,7 +63,7 @@ class ActiveRun:
         self._readings = [options.compared] if options.compared else []
         self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
 
-    def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> RunResult:
+    def execute(self, progress: Progress | None = None, interrupts: StopRequests | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
 
         Raises ConfigError if a token cannot be fetched, ResultsError if the workbook's place is taken or the folder
@@ -125,7 +125,7 @@ class ActiveRun:
             "settings": dict(plan.settings) | {name: value for name, value in asked.items() if value},
         }
 
-    def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
+    def _stop_beforehand(self, interrupts: StopRequests | None) -> Stop | None:
         """Return why nothing is sent, as where not every record could be read to judge changes. Raises GuardError."""
         compared = self._options.compared
         if compared is not None and compared.stop and compared.is_stopped:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from batch_updater.config.environment import Environment
 from batch_updater.endpoint.request import Prepared, RequestBuilder
 from batch_updater.records import Attempt, Outcome
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Progress
 from batch_updater.runs.run_log import LogFile
@@ -37,7 +37,7 @@ async def send(
     credentials: Credentials,
     environment: Environment,
     options: SendOptions,
-    interrupts: Interrupts | None,
+    interrupts: StopRequests | None,
 ) -> SendResult:
     """Send jobs, or read their records, until all are settled or the run is stopped."""
     import asyncio

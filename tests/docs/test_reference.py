@@ -16,8 +16,9 @@ from msgspec.structs import fields
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+import batch_updater
 import batch_updater.endpoint
-from batch_updater import Run, check, run
+from batch_updater import Progress, Run, Undo, arun, check, run
 from batch_updater.cli.commands import main
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.errors import ExitCode
@@ -250,14 +251,18 @@ def test_the_extensions_of_a_description_are_those_that_are_read() -> None:
 
 
 def test_the_arguments_and_attributes_of_the_library_are_those_of_its_page() -> None:
-    """Of `run`, `check` and what they return."""
+    """Of its functions, what they return, what progress is told, and the errors."""
     page = DOCS / "library.md"
-    common = ["source", "config"]
-    documented = tables(section(page, "run and check"))[0]
-    for function in (run, check):
-        of_it = [codes(name)[0] for name, of, _ in documented if of == "both" or codes(of) == [function.__name__]]
-        assert sorted(common + of_it) == sorted(inspect.signature(function).parameters)
+    documented = tables(section(page, "run, arun and check"))[0]
+    for function in (run, arun, check):
+        of_it = [codes(name)[0] for name, of, _ in documented if of == "all" or function.__name__ in codes(of)]
+        assert sorted(["source", "config", *of_it]) == sorted(inspect.signature(function).parameters)
     attributes = [name.removesuffix("()") for name in first_column(section(page, "The result"))]
     assert sorted(attributes) == sorted(name for name in vars(Run) if not name.startswith("_"))
     causes = next(row for row in tables(section(page, "The result"))[0] if row[0] == "`causes`")
     assert sorted(codes(causes[1])) == sorted(field.name for field in fields(Cause))
+    assert tuple(first_column(section(page, "Progress"))) == Progress.__struct_fields__
+    errors = {name for name in codes(section(page, "Errors")) if name.endswith("Error")}
+    assert errors == {name for name in batch_updater.__all__ if name.endswith("Error")}
+    of_undo = {name for name in dir(Undo) if not name.startswith("_")}
+    assert of_undo <= set(codes(section(page, "undo")))
