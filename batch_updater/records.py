@@ -444,6 +444,8 @@ class AllowedList:
     depends_on: tuple[tuple[str, str], ...]
     """What the list depends on: (field name, value as text), such as (("language", "1"),)."""
     values: tuple[AllowedValue, ...]
+    seen: date | None = None
+    """The day of that answer, of a list that earlier runs learned."""
 
 
 class ReportRow(NamedTuple):
@@ -567,7 +569,9 @@ class Cause:
 
     @property
     def example_place(self) -> str:
-        """Where it shows first: `F14 (row 14)`."""
+        """Where it shows first: `F14 (row 14)`, `F14 of q1.xlsx`."""
+        if self.example_cell and " " in self.example_cell:
+            return self.example_cell
         return f"{self.example_cell} (row {self.example_row})" if self.example_cell else f"row {self.example_row}"
 
     @property

@@ -19,6 +19,7 @@ from batch_updater.records import (
     Columns,
     FormattedNumber,
     ReportRow,
+    column_letters,
 )
 from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, STARTS_FORMULA, readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
@@ -110,6 +111,7 @@ class ToFixSheet:
     def __init__(self, book: OutputWorkbook, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int) -> None:
         self._book = book
         self._columns = columns
+        self._endpoint = endpoint
         self._limit = rows_of_a_sheet
         self._cells = CellWriter(book)
         self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
@@ -156,8 +158,9 @@ class ToFixSheet:
         own, last = len(TO_FIX_COLUMNS), max(self._next - 1, 1)
         formats = {own + position: self._book.style(**made) for position, made in enumerate(self._properties)}
         self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: _WRONG_WIDTH, 3: _TODO_WIDTH})
+        letters = {field.name: column_letters(own + position) for position, field in self._fields.items()}
         for position, field in self._fields.items():
-            if validation := drop_down(field, allowed):
+            if validation := drop_down(field, allowed, self._endpoint, letters):
                 self._sheet.data_validation(1, own + position, last, own + position, validation)
         _finish(self._sheet, self._next - 1, own + len(self._columns.headers))
 

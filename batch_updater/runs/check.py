@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from batch_updater.config.environment import Environment
+from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, not_written, temporary_folder
 from batch_updater.messages import counted
@@ -19,6 +20,7 @@ from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
+from batch_updater.runs.caller import Caller
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import Interrupts
@@ -67,7 +69,8 @@ def _facts(plan: Plan) -> RunFacts:
         PurePath(plan.snapshot.name).name, None, reading.sheet, (),
         compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
     )  # fmt: skip
-    return replace(plan.facts("check", datetime.now(UTC), plan.store), invocation=invocation)
+    facts = plan.facts("check", datetime.now(UTC), plan.store)
+    return replace(facts, invocation=invocation, allowed=plan.names.allowed)
 
 
 def _reported(
@@ -129,8 +132,12 @@ def compare(
     staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    known, facts, over = plan.store.names(), _facts(plan), tuple(exceeded(guards, staged, plan.store))
+    facts, over = _facts(plan), tuple(exceeded(guards, staged, plan.store))
     try:
+        if plan.names.lists:
+            caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
+            plan.store.learn(plan.names.told_to(caller))
+        known = plan.store.names()
         with (
             RunWriter.begin(plan.store, folder / DATABASE, {}, facts.started_at) as writer,
             LogFile(folder / "run.log") as log,

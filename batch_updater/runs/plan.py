@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ from batch_updater.runs import statements
 from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
-from batch_updater.runs.history import DATABASE, known_names, related_by_name
+from batch_updater.runs.history import DATABASE, related_by_name
+from batch_updater.runs.names import RememberedNames, remembered_names
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
@@ -43,6 +43,8 @@ class Plan:
     staged: StagedInput
     store: Store
     """Holds the rows."""
+    names: RememberedNames
+    """Those that the API is known to have."""
     repeats: Repeats | None = None
     """What of it earlier runs have applied although their input was another."""
 
@@ -69,6 +71,8 @@ class Plan:
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
         if (origin := self.staged.columns.origin) and (added := self._added(origin)):
             notes.append(added)
+        if self.names.fault:
+            notes.append(self.names.fault)
         if self.repeats:
             notes.append(self.repeats.note(reads_first=self.reads_first))
         return tuple(notes)
@@ -113,6 +117,8 @@ class Opened:
     endpoint: Endpoint
     snapshot: Snapshot
     table: Table
+    names: RememberedNames
+    """Those that the API is known to have."""
 
     def staged(self, store: Store, *, for_sending: bool) -> Plan:
         """Judge every row, in one transaction, and let go of the file. Raises InputError.
@@ -127,11 +133,11 @@ class Opened:
     def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
         """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
         builder = RequestBuilder(self.endpoint) if for_sending else None
-        return Staging(self.table, store, builder, commit).stage()
+        return Staging(self.table, store, builder, commit, self.names.allowed).stage()
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
-        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store)
+        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store, self.names)
 
 
 def open_source(source: Source, config: Config, folder: Path, *, visible_only: bool = False) -> Opened:
@@ -147,13 +153,14 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
             f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
             remedy="Leave out --compare and sending.compare, or add x-read to the description.",
         )
+    names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     snapshot = snapshots.take(source, folder)
     table = open_table(
         snapshot.path,
         endpoint,
         config.input,
         name=snapshot.name,
-        known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
+        known_names=lambda: names.allowed,
         visible_only=visible_only,
     )
     if origin := table.columns.origin:
@@ -164,7 +171,7 @@ def open_source(source: Source, config: Config, folder: Path, *, visible_only: b
         except ConfigError as error:  # it is this file that asks for it
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    return Opened(config, description, endpoint, snapshot, table)
+    return Opened(config, description, endpoint, snapshot, table, names)
 
 
 def prepare(

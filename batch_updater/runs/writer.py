@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +36,7 @@ from batch_updater.runs.store import (
     CommitCounter,
     Part,
     Store,
+    as_record,
     companions,
     counter_of,
     faults_named,
@@ -75,6 +75,8 @@ class RunWriter:
     def __init__(self, path: Path, store: Store, counter: CommitCounter) -> None:
         self.store = store
         """For reading: on the writer's connection, which stays when the folder is removed. Call `flush` before."""
+        self.taught: list[AllowedList] = []
+        """Lists of valid names that answers have taught since the writer began."""
         self._path = path
         self._connection = store.connection
         self._counter = counter
@@ -201,9 +203,8 @@ class RunWriter:
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
-        values = json.dumps([asdict(value) for value in names.values])
-        depends_on = json.dumps(names.depends_on)
-        self._writes.put(_Write(statements.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
+        self.taught.append(names)
+        self._writes.put(_Write(statements.LEARN, as_record(names)))
 
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""
