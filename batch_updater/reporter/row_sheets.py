@@ -100,7 +100,7 @@ class CellWriter:
             sheet.write_number(row, column, value, style(**properties))
 
 
-def _lines(text: str, width: int) -> int:
+def lines_in(text: str, width: int) -> int:
     """Return how many lines a text takes in a column so wide."""
     return sum(max(1, math.ceil(len(line) / (width - 2))) for line in text.splitlines()) or 1
 
@@ -132,7 +132,7 @@ class ToFixSheet:
         sheet, number, outcome, style = self._sheet, self._next, row.outcome, self._book.style
         wrong, todo = wrong_in_rounds(row, self._columns), what_to_do(outcome, self._columns)
         # Programs do not agree on who fits the height of wrapped text, so it is set.
-        lines = max(_lines(wrong, _WRONG_WIDTH), _lines(todo, _TODO_WIDTH))
+        lines = max(lines_in(wrong, _WRONG_WIDTH), lines_in(todo, _TODO_WIDTH))
         sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))
         sheet.write_number(number, 0, row.row.number, style())
         sheet.write_string(number, 1, outcome.kind.value, self._book.outcome_style(outcome.kind))

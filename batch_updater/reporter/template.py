@@ -13,11 +13,11 @@ from batch_updater.messages import format_day
 from batch_updater.records import TEMPLATE_SHEET, AllowedList, column_letters
 from batch_updater.reporter.list_sheets import ALLOWED_VALUES, drop_down, write_allowed_values
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook
-from batch_updater.reporter.row_sheets import cell_properties
+from batch_updater.reporter.row_sheets import cell_properties, lines_in
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED
 
 _HOW = "How to fill in"
-_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 28, "Example": 26}
+_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 40, "Example": 26}
 _KINDS = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number",
@@ -82,7 +82,7 @@ def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
         as_of = f" as of {format_day(min(days))}" if days else ""
         depends_on = " and ".join(name for name, _ in listed[0].depends_on)
         by = f", which depend on {depends_on}" if depends_on else ""
-        return f"one of the names on the sheet {ALLOWED_VALUES}{as_of}{by}; others may have been added since"
+        return f"a name of the sheet {ALLOWED_VALUES}{as_of}{by}; others may have been added since"
     bounds = field.bounds
     least = f" of at least {bounds.minimum}" if bounds.minimum is not None else ""
     most = f" of at most {bounds.maximum}" if bounds.maximum is not None else ""
@@ -92,14 +92,14 @@ def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
 
 def _write_how(book: OutputWorkbook, endpoint: Endpoint, clear_marker: str, names: tuple[AllowedList, ...]) -> None:
     sheet, style = book.add_list(_HOW, _HOW_COLUMNS), book.style
-    wrapped = style(text_wrap=True)
+    wrapped, bold = style(text_wrap=True), style(bold=True)
     for number, field in enumerate(endpoint.fields, 1):
         needed = style(bold=True, font_color=REQUIRED) if field.required else style(font_color=QUIET)
-        sheet.write_string(number, 0, field.name, style(bold=True))
-        sheet.write_string(number, 1, "yes" if field.required else "no", needed)
-        sheet.write_string(number, 2, field.description, wrapped)
-        sheet.write_string(number, 3, _kind(field, names), wrapped)
-        sheet.write_string(number, 4, field.example, wrapped)
+        texts = (field.name, "yes" if field.required else "no", field.description, _kind(field, names), field.example)
+        # Programs do not agree on who fits the height of wrapped text, so it is set.
+        sheet.set_row(number, 15 * max(map(lines_in, texts, _HOW_COLUMNS.values())))
+        for column, (text, looks) in enumerate(zip(texts, (bold, needed, wrapped, wrapped, wrapped), strict=True)):
+            sheet.write_string(number, column, text, looks)
     selecting = [field.name for field in endpoint.fields if field.selects_record]
     together = " and ".join([", ".join(selecting[:-1]), selecting[-1]] if len(selecting) > 1 else selecting)
     rules = (
