@@ -79,10 +79,10 @@ def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
         return "one of " + ", ".join(str(value) for value in field.enum)
     if listed := [one for one in names if one.field == field.name]:
         days = [one.seen for one in listed if one.seen]
-        as_of = f" as of {format_day(min(days))}" if days else ""
+        as_of = f", as of {format_day(min(days))}" if days else ""
         depends_on = " and ".join(name for name, _ in listed[0].depends_on)
-        by = f", which depend on {depends_on}" if depends_on else ""
-        return f"a name of the sheet {ALLOWED_VALUES}{as_of}{by}; others may have been added since"
+        by = f"; it depends on {depends_on}" if depends_on else ""
+        return f"a name of the sheet {ALLOWED_VALUES}{as_of}{by}. Others may have been added since"
     bounds = field.bounds
     least = f" of at least {bounds.minimum}" if bounds.minimum is not None else ""
     most = f" of at most {bounds.maximum}" if bounds.maximum is not None else ""

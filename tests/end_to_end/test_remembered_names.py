@@ -102,7 +102,7 @@ def test_a_template_offers_them_as_of_their_day(inside: Inside) -> None:
     assert listed[first:] == [("StageName", name) for name in STAGES]
     assert offered["G"] == f"'Allowed values'!$C${first + 1}:$C${first + 6}"
     told = {row[0].value: str(row[3].value) for row in book["How to fill in"].iter_rows(max_row=12)}
-    assert told["StageName"].startswith(f"one of the names on the sheet Allowed values as of {AS_OF}, which depend on")
+    assert told["StageName"].startswith(f"a name of the sheet Allowed values, as of {AS_OF}; it depends on LanguageId.")
     assert f"as of {AS_OF}" in book["Data"]["G1"].comment.text
     book["Data"].append([701, "Pre", None, None, None, None, "Proposal"])
     book.save(inside.folder / "t.xlsx")
