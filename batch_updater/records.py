@@ -162,7 +162,7 @@ class MappedColumn(NamedTuple):
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{8}-[0-9]{6}-[^/\\]+)?$")]
     """Name of the folder of its run; '' if it has only been checked."""
     file: str
     """Its name, without folders."""

@@ -20,10 +20,11 @@ from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
-from batch_updater.runs.caller import Caller
+from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
 from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.names import remember_names
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -133,10 +134,9 @@ def compare(
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
     facts, over = _facts(plan), tuple(exceeded(guards, staged, plan.store))
+    caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
     try:
-        if plan.names.lists:
-            caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
-            plan.store.learn(plan.names.told_to(caller))
+        plan.store.learn(plan.names.told_to(caller))
         known = plan.store.names()
         with (
             RunWriter.begin(plan.store, folder / DATABASE, {}, facts.started_at) as writer,
@@ -151,6 +151,10 @@ def compare(
                 sent = run_loop(send(plan, hooks, jobs, credentials, environment, send_options, interrupts))
             writer.flush()
             allowed = writer.store.names()
+            remember_names(
+                plan.config.results.folder, plan.endpoint.name, plan.config.api.base_url or "",
+                caller.digest(new_salt(), None), writer.taught,
+            )  # fmt: skip
     except StoreError as error:
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")

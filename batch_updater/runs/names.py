@@ -23,7 +23,7 @@ from batch_updater.endpoint.allowed import AllowedValues
 from batch_updater.endpoint.description import Endpoint, Field
 from batch_updater.errors import CredentialsError
 from batch_updater.files.reading import read_regular
-from batch_updater.files.writing import write_whole
+from batch_updater.files.writing import private_folder, write_whole
 from batch_updater.messages import counted, format_day
 from batch_updater.records import AllowedList, AllowedValue, Columns, Job, Value
 from batch_updater.runs.caller import Caller, CallerDigest
@@ -130,6 +130,7 @@ def remember_names(
         _NamesOfField(base_url, endpoint, one.field, dict(one.depends_on), today, one.values, caller) for one in lists
     ]
     try:
+        private_folder(folder)
         with FileLock(folder / _LOCK, timeout=_LOCKED_FOR_S, mode=0o600):
             by_key = {one.key: one for one in (*_read(path)[0].lists, *new)}
             text = msgspec.json.format(msgspec.json.encode(_Content(tuple(by_key.values()))), indent=1)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import configure, sandbox
+from tests.sender.server import Api, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,3 +190,14 @@ def test_names_of_other_apis_stay(inside: Inside) -> None:
         configure(inside.folder, other.url)
         teach(inside)
     assert len({one["api"] for one in remembered(inside)}) == 2
+
+
+def test_a_comparison_that_is_refused_teaches_names_too(tmp_path: Path) -> None:
+    """Where reading a record is answered with a list, nothing was sent, and the list is kept all the same."""
+    refusal = {"Message": "No such stage.", "AvailableStages": [{"StageID": 4, "StageName": "Won"}]}
+    inside = Inside(tmp_path)
+    with Api(readings={"501": [status(400, json.dumps(refusal))]}) as api:
+        configure(tmp_path, api.url)
+        done = inside("check", write(inside, "a.csv", "Proposal"), "--compare", "--json")
+    assert done.outcomes == {"rejected": 1}
+    assert [name["name"] for one in remembered(inside) for name in one["names"]] == ["Won"]

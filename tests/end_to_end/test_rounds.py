@@ -158,7 +158,9 @@ def test_the_same_workbook_run_twice_counts_no_row_twice(inside: Inside) -> None
     assert inside("run", path, "--yes", "--json").object["notes"][0] == "q1.xlsx: 10 of 10 rows updated in 3 rounds."
 
 
-@pytest.mark.parametrize("damage", ["gone", "no JSON", "of another kind", "first run removed", "our columns changed"])
+@pytest.mark.parametrize(
+    "damage", ["gone", "no JSON", "of another kind", "elsewhere", "first run removed", "our columns changed"]
+)
 def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside, damage: str) -> None:
     """Settings deleted or damaged, the first run's folder removed, a header of ours renamed: nothing is invented."""
     first = inside("run", file(inside.folder, 10), "--yes", "--json")
@@ -174,7 +176,8 @@ def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside,
         book["To fix"]["A1"] = "No."
     else:
         (cell,) = [row[1] for row in book["Settings"].iter_rows() if row[0].value == "origin"]
-        cell.value = '{"run": 5}' if damage == "of another kind" else "x"
+        elsewhere = str(cell.value).replace('{"run":"', '{"run":"../')
+        cell.value = {"no JSON": "x", "of another kind": '{"run": 5}', "elsewhere": elsewhere}[damage]
     book.save(path)
     second = inside("run", path, "--yes", "--json")
     assert second.outcomes == {"updated": 3, "invalid": 1}
