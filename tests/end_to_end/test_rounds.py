@@ -183,3 +183,14 @@ def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside,
     assert second.outcomes == {"updated": 3, "invalid": 1}
     assert not any("rounds" in note for note in second.object["notes"])
     assert not any("First round" in str(row[2]) for row in to_fix(second).values())
+
+
+def test_a_round_that_was_undone_is_named(inside: Inside) -> None:
+    """Its rows are counted as they were then, so the sentence says which round it was."""
+    first = inside("run", file(inside.folder, 10), "--compare", "--yes", "--json")
+    path = edited(first, lambda rows: [repaired(row) for row in rows])
+    second = inside("run", path, "--compare", "--yes", "--json")
+    undo = inside("undo", second.object["run"], "--json").object
+    assert inside("run", undo["undo"], "--yes", "--json").outcomes == {"updated": undo["rows"]}
+    name = Path(second.object["run"]).name
+    assert f"updated in 2 rounds. Undone since, at least in part: {name}." in inside("runs").out
