@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from batch_updater.records import Columns, MappedColumn, Outcome, Problem, ReportRow
 
@@ -111,6 +111,12 @@ def outcome_message(outcome: Outcome, columns: Columns) -> str:
     """Return what is wrong and what to do, on one line."""
     text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome, columns)}".strip()
     return " ".join(text.split("\n"))
+
+
+def format_day(day: date) -> str:
+    """Return `28 November`, with the year if it is not this one."""
+    year = "" if day.year == datetime.now(UTC).astimezone().year else f" {day.year}"
+    return f"{day.day} {day:%B}{year}"
 
 
 def format_time(at: datetime) -> str:

@@ -162,7 +162,7 @@ class MappedColumn(NamedTuple):
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{8}-[0-9]{6}-[^/\\]+)?$")]
     """Name of the folder of its run; '' if it has only been checked."""
     file: str
     """Its name, without folders."""
@@ -458,6 +458,8 @@ class AllowedList(msgspec.Struct, frozen=True):
     depends_on: tuple[tuple[str, str], ...]
     """What the list depends on: (field name, value as text), such as (("language", "1"),)."""
     values: tuple[AllowedValue, ...]
+    seen: date | None = None
+    """The day of that answer, of a list that earlier runs learned."""
 
 
 class ReportRow(msgspec.Struct, frozen=True):
@@ -594,7 +596,9 @@ class Cause(msgspec.Struct, frozen=True):
 
     @property
     def example_place(self) -> str:
-        """Where it shows first: `F14 (row 14)`."""
+        """Where it shows first: `F14 (row 14)`, `F14 of q1.xlsx`."""
+        if self.example_cell and " " in self.example_cell:
+            return self.example_cell
         return f"{self.example_cell} (row {self.example_row})" if self.example_cell else f"row {self.example_row}"
 
     @property

@@ -312,9 +312,11 @@ def _explain(options: argparse.Namespace, past: PastRun) -> None:
 
 
 def _undo(options: argparse.Namespace) -> int:
+    from batch_updater.runs.names import names_for_undo
     from batch_updater.runs.undo import write_undo
 
-    undo = write_undo(_past_run(options, "Write the workbook that undoes"), _results(options))
+    past = _past_run(options, "Write the workbook that undoes")
+    undo = write_undo(past, _results(options), names_for_undo(past, _config(options).api, options.environment))
     _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     _open(undo.path, options, is_next=bool(undo.rows))
     return ExitCode.OK
@@ -459,10 +461,13 @@ def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.endpoint.openapi import load_endpoint
     from batch_updater.reporter.template import write_template
+    from batch_updater.runs.names import remembered_names
 
     config = load_config(_config_path(options), os.environ)
     endpoint = load_endpoint(config.api.endpoint)
-    write_template(options.file, endpoint, config.input.clear_marker)
+    names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
+    write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
+    write_template(options.file, endpoint, config.input.clear_marker, names.allowed)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))
     _open(options.file.resolve(), options, is_next=True)

@@ -43,7 +43,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         if sent := staged.sent.get(field.name, 0):
             cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
-            fields.append(f"{field.name} in {counted(sent, 'row')}{of_them}")
+            fields.append(f"{staged.columns.called(field.name)} in {counted(sent, 'row')}{of_them}")
     texts: dict[str, Iterable[str]] = {
         "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
         "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),

@@ -56,7 +56,11 @@ def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iter
         )
     cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
-        by_field = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
+        by_field = ", ".join(
+            f"{staged.columns.called(name)} in {counted(count, 'row')}"
+            for name, count in staged.cleared.items()
+            if count
+        )
         yield Exceeded(
             "guards.cleared",
             f"{counted(cleared, 'field')} would be cleared ({by_field}), and guards.cleared allows "

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -20,7 +20,6 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import (
-    AllowedList,
     Invocation,
     Origin,
     OutcomeKind,
@@ -48,7 +47,6 @@ DATABASE = "run.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
-_RUNS_ASKED_FOR_NAMES = 10
 _MOST_ROWS = 2**31
 """More than any file has."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -446,23 +444,6 @@ def _folders(parent: Path) -> list[Path]:
 
 def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
     return (run for run in map(read_run, folders) if run is not None)
-
-
-def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[AllowedList, ...]:
-    """Return the valid names that the last runs of the same API were told, the newest list of each kind.
-
-    A run or folder that cannot be read tells none.
-    """
-    lists: dict[tuple[str, tuple[tuple[str, str], ...]], AllowedList] = {}
-    try:
-        for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
-            if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
-                with opened_store(past.folder / DATABASE) as store:
-                    for names in store.names():
-                        lists.setdefault((names.field, names.depends_on), names)
-    except (ResultsError, DamagedStoreError, OSError):
-        pass  # what was learned until then is all that is known
-    return tuple(lists.values())
 
 
 def newest_run(parent: Path) -> PastRun:

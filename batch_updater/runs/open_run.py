@@ -181,6 +181,7 @@ def open_run(
                 with folder_faults(parent):
                     store = stack.enter_context(Store.draft(folder / DATABASE))
                     plan = opened.staged(store, for_sending=True)
+                    store.learn(plan.names.told_to(candidate.caller))
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
                 place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)

@@ -24,6 +24,7 @@ from batch_updater.runs.check import compare_beforehand, overridden, require_all
 from batch_updater.runs.family import family_of
 from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
 from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.names import remember_names
 from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -148,15 +149,17 @@ class ActiveRun:
             self._plan.store.close()  # the last connection that is closed takes everything into one file
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
+            self._caller = digest or resumed.facts.caller
             facts = {"caller": asdict(digest)} if digest else {}
             writer = RunWriter.resume(path, {**facts, "reads_first": self._plan.reads_first}, self._started_at)
             self._plan = replace(self._plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
             return writer
         plan = self._plan
+        self._caller = _digest(self._open_run, new_salt(), credentials)
         opening = Facts(
             identity=self._open_run.candidate.identity,
-            caller=_digest(self._open_run, new_salt(), credentials),
+            caller=self._caller,
             input=plan.snapshot.name,
             input_path=plan.snapshot.source_path,
             input_file=plan.snapshot.path.name,
@@ -202,6 +205,8 @@ class ActiveRun:
             writer.flush()
         except StoreError as error:  # the disk does not take the last outcomes
             stop = Stop(StopReason.DISK, str(error), error.remedy)
+        api = plan.config.api.base_url or ""
+        remember_names(self._folder.parent, plan.endpoint.name, api, self._caller, writer.taught)
         facts, for_review = self._facts(writer, sent, stop), RowsForReview(staged.columns, plan.endpoint)
         without_turn, written, fault = unsent(stop), None, None
         try:

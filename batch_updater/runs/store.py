@@ -20,6 +20,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -543,6 +544,14 @@ class Store:
         ):  # fmt: skip
             self.execute(statement)
 
+    def learn(self, lists: Iterable[AllowedList]) -> None:
+        """Write valid names that earlier runs were told, except for fields whose names are there. Raises StoreError."""
+        known = {(one.field, one.depends_on) for one in self.names()}
+        new = [{"commit": 0, **as_record(one)} for one in lists if (one.field, one.depends_on) not in known]
+        if new:
+            with faults_named(self.path or Path("run.sqlite")), self.transaction():
+                self.executemany(statements.LEARN, new)
+
     def set_facts(self, facts: Mapping[str, object]) -> None:
         """Write facts about the run; they replace those of the same names."""
         self.executemany(
@@ -556,6 +565,12 @@ class Store:
     def execute(self, statement: str, **values: object) -> sqlite3.Cursor:
         """Execute a statement. Raises sqlite3.Error."""
         return self.connection.execute(statement, values)
+
+
+def as_record(names: AllowedList) -> dict[str, object]:
+    """Return valid names as `statements.LEARN` takes them."""
+    values = json.dumps([asdict(value) for value in names.values])
+    return {"field": names.field, "depends_on": json.dumps(names.depends_on), "list": values}
 
 
 def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -> bool:

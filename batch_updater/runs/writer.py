@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import msgspec
-from msgspec.structs import asdict
 
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
@@ -37,6 +36,7 @@ from batch_updater.runs.store import (
     CommitCounter,
     Part,
     Store,
+    as_record,
     companions,
     counter_of,
     faults_named,
@@ -75,6 +75,8 @@ class RunWriter:
     def __init__(self, path: Path, store: Store, counter: CommitCounter) -> None:
         self.store = store
         """For reading: on the writer's connection, which stays when the folder is removed. Call `flush` before."""
+        self.taught: list[AllowedList] = []
+        """Lists of valid names that answers have taught since the writer began."""
         self._path = path
         self._connection = store.connection
         self._counter = counter
@@ -211,9 +213,8 @@ class RunWriter:
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
-        values = json.dumps([asdict(value) for value in names.values])
-        depends_on = json.dumps(names.depends_on)
-        self._writes.put(_Write(statements.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
+        self.taught.append(names)
+        self._writes.put(_Write(statements.LEARN, as_record(names)))
 
     def close_rows(self) -> None:
         """Queue that the rows which are not done count as not sent, for good."""

@@ -206,10 +206,10 @@ class Client(msgspec.Struct, eq=False, dict=True):
                 return SentRow(self._outcomes.accepted(row, answer))
             if meaning is Meaning.REFUSED:
                 if answer.body.is_json and answer.complete:
-                    known, listed = self.allowed, self.redaction.json(answer.body.value)
-                    self._valid_now = self._valid_now.learn(row.job, listed)
-                    self.allowed = known.learn(row.job, listed)
-                    for names in self.allowed.lists if self.allowed is not known else ():
+                    known, listed = self._valid_now, self.redaction.json(answer.body.value)
+                    self._valid_now = known.learn(row.job, listed)
+                    self.allowed = self.allowed.learn(row.job, listed)
+                    for names in self._valid_now.lists if self._valid_now is not known else ():
                         if names not in known.lists:
                             self.hooks.on_names(names)
                 refused = self._outcomes.refused(row, answer, self._valid_now)

@@ -53,7 +53,7 @@ def test_check_preview_summary_page_and_json_have_the_table(tmp_path: Path, endi
     assert "headers in row 1" in preview
     assert table_in(preview) == LINES
     assert "'Owner name' (E1) is not sent." in shown
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (tmp_path / "runs").glob("*-c")
     (results,) = folder.glob("*-results-*.xlsx")
     summary = [[cell for cell in row[:6] if cell] for row in openpyxl.load_workbook(results)["Summary"].values]
     at = summary.index(["Columns, by the headers in row 1"])
