@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 SCHEMA = Path(__file__).parent.parent / "docs" / "reference" / "json.schema.json"
 OF_COMMAND = {
     "run": "result", "check": "result", "nightly": "night", "runs": "runs", "undo": "undo", "template": "template",
-    "init": "init", "doctor": "doctor", "report": "explained_row",
+    "init": "init", "doctor": "doctor", "report": "explained_row", "columns": "columns",
+    "completion": "completion",
 }  # fmt: skip
 
 

@@ -565,7 +565,7 @@ def _completion(options: argparse.Namespace) -> int:
 
     code = shell_code(options.shell)
     if options.json:
-        json_output.write_object({"code": code, "exit_code": 0}, sys.stdout)
+        json_output.write_object({"schema": 1, "command": "completion", "code": code, "exit_code": 0}, sys.stdout)
     else:
         sys.stdout.write(code)
     return ExitCode.OK

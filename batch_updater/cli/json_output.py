@@ -196,8 +196,8 @@ def undo_object(undo: Undo) -> dict[str, object]:
     }
 
 
-def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
-    """Return what `columns` prints; `layout` is where the mapping was saved."""
+def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
+    """Return what `columns` prints; `saved` is where the layout was remembered."""
     table = opened.table
     return {
         "schema": 1,
@@ -208,7 +208,8 @@ def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
         "columns": [
             {"header": one.header, "field": one.field, "first_value": one.first_value} for one in table.columns.mapping
         ],
-        "layout": str(layout) if layout else table.layout.name if table.layout else None,
+        "layout": table.layout.name if table.layout else None,
+        "saved": str(saved) if saved else None,
         "notes": list(table.notes),
         "exit_code": 0,
     }

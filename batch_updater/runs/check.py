@@ -160,7 +160,7 @@ def compare(
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")
     every_row = partial(rows_in, folder, staged, plan.endpoint, unsent(stop))
-    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(staged.columns, of_check=True)
+    change_summary, tally = ChangeSummary.of(plan.endpoint, staged.columns), Tally(staged.columns, of_check=True)
     for row in every_row():
         tally.add(row.outcome)
         change_summary.add(row)
