@@ -130,7 +130,7 @@ def _run_once(options: argparse.Namespace, config: Config, interview: Interview,
         restart=options.restart, override_guards=options.override_guards,
         answers=interview.answers, layout=options.layout,
     ) as opened:  # fmt: skip
-        opened.require_answered()
+        opened.require_answered(asking=interview.asking)
         interview.remember(opened.plan)
         asking = interview.asking and bool(opened.to_send)
         write_lines(preview.earlier_lines(opened), sys.stderr)

@@ -130,7 +130,9 @@ def test_check_sends_nothing_and_needs_no_account(tmp_path: Path) -> None:
     assert "15 of 45 rows are good. 30 need you." in again.out
     assert again.out.startswith("Checked: m.xlsx")
     assert "of a check" in batch_updater("check", "m-check.xlsx", cwd=tmp_path).out
-    assert "Row 13, Opportunity Type (B13): 'Before' is not a type. Valid are: Pre, Post." in again.out
+    assert "      'Before' is not a type. Valid are: Pre, Post." in again.out
+    listed = batch_updater("check", "m.xlsx", "--verbose", cwd=tmp_path).out
+    assert "Row 13, Opportunity Type (B13): 'Before' is not a type. Valid are: Pre, Post." in listed
 
 
 def test_constants_and_a_trial(tmp_path: Path, api: Sandbox) -> None:
