@@ -1,6 +1,6 @@
 """Apply every row of a spreadsheet to a REST API by PUT, without losing track of a row.
 
-The library is `run`, `check` and the `Run` that they return; see `library.py`.
+The library is `run`, `arun`, `check` and `undo`, what they return, and the errors that they raise; see `library.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,48 @@ from typing import TYPE_CHECKING
 from batch_updater.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from batch_updater.library import Run, check, run
+    from batch_updater.errors import (
+        BatchUpdaterError,
+        ConfigError,
+        CredentialsError,
+        EndpointError,
+        GuardError,
+        InputError,
+        LockedError,
+        ResultsError,
+        UsageError,
+    )
+    from batch_updater.library import Progress, Run, arun, check, run, undo
+    from batch_updater.runs.undo import Undo
 
-__all__ = ["Run", "check", "run"]
+__all__ = [
+    "BatchUpdaterError",
+    "ConfigError",
+    "CredentialsError",
+    "EndpointError",
+    "GuardError",
+    "InputError",
+    "LockedError",
+    "Progress",
+    "ResultsError",
+    "Run",
+    "Undo",
+    "UsageError",
+    "arun",
+    "check",
+    "run",
+    "undo",
+]
 
 
 def __getattr__(name: str) -> object:
     # Lazily: the command line imports this package too, and `--help` must not wait for pandas and aiohttp.
     if name in __all__:
-        from batch_updater import library  # noqa: PLC0415
+        from batch_updater import errors, library  # noqa: PLC0415
 
-        return getattr(library, name)
+        return getattr(errors if name.endswith("Error") else library, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,9 +1,9 @@
-"""The program as a library: `run` and `check` on a file or a DataFrame of pandas.
+"""The program as a library: `run`, `arun`, `check` and `undo`, for files and for DataFrames of pandas.
 
 from batch_updater import check, run
 
-run = run("changes.xlsx", "config.yaml")
-run.outcomes["updated"], run.frame()
+result = run("changes.xlsx", "config.yaml")
+result.outcomes["updated"], result.frame()
 """
 
 from __future__ import annotations
@@ -12,42 +12,84 @@ import asyncio
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import msgspec
 
 from batch_updater.config.environment import Environment
 from batch_updater.config.loading import config_from, load_config
 from batch_updater.config.schema import Config, require_sendable
+from batch_updater.errors import UsageError
 from batch_updater.files.writing import temporary_folder
 from batch_updater.messages import outcome_message
 from batch_updater.questions import NO_ANSWERS, Answers
-from batch_updater.records import Cause, Cell, CellError, ReportRow
-from batch_updater.runs.check import check as check_plan
-from batch_updater.runs.history import DamagedRun
+from batch_updater.records import (
+    Cause,
+    Cell,
+    CellError,
+    FormattedNumber,
+    Outcome,
+    OutcomeKind,
+    ReportRow,
+    ShownAs,
+)
+from batch_updater.runs import check as checks
+from batch_updater.runs.history import DamagedRun, find_run, newest_run
+from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.open_run import open_run
 from batch_updater.runs.plan import prepare
 from batch_updater.runs.result import Options, RunResult
 from batch_updater.runs.run import ActiveRun
 from batch_updater.runs.store import DamagedStoreError
+from batch_updater.runs.undo import Undo, write_undo
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Source: TypeAlias = Union[str, "os.PathLike[str]", "pd.DataFrame"]
-"""A spreadsheet's path, or a DataFrame whose columns are the headers."""
-Configuration: TypeAlias = Union[Config, "Mapping[str, object]", str, "os.PathLike[str]", None]
+FilePath: TypeAlias = Union[str, "os.PathLike[str]"]
+Source: TypeAlias = Union[FilePath, "pd.DataFrame"]
+"""A spreadsheet's path, or a DataFrame whose columns, and whose index if it has a name, are the headers."""
+Configuration: TypeAlias = Union[Config, "Mapping[str, object]", FilePath, None]
 """A `Config`, the same as nested mappings, the path of a config.yaml, or None for the environment alone."""
+_INT64 = 2**63
+_DTYPES: Mapping[type, str] = {
+    int: "Int64", bool: "boolean", str: "str", date: "datetime64[us]", datetime: "datetime64[us]",
+}  # fmt: skip
 
-_RESULT_COLUMNS = ("HTTP status", "Message", "Attempts", "Sent at", "Seconds")
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a run is, with the row that has just got its outcome."""
+
+    row: int
+    """Its number, as in the column `Row` of `frame()`."""
+    outcome: str
+    done: int
+    """How many rows have their outcome."""
+    total: int
+    """How many rows are sent, or of a comparison read, at most."""
+
+
+OnProgress: TypeAlias = Callable[[Progress], object]
 
 
 class Run:
     """How a run or a check ended."""
 
-    def __init__(self, finished: RunResult) -> None:
+    def __init__(self, finished: RunResult, source: Path | pd.DataFrame) -> None:
         self._finished = finished
+        # Changes that the caller makes to the frame from now on do not reach a copy: pandas copies on write.
+        self._source = None if isinstance(source, Path) else source.copy(deep=False)
+
+    def __repr__(self) -> str:
+        facts = self._finished.facts
+        where = f", folder={str(self.folder)!r}" if self.folder else ""
+        return f"<{facts.command} of {facts.input_path}: {self.verdict!r}, exit_code={self.exit_code}{where}>"
 
     @property
     def outcomes(self) -> Mapping[str, int]:
@@ -63,6 +105,11 @@ class Run:
     def causes(self) -> tuple[Cause, ...]:
         """What was wrong, the most common first."""
         return self._finished.summary.causes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about how the file was read."""
+        return self._finished.facts.notes
 
     @property
     def exit_code(self) -> int:
@@ -87,21 +134,35 @@ class Run:
     def frame(self) -> pd.DataFrame:
         """Return every row with its outcome, in the columns of the workbook's sheet `All rows`.
 
-        Cells stay what they are in the file (text, int, Decimal, date ...); blank is None. Holds all rows in memory.
+        Of a DataFrame the index and the columns are the caller's own. The columns of a file are whole numbers, truth
+        values, dates or texts where all their cells are, else objects: money stays Decimal. Holds all rows in memory.
         Raises InputError if the run's folder has gone, or is not as the run left it.
         """
         import pandas as pd  # noqa: PLC0415  (slow to import, and only needed here)
 
-        columns = self._finished.columns
-        records = [
-            (
-                row.row.number, row.outcome.kind.value, *map(_shown, row.row.cells), row.outcome.status,
-                outcome_message(row.outcome, columns), row.outcome.attempts, row.outcome.sent_at, row.outcome.seconds,
-            )
-            for row in self._rows()
-        ]  # fmt: skip
-        headers = ("Row", "Outcome", *columns.headers, *_RESULT_COLUMNS)
-        return pd.DataFrame(records, columns=headers, dtype=object)
+        columns, rows = self._finished.columns, list(self._rows())
+        outcomes = [row.outcome for row in rows]
+        if self._source is not None:
+            cells = self._source.iloc[[row.row.number - columns.header_row - 1 for row in rows]]
+            index, own = cells.index, [cells.iloc[:, at].reset_index(drop=True) for at in range(cells.shape[1])]
+        else:
+            index = pd.RangeIndex(len(rows))
+            own = [
+                _column([_shown(row.row.cells[at]) for row in rows], header)
+                for at, header in enumerate(columns.headers)
+            ]
+        kinds = pd.CategoricalDtype([kind.value for kind in OutcomeKind])
+        data: list[pd.Series[Any]] = [
+            pd.Series([row.row.number for row in rows], name="Row", dtype="int64"),
+            pd.Series([outcome.kind.value for outcome in outcomes], name="Outcome", dtype=kinds),
+            *own,
+            pd.Series([outcome.status for outcome in outcomes], name="HTTP status", dtype="Int64"),
+            pd.Series([outcome_message(outcome, columns) for outcome in outcomes], name="Message", dtype="str"),
+            pd.Series([outcome.attempts for outcome in outcomes], name="Attempts", dtype="int64"),
+            pd.Series([outcome.sent_at for outcome in outcomes], name="Sent at", dtype="datetime64[us, UTC]"),
+            pd.Series([outcome.seconds for outcome in outcomes], name="Seconds", dtype="Float64"),
+        ]
+        return pd.concat(data, axis="columns").set_axis(index, axis="index")
 
     def _rows(self) -> Iterator[ReportRow]:
         try:
@@ -110,64 +171,256 @@ class Run:
             raise DamagedRun(Path(self._finished.facts.run_folder or ""), str(error)).error from error
 
 
-def run(
+def run(  # noqa: PLR0913  (keywords)
     source: Source,
     config: Configuration = None,
     *,
-    results: str | os.PathLike[str] | None = None,
+    sheet: str | None = None,
+    header_row: int | None = None,
+    constants: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    compare: bool = False,
+    results: FilePath | None = None,
+    visible_only: bool = False,
+    layout: str | None = None,
     restart: bool = False,
     resume_old: bool = False,
-    visible_only: bool = False,
+    keep_going: bool = False,
+    override_guards: bool = False,
+    progress: OnProgress | None = None,
 ) -> Run:
     """Send every good row of a file or DataFrame that is not done yet; asks nothing.
 
-    An unfinished run of the same rows is resumed, unless `restart`; one that began more than a day ago only with
-    `resume_old`. `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError,
-    EndpointError, InputError, ResultsError, LockedError, UsageError) if nothing was sent.
+    The keywords are the options of the command `run`. An unfinished run of the same rows is resumed, unless `restart`;
+    one that began more than a day ago only with `resume_old`. `progress` is called for each row that gets its outcome,
+    in the thread that sends. An exception that it raises stops the run as Ctrl-C does, and is raised once the results
+    are written. Raises BatchUpdaterError (ConfigError, EndpointError, InputError, GuardError, ResultsError,
+    LockedError, UsageError) if nothing was sent.
     """
-    configuration = _config(config)
-    require_sendable(configuration)
-    options = Options(results=Path(results).resolve() if results else None)
-    environment = Environment(os.environ)
-
-    def execute() -> Run:
-        with open_run(
-            _source(source), configuration, environment, restart=restart, answers=_answers(visible_only=visible_only)
-        ) as opened:
-            if not resume_old:
-                opened.require_recent()
-            return Run(ActiveRun(opened, options, environment).execute())
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return execute()
-    with ThreadPoolExecutor(1) as pool:  # this thread has an event loop already, as a notebook's does
-        return pool.submit(execute).result()
+    work = _Work(
+        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
+        progress=progress,
+    )  # fmt: skip
+    return work.ended(_outside_of_loops(work.run))
 
 
-def check(
+async def arun(  # noqa: PLR0913  (keywords)
     source: Source,
     config: Configuration = None,
     *,
-    results: str | os.PathLike[str] | None = None,
+    sheet: str | None = None,
+    header_row: int | None = None,
+    constants: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    compare: bool = False,
+    results: FilePath | None = None,
     visible_only: bool = False,
+    layout: str | None = None,
+    restart: bool = False,
+    resume_old: bool = False,
+    keep_going: bool = False,
+    override_guards: bool = False,
+    progress: OnProgress | None = None,
+) -> Run:
+    """Do what `run` does, in a thread of its own: the caller's event loop goes on meanwhile.
+
+    `progress` is called in the caller's loop. Cancelling stops the run as the first Ctrl-C does: nothing new starts,
+    what is in flight is awaited and the results are written before CancelledError is raised. Cancelling again ends the
+    run at once. Running the same again resumes it.
+    """
+    work = _Work(
+        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
+        progress=progress,
+    )  # fmt: skip
+    work.call = asyncio.get_running_loop().call_soon_threadsafe
+    ending = asyncio.ensure_future(asyncio.to_thread(work.run))
+    try:
+        return work.ended(await asyncio.shield(ending))
+    except asyncio.CancelledError:
+        work.stop_requests.request()
+        while not ending.done():
+            try:
+                await asyncio.wait([ending])
+            except asyncio.CancelledError:
+                work.stop_requests.request()
+        if (error := ending.exception()) and not isinstance(error, _NotBegunError):
+            raise error from None
+        raise
+
+
+def check(  # noqa: PLR0913  (keywords)
+    source: Source,
+    config: Configuration = None,
+    *,
+    sheet: str | None = None,
+    header_row: int | None = None,
+    constants: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    compare: bool = False,
+    results: FilePath | None = None,
+    visible_only: bool = False,
+    layout: str | None = None,
+    progress: OnProgress | None = None,
 ) -> Run:
     """Judge every row of a file or DataFrame and send nothing; a workbook is written only to `results`.
 
-    `visible_only` leaves out rows that the sheet does not show. Raises BatchUpdaterError (ConfigError, EndpointError,
-    InputError, ResultsError).
+    The keywords are the options of the command `check`. Records are read only with `compare`: those of the first
+    `limit` good rows, and `progress` is called for each. Raises BatchUpdaterError (ConfigError, EndpointError,
+    InputError, ResultsError, UsageError).
     """
-    with temporary_folder() as folder:
-        plan = prepare(_source(source), _config(config), folder, answers=_answers(visible_only=visible_only))
-        made = Run(check_plan(plan, Path(results).resolve() if results else None))
-    # `frame` reads the rows from the store, so that lives as long as what is returned.
-    weakref.finalize(made, plan.store.close)
-    return made
+    work = _Work(
+        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout, progress=progress
+    )
+    return work.ended(_outside_of_loops(work.check))
 
 
-def _answers(*, visible_only: bool) -> Answers:
-    return Answers(hidden_rows="leave out") if visible_only else NO_ANSWERS
+def undo(run: Run | FilePath | None = None, config: Configuration = None, *, results: FilePath | None = None) -> Undo:
+    """Write a workbook that undoes a past run, and send nothing: `run` of its path undoes the run.
+
+    `run` is what `run` has returned, a run's folder or the folder's name; None: the newest run. `results`: where the
+    workbook goes, else into the run's folder. Raises BatchUpdaterError (ConfigError, InputError, LockedError,
+    ResultsError, UsageError).
+    """
+    named = run.folder if isinstance(run, Run) else run
+    if named is None and run is not None:
+        raise UsageError("A check cannot be undone: it has changed nothing.", remedy="Name a run.")
+    folder = _config(config).results.folder
+    past = newest_run(folder) if named is None else find_run(folder, os.fspath(named))
+    return write_undo(past, _path(results))
+
+
+class _NotBegunError(Exception):
+    """The run was cancelled before anything was sent."""
+
+
+class _Work(msgspec.Struct):
+    """What a caller asks for, with the keywords of `run`; done in any thread."""
+
+    source: Source
+    config: Configuration
+    sheet: str | None
+    header_row: int | None
+    constants: Mapping[str, str] | None
+    limit: int | None
+    compare: bool
+    results: FilePath | None
+    visible_only: bool
+    layout: str | None
+    restart: bool = False
+    resume_old: bool = False
+    keep_going: bool = False
+    override_guards: bool = False
+    progress: OnProgress | None = None
+    call: Callable[..., object] | None = None
+    """Calls a function in the thread of the caller; None: that is this one."""
+    stop_requests: StopRequests = msgspec.field(default_factory=StopRequests)
+    done: int = 0
+    error: Exception | None = None
+    """What the caller's function raised."""
+
+    def run(self) -> Run:
+        config, environment = self._settings(), Environment(os.environ)
+        require_sendable(config)
+        source = _source(self.source)
+        with open_run(
+            source, config, environment,
+            restart=self.restart, override_guards=self.override_guards,
+            answers=self._answers(), layout=self.layout,
+        ) as opened:  # fmt: skip
+            if not self.resume_old:
+                opened.require_recent()
+            if self.stop_requests.count:
+                raise _NotBegunError
+            options, told = self._options(), self._told(opened.sends(self.limit))
+            return Run(ActiveRun(opened, options, environment).execute(told, self.stop_requests), source)
+
+    def check(self) -> Run:
+        config, source = self._settings(), _source(self.source)
+        compares = config.sending.compare
+        if compares:
+            require_sendable(config)
+        elif self.limit is not None or self.progress is not None:
+            raise UsageError("limit and progress are about records that are read.", remedy="Add compare=True.")
+        with ExitStack() as stack:
+            folder = stack.enter_context(temporary_folder())
+            answers = self._answers()
+            plan = prepare(source, config, folder, answers=answers, layout=self.layout, compares=compares)
+            stack.callback(plan.store.close)
+            if compares:
+                told = self._told(plan.staged.good if self.limit is None else min(plan.staged.good, self.limit))
+                environment = Environment(os.environ)
+                result = checks.compare(plan, self._options(), folder, environment, told, self.stop_requests)
+            else:
+                result = checks.check(plan, _path(self.results))
+            made = Run(result, source)
+            # `frame` reads the rows from the store, so that lives as long as what is returned.
+            weakref.finalize(made, stack.pop_all().close)
+            return made
+
+    def ended(self, run: Run) -> Run:
+        """Return how it ended. Raises what the caller's function raised."""
+        if self.error:
+            self.error.add_note(f"It was raised by progress, and stopped the {run!r}.")
+            raise self.error
+        return run
+
+    def _settings(self) -> Config:
+        config = _config(self.config)
+        changes: dict[str, object] = {"sheet": self.sheet, "header_row": self.header_row}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        changes["constants"] = {**config.input.constants, **(self.constants or {})}
+        sending = config.sending.model_copy(update={"compare": config.sending.compare or self.compare})
+        return config.model_copy(update={"input": config.input.model_copy(update=changes), "sending": sending})
+
+    def _answers(self) -> Answers:
+        return Answers(hidden_rows="leave out") if self.visible_only else NO_ANSWERS
+
+    def _options(self) -> Options:
+        return Options(_path(self.results), self.limit, self.keep_going)
+
+    def _told(self, total: int) -> Callable[[Outcome], None] | None:
+        """Return what tells the caller of an outcome."""
+        if self.progress is None:
+            return None
+
+        def told(outcome: Outcome) -> None:
+            self.done += 1
+            progress = Progress(outcome.row, outcome.kind.value, self.done, total)
+            if self.call:
+                self.call(self._tell, progress)
+            else:
+                self._tell(progress)
+
+        return told
+
+    def _tell(self, progress: Progress) -> None:
+        if self.progress and self.error is None:
+            with self:
+                self.progress(progress)
+
+    def __enter__(self) -> None:
+        """Keep an exception of the caller's function: in the middle of the sending it would cost outcomes."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.error = error
+        self.stop_requests.request()
+        return True
+
+
+def _outside_of_loops(work: Callable[[], Run]) -> Run:
+    """Do the work in this thread, or in another one if this has an event loop already, as a notebook's does."""
+    try:
+        has_loop = asyncio.get_running_loop() is not None
+    except RuntimeError:
+        has_loop = False
+    if not has_loop:
+        return work()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 def _source(source: Source) -> Path | pd.DataFrame:
@@ -186,5 +439,23 @@ def _config(config: Configuration) -> Config:
     return config_from(config, os.environ)
 
 
+def _path(path: FilePath | None) -> Path | None:
+    return Path(path).resolve() if path is not None else None
+
+
 def _shown(cell: Cell) -> Cell:
+    """Return a cell as people see it: a number that is shown in a currency is that number."""
+    if isinstance(cell, FormattedNumber):
+        return cell.number if cell.effect is ShownAs.IN_CURRENCY else cell.text
     return cell.text if isinstance(cell, CellError) else cell
+
+
+def _column(cells: Sequence[Cell], header: str) -> pd.Series[Any]:
+    """Return a column of a file, in the type that all its cells have."""
+    import pandas as pd  # noqa: PLC0415
+
+    types = {type(cell) for cell in cells if cell is not None}
+    dtype = _DTYPES.get(types.pop(), "object") if len(types) == 1 else "object"
+    if dtype == "Int64" and any(cell is not None and not -_INT64 <= int(str(cell)) < _INT64 for cell in cells):
+        dtype = "object"
+    return pd.Series(list(cells), name=header, dtype=dtype)

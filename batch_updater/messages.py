@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from batch_updater.records import Columns, MappedColumn, Outcome, Problem, ReportRow
 
@@ -97,10 +97,26 @@ def mapping_shown(mapping: Iterable[MappedColumn]) -> tuple[list[MappedColumn], 
     return shown, f"and {left_out:,} more {columns} not sent" if left_out else ""
 
 
+_RUNS_NAMED = 20
+
+
+def removal_note(names: Sequence[str]) -> str:
+    """Return which old runs were removed, of which there is one at least."""
+    named = ", ".join(names[:_RUNS_NAMED])
+    more = f" and {len(names) - _RUNS_NAMED:,} more" if len(names) > _RUNS_NAMED else ""
+    return f"Removed, as results.keep_days says: {counted(len(names), 'old run')} ({named}{more})."
+
+
 def outcome_message(outcome: Outcome, columns: Columns) -> str:
     """Return what is wrong and what to do, on one line."""
     text = f"{what_is_wrong(outcome, columns)} {what_to_do(outcome, columns)}".strip()
     return " ".join(text.split("\n"))
+
+
+def format_day(day: date) -> str:
+    """Return `28 November`, with the year if it is not this one."""
+    year = "" if day.year == datetime.now(UTC).astimezone().year else f" {day.year}"
+    return f"{day.day} {day:%B}{year}"
 
 
 def format_time(at: datetime) -> str:

@@ -147,6 +147,8 @@ class Question(Struct, frozen=True):
     is_conclusive: bool = False
     """Whether the evidence speaks for the first choice alone."""
 
+    is_about_one_cell: bool = False
+    """Where it cannot be asked, the one cell is a problem as any other, and does not keep the others from going out."""
     likely: int | None = None
     """How many choices, the first ones, are worth listing where it cannot be asked; None: all."""
 

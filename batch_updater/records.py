@@ -162,7 +162,7 @@ class MappedColumn(NamedTuple):
 class Origin(msgspec.Struct, frozen=True):
     """The first file of rows that come back on the sheet `To fix`, through any number of rounds."""
 
-    run: str
+    run: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{8}-[0-9]{6}-[^/\\]+)?$")]
     """Name of the folder of its run; '' if it has only been checked."""
     file: str
     """Its name, without folders."""
@@ -386,8 +386,26 @@ class Outcome(msgspec.Struct, frozen=True):
     """Whether an attempt may have been applied that was not confirmed, even where the row was refused in the end."""
 
 
+class AttemptDetails(msgspec.Struct, frozen=True):
+    """What is kept of an attempt at a row that did not succeed at once. No text in it holds a secret."""
+
+    target: str
+    method: str
+    sent_at: datetime
+    """UTC; where no connection was made, when it was tried."""
+    wait_s: float
+    """Since the attempt before it had ended; 0 for the first."""
+    took_s: float
+    message: str
+    """What the answer says, or why there was none, in a sentence; '' if it is a success."""
+    for_log: str
+    """The same without what the cells of the row hold."""
+    answer: str | None
+    """The body of the answer, cut off where it is long; None without one, and of an answer that confirms the row."""
+
+
 class Attempt(msgspec.Struct, frozen=True):
-    """One request and what came of it, for the log."""
+    """One request and what came of it."""
 
     row: int
     number: int
@@ -397,6 +415,8 @@ class Attempt(msgspec.Struct, frozen=True):
     seconds: float
     """Since the row's first request."""
     why: str
+    details: AttemptDetails | None = None
+    """None as long as all attempts at the row have gone well."""
 
 
 class StopReason(StrEnum):
@@ -438,6 +458,8 @@ class AllowedList(msgspec.Struct, frozen=True):
     depends_on: tuple[tuple[str, str], ...]
     """What the list depends on: (field name, value as text), such as (("language", "1"),)."""
     values: tuple[AllowedValue, ...]
+    seen: date | None = None
+    """The day of that answer, of a list that earlier runs learned."""
 
 
 class ReportRow(msgspec.Struct, frozen=True):
@@ -543,6 +565,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     """Where the rows on the sheet `To fix` come from."""
     family: str = ""
     """What all rounds of the first file have come to; '' in the first one."""
+    is_closed: bool = False
+    """Whether a person closed the run, so that it is not resumed."""
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -560,6 +584,9 @@ class Cause(msgspec.Struct, frozen=True):
     places: tuple[str, ...] = ()
     """Where it is, the first few: addresses of cells, or numbers of rows where no cell is to blame."""
 
+    status: int | None = None
+    """HTTP status of the answer to that row; None if there was none."""
+
     @property
     def where(self) -> str:
         """Where it is: `F14`, `I6, I17, I28 and 25 more`, `rows 4, 9`."""
@@ -569,7 +596,9 @@ class Cause(msgspec.Struct, frozen=True):
 
     @property
     def example_place(self) -> str:
-        """Where it shows first: `F14 (row 14)`."""
+        """Where it shows first: `F14 (row 14)`, `F14 of q1.xlsx`."""
+        if self.example_cell and " " in self.example_cell:
+            return self.example_cell
         return f"{self.example_cell} (row {self.example_row})" if self.example_cell else f"row {self.example_row}"
 
     @property

@@ -18,7 +18,7 @@ from batch_updater.endpoint.exact_json import from_json, number_of, to_json
 from batch_updater.endpoint.expected_values import changed_since_run, pending_changes
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.endpoint.reported import parse_reported, reports_equal
-from batch_updater.records import ExpectedValue, Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
+from batch_updater.records import Columns, ExpectedValue, Job, Outcome, OutcomeKind, ReportRow, Row, Unknown, Value
 from batch_updater.reporter.cell_values import holds_text, readable, writable
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.changes_sheet import cell_of
@@ -96,7 +96,7 @@ def compare_all(record: Mapping[str, object]) -> None:
     for one in changed_since_run(ENDPOINT, JOB, record, found, {JOB.target: left}):
         assert one.now == one.now.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
     pending_changes(ENDPOINT, JOB, record, found, {JOB.target: left})
-    change_summary = ChangeSummary.of(ENDPOINT)
+    change_summary = ChangeSummary.of(ENDPOINT, Columns((), 0, {}, ()))
     for number in (2, 3):
         change_summary.add(
             ReportRow(Row(number, ()), Outcome(number, OutcomeKind.UPDATED), JOB.target, found, number == 3)

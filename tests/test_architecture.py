@@ -57,12 +57,3 @@ def test_help_imports_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert shown.endswith("heavy: []\n")
-
-
-def test_the_library_exports_run_check_and_their_result() -> None:
-    """What the package offers to programs is exactly this."""
-    import batch_updater
-
-    assert sorted(batch_updater.__all__) == ["Run", "check", "run"]
-    assert callable(batch_updater.run)
-    assert callable(batch_updater.check)

@@ -130,7 +130,7 @@ def _run_once(options: argparse.Namespace, config: Config, interview: Interview,
         restart=options.restart, override_guards=options.override_guards,
         answers=interview.answers, layout=options.layout,
     ) as opened:  # fmt: skip
-        opened.require_answered()
+        opened.require_answered(asking=interview.asking)
         interview.remember(opened.plan)
         asking = interview.asking and bool(opened.to_send)
         write_lines(preview.earlier_lines(opened), sys.stderr)
@@ -241,18 +241,41 @@ def _check(options: argparse.Namespace) -> int:
 
 def _runs(options: argparse.Namespace) -> int:
     from batch_updater.runs.family import families
-    from batch_updater.runs.history import past_runs, with_undos
+    from batch_updater.runs.history import find_run, past_runs, with_undos
 
-    runs = list(with_undos(past_runs(_config(options).results.folder)))
+    folder = _config(options).results.folder
+    if options.close is not None:
+        closed = [(_closed(find_run(folder, options.close), options), None)]
+        _show(options, json_output.run_list_object(closed, {}), text_output.run_list_lines(closed, {}))
+        return ExitCode.OK
+    runs = list(with_undos(past_runs(folder)))
     rounds = families(run for run, _ in runs)
     _show(options, json_output.run_list_object(runs, rounds), text_output.run_list_lines(runs, rounds))
     return ExitCode.OK
+
+
+def _closed(past: PastRun, options: argparse.Namespace) -> PastRun:
+    """Close an unfinished run and return it as it is then. Raises UsageError if it is not to be closed."""
+    from batch_updater.runs.close import close_run, run_to_close
+
+    with run_to_close(past) as unfinished:
+        if not options.yes and not _on_terminal():
+            raise UsageError(
+                f"Closing the run {unfinished.folder.name} is for good.",
+                remedy="To close it without a question, add --yes.",
+            )
+        if not options.yes and not preview.ask_to_close(unfinished):
+            raise UsageError("Cancelled. The run stays as it is.", remedy="Running the same file again resumes it.")
+        return close_run(unfinished)
 
 
 def _report_again(options: argparse.Namespace) -> int:
     from batch_updater.reporter.next_step import NextKind, NextStep
     from batch_updater.runs import report
 
+    if options.row is not None or options.rows:
+        _explain(options, _past_run(options, None))
+        return ExitCode.OK
     past = _past_run(options, "Write the reports of")
     result = report.report(past, _results(options))
     if result.fault and not past.is_unfinished:
@@ -263,10 +286,37 @@ def _report_again(options: argparse.Namespace) -> int:
     return _end(result, options, _next_step(result, past.facts.invocation))
 
 
+def _explain(options: argparse.Namespace, past: PastRun) -> None:
+    """Print why one row of a run ended as it did, or every row as JSON Lines. Raises UsageError."""
+    from batch_updater.cli import row_output
+    from batch_updater.runs.explain import explained_rows
+
+    if options.results or (options.rows and options.row is not None):
+        raise UsageError("--row, --rows and --results exclude each other.", remedy="Use one of them.")
+    for row in explained_rows(past, options.row):
+        if options.rows:
+            json_output.write_exact_object(row_output.row_object(row), sys.stdout)
+        elif options.json:
+            json_output.write_exact_object(
+                {
+                    "schema": 1,
+                    "command": "report",
+                    "run": str(past.folder),
+                    **row_output.row_object(row),
+                    "exit_code": 0,
+                },
+                sys.stdout,
+            )
+        else:
+            write_lines(row_output.row_lines(row, past), sys.stdout)
+
+
 def _undo(options: argparse.Namespace) -> int:
+    from batch_updater.runs.names import names_for_undo
     from batch_updater.runs.undo import write_undo
 
-    undo = write_undo(_past_run(options, "Write the workbook that undoes"), _results(options))
+    past = _past_run(options, "Write the workbook that undoes")
+    undo = write_undo(past, _results(options), names_for_undo(past, _config(options).api, options.environment))
     _show(options, json_output.undo_object(undo), text_output.undo_lines(undo, options.config))
     _open(undo.path, options, is_next=bool(undo.rows))
     return ExitCode.OK
@@ -285,7 +335,9 @@ def _nightly(options: argparse.Namespace) -> int:
         )  # fmt: skip
     if options.json:
         json_output.write_object(json_output.night_object(night), sys.stdout)
-    elif night.has_worked:
+    else:
+        write_lines(text_output.note_lines(night.notes), sys.stdout)
+    if night.has_worked and not options.json:
         _say(night.verdict, sys.stdout)
     if not night.has_worked:  # cron mails what is on stderr, and that alone
         _say(f"{night.verdict} {night.stop.advice if night.stop else ''}".rstrip(), sys.stderr)
@@ -409,10 +461,13 @@ def _template(options: argparse.Namespace) -> int:
     from batch_updater.config.loading import load_config
     from batch_updater.endpoint.openapi import load_endpoint
     from batch_updater.reporter.template import write_template
+    from batch_updater.runs.names import remembered_names
 
     config = load_config(_config_path(options), os.environ)
     endpoint = load_endpoint(config.api.endpoint)
-    write_template(options.file, endpoint, config.input.clear_marker)
+    names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
+    write_lines(text_output.note_lines(filter(None, [names.fault])), sys.stderr)
+    write_template(options.file, endpoint, config.input.clear_marker, names.allowed)
     template = json_output.template_object(options.file, endpoint.name)
     _show(options, template, text_output.template_lines(options.file, options.config))
     _open(options.file.resolve(), options, is_next=True)
@@ -510,7 +565,7 @@ def _completion(options: argparse.Namespace) -> int:
 
     code = shell_code(options.shell)
     if options.json:
-        json_output.write_object({"code": code, "exit_code": 0}, sys.stdout)
+        json_output.write_object({"schema": 1, "command": "completion", "code": code, "exit_code": 0}, sys.stdout)
     else:
         sys.stdout.write(code)
     return ExitCode.OK
@@ -566,10 +621,11 @@ def _config(options: argparse.Namespace) -> Config:
     return config.model_copy(update=sections)
 
 
-def _past_run(options: argparse.Namespace, what: str) -> PastRun:
+def _past_run(options: argparse.Namespace, what: str | None) -> PastRun:
     """Return the run that RUN names; without it the newest, named in a question where there is a terminal.
 
-    `what` would be done with it. Raises UsageError if there is none or the answer is no, InputError if it is damaged.
+    `what` would be done with it; None: nothing that has to be asked. Raises UsageError if there is none or the answer
+    is no, InputError if it is damaged.
     """
     from batch_updater.runs.history import find_run, newest_run
 
@@ -577,7 +633,7 @@ def _past_run(options: argparse.Namespace, what: str) -> PastRun:
     if options.run:
         return find_run(folder, options.run)
     newest = newest_run(folder)
-    if _on_terminal() and not options.json and not options.yes:
+    if what and _on_terminal() and not options.json and not options.yes:
         if not preview.ask_about_newest(newest, what):
             raise UsageError("Cancelled. Nothing was written.", remedy=f"`{PROGRAM} runs` lists the runs: name one.")
     elif not options.json:

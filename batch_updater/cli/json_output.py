@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from batch_updater.records import OutcomeKind
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from batch_updater.doctor.finding import Finding
     from batch_updater.errors import BatchUpdaterError, ExitCode
-    from batch_updater.nightly.night import Night
+    from batch_updater.nightly.night import FileResult, Night
     from batch_updater.records import MappedColumn
     from batch_updater.reporter.next_step import NextStep
     from batch_updater.runs.family import Family
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
 
 def write_object(value: Mapping[str, object], stream: TextIO) -> None:
     """Write one object as one line."""
-    print_line(json.dumps(value), stream)
+    print_line(_as_ascii(json.dumps(value)), stream)
+
+
+def write_exact_object(value: Mapping[str, object], stream: TextIO) -> None:
+    """Write one object with numbers of any size and number of digits as one line."""
+    from batch_updater.endpoint.exact_json import to_json
+
+    print_line(_as_ascii(to_json(value)), stream)
+
+
+def _as_ascii(text: str) -> str:
+    """Return JSON with an escape for every character that an encoding may lack, or a terminal may not show."""
+    return re.sub("[\x7f-\U0010ffff]+", lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), text)
 
 
 def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
@@ -54,7 +67,7 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         ],
         "next": {"kind": step.kind.value, "command": step.command},
         "columns": _columns(result.columns.mapping),
-        "notes": [*filter(None, [facts.family]), *facts.notes, *([result.fault] if result.fault else [])],
+        "notes": [*filter(None, [facts.family]), *result.notes, *([result.fault] if result.fault else [])],
         "requests": result.requests,
         "retries": result.retries,
         "started_at": facts.started_at.isoformat(),
@@ -65,6 +78,15 @@ def result_object(result: RunResult, step: NextStep) -> dict[str, object]:
         "exit_code": int(result.exit_code),
         "stopped": result.stop.reason.value if result.stop else None,
     }
+
+
+_NOTHING_KNOWN: Mapping[str, object] = {
+    "schema": 1, "command": "run", "run": None, "input": None, "sheet": None, "results": None, "endpoint": None,
+    "rows": None, "outcomes": None, "verdict": None, "causes": [], "next": None, "columns": [], "notes": [],
+    "requests": 0, "retries": 0, "started_at": None, "finished_at": None, "elapsed_s": None, "rate_per_s": None,
+    "repeats": None, "exit_code": None, "stopped": None,
+}  # fmt: skip
+"""What `run` prints, of a file that was not run."""
 
 
 def run_list_object(
@@ -98,6 +120,7 @@ def run_list_object(
             "results": run.parts[-1].results,
             "unfinished": run.is_unfinished,
             "going_on": run.is_going_on,
+            "closed_at": run.facts.closed_at.isoformat() if run.facts.closed_at else None,
             "undone_by": undone_by.folder.name if undone_by else None,
             "verdict": run.summary.verdict,
             "exit_code": int(run.summary.exit_code),
@@ -106,43 +129,75 @@ def run_list_object(
         }
         for run, undone_by in runs
     ]
-    return {"runs": listed, "exit_code": 0}
+    return {"schema": 1, "command": "runs", "runs": listed, "exit_code": 0}
 
 
 def night_object(night: Night) -> dict[str, object]:
     """Return what `nightly` prints."""
     return {
+        "schema": 1,
+        "command": "nightly",
         "inbox": str(night.inbox),
-        "files": [
-            {
-                "name": file.name,
-                "verdict": file.disposition.verdict,
-                "note": file.note or None,
-                "outcomes": _outcomes(file.summary.counts) if file.summary else None,
-                "columns": _columns(file.columns),
-                "moved_to": str(file.moved_to) if file.moved_to else None,
-                "results": str(file.results) if file.results else None,
-                "run": str(file.run) if file.run else None,
-            }
-            for file in night.files
-        ],
+        "files": [_night_file(file) for file in night.files],
         "outcomes": _outcomes(night.outcomes),
         "requests": sum(file.requests for file in night.files),
         "retries": sum(file.retries for file in night.files),
         "elapsed_s": round(night.elapsed_s, 3),
         "verdict": night.verdict,
+        "notes": list(night.notes),
         "exit_code": int(night.exit_code),
         "stopped": night.stop.reason if night.stop else None,
     }
 
 
+def _night_file(file: FileResult) -> dict[str, object]:
+    """Return what `nightly` prints of a file: what `run` does, null where that is not known, and what became of it."""
+    if file.last:
+        known = result_object(file.last, file.next_step)
+    elif past := file.past:
+        known = {
+            "run": str(past.folder),
+            "input": past.facts.input,
+            "sheet": past.identity.sheet,
+            "endpoint": past.identity.endpoint,
+            "rows": past.rows,
+            "outcomes": _outcomes(past.counts),
+            "started_at": past.started_at.isoformat(),
+            "finished_at": past.ended_at.isoformat() if past.ended_at else None,
+            "repeats": past.facts.repeats,
+        }
+    else:
+        known = {"input": file.name}
+    return {
+        **_NOTHING_KNOWN,
+        **known,
+        "results": str(file.results) if file.results else None,
+        "verdict": file.summary.verdict if file.summary else file.note,
+        "next": {"kind": file.next_step.kind.value, "command": file.next_step.command},
+        "requests": file.requests,
+        "retries": file.retries,
+        "exit_code": int(file.exit_code),
+        "name": file.name,
+        "disposition": file.disposition.verdict,
+        "note": file.note or None,
+        "moved_to": str(file.moved_to) if file.moved_to else None,
+    }
+
+
 def undo_object(undo: Undo) -> dict[str, object]:
     """Return what `undo` prints."""
-    return {"undo": str(undo.path), "rows": undo.rows, "not_possible": undo.not_possible}
+    return {
+        "schema": 1,
+        "command": "undo",
+        "undo": str(undo.path),
+        "rows": undo.rows,
+        "not_possible": undo.not_possible,
+        "exit_code": 0,
+    }
 
 
-def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
-    """Return what `columns` prints; `layout` is where the mapping was saved."""
+def columns_object(opened: Opened, saved: Path | None) -> dict[str, object]:
+    """Return what `columns` prints; `saved` is where the layout was remembered."""
     table = opened.table
     return {
         "schema": 1,
@@ -153,7 +208,8 @@ def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
         "columns": [
             {"header": one.header, "field": one.field, "first_value": one.first_value} for one in table.columns.mapping
         ],
-        "layout": str(layout) if layout else table.layout.name if table.layout else None,
+        "layout": table.layout.name if table.layout else None,
+        "saved": str(saved) if saved else None,
         "notes": list(table.notes),
         "exit_code": 0,
     }
@@ -161,12 +217,12 @@ def columns_object(opened: Opened, layout: Path | None) -> dict[str, object]:
 
 def template_object(path: Path, endpoint: str) -> dict[str, object]:
     """Return what `template` prints."""
-    return {"template": str(path), "endpoint": endpoint, "exit_code": 0}
+    return {"schema": 1, "command": "template", "template": str(path), "endpoint": endpoint, "exit_code": 0}
 
 
 def init_object(path: Path) -> dict[str, object]:
     """Return what `init` prints."""
-    return {"config": str(path), "exit_code": 0}
+    return {"schema": 1, "command": "init", "config": str(path), "exit_code": 0}
 
 
 def _columns(mapping: Iterable[MappedColumn]) -> list[dict[str, str | None]]:
@@ -188,7 +244,7 @@ def findings_object(findings: Sequence[Finding], code: ExitCode) -> dict[str, ob
         }
         for finding in findings
     ]
-    return {"exit_code": int(code), "checks": checks}
+    return {"schema": 1, "command": "doctor", "checks": checks, "exit_code": int(code)}
 
 
 def error_object(error: BatchUpdaterError, redact: Callable[[str], str]) -> dict[str, object]:

@@ -256,6 +256,8 @@ _INIT = (
 )
 _SHELL = "the shell that you type commands in"
 _TEMPLATE = "the file to write; an existing file is never replaced"
+_CLOSE = "close an unfinished run: its open rows count as not sent, and it is not resumed any more"
+_ROW = "say why this row ended as it did, and write nothing"
 _UNDO = "where to write it (default: undo.xlsx in the run's folder)"
 _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
     "run": (
@@ -289,11 +291,20 @@ _COMMANDS: dict[str, tuple[tuple[_AddOption, ...], str, str]] = {
         "serve a stand-in for Nexus on this machine, with faults on demand",
         "sandbox --port 8099 --rate 100 --fault status-503=0.05",
     ),
-    "runs": ((_CONFIG,), "list past runs and their outcomes, the newest first", "runs"),
+    "runs": (
+        (_CONFIG, _option("--close", metavar="RUN", help=_CLOSE), _YES),
+        "list past runs and their outcomes, the newest first; or close one that is not to be resumed",
+        "runs",
+    ),
     "report": (
-        (*_OF_PAST_RUN, _RESULTS),
-        "write the results workbook of a past run again, from its folder alone",
-        "report 20261231-235900-changes",
+        (
+            *_OF_PAST_RUN,
+            _RESULTS,
+            _option("--row", type=_count, metavar="N", help=_ROW),
+            _option("--rows", action="store_true", help="print every row as JSON Lines, and write nothing"),
+        ),
+        "write the results workbook of a past run again, from its folder alone; or explain its rows",
+        "report 20261231-235900-changes --row 17",
     ),
     "doctor": (
         (

@@ -8,10 +8,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from batch_updater.cli.colour import Style
-from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path
+from batch_updater.cli.text_output import Line, causes_shown, duration, mapping_texts, parts_of, shown_path, write_lines
 from batch_updater.errors import UsageError
 from batch_updater.messages import counted, format_time
 from batch_updater.records import OutcomeKind
+from batch_updater.reporter.summary import RUN_AGAIN
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.text.printable import print_line, printable
 
@@ -42,7 +43,7 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         if sent := staged.sent.get(field.name, 0):
             cleared = staged.cleared.get(field.name, 0)
             of_them = f", cleared in {cleared:,} of them" if cleared else ""
-            fields.append(f"{field.name} in {counted(sent, 'row')}{of_them}")
+            fields.append(f"{staged.columns.called(field.name)} in {counted(sent, 'row')}{of_them}")
     texts: dict[str, Iterable[str]] = {
         "File": [f"{plan.snapshot.name}{sheet}, headers in row {staged.columns.header_row:,}"],
         "Columns": mapping_texts(staged.columns, _LABEL_WIDTH),
@@ -104,7 +105,8 @@ def earlier_lines(open_run: OpenRun) -> Iterator[Line]:
         if open_run.is_old:
             yield Line("It started more than a day ago: changes made since could be overwritten.")
     if past := earlier.finished:
-        done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated"
+        closed = ", then closed" if past.facts.closed_at else ""
+        done = f"{past.summary[OutcomeKind.UPDATED]:,} of {counted(past.rows, 'row')} updated{closed}"
         yield Line(f"This was applied before ({format_time(past.started_at)}): {done}.", 0)
     if earlier.note:
         yield Line(earlier.note, 0)
@@ -147,6 +149,20 @@ def ask_to_send(open_run: OpenRun, compared: RunResult | None, count: int, to_fi
         case "c" | "compare" if can_compare:
             return Consent.COMPARE
     return Consent.NO
+
+
+def ask_to_close(run: PastRun) -> bool:
+    """Ask whether a run is closed for good."""
+    unknown, done = run.counts[OutcomeKind.UNCONFIRMED], f"{run.confirmed:,} of {counted(run.rows, 'row')} are done"
+    open_rows = counted(sum(run.counts[kind] for kind in RUN_AGAIN), "open row")
+    lines = [
+        f"Run of {format_time(run.started_at)}, {run.facts.input}: {done}.",
+        f"{open_rows} would count as not sent, and running the same file again would send every row.",
+    ]
+    if unknown:
+        lines.append(f"{counted(unknown, 'open row')} may have been applied. Only resuming the run can tell.")
+    write_lines((Line(text, 0) for text in lines), sys.stderr)
+    return ask(f"Close the run {run.folder.name}? [y/N]") in {"y", "yes"}
 
 
 def ask_to_lose(lost: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch_updater.cli.colour import Style, takes_colour
 from batch_updater.cli.parser import DEFAULT_CONFIG, PROGRAM
 from batch_updater.config.environment import ways_to_set
-from batch_updater.messages import counted, format_time, mapping_shown
+from batch_updater.messages import counted, format_date_time, format_time, mapping_shown, removal_note
 from batch_updater.records import OutcomeKind, StopReason
 from batch_updater.reporter.summary import NEEDS_NOTHING, NEEDS_PERSON
 from batch_updater.text.printable import command_line, printable
@@ -152,6 +152,8 @@ def result_lines(result: RunResult, step: NextStep, *, row_by_row: bool = False)
                 yield Line(f"  {summary[kind]:>{width},}  {kind.value}", 0, _style_of(kind))
         yield Line(f"  {summary.rows:>{width},}  rows")
     yield from _workbook_lines(result)
+    if result.removed:
+        yield from note_lines((removal_note(result.removed),))
     if step.kind.value != "nothing":
         yield Line(f"Next:    {step.text}", 9)
     if step.command:
@@ -197,7 +199,7 @@ def mapping_texts(columns: Columns, indent: int) -> Iterator[str]:
     headers, values, fields = (list(map(printable, texts)) for texts in zip(*lines, strict=True))
     headers, fields = _cut(headers, room // 3), _cut(fields, room // 3)
     values = _cut(values, room - max(map(len, headers)) - max(map(len, fields)))
-    for line in zip(_padded(headers), _padded(values), fields, strict=True):
+    for line in zip(padded(headers), padded(values), fields, strict=True):
         yield _GAP.join(line)
     if more:
         yield more
@@ -207,7 +209,7 @@ def _cut(texts: list[str], width: int) -> list[str]:
     return [text if len(text) <= width else f"{text[: width - 3]}..." for text in texts]
 
 
-def _padded(texts: list[str]) -> list[str]:
+def padded(texts: list[str]) -> list[str]:
     """Return texts with blanks behind them, all as wide on a terminal, where East Asian characters take two places."""
     widths = [sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text) for text in texts]
     return [text + " " * (max(widths) - width) for text, width in zip(texts, widths, strict=True)]
@@ -296,6 +298,8 @@ def _run_texts(run: PastRun, undone_by: PastRun | None, family: Family | None) -
     yield run.summary.verdict
     if run.rows:
         yield f"{counted(run.rows, 'row')}: {outcome_counts(run.counts)}"
+    if run.facts.closed_at:
+        yield f"Closed on {format_date_time(run.facts.closed_at)}. Running the same file again sends every row."
     if run.is_unfinished:
         why = f"{run.stop.message} " if run.stop else ""
         yield f"Unfinished. {why}Running the same file again {'sends every row' if undone_by else 'resumes it'}."

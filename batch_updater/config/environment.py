@@ -20,6 +20,11 @@ class Environment(msgspec.Struct, frozen=True):
     redaction: Redaction = msgspec.field(default_factory=Redaction)
 
 
+def machine_name() -> str:
+    """Return the name of this machine."""
+    return platform.node() or "unknown"
+
+
 def environment_settings() -> tuple[Setting, ...]:
     """Return version, user and machine, for the workbook's `Settings` and for the log."""
     try:
@@ -29,7 +34,7 @@ def environment_settings() -> tuple[Setting, ...]:
     return (
         Setting("batch-updater", __version__),
         Setting("run by", user),
-        Setting("on machine", platform.node() or "unknown"),
+        Setting("on machine", machine_name()),
         Setting("Python", f"{platform.python_version()} on {platform.system()}"),
     )
 

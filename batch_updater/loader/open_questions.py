@@ -136,6 +136,7 @@ class ColumnQuestions:
                 for order in choices
             ),
             is_conclusive=bool(orders),
+            is_about_one_cell=cells.count == 1,
         )
 
     def _century(self, field: Field, header: str, cells: _Cells) -> Question:
@@ -144,6 +145,7 @@ class ColumnQuestions:
             f"Which hundred years are the two digits of {self._column(field, header)} for?",
             f"{counted(cells.count, 'year')} with two digits, such as {cells.text} in row {cells.row:,}.",
             tuple(Choice(words, Answers(two_digit_years={header: first})) for first, words in _HUNDREDS.items()),
+            is_about_one_cell=cells.count == 1,
         )
 
     def _decimal(self, field: Field, header: str, cells: _Cells, evidence: MarkEvidence | None) -> Iterator[Question]:
@@ -161,6 +163,7 @@ class ColumnQuestions:
             f"{counted(cells.count, 'number')} without a certain reading, such as {cells.text} in row {cells.row:,}."
             + (f" {evidence.sentence}." if evidence else ""),
             tuple(choices),
+            is_about_one_cell=cells.count == 1,
         )
 
     def _clear_marker(self, field: Field, header: str, text: str, count: int, marker: str) -> Question:

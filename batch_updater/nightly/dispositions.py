@@ -23,7 +23,7 @@ from batch_updater.errors import (
 from batch_updater.messages import format_date_time
 from batch_updater.nightly.inbox import SkippedFile
 from batch_updater.records import StopReason
-from batch_updater.reporter.next_step import is_resumable
+from batch_updater.reporter.next_step import NOTHING_LEFT, NextKind, NextStep, is_resumable, next_step
 from batch_updater.reporter.summary import NEEDS_PERSON, RUN_AGAIN, Summary
 from batch_updater.runs.history import PastRun, applied_before, undone_by
 from batch_updater.runs.interrupts import Interrupted
@@ -85,6 +85,18 @@ class Decision(msgspec.Struct, frozen=True):
     """Whether the program itself failed."""
     past: PastRun | None = None
     """The run of an earlier night that was complete but for the move."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a night with this file alone would end with."""
+        if self.is_fault:
+            return ExitCode.FAULT
+        if self.stop:
+            return self.stop.exit_code
+        if self.disposition is Disposition.TROUBLE:
+            return ExitCode.RUN_AGAIN
+        needs_person = self.disposition in {Disposition.ATTENTION, Disposition.UNFINISHED}
+        return ExitCode.NEEDS_PERSON if needs_person else ExitCode.OK
 
 
 INTERRUPTED = NightStop(StopReason.INTERRUPTED.value, "A signal ended it.", "Start it again to go on.")
@@ -209,7 +221,9 @@ def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decisi
         )
     past = applied_before(config.results.folder, opened.candidate)
     for ended in (opened.earlier.finished, past):  # the first may have confirmed no row
-        if ended and not ended.is_unfinished and ended.ended_at and ended.ended_at >= since:
+        if ended is None or ended.is_unfinished or ended.facts.closed_at:
+            continue
+        if ended.ended_at and ended.ended_at >= since:
             disposition = Disposition.ATTENTION if ended.summary.total(NEEDS_PERSON) else Disposition.DONE
             message = f"It was run on {format_date_time(ended.started_at)}; only the move was missing."
             return Decision(disposition, (message,), past=ended)
@@ -227,12 +241,28 @@ def decide_beforehand(opened: OpenRun, since: datetime, now: datetime) -> Decisi
         )
     by = undone_by(config.results.folder, past)
     undone = f" The run {by.folder.name} has undone some of that." if by else ""
+    if past.facts.closed_at:
+        undone += f" The run was closed on {format_date_time(past.facts.closed_at)} with the other rows not sent."
     return _attention(
         f"It was not applied again: a file with the same content was applied on {named}, and "
         f"{past.confirmed:,} of {past.rows:,} rows are done since.{undone}",
         "Repair rows that were refused then in the workbook of that run. If all of the file is meant again, run it "
         f"{_BY_HAND}, or set nightly.repeat to allow; if not, delete it.",
     )
+
+
+def next_step_of(decision: Decision, last: RunResult | None) -> NextStep:
+    """Return what a person does next about a file; `last` is its last run in this night, if there was any."""
+    if decision.remedy:
+        return NextStep(NextKind.REPAIR if last else NextKind.CORRECT, " ".join(map(str.strip, decision.remedy)))
+    if decision.disposition is Disposition.TROUBLE:
+        advice = f"{decision.stop.advice} " if decision.stop else ""
+        return NextStep(NextKind.RESUME, f"{advice}The next start of the job runs it.")
+    if last:
+        return next_step(last.facts, last.summary, None, is_written=last.fault is None)
+    if decision.past and decision.past.summary.total(NEEDS_PERSON):
+        return NextStep(NextKind.REPAIR, _REPAIR)
+    return NOTHING_LEFT
 
 
 def decide_replaced(decision: Decision, summary: Summary | None) -> Decision:

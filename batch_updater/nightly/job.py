@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from batch_updater.config.environment import Environment
+from batch_updater.config.environment import Environment, machine_name
 from batch_updater.config.schema import Config, require_sendable
 from batch_updater.errors import BatchUpdaterError, ConfigError, ExitCode, GuardError, LockedError
 from batch_updater.nightly import dispositions
@@ -54,6 +54,7 @@ def run_night(
         require_sendable(config)
         inbox = _required_inbox(config.nightly.inbox)
         with locked_inbox(inbox):
+            job.start()
             with suppress(Interrupted), interrupts.ending_at_once():
                 job.ping(START)
             night = job.run(inbox)
@@ -104,15 +105,16 @@ class _FileRuns(msgspec.Struct):
 
     def result(self, file: ReadyFile | SkippedFile, decision: Decision) -> FileResult:
         """Return the result of a file that is still where it was."""
-        lines = (*decision.message, *decision.remedy, self.note if self.last else "")
+        lines, last = (*decision.message, *decision.remedy, self.note if self.last else ""), self.last
         result = FileResult(
             file.path.name, decision.disposition, " ".join(line.strip() for line in lines).strip(),
             requests=sum(one.requests for one in self.made), retries=sum(one.retries for one in self.made),
-            throttled=sum(one.throttled for one in self.made), is_fault=decision.is_fault,
+            throttled=sum(one.throttled for one in self.made), is_fault=decision.is_fault, last=last,
+            past=None if last else decision.past, exit_code=decision.exit_code,
+            next_step=dispositions.next_step_of(decision, last),
         )  # fmt: skip
-        if last := self.last:
-            columns = last.columns.mapping
-            return replace(result, summary=last.summary, results=last.results, run=last.folder, columns=columns)
+        if last:
+            return replace(result, summary=last.summary, results=last.results, run=last.folder)
         if past := decision.past:
             name = past.parts[-1].results
             workbook = past.folder / name if name and (past.folder / name).exists() else None
@@ -132,6 +134,15 @@ class _NightlyJob(msgspec.Struct):
     started_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
     clock: float = msgspec.field(default_factory=time.monotonic)
     results: list[FileResult] = msgspec.field(default_factory=list)
+    killed: tuple[datetime, ...] = ()
+    """When nights before it were started that were killed, as far as no one has been told of them."""
+
+    def start(self) -> None:
+        """Note that the night goes on from now, and learn whether the one before has come to its end."""
+        try:
+            self.killed = self.state.start(self.started_at)
+        except OSError as error:
+            self.complain(f"{self.state.path} could not be written: {error.strerror}.")
 
     def run(self, inbox: Path) -> Night:
         """Run every ready file. Raises ConfigError and ResultsError where inbox or past runs cannot be read."""
@@ -157,7 +168,12 @@ class _NightlyJob(msgspec.Struct):
 
     def night(self, inbox: Path, stop: NightStop | None) -> Night:
         """Return the night so far."""
-        return Night(inbox, tuple(self.results), stop, self.started_at, time.monotonic() - self.clock)
+        api = self.config.api
+        removed = (name for file in self.results if file.last for name in file.last.removed)
+        return Night(
+            inbox, tuple(self.results), stop, self.started_at, time.monotonic() - self.clock, machine_name(),
+            f"{api.base_url or 'none'} ({api.endpoint})", self.killed, tuple(removed),
+        )  # fmt: skip
 
     def _add(self, result: FileResult) -> None:
         self.results.append(result)
@@ -243,13 +259,18 @@ class _NightlyJob(msgspec.Struct):
         if not recovers:
             self._keep(night)
         self.ping(SUCCESS if night.exit_code == ExitCode.OK else FAILURE)
-        if is_due(settings.notify_when, night, last):
-            message, redact = compose(night, last), self.environment.redaction.text
+        due = is_due(settings.notify_when, night, last)
+        if due:
+            # What earlier nights have removed, no one has been told of yet.
+            removed = tuple(dict.fromkeys((*self.state.state.removed, *night.removed)))
+            message, redact = compose(replace(night, removed=removed), last), self.environment.redaction.text
             message = replace(message, subject=redact(message.subject), body=redact(message.body))
             for failure in notify(message, settings.notify, self.environment):
                 self.complain(failure)
         if recovers:  # until people have been told of it, the trouble is what they know
             self._keep(night)
+        if due or settings.notify_when == "never":
+            self._note_end(lambda: self.state.told(night.killed))
 
     def ping(self, sign: str) -> None:
         """Tell the health check."""
@@ -257,8 +278,11 @@ class _NightlyJob(msgspec.Struct):
             self.complain(failure)
 
     def _keep(self, night: Night) -> None:
+        self._note_end(lambda: self.state.end(int(night.exit_code), night.started_at, night.removed))
+
+    def _note_end(self, write: Callable[[], None]) -> None:
         try:
-            self.state.end(int(night.exit_code))
+            write()
         except OSError as error:
             where = f"The end of the night could not be noted in {self.state.path}: {error.strerror}."
             self.complain(f"{where} See that the job may write there.")

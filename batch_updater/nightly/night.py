@@ -9,12 +9,17 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from batch_updater.errors import ExitCode
-from batch_updater.messages import format_time
+from batch_updater.messages import format_date_time, format_time, removal_note
 from batch_updater.nightly.dispositions import Decision, Disposition, NightStop
-from batch_updater.records import MappedColumn, OutcomeKind
+from batch_updater.records import Cause, OutcomeKind
+from batch_updater.reporter.next_step import NOTHING_LEFT, NextKind, NextStep
+from batch_updater.reporter.page import PAGE
 from batch_updater.reporter.summary import Summary
+from batch_updater.runs.history import PastRun
+from batch_updater.runs.result import RunResult
 from batch_updater.text.printable import printable
 
 WORKED = frozenset({ExitCode.OK, ExitCode.NEEDS_PERSON})
@@ -41,8 +46,14 @@ class FileResult(msgspec.Struct, frozen=True):
     moved_to: Path | None = None
     results: Path | None = None
     """The workbook that people should open."""
-    columns: tuple[MappedColumn, ...] = ()
     run: Path | None = None
+    last: RunResult | None = None
+    """Its last run in this night."""
+    past: PastRun | None = None
+    """The run of an earlier night that was complete but for the move."""
+    exit_code: ExitCode = ExitCode.OK
+    """That of a night with this file alone."""
+    next_step: NextStep = NOTHING_LEFT
     requests: int = 0
     retries: int = 0
     throttled: int = 0
@@ -70,6 +81,24 @@ class Night(msgspec.Struct, frozen=True):
     started_at: datetime
     """UTC."""
     elapsed_s: float
+    host: str = ""
+    """The machine on which it ran."""
+    api: str = ""
+    """Where it sends to, and by which description."""
+    killed: tuple[datetime, ...] = ()
+    """When nights before it were started that were killed, as far as no one has been told of them."""
+    removed: tuple[str, ...] = ()
+    """Names of old runs that were removed."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know besides the files."""
+        killed = (
+            f"The job that was started on {format_date_time(at)} did not come to its end: it was killed, or the "
+            "machine went down. Files that it had not finished stayed in the inbox, and no confirmed row is sent again."
+            for at in self.killed
+        )
+        return (*killed, *([removal_note(self.removed)] if self.removed else []))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -124,10 +153,10 @@ def note_beside(name: str, decision: Decision) -> str:
 
 
 def is_due(when: str, night: Night, last_exit_code: int | None) -> bool:
-    """Whether people are told: always, never, or if a person is needed or the job has recovered from trouble."""
+    """Whether people are told: always, never, or if a person is needed, the job has recovered, or one was killed."""
     if when != "attention":
         return when == "always"
-    return night.exit_code != ExitCode.OK or has_recovered(night, last_exit_code)
+    return night.exit_code != ExitCode.OK or bool(night.killed) or has_recovered(night, last_exit_code)
 
 
 def has_recovered(night: Night, last_exit_code: int | None) -> bool:
@@ -148,9 +177,12 @@ def compose(night: Night, last_exit_code: int | None) -> Message:
         if any(file.is_left for file in night.files):
             lines.append("The files that were not done stay in the inbox; the next start of the job runs them.")
     lines += [
+        *night.notes,
         "",
         *_files(night),
+        f"API: {night.api}",
         f"Inbox: {night.inbox}",
+        f"Host: {night.host}",
         f"Started: {format_time(night.started_at)}, for {night.elapsed_s:.0f} s. Exit code: {int(night.exit_code)}.",
     ]
     attachments, room = [], _MOST_ATTACHED_BYTES
@@ -192,10 +224,23 @@ def _details(file: FileResult) -> Iterator[str]:
         if not file.is_left:  # its verdict would tell a person to do what the job does
             yield file.summary.verdict
         yield ", ".join(f"{count:,} {kind.value}" for kind, count in file.summary.counts.items() if count)
-        yield from (cause.as_line for cause in file.summary.causes[:_CAUSES_NAMED])
+        yield from map(_cause_line, file.summary.causes[:_CAUSES_NAMED])
     if file.note:
         yield file.note
+    if not file.is_left and file.next_step.kind is not NextKind.NOTHING and file.next_step.text not in file.note:
+        yield f"What to do: {file.next_step.text}"
+    if file.run:
+        yield f"Run: {file.run.name}"
+        if (page := file.run / PAGE).exists():
+            yield f"Page: {page}"
     if file.results and file.needs_person:
         yield f"Workbook: {file.results}"
     if file.moved_to:
         yield f"File: {file.moved_to}"
+
+
+def _cause_line(cause: Cause) -> str:
+    """Return a cause with the HTTP status of its example, unless it is named after that."""
+    if cause.status is None or cause.text.startswith(str(cause.status)):
+        return cause.as_line
+    return replace(cause, text=f"{cause.text} (HTTP {cause.status})").as_line

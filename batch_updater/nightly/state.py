@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class NightState(msgspec.Struct, frozen=True):
     exit_code: int | None = None
     """Of the last night; None if there was none."""
     pending: tuple[PendingFile, ...] = ()
+    running_since: datetime | None = None
+    """When the night that is going on was started. There still when the next one starts: it was killed."""
+    killed: tuple[datetime, ...] = ()
+    """When nights were started that were killed, as long as no one has been told of it."""
+    removed: tuple[str, ...] = ()
+    """Names of old runs that were removed, as long as no one has been told of it."""
 
 
 class StateFile:
@@ -69,6 +76,13 @@ class StateFile:
                 self._state = NightState()
         return self._state
 
+    def start(self, now: datetime) -> tuple[datetime, ...]:
+        """Note that a night starts. Returns when those before it started that were killed and are not told of yet."""
+        state = self.state
+        killed = (*state.killed, *([state.running_since] if state.running_since else []))
+        self._write(replace(state, running_since=now, killed=killed))
+        return killed
+
     def begin(self, file: ReadyFile) -> PendingFile:
         """Note that a file is run next, and forget files that have left the inbox. Returns what is known of it."""
         pending = self.pending(file) or PendingFile(str(file.path), file.stamp, datetime.now(UTC))
@@ -88,9 +102,18 @@ class StateFile:
         """Note that a file is archived."""
         self._write(replace(self.state, pending=tuple(one for one in self.state.pending if not one.is_of(file))))
 
-    def end(self, exit_code: int) -> None:
-        """Note how the night ended."""
-        self._write(replace(self.state, exit_code=exit_code))
+    def end(self, exit_code: int, started_at: datetime, removed: Sequence[str]) -> None:
+        """Note how the night that started then ended, and which old runs it has removed."""
+        state = self.state
+        running_since = None if state.running_since == started_at else state.running_since
+        removed = (*state.removed, *removed)
+        self._write(replace(state, exit_code=exit_code, running_since=running_since, removed=removed))
+
+    def told(self, killed: Collection[datetime]) -> None:
+        """Note that people were told of those nights that were killed, and of all runs that were removed."""
+        left = tuple(one for one in self.state.killed if one not in killed)
+        if (left, ()) != (self.state.killed, self.state.removed):
+            self._write(replace(self.state, killed=left, removed=()))
 
     def pending(self, file: ReadyFile) -> PendingFile | None:
         """Return what is known of that very file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 from typing import NamedTuple, Self, TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.endpoint.exact_json import number_of
 from batch_updater.messages import counted
-from batch_updater.records import FieldChange, OutcomeKind, ReportRow, Unknown
+from batch_updater.records import Columns, FieldChange, OutcomeKind, ReportRow, Unknown
 
 _SHOWN = 5
 """Rows that are named, and changes of each ranking."""
@@ -85,6 +85,8 @@ class ChangeSummary(msgspec.Struct):
 
     numbers: frozenset[str] = frozenset()
     """Fields that hold numbers, whatever the API reports them as."""
+    headers: Mapping[str, str] = {}
+    """Field -> what the person calls it."""
     records: int = 0
     """Records that change, or would; those that could not be compared included."""
     uncertain: int = 0
@@ -117,10 +119,17 @@ class ChangeSummary(msgspec.Struct):
     """Target that several rows change -> field -> the last of the rows, and all of them as one change."""
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> Self:
-        """Return an empty summary for an endpoint."""
+    def of(cls, endpoint: Endpoint, columns: Columns) -> Self:
+        """Return an empty summary for an endpoint and the columns of a file."""
         kinds = (Kind.INTEGER, Kind.DECIMAL)
-        return cls(frozenset(field.name for field in endpoint.body_fields if field.kind in kinds))
+        return cls(
+            frozenset(field.name for field in endpoint.body_fields if field.kind in kinds),
+            {name: columns.called(name) for name in columns.of_field},
+        )
+
+    def called(self, name: str) -> str:
+        """Return what people read of a field: its header first."""
+        return self.headers.get(name, name)
 
     def add(self, row: ReportRow) -> None:
         """Count one row. Those of a record that others change too count in `settle`."""
@@ -195,18 +204,18 @@ class ChangeSummary(msgspec.Struct):
             known, up_to = count - self.unknown[name], f"up to {counted(count, 'record')}"
             shown = counted(count, "record") if known == count else f"{known:,} certain, {up_to}" if known else up_to
             cleared = f", emptied in {self.cleared[name]:,}" if self.cleared[name] else ""
-            yield f"{name}: {shown}{cleared}."
+            yield f"{self.called(name)}: {shown}{cleared}."
         for name, total in self.totals.items():
             sign = "+" if total.new >= total.now else "-"
             share = f" ({sign}{percent_of(total)})" if total.change_percent.is_finite() else ""
             sums = f"{written_out(total.now)} before, {written_out(total.new)} after"
-            yield f"Total of {name} in these records: {sums}{share}."
+            yield f"Total of {self.called(name)} in these records: {sums}{share}."
         for name, count in self.no_numbers.items():
             where = counted(count, "record")
-            yield f"{name}: in {where} it is no number that can be compared, and is not in the total."
+            yield f"{self.called(name)}: in {where} it is no number that can be compared, and is not in the total."
         named = list(dict.fromkeys([*self.largest_changes(), *self.widest_changes(Decimal(1))]))
         for change in named:
-            yield f"Row {change.row:,}: {change.field} {_from_to(change)}."
+            yield f"Row {change.row:,}: {self.called(change.field)} {_from_to(change)}."
         if more := self._wide - sum(change.is_wide for change in named):
             others = "1 more number changes" if more == 1 else f"{more:,} more numbers change"
             yield f"{others} by a factor of {_WIDE} or more."

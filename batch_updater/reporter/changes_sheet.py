@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from batch_updater.endpoint.exact_json import to_json
-from batch_updater.records import Cell, ReportRow, Unknown
+from batch_updater.records import Cell, Columns, ReportRow, Unknown
 from batch_updater.reporter.cell_values import readable
 from batch_updater.reporter.output_workbook import OutputSheet, OutputWorkbook
 from batch_updater.reporter.row_sheets import CellWriter
@@ -19,8 +19,9 @@ _COLUMNS = {"Row": 8, "Target": 44, "Field": 22, "Now": 40, "New": 40}
 class ChangesSheet:
     """Every field that changes; made when the first one comes."""
 
-    def __init__(self, book: OutputWorkbook, rows_of_a_sheet: int) -> None:
+    def __init__(self, book: OutputWorkbook, columns: Columns, rows_of_a_sheet: int) -> None:
         self._book = book
+        self._columns = columns
         self._limit = rows_of_a_sheet
         self._cells = CellWriter(book)
         self._sheet: OutputSheet | None = None
@@ -40,7 +41,7 @@ class ChangesSheet:
             self._sheet.write_number(self._next, 0, row.row.number, style())
             target = readable(row.target.replace("&", ", ").replace("=", " "))
             self._sheet.write_string(self._next, 1, target, style())
-            self._sheet.write_string(self._next, 2, readable(change.field), style(bold=True))
+            self._sheet.write_string(self._next, 2, readable(self._columns.called(change.field)), style(bold=True))
             self._write_value(self._sheet, 3, change.now)
             self._write_value(self._sheet, 4, change.new)
             self._next += 1

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from batch_updater.endpoint import expected_values
-from batch_updater.endpoint.description import Field, Kind
+from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.records import AllowedList, ExpectedValue
 from batch_updater.reporter.cell_values import LARGEST_WHOLE, readable
 from batch_updater.reporter.output_workbook import OutputWorkbook
 from batch_updater.reporter.style import AS_TEXT, QUIET
 
-_ALLOWED_VALUES = "Allowed values"
+ALLOWED_VALUES = "Allowed values"
 _LONGEST_INLINE_LIST = 255
 """Characters that Excel takes in a list in the validation itself."""
+_LONGEST_FORMULA = 255
+"""Characters that Excel takes in the formula of a validation."""
 _EXPECTED_WIDTHS = (44, 22, 30, 30, 26, 26, 14)
 _READ_BY_PEOPLE = 4
 """Columns of `Expected`; the others are for the program."""
 
 
-def drop_down(field: Field, lists: tuple[AllowedList, ...]) -> dict[str, object] | None:
-    """Return the validation of a field's cells, as XlsxWriter takes it; None if no valid values are known."""
+def drop_down(
+    field: Field, lists: tuple[AllowedList, ...], endpoint: Endpoint, letters: Mapping[str, str]
+) -> dict[str, object] | None:
+    """Return the validation of a field's cells from row 2 on, as XlsxWriter takes it; None if no values are known.
+
+    `letters`: field -> its column. Names that depend on another field, such as the language, are offered by its cell in
+    the same row; where that is blank, those of the API's default.
+    """
     source: list[str] | str | None = ["TRUE", "FALSE"] if field.kind is Kind.BOOLEAN else None
     if field.enum:
         names = [str(value) for value in field.enum]
         source = names if len(",".join(names)) <= _LONGEST_INLINE_LIST else None
     elif source is None:
-        first = 2
-        for listed in lists:
-            last = first + len(listed.values) - 1
-            if listed.field == field.name:
-                source = f"='{_ALLOWED_VALUES}'!$C${first}:$C${last}"
-                break  # several languages: the first list is offered
-            first = last + 1
+        source = _names_by_row(field, lists, endpoint, letters)
     if source is None:
         return None
     return {
@@ -44,12 +46,40 @@ def drop_down(field: Field, lists: tuple[AllowedList, ...]) -> dict[str, object]
     }
 
 
+def _names_by_row(
+    field: Field, lists: tuple[AllowedList, ...], endpoint: Endpoint, letters: Mapping[str, str]
+) -> str | None:
+    """Return the formula of the names that a cell of row 2 may hold; None if none are known."""
+    areas, first = [], 2
+    for listed in lists:
+        last = first + len(listed.values) - 1
+        if listed.field == field.name:
+            area = f"'{ALLOWED_VALUES}'!$C${first}:$C${last}"
+            is_default = all(value == (endpoint.field(name).default or "") for name, value in listed.depends_on)
+            areas.append((not is_default, listed.depends_on, area))
+        first = last + 1
+    areas.sort(key=lambda area: area[0])
+    if not areas:
+        return None
+    formula = areas[0][2]
+    for _, depends_on, area in areas[1:]:
+        tests = [
+            f'${letters[name]}2&""="{value.replace(chr(34), 2 * chr(34))}"'
+            for name, value in depends_on
+            if name in letters
+        ]
+        longer = f"IF(AND({','.join(tests)}),{area},{formula})"
+        if tests and len(longer) < _LONGEST_FORMULA:  # without room, or a column that tells, only the default's
+            formula = longer
+    return f"={formula}"
+
+
 def write_allowed_values(book: OutputWorkbook, lists: tuple[AllowedList, ...]) -> None:
     """Add the sheet of valid names, if any are known."""
     if not lists:
         return
     sheet, style, row = (
-        book.add_list(_ALLOWED_VALUES, {"Field": 24, "Depends on": 18, "Name": 40, "Id": 12}),
+        book.add_list(ALLOWED_VALUES, {"Field": 24, "Depends on": 18, "Name": 40, "Id": 12}),
         book.style(),
         0,
     )

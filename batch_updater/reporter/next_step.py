@@ -66,6 +66,9 @@ class NextStep(msgspec.Struct, frozen=True):
         return f"{self.text} {command_line(self.command)}" if self.command else self.text
 
 
+NOTHING_LEFT = NextStep(NextKind.NOTHING, "There is nothing left to do.")
+
+
 def next_step(
     facts: RunFacts,
     summary: Summary,
@@ -79,13 +82,15 @@ def next_step(
     `invocation` is the command line as the reader has to type it; None: a program started it.
     `is_written`: whether the reports of a run could be written. `is_folder_gone`: whether its folder has been removed.
     """
-    nothing = NextStep(NextKind.NOTHING, "There is nothing left to do.")
     if facts.command == "check":
-        return _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else nothing
-    if is_resumable(summary, facts.stop) or not is_written:
+        return (
+            _after_check(facts, summary, invocation) if summary.rows > summary[OutcomeKind.UNCHANGED] else NOTHING_LEFT
+        )
+    if not facts.is_closed and (is_resumable(summary, facts.stop) or not is_written):
         return _resume(facts, summary, invocation, is_folder_gone=is_folder_gone)
-    if not summary.total(NEEDS_PERSON):
-        return nothing
+    # What a run that was closed has not done is sent by its workbook alone.
+    if not summary.total(NEEDS_PERSON | RUN_AGAIN if facts.is_closed else NEEDS_PERSON):
+        return NOTHING_LEFT
     repair = _repair(summary)
     repair = f"{repair[0].upper()}{repair[1:]}"
     if facts.inbox:

@@ -19,6 +19,7 @@ from batch_updater.records import (
     Columns,
     FormattedNumber,
     ReportRow,
+    column_letters,
 )
 from batch_updater.reporter.cell_values import COLUMNS_OF_A_SHEET, STARTS_FORMULA, readable, shown, writable
 from batch_updater.reporter.list_sheets import drop_down
@@ -99,7 +100,7 @@ class CellWriter:
             sheet.write_number(row, column, value, style(**properties))
 
 
-def _lines(text: str, width: int) -> int:
+def lines_in(text: str, width: int) -> int:
     """Return how many lines a text takes in a column so wide."""
     return sum(max(1, math.ceil(len(line) / (width - 2))) for line in text.splitlines()) or 1
 
@@ -110,6 +111,7 @@ class ToFixSheet:
     def __init__(self, book: OutputWorkbook, columns: Columns, endpoint: Endpoint, rows_of_a_sheet: int) -> None:
         self._book = book
         self._columns = columns
+        self._endpoint = endpoint
         self._limit = rows_of_a_sheet
         self._cells = CellWriter(book)
         self._fields = {position: endpoint.field(name) for name, position in columns.of_field.items()}
@@ -130,7 +132,7 @@ class ToFixSheet:
         sheet, number, outcome, style = self._sheet, self._next, row.outcome, self._book.style
         wrong, todo = wrong_in_rounds(row, self._columns), what_to_do(outcome, self._columns)
         # Programs do not agree on who fits the height of wrapped text, so it is set.
-        lines = max(_lines(wrong, _WRONG_WIDTH), _lines(todo, _TODO_WIDTH))
+        lines = max(lines_in(wrong, _WRONG_WIDTH), lines_in(todo, _TODO_WIDTH))
         sheet.set_row(number, min(_LINE_HEIGHT * lines, _HIGHEST_ROW))
         sheet.write_number(number, 0, row.row.number, style())
         sheet.write_string(number, 1, outcome.kind.value, self._book.outcome_style(outcome.kind))
@@ -156,8 +158,9 @@ class ToFixSheet:
         own, last = len(TO_FIX_COLUMNS), max(self._next - 1, 1)
         formats = {own + position: self._book.style(**made) for position, made in enumerate(self._properties)}
         self._widths.apply(self._sheet, formats, {0: 7, 1: 13, 2: _WRONG_WIDTH, 3: _TODO_WIDTH})
+        letters = {field.name: column_letters(own + position) for position, field in self._fields.items()}
         for position, field in self._fields.items():
-            if validation := drop_down(field, allowed):
+            if validation := drop_down(field, allowed, self._endpoint, letters):
                 self._sheet.data_validation(1, own + position, last, own + position, validation)
         _finish(self._sheet, self._next - 1, own + len(self._columns.headers))
 

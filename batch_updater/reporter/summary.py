@@ -106,7 +106,7 @@ class Tally:
         if len(places) < _PLACES_NAMED:
             places.append(cell or str(outcome.row))
         if text not in self._causes:
-            self._causes[text] = Cause(text, 0, outcome.row, cell, example)
+            self._causes[text] = Cause(text, 0, outcome.row, cell, example, status=outcome.status)
 
     def summary(self) -> Summary:
         """Return what was counted so far."""

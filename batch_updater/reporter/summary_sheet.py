@@ -134,9 +134,9 @@ class _Lines:
             self.row(
                 (0, cause.text, self._wrapped),
                 (1, cause.count, self._count),
-                (2, cause.example_place, self._book.style()),
+                (2, cause.example_place, self._wrapped),
                 (3, cause.example, self._wrapped),
-                height=max(_height(cause.example, 88), _height(cause.text, 38)),
+                height=max(_height(cause.example, 88), _height(cause.text, 38), _height(cause.example_place, 17)),
                 wide=3,
             )
         if self._view.more_causes:

@@ -137,7 +137,6 @@ def summary_view(
         invocation = replace(invocation, config=None)
     done = OutcomeKind.FAILED if to_run_again else OutcomeKind.UPDATED
     shown_columns, more_columns = mapping_shown(columns.mapping)
-    meanings = {**_MEANINGS, OutcomeKind.INVALID: _WRONG_IN_CHECK} if facts.command == "check" else _MEANINGS
     return SummaryView(
         file=PurePath(facts.input_path).name,
         started_at=facts.started_at,
@@ -151,7 +150,7 @@ def summary_view(
         more_columns=more_columns,
         rows=summary.rows,
         counts=tuple(
-            OutcomeCount(kind, summary[kind], meanings[kind].format(api=endpoint.api_name))
+            OutcomeCount(kind, summary[kind], _meaning(kind, facts).format(api=endpoint.api_name))
             for kind in OutcomeKind
             if summary[kind]
         ),
@@ -164,6 +163,13 @@ def summary_view(
         timeline=tuple(timeline.points(facts.finished_at)) if timeline else (),
         facts=tuple(_facts(facts, endpoint)),
     )
+
+
+def _meaning(kind: OutcomeKind, facts: RunFacts) -> str:
+    if kind is OutcomeKind.INVALID and facts.command == "check":
+        return _WRONG_IN_CHECK
+    is_open = kind is OutcomeKind.NOT_SENT and facts.is_closed
+    return "not done when the run was closed; run this workbook to send them" if is_open else _MEANINGS[kind]
 
 
 def _facts(facts: RunFacts, endpoint: Endpoint) -> Iterator[tuple[str, str]]:

@@ -9,14 +9,15 @@ from pathlib import Path
 from batch_updater.endpoint.description import Endpoint, Field, Kind
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_faults, write_whole
-from batch_updater.records import TEMPLATE_SHEET
-from batch_updater.reporter.list_sheets import drop_down
+from batch_updater.messages import format_day
+from batch_updater.records import TEMPLATE_SHEET, AllowedList, column_letters
+from batch_updater.reporter.list_sheets import ALLOWED_VALUES, drop_down, write_allowed_values
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook
-from batch_updater.reporter.row_sheets import cell_properties
+from batch_updater.reporter.row_sheets import cell_properties, lines_in
 from batch_updater.reporter.style import HEADER, QUIET, REQUIRED
 
 _HOW = "How to fill in"
-_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 28, "Example": 26}
+_HOW_COLUMNS = {"Column": 24, "Needed?": 10, "What it is": 52, "It holds": 40, "Example": 26}
 _KINDS = {
     Kind.TEXT: "text",
     Kind.INTEGER: "a whole number",
@@ -26,8 +27,8 @@ _KINDS = {
 }
 
 
-def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
-    """Write an empty workbook (.xlsx) or CSV file to fill in.
+def write_template(path: Path, endpoint: Endpoint, clear_marker: str, names: tuple[AllowedList, ...] = ()) -> None:
+    """Write an empty workbook (.xlsx) or CSV file to fill in; `names` are those that earlier runs have learned.
 
     Raises ResultsError if a file of that name exists: a template may have been filled in since.
     """
@@ -43,8 +44,9 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
     def write_xlsx(draft: Path) -> None:
         with new_workbook(draft) as book:
             book.describe(f"Template for {endpoint.name}", "template", datetime.now(UTC))
-            _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint)
-            _write_how(book, endpoint, clear_marker)
+            _write_data(book.add_worksheet(TEMPLATE_SHEET), book, endpoint, names)
+            _write_how(book, endpoint, clear_marker, names)
+            write_allowed_values(book, names)
 
     write = {".xlsx": write_xlsx, ".csv": write_csv}.get(path.suffix.lower())
     if write is None:
@@ -55,25 +57,32 @@ def write_template(path: Path, endpoint: Endpoint, clear_marker: str) -> None:
         write_whole(path, write)
 
 
-def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint) -> None:
+def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint, names: tuple[AllowedList, ...]) -> None:
+    letters = {field.name: column_letters(column) for column, field in enumerate(endpoint.fields)}
     for column, field in enumerate(endpoint.fields):
         header = book.header_style(bg_color=REQUIRED) if field.required else book.header_style()
         sheet.write_string(0, column, field.name, header)
         needed = "Needed in every row." if field.required else "Leave it blank to change nothing."
         example = f" For example: {field.example}." if field.example else ""
-        note = f"{field.description} {needed} It is {_kind(field)}.{example}".strip()
+        note = f"{field.description} {needed} It is {_kind(field, names)}.{example}".strip()
         sheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": 1.3, "font_size": 9})
         sheet.set_column(column, column, max(len(field.name) + 4, 14), book.style(**cell_properties(field)))
-        if validation := drop_down(field, ()):
+        if validation := drop_down(field, names, endpoint, letters):
             sheet.data_validation(1, column, ROWS_OF_A_SHEET - 1, column, validation)
     sheet.set_row(0, 24)
     sheet.freeze_panes(1, 0)
     sheet.print_wide()
 
 
-def _kind(field: Field) -> str:
+def _kind(field: Field, names: tuple[AllowedList, ...]) -> str:
     if field.enum:
         return "one of " + ", ".join(str(value) for value in field.enum)
+    if listed := [one for one in names if one.field == field.name]:
+        days = [one.seen for one in listed if one.seen]
+        as_of = f", as of {format_day(min(days))}" if days else ""
+        depends_on = " and ".join(name for name, _ in listed[0].depends_on)
+        by = f"; it depends on {depends_on}" if depends_on else ""
+        return f"a name of the sheet {ALLOWED_VALUES}{as_of}{by}. Others may have been added since"
     bounds = field.bounds
     least = f" of at least {bounds.minimum}" if bounds.minimum is not None else ""
     most = f" of at most {bounds.maximum}" if bounds.maximum is not None else ""
@@ -81,16 +90,16 @@ def _kind(field: Field) -> str:
     return _KINDS[field.kind] + least + most + longest
 
 
-def _write_how(book: OutputWorkbook, endpoint: Endpoint, clear_marker: str) -> None:
+def _write_how(book: OutputWorkbook, endpoint: Endpoint, clear_marker: str, names: tuple[AllowedList, ...]) -> None:
     sheet, style = book.add_list(_HOW, _HOW_COLUMNS), book.style
-    wrapped = style(text_wrap=True)
+    wrapped, bold = style(text_wrap=True), style(bold=True)
     for number, field in enumerate(endpoint.fields, 1):
         needed = style(bold=True, font_color=REQUIRED) if field.required else style(font_color=QUIET)
-        sheet.write_string(number, 0, field.name, style(bold=True))
-        sheet.write_string(number, 1, "yes" if field.required else "no", needed)
-        sheet.write_string(number, 2, field.description, wrapped)
-        sheet.write_string(number, 3, _kind(field), wrapped)
-        sheet.write_string(number, 4, field.example, wrapped)
+        texts = (field.name, "yes" if field.required else "no", field.description, _kind(field, names), field.example)
+        # Programs do not agree on who fits the height of wrapped text, so it is set.
+        sheet.set_row(number, 15 * max(map(lines_in, texts, _HOW_COLUMNS.values())))
+        for column, (text, looks) in enumerate(zip(texts, (bold, needed, wrapped, wrapped, wrapped), strict=True)):
+            sheet.write_string(number, column, text, looks)
     selecting = [field.name for field in endpoint.fields if field.selects_record]
     together = " and ".join([", ".join(selecting[:-1]), selecting[-1]] if len(selecting) > 1 else selecting)
     rules = (

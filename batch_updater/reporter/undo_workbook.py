@@ -13,7 +13,7 @@ from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.expected_values import SHEET, UNDO_MARK
 from batch_updater.errors import Location, ResultsError
 from batch_updater.files.writing import write_workbook
-from batch_updater.records import TEMPLATE_SHEET, AllowedList, Cell, ExpectedValue
+from batch_updater.records import TEMPLATE_SHEET, AllowedList, Cell, ExpectedValue, column_letters
 from batch_updater.reporter.cell_values import readable, shown
 from batch_updater.reporter.list_sheets import drop_down, write_allowed_values, write_expected
 from batch_updater.reporter.output_workbook import ROWS_OF_A_SHEET, OutputSheet, OutputWorkbook, new_workbook
@@ -108,10 +108,11 @@ def _write_data(sheet: OutputSheet, book: OutputWorkbook, endpoint: Endpoint, un
     fields = [field for field in endpoint.fields if field.name in used or not used]
     properties = [cell_properties(field) for field in fields]
     cells, widths = CellWriter(book), ColumnWidths()
+    letters = {field.name: column_letters(column) for column, field in enumerate(fields)}
     for column, field in enumerate(fields):
         header = book.header_style(bg_color=REQUIRED) if field.required else book.header_style()
         sheet.write_string(0, column, field.name, header)
-        if validation := drop_down(field, undo_workbook.allowed):
+        if validation := drop_down(field, undo_workbook.allowed, endpoint, letters):
             sheet.data_validation(1, column, max(len(rows), 1), column, validation)
     widths.measure([f"{field.name}  " for field in fields])
     for number, row in enumerate(rows, 1):

@@ -66,10 +66,10 @@ class ResultsWorkbook:
         self._summary_sheet = book.add_worksheet("Summary")
         self._to_fix = ToFixSheet(book, columns, endpoint, rows_of_a_sheet)
         self._all_rows = None if is_check else AllRowsSheet(book, columns, rows_of_a_sheet)
-        self._changes = ChangesSheet(book, rows_of_a_sheet)
+        self._changes = ChangesSheet(book, columns, rows_of_a_sheet)
         self._tally = Tally(columns, planned, of_check=is_check)
         self._timeline = Timeline(started_at)
-        self._change_summary = ChangeSummary.of(endpoint)
+        self._change_summary = ChangeSummary.of(endpoint, columns)
 
     def add(self, row: ReportRow) -> None:
         """Write one row."""

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from msgspec.structs import replace
 
 from batch_updater.config.environment import Environment
+from batch_updater.config.secrets import fetch_secret
 from batch_updater.errors import Location, ResultsError, StoreError
 from batch_updater.files.writing import ROOM_FOR_TEMPORARY_FILES, check_replaceable, not_written, temporary_folder
 from batch_updater.messages import counted
@@ -20,9 +21,11 @@ from batch_updater.reporter.summary import Summary, Tally
 from batch_updater.reporter.workbook import write_results
 from batch_updater.runs import statements
 from batch_updater.runs.annotate import AnnotatedCopy
+from batch_updater.runs.caller import Caller, new_salt
 from batch_updater.runs.guards import Exceeded, exceeded, exceeded_by_changes, require_none
 from batch_updater.runs.history import DATABASE
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.names import remember_names
 from batch_updater.runs.open_run import OpenRun
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -68,7 +71,8 @@ def _facts(plan: Plan) -> RunFacts:
         PurePath(plan.snapshot.name).name, None, reading.sheet, (),
         compare=plan.config.sending.compare, header_row=reading.header_row, visible_only=plan.staged.visible_only,
     )  # fmt: skip
-    return replace(plan.facts("check", datetime.now(UTC), plan.store), invocation=invocation)
+    facts = plan.facts("check", datetime.now(UTC), plan.store)
+    return replace(facts, invocation=invocation, allowed=plan.names.allowed)
 
 
 def _reported(
@@ -117,7 +121,7 @@ def compare(
     folder: Path,
     environment: Environment,
     progress: Progress | None = None,
-    interrupts: Interrupts | None = None,
+    interrupts: StopRequests | None = None,
 ) -> RunResult:
     """Read the record of every row that is to be sent and say what would change; send nothing but readings.
 
@@ -130,8 +134,11 @@ def compare(
     staged, guards = plan.staged, plan.config.guards
     _require_replaceable(asked.results)
     credentials = fetch_credentials(plan.config.api, environment)
-    known, facts, over = plan.store.names(), _facts(plan), tuple(exceeded(guards, staged, plan.store))
+    facts, over = _facts(plan), tuple(exceeded(guards, staged, plan.store))
+    caller = Caller(plan.config.api, lambda reference, key: fetch_secret(reference, environment, key).reveal())
     try:
+        plan.store.learn(plan.names.told_to(caller))
+        known = plan.store.names()
         with (
             RunWriter.begin(plan.store, folder / DATABASE, {}, facts.started_at) as writer,
             LogFile(folder / "run.log") as log,
@@ -145,11 +152,15 @@ def compare(
                 sent = run_loop(send(plan, hooks, jobs, credentials, environment, send_options, interrupts))
             writer.flush()
             allowed = writer.store.names()
+            remember_names(
+                plan.config.results.folder, plan.endpoint.name, plan.config.api.base_url or "",
+                caller.digest(new_salt(), None), writer.taught,
+            )  # fmt: skip
     except StoreError as error:
         raise ResultsError(str(error), remedy=ROOM_FOR_TEMPORARY_FILES) from error
     stop = sent.stop or limit_stop(staged.good, asked.limit, "were read")
     every_row = partial(rows_in, folder, staged, plan.endpoint, unsent(stop))
-    change_summary, tally = ChangeSummary.of(plan.endpoint), Tally(staged.columns, of_check=True)
+    change_summary, tally = ChangeSummary.of(plan.endpoint, staged.columns), Tally(staged.columns, of_check=True)
     for row in every_row():
         tally.add(row.outcome)
         change_summary.add(row)
@@ -169,7 +180,7 @@ def compare(
 
 
 def compare_beforehand(
-    plan: Plan, options: Options, environment: Environment, progress: Progress | None, interrupts: Interrupts | None
+    plan: Plan, options: Options, environment: Environment, progress: Progress | None, interrupts: StopRequests | None
 ) -> RunResult:
     """Compare before a run, in a copy of its rows that is gone afterwards: the result has no rows to look at."""
     asked = replace(options, results=None)

@@ -57,6 +57,8 @@ class Family(msgspec.Struct, frozen=True):
     added: int
     """Rows that the first file does not have."""
     added_done: int
+    undone: tuple[str, ...]
+    """Folders of the rounds that were undone since, at least in part: their rows are counted as they were then."""
 
     @property
     def sentence(self) -> str:
@@ -68,7 +70,8 @@ class Family(msgspec.Struct, frozen=True):
         )  # fmt: skip
         more = [f"{count:,} {one if count == 1 else several}" for count, one, several in counts if count]
         added = f" {counted(self.added, 'new row')}: {self.added_done:,} updated." if self.added else ""
-        return f"{self.file}: {', '.join((of_rows, *more))}.{added}"
+        undone = f" Undone since, at least in part: {', '.join(self.undone)}." if self.undone else ""
+        return f"{self.file}: {', '.join((of_rows, *more))}.{added}{undone}"
 
 
 def family_of(run: PastRun | DamagedRun | None) -> Family | None:
@@ -97,7 +100,7 @@ def _first_of(run: PastRun) -> str:
     return (run.facts.origin.run if run.facts.origin else "") or run.folder.name
 
 
-def _tallied(runs: Iterable[PastRun], last: PastRun) -> Family | None:
+def _tallied(runs: Sequence[PastRun], last: PastRun) -> Family | None:
     key = _first_of(last)
     rounds = sorted(
         (run for run in runs if _first_of(run) == key and run.started_at <= last.started_at),
@@ -106,13 +109,19 @@ def _tallied(runs: Iterable[PastRun], last: PastRun) -> Family | None:
     first, later = rounds[0], rounds[1:]
     if first.folder.name != key or not later or last.facts.origin is None:
         return None
+    undone = {run.facts.undoes for run in runs if run.facts.is_undo and run.confirmed}
     try:
-        return _added_up(last.facts.origin.file, first, later)
+        return _added_up(
+            last.facts.origin.file,
+            first,
+            later,
+            tuple(run.folder.name for run in rounds if str(run.folder.resolve()) in undone),
+        )
     except _UNREADABLE:
         return None
 
 
-def _added_up(file: str, first: PastRun, later: Sequence[PastRun]) -> Family:
+def _added_up(file: str, first: PastRun, later: Sequence[PastRun], undone: tuple[str, ...]) -> Family:
     """Count every row once. One that is done stays so, whatever a later round says of it."""
     done: dict[int, OutcomeKind] = {}
     last: dict[int, OutcomeKind] = {}
@@ -142,6 +151,7 @@ def _added_up(file: str, first: PastRun, later: Sequence[PastRun]) -> Family:
         not_done=not_done,
         added=len(added),
         added_done=len(added & done.keys()),
+        undone=undone,
     )
 
 

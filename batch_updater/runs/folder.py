@@ -112,8 +112,27 @@ def _is_frame(source: Source) -> TypeGuard[pd.DataFrame]:
 
 
 def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
-    """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO."""
+    """Write the frame as CSV, which every value survives as text: whole numbers with all digits, dates as ISO.
+
+    An index is a column like any other if it has a name, as after `set_index`.
+    """
     copy = folder / "input.csv"
+    place = Location(file=name_of(frame))
+    if frame.columns.nlevels > 1:
+        raise InputError(
+            f"The columns of the DataFrame have {frame.columns.nlevels} levels (MultiIndex), but a header is one text.",
+            remedy="Give each column one name, such as by frame.columns = frame.columns.map(' '.join).",
+            place=place,
+        )
+    named = [name for name in frame.index.names if name is not None]
+    if doubled := [name for name in named if name in frame.columns]:
+        raise InputError(
+            f"The index of the DataFrame and a column are both named {doubled[0]!r}.",
+            remedy="Rename one of them, or leave the index out: frame.reset_index(drop=True).",
+            place=place,
+        )
+    if named:
+        frame = frame.reset_index(level=named)
     try:
         with _create(copy) as writer, _write_faults(copy):
             frame.to_csv(writer, index=False, encoding="utf-8", lineterminator="\r\n", date_format=None)
@@ -121,7 +140,7 @@ def _take_frame(frame: pd.DataFrame, folder: Path) -> Snapshot:
         raise InputError(
             f"The DataFrame holds {error.object[error.start : error.end]!r}, which is no character of its own.",
             remedy="Decode its texts with the encoding that they have.",
-            place=Location(file=name_of(frame)),
+            place=place,
         ) from error
     return Snapshot(copy, name_of(frame), "dataframe", sha256_of(copy))
 

@@ -56,7 +56,11 @@ def exceeded(settings: GuardSettings, staged: StagedInput, store: Store) -> Iter
         )
     cleared = sum(staged.cleared.values())
     if settings.cleared is not None and cleared > settings.cleared:
-        by_field = ", ".join(f"{name} in {counted(count, 'row')}" for name, count in staged.cleared.items() if count)
+        by_field = ", ".join(
+            f"{staged.columns.called(name)} in {counted(count, 'row')}"
+            for name, count in staged.cleared.items()
+            if count
+        )
         yield Exceeded(
             "guards.cleared",
             f"{counted(cleared, 'field')} would be cleared ({by_field}), and guards.cleared allows "
@@ -101,7 +105,7 @@ def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) 
         factor = f"by the factor {widest.factor:,.6g}" if is_finite else "to or over zero"
         yield Exceeded(
             "guards.factor",
-            f"Row {widest.row:,} would change {widest.field} from {written_out(widest.now)} to "
+            f"Row {widest.row:,} would change {change_summary.called(widest.field)} from {written_out(widest.now)} to "
             f"{written_out(widest.new)}, {factor}, and "
             f"guards.factor allows {settings.factor:g}{'; the next: ' if others else ''}{others}.",
         )
@@ -113,8 +117,9 @@ def exceeded_by_changes(settings: GuardSettings, change_summary: ChangeSummary) 
         rows = _rows([change.row for change in change_summary.largest_changes(name)])
         yield Exceeded(
             "guards.total_change_percent",
-            f"The total of {name} would change from {written_out(total.now)} to {written_out(total.new)}{percent}, and "
-            f"guards.total_change_percent allows {limit:g}%; the largest changes: {rows}.",
+            f"The total of {change_summary.called(name)} would change from {written_out(total.now)} to "
+            f"{written_out(total.new)}{percent}, and guards.total_change_percent allows {limit:g}%; "
+            f"the largest changes: {rows}.",
         )
 
 

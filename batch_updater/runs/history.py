@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -20,7 +20,6 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import Description
 from batch_updater.errors import InputError, Location, ResultsError, UsageError
 from batch_updater.records import (
-    AllowedList,
     Invocation,
     Origin,
     OutcomeKind,
@@ -48,7 +47,6 @@ DATABASE = "run.sqlite"
 _LOG = "run.log"
 _NAME = re.compile(r"(\d{8}-\d{6})-", re.ASCII)
 _NAMED = "%Y%m%d-%H%M%S"
-_RUNS_ASKED_FOR_NAMES = 10
 _MOST_ROWS = 2**31
 """More than any file has."""
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -181,6 +179,10 @@ class Facts(msgspec.Struct, frozen=True):
     """The folder of an earlier run that had applied the same rows; None if none had."""
     origin: Origin | None = None
     """Where its rows come from, if they have come back in a results workbook."""
+    notes: tuple[str, ...] = ()
+    """What a person should have known beforehand."""
+    closed_at: datetime | None = None
+    """When a person closed it; None if no one did."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts as the database holds them."""
@@ -235,8 +237,17 @@ class PastRun(msgspec.Struct, frozen=True):
         return sum(part.elapsed_s for part in self.parts)
 
     @property
+    def resumption_note(self) -> str | None:
+        """Return that it was resumed, and how often; None if it was not."""
+        # Closing it is a part, too, which sends nothing.
+        return resumption_note(len(self.parts) - bool(self.facts.closed_at))
+
+    @property
     def stop(self) -> Stop | None:
-        """Why its last part ended before every row had its turn; for one that has no end, as far as is known."""
+        """Why its last part ended before every row had its turn, unless it was closed since.
+
+        For one that has no end, as far as is known.
+        """
         last = self.parts[-1]
         if not self.ended_at:
             return None if self.is_going_on else _CUT_OFF
@@ -293,8 +304,21 @@ class PastRun(msgspec.Struct, frozen=True):
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether running the same again resumes it: rows are not done, or the last workbook is missing."""
+        """Whether running the same again resumes it: rows are not done, or the last workbook is missing.
+
+        A run that was closed counts as finished.
+        """
+        if self.facts.closed_at:
+            return False
         return bool(self.summary.total(RUN_AGAIN)) or self.parts[-1].results is None
+
+
+def resumption_note(parts: int) -> str | None:
+    """Return how often a run of so many parts was resumed; None if it was not."""
+    if parts < 2:
+        return None
+    times = "once" if parts == 2 else f"{parts - 1:,} times"
+    return f"The run was resumed {times}; requests and time are those of all its parts."
 
 
 class DamagedRun(msgspec.Struct, frozen=True):
@@ -420,23 +444,6 @@ def _folders(parent: Path) -> list[Path]:
 
 def _runs_of(folders: Iterable[Path]) -> Iterator[PastRun | DamagedRun]:
     return (run for run in map(read_run, folders) if run is not None)
-
-
-def known_names(parent: Path, endpoint: str, base_url: str | None) -> tuple[AllowedList, ...]:
-    """Return the valid names that the last runs of the same API were told, the newest list of each kind.
-
-    A run or folder that cannot be read tells none.
-    """
-    lists: dict[tuple[str, tuple[tuple[str, str], ...]], AllowedList] = {}
-    try:
-        for past in islice(past_runs(parent), _RUNS_ASKED_FOR_NAMES):
-            if isinstance(past, PastRun) and (past.identity.endpoint, past.identity.base_url) == (endpoint, base_url):
-                with opened_store(past.folder / DATABASE) as store:
-                    for names in store.names():
-                        lists.setdefault((names.field, names.depends_on), names)
-    except (ResultsError, DamagedStoreError, OSError):
-        pass  # what was learned until then is all that is known
-    return tuple(lists.values())
 
 
 def newest_run(parent: Path) -> PastRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Never, Self
 
@@ -37,15 +37,42 @@ def _signals() -> list[signal.Signals]:
     return [number for number in found if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN]
 
 
-class Interrupts:
-    """Counts signals while it is entered; main thread only.
-
-    Uses `signal.signal` and not the loop's own `add_signal_handler`, which Windows does not have.
-    """
+class StopRequests:
+    """Requests to end a run: the first one cleanly, a further one at once. From any thread."""
 
     def __init__(self) -> None:
         self.count = 0
         self._ask: Callable[[int], object] | None = None
+
+    def request(self) -> None:
+        """End the run: one that sends, or that is about to."""
+        self.count += 1
+        ask = self._ask
+        if ask is not None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile: the sending has ended
+                ask(self.count)
+
+    def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
+        """From now on the first request calls `stop`, every further one `abort`, in the loop's thread."""
+        # call_soon_threadsafe wakes the loop; a plain call from a signal handler would wait for the next event.
+        self._ask = lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort)
+        if self.count:
+            self._ask(self.count)
+
+    def sent(self) -> None:
+        """Nothing is being sent any more: the first request changes nothing."""
+        self._ask = None
+
+
+class Interrupts(StopRequests):
+    """Takes signals as requests while it is entered; main thread only.
+
+    Uses `signal.signal` and not the loop's own `add_signal_handler`, which Windows does not have. Once nothing is sent
+    any more, a second signal ends the program.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
         self._ends_at_once = False
         self._has_sent = False
         self._previous: dict[signal.Signals, object] = {}
@@ -75,20 +102,14 @@ class Interrupts:
     def sending(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], abort: Callable[[], None]) -> None:
         """From now on the first signal calls `stop`, every further one `abort`, in the loop's thread."""
         self._has_sent, self._ends_at_once = True, False
-        # call_soon_threadsafe wakes the loop; a plain call from a signal handler would wait for the next event.
-        self._ask = lambda count: loop.call_soon_threadsafe(stop if count == 1 else abort)
-        if self.count:
-            self._ask(self.count)
-
-    def sent(self) -> None:
-        """Nothing is being sent any more: the first signal changes nothing, a further one ends the program."""
-        self._ask = None
+        super().sending(loop, stop, abort)
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
-        self.count += 1
-        if self._ask is not None:
-            self._ask(self.count)
-        elif self._ends_at_once:
+        is_sending = self._ask is not None
+        self.request()
+        if is_sending:
+            return
+        if self._ends_at_once:
             raise Interrupted(number)
-        elif self.count > 1:
+        if self.count > 1:
             raise KeyboardInterrupt

@@ -110,9 +110,13 @@ class OpenRun(msgspec.Struct, frozen=True):
         resumed = self.earlier.resumed
         return resumed is not None and abs(datetime.now(UTC) - resumed.started_at) > _OLD
 
-    def require_answered(self) -> None:
-        """Raise OpenQuestionsError if the rows of a new run leave something open that an answer would settle."""
-        if self.plan.staged.questions and not self.earlier.resumed:
+    def require_answered(self, *, asking: bool) -> None:
+        """Raise OpenQuestionsError if the rows of a new run leave something open that an answer would settle.
+
+        `asking`: whether there is a person to ask, about single cells as well.
+        """
+        questions = self.plan.staged.questions
+        if not self.earlier.resumed and any(asking or not question.is_about_one_cell for question in questions):
             raise self.plan.open_questions
 
     def require_recent(self) -> None:
@@ -181,6 +185,7 @@ def open_run(
                 with folder_faults(parent):
                     store = stack.enter_context(Store.draft(folder / DATABASE))
                     plan = opened.staged(store, for_sending=True)
+                    store.learn(plan.names.told_to(candidate.caller))
             plan = replace(plan, repeats=repeats_of(plan.store, plan.staged, earlier.related))
             if not override_guards:
                 place = Location(file=plan.snapshot.name, sheet=plan.staged.sheet)

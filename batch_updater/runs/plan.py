@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import tempfile
 from contextlib import ExitStack
@@ -29,8 +28,9 @@ from batch_updater.runs import statements
 from batch_updater.runs.family import origin_of
 from batch_updater.runs.folder import Snapshot, Source
 from batch_updater.runs.guards import guards_on_changes
-from batch_updater.runs.history import DATABASE, known_names, related_by_name
+from batch_updater.runs.history import DATABASE, related_by_name
 from batch_updater.runs.layouts import read_layouts
+from batch_updater.runs.names import RememberedNames, remembered_names
 from batch_updater.runs.repeats import Repeats, repeats_of
 from batch_updater.runs.stage import Staging
 from batch_updater.runs.store import Store, faults_named
@@ -50,6 +50,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Holds the rows."""
     answers: Answers
     """What was decided about the file beyond the configuration."""
+    names: RememberedNames
+    """Those that the API is known to have."""
     repeats: Repeats | None = None
     """What of it earlier runs have applied although their input was another."""
 
@@ -81,6 +83,8 @@ class Plan(msgspec.Struct, frozen=True):
             notes.append(f"{are} judged only where records are read: add --compare, or set sending.compare.")
         if (origin := self.staged.columns.origin) and (added := self._added(origin)):
             notes.append(added)
+        if self.names.fault:
+            notes.append(self.names.fault)
         if self.repeats:
             notes.append(self.repeats.note(reads_first=self.reads_first))
         return tuple(notes)
@@ -145,6 +149,8 @@ class Opened(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     snapshot: Snapshot
     table: Table
+    names: RememberedNames
+    """Those that the API is known to have."""
 
     def layout(self, name: str) -> Layout:
         """Return the layout that files with the same headers have from now on."""
@@ -163,11 +169,13 @@ class Opened(msgspec.Struct, frozen=True):
     def stage(self, store: Store, *, for_sending: bool, commit: int | None = None) -> StagedInput:
         """Judge every row within a transaction; `commit` is the last one of a run that is staged again."""
         builder = RequestBuilder(self.endpoint) if for_sending else None
-        return Staging(self.table, store, builder, commit).stage()
+        return Staging(self.table, store, builder, commit, self.names.allowed).stage()
 
     def plan(self, staged: StagedInput, store: Store) -> Plan:
         """Return the plan of rows that are staged."""
-        return Plan(self.config, self.description, self.endpoint, self.snapshot, staged, store, self.table.answers)
+        return Plan(
+            self.config, self.description, self.endpoint, self.snapshot, staged, store, self.table.answers, self.names
+        )
 
 
 def open_source(source: Source, config: Config, folder: Path, answers: Answers, layout: str | None) -> Opened:
@@ -183,13 +191,14 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
             f"Comparing needs a way to read a record, and the description {endpoint.name} names none (x-read).",
             remedy="Leave out --compare and sending.compare, or add x-read to the description.",
         )
+    names = remembered_names(config.results.folder, endpoint.name, config.api.base_url)
     snapshot = snapshots.take(source, folder)
     table = open_table(
         snapshot.path,
         endpoint,
         config.input,
         name=snapshot.name,
-        known_names=functools.partial(known_names, config.results.folder, endpoint.name, config.api.base_url),
+        known_names=lambda: names.allowed,
         answers=answers,
         layouts=read_layouts(config.layouts_folder, layout),
     )
@@ -201,7 +210,7 @@ def open_source(source: Source, config: Config, folder: Path, answers: Answers, 
         except ConfigError as error:  # it is this file that asks for it
             table.close()
             raise InputError(error.message, remedy=error.remedy, place=Location(file=snapshot.name)) from error
-    return Opened(config, description, endpoint, snapshot, table)
+    return Opened(config, description, endpoint, snapshot, table, names)
 
 
 def prepare(

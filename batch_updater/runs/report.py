@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batch_updater.endpoint.openapi import endpoint_of
 from batch_updater.files.writing import OTHER_PLACE, check_replaceable, write_faults
+from batch_updater.messages import format_date_time
 from batch_updater.records import RunFacts
 from batch_updater.reporter.page import RowsForReview
 from batch_updater.reporter.summary import RUN_AGAIN
@@ -32,9 +33,14 @@ def report(past: PastRun, results: Path | None) -> RunResult:
     without_turn = unsent(stop)
     with past.store() as store:
         staged = past.staged(store)
-        notes, finished_at = list(staged.notes), past.ended_at
+        notes, finished_at = [*past.facts.notes, *filter(None, [past.resumption_note])], past.ended_at
         if past.is_going_on:
             notes.append("The run is going on: this is how far it had come, and rows in flight count as unconfirmed.")
+        elif past.facts.closed_at:
+            notes.append(
+                f"The run was closed on {format_date_time(past.facts.closed_at)}: rows that were not done count as not "
+                "sent, and running the file again sends every row."
+            )
         elif finished_at is None:
             notes.append(
                 "The run was cut off: rows in flight count as unconfirmed; its time ends with the last answer."
@@ -66,6 +72,7 @@ def report(past: PastRun, results: Path | None) -> RunResult:
             repeats=past.facts.repeats,
             origin=origin,
             family=family.sentence if family else "",
+            is_closed=past.facts.closed_at is not None,
         )
         for_review = RowsForReview(staged.columns, endpoint)
         rows = for_review.noting(report_rows(store, staged, endpoint, without_turn))

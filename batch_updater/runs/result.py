@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from batch_updater.errors import ExitCode
+from batch_updater.messages import removal_note
 from batch_updater.records import Columns, Invocation, Outcome, OutcomeKind, ReportRow, RunFacts, Stop, StopReason
 from batch_updater.reporter.change_summary import ChangeSummary
 from batch_updater.reporter.summary import Summary
@@ -70,12 +71,19 @@ class RunResult(msgspec.Struct, frozen=True):
     throttled: int = 0
     """Requests of this invocation that were answered with 429."""
     stop: Stop | None = None
+    removed: tuple[str, ...] = ()
+    """Names of the folders of old runs that were removed at its end."""
     uniform_refusal: UniformRefusal | None = None
     """How the API refused every row that was sent, or the first of many; None if it did not."""
     change_summary: ChangeSummary | None = None
     """What the changes come to; None unless records were read."""
     limiter: Limiter | None = None
     """What a comparison was permitted, for the requests that follow it."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know, what became of old runs included."""
+        return (*self.facts.notes, *([removal_note(self.removed)] if self.removed else []))
 
     def rows_to_fix(self) -> Iterator[ReportRow]:
         """Go over the rows that are not updated, unchanged or planned."""

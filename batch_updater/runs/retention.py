@@ -27,18 +27,20 @@ _OURS = re.compile(
 )
 
 
-def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> None:
+def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) -> tuple[str, ...]:
     """Remove the folders of finished runs that ended more than `keep_days` before `now` (UTC), but never `in_use`.
+
+    Returns the names of those that were removed.
 
     Folders of runs that were never begun go by the time in their name, unless a process may still be staging. A folder
     that cannot be removed is a warning in the log: the rows are done all the same.
     """
-    latest = now - timedelta(days=results.keep_days)
+    latest, removed = now - timedelta(days=results.keep_days), []
     try:
         folders = sorted(results.folder.iterdir())
     except OSError as error:
         _log(results.folder, error.strerror or str(error))
-        return
+        return ()
     for folder in folders:
         try:
             # The name comes first: opening the databases of all runs, each time, would cost too much.
@@ -49,14 +51,18 @@ def remove_old_runs(results: ResultsSettings, now: datetime, *, in_use: Path) ->
                 began = datetime.strptime(match[1], _BEGAN).replace(tzinfo=UTC)
             except ValueError:
                 continue  # digits that are no date: not a name of ours
-            if began < latest:
-                _remove_if_over(folder, began, latest)
+            if began < latest and _remove_if_over(folder, began, latest):
+                removed.append(folder.name)
         except OSError as error:
             _log(folder, error.strerror or str(error))
+    return tuple(removed)
 
 
-def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> None:
-    """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError."""
+def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> bool:
+    """Remove a run's files and its folder; a folder that holds anything else stays as it is. Raises OSError.
+
+    Returns whether it was removed.
+    """
     past, database = read_run(folder), folder / DATABASE
     if past is None:
         draft = draft_of(database)
@@ -65,20 +71,21 @@ def _remove_if_over(folder: Path, began: datetime, latest: datetime) -> None:
             _is(stat.S_ISREG, path) and (path in last or _INPUT.fullmatch(path.name)) for path in folder.iterdir()
         )
         if not is_staged or is_held_since(folder.parent, began + timedelta(seconds=1)):
-            return
+            return False
     elif isinstance(past, PastRun) and not past.is_unfinished and past.ended_at and past.ended_at < latest:
         # At last, because it alone proves that the folder is ours; its companions after it: without them it would be
         # a database that has forgotten its end.
         last = (database, *companions(database))
         if foreign := [path for path in folder.iterdir() if path not in last and not _is_ours(path)]:
             _log(folder, f"it holds something else: {foreign[0].name}")
-            return
+            return False
     else:
-        return
+        return False
     for path in (*(path for path in list(folder.iterdir()) if path not in last), *last):
         path.unlink(missing_ok=True)
     folder.rmdir()
     _LOG.info("old run removed", extra={"event": "old run removed", "why": folder.name})
+    return True
 
 
 def _is_ours(path: Path) -> bool:

@@ -64,11 +64,8 @@ def with_changes(
     wrong with it in the first round.
     """
     changes = partial(changes_of, endpoint, AllowedValues.of(endpoint, names))
-    carried, stated = len(staged.columns.headers), staged.stated_width
     for stored in rows:
-        outcome = stored.outcome
-        is_ragged = stated is not None and any(problem.code == RAGGED for problem in outcome.problems)
-        row = Row(stored.number, carried_cells(stored.cells, carried, stated, is_ragged=is_ragged))
+        outcome, row = stored.outcome, input_row(stored, staged)
         before = outcome.kept.before if outcome.kept else None
         wrong = "" if outcome.kind in NEEDS_NOTHING else first_wrong(row.number)
         # Of a row that was refused or not done the record has not changed, whatever was read of it.
@@ -78,6 +75,13 @@ def with_changes(
             otherwise = [problem.field for problem in outcome.problems]
             changed = changes(stored.job, before, otherwise)
             yield ReportRow(row, outcome, stored.target, changed, stored.is_repeated, wrong)
+
+
+def input_row(stored: StoredRow, staged: StagedInput) -> Row:
+    """Return a row as the file had it, with as many cells as there are headers."""
+    stated = staged.stated_width
+    is_ragged = stated is not None and any(problem.code == RAGGED for problem in stored.outcome.problems)
+    return Row(stored.number, carried_cells(stored.cells, len(staged.columns.headers), stated, is_ragged=is_ragged))
 
 
 def rows_in(

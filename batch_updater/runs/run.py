@@ -22,8 +22,9 @@ from batch_updater.runs.annotate import AnnotatedCopy
 from batch_updater.runs.caller import CallerDigest, new_salt
 from batch_updater.runs.check import compare_beforehand, overridden, require_allowed, why_incomplete
 from batch_updater.runs.family import family_of
-from batch_updater.runs.history import DATABASE, Facts, read_run
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.runs.history import DATABASE, Facts, read_run, resumption_note
+from batch_updater.runs.interrupts import StopRequests
+from batch_updater.runs.names import remember_names
 from batch_updater.runs.open_run import OpenRun, folder_faults
 from batch_updater.runs.report_process import FEWEST_ROWS, ReportProcess
 from batch_updater.runs.result import Options, Progress, RunResult, limit_stop
@@ -63,7 +64,7 @@ class ActiveRun:
         self._readings = [options.compared] if options.compared else []
         self._clock = time.monotonic() - sum(one.elapsed_s for one in self._readings)
 
-    def execute(self, progress: Progress | None = None, interrupts: Interrupts | None = None) -> RunResult:
+    def execute(self, progress: Progress | None = None, interrupts: StopRequests | None = None) -> RunResult:
         """Send every good row that is not done yet, then write the workbook.
 
         Raises ConfigError if a token cannot be fetched, ResultsError if the workbook's place is taken or the folder
@@ -83,6 +84,7 @@ class ActiveRun:
             with folder_faults(self._folder):
                 writer = stack.enter_context(self._writer(credentials))
                 log = stack.enter_context(LogFile(self._folder / "run.log"))
+                log.note("run begins", **self._beginning(writer))
             if credentials and stop is None:
                 hooks = hooks_of(writer, log, progress)
                 read_first = read_before_write(self._plan, writer) if self._plan.reads_first else None
@@ -101,10 +103,30 @@ class ActiveRun:
             if interrupts:
                 interrupts.sent()  # nothing was, perhaps; what is known is written all the same
             finished = self._report(results, writer, sent, stop, process)
-            remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
-            return finished
+            removed = remove_old_runs(self._plan.config.results, datetime.now(UTC), in_use=self._folder)
+            log.note("run ended", **_ending(finished, self._environment))
+            return replace(finished, removed=removed)
 
-    def _stop_beforehand(self, interrupts: Interrupts | None) -> Stop | None:
+    def _beginning(self, writer: RunWriter) -> dict[str, object]:
+        """Return what the log says first: what is run by which program, and with which settings."""
+        plan, options, resumed = self._plan, self._options, self._open_run.earlier.resumed
+        asked = {"limit": options.limit, "keep_going": options.keep_going, "inbox": options.inbox}
+        return {
+            "version": __version__,
+            "input": plan.snapshot.name,
+            "sha256": plan.snapshot.sha256,
+            "sheet": plan.staged.sheet,
+            "endpoint": plan.endpoint.name,
+            "base_url": plan.config.api.base_url,
+            "part": len(writer.store.parts()),
+            "rows": plan.staged.rows,
+            "to_send": self._open_run.sends(options.limit),
+            "confirmed": resumed.confirmed if resumed else 0,
+            "columns": {column.header: column.field for column in plan.staged.columns.mapping},
+            "settings": dict(plan.settings) | {name: value for name, value in asked.items() if value},
+        }
+
+    def _stop_beforehand(self, interrupts: StopRequests | None) -> Stop | None:
         """Return why nothing is sent, as where not every record could be read to judge changes. Raises GuardError."""
         compared = self._options.compared
         if compared is not None and compared.stop and compared.is_stopped:
@@ -127,15 +149,17 @@ class ActiveRun:
             self._plan.store.close()  # the last connection that is closed takes everything into one file
             # By the token of this part a later one knows the account, wherever the token is kept by then.
             digest = _digest(self._open_run, resumed.facts.caller.salt, credentials) if credentials else None
+            self._caller = digest or resumed.facts.caller
             facts = {"caller": asdict(digest)} if digest else {}
             writer = RunWriter.resume(path, {**facts, "reads_first": self._plan.reads_first}, self._started_at)
             self._plan = replace(self._plan, store=writer.store)
             self._open_run = replace(self._open_run, plan=self._plan)
             return writer
         plan = self._plan
+        self._caller = _digest(self._open_run, new_salt(), credentials)
         opening = Facts(
             identity=self._open_run.candidate.identity,
-            caller=_digest(self._open_run, new_salt(), credentials),
+            caller=self._caller,
             input=plan.snapshot.name,
             input_path=plan.snapshot.source_path,
             input_file=plan.snapshot.path.name,
@@ -152,6 +176,7 @@ class ActiveRun:
             inbox=self._options.inbox,
             repeats=self._open_run.repeats,
             origin=plan.staged.columns.origin,
+            notes=self._notes,
         )
         return RunWriter.begin(plan.store, path, opening.as_json(), self._started_at)
 
@@ -180,6 +205,8 @@ class ActiveRun:
             writer.flush()
         except StoreError as error:  # the disk does not take the last outcomes
             stop = Stop(StopReason.DISK, str(error), error.remedy)
+        api = plan.config.api.base_url or ""
+        remember_names(self._folder.parent, plan.endpoint.name, api, self._caller, writer.taught)
         facts, for_review = self._facts(writer, sent, stop), RowsForReview(staged.columns, plan.endpoint)
         without_turn, written, fault = unsent(stop), None, None
         try:
@@ -225,14 +252,16 @@ class ActiveRun:
         """Return what made requests in this part of the run: readings of all records beforehand, and the sending."""
         return [*self._readings, *([sent] if sent else [])]
 
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """What a person should know beforehand, and why an earlier run of the file is not resumed."""
+        over = overridden(self._open_run, self._options.compared)
+        return (*self._open_run.notes, *over, *filter(None, [self._open_run.earlier.note]))
+
     def _facts(self, writer: RunWriter, sent: SendResult | None, stop: Stop | None) -> RunFacts:
         """Return the facts about the whole run, the parts before this one included."""
         parts, family = writer.store.parts(), family_of(read_run(self._folder))
-        notes = [*self._open_run.notes, *overridden(self._open_run, self._options.compared)]
-        notes += filter(None, [self._annotated_copy.note])
-        if len(parts) > 1:
-            times = "once" if len(parts) == 2 else f"{len(parts) - 1:,} times"
-            notes.append(f"The run was resumed {times}; requests and time are those of all its parts.")
+        notes = [*self._notes, *filter(None, [self._annotated_copy.note, resumption_note(len(parts))])]
         return replace(
             self._plan.facts("run", parts[0].started_at, writer.store, self._folder.name),
             run_folder=str(self._folder),
@@ -283,6 +312,22 @@ def _ended(writer: RunWriter, finished: RunResult, started_at: datetime) -> RunR
     except StoreError as error:
         return replace(finished, fault=finished.fault or f"How the run ended could not be noted: {error}")
     return finished
+
+
+def _ending(finished: RunResult, environment: Environment) -> dict[str, object]:
+    """Return what the log says last: how this part of the run ended."""
+    stop = finished.stop
+    texts = (finished.summary.verdict, stop.message if stop else "", finished.fault or "")
+    return {
+        "exit_code": int(finished.exit_code),
+        "stopped": stop.reason.value if stop else None,
+        "message": environment.redaction.text(" ".join(filter(None, texts))),
+        "outcomes": {kind.value: count for kind, count in finished.summary.counts.items() if count},
+        "requests": finished.requests,
+        "retries": finished.retries,
+        "seconds": round(finished.elapsed_s, 3),
+        "results": str(finished.results) if finished.results else None,
+    }
 
 
 def _digest(open_run: OpenRun, salt: str, credentials: Credentials | None) -> CallerDigest:

@@ -1,7 +1,8 @@
 """run.log: one line of JSON for every attempt and every decision, enough to explain any outcome afterwards.
 
-Modules log through `logging` with `extra={"event": ..., ...}`; only the names below are written, so that neither a
-cell of the customer's nor a token can get into the file by way of a message.
+Each part of a run has a first line that says what was started, with which settings, and a last one that says how it
+ended. Modules log through `logging` with `extra={"event": ..., ...}`; only the names below are written, and what is
+`said` has passed the redaction, so that no token can get into the file by way of a message.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,11 @@ from batch_updater.files.reading import PrivateFile, append_to_regular
 from batch_updater.records import Attempt
 from batch_updater.text.printable import print_line, printable
 
-LOGGED = ("event", "row", "attempt", "status", "seconds", "wait_s", "why")
+LOGGED = {
+    "event": "event", "row": "row", "attempt": "attempt", "status": "status", "seconds": "seconds", "wait_s": "wait_s",
+    "why": "why", "target": "target", "said": "message",
+}  # fmt: skip
+"""Attribute of a log record -> its name in the file. `message` is one that `logging` keeps to itself."""
 _ROOT = "batch_updater"
 _WRITTEN_EVERY_S = 0.2
 
@@ -48,15 +53,21 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         known = record.__dict__
-        facts = {name: known[name] for name in LOGGED if known.get(name) is not None}
-        return json.dumps({"at": self.at(record.created), "level": record.levelname.lower(), **facts})
+        facts = {name: known[attribute] for attribute, name in LOGGED.items() if known.get(attribute) is not None}
+        return self.line(record.created, record.levelname.lower(), facts)
+
+    def line(self, seconds: float, level: str, facts: Mapping[str, object]) -> str:
+        """Return one line, of a time given in seconds since 1970."""
+        return json.dumps({"at": self.at(seconds), "level": level, **facts})
 
 
 class _ForPeople(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone()
-        facts = (f"{name} {getattr(record, name)}" for name in LOGGED[1:] if getattr(record, name, None) is not None)
-        return printable(f"{at:%H:%M:%S} {getattr(record, 'event', record.levelname)}: {', '.join(facts)}")
+        known = record.__dict__
+        named = ((name, known.get(attribute)) for attribute, name in LOGGED.items() if name != "event")
+        facts = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+        return printable(f"{at:%H:%M:%S} {known.get('event', record.levelname)}: {facts}")
 
 
 class _Spoken(logging.Handler):
@@ -128,7 +139,16 @@ class LogFile(logging.Handler):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:  # what an internal error says may hold anything
+            self.note("run ended", why=f"an error: {type(error).__name__}")
         self._attachment.__exit__(kind, error, trace)
+
+    def note(self, event: str, **facts: object) -> None:
+        """Write a line about the whole run, at once."""
+        if self._stream is not None:
+            known = {name: value for name, value in facts.items() if value is not None}
+            self._lines.append(self._json_lines.line(time.time(), "info", {"event": event, **known}))
+            self.flush()
 
     def attempt(self, made: Attempt) -> None:
         """Write the line of one request, of which there are as many as requests.
@@ -136,9 +156,11 @@ class LogFile(logging.Handler):
         Putting it together here takes a tenth of the time that `logging` takes, so `logging` is asked only if someone
         else listens.
         """
-        if self._has_listeners:
+        if self._has_listeners or made.details is not None:
             facts = {"row": made.row, "attempt": made.number, "status": made.status, "seconds": round(made.seconds, 4)}
-            self._logger.info("attempt", extra={"event": "attempt", **facts, "why": made.why})
+            target, said = (made.details.target, made.details.for_log or None) if made.details else (None, None)
+            words = {"why": made.why, "target": target, "said": said}
+            self._logger.info("attempt", extra={"event": "attempt", **facts, **words})
             return
         if self._stream is None:
             return

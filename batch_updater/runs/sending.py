@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from batch_updater.config.environment import Environment
 from batch_updater.endpoint.request import Prepared, RequestBuilder
-from batch_updater.records import Outcome
-from batch_updater.runs.interrupts import Interrupts
+from batch_updater.records import Attempt, Outcome
+from batch_updater.runs.interrupts import StopRequests
 from batch_updater.runs.plan import Plan
 from batch_updater.runs.result import Progress
 from batch_updater.runs.run_log import LogFile
@@ -37,7 +37,7 @@ async def send(
     credentials: Credentials,
     environment: Environment,
     options: SendOptions,
-    interrupts: Interrupts | None,
+    interrupts: StopRequests | None,
 ) -> SendResult:
     """Send jobs, or read their records, until all are settled or the run is stopped."""
     import asyncio
@@ -69,12 +69,16 @@ def hooks_of(writer: RunWriter, log: LogFile, progress: Progress | None) -> Hook
         if progress:
             progress(outcome)
 
+    def attempted(made: Attempt) -> None:
+        log.attempt(made)
+        writer.attempted(made)
+
     return Hooks(
         before_send=writer.will_send,
         may_send=writer.require_writable,
         on_outcome=settled,
         on_names=writer.learned,
-        on_attempt=log.attempt,
+        on_attempt=attempted,
     )
 
 

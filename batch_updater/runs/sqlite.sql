@@ -1,7 +1,22 @@
 -- Written by `make sql` from tables.py.
 
 -- CREATE
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
+CREATE TABLE attempts (
+	"row" INTEGER NOT NULL,
+	part INTEGER NOT NULL,
+	number INTEGER NOT NULL,
+	commit_number INTEGER NOT NULL,
+	method TEXT,
+	sent_at FLOAT,
+	wait_s FLOAT,
+	seconds FLOAT,
+	status INTEGER,
+	why TEXT NOT NULL,
+	message TEXT,
+	answer TEXT,
+	PRIMARY KEY ("row", part, number)
+);
 CREATE TABLE expected (
 	target TEXT,
 	field TEXT,
@@ -256,6 +271,20 @@ UPDATE rows SET commit_number=:commit, state='finished', outcome=:kind, maybe_ap
 -- KEEP_BEFORE
 UPDATE rows SET commit_number=:commit, "before"=coalesce(rows."before", :record) WHERE rows.number = :row;
 
+-- KEEP_ATTEMPT
+INSERT OR REPLACE INTO attempts ("row", part, number, commit_number, method, sent_at, wait_s, seconds, status, why, message, answer) SELECT :of_row AS anon_1, (SELECT max(parts.number) AS max_1
+FROM parts) AS anon_2, :nth AS anon_3, :commit AS anon_4, :verb AS anon_5, :at AS anon_6, :wait AS anon_7, :took AS anon_8, :http AS anon_9, :meaning AS anon_10, :said AS anon_11, :text AS anon_12;
+
+-- ATTEMPTS
+SELECT attempts.part, attempts.number, attempts.method, attempts.sent_at, attempts.wait_s, attempts.seconds, attempts.status, attempts.why, attempts.message, attempts.answer
+FROM attempts
+WHERE attempts."row" = :of_row ORDER BY attempts.part, attempts.number;
+
+-- REQUEST
+SELECT rows.path, rows."query", rows.body
+FROM rows
+WHERE rows.number = :of_row;
+
 -- LEARN
 INSERT OR REPLACE INTO names (field, depends_on, commit_number, list) VALUES (:field, :depends_on, :commit, :list);
 
@@ -277,7 +306,8 @@ FROM parts ORDER BY parts.number;
 -- LAST_COMMIT
 SELECT max((SELECT coalesce(max(rows.commit_number), 0) AS coalesce_1
 FROM rows), (SELECT coalesce(max(names.commit_number), 0) AS coalesce_3
-FROM names), (SELECT coalesce(max(parts.commit_number), 0) AS coalesce_5
+FROM names), (SELECT coalesce(max(attempts.commit_number), 0) AS coalesce_5
+FROM attempts), (SELECT coalesce(max(parts.commit_number), 0) AS coalesce_7
 FROM parts)) AS max_1;
 
 -- NEVER_SENT
@@ -285,14 +315,28 @@ UPDATE rows SET state='ready', outcome='not_sent', attempts=0, message='The run 
 FROM run
 WHERE run.name = 'reads_first' AND run.value = 'true'));
 
+-- KEEP_IN_FLIGHT
+INSERT INTO attempts ("row", part, number, commit_number, why) SELECT rows.number, (SELECT max(parts.number) AS max_1
+FROM parts) AS anon_1, coalesce((SELECT max(attempts.number) AS max_2
+FROM attempts
+WHERE attempts."row" = rows.number AND attempts.part = (SELECT max(parts.number) AS max_1
+FROM parts)), 0) + 1 AS anon_2, rows.commit_number, 'ended while in flight'
+FROM rows
+WHERE rows.state = 'in_flight';
+
 -- RESUME
 UPDATE rows SET state='ready', outcome=CASE WHEN (rows.state = 'in_flight') THEN 'unconfirmed' ELSE rows.outcome END, maybe_applied=CASE WHEN (rows.state = 'in_flight') THEN 1 ELSE rows.maybe_applied END, message=CASE WHEN (rows.state = 'in_flight') THEN 'The run ended while this row was in flight; whether it was applied is unknown.' ELSE rows.message END, advice=CASE WHEN (rows.state = 'in_flight') THEN 'Run again to settle it.' ELSE rows.advice END, cause=CASE WHEN (rows.state = 'in_flight') THEN 'ended while in flight' ELSE rows.cause END, "before"=CASE WHEN ((rows.outcome = 'failed' OR rows.outcome = 'not_sent' OR rows.outcome = 'rejected') AND rows.maybe_applied = 0) THEN NULL ELSE rows."before" END WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND coalesce(rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated', False) = 0;
+
+-- CLOSE
+UPDATE rows SET commit_number=:commit, state='finished', outcome='not_sent', message=trim(CASE WHEN (rows.maybe_applied = 1) THEN 'The run was closed before it was known whether this row was applied. ' ELSE 'The run was closed before this row was done. ' END || coalesce(rows.message, '')), advice='Run the results workbook: that sends the rows of its sheet "To fix".', cause='the run was closed' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND (rows.outcome IS NULL OR rows.outcome = 'failed' OR rows.outcome = 'unconfirmed' OR rows.outcome = 'not_sent');
+UPDATE rows SET state='finished' WHERE rows.state != 'invalid' AND rows.waits_for IS NULL AND rows.state = 'ready';
 
 -- FORGET_RESULTS
 UPDATE rows SET outcome='not_sent', problems=NULL, message='', advice='', cause='', "before"=NULL, reported=NULL WHERE rows.outcome = 'differs' OR rows.outcome = 'unchanged' OR rows.outcome = 'updated';
 UPDATE rows SET outcome=NULL, earlier_attempts=0, problems=NULL, message=NULL, advice=NULL, cause=NULL, "before"=NULL, reported=NULL WHERE rows.state = 'ready';
 DELETE FROM run WHERE run.name != 'staged';
 DELETE FROM parts;
+DELETE FROM attempts;
 
 -- COUNT_AS_EARLIER
 UPDATE rows SET earlier_attempts=(rows.earlier_attempts + rows.attempts), attempts=0 WHERE rows.attempts > 0;

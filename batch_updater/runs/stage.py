@@ -17,7 +17,7 @@ from batch_updater.loader.survey import FileEvidence
 from batch_updater.loader.table import ParsedCells, Table
 from batch_updater.loader.targets import OTHER_ROWS, Targets, duplicate
 from batch_updater.questions import Question
-from batch_updater.records import Job, StagedInput, Value
+from batch_updater.records import AllowedList, Job, StagedInput, Value
 from batch_updater.reporter.summary import Tally
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import (
@@ -29,6 +29,7 @@ from batch_updater.runs.encoding import (
     head_of_fields,
     names_in_head,
 )
+from batch_updater.runs.names import NameCount
 from batch_updater.runs.rows import PLANNED
 from batch_updater.runs.store import BEFORE_ALL_ROWS, Store
 from batch_updater.version import __version__
@@ -50,10 +51,18 @@ class _RepeatedRow(NamedTuple):
 class Staging:
     """Puts the rows of one table into one store."""
 
-    def __init__(self, table: Table, store: Store, builder: RequestBuilder | None, commit: int | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        store: Store,
+        builder: RequestBuilder | None,
+        commit: int | None = None,
+        names: Sequence[AllowedList] = (),
+    ) -> None:
         """`builder` makes the requests of good rows; None where none will be sent.
 
         `commit` is the last one of a run that is staged again, whose earlier rows are set aside; None for a new one.
+        `names` are those that the API is known to have.
         """
         self._table = table
         self._targets = Targets(table.endpoint)
@@ -66,6 +75,7 @@ class Staging:
         """Whether the values of every row are looked at later; those of rows that clear a field always are."""
         self._keeps_blank = table.width.stated is not None
         """Whether the length of a row matters."""
+        self._names = NameCount(table.endpoint, names)
         self._sent: Counter[str] = Counter()
         """Which fields good rows send, as `head_of_fields` says it -> how many rows."""
 
@@ -80,6 +90,7 @@ class Staging:
             table.parser.settle(findings)
             evidence = FileEvidence(table.parser)
             self._sent.clear()
+            self._names.clear()
             self._insert(table.parse_all(self._stored()), evidence, statements.STAGE_AGAIN)
         if table.answers.rows_below == "leave out":
             self._store.executemany(statements.LEAVE_OUT, [{"row": number} for number in evidence.rows_below])
@@ -119,6 +130,7 @@ class Staging:
         values = [row.values for row in rows]
         heads = list(map(head_of_fields, values))
         self._sent.update(heads)
+        self._names.add(values)
         columns = self._columns("ready", rows)
         if self._keeps_fields:
             columns["fields"] = encode_fields(values, heads)
@@ -175,11 +187,13 @@ class Staging:
                     changes[statements.MAKE_INVALID].append({"row": number, "found": encode_problems(found)})
                     if state == "ready":
                         self._sent[head_of_fields(values)] -= 1
+                        self._names.remove(values)
                 elif state == "invalid":
                     blocked_by = number if blocked_by is None else blocked_by
                 elif blocked_by is not None:
                     changes[statements.WAIT].append({"row": number, "earlier": blocked_by})
                     self._sent[head_of_fields(values)] -= 1
+                    self._names.remove(values)
                 if len(changes[statements.MARK_REPEATED]) >= _BATCH:
                     self._write(changes)
         self._write(changes)
@@ -223,7 +237,7 @@ class Staging:
             hidden_rows=table.hidden_rows,
             is_to_fix=table.is_to_fix,
             is_undo=table.expected is not None,
-            notes=table.notes,
+            notes=(*table.notes, *self._names.notes(table.columns)),
             rows=rows,
             good=good,
             waiting=waiting,

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from batch_updater.records import OutcomeKind
 
-FORMAT = 3
+FORMAT = 4
 """SQLite's `user_version` of a database with these tables."""
 STAGED = ("number", "commit_number", "state", "target", "cells", "fields", "path", "query", "body", "problems")
 """Columns of a row as it is staged; those that hold nothing may be left out."""
 IN_FLIGHT_AT_THE_END = "The run ended while this row was in flight; whether it was applied is unknown."
+ENDED_IN_FLIGHT = "ended while in flight"
+"""The cause of such a row, and what is known of the last attempt at it."""
 CONFIRMED = frozenset({OutcomeKind.UPDATED, OutcomeKind.UNCHANGED, OutcomeKind.DIFFERS})
 """Outcomes that a resumed run keeps; every other row is sent again."""
 

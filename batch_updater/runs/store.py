@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import from_json
@@ -148,6 +148,14 @@ class _JobRecord(NamedTuple):
     maybe_applied: _Flag
 
 
+class RequestTexts(NamedTuple):
+    """What differs between the requests of an endpoint."""
+
+    path: str
+    query: str
+    body: str
+
+
 class Part(NamedTuple):
     """One start of a run, and how it ended."""
 
@@ -177,6 +185,39 @@ class _PartRecord(NamedTuple):
     stop_advice: _Text | None
     results: _Text | None
     counts: str | None
+
+
+class StoredAttempt(NamedTuple):
+    """One attempt at a row, as far as it is known."""
+
+    part: int
+    """Of the run, from 1."""
+    number: int
+    """From 1 in each part."""
+    method: str | None
+    sent_at: datetime | None
+    wait_s: float | None
+    """Since the attempt before it had ended."""
+    seconds: float | None
+    """How long it took."""
+    status: int | None
+    why: str
+    """What it meant, as in the log."""
+    message: str | None = None
+    answer: str | None = None
+
+
+class _AttemptRecord(NamedTuple):
+    part: _Count
+    number: _Count
+    method: str | None
+    sent_at: _Time | None
+    wait_s: _Seconds | None
+    seconds: _Seconds | None
+    status: Annotated[int, msgspec.Meta(ge=0, le=999)] | None
+    why: _Text
+    message: _Text | None
+    answer: _Text | None
 
 
 class _NamesRecord(NamedTuple):
@@ -354,6 +395,25 @@ class Store:
         except (sqlite3.Error, DamagedStoreError, UndecodableError) as error:
             raise StoreError(f"The run's database {self.path} cannot be read: {error}.") from error
 
+    def attempts(self, row: int) -> list[StoredAttempt]:
+        """Return what was kept of the attempts at a row, by time."""
+        found = []
+        for record in self.execute(statements.ATTEMPTS, of_row=row):
+            one = converted(record, _AttemptRecord, "its table attempts")
+            sent_at = None if one.sent_at is None else datetime.fromtimestamp(one.sent_at, UTC)
+            found.append(
+                StoredAttempt(
+                    one.part, one.number, one.method, sent_at, one.wait_s, one.seconds, one.status, one.why,
+                    one.message, one.answer,
+                )
+            )  # fmt: skip
+        return found
+
+    def request(self, row: int) -> RequestTexts:
+        """Return path, query and body of the request of a row that can be sent as it is."""
+        record = self.execute(statements.REQUEST, of_row=row).fetchone()
+        return converted(record, RequestTexts, "its table rows")
+
     def names(self) -> tuple[AllowedList, ...]:
         """Return the valid names that were learned."""
         what = "its table names"
@@ -478,8 +538,18 @@ class Store:
 
     def make_ready(self) -> None:
         """Make every row ready again that is not confirmed, keeping what is known of it."""
-        for statement in (statements.NEVER_SENT, statements.RESUME, statements.COUNT_AS_EARLIER):
+        for statement in (
+            statements.NEVER_SENT, statements.KEEP_IN_FLIGHT, statements.RESUME, statements.COUNT_AS_EARLIER,
+        ):  # fmt: skip
             self.execute(statement)
+
+    def learn(self, lists: Iterable[AllowedList]) -> None:
+        """Write valid names that earlier runs were told, except for fields whose names are there. Raises StoreError."""
+        known = {(one.field, one.depends_on) for one in self.names()}
+        new = [{"commit": 0, **as_record(one)} for one in lists if (one.field, one.depends_on) not in known]
+        if new:
+            with faults_named(self.path or Path("run.sqlite")), self.transaction():
+                self.executemany(statements.LEARN, new)
 
     def set_facts(self, facts: Mapping[str, object]) -> None:
         """Write facts about the run; they replace those of the same names."""
@@ -494,6 +564,12 @@ class Store:
     def execute(self, statement: str, **values: object) -> sqlite3.Cursor:
         """Execute a statement. Raises sqlite3.Error."""
         return self.connection.execute(statement, values)
+
+
+def as_record(names: AllowedList) -> dict[str, object]:
+    """Return valid names as `statements.LEARN` takes them."""
+    values = json.dumps([asdict(value) for value in names.values])
+    return {"field": names.field, "depends_on": json.dumps(names.depends_on), "list": values}
 
 
 def _are_requests(records: Sequence[tuple[Any, ...]], builder: RequestBuilder) -> bool:
@@ -549,14 +625,14 @@ def _outcome(record: _RowRecord, unsent: Outcome) -> Outcome:
     if record.state == "in_flight":
         return Outcome(
             number, kind, statements.IN_FLIGHT_AT_THE_END,
-            "Run again to settle it.", "ended while in flight", attempts=record.attempts,
+            "Run again to settle it.", statements.ENDED_IN_FLIGHT, attempts=record.attempts,
         )  # fmt: skip
     if record.message is not None and record.advice is not None and record.cause is not None:
         return Outcome(
             number, kind, record.message, record.advice, record.cause, decode_problems(record.problems),
             record.status, record.attempts,
             None if record.sent_at is None else datetime.fromtimestamp(record.sent_at, UTC), record.seconds,
-            _snapshots(record),
+            _snapshots(record), bool(record.maybe_applied),
         )  # fmt: skip
     if record.state == "finished" or kind not in {unsent.kind, OutcomeKind.NOT_SENT}:
         raise DamagedStoreError(f"its row {number} has an outcome without words")

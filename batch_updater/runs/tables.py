@@ -38,7 +38,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 
-from batch_updater.runs.statements import CONFIRMED, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
+from batch_updater.runs.statements import CONFIRMED, ENDED_IN_FLIGHT, FORMAT, IN_FLIGHT_AT_THE_END, STAGED
 
 _metadata = MetaData()
 
@@ -77,6 +77,16 @@ rows = Table(
     Column("message", Text), Column("advice", Text), Column("cause", Text),
     Column("before", Text), Column("reported", Text),  # JSON: the record before the update, and what came back
 )  # fmt: skip
+attempts = Table(
+    "attempts", _metadata,  # of rows that did not succeed at once; the others have one, or two where it was read first
+    Column("row", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1 in each part
+    Column("commit_number", Integer, nullable=False),
+    Column("method", Text), Column("sent_at", Float), Column("wait_s", Float), Column("seconds", Float),
+    Column("status", Integer),  # NULL: no answer came
+    Column("why", Text, nullable=False), Column("message", Text), Column("answer", Text),
+)  # fmt: skip
 names = Table(
     "names", _metadata,  # valid names learned from answers
     Column("field", Text, primary_key=True),
@@ -91,6 +101,7 @@ expected = Table(
 )  # fmt: skip
 
 _r = rows.c
+_last_part = select(func.max(parts.c.number)).scalar_subquery()
 
 
 def _is(column: ColumnElement[Any], *values: str) -> ColumnElement[bool]:
@@ -228,13 +239,28 @@ KEEP_BEFORE = (
     .values(commit_number=bindparam("commit"), before=func.coalesce(_r.before, bindparam("record")))
 )  # fmt: skip
 """The first reading counts: a later one may show what an update without an answer has changed."""
+KEEP_ATTEMPT = insert(attempts).prefix_with("OR REPLACE").from_select(
+    ("row", "part", "number", "commit_number", "method", "sent_at", "wait_s", "seconds", "status", "why", "message",
+     "answer"),
+    select(
+        bindparam("of_row"), _last_part, bindparam("nth"), bindparam("commit"), bindparam("verb"), bindparam("at"),
+        bindparam("wait"), bindparam("took"), bindparam("http"), bindparam("meaning"), bindparam("said"),
+        bindparam("text"),
+    ),
+)  # fmt: skip
+ATTEMPTS = (
+    select(
+        attempts.c.part, attempts.c.number, attempts.c.method, attempts.c.sent_at, attempts.c.wait_s,
+        attempts.c.seconds, attempts.c.status, attempts.c.why, attempts.c.message, attempts.c.answer,
+    ).where(attempts.c.row == bindparam("of_row")).order_by(attempts.c.part, attempts.c.number)
+)  # fmt: skip
+REQUEST = select(_r.path, _r.query, _r.body).where(_r.number == bindparam("of_row"))
 LEARN = insert(names).prefix_with("OR REPLACE").values(
     commit_number=bindparam("commit"), field=bindparam("field"), depends_on=bindparam("depends_on"),
     list=bindparam("list"),
 )  # fmt: skip
 NAMES = select(names.c.field, names.c.depends_on, names.c.list).order_by(literal_column("rowid"))
 NEW_PART = insert(parts).values(started_at=bindparam("started_at"))
-_last_part = select(func.max(parts.c.number)).scalar_subquery()
 END_PART = (
     update(parts).where(parts.c.number == _last_part).values(
         commit_number=bindparam("commit"),
@@ -255,6 +281,7 @@ LAST_COMMIT = select(
     func.max(
         select(func.coalesce(func.max(rows.c.commit_number), 0)).scalar_subquery(),
         select(func.coalesce(func.max(names.c.commit_number), 0)).scalar_subquery(),
+        select(func.coalesce(func.max(attempts.c.commit_number), 0)).scalar_subquery(),
         select(func.coalesce(func.max(parts.c.commit_number), 0)).scalar_subquery(),
     )
 )
@@ -273,13 +300,25 @@ NEVER_SENT = (
 )  # fmt: skip
 """Of rows that a part of the run left in flight, no update went out if that part read records first: what a record was
 is on disk before its update. Rows of earlier parts have attempts there; they may have been sent plainly."""
+KEEP_IN_FLIGHT = insert(attempts).from_select(
+    ("row", "part", "number", "commit_number", "why"),
+    select(
+        _r.number, _last_part,
+        func.coalesce(
+            select(func.max(attempts.c.number))
+            .where(attempts.c.row == _r.number, attempts.c.part == _last_part).scalar_subquery(), 0,
+        ) + 1,
+        _r.commit_number, literal_column(f"'{ENDED_IN_FLIGHT}'"),
+    ).where(_r.state == "in_flight"),
+)  # fmt: skip
+"""What came of the last attempt at these rows is not known."""
 RESUME = (
     update(rows).where(_is_good, not_(func.coalesce(_is_confirmed, False))).values(
         state="ready",
         outcome=case((_r.state == "in_flight", "unconfirmed"), else_=_r.outcome),
         message=case((_r.state == "in_flight", IN_FLIGHT_AT_THE_END), else_=_r.message),
         advice=case((_r.state == "in_flight", "Run again to settle it."), else_=_r.advice),
-        cause=case((_r.state == "in_flight", "ended while in flight"), else_=_r.cause),
+        cause=case((_r.state == "in_flight", ENDED_IN_FLIGHT), else_=_r.cause),
         maybe_applied=case((_r.state == "in_flight", 1), else_=_r.maybe_applied),
         before=case(
             (and_(_is(_r.outcome, "failed", "not_sent", "rejected"), _r.maybe_applied == 0), null()),
@@ -288,6 +327,20 @@ RESUME = (
     )
 )  # fmt: skip
 """What was read before an update that was certainly not applied is old by now: what is read next counts."""
+_is_open = or_(_r.outcome.is_(None), _is(_r.outcome, "failed", "unconfirmed", "not_sent"))
+_why_open = case(
+    (_r.maybe_applied == 1, "The run was closed before it was known whether this row was applied. "),
+    else_="The run was closed before this row was done. ",
+)
+CLOSE = (
+    (update(rows).where(_is_good, _is_open).values(
+        commit_number=bindparam("commit"), state="finished", outcome="not_sent", cause="the run was closed",
+        message=func.trim(_why_open + func.coalesce(_r.message, "")),
+        advice='Run the results workbook: that sends the rows of its sheet "To fix".',
+    )),
+    (update(rows).where(_is_good, _r.state == "ready").values(state="finished")),
+)  # fmt: skip
+"""Of a run that is not resumed any more; call after `RESUME`."""
 FORGET_RESULTS = (
     (update(rows).where(_is_confirmed).values(
         outcome="not_sent", message="", advice="", cause="", problems=null(), before=null(), reported=null(),
@@ -298,6 +351,7 @@ FORGET_RESULTS = (
     )),
     (delete(facts).where(facts.c.name != "staged")),
     (delete(parts)),
+    (delete(attempts)),
 )  # fmt: skip
 """For a comparison, which starts from the rows that are still to be sent; call after `RESUME`."""
 COUNT_AS_EARLIER = (

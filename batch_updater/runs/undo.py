@@ -80,8 +80,10 @@ class Undo(msgspec.Struct, frozen=True):
         return said
 
 
-def write_undo(past: PastRun, results: Path | None) -> Undo:
+def write_undo(past: PastRun, results: Path | None, names: tuple[AllowedList, ...] = ()) -> Undo:
     """Write the workbook that undoes a run, into the run's folder unless it is given a place.
+
+    `names` are those that other runs have learned, for ids of which the run itself knows none.
 
     Raises LockedError if the run may be going on, ConfigError if its endpoint describes no reading, InputError if what
     the folder holds cannot be relied on, ResultsError if the place is taken or cannot be written.
@@ -92,7 +94,8 @@ def write_undo(past: PastRun, results: Path | None) -> Undo:
     require_read(endpoint)
     lock = locked(past.folder.parent, past.identity.base_url or "", past.facts.input)
     with nullcontext() if past.ended_at else lock, past.store() as store:
-        allowed, expected = store.names(), store.expected()
+        known = {(one.field, one.depends_on): one for one in (*names, *store.names())}
+        allowed, expected = tuple(known.values()), store.expected()
         changed = ChangedRecords(endpoint, allowed)
         for row in store.rows(unsent(None)):
             if row.is_good:
@@ -147,7 +150,8 @@ class ChangedRecords:
         """Take note of one row; `expected` is what the run expected where it undid another one."""
         asked = [one for one in self._endpoint.body_fields if one.name in job.values]
         kept = outcome.kept or RecordSnapshots(None, None, None)
-        if outcome.kind is OutcomeKind.UNCONFIRMED:
+        is_not_known = outcome.kind is OutcomeKind.NOT_SENT and outcome.maybe_applied  # as where the run was closed
+        if outcome.kind is OutcomeKind.UNCONFIRMED or is_not_known:
             self._uncertain += [NotPossible(job.target, job.row, one.name, _UNCONFIRMED) for one in asked]
         elif outcome.kind is OutcomeKind.REJECTED and kept.asked is not None:
             self._uncertain += [NotPossible(job.target, job.row, one.name, _REFUSED) for one in asked]

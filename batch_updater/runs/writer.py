@@ -23,12 +23,11 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import msgspec
-from msgspec.structs import asdict
 
 from batch_updater.endpoint.request import Prepared
 from batch_updater.errors import StoreError
 from batch_updater.files.writing import sync_folder
-from batch_updater.records import AllowedList, Outcome, OutcomeKind
+from batch_updater.records import AllowedList, Attempt, Outcome, OutcomeKind
 from batch_updater.runs import statements
 from batch_updater.runs.encoding import encode_problems
 from batch_updater.runs.store import (
@@ -37,6 +36,7 @@ from batch_updater.runs.store import (
     CommitCounter,
     Part,
     Store,
+    as_record,
     companions,
     counter_of,
     faults_named,
@@ -75,6 +75,8 @@ class RunWriter:
     def __init__(self, path: Path, store: Store, counter: CommitCounter) -> None:
         self.store = store
         """For reading: on the writer's connection, which stays when the folder is removed. Call `flush` before."""
+        self.taught: list[AllowedList] = []
+        """Lists of valid names that answers have taught since the writer began."""
         self._path = path
         self._connection = store.connection
         self._counter = counter
@@ -193,6 +195,15 @@ class RunWriter:
             "answer": kept.reported, "doubt": maybe_applied,
         }))  # fmt: skip
 
+    def attempted(self, made: Attempt) -> None:
+        """Queue what is kept of an attempt, if that is anything."""
+        if (details := made.details) is not None:
+            self._writes.put(_Write(statements.KEEP_ATTEMPT, {
+                "of_row": made.row, "nth": made.number, "verb": details.method, "at": details.sent_at.timestamp(),
+                "wait": details.wait_s, "took": details.took_s, "http": made.status, "meaning": made.why,
+                "said": details.message, "text": details.answer,
+            }))  # fmt: skip
+
     async def will_change(self, row: int, before: str) -> None:
         """Return when the database holds what a record was before its update. Raises StoreError."""
         self.require_writable()
@@ -202,9 +213,13 @@ class RunWriter:
 
     def learned(self, names: AllowedList) -> None:
         """Queue valid names that an answer taught."""
-        values = json.dumps([asdict(value) for value in names.values])
-        depends_on = json.dumps(names.depends_on)
-        self._writes.put(_Write(statements.LEARN, {"field": names.field, "depends_on": depends_on, "list": values}))
+        self.taught.append(names)
+        self._writes.put(_Write(statements.LEARN, as_record(names)))
+
+    def close_rows(self) -> None:
+        """Queue that the rows which are not done count as not sent, for good."""
+        for statement in statements.in_order("CLOSE"):
+            self._writes.put(_Write(statement, {}))
 
     def end_part(self, part: Part) -> None:
         """Queue how this part of the run ended."""

@@ -33,7 +33,7 @@ from batch_updater.sender.classify import (
     shows_service_down,
 )
 from batch_updater.sender.limiter import Limiter
-from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored
+from batch_updater.sender.outcomes import AttemptResult, OutcomeWriter, RowSoFar, stored, without_values
 from batch_updater.sender.send_options import Hooks, ReadBeforeWrite, SendOptions
 from batch_updater.sender.shutdown import Shutdown, ShuttingDown
 from batch_updater.sender.transport import Transport
@@ -90,6 +90,8 @@ class _Sending(msgspec.Struct, eq=False):
     """The one that sends it. Handed down, because to ask for the current task costs more than to send its log line."""
     reads: bool
     """Whether the current request reads the record."""
+    has_failed: bool
+    """Whether an attempt has not gone well, be it in an earlier part of the run: from there on all are kept."""
     tries: int = 0
     """Attempts at it that count towards `sending.attempts`: no probes, no repeats after a 401."""
     token_refusals: int = 0
@@ -128,7 +130,7 @@ class Client(msgspec.Struct, eq=False, dict=True):
             return SentRow(Outcome(job.row, OutcomeKind.INVALID, problems=problems))
         reads = self.options.read_first
         first = request if reads is None else reads.builder.build_read(job)
-        sending = _Sending(RowSoFar(job, job.maybe_applied), first, task, reads is not None)
+        sending = _Sending(RowSoFar(job, job.maybe_applied), first, task, reads is not None, job.maybe_applied)
         try:
             if reads is not None:
                 if sent := await self._read(sending, reads):
@@ -204,10 +206,10 @@ class Client(msgspec.Struct, eq=False, dict=True):
                 return SentRow(self._outcomes.accepted(row, answer))
             if meaning is Meaning.REFUSED:
                 if answer.body.is_json and answer.complete:
-                    known, listed = self.allowed, self.redaction.json(answer.body.value)
-                    self._valid_now = self._valid_now.learn(row.job, listed)
-                    self.allowed = known.learn(row.job, listed)
-                    for names in self.allowed.lists if self.allowed is not known else ():
+                    known, listed = self._valid_now, self.redaction.json(answer.body.value)
+                    self._valid_now = known.learn(row.job, listed)
+                    self.allowed = self.allowed.learn(row.job, listed)
+                    for names in self._valid_now.lists if self._valid_now is not known else ():
                         if names not in known.lists:
                             self.hooks.on_names(names)
                 refused = self._outcomes.refused(row, answer, self._valid_now)
@@ -242,7 +244,9 @@ class Client(msgspec.Struct, eq=False, dict=True):
             return is_locked_long or sending.tries >= self.sending.attempts
 
         async def sleep(seconds: float) -> None:
-            self._log(sending.row, "back-off", wait_s=round(seconds, 3))
+            said = self._outcomes.said(sending.row.last) if sending.row.last else ""
+            said = without_values(said, sending.row.job)
+            self._log(sending.row, "back-off", wait_s=round(seconds, 3), said=said)
             await self.shutdown.pause(seconds)
 
         retry = retry_if_result(self._is_worth_another)
@@ -330,7 +334,17 @@ class Client(msgspec.Struct, eq=False, dict=True):
             job, so_far.maybe_applied or classification.maybe_applied, last, so_far.attempts + 1,
             status or so_far.status, first_s, sent_at, now_s - first_s, so_far.before,
         )  # fmt: skip
-        self.hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why))
+        details = None
+        is_fine = classification.meaning is Meaning.ACCEPTED and not classification.confirmation.differences
+        if sending.has_failed or not is_fine:
+            sending.has_failed = True
+            began_s, wait_s, began_at = written_at or started_s, 0.0, sent_at
+            if so_far.attempts:
+                wait_s = max(0.0, began_s - first_s - so_far.seconds)
+                began_at = datetime.fromtimestamp(time.time() - (now_s - began_s), UTC)
+            method = sending.request.method
+            details = self._outcomes.details(job, method, last, began_at, wait_s, now_s - began_s)
+        self.hooks.on_attempt(Attempt(job.row, row.attempts, status, row.seconds, why, details))
         self._judge_service(row, last, written_at)
         return last
 
@@ -378,7 +392,8 @@ class Client(msgspec.Struct, eq=False, dict=True):
         self._log(row, "pause", wait_s=round(wait_s, 3), why="the service asks for it (Retry-After)")
 
     def _log(self, row: RowSoFar, event: str, **facts: object) -> None:
-        _log.info(event, extra={"event": event, "row": row.job.row, "attempt": row.attempts, **facts})
+        told = {"event": event, "row": row.job.row, "target": row.job.target, "attempt": row.attempts, **facts}
+        _log.info(event, extra=told)
 
 
 def _last(state: RetryCallState) -> AttemptResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -14,17 +15,21 @@ from batch_updater.endpoint.compare import Confirmation, Unconfirmed
 from batch_updater.endpoint.description import Endpoint
 from batch_updater.endpoint.exact_json import to_json
 from batch_updater.endpoint.expected_values import ChangedSinceRun
-from batch_updater.records import Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
+from batch_updater.records import AttemptDetails, Job, Outcome, OutcomeKind, Problem, RecordSnapshots, Stop
 from batch_updater.sender.advice import ACCEPTED_ADVICE, advice_on
 from batch_updater.sender.answer import Answer, TransportError, status_name
 from batch_updater.sender.bodies import shown_text
-from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification
+from batch_updater.sender.classify import ACCEPTED_ONLY, NOTHING_REPORTED, Classification, Meaning
 from batch_updater.sender.reasons import one_line
 from batch_updater.text.redaction import Redaction
 
 _MESSAGE_CHARACTERS = 500
 """How much of an answer that confirms nothing a message quotes: it may hold a megabyte."""
+_SHORTEST_VALUE = 3
+"""Characters: shorter values would be found in any text."""
 _LONGEST_KEPT = 20_000
+_ANSWER_CHARACTERS = 2_000
+"""How much is kept of an answer that did not confirm its row: enough to see what it was."""
 
 
 class AttemptResult(msgspec.Struct, frozen=True):
@@ -137,22 +142,48 @@ class OutcomeWriter:
             return not_sent(row.job, stop.message if stop else why_not)
         result, classification = row.last.result, row.last.classification
         doubt = classification.confirmation.doubt
+        message = self.said(row.last)
         if isinstance(result, TransportError):
-            message, advice, cause = result.message, result.advice, result.cause
+            advice, cause = result.advice, result.cause
         elif doubt is not None:
-            message, cause = self._doubted(doubt, result), f"{status_name(result.status)}{doubt.cause}"
+            cause = f"{status_name(result.status)}{doubt.cause}"
             advice = advice_on(result.status, self._endpoint)
             if doubt is ACCEPTED_ONLY:
                 advice += f" {ACCEPTED_ADVICE.format(api=self._endpoint.api_name)}"
         else:
-            name, is_locked = status_name(result.status), classification.is_of_record
-            message = f"{self._endpoint.api_name} answered {name}{_quoted(result.explanation.line)}"
+            is_locked = classification.is_of_record
             advice = advice_on(HTTPStatus.LOCKED if is_locked else result.status, self._endpoint)
-            cause = "record locked" if is_locked else name
+            cause = "record locked" if is_locked else status_name(result.status)
         if stop:
             message, advice = stop.message, stop.advice
         kind = OutcomeKind.UNCONFIRMED if row.maybe_applied else OutcomeKind.FAILED
         return self.outcome(row, kind, message, advice, cause)
+
+    def details(
+        self, job: Job, method: str, last: AttemptResult, sent_at: datetime, wait_s: float, took_s: float
+    ) -> AttemptDetails:
+        """Return what is kept of an attempt: its answer unless that is the record, and what the answer says."""
+        result, confirmation = last.result, last.classification.confirmation
+        message, answer = "" if last.classification.meaning is Meaning.ACCEPTED else self.said(last), None
+        if isinstance(result, Answer) and (message or confirmation.differences):
+            body = result.body
+            text = body.text or ("" if body.value is None else to_json(body.value))
+            # Redacted before it is cut off, so that no half of a secret is left at its end.
+            text = self._redaction.text(text[:_LONGEST_KEPT].encode(errors="replace").decode())
+            answer = text if len(text) <= _ANSWER_CHARACTERS else f"{text[:_ANSWER_CHARACTERS]} ..."
+        for_log = without_values(message, job)
+        return AttemptDetails(job.target, method, sent_at, wait_s, took_s, message, for_log, answer)
+
+    def said(self, last: AttemptResult) -> str:
+        """Return what came of an attempt that did not confirm its row, in a sentence without secrets."""
+        result, doubt = last.result, last.classification.confirmation.doubt
+        if isinstance(result, TransportError):
+            text = result.message
+        elif doubt is not None:
+            text = self._doubted(doubt, result)
+        else:
+            text = f"{self._endpoint.api_name} answered {status_name(result.status)}{_quoted(result.explanation.line)}"
+        return self._redaction.text(text)
 
     def _doubted(self, doubt: Unconfirmed, answer: Answer) -> str:
         """Say why an answer is no confirmation, with what it says."""
@@ -198,6 +229,18 @@ def stored(record: Mapping[str, object], redaction: Redaction) -> str:
     """Return a record as JSON, as it may be stored."""
     text = to_json(record)
     return to_json(redaction.json(record)) if redaction.may_hold(text) else text
+
+
+def without_values(text: str, job: Job) -> str:
+    """Return a text for the log, which holds no cell but those that say which record it is about."""
+    if not text:
+        return text
+    lowered, values = text.lower(), {str(value) for value in job.values.values() if value is not None}
+    for value in sorted(values, key=len, reverse=True):
+        # A pattern takes long to compile, so it is made only for what is there.
+        if len(value) >= _SHORTEST_VALUE and value.lower() in lowered and value not in job.target:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "...", text, flags=re.IGNORECASE)
+    return text
 
 
 def not_sent(job: Job, why: str = "") -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from jsonschema import Draft202012Validator
 from msgspec.structs import fields
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+import batch_updater
 import batch_updater.endpoint
-from batch_updater import Run, check, run
+from batch_updater import Progress, Run, Undo, arun, check, run
 from batch_updater.cli.commands import main
 from batch_updater.config.schema import Config, SecretReference
 from batch_updater.errors import ExitCode
@@ -38,6 +41,7 @@ from tests.docs.pages import (
 )
 from tests.end_to_end.inside import Inside
 from tests.end_to_end.program import SAMPLES, configure
+from tests.json_schema import OF_COMMAND, SCHEMA, definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +168,19 @@ def test_the_reasons_of_a_stop_and_the_next_steps_are_those_of_the_program() -> 
     assert first_column(section(JSON, "run, check, report, demo"), 2) == [kind.value for kind in NextKind]
 
 
+def test_the_schema_of_json_has_the_words_of_the_program() -> None:
+    """Outcomes, stop reasons, next steps and exit codes; and each object that it describes is one of the whole."""
+    named = definitions()
+    assert named["outcome"]["enum"] == list(named["outcomes"]["properties"]) == [kind.value for kind in OutcomeKind]
+    assert named["stopped"]["enum"] == [*(reason.value for reason in StopReason), None]
+    assert named["next"]["properties"]["kind"]["enum"] == [kind.value for kind in NextKind]
+    assert named["error"]["properties"]["exit_code"]["enum"] == sorted(ExitCode)
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    whole = {one["$ref"].rpartition("/")[2] for one in schema["anyOf"]}
+    assert whole == {*OF_COMMAND.values(), "row", "error"}
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Inside]:
     """Run commands in a folder with `changes.xlsx` and a configuration for a sandbox."""
@@ -188,8 +205,14 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
     assert list(columns["columns"][0]) == codes(meanings["`columns`"])
     assert list(program("undo", folder, "--json").object) == first_column(section(JSON, "undo"))
     runs = program("runs", "--json").object
-    assert list(runs) == ["runs", "exit_code"]
-    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs")))
+    assert list(runs) == first_column(section(JSON, "runs"))
+    assert sorted(runs["runs"][0]) == sorted(first_column(section(JSON, "runs"), 1))
+    (row,) = (line for line in program("report", folder, "--rows").lines if line["row"] == 2)
+    of_a_row = section(JSON, "report --row, report --rows")
+    assert list(row) == first_column(of_a_row)
+    assert list(row["attempts"][0]) == first_column(of_a_row, 1)
+    explained = program("report", folder, "--row", "2", "--json").object
+    assert [name for name in explained if name in row] == list(row)
     assert list(program("template", "new.xlsx", "--json").object) == first_column(section(JSON, "template"))
     init = program("init", "new.yaml", "--base-url", "https://nexus.example.com", "--yes", "--json").object
     assert list(init) == first_column(section(JSON, "init"))
@@ -211,7 +234,8 @@ def test_the_fields_of_a_night_are_those_that_are_printed(program: Inside) -> No
     (program.folder / "inbox" / "changes.xlsx.part").touch()
     night = program("nightly", "--json").object
     assert list(night) == first_column(section(JSON, "nightly"))
-    assert list(night["files"][0]) == first_column(section(JSON, "nightly"), 1)
+    of_a_run = first_column(section(JSON, "run, check, report, demo"))
+    assert list(night["files"][0]) == of_a_run + first_column(section(JSON, "nightly"), 1)
 
 
 def test_the_files_of_a_run_are_those_that_are_there(program: Inside) -> None:
@@ -231,14 +255,18 @@ def test_the_extensions_of_a_description_are_those_that_are_read() -> None:
 
 
 def test_the_arguments_and_attributes_of_the_library_are_those_of_its_page() -> None:
-    """Of `run`, `check` and what they return."""
+    """Of its functions, what they return, what progress is told, and the errors."""
     page = DOCS / "library.md"
-    common = ["source", "config"]
-    documented = tables(section(page, "run and check"))[0]
-    for function in (run, check):
-        of_it = [codes(name)[0] for name, of, _ in documented if of == "both" or codes(of) == [function.__name__]]
-        assert sorted(common + of_it) == sorted(inspect.signature(function).parameters)
+    documented = tables(section(page, "run, arun and check"))[0]
+    for function in (run, arun, check):
+        of_it = [codes(name)[0] for name, of, _ in documented if of == "all" or function.__name__ in codes(of)]
+        assert sorted(["source", "config", *of_it]) == sorted(inspect.signature(function).parameters)
     attributes = [name.removesuffix("()") for name in first_column(section(page, "The result"))]
     assert sorted(attributes) == sorted(name for name in vars(Run) if not name.startswith("_"))
     causes = next(row for row in tables(section(page, "The result"))[0] if row[0] == "`causes`")
     assert sorted(codes(causes[1])) == sorted(field.name for field in fields(Cause))
+    assert tuple(first_column(section(page, "Progress"))) == Progress.__struct_fields__
+    errors = {name for name in codes(section(page, "Errors")) if name.endswith("Error")}
+    assert errors == {name for name in batch_updater.__all__ if name.endswith("Error")}
+    of_undo = {name for name in dir(Undo) if not name.startswith("_")}
+    assert of_undo <= set(codes(section(page, "undo")))

@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 from batch_updater.cli import commands
 from batch_updater.sandbox import server
+from tests.json_schema import require_valid
 
 TOKEN = "sandbox-token"
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
@@ -41,8 +42,12 @@ class Done:
     @property
     def object(self) -> dict[str, Any]:
         """The one JSON object that `--json` prints, and nothing else."""
-        found: dict[str, Any] = json.loads(self.out)
-        return found
+        return require_valid(json.loads(self.out))
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What `report --rows` prints: one JSON object on each line."""
+        return [require_valid(json.loads(line)) for line in self.out.splitlines()]
 
     @property
     def outcomes(self) -> dict[str, int]:

@@ -42,19 +42,21 @@ def test_hidden_rows_are_left_out_and_the_workbook_says_so(tmp_path: Path) -> No
         book.close()
 
 
-def test_without_a_terminal_hidden_rows_are_sent_and_counted(tmp_path: Path) -> None:
-    """Nothing is asked there; the note names the option."""
+def test_without_a_terminal_an_option_says_whether_hidden_rows_are_sent(tmp_path: Path) -> None:
+    """Nothing is asked there, and nothing sent by accident."""
     filtered(tmp_path)
     with sandbox() as api:
         configure(tmp_path, api.url)
-        done = batch_updater("run", "c.xlsx", cwd=tmp_path)
-        assert len(api.requests()) == 6
-    assert done.code == 0
+        refused = batch_updater("run", "c.xlsx", cwd=tmp_path)
+        assert (refused.code, api.requests()) == (2, [])
+        assert "3 rows are hidden" in refused.err
+        assert "--visible-only" in refused.err
+        done = batch_updater("run", "c.xlsx", "--all-rows", cwd=tmp_path)
+        assert (done.code, len(api.requests())) == (0, 6)
     assert "3 rows are hidden in the sheet" in done.err
-    assert "add --visible-only" in done.err
 
 
-@pytest.mark.parametrize("options", [[], ["--visible-only"]])
+@pytest.mark.parametrize("options", [["--all-rows"], ["--visible-only"]])
 def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, options: list[str]) -> None:
     """Other rows are another run, and the note names what has changed; the next command keeps the option."""
     filtered(tmp_path)
@@ -64,8 +66,9 @@ def test_a_run_is_gone_on_with_only_by_the_same_decision(tmp_path: Path, options
         assert first.code == 3
         assert "batch-updater run c.xlsx --visible-only" in first.out
         second = batch_updater("run", "c.xlsx", *options, cwd=tmp_path)
-    assert ("Resuming the run" in second.err) == bool(options)
-    assert ("whether hidden rows are left out (--visible-only)" in second.err) == (not options)
+    is_same = options == ["--visible-only"]
+    assert ("Resuming the run" in second.err) == is_same
+    assert ("whether hidden rows are left out (--visible-only)" in second.err) != is_same
 
 
 def test_a_check_leaves_them_out_and_names_the_run_that_does(tmp_path: Path) -> None:

@@ -130,7 +130,9 @@ def test_check_sends_nothing_and_needs_no_account(tmp_path: Path) -> None:
     assert "15 of 45 rows are good. 30 need you." in again.out
     assert again.out.startswith("Checked: m.xlsx")
     assert "of a check" in batch_updater("check", "m-check.xlsx", cwd=tmp_path).out
-    assert "Row 13, Opportunity Type (B13): 'Before' is not a type. Valid are: Pre, Post." in again.out
+    assert "      'Before' is not a type. Valid are: Pre, Post." in again.out
+    listed = batch_updater("check", "m.xlsx", "--verbose", cwd=tmp_path).out
+    assert "Row 13, Opportunity Type (B13): 'Before' is not a type. Valid are: Pre, Post." in listed
 
 
 def test_constants_and_a_trial(tmp_path: Path, api: Sandbox) -> None:
@@ -169,7 +171,7 @@ def test_the_run_folder_holds_what_the_interface_says_and_is_private(tmp_path: P
         assert TOKEN.encode() not in path.read_bytes()
     log = (folder / "run.log").read_text(encoding="utf-8")
     assert "Canary" not in log
-    assert {"event", "row", "attempt", "status"} <= set(json.loads(log.splitlines()[0]))
+    assert {"event", "row", "attempt", "status"} <= set(json.loads(log.splitlines()[1]))
 
 
 def test_a_first_signal_ends_a_run_cleanly(tmp_path: Path) -> None:

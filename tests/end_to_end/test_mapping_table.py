@@ -53,7 +53,7 @@ def test_check_preview_summary_page_and_json_have_the_table(tmp_path: Path, endi
     assert "headers in row 1" in preview
     assert table_in(preview) == LINES
     assert "'Owner name' (E1) is not sent." in shown
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (tmp_path / "runs").glob("*-c")
     (results,) = folder.glob("*-results-*.xlsx")
     summary = [[cell for cell in row[:6] if cell] for row in openpyxl.load_workbook(results)["Summary"].values]
     at = summary.index(["Columns, by the headers in row 1"])
@@ -223,7 +223,7 @@ def test_a_night_asks_in_the_note_and_tells_the_columns(tmp_path: Path) -> None:
         asked = batch_updater("nightly", "--json", cwd=tmp_path)
         assert (asked.code, api.requests()) == (1, [])
         (note,) = (tmp_path / "attention").glob("*/c.csv.txt")
-        assert '"Deal stage": StageName' in note.read_text(encoding="utf-8")
+        assert '--map "Deal stage=StageName"' in note.read_text(encoding="utf-8")
         configure(tmp_path, api.url, f"{more}, columns: {{Deal stage: StageName}}}}\n")
         file.write_bytes(content)
         age(file)

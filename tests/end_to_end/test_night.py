@@ -92,7 +92,7 @@ def night(folder: Path, **variables: str) -> Done:
 
 
 def by_name(done: Done) -> dict[str, str]:
-    return {file["name"]: file["verdict"] for file in done.object["files"]}
+    return {file["name"]: file["disposition"] for file in done.object["files"]}
 
 
 def test_a_night_with_everything_that_can_lie_in_an_inbox(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_files_that_change_while_the_job_runs_stay(tmp_path: Path) -> None:
         opportunities(inbox / "b.csv", (80, "Pre", "new"))
         code, told, said = ended(running)
     assert code == 1, said
-    assert {file["name"]: file["verdict"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
+    assert {file["name"]: file["disposition"] for file in told["files"]} == {"a.csv": "attention", "b.csv": "left"}
     assert "another file was put in its place" in told["files"][0]["note"]
     assert {path.name for path in inbox.iterdir()} == {"a.csv", "b.csv"}
     assert names(tmp_path / "attention") == {"a-results", "a.csv"}  # the copy of what was read

@@ -96,7 +96,7 @@ def test_rows_left_of_a_file_that_was_replaced_are_for_a_person(tmp_path: Path) 
         assert code == 1, said
         assert "/70" not in json.dumps([request["path"] for request in api.requests()])
         (file,) = told["files"]
-        assert (file["verdict"], file["outcomes"]["updated"]) == ("attention", 19)
+        assert (file["disposition"], file["outcomes"]["updated"]) == ("attention", 19)
         assert "1 of its rows are not done" in file["note"]
         assert names(tmp_path / "attention") == {"a.csv", "a.csv.txt", "a-results"}
         (kept,) = (tmp_path / "attention").glob("*/a.csv")
@@ -120,7 +120,7 @@ def test_names_that_are_no_utf8_are_names(tmp_path: Path) -> None:
         done = night(tmp_path, BATCH_UPDATER_NIGHTLY__NOTIFY=f"['json://{hook.place}/told', '{mailto}']")
     assert done.code == 1, done.err
     assert len(mail.mails) == 1, done.err
-    assert [file["verdict"] for file in done.object["files"]] == ["attention", "done", "done"], done.err
+    assert [file["disposition"] for file in done.object["files"]] == ["attention", "done", "done"], done.err
     assert api_rows(done) == {"updated": 2}
     assert {len(list(folder.glob("*/*"))) for folder in (tmp_path / "attention", tmp_path / "done")} == {2, 4}
     assert "plain.csv: done" in hook.bodies()[0]["message"]

@@ -86,10 +86,10 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
     second = inside("run", edited(first, edit), "--yes", "--json")
     rows = to_fix(second)
     assert second.outcomes == {"updated": 3, "invalid": 3, "rejected": 3}
-    assert second.object["notes"] == [
-        "q1.xlsx: 14 of 20 rows updated in 2 rounds, 1 removed, 5 need you. 2 new rows: 1 updated.",
-        "Rows 24, 25 are new: added or copied on the sheet To fix, and not in q1.xlsx.",
-    ]
+    family, unknown, new = second.object["notes"]
+    assert family == "q1.xlsx: 14 of 20 rows updated in 2 rounds, 1 removed, 5 need you. 2 new rows: 1 updated."
+    assert unknown.startswith("Sales Stage: 'Propsal' in 3 good rows is not among the 6 names")
+    assert new == "Rows 24, 25 are new: added or copied on the sheet To fix, and not in q1.xlsx."
     assert sorted(rows) == [8, 11, 18, 19, 23, 25]
     wrong = str(rows[8][2]).splitlines()
     assert wrong[0].startswith("Close date (F8 of q1.xlsx), field PendingCloseDate: '31/02/2026' is")
@@ -102,9 +102,9 @@ def test_rows_keep_file_row_and_cell_and_are_counted_once(inside: Inside) -> Non
         return [[*row[:8], NO_STAGE, date(2026, 6, 1)] if row[0] == 8 else repaired(row) for row in rows]
 
     third = inside("run", edited(second, last), "--yes", "--json")
-    assert third.object["notes"] == [
+    assert third.object["notes"][0] == (
         "q1.xlsx: 18 of 20 rows updated in 3 rounds, 1 removed, 1 needs you. 2 new rows: 2 updated."
-    ]
+    )
     (row,) = to_fix(third).values()
     wrong = str(row[2]).splitlines()
     assert wrong[0].startswith("Nexus refused it (400")
@@ -158,7 +158,9 @@ def test_the_same_workbook_run_twice_counts_no_row_twice(inside: Inside) -> None
     assert inside("run", path, "--yes", "--json").object["notes"][0] == "q1.xlsx: 10 of 10 rows updated in 3 rounds."
 
 
-@pytest.mark.parametrize("damage", ["gone", "no JSON", "of another kind", "first run removed", "our columns changed"])
+@pytest.mark.parametrize(
+    "damage", ["gone", "no JSON", "of another kind", "elsewhere", "first run removed", "our columns changed"]
+)
 def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside, damage: str) -> None:
     """Settings deleted or damaged, the first run's folder removed, a header of ours renamed: nothing is invented."""
     first = inside("run", file(inside.folder, 10), "--yes", "--json")
@@ -174,9 +176,21 @@ def test_a_workbook_that_has_lost_its_origin_is_run_all_the_same(inside: Inside,
         book["To fix"]["A1"] = "No."
     else:
         (cell,) = [row[1] for row in book["Settings"].iter_rows() if row[0].value == "origin"]
-        cell.value = '{"run": 5}' if damage == "of another kind" else "x"
+        elsewhere = str(cell.value).replace('{"run":"', '{"run":"../')
+        cell.value = {"no JSON": "x", "of another kind": '{"run": 5}', "elsewhere": elsewhere}[damage]
     book.save(path)
     second = inside("run", path, "--yes", "--json")
     assert second.outcomes == {"updated": 3, "invalid": 1}
     assert not any("rounds" in note for note in second.object["notes"])
     assert not any("First round" in str(row[2]) for row in to_fix(second).values())
+
+
+def test_a_round_that_was_undone_is_named(inside: Inside) -> None:
+    """Its rows are counted as they were then, so the sentence says which round it was."""
+    first = inside("run", file(inside.folder, 10), "--compare", "--yes", "--json")
+    path = edited(first, lambda rows: [repaired(row) for row in rows])
+    second = inside("run", path, "--compare", "--yes", "--json")
+    undo = inside("undo", second.object["run"], "--json").object
+    assert inside("run", undo["undo"], "--yes", "--json").outcomes == {"updated": undo["rows"]}
+    name = Path(second.object["run"]).name
+    assert f"updated in 2 rounds. Undone since, at least in part: {name}." in inside("runs").out

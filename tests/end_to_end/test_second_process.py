@@ -52,7 +52,9 @@ def events(folder: Path) -> list[str]:
     database = database_of(folder)
     assert database is not None
     lines = (json.loads(line) for line in (database.parent / "run.log").read_text(encoding="utf-8").splitlines())
-    return [line["event"] for line in lines if line["event"] != "attempt"]
+    first, *events, last = (line["event"] for line in lines if line["event"] != "attempt")
+    assert (first, last) == ("run begins", "run ended")
+    return events
 
 
 @pytest.mark.parametrize("is_killed", [False, True])

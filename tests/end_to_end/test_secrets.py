@@ -228,7 +228,7 @@ def test_no_secret_is_in_the_list_of_processes(tmp_path: Path) -> None:
 
 
 def test_the_log_explains_every_attempt_and_holds_no_customer(tmp_path: Path) -> None:
-    """One line of JSON for each attempt and decision, with row, attempt, status, seconds and why; no cell, no token."""
+    """One line of JSON for each attempt and decision; of those that went wrong with record and message; no cell."""
     rows: list[dict[str, object]] = [
         {"Id": 1, "Type": "Pre", "OpportunityName": "Customer Secretname"},
         {"Id": 2, "Type": "Pre", "OpportunityName": "fault:status-503:1 Secretname"},
@@ -249,5 +249,9 @@ def test_the_log_explains_every_attempt_and_holds_no_customer(tmp_path: Path) ->
     (backed_off,) = (line for line in lines if line["event"] == "back-off")
     assert backed_off["row"] == 3
     assert backed_off["wait_s"] >= 0
+    assert backed_off["target"] == "OpportunityId=2&opportunityType=Pre"
+    (refused,) = (line for line in lines if line["event"] == "outcome")
+    assert (refused["row"], refused["why"], refused["target"]) == (4, "rejected", "OpportunityId=3&opportunityType=Pre")
+    assert refused["message"].startswith("Nexus refused it (400 Bad Request): Stage '...' not found.")
     assert all({"at", "level", "event"} <= set(line) for line in lines)
     assert "attempt: row 3, attempt 1, status 503" in done.err

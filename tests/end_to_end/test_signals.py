@@ -185,7 +185,7 @@ def test_a_night_that_waits_for_a_token_ends_at_once(tmp_path: Path) -> None:
     told, said = ended_by(process, signal.SIGTERM)
     result = json.loads(told)
     assert (process.returncode, result["stopped"]) == (3, "interrupted"), said
-    assert [(file["name"], file["verdict"]) for file in result["files"]] == [("c.csv", "left")]
+    assert [(file["name"], file["disposition"]) for file in result["files"]] == [("c.csv", "left")]
     assert [path.name for path in (tmp_path / "inbox").iterdir() if path.suffix == ".csv"] == ["c.csv"]
 
 

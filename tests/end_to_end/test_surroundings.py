@@ -69,14 +69,14 @@ def test_pipes_in_the_folders_of_the_program_are_not_waited_for(tmp_path: Path) 
         assert batch_updater("report", run, cwd=tmp_path).code == 3  # it needs no copy of the input
         configure(tmp_path, api.url, (tmp_path / "config.yaml").read_text(encoding="utf-8").partition("\n")[2])
         done = batch_updater("nightly", "--json", cwd=tmp_path)
-        assert [(file["name"], file["verdict"]) for file in done.object["files"]] == [("a.csv", "done")], done.err
+        assert [(file["name"], file["disposition"]) for file in done.object["files"]] == [("a.csv", "done")], done.err
         (memory,) = (tmp_path / "runs").glob(".nightly-*.json")
         memory.unlink()
         os.mkfifo(memory)
         opportunities(inbox / "b.csv", (2, "Pre", "b"))
         os.mkfifo(inbox / "c.csv")
         done = batch_updater("nightly", "--json", cwd=tmp_path)
-    found = {file["name"]: (file["verdict"], file["note"]) for file in done.object["files"]}
+    found = {file["name"]: (file["disposition"], file["note"]) for file in done.object["files"]}
     assert found["b.csv"][0] == "done", done.err
     assert found["c.csv"] == ("left", "Left in the inbox: it is no file.")
     assert memory.is_file()

@@ -467,8 +467,7 @@ def test_the_command_needs_neither_token_nor_address(bench: Bench) -> None:
     assert run.folder
     sent = len(bench.api.received)
     told = program("undo", run.folder, "--json", cwd=bench.folder)
-    expected = {"undo": str(run.folder / "undo.xlsx"), "rows": 1, "not_possible": told.object["not_possible"]}
-    assert (told.code, told.object) == (0, expected)
+    assert (told.code, told.object["undo"], told.object["rows"]) == (0, str(run.folder / "undo.xlsx"), 1)
     assert stat.S_IMODE((run.folder / "undo.xlsx").stat().st_mode) == 0o600
     elsewhere = program("undo", run.folder, "--results", "back.xlsx", cwd=bench.folder)
     assert f"Workbook: {bench.folder / 'back.xlsx'}" in elsewhere.out

@@ -29,4 +29,4 @@ def file(disposition: Disposition, name: str = "a.csv", **counts: int) -> FileRe
 
 
 def night(*files: FileResult, stop: NightStop | None = None) -> Night:
-    return Night(Path("/inbox"), files, stop, STARTED, 60.0)
+    return Night(Path("/inbox"), files, stop, STARTED, 60.0, "host.example.com", "https://nexus.example.com (nexus)")

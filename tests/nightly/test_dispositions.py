@@ -38,7 +38,7 @@ from batch_updater.reporter.summary import Summary
 from batch_updater.runs.interrupts import Interrupted
 from batch_updater.runs.result import RunResult
 from batch_updater.sender.pool import UniformRefusal
-from tests.nightly.made import summary
+from tests.nightly.made import STARTED, summary
 
 DONE, ATTENTION, UNFINISHED = Disposition.DONE, Disposition.ATTENTION, Disposition.UNFINISHED
 TROUBLE, NOT_READY = Disposition.TROUBLE, Disposition.NOT_READY
@@ -177,7 +177,7 @@ def test_the_state_outlives_the_process(tmp_path: Path) -> None:
     file = ReadyFile(tmp_path / "b\udce9.csv", Stamp(1, 2, 3))
     state = StateFile(tmp_path, tmp_path)
     state.begin(file)
-    state.end(3)
+    state.end(3, STARTED, ())
     again = StateFile(tmp_path, tmp_path)
     assert again.state.exit_code == 3
     assert isinstance(again.pending(file), PendingFile)

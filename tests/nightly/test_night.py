@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from batch_updater.nightly.dispositions import Disposition, NightStop
 from batch_updater.nightly.night import FileResult, Night, compose, is_due
-from tests.nightly.made import LOCKED, QUOTA, file, night
+from batch_updater.records import Cause
+from batch_updater.reporter.next_step import NextKind, NextStep
+from tests.nightly.made import LOCKED, QUOTA, STARTED, file, night, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,3 +134,45 @@ def test_a_message_can_be_encoded_whatever_a_file_is_called() -> None:
     )
     assert "b\\udce9.csv: left in the inbox" in message.body
     message.body.encode("utf-8")
+
+
+def test_the_message_names_machine_and_api() -> None:
+    """Who reads it may look after several."""
+    lines = compose(night(DONE), None).body.splitlines()
+    assert "Host: host.example.com" in lines
+    assert "API: https://nexus.example.com (nexus)" in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "line"),
+    [
+        ("StageName: name not accepted", 400, "2 x StageName: name not accepted (HTTP 400), such as row 7 (C7): No."),
+        ("404 Not Found", 404, "2 x 404 Not Found, such as row 7 (C7): No."),
+        ("StageName: unknown", None, "2 x StageName: unknown, such as row 7 (C7): No."),
+    ],
+)
+def test_a_cause_has_the_status_of_its_answer(text: str, status: int | None, line: str) -> None:
+    """Once, and only if there was an answer."""
+    bad = replace(summary(rejected=2), causes=(Cause(text, 2, 7, "C7", "No.", status=status),))
+    assert f"    {line}" in compose(night(replace(ATTENTION, summary=bad)), None).body.splitlines()
+
+
+def test_a_file_says_what_to_do_and_where_its_page_is(tmp_path: Path) -> None:
+    """With the name of its run; a next step that the note has already is not said twice."""
+    run = tmp_path / "20261124-020000-a"
+    run.mkdir()
+    (run / "report.html").touch()
+    step = NextStep(NextKind.REPAIR, "Repair the rows.")
+    body = compose(night(replace(ATTENTION, run=run, next_step=step)), None).body
+    assert "    What to do: Repair the rows." in body.splitlines()
+    assert "    Run: 20261124-020000-a" in body.splitlines()
+    assert f"    Page: {run / 'report.html'}" in body.splitlines()
+    body = compose(night(replace(ATTENTION, next_step=step, note="It was refused. Repair the rows.")), None).body
+    assert body.count("Repair the rows.") == 1
+
+
+def test_people_are_told_of_a_night_that_was_killed() -> None:
+    """Though nothing else needs them, unless they never want to hear anything."""
+    made = replace(night(DONE), killed=(STARTED,))
+    assert [is_due(when, made, 0) for when in ("attention", "always", "never")] == [True, True, False]
+    assert "did not come to its end" in compose(made, 0).body

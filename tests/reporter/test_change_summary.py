@@ -6,9 +6,9 @@ from decimal import Context, Decimal
 
 import pytest
 
-from batch_updater.endpoint.openapi import load_endpoint
-from batch_updater.records import FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
+from batch_updater.records import Columns, FieldChange, Outcome, OutcomeKind, ReportRow, Row, Unknown
 from batch_updater.reporter.change_summary import ChangeSummary
+from tests.reporter.made import COLUMNS, ENDPOINT
 
 
 def change_summary(*rows: tuple[FieldChange, ...]) -> ChangeSummary:
@@ -85,7 +85,8 @@ def test_a_number_is_what_the_description_says() -> None:
     found = change_summary(money("90.00", "1"), (FieldChange("amount", "5", None),), (FieldChange("crm", 77, None),))
     assert list(found.totals) == ["amount"]
     assert (found.totals["amount"].now, found.totals["amount"].new) == (Decimal("95.00"), Decimal(1))
-    assert ChangeSummary.of(load_endpoint("nexus-opportunity")).numbers == {"AcctPotential", "SalesRevenue"}
+    of_file = ChangeSummary.of(ENDPOINT, COLUMNS)
+    assert of_file.numbers == {"AcctPotential", "SalesRevenue"}
 
 
 def test_the_largest_changes_of_a_small_field_are_kept_beside_those_of_a_large_one() -> None:
@@ -173,3 +174,19 @@ def test_numbers_that_change_by_a_wide_factor_are_counted_where_they_are_too_man
 def test_a_share_is_never_rounded_to_more_than_it_is() -> None:
     """A fall by 99.9999% is not told as one by 100%."""
     assert "(-99.99%)" in words(change_summary(money(1_000_000, "1")))[-1]
+
+
+def test_fields_are_called_by_the_headers_of_the_file() -> None:
+    """As everywhere else: the header first, and the field behind it where it is called otherwise."""
+    columns = Columns(("Deal", "Worth"), 0, {"OpportunityId": 0, "SalesRevenue": 1}, ())
+    summary = ChangeSummary.of(ENDPOINT, columns)
+    record = Row(2, (1, 5))
+    change = FieldChange("SalesRevenue", "5.00", Decimal(50))
+    summary.add(ReportRow(record, Outcome(2, OutcomeKind.PLANNED), "OpportunityId=1", (change,)))
+    summary.settle()
+    assert list(summary.in_words()) == [
+        "1 record changes.",
+        "Worth (SalesRevenue): 1 record.",
+        "Total of Worth (SalesRevenue) in these records: 5.00 before, 50 after (+900.0%).",
+        "Row 2: Worth (SalesRevenue) from 5.00 to 50 (+900.00%).",
+    ]

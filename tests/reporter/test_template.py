@@ -11,6 +11,7 @@ from batch_updater.config.schema import InputSettings
 from batch_updater.endpoint.openapi import load_endpoint
 from batch_updater.errors import ResultsError
 from batch_updater.loader.table import open_table
+from batch_updater.records import AllowedList, AllowedValue
 from batch_updater.reporter.template import write_template
 from tests.loader.staged import staged
 
@@ -64,3 +65,18 @@ def test_a_template_replaces_nothing(tmp_path: Path, name: str) -> None:
     with pytest.raises(ResultsError):
         write_template(tmp_path / name, ENDPOINT, "#CLEAR")
     assert (tmp_path / "there.xlsx").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_drop_down_follows_the_language_of_its_row(tmp_path: Path) -> None:
+    """Names of several languages: the row's own cell decides, and the API's default where that is blank."""
+    lists = (
+        AllowedList("StageName", (("LanguageId", "2"),), (AllowedValue("Gewonnen", 1), AllowedValue("Verloren", 2))),
+        AllowedList("StageName", (("LanguageId", "1"),), (AllowedValue("Won", 1), AllowedValue("Lost", 2))),
+    )
+    path = tmp_path / "t.xlsx"
+    write_template(path, ENDPOINT, "#CLEAR", lists)
+    data = openpyxl.load_workbook(path)["Data"]
+    letter = next(cell.column_letter for cell in data[1] if cell.value == "LanguageId")
+    formulas = [one.formula1 for one in data.data_validations.dataValidation]
+    english, german = "'Allowed values'!$C$4:$C$5", "'Allowed values'!$C$2:$C$3"
+    assert f'IF(AND(${letter}2&""="2"),{german},{english})' in formulas

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tests.end_to_end.program import TOKEN, environment
+from tests.json_schema import require_valid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def ended(process: subprocess.Popen[str], *, seconds: float = 120) -> tuple[int,
     out, err = process.communicate(timeout=seconds)
     assert TOKEN not in out + err
     assert "Traceback" not in err, err
-    return process.returncode, json.loads(out) if out.strip() else {}, err
+    return process.returncode, require_valid(json.loads(out)) if out.strip() else {}, err
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, dict[str, Any], str]:

@@ -1,0 +1,57 @@
+"""An unfinished run is closed: it counts as finished, its open rows as not sent, and it is not resumed any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from batch_updater.errors import UsageError
+from batch_updater.messages import format_date_time
+from batch_updater.records import OutcomeKind
+from batch_updater.runs.history import DATABASE, PastRun, find_run
+from batch_updater.runs.lock import locked
+from batch_updater.runs.open_run import folder_faults
+from batch_updater.runs.run_log import LogFile
+from batch_updater.runs.store import Part
+from batch_updater.runs.writer import RunWriter
+
+
+@contextmanager
+def run_to_close(past: PastRun) -> Iterator[PastRun]:
+    """Hold the lock of an unfinished run, and give it as it is then.
+
+    Raises UsageError if it is finished, LockedError while it or another run to the same API is going on, InputError if
+    its database is damaged.
+    """
+    _require_unfinished(past)
+    with locked(past.folder.parent, past.identity.base_url or "", str(past.folder)):
+        past = find_run(past.folder.parent, str(past.folder))
+        _require_unfinished(past)
+        yield past
+
+
+def _require_unfinished(past: PastRun) -> None:
+    if past.facts.closed_at:
+        why = f"The run {past.folder.name} was closed on {format_date_time(past.facts.closed_at)}."
+        raise UsageError(why, remedy="There is nothing left to do.")
+    if not past.is_unfinished:
+        raise UsageError(f"The run {past.folder.name} is finished.", remedy="Only an unfinished run can be closed.")
+
+
+def close_run(past: PastRun) -> PastRun:
+    """Close a run whose lock is held; returns it as it is afterwards. Raises InputError, ResultsError."""
+    with past.store():  # every record is checked
+        pass
+    closed_at = datetime.now(UTC)
+    with folder_faults(past.folder):
+        with RunWriter.resume(past.folder / DATABASE, {"closed_at": closed_at.isoformat()}, closed_at) as writer:
+            writer.close_rows()
+            writer.flush()
+            counts = {kind: count for kind, count in writer.store.counts(OutcomeKind.NOT_SENT).items() if count}
+            results = past.parts[-1].results
+            writer.end_part(Part(closed_at, datetime.now(UTC), 0, 0, 0.0, None, None, None, results, counts))
+            writer.flush()
+        with LogFile(past.folder / "run.log") as log:
+            log.note("run closed", outcomes={kind.value: count for kind, count in counts.items()})
+    return find_run(past.folder.parent, str(past.folder))

@@ -1,0 +1,173 @@
+"""What people are told of a night, by a webhook that receives the message; nights are killed as processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.end_to_end.program import batch_updater, sandbox
+from tests.end_to_end.test_night import aged, by_name, night, opportunities, prepared
+from tests.nightly.receivers import webhook
+from tests.runs.test_retention import NAME, finished
+from tests.torture.runs import confirmed_rows, database_of, ended, numbered, start
+
+if TYPE_CHECKING:
+    from tests.nightly.receivers import Received
+
+SLOW = {"BATCH_UPDATER_SENDING__RATE_PER_S": "20"}
+
+
+def told_by(hook: Received) -> dict[str, str]:
+    return {"BATCH_UPDATER_NIGHTLY__NOTIFY": f"['json://{hook.place}/told']"}
+
+
+def killed_night(folder: Path, **variables: str) -> None:
+    """Start the job and kill it once rows are confirmed."""
+    process = start(folder, "nightly", **SLOW, **variables)
+    while len(confirmed_rows(database_of(folder))) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+
+
+def test_the_message_says_where_what_and_what_to_do(tmp_path: Path) -> None:
+    """Machine, API, run, page, status of the cause, and the next step of a file whose rows were refused."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "fault:status-400:9"), (2, "Pre", "b"), ("x", "Pre", "c"))
+        done = night(tmp_path, **told_by(hook))
+    assert done.code == 1, done.err
+    (file,) = done.object["files"]
+    (posted,) = hook.bodies()
+    lines = [line.strip() for line in posted["message"].splitlines()]
+    assert f"API: {api.url} (nexus-opportunity)" in lines
+    assert f"Host: {os.uname().nodename}" in lines
+    assert f"Run: {Path(file['run']).name}" in lines
+    assert f"Page: {file['run']}/report.html" in lines
+    assert any(line.startswith("1 x 400 Bad Request, such as row 2") for line in lines)
+    assert (
+        f'What to do: Repair the coloured cells on the sheet "To fix" of the results workbook, save it, and put it '
+        f"into the inbox, {inbox}: the next night sends just those rows." in lines
+    )
+
+
+def test_a_file_of_the_night_has_the_fields_of_a_run(tmp_path: Path) -> None:
+    """What the run of a file would have printed, and of one that was not run the same fields without values."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        opportunities(inbox / "a.csv", (1, "Pre", "a"), ("x", "Pre", "c"), age_s=7200)
+        (inbox / "b.xlsx").write_bytes(b"PK no workbook")
+        aged(inbox / "b.xlsx")
+        done = night(tmp_path)
+    ran, unread = done.object["files"]
+    assert (ran["verdict"], ran["disposition"], ran["exit_code"]) == (
+        "1 of 2 rows was updated. 1 needs you.", "attention", 1,
+    )  # fmt: skip
+    assert [cause["rows"] for cause in ran["causes"]] == [1]
+    assert (ran["next"]["kind"], ran["rows"], ran["requests"], ran["stopped"]) == ("repair", 2, 1, None)
+    assert (unread["rows"], unread["outcomes"], unread["run"], unread["input"]) == (None, None, None, "b.xlsx")
+    assert (unread["next"]["kind"], unread["exit_code"], unread["verdict"]) == ("correct", 1, unread["note"])
+
+
+def test_a_night_that_was_killed_is_mentioned_by_the_next(tmp_path: Path) -> None:
+    """Once, though all goes well by then; with the time at which it was started."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        aged(numbered(inbox / "a.csv", 40))
+        killed_night(tmp_path, **told_by(hook))
+        assert hook.bodies() == []
+        done = night(tmp_path, **told_by(hook))
+        assert (done.code, by_name(done)) == (0, {"a.csv": "done"}), done.err
+        opportunities(inbox / "b.csv", (1, "Pre", "a"))
+        quiet = night(tmp_path, **told_by(hook))
+    said = r"The job that was started on \d+ \w+ \d{4}, \d\d:\d\d did not come to its end: it was killed"
+    (posted,) = hook.bodies()
+    assert len(re.findall(said, posted["message"])) == 1
+    (note,) = done.object["notes"]
+    assert re.match(said, note)
+    assert (quiet.code, quiet.object["notes"]) == (0, [])
+
+
+def test_every_killed_night_is_mentioned_until_people_were_told(tmp_path: Path) -> None:
+    """Two in a row, the second one before it could tell of the first."""
+    with sandbox() as api, webhook() as hook:
+        aged(numbered(prepared(tmp_path, api.url) / "a.csv", 80))
+        killed_night(tmp_path)
+        process = start(tmp_path, "nightly", **SLOW)
+        before = len(api.requests())
+        api.wait_for(before + 2)
+        process.kill()
+        process.communicate()
+        done = night(tmp_path, **told_by(hook))
+    assert done.code == 0, done.err
+    (posted,) = hook.bodies()
+    assert posted["message"].count("did not come to its end") == 2
+
+
+def test_a_night_that_was_stopped_was_not_killed(tmp_path: Path) -> None:
+    """It has told of its end itself."""
+    with sandbox() as api:
+        aged(numbered(prepared(tmp_path, api.url) / "a.csv", 40))
+        process = start(tmp_path, "nightly", **SLOW)
+        api.wait_for(2)
+        process.send_signal(signal.SIGTERM)
+        code, told, said = ended(process)
+        assert (code, told["stopped"]) == (3, "interrupted"), said
+        assert night(tmp_path).object["notes"] == []
+
+
+def test_a_second_job_does_not_take_the_first_for_killed(tmp_path: Path) -> None:
+    """While the first works on the inbox, neither it nor the next one says so."""
+    with sandbox() as api:
+        aged(numbered(prepared(tmp_path, api.url) / "a.csv", 40))
+        process = start(tmp_path, "nightly", **SLOW)
+        api.wait_for(2)
+        assert night(tmp_path).code == 4
+        code, told, said = ended(process)
+        assert (code, told["notes"]) == (0, []), said
+        assert night(tmp_path).object["notes"] == []
+
+
+def test_what_retention_removed_is_told_once(tmp_path: Path) -> None:
+    """By the night itself, and in the next message that people get, if that is a later one."""
+    with sandbox() as api, webhook() as hook:
+        inbox = prepared(tmp_path, api.url)
+        (tmp_path / "runs").mkdir()
+        finished(tmp_path / "runs")
+        note = f"Removed, as results.keep_days says: 1 old run ({NAME})."
+        opportunities(inbox / "a.csv", (1, "Pre", "a"))
+        assert night(tmp_path, **told_by(hook)).object["notes"] == [note]
+        assert hook.bodies() == []
+        for name, value in (("b.csv", "x"), ("c.csv", "y")):
+            opportunities(inbox / name, (value, "Pre", "b"))
+            assert night(tmp_path, **told_by(hook)).object["notes"] == []
+    first, second = (body["message"] for body in hook.bodies())
+    assert (first.count(note), second.count(note)) == (1, 0)
+
+
+def test_a_run_says_which_old_runs_it_has_removed(tmp_path: Path) -> None:
+    """Among its notes, and in a line for people."""
+    with sandbox() as api:
+        inbox = prepared(tmp_path, api.url)
+        (tmp_path / "runs").mkdir()
+        for options in (["--json"], []):
+            finished(tmp_path / "runs")
+            file = opportunities(inbox / "a.csv", (1, "Pre", "a"))
+            done: Any = batch_updater("run", file, "--yes", *options, cwd=tmp_path)
+            assert f"Removed, as results.keep_days says: 1 old run ({NAME})." in done.out
+
+
+def test_report_tells_the_notes_of_the_run(tmp_path: Path) -> None:
+    """Those that its own result had, such as why an unfinished run of the file is not resumed."""
+    with sandbox() as api:
+        file = opportunities(prepared(tmp_path, api.url) / "a.csv", (1, "Pre", "a"), (2, "Pre", "fault:status-503:9"))
+        assert batch_updater("run", file, "--yes", cwd=tmp_path).code == 3
+        ran = batch_updater("run", file, "--yes", "--set", "StageName=Prospect", "--json", cwd=tmp_path).object
+    (note,) = ran["notes"]
+    assert "is not resumed, because this has changed since: the constants." in note
+    assert batch_updater("report", ran["run"], "--json", cwd=tmp_path).object["notes"] == [note]

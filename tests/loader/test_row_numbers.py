@@ -1,0 +1,59 @@
+"""loader/own_sheets.py: the rows of To fix keep their numbers, whatever a person does with them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_updater.loader.own_sheets import RowNumbers
+from batch_updater.records import Cell, Columns, FormattedNumber, Origin
+
+ORIGIN = Origin("20261128-212947-q1", "q1.xlsx", "q1", 301, 303, {"itemId": "A", "dueDay": "G"})
+CELLS = st.one_of(
+    st.none(), st.integers(-5, 400), st.booleans(), st.text(max_size=4), st.decimals(allow_nan=False, places=2)
+)
+
+
+@given(st.lists(CELLS, max_size=60))
+def test_no_number_is_given_twice_and_none_of_the_file_is_invented(first_cells: list[Cell]) -> None:
+    """What is no number of a row of the file, or of one that was added before, or was there already, gets a new one."""
+    numbers = RowNumbers(ORIGIN)
+    given_out = [numbers.of((cell, "invalid", "", "")) for cell in first_cells]
+    assert len(set(given_out)) == len(given_out)
+    for cell, number in zip(first_cells, given_out, strict=True):
+        assert number >= ORIGIN.next_row or str(number) == str(cell).strip()
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        (74, 74), ("74", 74), (" 74 ", 74), (302, 302), (FormattedNumber(74, "00074", "00000"), 74),
+        (303, 303), (400, 303), (None, 303), (0, 303), (-3, 303), (Decimal("7.5"), 303), (True, 303), ("new", 303),
+        ("07", 303), (10**12, 303),
+    ],
+)  # fmt: skip
+def test_a_number_is_taken_as_programs_write_it(cell: Cell, number: int) -> None:
+    """Also as text, as LibreOffice or a web table may leave it; everything else is a row that was added."""
+    assert RowNumbers(ORIGIN).of((cell,)) == number
+    assert RowNumbers(ORIGIN).of(()) == 303
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "place"),
+    [
+        (74, "dueDay", "Close date (G74 of q1.xlsx), field dueDay"),
+        (74, "itemId", "Item ID (A74 of q1.xlsx)"),
+        (302, "dueDay", "Close date (new row 302), field dueDay"),
+        (74, "note", "Note (new column, row 74)"),
+        (74, "kind", "kind"),
+    ],
+)
+def test_a_place_is_the_cell_in_the_first_file(row: int, field: str, place: str) -> None:
+    """The header first, and the field where it is called otherwise; a constant has no cell."""
+    columns = Columns(
+        ("Item ID", "Note", "Close\ndate"), 4, {"itemId": 0, "note": 1, "dueDay": 2}, (), origin=ORIGIN
+    )  # fmt: skip
+    assert columns.place(row, field) == place
