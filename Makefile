@@ -46,6 +46,7 @@ types: $(READY)
 
 samples: $(READY)
 	$(BIN)/python samples/make_samples.py samples
+	$(BIN)/python samples/make_pipeline.py samples
 	$(BIN)/python samples/make_results.py
 
 # The statements of a run's database as SQLite takes them; after each change of runs/tables.py.

@@ -17,16 +17,39 @@ import sys
 import tempfile
 import termios
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import openpyxl
 from playwright.sync_api import sync_playwright
 
 from batch_updater.cli import demo
+from batch_updater.cli.colour import Style
 from batch_updater.sandbox.server import Sandbox, SandboxSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 PICTURES = Path(__file__).parent / "pictures"
-LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 19, 8.4, 16
-COLUMNS = 118
+LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 19, 8.43, 16
+COLUMNS = 100
+STYLE = """
+rect { fill: #ffffff; stroke: #bcccdc }
+text { fill: #102a43; font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace }
+.strong { font-weight: bold }
+.good { fill: #0b6e3c }
+.wrong { fill: #b42318 }
+.again { fill: #8a3ffc }
+@media (prefers-color-scheme: dark) {
+rect { fill: #102a43; stroke: #334e68 }
+text { fill: #f0f4f8 }
+.good { fill: #6fdc9b }
+.wrong { fill: #ff9b94 }
+.again { fill: #d4bbff }
+}
+"""
 
 
 def main() -> None:
@@ -34,19 +57,55 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Sandbox(SandboxSettings(latency_ms=20)) as sandbox:
         folder = Path(name)
         shutil.copy(demo.sample("mistakes.xlsx"), folder / "changes.xlsx")
-        (folder / "config.yaml").write_text(
-            f"api: {{base_url: '{sandbox.url}', token: 'env:NEXUS_TOKEN'}}\nsending: {{rate_per_s: 10}}\n",
-            encoding="utf-8",
-        )
-        shown = run_on_a_terminal(["run", "changes.xlsx"], folder).replace(sandbox.url, "https://nexus.example.com")
-        (PICTURES / "terminal.svg").write_text(as_svg(shown.replace(str(folder), "~")), encoding="utf-8")
+        configure(folder, sandbox.url, rate=10)
+        shown = run_on_a_terminal(["run", "changes.xlsx"], folder, ("2", "", "-", "y"))
+        draw("terminal", shown, folder, sandbox.url)
         workbook = next(folder.glob("runs/*/*-results-*.xlsx"))
         as_png(workbook, folder)
         on_a_phone(workbook.with_name("report.html"), folder)
+    of_a_file_that_does_not_fit()
 
 
-def run_on_a_terminal(arguments: list[str], folder: Path) -> str:
-    """Run the program on a pseudo-terminal, say yes, and return what stood on the screen at the end."""
+def of_a_file_that_does_not_fit() -> None:
+    """Draw how a workbook is asked about, sent and repaired, and that a second one is asked about nothing."""
+    with tempfile.TemporaryDirectory() as name, Sandbox(SandboxSettings(latency_ms=20)) as sandbox:
+        folder = Path(name)
+        configure(folder, sandbox.url, rate=50)
+        for file in ("pipeline-q1.xlsx", "pipeline-q2.xlsx"):
+            shutil.copy(demo.sample(file), folder)
+        answers = ("1", "1", "1", "1", "1", "1", "1", "2", "2", "8", "1", "2", "", "", "", "y")
+        shown = run_on_a_terminal(["run", "pipeline-q1.xlsx"], folder, answers)
+        questions, preview = re.split(r"\n(?=(?:\x1b\[1m)?File )", shown, maxsplit=1)
+        draw("questions", questions, folder, sandbox.url)
+        repair(next(folder.glob("runs/*/*-results-*.xlsx")))
+        fixed = run_on_a_terminal(["run", "--fix"], folder)
+        draw("answered", f"{preview}\n{_REPAIRED}\n{fixed}", folder, sandbox.url)
+        draw("second-file", run_on_a_terminal(["run", "pipeline-q2.xlsx"], folder), folder, sandbox.url)
+
+
+_REPAIRS = {"Propsal": "Proposal", "31/04/2026": "30/04/2026"}
+_REPAIRED = (
+    "# On the sheet To fix: " + ", ".join(f"{wrong} -> {right}" for wrong, right in _REPAIRS.items()) + ". Saved."
+)
+
+
+def configure(folder: Path, url: str, *, rate: int) -> None:
+    """Write a configuration for a sandbox."""
+    text = f"api: {{base_url: '{url}', token: 'env:NEXUS_TOKEN'}}\nsending: {{rate_per_s: {rate}}}\n"
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def repair(workbook: Path) -> None:
+    """Correct the wrong cells on the sheet To fix."""
+    book = openpyxl.load_workbook(workbook)
+    for row in book["To fix"].iter_rows():
+        for cell in row:
+            cell.value = _REPAIRS.get(str(cell.value), cell.value)
+    book.save(workbook)
+
+
+def run_on_a_terminal(arguments: list[str], folder: Path, answers: Sequence[str] = ("y",)) -> str:
+    """Run the program on a pseudo-terminal, answer its questions, and return what stood on the screen at the end."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     environment = {**os.environ, "NEXUS_TOKEN": "sandbox-token", "COLUMNS": str(COLUMNS), "TERM": "xterm"}
@@ -55,36 +114,63 @@ def run_on_a_terminal(arguments: list[str], folder: Path) -> str:
         cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    shown, answered = "", False
+    shown, left = "", list(answers)
     while True:
         try:
             shown += os.read(ours, 65536).decode("utf-8", "replace")
         except OSError:  # the program has ended
             break
-        if not answered and "[y/N]" in shown:
-            answered = True
-            os.write(ours, b"y\n")
+        if _PROMPT.search(_SEQUENCE.sub("", shown)):
+            os.write(ours, f"{left.pop(0)}\n".encode() if left else _END_OF_INPUT)
     os.close(ours)
     process.wait()
     typed = f"$ batch-updater {' '.join(arguments)}\n"
     return typed + "\n".join(line.split("\r")[-1] for line in shown.replace("\r\n", "\n").split("\n"))
 
 
+_END_OF_INPUT = b"\x04"
+_PROMPT = re.compile(r"(?:>|\[y/N\]|first:) \Z")
+_SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
+_CLASSES = {style.value: style.name.lower() for style in Style}
+"""Parameters of a sequence that begins a colour -> the class of its text."""
+
+
+def draw(name: str, shown: str, folder: Path, url: str) -> None:
+    """Draw what stood on a terminal, as if it had been elsewhere: at an address as long, so that lines stay whole."""
+    elsewhere = shown.replace(url, "https://api.nexus.test").replace(str(folder), "~")
+    (PICTURES / f"{name}.svg").write_text(as_svg(elsewhere), encoding="utf-8")
+
+
 def as_svg(text: str) -> str:
-    """Draw lines of text as a terminal shows them."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).rstrip()
-    lines = [line[i : i + COLUMNS] for line in plain.split("\n") for i in range(0, max(len(line), 1), COLUMNS)]
+    """Draw lines of text as a terminal shows them, on a light or a dark background as the reader has it."""
+    lines = [part for line in text.rstrip().split("\n") for part in as_spans(line)]
     width, height = COLUMNS * CHARACTER_WIDTH + 2 * MARGIN, len(lines) * LINE_HEIGHT + 2 * MARGIN
     drawn = "\n".join(
-        f'<text x="{MARGIN}" y="{MARGIN + (number + 1) * LINE_HEIGHT - 5}" xml:space="preserve">{escape(line)}</text>'
+        f'<text x="{MARGIN}" y="{MARGIN + (number + 1) * LINE_HEIGHT - 5}" xml:space="preserve">{line}</text>'
         for number, line in enumerate(lines)
     )
-    font = 'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14" fill="#f0f4f8"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img" '
-        f'aria-label="A run in the terminal"><rect width="100%" height="100%" rx="8" fill="#102a43"/>'
-        f"<g {font}>\n{drawn}\n</g></svg>\n"
+        f'aria-label="A run in the terminal">\n<style>{STYLE}</style>\n'
+        f'<rect x="0.5" y="0.5" width="{width - 1:.0f}" height="{height - 1}" rx="8"/>\n{drawn}\n</svg>\n'
     )
+
+
+def as_spans(line: str) -> list[str]:
+    """Return a line as marked-up text, broken where the terminal is full."""
+    first, *others = _SEQUENCE.split(line)  # text, then parameters, letter and text of each sequence
+    styled = [(character, "") for character in first]
+    name = ""
+    for parameters, letter, text in zip(others[::3], others[1::3], others[2::3], strict=True):
+        name = _CLASSES.get(parameters, "") if letter == "m" else name
+        styled += [(character, name) for character in text]
+    rows = [styled[at : at + COLUMNS] for at in range(0, max(len(styled), 1), COLUMNS)]
+    return ["".join(_span(name, run) for name, run in groupby(row, key=itemgetter(1))) for row in rows]
+
+
+def _span(name: str, styled: Iterable[tuple[str, str]]) -> str:
+    text = escape("".join(character for character, _ in styled))
+    return f'<tspan class="{name}">{text}</tspan>' if name else text
 
 
 def as_png(workbook: Path, folder: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_options_of_a_command_are_those_of_its_help(helped: Helped) -> None:
 def test_the_usage_of_a_command_is_that_of_its_help(helped: Helped) -> None:
     """Without the options."""
     for command in helped.commands:
-        usage = re.sub(r"\[-[^][]*(\[[^]]*\])?\]", "", helped(command).partition("\n\n")[0])
+        usage = re.sub(r"\[-[^][]*(\[[^]]*\][^][]*)?\]", "", helped(command).partition("\n\n")[0])
         words = usage.removeprefix("usage: ").split()
         assert f"\n    {' '.join(words)}\n" in section(COMMANDS, command)
 
@@ -199,6 +199,10 @@ def test_the_fields_of_json_are_those_that_are_printed(program: Inside) -> None:
         assert list(program(*command, "--json").object) == a_run
     folder = next((program.folder / "runs").iterdir())
     assert list(program("report", folder, "--json").object) == a_run
+    columns = program("columns", "changes.xlsx", "--json").object
+    assert list(columns) == first_column(section(JSON, "columns"))
+    meanings = dict(tables(section(JSON, "columns"))[0])
+    assert list(columns["columns"][0]) == codes(meanings["`columns`"])
     assert list(program("undo", folder, "--json").object) == first_column(section(JSON, "undo"))
     runs = program("runs", "--json").object
     assert list(runs) == first_column(section(JSON, "runs"))
