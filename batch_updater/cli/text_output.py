@@ -362,4 +362,4 @@ def error_lines(error: BatchUpdaterError, redact: Callable[[str], str]) -> Itera
     first, *more = error.lines
     yield Line(redact(f"{PROGRAM}: {first}"), 2, Style.WRONG, len(PROGRAM) + 1)
     for text in map(redact, (*more, *error.remedy_lines)):
-        yield Line(text, None if text.startswith(" ") else 0)
+        yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)

@@ -130,7 +130,8 @@ def test_check_sends_nothing_and_needs_no_account(tmp_path: Path) -> None:
     assert "15 of 45 rows are good. 30 need you." in again.out
     assert again.out.startswith("Checked: m.xlsx")
     assert "of a check" in batch_updater("check", "m-check.xlsx", cwd=tmp_path).out
-    assert "Row 13, opportunityType (B13): 'Before' is not a type. Valid are: Pre, Post." in again.out
+    assert "2 x opportunityType: not one of the values (B13, B37)\n" in again.out
+    assert "'Before' is not a type. Valid are: Pre, Post.\n" in again.out
 
 
 def test_constants_and_a_trial(tmp_path: Path, api: Sandbox) -> None:

@@ -96,7 +96,7 @@ def test_the_problems_are_printed_where_nothing_can_be_written(tmp_path: Path) -
     configure(tmp_path, "http://127.0.0.1:9")
     done = mounted('read_only "$PWD" && cd "$PWD" && exec "$@"', "check", "rows.csv", cwd=tmp_path)
     assert done.code == 1
-    assert "Row 3, opportunityType (B3): 'Pst'" in done.out
+    assert "1 x opportunityType: not one of the values (B3)" in done.out
     assert "could not be written: Read-only file system. Name another place with --results." in done.out
 
 
