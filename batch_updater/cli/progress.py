@@ -45,9 +45,7 @@ def _bar_class() -> type[tqdm[Never]]:
     class FittingBar(tqdm):  # type: ignore[type-arg]  # tqdm is generic only for type checkers
         def __str__(self) -> str:
             facts = self.format_dict
-            room = (
-                facts["ncols"] or 79
-            )  # tqdm leaves the last column free: a full line makes some terminals begin another
+            room = facts["ncols"] or 79  # one less than the terminal has: tqdm leaves the last column free
             for number, bar_format in enumerate(_FORMATS):
                 whole = self.format_meter(**{**facts, "bar_format": bar_format.replace("{bar}", ""), "ncols": None})
                 needed = disp_len(whole) + (0 if number else _NARROWEST_BAR)
