@@ -83,8 +83,7 @@ class Run:
 
     def __init__(self, finished: RunResult, source: Path | pd.DataFrame) -> None:
         self._finished = finished
-        # Changes that the caller makes to the frame from now on do not reach a copy: pandas copies on write.
-        self._source = None if isinstance(source, Path) else source.copy(deep=False)
+        self._source = None if isinstance(source, Path) else source
 
     def __repr__(self) -> str:
         facts = self._finished.facts
@@ -143,7 +142,7 @@ class Run:
         columns, rows = self._finished.columns, list(self._rows())
         outcomes = [row.outcome for row in rows]
         if self._source is not None:
-            cells = self._source.iloc[[row.row.number - columns.header_row - 1 for row in rows]]
+            cells = self._source.iloc[[row.row.number - 2 for row in rows]]
             index, own = cells.index, [cells.iloc[:, at].reset_index(drop=True) for at in range(cells.shape[1])]
         else:
             index = pd.RangeIndex(len(rows))
@@ -198,7 +197,7 @@ def run(  # noqa: PLR0913  (keywords)
     LockedError, UsageError) if nothing was sent.
     """
     work = _Work(
-        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
         restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
         progress=progress,
     )  # fmt: skip
@@ -230,7 +229,7 @@ async def arun(  # noqa: PLR0913  (keywords)
     run at once. Running the same again resumes it.
     """
     work = _Work(
-        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
+        _source(source), config, sheet, header_row, constants, limit, compare, results, visible_only, layout,
         restart=restart, resume_old=resume_old, keep_going=keep_going, override_guards=override_guards,
         progress=progress,
     )  # fmt: skip
@@ -271,7 +270,17 @@ def check(  # noqa: PLR0913  (keywords)
     InputError, ResultsError, UsageError).
     """
     work = _Work(
-        source, config, sheet, header_row, constants, limit, compare, results, visible_only, layout, progress=progress
+        _source(source),
+        config,
+        sheet,
+        header_row,
+        constants,
+        limit,
+        compare,
+        results,
+        visible_only,
+        layout,
+        progress=progress,
     )
     return work.ended(_outside_of_loops(work.check))
 
@@ -298,7 +307,7 @@ class _NotBegunError(Exception):
 class _Work(msgspec.Struct):
     """What a caller asks for, with the keywords of `run`; done in any thread."""
 
-    source: Source
+    source: Path | pd.DataFrame
     config: Configuration
     sheet: str | None
     header_row: int | None
@@ -323,9 +332,8 @@ class _Work(msgspec.Struct):
     def run(self) -> Run:
         config, environment = self._settings(), Environment(os.environ)
         require_sendable(config)
-        source = _source(self.source)
         with open_run(
-            source, config, environment,
+            self.source, config, environment,
             restart=self.restart, override_guards=self.override_guards,
             answers=self._answers(), layout=self.layout,
         ) as opened:  # fmt: skip
@@ -334,10 +342,10 @@ class _Work(msgspec.Struct):
             if self.stop_requests.count:
                 raise _NotBegunError
             options, told = self._options(), self._told(opened.sends(self.limit))
-            return Run(ActiveRun(opened, options, environment).execute(told, self.stop_requests), source)
+            return Run(ActiveRun(opened, options, environment).execute(told, self.stop_requests), self.source)
 
     def check(self) -> Run:
-        config, source = self._settings(), _source(self.source)
+        config = self._settings()
         compares = config.sending.compare
         if compares:
             require_sendable(config)
@@ -346,7 +354,7 @@ class _Work(msgspec.Struct):
         with ExitStack() as stack:
             folder = stack.enter_context(temporary_folder())
             answers = self._answers()
-            plan = prepare(source, config, folder, answers=answers, layout=self.layout, compares=compares)
+            plan = prepare(self.source, config, folder, answers=answers, layout=self.layout, compares=compares)
             stack.callback(plan.store.close)
             if compares:
                 told = self._told(plan.staged.good if self.limit is None else min(plan.staged.good, self.limit))
@@ -354,7 +362,7 @@ class _Work(msgspec.Struct):
                 result = checks.compare(plan, self._options(), folder, environment, told, self.stop_requests)
             else:
                 result = checks.check(plan, _path(self.results))
-            made = Run(result, source)
+            made = Run(result, self.source)
             # `frame` reads the rows from the store, so that lives as long as what is returned.
             weakref.finalize(made, stack.pop_all().close)
             return made
@@ -428,7 +436,7 @@ def _source(source: Source) -> Path | pd.DataFrame:
         return Path(source)
     if not hasattr(source, "to_csv"):
         raise TypeError(f"a path or a DataFrame is needed, not {type(source).__name__}")
-    return source
+    return source.copy(deep=False)  # changes that the caller makes from now on do not reach it: pandas copies on write
 
 
 def _config(config: Configuration) -> Config:

@@ -109,6 +109,8 @@ def run_on_a_terminal(arguments: list[str], folder: Path, answers: Sequence[str]
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     environment = {**os.environ, "NEXUS_TOKEN": "sandbox-token", "COLUMNS": str(COLUMNS), "TERM": "xterm"}
+    for desktop in ("DISPLAY", "WAYLAND_DISPLAY"):  # there, it would ask whether to open the workbook
+        environment.pop(desktop, None)
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "batch_updater", *arguments],
         cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs,

@@ -204,7 +204,8 @@ def test_a_frame_keeps_the_callers_index_and_types(tmp_path: Path) -> None:
     frame = FRAME.set_index(pd.Index(["a", "b", "b"])).assign(Kind=pd.Categorical(["x", "y", "x"]))
     with Sandbox() as sandbox:
         result = batch_updater.run(frame, configuration(tmp_path, sandbox.url))
-    expected, frame["SalesRevenue"] = frame.copy(), 0.0
+    expected = frame.copy()
+    frame.iloc[0, list(frame.columns).index("SalesRevenue")] = 0.0
     told = result.frame()
     assert list(told.index) == ["a", "b", "b"]
     pd.testing.assert_frame_equal(told[list(expected.columns)], expected)
@@ -221,7 +222,9 @@ def test_a_frame_keeps_the_callers_index_and_types(tmp_path: Path) -> None:
 
 def test_blank_rows_of_a_frame_leave_the_others_at_their_index() -> None:
     """They are no rows, as in a file."""
-    frame = pd.DataFrame({"Id": [1, None, 3], "Type": ["Pre", None, "x"]}, index=[10, 20, 30])
+    frame = pd.DataFrame(
+        {"Id": [1, None, 3], "Type": ["Pre", None, "x"], "Note": ["a\nb", None, ""]}, index=[10, 20, 30]
+    )
     told = batch_updater.check(frame, {"input": {"constants": {"SalesRevenue": "1"}}}).frame()
     assert [(index, outcome) for index, outcome in told["Outcome"].items()] == [(10, "planned"), (30, "invalid")]
     assert list(told["Row"]) == [2, 4]

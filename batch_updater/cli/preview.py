@@ -65,7 +65,9 @@ def preview_lines(open_run: OpenRun, count: int, *, asking: bool = False) -> Ite
         ]
     for label, lines in texts.items():
         for number, text in enumerate(lines):
-            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", _LABEL_WIDTH, Style.STRONG, _LABEL_WIDTH)
+            indent = _LABEL_WIDTH + len(text) - len(text.lstrip())
+            style = None if number else Style.STRONG
+            yield Line(f"{'' if number else label:<{_LABEL_WIDTH}}{text}", indent, style, _LABEL_WIDTH)
 
 
 def _time(plan: Plan, count: int, *, is_read_twice: bool) -> str:

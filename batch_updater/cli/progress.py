@@ -26,8 +26,8 @@ _ROWS_TO_FORETELL = 20
 
 
 _FORMATS = (
-    "{l_bar}{bar}{r_bar}",
-    "{percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]",
     "{percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining} left{postfix}]",
     "{percentage:3.0f}% {n_fmt}/{total_fmt}{postfix}",
     "{percentage:3.0f}% {n_fmt}/{total_fmt} rows",
@@ -45,7 +45,7 @@ def _bar_class() -> type[tqdm[Never]]:
     class FittingBar(tqdm):  # type: ignore[type-arg]  # tqdm is generic only for type checkers
         def __str__(self) -> str:
             facts = self.format_dict
-            room = (facts["ncols"] or 80) - 1  # a full last column makes some terminals begin another line
+            room = facts["ncols"] or 79  # one less than the terminal has: tqdm leaves the last column free
             for number, bar_format in enumerate(_FORMATS):
                 whole = self.format_meter(**{**facts, "bar_format": bar_format.replace("{bar}", ""), "ncols": None})
                 needed = disp_len(whole) + (0 if number else _NARROWEST_BAR)

@@ -76,12 +76,15 @@ def parts_of(line: Line, stream: TextIO) -> list[str]:
     return [f"{line.style(first[: line.styled])}{first[line.styled :]}", *others]
 
 
-def wrapped(text: str, indent: int) -> list[str]:
-    """Return a text in lines that fit the terminal; an address, a path, or a command in backticks is not broken."""
+def wrapped(text: str, indent: int, beside: int = 0) -> list[str]:
+    """Return a text in lines that fit the terminal; an address, a path, or a command in backticks is not broken.
+
+    `beside`: how many columns are taken beside it.
+    """
     text = printable(text)  # before its blanks are taken for places where it may be broken
     text = re.sub("`[^`]+`", lambda match: match[0].replace(" ", _UNBROKEN), text)
     lines = textwrap.wrap(
-        text, _terminal_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        text, _terminal_width() - beside, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
     return [line.replace(_UNBROKEN, " ") for line in lines] or [""]
 
@@ -313,10 +316,9 @@ def finding_lines(finding: Finding) -> Iterator[Line]:
     """Yield one of the doctor's findings: status, check, what was found, and how to correct it."""
     indent = " " * (_STATUS_WIDTH + _CHECK_WIDTH)
     head = f"{finding.status.value:{_STATUS_WIDTH}}{finding.check:{_CHECK_WIDTH}}"
-    width = _terminal_width() - 1 - len(indent)
     style = _STATUS_STYLES.get(finding.status.value)
     for text in (finding.message, *finding.more, *([f"-> {finding.remedy}"] if finding.remedy else [])):
-        for part in textwrap.wrap(printable(text), width, break_long_words=False, break_on_hyphens=False):
+        for part in wrapped(text, 0, beside=len(indent) + 1):
             yield Line(f"{head}{part}", style=style, styled=_STATUS_WIDTH)
             head, style = indent, None
     yield from (Line(f"{indent}   {step}") for step in finding.steps)
@@ -385,4 +387,4 @@ def error_lines(error: BatchUpdaterError, redact: Callable[[str], str]) -> Itera
     first, *more = error.lines
     yield Line(redact(f"{PROGRAM}: {first}"), 2, Style.WRONG, len(PROGRAM) + 1)
     for text in map(redact, (*more, *error.remedy_lines)):
-        yield Line(text, None if text.startswith(" ") else 0)
+        yield Line(text, style=Style.STRONG) if text.startswith(" ") else Line(text, 0)

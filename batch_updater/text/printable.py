@@ -36,7 +36,7 @@ def printable_lines(text: str) -> str:
 
 
 def print_line(text: str, stream: TextIO) -> None:
-    """Write one line for people; all output of a command goes through here. Raises OSError."""
+    """Write one line for people. Raises OSError."""
     stream.write(f"{printable(text)}\n")
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
 import re
+import struct
 import sys
+import termios
 from contextlib import closing
 
 import pytest
@@ -51,3 +56,42 @@ def test_the_bar_ends_with_the_counts(capsys: pytest.CaptureFixture[str]) -> Non
     assert "slower:\\x1b[2K\n" in err
     assert re.search(r"3/3 .*2 updated, 1 rejected\]\n$", err.replace("\r", "\n")), err
     assert sys.stderr.closed is False
+
+
+class Terminal:
+    """A pseudo-terminal whose width can be changed, in place of stderr."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ours, self._theirs = pty.openpty()
+        os.set_blocking(self._ours, False)
+        monkeypatch.setattr(sys, "stderr", os.fdopen(self._theirs, "w", encoding="utf-8"))
+
+    def resize(self, columns: int) -> None:
+        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def line(self) -> str:
+        """Return what the line shows that was written last."""
+        shown = os.read(self._ours, 1 << 20).decode()
+        return re.sub(r"\x1b\[[A-Z]", "", shown.rpartition("\r\x1b[K")[2])
+
+
+def test_the_bar_fits_a_terminal_of_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves out what there is no room for: the bar first, then the rate, the time and the counts."""
+    terminal = Terminal(monkeypatch)
+    terminal.resize(120)
+    with closing(ProgressBar(40)) as progress:
+        shown = {}
+        for columns, outcome in zip((120, 80, 66, 50, 26, 15, 5), outcomes(7), strict=True):
+            terminal.resize(columns)
+            progress._shown_at -= 60  # the counts are due
+            progress.settled(outcome)
+            progress._bar.refresh()  # it draws itself twice a second
+            shown[columns] = terminal.line()
+            assert len(shown[columns]) < columns
+    assert re.fullmatch(r" *2%\|.*\| 1/40 \[.*rows/s, 1 rejected\]", shown[120])
+    assert re.fullmatch(r" *5%\|.*\| 2/40 \[.*rows/s, 1 updated, 1 rejected\]", shown[80])
+    assert re.fullmatch(r" *8% 3/40 \[.*rows/s, 2 updated, 1 rejected\]", shown[66])
+    assert re.fullmatch(r" *10% 4/40 \[\d\d:\d\d left, 3 updated, 1 rejected\]", shown[50])
+    assert shown[26] == " 12% 5/40 rows"
+    assert shown[15] == " 15% 6/40 rows"
+    assert shown[5] == " 18%"

@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "required"),
+        (["run"], "FILE is missing"),
         (["run", "c.csv", "--sett", "a=b"], "--sett"),
         (["run", "c.csv", "--limit", "0"], "0"),
         (["run", "c.csv", "--set", "nonsense"], "FIELD=VALUE"),

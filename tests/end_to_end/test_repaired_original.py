@@ -61,7 +61,7 @@ def test_it_is_said_which_rows_are_sent_again_and_which_workbook_sends_the_other
     assert "Send 3 updates, 2 of them again, to" in said
     done = batch_updater("run", "deals.csv", cwd=tmp_path)
     assert "2 of 3 good rows were updated with the same values" in done.err
-    written = openpyxl.load_workbook(done.out.partition("Results: ")[2].partition("\n")[0])
+    written = openpyxl.load_workbook(tmp_path / done.out.partition("Results: ")[2].partition("\n")[0])
     assert any("with the same values" in str(cell) for row in written["Summary"].values for cell in row)
 
 

@@ -317,7 +317,7 @@ def test_a_killed_run_can_be_reported(tmp_path: Path, api: Sandbox) -> None:
     told = batch_updater("report", database.parent, "--config", tmp_path / "config.yaml", cwd=tmp_path.parent).out
     assert "The run was cut off" in told
     assert "wait for an earlier row" not in told
-    assert f"batch-updater run {tmp_path}/rows.csv --config {tmp_path}/config.yaml\n" in told
+    assert f"batch-updater run {tmp_path.name}/rows.csv --config {tmp_path.name}/config.yaml\n" in told
     assert "The run was cut off" in (database.parent / "report.html").read_text(encoding="utf-8")
     shown = batch_updater("runs", cwd=tmp_path).out
     assert "cut off, rows.csv" in shown

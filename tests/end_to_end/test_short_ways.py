@@ -95,10 +95,11 @@ def test_without_a_run_the_newest_is_named_in_a_question(tmp_path: Path, api: Sa
         assert (code, f"the newest run, {newest.name} (d.csv, " in said) == (2, True), shown
         assert "Cancelled. Nothing was written." in said
         assert set(newest.glob(written)) == before
+        for path in before:
+            path.unlink()
         code, shown = dialogue([("[Y/n]", "")], tmp_path, command)
         assert code in {0, 1}, shown
-        (path,) = set(newest.glob(written)) - before
-        path.unlink()
+        (path,) = newest.glob(written)
         done = batch_updater(command, cwd=tmp_path)
         assert f"The newest run: {newest.name} (d.csv, " in done.err
         assert newest.name not in batch_updater(command, "--json", cwd=tmp_path).err

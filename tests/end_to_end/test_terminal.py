@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TERMINAL = {"COLUMNS": None, "TERM": "xterm", "NO_COLOR": "1", "DISPLAY": None, "WAYLAND_DISPLAY": None}
+"""One without a desktop, on which a question would offer to open the workbook."""
+
+
 def converse(answer: str, cwd: Path, *arguments: str) -> tuple[int, str]:
     """Run on a pseudo-terminal, answer the question, and return the exit code and everything shown."""
     return dialogue([("[y/N]", answer)], cwd, *arguments)
@@ -40,7 +44,7 @@ def dialogue(
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=environment(**{"COLUMNS": None, "TERM": "xterm", "NO_COLOR": "1", **(variables or {})}),
+        env=environment(**{**TERMINAL, **(variables or {})}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

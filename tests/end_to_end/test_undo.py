@@ -470,7 +470,7 @@ def test_the_command_needs_neither_token_nor_address(bench: Bench) -> None:
     assert (told.code, told.object["undo"], told.object["rows"]) == (0, str(run.folder / "undo.xlsx"), 1)
     assert stat.S_IMODE((run.folder / "undo.xlsx").stat().st_mode) == 0o600
     elsewhere = program("undo", run.folder, "--results", "back.xlsx", cwd=bench.folder)
-    assert f"Workbook: {bench.folder / 'back.xlsx'}" in elsewhere.out
+    assert "Workbook: back.xlsx\n" in elsewhere.out
     assert len(bench.api.received) == sent
     assert program("undo", "no-such-run", "--json", cwd=bench.folder).code == 2
     (bench.folder / "config.yaml").write_text(json.dumps(bench.configuration()), encoding="utf-8")
