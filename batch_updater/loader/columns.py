@@ -11,7 +11,7 @@ import msgspec
 from batch_updater.endpoint.description import Endpoint, Kind, ParameterLocation
 from batch_updater.errors import InputError, Location
 from batch_updater.loader.column_values import ColumnValues, KnownNames
-from batch_updater.loader.header_words import IDENTIFIER_WORDS, stem, words
+from batch_updater.loader.header_words import IDENTIFIER_WORDS, spelled_in, stem, words
 from batch_updater.loader.proposals import HeaderNames, Proposals, told_apart
 from batch_updater.loader.refusal import shown
 from batch_updater.questions import NO_ANSWERS, Answers, Choice, OpenQuestionsError, Question, QuestionKind
@@ -112,12 +112,13 @@ def fit_columns(
     constants: Collection[str],
     names: KnownNames = no_names,
     added: frozenset[str] = frozenset(),
+    named: frozenset[str] = frozenset(),
 ) -> Columns:
     """Find the field that each column holds.
 
     `further` are more headers that are understood, as in `input.columns`: header -> field, or None for a column that is
     not sent. `constants` are the fields that need no column; `added` are headers that are asked about if they are
-    unknown, whatever they look like. Raises InputError with all faults.
+    unknown, whatever they look like; `named` are headers that have to be there. Raises InputError with all faults.
     """
     known = HeaderNames(endpoint, further)
     match = _Match({}, {}, [])
@@ -135,13 +136,19 @@ def fit_columns(
             close = nearest(name, endpoint.by_name)
             sentence = f"input.columns says that {header!r} is {name!r}, which is no field."
             faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
+    for header in sorted(named - spelled_in(row.texts, named).keys()):
+        close = nearest(header, row.texts)
+        sentence = f"There is no column {header!r}, of which an option says something."
+        faults.append(_Fault(sentence + (f" Did you mean {close!r}?" if close else "")))
     faults += _header_faults(row, known, match, constants, names)
     asked = {fault.cell for fault in faults}
     ask = _Questions(row, endpoint, {*match.field_at.values(), *constants})
     for position in match.unknown:
         if row.texts[position] in added and row.address(position) not in asked:
             sentence = f"{shown(row.texts[position], quoted=True)} is new to the layout."
-            faults.append(_Fault(sentence, row.address(position), ask.of_column(position, (), sentence)))
+            question = ask.of_column(position, (), sentence)
+            meant = tuple(name for choice in question.choices for name in choice.answers.columns.values() if name)
+            faults.append(_Fault(sentence, row.address(position), question, meant))
     in_doubt = {name for fault in faults for name in fault.meant}
     asked = {fault.cell for fault in faults}
     unknown = [at for at in match.unknown if row.address(at) not in asked]

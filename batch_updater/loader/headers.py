@@ -94,6 +94,8 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
     names: KnownNames
     added: frozenset[str] = frozenset()
     """Headers that the layout of the file does not know: what they are is asked, likely or not."""
+    named: frozenset[str] = frozenset()
+    """Headers of which a person has said something: a header row without one of them does not fit."""
 
     def columns(self, head: Head) -> Columns:
         """Return what the header row says.
@@ -104,7 +106,9 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
         try:
             return self._fit(header)
         except InputError as fault:
-            if other := self._other_row(head):
+            # A person who has said which row it is is asked about its columns, not once more about the row.
+            is_settled = head.is_given and isinstance(fault, OpenQuestionsError)
+            if not is_settled and (other := self._other_row(head)):
                 raise self._row_question(header, other) from fault
             if not head.is_given and not self._meant(header) and (question := self._any_row(head)):
                 remedy = (*fault.remedy_lines, "Or say by option which row holds the headers:")
@@ -219,4 +223,4 @@ class HeaderFit(msgspec.Struct, frozen=True, dict=True):
         )
 
     def _fit(self, row: HeaderRow) -> Columns:
-        return fit_columns(row, self.endpoint, self.further, self.constants, self.names, self.added)
+        return fit_columns(row, self.endpoint, self.further, self.constants, self.names, self.added, self.named)

@@ -71,7 +71,8 @@ class OpenCells:
         """Return the one text that a column has for the clear marker, and in how many cells; None if it has not one."""
         texts = self._near_misses.get(field, Counter())
         ((text, count),) = texts.items() if len(texts) == 1 else (("", 0),)
-        return (text, count) if count >= _FEWEST_NEAR_MISSES else None
+        is_option = "=" not in text  # which parts header and text in the option that answers it
+        return (text, count) if count >= _FEWEST_NEAR_MISSES and is_option else None
 
 
 class ColumnQuestions:
