@@ -14,7 +14,7 @@ from batch_updater.endpoint.description import Endpoint, Kind
 from batch_updater.errors import ConfigError, InputError, Location
 from batch_updater.loader.cells import Blank, converter
 from batch_updater.loader.column_values import KnownNames
-from batch_updater.loader.columns import HeaderRow, no_names
+from batch_updater.loader.columns import HeaderRow, ToldOfColumns, no_names
 from batch_updater.loader.findings import Findings, MarkEvidence
 from batch_updater.loader.formats.book import is_blank_row
 from batch_updater.loader.formats.choice import Sheet, choose_sheet
@@ -104,8 +104,8 @@ def open_table(
             answers = layout.answers.with_more(_as_spelled(answers, layout.texts))
         settings = _answered(settings, answers)
         constants = _constants(endpoint, settings)
-        added = layout.added if layout else frozenset[str]()
-        fit = HeaderFit(endpoint, settings.columns, constants, known_names, added, named)
+        told = ToldOfColumns(answers.columns, named, layout.added if layout else frozenset())
+        fit = HeaderFit(endpoint, settings.columns, constants, known_names, told)
         sheet = choose_sheet(source, settings, lambda sheet: fit.of_sheet(sheet, settings.header_row), fit.needed)
         if sheet.ours and sheet.name == TEMPLATE_SHEET:
             # It has the fields' own names, whatever other files call them.
@@ -114,7 +114,7 @@ def open_table(
         elif sheet.ours:
             answers = answers_in(source, endpoint.by_name).with_more(answers)
             # Columns may have been deleted since.
-            fit = replace(fit, further={**settings.columns, **answers.columns}, named=frozenset())
+            fit = replace(fit, told=ToldOfColumns(answers.columns))
         head = read_head(sheet, None if sheet.ours else settings.header_row)
         columns = fit.columns(head)
         answers = _as_spelled(answers, head.header.texts).about(_headers_by_answer(endpoint, columns))
@@ -129,9 +129,8 @@ def open_table(
 
 
 def _answered(settings: InputSettings, answers: Answers) -> InputSettings:
-    """Return the settings with the answers on top that name sheet, header row and columns, or are about all columns."""
-    update: dict[str, object] = {"columns": {**settings.columns, **answers.columns}} if answers.columns else {}
-    update |= {} if answers.sheet is None else {"sheet": answers.sheet}
+    """Return the settings with the answers on top that name sheet and header row, or are about all columns."""
+    update: dict[str, object] = {} if answers.sheet is None else {"sheet": answers.sheet}
     update |= {} if answers.header_row is None else {"header_row": answers.header_row}
     of_all = {name: getattr(answers, name).get(ALL_COLUMNS) for name in OF_COLUMNS}
     of_all["date_order"] = of_all["date_order"] and DateOrder(of_all["date_order"])

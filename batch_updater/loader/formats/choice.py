@@ -140,7 +140,8 @@ def _question(
 ) -> OpenQuestionsError:
     sentence = f"{source.name} has {text}"
     question = Question(QuestionKind.SHEET, "Which sheet is to be read?", sentence, choices)
-    return OpenQuestionsError(sentence, (question,), remedy=remedy, place=Location(file=source.name, sheet=sheet))
+    remedies = (remedy, *(f"    {line}" for line in question.lines))
+    return OpenQuestionsError(sentence, (question,), remedy=remedies, place=Location(file=source.name, sheet=sheet))
 
 
 def _error(source: Book, text: str, remedy: str, sheet: str | None = None) -> InputError:
